@@ -1,0 +1,51 @@
+"""Random words: the counter-based generator Philox4x32-10, in NumPy.
+
+J. Salmon, M. Moraes, R. Dror, D. Shaw: "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+# The constants of Random123's philox4x32: two multipliers, and the golden ratio and sqrt(3) - 1 as key increments.
+MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
+KEY_INCREMENTS = (0x9E3779B9, 0xBB67AE85)
+ROUNDS = 10
+
+LOW = np.uint64(0xFFFFFFFF)
+SHIFT = np.uint64(32)
+
+Lanes = tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64]]
+
+
+def philox(counter: Lanes, seed: int) -> Lanes:
+    """Ten rounds of Philox4x32 over lanes that hold 32-bit values in 64 bits; the key is the 64-bit seed.
+
+    A round: (c0, c1, c2, c3) -> (hi(M1·c2) ^ c1 ^ k0, lo(M1·c2), hi(M0·c0) ^ c3 ^ k1, lo(M0·c0)).
+    """
+    c0, c1, c2, c3 = counter
+    k0, k1 = seed & 0xFFFFFFFF, seed >> 32
+    for _ in range(ROUNDS):
+        p0, p1 = MULTIPLIERS[0] * c0, MULTIPLIERS[1] * c2
+        c0, c1, c2, c3 = (p1 >> SHIFT) ^ (c1 ^ np.uint64(k0)), p1 & LOW, (p0 >> SHIFT) ^ (c3 ^ np.uint64(k1)), p0 & LOW
+        k0, k1 = (k0 + KEY_INCREMENTS[0]) & 0xFFFFFFFF, (k1 + KEY_INCREMENTS[1]) & 0xFFFFFFFF
+    return c0, c1, c2, c3
+
+
+def words(seed: int, stream: int, first: int, count: int) -> NDArray[np.uint32]:
+    """Words first … first + count - 1 of a stream; word j is output j mod 4 of block j div 4.
+
+    The counter's low half is the number of the block, its high half the stream id.
+    """
+    first_block, last_block = first // 4, (first + count + 3) // 4
+    block = np.arange(first_block, last_block, dtype=np.uint64)
+    c2, c3 = (np.full_like(block, half) for half in (stream & 0xFFFFFFFF, stream >> 32))
+    outputs = np.empty((len(block), 4), np.uint32)
+    for lane, output in enumerate(philox((block & LOW, block >> SHIFT, c2, c3), seed)):
+        outputs[:, lane] = output
+    return outputs.reshape(-1)[first - 4 * first_block :][:count]
+
+
+def words64(seed: int, stream: int, first: int, count: int) -> NDArray[np.uint64]:
+    """64-bit words: word i is made of the 32-bit words 2i (low half) and 2i + 1 (high half)."""
+    halves = words(seed, stream, 2 * first, 2 * count).astype(np.uint64)
+    return halves[0::2] | (halves[1::2] << SHIFT)
