@@ -1,0 +1,92 @@
+"""Distributions: initializers become these in the plan, with their numbers; all that samplers know.
+
+Each is computed with correctly rounded +, -, ×, ÷ and sqrt only, so that the numbers too are the same everywhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+# |quantile| of the standard normal at the extreme words, rounded up: of 2^-33 (32-bit words), of 2^-65 (64-bit words).
+LARGEST_NORMAL = {"float64": 9.2}
+LARGEST_NORMAL_32 = 6.34
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """Every element is `value`."""
+
+    type: ClassVar[str] = "constant"
+    value: float
+
+    def largest(self, dtype: str) -> float:
+        return abs(self.value)
+
+    def fields(self) -> dict[str, Any]:
+        return {"value": self.value}
+
+
+@dataclass(frozen=True, slots=True)
+class Uniform:
+    """Uniform on the open interval (-bound, bound)."""
+
+    type: ClassVar[str] = "uniform"
+    bound: float
+
+    def largest(self, dtype: str) -> float:
+        return self.bound
+
+    def fields(self) -> dict[str, Any]:
+        return {"low": -self.bound, "high": self.bound}
+
+
+@dataclass(frozen=True, slots=True)
+class Normal:
+    """Normal with `mean` and standard deviation `std`."""
+
+    type: ClassVar[str] = "normal"
+    mean: float
+    std: float
+
+    def largest(self, dtype: str) -> float:
+        return abs(self.mean) + LARGEST_NORMAL.get(dtype, LARGEST_NORMAL_32) * self.std
+
+    def fields(self) -> dict[str, Any]:
+        return {"mean": self.mean, "std": self.std}
+
+
+@dataclass(frozen=True, slots=True)
+class Orthogonal:
+    """`gain` times a random matrix with orthonormal columns (rows, if it is wide): one unit of work."""
+
+    type: ClassVar[str] = "orthogonal"
+    gain: float
+
+    def largest(self, dtype: str) -> float:
+        return abs(self.gain)
+
+    def fields(self) -> dict[str, Any]:
+        return {"gain": self.gain}
+
+
+@dataclass(frozen=True, slots=True)
+class UnitForgetGate:
+    """Zeros, but ones at elements H … 2H - 1 (H = `num_hidden_units`), the forget gate of an LSTM bias."""
+
+    type: ClassVar[str] = "unit_forget_gate"
+    num_hidden_units: int
+
+    def largest(self, dtype: str) -> float:
+        return 1.0
+
+    def fields(self) -> dict[str, Any]:
+        return {}
+
+
+Distribution = Constant | Uniform | Normal | Orthogonal | UnitForgetGate
+
+
+def describe(distribution: Distribution) -> dict[str, Any]:
+    """The distribution as the plan's JSON has it."""
+    return {"type": distribution.type, **distribution.fields()}
