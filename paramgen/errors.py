@@ -1,0 +1,53 @@
+"""Every error a user can cause, with the exit status of the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+LARGEST_REPORT = 20
+
+
+class ParamgenError(Exception):
+    """Base of paramgen's errors: one line (or several) that say what is wrong, where, and what would be right."""
+
+    exit_status: ClassVar[int] = 2
+
+
+class UsageError(ParamgenError, ValueError):
+    """A call or command line that asks for what cannot be, a refused overwrite included (exit status 2)."""
+
+
+class FileError(ParamgenError, OSError):
+    """What the system or a file refused: missing, unreadable, malformed, no space (exit status 3)."""
+
+    exit_status = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake in a spec: its place in the text (1-based line and column, None for a mapping) and its path."""
+
+    message: str
+    path: str = ""
+    line: int | None = None
+    column: int | None = None
+
+    def text(self, source: str) -> str:
+        place = f"{source}:{self.line}:{self.column}" if self.line is not None else source
+        return f"{place}: {self.path}: {self.message}" if self.path else f"{place}: {self.message}"
+
+
+class SpecError(ParamgenError, ValueError):
+    """All the mistakes of one spec (exit status 2). `problems` holds those kept; `total` counts the others too."""
+
+    def __init__(self, source: str, problems: Sequence[Problem], total: int | None = None, at_least: bool = False):
+        self.source = source
+        self.problems = tuple(problems)
+        self.total = len(self.problems) if total is None else total
+        lines = [problem.text(source) for problem in self.problems[:LARGEST_REPORT]]
+        if self.total > len(lines):
+            more = self.total - len(lines)
+            lines.append(f"{source}: and {'at least ' if at_least else ''}{more:,} more error{'s' if more > 1 else ''}")
+        super().__init__("\n".join(lines))

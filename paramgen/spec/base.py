@@ -1,0 +1,199 @@
+"""What the models of the spec language share: strictness, named sizes, and errors in the words of their fields."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal, get_args
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from paramgen.dtypes import DTYPES
+from paramgen.text import did_you_mean, near, one_of, show, suggestion
+
+MAX_DIMENSIONS = 32
+
+# The types of our own errors: of a value, and of a key.
+WRONG, UNKNOWN = "wrong", "unknown"
+# A path below the mapping or field that is checked, a message, and WRONG or UNKNOWN.
+Complaint = tuple[tuple[str | int, ...], str, str]
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a field holds, for its error: "-5 is not a positive integer"; `entry` says it of a list's entries."""
+
+    what: str
+    entry: str = ""
+
+
+def _tuple_of(smallest: int, largest: int, or_single: bool) -> BeforeValidator:
+    """Reads a list of so many sizes (or a single one) as a tuple; leaves anything else for pydantic to refuse."""
+
+    def read(value: Any) -> Any:
+        if or_single and type(value) is int:
+            return (value,)
+        return tuple(value) if isinstance(value, list) and smallest <= len(value) <= largest else value
+
+    return BeforeValidator(read)
+
+
+_SIZE: dict[str, Any] = {"type": "integer", "exclusiveMinimum": 0, "exclusiveMaximum": 2**63}
+_SIZES: dict[str, Any] = {"type": "array", "items": _SIZE}
+
+_Size = Annotated[int, Field(gt=0, lt=2**63)]
+Size = Annotated[_Size, Expected("a positive integer")]
+FilterSize = Annotated[
+    tuple[_Size, ...],
+    _tuple_of(1, 3, or_single=True),
+    WithJsonSchema({"anyOf": [_SIZE, {**_SIZES, "minItems": 1, "maxItems": 3}]}),
+    Expected("a positive integer or a list of 1 to 3 of them", "a positive integer"),
+]
+Shape = Annotated[
+    tuple[_Size, ...],
+    _tuple_of(0, MAX_DIMENSIONS, or_single=False),
+    WithJsonSchema({**_SIZES, "maxItems": MAX_DIMENSIONS}),
+    Expected(f"a list of at most {MAX_DIMENSIONS} positive integers", "a positive integer"),
+]
+Number = Annotated[float, Field(allow_inf_nan=False), Expected("a finite number")]
+NAME_EXPECTED = "a name: letters, digits, _ and -, not beginning with - (no dots)"
+Name = Annotated[str, Field(pattern=r"^[\p{L}\p{Nd}_][\p{L}\p{Nd}_-]*$"), Expected(NAME_EXPECTED)]
+DTypeName = Annotated[
+    Literal["float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"],
+    Expected(f"a dtype: {one_of(list(DTYPES))}"),
+]
+
+
+class Model(BaseModel):
+    """A strict, frozen mapping of a spec. `label` is what its errors call it."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)
+    label: ClassVar[str] = "the spec"
+
+    @classmethod
+    def key_problems(cls, data: dict[str, Any]) -> Iterator[Complaint]:
+        """What the keys of the mapping alone show to be wrong, whatever its values."""
+        yield from ()
+
+    def problems(self) -> Iterator[Complaint]:
+        """What its fields, each valid, cannot say alone."""
+        yield from ()
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _explained(cls, data: Any, handler: ModelWrapValidatorHandler[Any]) -> Any:
+        model, details = None, []
+        try:
+            model = handler(data)
+        except ValidationError as error:
+            details = _explain(cls, error)
+        if isinstance(data, dict):
+            details += [_detail(*complaint) for complaint in cls.key_problems(data)]
+            nulls = [key for key, value in data.items() if value is None and key in cls.model_fields]
+            details += [_detail((key,), f"null is not {_expected(cls, key).what}") for key in nulls if model]
+        if model is not None and not details:
+            details = [_detail(*complaint) for complaint in model.problems()]
+        if details:
+            raise ValidationError.from_exception_data(cls.label, details)
+        return model
+
+
+class Tagged(Model):
+    """A mapping chosen by its `type`, whose literals are its name and its aliases."""
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """Its type's name, then its aliases."""
+        return get_args(cls.model_fields["type"].annotation)
+
+    @property
+    def kind(self) -> str:
+        """Its type's own name, whichever alias was written."""
+        return self.names()[0]
+
+
+def unknown_keys(
+    path: tuple[str | int, ...], keys: Iterable[str], known: Sequence[str], what: str
+) -> Iterator[Complaint]:
+    """Complaints of the keys at a path that are not known; `what` is what each is."""
+    for key in keys:
+        if key not in known:
+            yield (*path, key), f"{what}; one of {', '.join(known)}{suggestion(key, known)}", UNKNOWN
+
+
+def explained(item: Any, known: str) -> str:
+    """What one of pydantic's errors says of a value; `known` says what would be right there."""
+    value = item["input"]
+    if item["type"] == "union_tag_not_found":
+        return f"has no type; expected {known}"
+    if item["type"] == "union_tag_invalid":
+        known_tags = [tag.strip("'") for tag in item["ctx"]["expected_tags"].split(", ")]
+        tag = value["type"]
+        near = suggestion(tag, known_tags) if isinstance(tag, str) else ""
+        return f"{show(tag)} is none of the types {', '.join(known_tags)}{near}"
+    return f"{show(value)} is not {known}"
+
+
+def _explain(model: type[Model], error: ValidationError) -> list[InitErrorDetails]:
+    """Pydantic's errors of a model, one for each place, in the words of its fields.
+
+    A missing field is not told where an unknown one near it is: it is the same mistake.
+    """
+    details: dict[tuple[str | int, ...], InitErrorDetails] = {}
+    items = error.errors(include_url=False)
+    meant = {str(item["loc"][0]): near(str(item["loc"][0]), model.model_fields) for item in items if _is_extra(item)}
+    for item in items:
+        loc, kind = item["loc"], item["type"]
+        if kind in (WRONG, UNKNOWN):
+            details[loc] = _detail(loc, item["msg"], kind)
+        elif not loc:
+            details[loc] = _detail(loc, f"{show(item['input'])} is not a mapping; {model.label} is one")
+        elif _is_extra(item):
+            guess = meant[str(loc[0])]
+            details[loc] = _detail(loc, f"unknown field of {model.label}{did_you_mean(guess)}", UNKNOWN)
+        elif kind == "missing":
+            if loc[0] not in meant.values():
+                field = model.model_fields[str(loc[0])]
+                details[loc] = _detail(loc, f"missing; {model.label} needs it: {field.description}")
+        elif loc[-1] == "[key]":
+            details[loc[:-1]] = _detail(loc[:-1], f"{show(loc[-2])} is not {NAME_EXPECTED}", UNKNOWN)
+        else:
+            expected = _expected(model, str(loc[0]))
+            if not expected.entry:
+                loc = loc[:1]  # what follows is a branch of a union
+            known = expected.entry if len(loc) > 1 else expected.what
+            loc = (*loc, "type") if kind == "union_tag_invalid" else loc
+            known = "a mapping" if kind == "dict_type" and len(loc) > 1 else known
+            details.setdefault(loc, _detail(loc, explained(item, known)))
+    return list(details.values())
+
+
+def _is_extra(item: Any) -> bool:
+    return item["type"] == "extra_forbidden" and len(item["loc"]) == 1
+
+
+def _detail(loc: tuple[str | int, ...], message: str, kind: str = WRONG) -> InitErrorDetails:
+    custom = PydanticCustomError(kind, message)
+    return InitErrorDetails(type=custom, loc=loc, input=None)
+
+
+def _expected(model: type[Model], name: str) -> Expected:
+    """The Expected of a field: in its own metadata, or of a type inside its annotation."""
+    field = model.model_fields[name]
+    pending = [*field.metadata, field.annotation]
+    while pending:
+        item = pending.pop(0)
+        if isinstance(item, Expected):
+            return item
+        pending.extend((*getattr(item, "__metadata__", ()), *get_args(item)))
+    return Expected("a value of this field")

@@ -1,0 +1,161 @@
+"""The JSON Schema of the spec language, made from its models.
+
+A schema of draft 7, which the YAML language server reads; types are told apart by if and then, so that a mistake is
+reported for the type that was written and for no other. What only the plan knows (names that collide, values beyond a
+dtype) no schema can say; nor can it tell 4.0 from 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from paramgen.spec import initializers, operations
+from paramgen.spec.base import Tagged
+from paramgen.spec.initializers import Target
+from paramgen.spec.model import Spec
+from paramgen.spec.operations import CHANNEL_WISE, GROUPINGS, Convolution, CustomParameter, Standard
+
+Schema = dict[str, Any]
+
+STANDARD = [model for model in operations.TABLE if issubclass(model, Standard)]
+
+
+def json_schema() -> Schema:
+    """The schema of a whole spec."""
+    models: list[type[BaseModel]] = [Spec, CustomParameter, *operations.TABLE, *initializers.TABLE]
+    _, generated = models_json_schema([(model, "validation") for model in models], ref_template="#/definitions/{model}")
+    definitions: dict[str, Schema] = {name: _tidy(definition) for name, definition in generated["$defs"].items()}
+    spec = definitions.pop("Spec")
+    definitions["Operation"] = _by_type(operations.TABLE)
+    definitions["Initializer"] = {
+        "description": "An initializer: a name, or a mapping with type and its fields.",
+        "if": {"type": "string"},
+        "then": {
+            "enum": [
+                name for model in initializers.TABLE if _is_whole(definitions[model.__name__]) for name in model.names()
+            ]
+        },
+        "else": _by_type(initializers.TABLE),
+    }
+    for model in STANDARD:
+        definition = definitions[model.__name__]
+        definition["properties"]["initializers"] |= _by_parameter(model)
+        if issubclass(model, Convolution):
+            definition |= CONVOLUTION_RULE
+    definitions["CustomParameter"]["allOf"] = CUSTOM_RULES
+    spec["properties"]["defaults"] |= _closed(
+        {name: _object(_by_parameter(model)) for model in STANDARD for name in model.names()}
+    )
+    spec["properties"]["defaults"]["allOf"] = [
+        {"not": {"required": list(model.names())}} for model in STANDARD if len(model.names()) > 1
+    ]
+    spec["properties"]["operations"]["items"] = _reference("Operation")
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "paramgen spec",
+        **spec,
+        "description": "The parameters of a neural network: operations with their sizes and initializers.",
+        "definitions": dict(sorted(definitions.items())),
+    }
+
+
+def _reference(name: str) -> Schema:
+    return {"$ref": f"#/definitions/{name}"}
+
+
+def _object(schema: Schema) -> Schema:
+    return {"type": "object", **schema}
+
+
+def _closed(properties: dict[str, Schema]) -> Schema:
+    return {"properties": properties, "additionalProperties": False}
+
+
+def _by_type(models: Sequence[type[Tagged]]) -> Schema:
+    """A mapping whose type says which definition it follows."""
+    return {
+        "type": "object",
+        "required": ["type"],
+        "properties": {"type": {"enum": [name for model in models for name in model.names()]}},
+        "allOf": [{"if": _has_type(model.names()), "then": _reference(model.__name__)} for model in models],
+    }
+
+
+def _has_type(names: Iterable[str]) -> Schema:
+    return {"required": ["type"], "properties": {"type": {"enum": list(names)}}}
+
+
+def _is(names: Sequence[str]) -> Schema:
+    """An initializer, as a name or a mapping, of one of the types."""
+    return {"anyOf": [{"enum": list(names)}, _object(_has_type(names))]}
+
+
+def _is_whole(definition: Schema) -> bool:
+    """Whether an initializer needs no field, so that its name alone will do."""
+    return bool(definition["required"] == ["type"])
+
+
+def _by_parameter(model: type[Standard]) -> Schema:
+    """Initializers by parameter, each without those that do not fit it."""
+    return _closed({name: _fitting(target) for name, target in model.targets().items()})
+
+
+def _fitting(target: Target) -> Schema:
+    misfits = [
+        name
+        for model in initializers.TABLE
+        if model.model_construct().misfit(target) is not None
+        for name in model.names()
+    ]
+    return {"allOf": [_reference("Initializer")], "not": _is(misfits)}
+
+
+def _grouping(name: str) -> Schema:
+    needed, refused = GROUPINGS[name]
+    return {"required": list(needed), "properties": dict.fromkeys(refused, False)}
+
+
+CONVOLUTION_RULE: Schema = {
+    "if": {"required": ["num_groups"]},
+    "then": {
+        "if": {"properties": {"num_groups": {"const": CHANNEL_WISE}}},
+        "then": _grouping(CHANNEL_WISE),
+        "else": _grouping("grouped"),
+    },
+    "else": _grouping("ungrouped"),
+}
+
+CUSTOM_RULES: list[Schema] = [
+    {
+        "if": {"properties": {"initializer": _is(initializers.Glorot.names())}},
+        "then": {"required": ["fan_in", "fan_out"]},
+    },
+    {"if": {"properties": {"initializer": _is(initializers.He.names())}}, "then": {"required": ["fan_in"]}},
+    {
+        "if": {"properties": {"initializer": _is(["orthogonal"])}},
+        "then": {"properties": {"shape": {"minItems": 2}}},
+    },
+    {"properties": {"initializer": {"not": _is(["unit_forget_gate"])}}},
+]
+
+
+def _tidy(schema: Schema) -> Schema:
+    """Pydantic's schema without titles and nulls, and with initializers referred to by name."""
+    if "discriminator" in schema:
+        return _reference("Initializer")
+    tidied: Schema = {}
+    for key, value in schema.items():
+        if key == "properties":
+            tidied[key] = {name: _tidy(field) for name, field in value.items()}
+        elif key == "anyOf":
+            branches = [_tidy(branch) for branch in value if branch != {"type": "null"}]
+            tidied |= branches[0] if len(branches) == 1 else {"anyOf": branches}
+        elif key == "title" or (key == "default" and value in (None, {})):
+            continue
+        else:
+            tidied[key] = _tidy(value) if isinstance(value, dict) else value
+    return tidied

@@ -1,0 +1,132 @@
+"""Text for people: escaped names, short values, units, suggestions, tables."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+LONGEST_VALUE = 60
+LARGEST_RICH_TABLE = 2000
+
+
+def escape(text: str) -> str:
+    """Text with control, format and other unprintable characters as escapes, so that no name acts on a terminal."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
+
+
+def shorten(text: str, longest: int = LONGEST_VALUE) -> str:
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def show(value: Any) -> str:
+    """A value as YAML would have it on one line, shortened: strings in quotes, true, false, null."""
+    if isinstance(value, str):
+        return "'" + escape(shorten(value)) + "'"
+    if isinstance(value, dict):
+        return "a mapping" if value else "{}"
+    if isinstance(value, list):
+        is_short = len(value) <= 8 and not any(isinstance(item, (dict, list)) for item in value)
+        return f"[{', '.join(map(show, value))}]" if is_short else f"a list of {len(value):,} entries"
+    if isinstance(value, float) and not math.isfinite(value):
+        return f".{value}".replace(".-", "-.")
+    if value is None or isinstance(value, (bool, int, float)):
+        return shorten(json.dumps(value))
+    return shorten(escape(repr(value)))
+
+
+def near(word: str, known: Iterable[str]) -> str | None:
+    """The known word that `word` may be a misspelling of."""
+    import difflib
+
+    matches = difflib.get_close_matches(word[:80].lower(), list(known), n=1, cutoff=0.6)
+    return matches[0] if matches else None
+
+
+def did_you_mean(guess: str | None) -> str:
+    return f"; did you mean {guess}?" if guess else ""
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """'; did you mean …?' where a known word is near, else ''."""
+    return did_you_mean(near(word, known))
+
+
+def one_of(words: Sequence[str]) -> str:
+    """'a, b or c'."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
+
+
+def human_bytes(count: int) -> str:
+    """A number of bytes in decimal units: 38.9 kB."""
+    if count < 1000:
+        return f"{count} B"
+    size = float(count)
+    for unit in ("kB", "MB", "GB", "TB", "PB"):
+        size /= 1000
+        if size < 999.95 or unit == "PB":
+            return f"{size:.3g} {unit}" if size < 99.95 else f"{size:.0f} {unit}"
+    raise AssertionError
+
+
+def human_count(count: int) -> str:
+    """A number of parameters: 9,728; 1.23 million."""
+    for unit, size in (("trillion", 10**12), ("billion", 10**9), ("million", 10**6)):
+        if count >= size:
+            return f"{count / size:.3g} {unit}"
+    return f"{count:,}"
+
+
+def number(value: float) -> str:
+    """A number to six significant digits, as briefly as they allow."""
+    return f"{value:.6g}"
+
+
+def counted(count: int, noun: str) -> str:
+    """'1 tensor', '2 tensors'."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def plain(text: str) -> str:
+    """Text that the output's encoding can hold: what it cannot is escaped."""
+    encoding = sys.stdout.encoding or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _width(text: str) -> int:
+    if text.isascii():
+        return len(text)
+    from unicodedata import combining, east_asian_width
+
+    return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def print_table(columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows under (title, "left" or "right") columns: drawn by Rich on a terminal, else aligned plain text.
+
+    Rich measures every cell, so that a table of many thousand rows is plain text on a terminal, too.
+    """
+    if sys.stdout.isatty() and len(rows) <= LARGEST_RICH_TABLE:
+        from rich.box import SIMPLE_HEAD
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=SIMPLE_HEAD, pad_edge=False)
+        for title, side in columns:
+            table.add_column(title, justify="right" if side == "right" else "left", overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(cell) for cell in row))
+        Console(highlight=False).print(table)
+        return
+    widths = [max(map(_width, cells)) for cells in zip([title for title, _ in columns], *rows, strict=True)]
+    for cells in ([title for title, _ in columns], *rows):
+        padded = (
+            " " * (width - _width(cell)) + cell if side == "right" else cell + " " * (width - _width(cell))
+            for cell, width, (_, side) in zip(cells, widths, columns, strict=True)
+        )
+        print(plain("  ".join(padded).rstrip()))
