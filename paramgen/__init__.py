@@ -1,0 +1,51 @@
+"""paramgen: a neural network's parameters in a file, the same bytes for the same spec and seed everywhere."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from paramgen.api import build as build
+    from paramgen.api import initialize as initialize
+    from paramgen.api import load as load
+    from paramgen.api import load_spec as load_spec
+    from paramgen.api import sample as sample
+    from paramgen.engine import BuildResult as BuildResult
+    from paramgen.errors import FileError as FileError
+    from paramgen.errors import ParamgenError as ParamgenError
+    from paramgen.errors import SpecError as SpecError
+    from paramgen.errors import UsageError as UsageError
+    from paramgen.spec.model import Spec as Spec
+
+__version__ = "0.1.0"
+
+# Where each public name lives: imported when first used, so that `import paramgen` costs nothing.
+_HOMES = {
+    "BuildResult": "paramgen.engine",
+    "FileError": "paramgen.errors",
+    "ParamgenError": "paramgen.errors",
+    "Spec": "paramgen.spec.model",
+    "SpecError": "paramgen.errors",
+    "UsageError": "paramgen.errors",
+    "build": "paramgen.api",
+    "initialize": "paramgen.api",
+    "load": "paramgen.api",
+    "load_spec": "paramgen.api",
+    "sample": "paramgen.api",
+}
+
+__all__ = ["__version__", *_HOMES]  # noqa: PLE0604 (all are strings)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'paramgen' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,3 @@
+from paramgen.cli import main
+
+main()

@@ -1,0 +1,95 @@
+"""Plans and files as tables that a person reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from paramgen.distributions import Constant, Distribution, Normal, Orthogonal, Uniform
+from paramgen.plan import Plan
+from paramgen.text import counted, escape, human_bytes, human_count, number, plain, print_table, shorten
+
+LONGEST_METADATA = 100
+
+
+def print_plan(plan: Plan) -> None:
+    """The tensors of a plan in the spec's order, and their totals."""
+    columns = ("name", "shape", "dtype", "initializer", "values", ">fan_in", ">fan_out", ">parameters", ">bytes")
+    rows = [
+        (
+            tensor.name,
+            _shape(tensor.shape),
+            tensor.dtype.name,
+            tensor.initializer.kind,
+            values(tensor.distribution),
+            "" if tensor.fan_in is None else f"{tensor.fan_in:,}",
+            "" if tensor.fan_out is None else f"{tensor.fan_out:,}",
+            f"{tensor.size:,}",
+            human_bytes(tensor.nbytes),
+        )
+        for tensor in plan.tensors
+    ]
+    _print(columns, rows)
+    totals = _totals(len(rows), plan.total_parameters, plan.total_bytes)
+    print(plain(f"\n{escape(plan.name)}: {totals}, seed {plan.seed}, layout {plan.layout}"))
+
+
+def values(distribution: Distribution) -> str:
+    """A distribution with its numbers, in a few characters."""
+    match distribution:
+        case Constant(value):
+            return number(value)
+        case Uniform(bound):
+            return f"uniform ±{number(bound)}"
+        case Normal(mean, std):
+            return f"normal {number(mean)}, std {number(std)}"
+        case Orthogonal(gain):
+            return "orthonormal" if gain == 1 else f"orthonormal × {number(gain)}"
+    return "ones for the forget gate"
+
+
+def print_inspection(document: dict[str, Any], of_tensors: int) -> None:
+    """The document of `inspect` as a table; of_tensors is the number of tensors in the whole file."""
+    tensors = document["tensors"]
+    for key, value in sorted(document["metadata"].items()):
+        print(plain(f"{escape(key)}: {escape(shorten(value, LONGEST_METADATA))}"))
+    if document["metadata"]:
+        print()
+    with_stats = bool(tensors) and "stats" in tensors[0]
+    columns = ("name", "shape", "dtype", ">parameters", ">bytes")
+    statistics = ("mean", "std", "min", "max", "zeros", "nan", "inf")
+    rows = []
+    for tensor in tensors:
+        row = [
+            escape(tensor["name"]),
+            _shape(tensor["shape"]),
+            tensor["dtype"],
+            f"{tensor['parameters']:,}",
+            human_bytes(tensor["bytes"]),
+        ]
+        if with_stats:
+            row += [_statistic(tensor["stats"], key) for key in statistics]
+        rows.append(row)
+    _print((*columns, *(f">{key}" for key in statistics)) if with_stats else columns, rows)
+    totals = _totals(len(tensors), document["total_parameters"], document["total_bytes"])
+    of_all = f" of {of_tensors:,}" if len(tensors) < of_tensors else ""
+    print(plain(f"\n{escape(document['files'][0])}: {totals.replace(' tensor', of_all + ' tensor', 1)}"))
+
+
+def _statistic(stats: dict[str, Any] | None, key: str) -> str:
+    value = None if stats is None else stats[key]
+    if value is None:
+        return "-"
+    return f"{value:,}" if isinstance(value, int) else number(value)
+
+
+def _shape(shape: Sequence[int]) -> str:
+    return "[" + ", ".join(map(str, shape)) + "]"
+
+
+def _totals(tensors: int, parameters: int, size: int) -> str:
+    return f"{counted(tensors, 'tensor')}, {human_count(parameters)} parameters, {human_bytes(size)}"
+
+
+def _print(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    print_table([(title.lstrip(">"), "right" if title.startswith(">") else "left") for title in columns], rows)

@@ -1,0 +1,1 @@
+"""safetensors files: the header, computed before any data; writing; reading."""

@@ -1,0 +1,128 @@
+"""Writing a file so that it appears under its name only when it is whole, and is otherwise as it was before."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from paramgen.errors import FileError, UsageError
+from paramgen.storage.reader import TensorFile
+from paramgen.text import escape, human_bytes
+
+STDOUT = "-"
+OURS = "paramgen_stream"
+
+Write = Callable[[memoryview], None]
+
+
+@contextmanager
+def output(path: str, size: int, force: bool) -> Iterator[Write]:
+    """A function that appends bytes to what is to be `path`: `size` bytes in all, reserved before the first.
+
+    A regular file is written beside its place and renamed on success (a symbolic link is followed); standard output
+    ("-"), pipes and devices are written in order. A file that paramgen did not write is replaced only by force.
+    """
+    if path == STDOUT:
+        if sys.stdout.isatty():
+            raise UsageError("standard output is a terminal; redirect it to a file or a pipe")
+        sys.stdout.flush()
+        with _refusals("standard output"):
+            yield _writer(sys.stdout.fileno())
+        return
+    shown = escape(path)
+    target = os.path.realpath(path)
+    with _refusals(shown):
+        status = _status(target)
+        if status is None or stat.S_ISREG(status.st_mode):
+            if status is not None and not force and not _is_ours(target):
+                raise UsageError(f"{shown}: is not a file that paramgen wrote; --force replaces it")
+            with _replacement(target, size, status) as descriptor:
+                yield _writer(descriptor)
+        else:
+            descriptor = os.open(target, os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                yield _writer(descriptor)
+            finally:
+                os.close(descriptor)
+
+
+@contextmanager
+def _refusals(shown: str) -> Iterator[None]:
+    try:
+        yield
+    except (FileError, UsageError):
+        raise
+    except OSError as error:
+        raise FileError(f"{shown}: {error.strerror or error}") from None
+
+
+def _status(path: str) -> os.stat_result | None:
+    try:
+        return os.stat(path)
+    except FileNotFoundError:
+        return None
+
+
+def _is_ours(path: str) -> bool:
+    try:
+        with TensorFile(path) as file:
+            return OURS in file.metadata
+    except FileError:
+        return False
+
+
+def _writer(descriptor: int) -> Write:
+    def write(data: memoryview) -> None:
+        while data:
+            data = data[os.write(descriptor, data) :]
+
+    return write
+
+
+@contextmanager
+def _replacement(target: str, size: int, replaced: os.stat_result | None) -> Iterator[int]:
+    folder = os.path.dirname(target)
+    temporary = os.path.join(folder, f".paramgen-{os.urandom(6).hex()}.tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        try:
+            if replaced is not None:
+                os.fchmod(descriptor, stat.S_IMODE(replaced.st_mode))
+            _reserve(descriptor, folder, size)
+            yield descriptor
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.rename(temporary, target)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+    _sync_folder(folder)
+
+
+def _reserve(descriptor: int, folder: str, size: int) -> None:
+    """Make sure of the space: reserve it where the system can, else see whether it is there."""
+    space = os.statvfs(folder)
+    free = space.f_bavail * space.f_frsize
+    if size > free:
+        raise FileError(f"{escape(folder)}: no space for {human_bytes(size)}, {human_bytes(free)} are free")
+    if hasattr(os, "posix_fallocate"):
+        try:
+            os.posix_fallocate(descriptor, 0, size)
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
+                raise
+
+
+def _sync_folder(folder: str) -> None:
+    with suppress(OSError):  # some file systems cannot; the file itself is safe
+        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
