@@ -33,7 +33,11 @@ Seed = Annotated[
 ]
 DTypeOption = Annotated[
     Literal["float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"] | None,
-    typer.Option(help="Element type in place of the spec's; those of operations stand."),
+    typer.Option(
+        metavar="DTYPE",
+        help="Element type in place of the spec's (those of operations stand): "
+        "float64, float32, float16, bfloat16, float8_e4m3fn or float8_e5m2.",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 
@@ -154,7 +158,7 @@ def _plan(path: str, seed: int | None, dtype: str | None) -> Plan:
 
 def _print_json(document: Any) -> None:
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
-    sys.stdout.buffer.write(text.encode() + b"\n")
+    sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace") + b"\n")
 
 
 @contextmanager
@@ -201,7 +205,12 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
-    sys.stderr.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115 (for the life of the process)
+    if sys.stdout is None:
+        print("standard output is closed", file=sys.stderr)
+        sys.exit(3)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         app(prog_name="paramgen")
     except _Interrupted as interrupted:

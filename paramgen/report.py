@@ -7,7 +7,7 @@ from typing import Any
 
 from paramgen.distributions import Constant, Distribution, Normal, Orthogonal, Uniform
 from paramgen.plan import Plan
-from paramgen.text import counted, escape, human_bytes, human_count, number, plain, print_table, shorten
+from paramgen.text import counted, escape, human_bytes, human_count, number, print_table, shorten
 
 LONGEST_METADATA = 100
 
@@ -31,7 +31,7 @@ def print_plan(plan: Plan) -> None:
     ]
     _print(columns, rows)
     totals = _totals(len(rows), plan.total_parameters, plan.total_bytes)
-    print(plain(f"\n{escape(plan.name)}: {totals}, seed {plan.seed}, layout {plan.layout}"))
+    print(f"\n{escape(plan.name)}: {totals}, seed {plan.seed}, layout {plan.layout}")
 
 
 def values(distribution: Distribution) -> str:
@@ -52,7 +52,7 @@ def print_inspection(document: dict[str, Any], of_tensors: int) -> None:
     """The document of `inspect` as a table; of_tensors is the number of tensors in the whole file."""
     tensors = document["tensors"]
     for key, value in sorted(document["metadata"].items()):
-        print(plain(f"{escape(key)}: {escape(shorten(value, LONGEST_METADATA))}"))
+        print(f"{escape(key)}: {escape(shorten(value, LONGEST_METADATA))}")
     if document["metadata"]:
         print()
     with_stats = bool(tensors) and "stats" in tensors[0]
@@ -73,7 +73,7 @@ def print_inspection(document: dict[str, Any], of_tensors: int) -> None:
     _print((*columns, *(f">{key}" for key in statistics)) if with_stats else columns, rows)
     totals = _totals(len(tensors), document["total_parameters"], document["total_bytes"])
     of_all = f" of {of_tensors:,}" if len(tensors) < of_tensors else ""
-    print(plain(f"\n{escape(document['files'][0])}: {totals.replace(' tensor', of_all + ' tensor', 1)}"))
+    print(f"\n{escape(document['files'][0])}: {totals.replace(' tensor', of_all + ' tensor', 1)}")
 
 
 def _statistic(stats: dict[str, Any] | None, key: str) -> str:

@@ -91,12 +91,6 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
-def plain(text: str) -> str:
-    """Text that the output's encoding can hold: what it cannot is escaped."""
-    encoding = sys.stdout.encoding or "utf-8"
-    return text.encode(encoding, "backslashreplace").decode(encoding)
-
-
 def _width(text: str) -> int:
     if text.isascii():
         return len(text)
@@ -129,4 +123,4 @@ def print_table(columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]
             " " * (width - _width(cell)) + cell if side == "right" else cell + " " * (width - _width(cell))
             for cell, width, (_, side) in zip(cells, widths, columns, strict=True)
         )
-        print(plain("  ".join(padded).rstrip()))
+        print("  ".join(padded).rstrip())

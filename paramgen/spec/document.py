@@ -73,7 +73,7 @@ class Document:
         node: Any = self.data
         kept: list[str | int] = []
         for entry in path:
-            if (isinstance(node, dict) and entry in node) or (isinstance(node, list) and entry in range(len(node))):
+            if entry in (node if isinstance(node, dict) else range(len(node)) if isinstance(node, list) else ()):
                 node = node[entry]
             elif isinstance(node, dict) and isinstance(entry, str) and entry != node.get("type"):
                 return (*kept, entry)

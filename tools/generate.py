@@ -1,0 +1,173 @@
+"""Make the files that are made from the code: the schema, the tables of operations, the command reference.
+
+    python tools/generate.py            write them
+    python tools/generate.py --check    exit with 1 if one is not up to date
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from paramgen import cli
+from paramgen.spec import initializers, operations
+from paramgen.spec.operations import CHANNEL_WISE, Convolution, Operation, Standard, Template
+from paramgen.spec.schema import json_schema
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTICE = "<!-- Made by tools/generate.py from the code; not edited by hand. -->\n\n"
+
+
+class Symbol:
+    """A size by its name, so that the table's own arithmetic writes its formulas."""
+
+    def __init__(self, name: str):
+        self.name = name
+
+    def __rmul__(self, other: object) -> "Symbol":
+        return self if other == 1 else Symbol(f"{other}·{self}")
+
+    def __mul__(self, other: object) -> "Symbol":
+        return self if other == 1 else Symbol(f"{self}·{other}")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class FilterSize:
+    """All sizes of a filter: one entry of a shape, a product where they are multiplied."""
+
+    class Sizes(Symbol):
+        def __rmul__(self, other: object) -> Symbol:
+            return Symbol("prod(filter_size)")
+
+    def __iter__(self) -> Iterator[Symbol]:
+        yield self.Sizes("*filter_size")
+
+
+def symbolic(model: type[Operation], fields: list[str], **values: Any) -> list[Template]:
+    """The parameters of an operation whose sizes are their names."""
+    names = {"num_hidden_units": "H"}
+    sizes: dict[str, Any] = {field: Symbol(names.get(field, field)) for field in fields}
+    if "filter_size" in sizes:
+        sizes["filter_size"] = FilterSize()
+    return list(model.model_construct(**{**sizes, **values}).templates())
+
+
+def variants(model: type[Standard]) -> Iterator[tuple[str, list[Template]]]:
+    """The rows of an operation's table: a heading and its parameters."""
+    fields = list(model.example)
+    if not issubclass(model, Convolution):
+        yield "", symbolic(model, fields)
+        if model is operations.GRU:
+            mode = "recurrent-bias-after-multiplication"
+            yield f"`reset_gate_mode: {mode}`", symbolic(model, fields, reset_gate_mode=mode)[-1:]
+        return
+    grouped = ["filter_size", "num_groups", "num_channels_per_group", "num_filters_per_group"]
+    channel_wise = symbolic(model, ["filter_size", "num_channels", "num_filters_per_group"], num_groups=CHANNEL_WISE)
+    yield "", symbolic(model, fields)
+    yield "`bias: shared`", symbolic(model, fields, bias="shared")[-1:]
+    yield "grouped", symbolic(model, grouped)
+    yield "`num_groups: channel-wise`", channel_wise
+
+
+def code(names: tuple[str, ...]) -> str:
+    own, *aliases = (f"`{name}`" for name in names)
+    return f"{own} (alias {', '.join(aliases)})" if aliases else own
+
+
+def described(template: Template) -> str:
+    described = template.initializer.described()
+    fields = ", ".join(f"{key} {value:g}" for key, value in described.items() if key != "type")
+    return template.initializer.kind + (f" ({fields})" if fields and template.initializer.kind == "gaussian" else "")
+
+
+def operation_tables() -> str:
+    parts = [
+        NOTICE + "# Operations and initializers\n",
+        "Sizes are canonical: arrays in C order, last index fastest. H is `num_hidden_units`; `*filter_size` stands for\n"
+        "the one, two or three sizes of a filter and prod for their product. fan_in and fan_out are what `glorot` and\n"
+        "`he` use; a dash says that there are none. The tables follow MathWorks' page\n"
+        '"Initialize Learnable Parameters for Model Function" (Deep Learning Toolbox).\n',
+        "## Operations\n",
+    ]
+    for model in operations.TABLE:
+        parts.append(f"### {model.title}: {code(model.names())}\n\n{model.__doc__}\n")
+        rows = ["| field | default | meaning |", "|---|---|---|"]
+        for name, field in model.model_fields.items():
+            if name in ("name", "type", "dtype", "initializers"):
+                continue
+            default = "required" if field.is_required() else json.dumps(field.default).strip('"')
+            rows.append(f"| `{name}` | {'-' if default == 'null' else default} | {field.description} |")
+        parts.append("\n".join(rows) + "\n")
+        if not issubclass(model, Standard):
+            rows = ["| parameter's field | default | meaning |", "|---|---|---|"]
+            for name, field in operations.CustomParameter.model_fields.items():
+                rows.append(f"| `{name}` | {'required' if field.is_required() else '-'} | {field.description} |")
+            parts.append("\n".join(rows) + "\n")
+            continue
+        rows = ["| | parameter | size | fan_in | fan_out | default initializer |", "|---|---|---|---|---|---|"]
+        for heading, templates in variants(model):
+            for template in templates:
+                target = template.target
+                size = ", ".join(map(str, target.shape))
+                fans = " | ".join("-" if fan is None else str(fan) for fan in (target.fan_in, target.fan_out))
+                rows.append(f"| {heading} | `{template.name}` | [{size}] | {fans} | {described(template)} |")
+                heading = ""  # noqa: PLW2901 (only the first row has it)
+        parts.append("\n".join(rows) + "\n")
+    parts.append("Every operation also takes `name`, `dtype` and (but for `custom`) `initializers`: see [spec.md](spec.md).\n")
+    parts.append("## Initializers\n")
+    rows = ["| initializer | values | source |", "|---|---|---|"]
+    rows += [f"| {code(model.names())} | {model.values} | {model.source} |" for model in initializers.TABLE]
+    parts.append("\n".join(rows) + "\n")
+    return "\n".join(parts)
+
+
+def command_reference() -> str:
+    parts = [NOTICE + "# Command reference\n"]
+    for name, command in typer.main.get_command(cli.app).commands.items():  # type: ignore[attr-defined]
+        arguments = [parameter for parameter in command.params if parameter.param_type_name == "argument"]
+        usage = " ".join(["paramgen", name, *(argument.metavar for argument in arguments), "[OPTIONS]"])
+        rows = ["| option | default | meaning |", "|---|---|---|"]
+        for option in command.params:
+            if option in arguments:
+                rows.append(f"| `{option.metavar}` | required | {option.help} |")
+            elif option.name != "help":
+                metavar = "" if option.is_flag else f" {option.metavar}"
+                words = ", ".join(f"`{word}{metavar}`" for word in option.opts)
+                rows.append(f"| {words} | {option.default or '-'} | {option.help} |")
+        parts.append(f"## `{usage}`\n\n{command.help}\n\n" + "\n".join(rows if len(rows) > 2 else []) + "\n")
+    parts.append(
+        "## Exit status\n\n"
+        "| status | meaning |\n|---|---|\n"
+        "| 0 | done |\n"
+        "| 2 | the command line or the spec's text is wrong, a refused overwrite included |\n"
+        "| 3 | what the system or a file refused: missing, unreadable, malformed, no space, a closed pipe |\n"
+        "| 130, 143 | interrupted by SIGINT, SIGTERM; what was there before is as it was |\n"
+    )
+    return "\n".join(parts)
+
+
+def main() -> int:
+    made = {
+        "schemas/paramgen.schema.json": json.dumps(json_schema(), indent=1, ensure_ascii=False) + "\n",
+        "docs/operations.md": operation_tables(),
+        "docs/command-line.md": command_reference(),
+    }
+    stale = []
+    for name, text in made.items():
+        path = ROOT / name
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            stale.append(name)
+            if "--check" not in sys.argv:
+                path.write_text(text, encoding="utf-8")
+    if stale:
+        print(f"{'not up to date' if '--check' in sys.argv else 'written'}: {', '.join(stale)}")
+    return 1 if stale and "--check" in sys.argv else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
