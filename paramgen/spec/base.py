@@ -67,7 +67,15 @@ Shape = Annotated[
 ]
 Number = Annotated[float, Field(allow_inf_nan=False), Expected("a finite number")]
 NAME_EXPECTED = "a name: letters, digits, _ and -, not beginning with - (no dots)"
-Name = Annotated[str, Field(pattern=r"^[\p{L}\p{Nd}_][\p{L}\p{Nd}_-]*$"), Expected(NAME_EXPECTED)]
+# The schema's pattern must be read by every engine (Python's knows no classes like \p{L}): it refuses what in ASCII,
+# Latin-1 and general punctuation is neither letter nor digit.
+_NO_NAME = r"\x00-,./:-@\[-\^`{-\xa9\xab-\xb4\xb6-\xb9\xbb-\xbf\xd7\xf7\u2000-\u206f\u3000-\u3004"
+Name = Annotated[
+    str,
+    Field(pattern=r"^[\p{L}\p{Nd}_][\p{L}\p{Nd}_-]*$"),
+    WithJsonSchema({"type": "string", "pattern": f"^[^{_NO_NAME}-][^{_NO_NAME}]*$"}),
+    Expected(NAME_EXPECTED),
+]
 DTypeName = Annotated[
     Literal["float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"],
     Expected(f"a dtype: {one_of(list(DTYPES))}"),

@@ -23,7 +23,7 @@ OPERATION_EXPECTED = "an operation: a mapping with name and type"
 class Head(Model):
     """What a spec says besides its operations."""
 
-    paramgen: Annotated[Literal[1], Expected("1, the version of the spec language")] = Field(
+    paramgen: Annotated[int, Field(ge=1, le=1), Expected("1, the version of the spec language")] = Field(
         default=1, description="version of the spec language."
     )
     name: Annotated[str, Field(min_length=1), Expected("a text")] = Field(

@@ -47,6 +47,9 @@ def json_schema() -> Schema:
         if issubclass(model, Convolution):
             definition |= CONVOLUTION_RULE
     definitions["CustomParameter"]["allOf"] = CUSTOM_RULES
+    parameters = definitions["Custom"]["properties"]["parameters"]
+    parameters["propertyNames"] = {"pattern": next(iter(parameters.pop("patternProperties")))}
+    parameters["additionalProperties"] = _reference("CustomParameter")
     spec["properties"]["defaults"] |= _closed(
         {name: _object(_by_parameter(model)) for model in STANDARD for name in model.names()}
     )

@@ -1,0 +1,68 @@
+"""What the tests share: the command as a process, and specs in a few words."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = ROOT / "tests" / "data"
+CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+DTYPES = ("float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+TINY = """\
+seed: 3
+operations:
+  - {name: dense, type: fully_connected, input_size: 5, output_size: 4}
+"""
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Run `paramgen ARGUMENTS` in tmp_path; stdout and stderr are text. Keywords go to subprocess.run."""
+
+    def call(*arguments: str | Path, **keywords: Any) -> subprocess.CompletedProcess[str]:
+        keywords = {"capture_output": True, "text": True, "cwd": tmp_path, "timeout": 120, **keywords}
+        keywords["env"] = {**os.environ, "PYTHONWARNINGS": "error", **keywords.get("env", {})}
+        return subprocess.run([sys.executable, "-m", "paramgen", *map(str, arguments)], check=False, **keywords)
+
+    return call
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    """A spec of one dense layer."""
+    path = tmp_path / "tiny.yaml"
+    path.write_text(TINY)
+    return path
+
+
+def plan_of(*operations: dict[str, Any], **head: Any) -> list[dict[str, Any]]:
+    """The tensors of `plan --json` for the operations, which are named a, b, … unless they have names."""
+    from paramgen.plan import make_plan
+    from paramgen.spec.model import interpret, read_document
+
+    named = [{"name": chr(97 + index), **operation} for index, operation in enumerate(operations)]
+    plan = make_plan(interpret(*read_document({**head, "operations": named})))
+    return json.loads(json.dumps(plan.described()))["parameters"]  # type: ignore[no-any-return]
+
+
+def problems_of(text: str) -> list[str]:
+    """The lines of the error of a spec's text, without the file's name."""
+    from paramgen.errors import SpecError
+    from paramgen.plan import make_plan
+    from paramgen.spec.document import from_yaml
+    from paramgen.spec.model import interpret
+
+    try:
+        make_plan(interpret(from_yaml(text.encode(), "s"), "s"))
+    except SpecError as error:
+        return [line.removeprefix("s:") for line in str(error).splitlines()]
+    return []

@@ -1,0 +1,120 @@
+"""From distributions to values: the known answers, ranges that stand alone, rounding to narrow types."""
+
+import json
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+from conftest import DATA, DTYPES
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import paramgen
+from paramgen.distributions import Constant, Distribution, Normal, Orthogonal, Uniform, UnitForgetGate
+from paramgen.dtypes import DTYPES as TABLE
+from paramgen.plan import Tensor
+from paramgen.sampling.reference import draw
+from paramgen.sampling.streams import stream_id
+from paramgen.spec.initializers import Zeros
+
+VECTORS = json.loads((DATA / "stream-v1.json").read_text())
+SHAPE = (40, 30)
+LAWS: list[Distribution] = [Constant(0.3), Uniform(0.7), Normal(0.5, 2.0), Orthogonal(1.5), UnitForgetGate(250)]
+
+
+def tensor(law: Distribution, dtype: str = "float32", name: str = "t.weights", shape: tuple[int, ...] = SHAPE) -> Tensor:
+    return Tensor(name, shape, TABLE[dtype], None, None, Zeros(type="zeros"), law, stream_id(name))
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-7), ("float64", 1e-15)])
+def test_uniform_known_answers(dtype: str, tolerance: float) -> None:
+    vector = VECTORS["uniform"][0]
+    values = draw(tensor(Uniform(vector["bound"]), "float32", vector["name"]), vector["seed"], 0, 8)
+    exact = np.array(vector["values"])
+    assert np.abs(values - exact).max() <= (2 * np.spacing(np.abs(exact).astype(np.float32))).max()
+
+
+def test_normal_known_answers() -> None:
+    vector = VECTORS["normal"][0]
+    values = draw(tensor(Normal(vector["mean"], vector["std"]), "float32", vector["name"]), vector["seed"], 0, 8)
+    exact = np.array(vector["values"])
+    assert (np.abs(values - exact) <= 4e-6 * np.abs(exact)).all()
+
+
+def test_uniform_float32_is_within_two_units_in_the_last_place() -> None:
+    law = Uniform(0.0428025825003853)
+    values = draw(tensor(law), 1, 0, 200_000)
+    from paramgen.sampling.philox import words
+
+    exact = law.bound * (2 * ((words(1, stream_id("t.weights"), 0, 200_000) + 0.5) / 2.0**32) - 1)
+    assert (np.abs(values - exact) <= 2 * np.spacing(np.abs(values))).all()
+
+
+def test_uniform_float64_is_within_its_tolerance() -> None:
+    from paramgen.sampling.philox import words64
+
+    values = draw(tensor(Uniform(3.0), "float64"), 1, 0, 1000)
+    exact = [3 * (2 * (int(w) + 0.5) / 2**64 - 1) for w in words64(1, stream_id("t.weights"), 0, 1000)]
+    assert np.abs(values - exact).max() <= 1e-12 * 3
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.type)
+@given(start=st.integers(0, 1200), stop=st.integers(0, 1200))
+@settings(max_examples=15, deadline=None)
+def test_any_range_equals_that_range_of_the_whole(law: Distribution, dtype: str, start: int, stop: int) -> None:
+    start, stop = sorted((start, stop))
+    whole = draw(tensor(law, dtype), 8, 0, 1200)
+    part = draw(tensor(law, dtype), 8, start, stop)
+    assert part.tobytes() == whole[start:stop].tobytes()
+    assert whole.dtype == TABLE[dtype].numpy()
+
+
+@pytest.mark.parametrize("law", [Uniform(1.0), Normal(0.0, 1.0)], ids=lambda law: law.type)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_ranges_beyond_32_bits(law: Distribution, dtype: str) -> None:
+    far = 2**33 + 5
+    one = draw(tensor(law, dtype, shape=(2**40,)), 8, far, far + 9)
+    other = draw(tensor(law, dtype, shape=(2**40,)), 8, far - 3, far + 20)
+    assert one.tobytes() == other[3:12].tobytes()
+    assert one.tobytes() != draw(tensor(law, dtype, shape=(2**40,)), 8, 5, 14).tobytes()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"])
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.type)
+def test_narrow_types_are_the_float32_value_rounded_to_even(law: Distribution, dtype: str) -> None:
+    wide = draw(tensor(law), 8, 0, 1200)
+    narrow = draw(tensor(law, dtype), 8, 0, 1200).astype(np.float64)
+    info = ml_dtypes.finfo(TABLE[dtype].numpy())
+    exponent = np.maximum(np.floor(np.log2(np.maximum(np.abs(wide.astype(np.float64)), 1e-300))), info.minexp)
+    unit = 2.0 ** (exponent - info.nmant)
+    expected = np.rint(wide.astype(np.float64) / unit) * unit  # rint: to nearest, ties to even
+    np.testing.assert_array_equal(narrow, expected)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_extreme_values_are_finite(dtype: str) -> None:
+    largest = TABLE[dtype].largest
+    assert largest is not None
+    std = largest / (9.2 if dtype == "float64" else 6.34)
+    for law in (Uniform(largest), Normal(0.0, std), Constant(largest), Normal(largest / 2, std / 2)):
+        assert law.largest(dtype) <= largest * (1 + 1e-15)
+        assert np.isfinite(draw(tensor(law, dtype), 8, 0, 1200).astype(np.float64)).all()
+
+
+def test_moments() -> None:
+    normal = paramgen.initialize("gaussian", [1000, 1000], mean=1.0, std=3.0)
+    uniform = paramgen.initialize("uniform", [1000, 1000], bound=2.0, name="other")
+    assert abs(normal.mean() - 1) < 0.015
+    assert abs(normal.std() - 3) < 0.01
+    assert abs(uniform.mean()) < 0.006
+    assert abs(uniform.std() - 2 / 3**0.5) < 0.004
+
+
+def test_other_seeds_and_names_give_other_numbers() -> None:
+    def first(**keywords: Any) -> bytes:
+        return paramgen.initialize("uniform", [64], bound=1.0, **keywords).tobytes()  # type: ignore[no-any-return]
+
+    drawn = [first(), first(seed=1), first(seed=2**63), first(name="x"), first(name="x", seed=1)]
+    assert len(set(drawn)) == len(drawn)
