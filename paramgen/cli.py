@@ -28,8 +28,16 @@ app = typer.Typer(
 
 SpecPath = Annotated[str, typer.Argument(metavar="SPEC", help="The spec, a YAML file.")]
 FilePath = Annotated[str, typer.Argument(metavar="FILE", help="A safetensors file.")]
+
+
+def _seed(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= 20 and int(text) < 2**64):
+        raise typer.BadParameter(f"'{text}' is not an integer from 0 to 2^64 - 1.")
+    return int(text)
+
+
 Seed = Annotated[
-    int | None, typer.Option(min=0, max=2**64 - 1, metavar="N", help="Seed in place of the spec's, 0 to 2^64 - 1.")
+    int | None, typer.Option(parser=_seed, metavar="N", help="Seed in place of the spec's, 0 to 2^64 - 1.")
 ]
 DTypeOption = Annotated[
     Literal["float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"] | None,

@@ -72,8 +72,8 @@ def print_inspection(document: dict[str, Any], of_tensors: int) -> None:
         rows.append(row)
     _print((*columns, *(f">{key}" for key in statistics)) if with_stats else columns, rows)
     totals = _totals(len(tensors), document["total_parameters"], document["total_bytes"])
-    of_all = f" of {of_tensors:,}" if len(tensors) < of_tensors else ""
-    print(f"\n{escape(document['files'][0])}: {totals.replace(' tensor', of_all + ' tensor', 1)}")
+    of_all = f" (of {counted(of_tensors, 'tensor')})" if len(tensors) < of_tensors else ""
+    print(f"\n{escape(document['files'][0])}: {totals}{of_all}")
 
 
 def _statistic(stats: dict[str, Any] | None, key: str) -> str:

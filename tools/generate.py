@@ -1,7 +1,7 @@
 """Make the files that are made from the code: the schema, the tables of operations, the command reference.
 
-    python tools/generate.py            write them
-    python tools/generate.py --check    exit with 1 if one is not up to date
+python tools/generate.py            write them
+python tools/generate.py --check    exit with 1 if one is not up to date
 """
 
 import json
@@ -88,8 +88,8 @@ def described(template: Template) -> str:
 def operation_tables() -> str:
     parts = [
         NOTICE + "# Operations and initializers\n",
-        "Sizes are canonical: arrays in C order, last index fastest. H is `num_hidden_units`; `*filter_size` stands for\n"
-        "the one, two or three sizes of a filter and prod for their product. fan_in and fan_out are what `glorot` and\n"
+        "Sizes are canonical: arrays in C order, last index fastest. H is `num_hidden_units`; `*filter_size` stands\n"
+        "for the one, two or three sizes of a filter and prod for their product. fan_in and fan_out are what `glorot` and\n"
         "`he` use; a dash says that there are none. The tables follow MathWorks' page\n"
         '"Initialize Learnable Parameters for Model Function" (Deep Learning Toolbox).\n',
         "## Operations\n",
@@ -118,7 +118,9 @@ def operation_tables() -> str:
                 rows.append(f"| {heading} | `{template.name}` | [{size}] | {fans} | {described(template)} |")
                 heading = ""  # noqa: PLW2901 (only the first row has it)
         parts.append("\n".join(rows) + "\n")
-    parts.append("Every operation also takes `name`, `dtype` and (but for `custom`) `initializers`: see [spec.md](spec.md).\n")
+    parts.append(
+        "Every operation also takes `name`, `dtype` and (but for `custom`) `initializers`: see [spec.md](spec.md).\n"
+    )
     parts.append("## Initializers\n")
     rows = ["| initializer | values | source |", "|---|---|---|"]
     rows += [f"| {code(model.names())} | {model.values} | {model.source} |" for model in initializers.TABLE]

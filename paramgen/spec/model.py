@@ -144,11 +144,12 @@ def interpret(document: Document, name: str, seed: int | None = None, dtype: str
 
 def _head(data: dict[str, Any], name: str, problems: Problems) -> Head:
     try:
-        return Head.model_validate({"name": name, **data})
+        head = Head.model_validate(data)
     except ValidationError as error:
         add_errors(problems, error, ())
         wrong = {item["loc"][0] for item in error.errors(include_url=False)}
-        return Head.model_validate({key: value for key, value in data.items() if key not in wrong})
+        head = Head.model_validate({key: value for key, value in data.items() if key not in wrong})
+    return head if "name" in data else head.model_copy(update={"name": name})
 
 
 def _operation_items(data: dict[str, Any], problems: Problems) -> list[Any]:

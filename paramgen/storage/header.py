@@ -86,7 +86,8 @@ def decode(header: bytes, data_size: int) -> tuple[dict[str, str], list[Entry]]:
         raise MalformedError(f"the header is not the JSON it should be: {reason}") from None
     if not isinstance(fields, dict):
         raise MalformedError("the header is not a JSON object")
-    metadata = fields.pop("__metadata__", None) or {}
+    metadata = fields.pop("__metadata__", None)
+    metadata = {} if metadata is None else metadata
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise MalformedError("__metadata__ is not an object of strings")
     entries = sorted(

@@ -50,7 +50,9 @@ def test_extreme_words(bits: int, tolerance: float) -> None:
     extreme = [0, 2**bits - 1]
     z = normal_float32(np.array(extreme, np.uint32)) if bits == 32 else normal_float64(np.array(extreme, np.uint64))
     with mpmath.workdps(40):
-        exact = float(-mpmath.findroot(lambda x: mpmath.ncdf(x) - mpmath.mpf(2) ** -(bits + 1), -6.34 if bits == 32 else -9.2))
+        exact = float(
+            -mpmath.findroot(lambda x: mpmath.ncdf(x) - mpmath.mpf(2) ** -(bits + 1), -6.34 if bits == 32 else -9.2)
+        )
     assert z[0] == -z[1]
     assert abs(z[1] / exact - 1) < tolerance
     assert exact < (6.34 if bits == 32 else 9.2)

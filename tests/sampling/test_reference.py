@@ -23,7 +23,9 @@ SHAPE = (40, 30)
 LAWS: list[Distribution] = [Constant(0.3), Uniform(0.7), Normal(0.5, 2.0), Orthogonal(1.5), UnitForgetGate(250)]
 
 
-def tensor(law: Distribution, dtype: str = "float32", name: str = "t.weights", shape: tuple[int, ...] = SHAPE) -> Tensor:
+def tensor(
+    law: Distribution, dtype: str = "float32", name: str = "t.weights", shape: tuple[int, ...] = SHAPE
+) -> Tensor:
     return Tensor(name, shape, TABLE[dtype], None, None, Zeros(type="zeros"), law, stream_id(name))
 
 

@@ -185,7 +185,11 @@ def test_surrogates_of_the_python_parser_are_refused(monkeypatch: pytest.MonkeyP
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**64), 2**64) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**64), 2**64)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=12,
 )
@@ -205,9 +209,7 @@ class _Quoting(yaml.SafeDumper):
 
 
 _Quoting.add_representer(str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"'))
-_Quoting.add_representer(
-    float, lambda dumper, number: dumper.represent_scalar("tag:yaml.org,2002:float", repr(number))
-)
+_Quoting.add_representer(float, lambda dumper, number: dumper.represent_scalar("tag:yaml.org,2002:float", repr(number)))
 
 
 def test_mappings_are_read_as_they_are() -> None:

@@ -19,53 +19,139 @@ LSTM = "{name: l, type: lstm, input_size: 3, num_hidden_units: 8"
         ("operations:\n", ["1:12: operations: null is not a list"]),
         ("operations: [a]\n", ["1:14: operations[0]: 'a' is not an operation: a mapping with name and type"]),
         ("operations: [{}]\n", ["1:14: operations[0]: has no type; expected an operation"]),
-        (HEAD + "- {name: a, type: cnv}\n", ["2:19: operations[0].type: 'cnv' is none of the types", "did you mean conv?"]),
+        (
+            HEAD + "- {name: a, type: cnv}\n",
+            ["2:19: operations[0].type: 'cnv' is none of the types", "did you mean conv?"],
+        ),
         (HEAD + "- {name: a, type: 3}\n", ["2:19: operations[0].type: 3 is none of the types"]),
         (HEAD + "- {name: a, type: [conv]}\n", ["2:19: operations[0].type: ['conv'] is none of the types"]),
-        (HEAD + "- {type: batchnorm, num_channels: 3}\n", ["2:3: operations[0].name: missing; batchnorm needs it: name of"]),
-        (HEAD + f"- {CONV}, bias: nun}}\n", ["operations[0].bias: 'nun' is not one of per_filter, shared, none, true, false"]),
+        (
+            HEAD + "- {type: batchnorm, num_channels: 3}\n",
+            ["2:3: operations[0].name: missing; batchnorm needs it: name of"],
+        ),
+        (
+            HEAD + f"- {CONV}, bias: nun}}\n",
+            ["operations[0].bias: 'nun' is not one of per_filter, shared, none, true, false"],
+        ),
         (HEAD + f"- {CONV}, bias: 1}}\n", ["operations[0].bias: 1 is not one of per_filter"]),
         (HEAD + f"- {CONV}, bias: 1.0}}\n", ["operations[0].bias: 1.0 is not one of per_filter"]),
-        (HEAD + f"- {CONV}, num_groups: chanel}}\n", ["num_groups: 'chanel' is not a positive integer or 'channel-wise'"]),
+        (
+            HEAD + f"- {CONV}, num_groups: chanel}}\n",
+            ["num_groups: 'chanel' is not a positive integer or 'channel-wise'"],
+        ),
         (HEAD + f"- {CONV}, num_groups: null}}\n", ["num_groups: null is not a positive integer or 'channel-wise'"]),
-        (HEAD + f"- {CONV}, num_filter: 8}}\n", ["2:74: operations[0].num_filter: unknown field of conv; did you mean num_filters?"]),
+        (
+            HEAD + f"- {CONV}, num_filter: 8}}\n",
+            ["2:74: operations[0].num_filter: unknown field of conv; did you mean num_filters?"],
+        ),
         (HEAD + f"- {CONV}, dtype: float33}}\n", ["dtype: 'float33' is not a dtype: float64, float32"]),
         (HEAD + f"- {CONV}, dtype: null}}\n", ["dtype: null is not a dtype"]),
-        (HEAD + f"- {CONV}, initializers: {{bias: {{type: ones, x: 1}}}}}}\n", ["initializers.bias.x: unknown field of ones"]),
-        (HEAD + f"- {CONV}, initializers: {{weight: he}}}}\n", ["initializers.weight: no parameter of conv", "did you mean weights?"]),
-        (HEAD + f"- {CONV}, initializers: {{weights: hee}}}}\n", ["initializers.weights: 'hee' is none of the types", "did you mean he?"]),
-        (HEAD + f"- {CONV}, initializers: {{weights: {{type: hee}}}}}}\n", ["initializers.weights.type: 'hee' is none of"]),
-        (HEAD + f"- {CONV}, initializers: {{weights: {{std: 1}}}}}}\n", ["initializers.weights: has no type; expected an initializer"]),
-        (HEAD + f"- {CONV}, initializers: {{weights: 3}}}}\n", ["initializers.weights: 3 is not an initializer: a name, or"]),
+        (
+            HEAD + f"- {CONV}, initializers: {{bias: {{type: ones, x: 1}}}}}}\n",
+            ["initializers.bias.x: unknown field of ones"],
+        ),
+        (
+            HEAD + f"- {CONV}, initializers: {{weight: he}}}}\n",
+            ["initializers.weight: no parameter of conv", "did you mean weights?"],
+        ),
+        (
+            HEAD + f"- {CONV}, initializers: {{weights: hee}}}}\n",
+            ["initializers.weights: 'hee' is none of the types", "did you mean he?"],
+        ),
+        (
+            HEAD + f"- {CONV}, initializers: {{weights: {{type: hee}}}}}}\n",
+            ["initializers.weights.type: 'hee' is none of"],
+        ),
+        (
+            HEAD + f"- {CONV}, initializers: {{weights: {{std: 1}}}}}}\n",
+            ["initializers.weights: has no type; expected an initializer"],
+        ),
+        (
+            HEAD + f"- {CONV}, initializers: {{weights: 3}}}}\n",
+            ["initializers.weights: 3 is not an initializer: a name, or"],
+        ),
         (HEAD + f"- {CONV}, initializers: [he]}}\n", ["initializers: ['he'] is not a mapping of parameter names"]),
-        (HEAD + f"- {CONV}, initializers: {{weights: uniform}}}}\n", ["initializers.weights: missing; uniform needs it"]),
-        (HEAD + f"- {CONV}, initializers: {{weights: {{type: uniform, bound: 0}}}}}}\n", ["bound: 0 is not a finite number above 0"]),
-        (HEAD + f"- {CONV}, initializers: {{weights: {{type: gaussian, std: -1}}}}}}\n", ["std: -1 is not a finite number of at least 0"]),
-        (HEAD + f"- {CONV}, initializers: {{weights: {{type: gaussian, std: .inf}}}}}}\n", ["std: .inf is not a finite number"]),
-        (HEAD + f"- {CONV}, initializers: {{weights: {{type: gaussian, mean: .nan}}}}}}\n", ["mean: .nan is not a finite number"]),
-        (HEAD + f"- {CONV}, initializers: {{weights: {{type: gaussian, mean: '0'}}}}}}\n", ["mean: '0' is not a finite number"]),
-        (HEAD + f"- {CONV}, initializers: {{weights: {{type: gaussian, mean: true}}}}}}\n", ["mean: true is not a finite number"]),
-        (HEAD + f"- {CONV}, initializers: {{weights: {{type: orthogonal, gain: x}}}}}}\n", ["gain: 'x' is not a finite number"]),
-        (HEAD + f"- {CONV}, initializers: {{bias: orthogonal}}}}\n", ["initializers.bias: orthogonal makes matrices; this parameter is a"]),
-        (HEAD + f"- {CONV}, initializers: {{bias: glorot}}}}\n", ["initializers.bias: glorot needs fan_in and fan_out, which"]),
+        (
+            HEAD + f"- {CONV}, initializers: {{weights: uniform}}}}\n",
+            ["initializers.weights: missing; uniform needs it"],
+        ),
+        (
+            HEAD + f"- {CONV}, initializers: {{weights: {{type: uniform, bound: 0}}}}}}\n",
+            ["bound: 0 is not a finite number above 0"],
+        ),
+        (
+            HEAD + f"- {CONV}, initializers: {{weights: {{type: gaussian, std: -1}}}}}}\n",
+            ["std: -1 is not a finite number of at least 0"],
+        ),
+        (
+            HEAD + f"- {CONV}, initializers: {{weights: {{type: gaussian, std: .inf}}}}}}\n",
+            ["std: .inf is not a finite number"],
+        ),
+        (
+            HEAD + f"- {CONV}, initializers: {{weights: {{type: gaussian, mean: .nan}}}}}}\n",
+            ["mean: .nan is not a finite number"],
+        ),
+        (
+            HEAD + f"- {CONV}, initializers: {{weights: {{type: gaussian, mean: '0'}}}}}}\n",
+            ["mean: '0' is not a finite number"],
+        ),
+        (
+            HEAD + f"- {CONV}, initializers: {{weights: {{type: gaussian, mean: true}}}}}}\n",
+            ["mean: true is not a finite number"],
+        ),
+        (
+            HEAD + f"- {CONV}, initializers: {{weights: {{type: orthogonal, gain: x}}}}}}\n",
+            ["gain: 'x' is not a finite number"],
+        ),
+        (
+            HEAD + f"- {CONV}, initializers: {{bias: orthogonal}}}}\n",
+            ["initializers.bias: orthogonal makes matrices; this parameter is a"],
+        ),
+        (
+            HEAD + f"- {CONV}, initializers: {{bias: glorot}}}}\n",
+            ["initializers.bias: glorot needs fan_in and fan_out, which"],
+        ),
         (HEAD + f"- {CONV}, initializers: {{bias: he}}}}\n", ["initializers.bias: he needs fan_in, which"]),
-        (HEAD + f"- {CONV}, bias: none, initializers: {{bias: ones}}}}\n", ["initializers.bias: this conv has no bias"]),
-        (HEAD + f"- {CONV}, initializers: {{bias: unit_forget_gate}}}}\n", ["unit_forget_gate fills the bias of an LSTM only"]),
+        (
+            HEAD + f"- {CONV}, bias: none, initializers: {{bias: ones}}}}\n",
+            ["initializers.bias: this conv has no bias"],
+        ),
+        (
+            HEAD + f"- {CONV}, initializers: {{bias: unit_forget_gate}}}}\n",
+            ["unit_forget_gate fills the bias of an LSTM only"],
+        ),
         (HEAD + f"- {LSTM}, initializers: {{input_weights: unit_forget_gate}}}}\n", ["fills the bias of an LSTM only"]),
         (
-            HEAD + "- {name: g, type: gru, input_size: 1, num_hidden_units: 4, initializers: {bias: unit_forget_gate}}\n",
+            HEAD
+            + "- {name: g, type: gru, input_size: 1, num_hidden_units: 4, initializers: {bias: unit_forget_gate}}\n",
             ["fills the bias of an LSTM only"],
         ),
         (
-            HEAD + "- {name: b, type: batchnorm, num_channels: 4, initializers: {scale: orthogonal, offset: orthogonal}}\n",
+            HEAD
+            + "- {name: b, type: batchnorm, num_channels: 4, initializers: {scale: orthogonal, offset: orthogonal}}\n",
             ["initializers.scale: orthogonal makes", "initializers.offset: orthogonal makes"],
         ),
-        (f"defaults: {{lstm: {{bias: orthogonal}}}}\n{HEAD}- {LSTM}}}\n", ["1:25: defaults.lstm.bias: orthogonal makes matrices"]),
-        (f"defaults: {{lsmt: {{bias: ones}}}}\n{HEAD}- {LSTM}}}\n", ["1:12: defaults.lsmt: no operation type", "did you mean lstm?"]),
-        (f"defaults: {{custom: {{w: ones}}}}\n{HEAD}- {LSTM}}}\n", ["1:12: defaults.custom: no operation type with defaults"]),
-        (f"defaults: {{lstm: {{biass: ones}}}}\n{HEAD}- {LSTM}}}\n", ["1:19: defaults.lstm.biass: no parameter of lstm"]),
+        (
+            f"defaults: {{lstm: {{bias: orthogonal}}}}\n{HEAD}- {LSTM}}}\n",
+            ["1:25: defaults.lstm.bias: orthogonal makes matrices"],
+        ),
+        (
+            f"defaults: {{lsmt: {{bias: ones}}}}\n{HEAD}- {LSTM}}}\n",
+            ["1:12: defaults.lsmt: no operation type", "did you mean lstm?"],
+        ),
+        (
+            f"defaults: {{custom: {{w: ones}}}}\n{HEAD}- {LSTM}}}\n",
+            ["1:12: defaults.custom: no operation type with defaults"],
+        ),
+        (
+            f"defaults: {{lstm: {{biass: ones}}}}\n{HEAD}- {LSTM}}}\n",
+            ["1:19: defaults.lstm.biass: no parameter of lstm"],
+        ),
         (f"defaults: {{lstm: ones}}\n{HEAD}- {LSTM}}}\n", ["1:18: defaults.lstm: 'ones' is not a mapping"]),
-        (f"defaults: {{conv: {{}}, dlconv: {{}}}}\n{HEAD}- {LSTM}}}\n", ["defaults.dlconv: conv and dlconv are one type"]),
+        (
+            f"defaults: {{conv: {{}}, dlconv: {{}}}}\n{HEAD}- {LSTM}}}\n",
+            ["defaults.dlconv: conv and dlconv are one type"],
+        ),
         (f"seed: -1\n{HEAD}- {LSTM}}}\n", ["1:7: seed: -1 is not an integer from 0 to 2^64 - 1"]),
         (f"seed: 18446744073709551616\n{HEAD}- {LSTM}}}\n", ["seed: 18446744073709551616 is not an integer from 0"]),
         (f"seed: 1.0\n{HEAD}- {LSTM}}}\n", ["seed: 1.0 is not an integer"]),
@@ -76,9 +162,18 @@ LSTM = "{name: l, type: lstm, input_size: 3, num_hidden_units: 8"
         (f"conventions: keras\n{HEAD}- {LSTM}}}\n", ["conventions: 'keras' is not matlab"]),
         (f"name: 3\n{HEAD}- {LSTM}}}\n", ["name: 3 is not a text"]),
         (f"dtyp: float16\n{HEAD}- {LSTM}}}\n", ["1:1: dtyp: unknown field of the spec; did you mean dtype?"]),
-        (HEAD + f"- {LSTM}}}\n- {LSTM}}}\n", ["3:10: operations[1].name: operations[0] has a tensor l.input_weights already"]),
-        (HEAD + "- {name: c, type: custom, parameters: {}}\n", ["parameters: {} is not a mapping of names to parameters, at"]),
-        (HEAD + "- {name: c, type: custom, parameters: {w: 3}}\n", ["parameters.w: 3 is not a mapping; a custom parameter is one"]),
+        (
+            HEAD + f"- {LSTM}}}\n- {LSTM}}}\n",
+            ["3:10: operations[1].name: operations[0] has a tensor l.input_weights already"],
+        ),
+        (
+            HEAD + "- {name: c, type: custom, parameters: {}}\n",
+            ["parameters: {} is not a mapping of names to parameters, at"],
+        ),
+        (
+            HEAD + "- {name: c, type: custom, parameters: {w: 3}}\n",
+            ["parameters.w: 3 is not a mapping; a custom parameter is one"],
+        ),
         (
             HEAD + "- {name: c, type: custom, parameters: {a.b: {shape: [1], initializer: ones}}}\n",
             ["2:40: operations[0].parameters.a.b: 'a.b' is not a name"],
@@ -87,17 +182,34 @@ LSTM = "{name: l, type: lstm, input_size: 3, num_hidden_units: 8"
             HEAD + "- {name: c, type: custom, parameters: {w: {shape: [2, 0], initializer: ones}}}\n",
             ["2:55: operations[0].parameters.w.shape[1]: 0 is not a positive integer"],
         ),
-        (HEAD + "- {name: c, type: custom, parameters: {w: {shape: 4, initializer: ones}}}\n", ["shape: 4 is not a list of at most 32"]),
-        (HEAD + "- {name: c, type: custom, parameters: {w: {shape: [4]}}}\n", ["parameters.w.initializer: missing; a custom"]),
-        (HEAD + "- {name: c, type: custom, parameters: {w: {shape: [4, 4], initializer: glorot, fan_in: 4}}}\n", ["glorot needs fan_out,"]),
-        (HEAD + "- {name: c, type: custom, parameters: {w: {shape: [4], initializer: orthogonal}}}\n", ["[4] has fewer than two"]),
-        (HEAD + "- {name: c, type: custom, parameters: {w: {shape: [4], initializer: unit_forget_gate}}}\n", ["an LSTM only"]),
         (
-            HEAD + "- {name: c, type: custom, dtype: float16, parameters: {w: {shape: [4], initializer: {type: uniform, bound: 65505}}}}\n",
+            HEAD + "- {name: c, type: custom, parameters: {w: {shape: 4, initializer: ones}}}\n",
+            ["shape: 4 is not a list of at most 32"],
+        ),
+        (
+            HEAD + "- {name: c, type: custom, parameters: {w: {shape: [4]}}}\n",
+            ["parameters.w.initializer: missing; a custom"],
+        ),
+        (
+            HEAD + "- {name: c, type: custom, parameters: {w: {shape: [4, 4], initializer: glorot, fan_in: 4}}}\n",
+            ["glorot needs fan_out,"],
+        ),
+        (
+            HEAD + "- {name: c, type: custom, parameters: {w: {shape: [4], initializer: orthogonal}}}\n",
+            ["[4] has fewer than two"],
+        ),
+        (
+            HEAD + "- {name: c, type: custom, parameters: {w: {shape: [4], initializer: unit_forget_gate}}}\n",
+            ["an LSTM only"],
+        ),
+        (
+            HEAD
+            + "- {name: c, type: custom, dtype: float16, parameters: {w: {shape: [4], initializer: {type: uniform, bound: 65505}}}}\n",
             ["parameters.w.initializer: c.w has values up to 65505, beyond 65504, the largest float16"],
         ),
         (
-            HEAD + "- {name: c, type: custom, parameters: {w: {shape: [4], initializer: {type: gaussian, std: 1e38}}}}\n",
+            HEAD
+            + "- {name: c, type: custom, parameters: {w: {shape: [4], initializer: {type: gaussian, std: 1e38}}}}\n",
             ["c.w has values up to 6.34e+38, beyond 3.40282e+38, the largest float32"],
         ),
         (
@@ -114,7 +226,9 @@ def test_mistake(text: str, expected: list[str]) -> None:
     assert len(lines) <= max(2, len(expected))
 
 
-@pytest.mark.parametrize("size", ["0", "-5", "4.0", "true", "'4'", "null", "[4]", "x", "1e3", "9223372036854775808", "{}"])
+@pytest.mark.parametrize(
+    "size", ["0", "-5", "4.0", "true", "'4'", "null", "[4]", "x", "1e3", "9223372036854775808", "{}"]
+)
 @pytest.mark.parametrize("field", ["input_size", "output_size"])
 def test_sizes_are_exact_positive_integers(field: str, size: str) -> None:
     other = "output_size" if field == "input_size" else "input_size"
@@ -126,7 +240,9 @@ def test_sizes_are_exact_positive_integers(field: str, size: str) -> None:
 
 @pytest.mark.parametrize("size", ["0", "[]", "[3, 3, 3, 3]", "'3'", "3.0", "true", "null", "{}"])
 def test_filter_sizes(size: str) -> None:
-    lines = problems_of(f"operations:\n- {{name: c, type: conv, filter_size: {size}, num_channels: 1, num_filters: 1}}\n")
+    lines = problems_of(
+        f"operations:\n- {{name: c, type: conv, filter_size: {size}, num_channels: 1, num_filters: 1}}\n"
+    )
     assert len(lines) == 1
     assert lines[0].startswith("2:38: operations[0].filter_size: ")
     assert "positive integer" in lines[0]

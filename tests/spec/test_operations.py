@@ -44,8 +44,14 @@ TABLE: list[tuple[dict[str, Any], dict[str, tuple[list[int], int | None, int | N
         {"type": "dlconv", "filter_size": [2, 5], **CONV, "bias": "shared"},
         {"weights": ([2, 5, 3, 8], 30, 80, glorot(110)), "bias": ([1, 1], None, None, ZEROS)},
     ),
-    ({"type": "conv", "filter_size": [2, 5, 3], **CONV, "bias": "none"}, {"weights": ([2, 5, 3, 3, 8], 90, 240, glorot(330))}),
-    ({"type": "conv", "filter_size": [2, 5, 3], **CONV, "bias": False}, {"weights": ([2, 5, 3, 3, 8], 90, 240, glorot(330))}),
+    (
+        {"type": "conv", "filter_size": [2, 5, 3], **CONV, "bias": "none"},
+        {"weights": ([2, 5, 3, 3, 8], 90, 240, glorot(330))},
+    ),
+    (
+        {"type": "conv", "filter_size": [2, 5, 3], **CONV, "bias": False},
+        {"weights": ([2, 5, 3, 3, 8], 90, 240, glorot(330))},
+    ),
     (
         {"type": "conv", "filter_size": [3, 3], **GROUPED, "bias": "per_filter"},
         {"weights": ([3, 3, 2, 5, 4], 18, 45, glorot(63)), "bias": ([20, 1], None, None, ZEROS)},
@@ -86,7 +92,10 @@ TABLE: list[tuple[dict[str, Any], dict[str, tuple[list[int], int | None, int | N
         {"type": "fully_connected", "input_size": 7, "output_size": 10},
         {"weights": ([10, 7], 7, 10, glorot(17)), "bias": ([10, 1], None, None, ZEROS)},
     ),
-    ({"type": "fullyconnect", "input_size": 7, "output_size": 10, "bias": False}, {"weights": ([10, 7], 7, 10, glorot(17))}),
+    (
+        {"type": "fullyconnect", "input_size": 7, "output_size": 10, "bias": False},
+        {"weights": ([10, 7], 7, 10, glorot(17))},
+    ),
     (
         {"type": "gru", "input_size": 7, "num_hidden_units": 10},
         {
@@ -104,7 +113,12 @@ TABLE: list[tuple[dict[str, Any], dict[str, tuple[list[int], int | None, int | N
         },
     ),
     (
-        {"type": "gru", "input_size": 7, "num_hidden_units": 10, "reset_gate_mode": "recurrent-bias-after-multiplication"},
+        {
+            "type": "gru",
+            "input_size": 7,
+            "num_hidden_units": 10,
+            "reset_gate_mode": "recurrent-bias-after-multiplication",
+        },
         {
             "input_weights": ([30, 7], 7, 30, glorot(37)),
             "recurrent_weights": ([30, 10], 10, 30, ORTHOGONAL),
@@ -162,14 +176,20 @@ WISE_NEEDS = {"filter_size": 3, "num_groups": "channel-wise"}
         ({"filter_size": 3}, {"num_channels": "missing", "num_filters": "missing"}),
         ({"filter_size": 3, "num_channels": 2}, {"num_filters": "missing"}),
         ({"filter_size": 3, **CONV, "num_filters_per_group": 2}, {"num_filters_per_group": "give num_filters instead"}),
-        ({"filter_size": 3, "num_groups": 2}, {"num_channels_per_group": "missing", "num_filters_per_group": "missing"}),
+        (
+            {"filter_size": 3, "num_groups": 2},
+            {"num_channels_per_group": "missing", "num_filters_per_group": "missing"},
+        ),
         (
             {"filter_size": 3, **GROUPED, "num_channels": 8},
             {"num_channels": "no field of a {} that is grouped; give num_channels_per_group instead"},
         ),
         (WISE_NEEDS, {"num_channels": "missing; a {} that is channel-wise needs it"}),
         ({**WISE_NEEDS, "num_channels": 4, "num_filters": 4}, {"num_filters": "give num_filters_per_group instead"}),
-        ({**WISE_NEEDS, "num_channels": 4, "num_channels_per_group": 1}, {"num_channels_per_group": "give num_channels"}),
+        (
+            {**WISE_NEEDS, "num_channels": 4, "num_channels_per_group": 1},
+            {"num_channels_per_group": "give num_channels"},
+        ),
     ],
 )
 def test_groupings_that_do_not_fit(kind: str, fields: dict[str, Any], wrong: dict[str, str]) -> None:

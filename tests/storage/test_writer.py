@@ -1,0 +1,184 @@
+"""Files appear whole or not at all, and nothing else is left behind."""
+
+import os
+import stat
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+
+from paramgen.errors import FileError, UsageError
+from paramgen.storage import writer
+from paramgen.storage.header import encode
+from paramgen.storage.writer import output
+
+OURS = encode([], {"paramgen_stream": "philox4x32-v1"})
+FOREIGN = encode([], {"format": "pt"})
+
+
+def write(path: Path, data: bytes = b"abc", size: int | None = None, force: bool = False) -> None:
+    with output(str(path), len(data) if size is None else size, force) as put:
+        put(memoryview(data))
+
+
+def test_a_new_file_has_the_mode_of_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        write(tmp_path / "new")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "new").read_bytes() == b"abc"
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o640
+    assert os.listdir(tmp_path) == ["new"]
+
+
+def test_a_replaced_file_keeps_its_mode(tmp_path: Path) -> None:
+    path = tmp_path / "old"
+    path.write_bytes(OURS)
+    path.chmod(0o604)
+    write(path)
+    assert path.read_bytes() == b"abc"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o604
+
+
+@pytest.mark.parametrize("content", [FOREIGN, b"", b"text", OURS[:-1]], ids=["foreign", "empty", "text", "damaged"])
+def test_other_files_need_force(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "other"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match="not a file that paramgen wrote; --force replaces it"):
+        write(path)
+    assert path.read_bytes() == content
+    write(path, force=True)
+    assert path.read_bytes() == b"abc"
+    assert os.listdir(tmp_path) == ["other"]
+
+
+def test_symbolic_links_are_followed(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    link, dangling = tmp_path / "link", tmp_path / "dangling"
+    (tmp_path / "folder" / "real").write_bytes(OURS)
+    link.symlink_to("folder/real")
+    dangling.symlink_to("folder/fresh")
+    write(link)
+    write(dangling, b"new")
+    assert link.is_symlink()
+    assert dangling.is_symlink()
+    assert sorted(os.listdir(tmp_path / "folder")) == ["fresh", "real"]
+    assert (tmp_path / "folder" / "real").read_bytes() == b"abc"
+    assert (tmp_path / "folder" / "fresh").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError, SystemExit])
+def test_a_failure_leaves_what_was_there(tmp_path: Path, error: type[BaseException]) -> None:
+    path = tmp_path / "old"
+    path.write_bytes(OURS)
+    with pytest.raises(error), output(str(path), 100, False) as put:
+        put(memoryview(b"half"))
+        raise error
+    assert path.read_bytes() == OURS
+    assert os.listdir(tmp_path) == ["old"]
+
+
+@pytest.mark.parametrize("call", ["fsync", "rename", "fchmod", "write"])
+def test_what_the_system_refuses_is_told_and_cleaned_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    def refuse(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "x").write_bytes(OURS)
+    monkeypatch.setattr(writer.os, call, refuse)
+    with pytest.raises(FileError, match="x: No space left on device"):
+        write(tmp_path / "x")
+    monkeypatch.undo()
+    assert os.listdir(tmp_path) == ["x"]
+    assert (tmp_path / "x").read_bytes() == OURS
+
+
+def test_the_space_is_asked_for_first(tmp_path: Path) -> None:
+    with (
+        pytest.raises(FileError, match="no space for 9223 PB, .* are free"),
+        output(str(tmp_path / "x"), 2**63 - 1, False),
+    ):
+        pytest.fail("nothing is to be written")
+    assert os.listdir(tmp_path) == []
+
+
+def test_the_space_is_reserved(tmp_path: Path) -> None:
+    with output(str(tmp_path / "x"), 10_000, False) as put:
+        (temporary,) = tmp_path.iterdir()
+        assert temporary.stat().st_size == 10_000
+        assert temporary.name.startswith(".paramgen-")
+        put(memoryview(bytes(10_000)))
+
+
+@pytest.mark.parametrize("code", [95, 22, 38])
+def test_file_systems_that_cannot_reserve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    def refuse(*arguments: object) -> None:
+        raise OSError(code, "not supported")
+
+    monkeypatch.setattr(writer.os, "posix_fallocate", refuse)
+    write(tmp_path / "x")
+    assert (tmp_path / "x").read_bytes() == b"abc"
+
+
+def test_reservation_refused_for_lack_of_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(writer.os, "posix_fallocate", refuse)
+    with pytest.raises(FileError, match="No space left"):
+        write(tmp_path / "x")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"), [("none/x", "No such file"), (".", "Is a directory"), ("f/x", "Not a dir")]
+)
+def test_targets_that_cannot_be(tmp_path: Path, path: str, reason: str) -> None:
+    (tmp_path / "f").write_bytes(OURS)
+    with pytest.raises(FileError, match=reason):
+        write(tmp_path / path)
+    assert os.listdir(tmp_path) == ["f"]
+
+
+def test_a_pipe_is_written_in_order_and_stays(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    read: list[bytes] = []
+    reader = threading.Thread(target=lambda: read.append(path.read_bytes()))
+    reader.start()
+    data = bytes(range(256)) * 1000  # more than a pipe holds: written in parts
+    write(path, data)
+    reader.join(10)
+    assert read == [data]
+    assert stat.S_ISFIFO(path.stat().st_mode)
+
+
+def test_a_device_is_written_and_stays() -> None:
+    write(Path(os.devnull))
+    assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
+
+
+def test_a_full_device(tmp_path: Path) -> None:
+    if not os.path.exists("/dev/full"):
+        pytest.skip("no /dev/full on this system")
+    with pytest.raises(FileError, match="/dev/full: No space left on device"):
+        write(Path("/dev/full"))
+
+
+def test_a_small_file_system(tmp_path: Path) -> None:
+    """A real lack of space, where this machine lets us mount one."""
+    mount = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "none", tmp_path], capture_output=True, check=False
+    )
+    if mount.returncode:
+        pytest.skip("mounting a small file system is not allowed here")
+    try:
+        with pytest.raises(FileError, match="no space for 100 kB"):
+            write(tmp_path / "x", bytes(100_000))
+        write(tmp_path / "y", bytes(10_000))
+        assert os.listdir(tmp_path) == ["y"]
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)

@@ -1,0 +1,204 @@
+"""The Python API: load_spec, build, sample, initialize (the source's functions, its seven examples), load."""
+
+import math
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.numpy
+from conftest import ROOT, TINY
+
+import paramgen
+from paramgen.sampling.orthogonal import orthogonal
+from paramgen.sampling.reference import Stream
+from paramgen.sampling.streams import stream_id
+
+SPEC = {
+    "seed": 42,
+    "operations": [{"name": "conv", "type": "conv", "filter_size": [5, 5], "num_channels": 3, "num_filters": 128}],
+}
+
+
+def test_glorot_convolution() -> None:
+    w = paramgen.initialize("glorot", [5, 5, 3, 128], fan_in=75, fan_out=3200, seed=42, name="conv.weights")
+    bound = math.sqrt(6 / 3275)
+    assert (w.shape, w.dtype) == ((5, 5, 3, 128), np.float32)
+    assert 0.999 * bound < np.abs(w).max() <= np.float32(bound)
+    assert w.std() == pytest.approx(bound / math.sqrt(3), rel=0.02)
+
+
+def test_he_convolution() -> None:
+    w = paramgen.initialize("he", [5, 5, 3, 128], fan_in=75)
+    assert w.shape == (5, 5, 3, 128)
+    assert w.std() == pytest.approx(math.sqrt(2 / 75), rel=0.02)
+
+
+def test_gaussian_embedding() -> None:
+    w = paramgen.initialize("gaussian", [300, 5000])
+    assert w.shape == (300, 5000)
+    assert abs(w.mean()) < 3e-5
+    assert w.std() == pytest.approx(0.01, rel=0.003)
+
+
+def test_uniform_attention() -> None:
+    w = paramgen.initialize("uniform", [100, 100], bound=0.1)
+    assert w.shape == (100, 100)
+    assert 0.0995 < np.abs(w).max() <= np.float32(0.1)
+
+
+def test_orthogonal_recurrent_weights() -> None:
+    w = paramgen.initialize("orthogonal", [400, 100], name="lstm.recurrent_weights", seed=9)
+    q = w.astype(np.float64)
+    assert np.abs(q.T @ q - np.eye(100)).max() <= 1e-6
+    normal = Stream(9, stream_id("lstm.recurrent_weights"), False).normal(0, 40_000).reshape(400, 100)
+    assert w.tobytes() == orthogonal(normal, 1.0).tobytes()
+
+
+def test_orthogonal_arrays_flatten_to_their_last_axis() -> None:
+    w = paramgen.initialize({"type": "orthogonal", "gain": 2}, [4, 5, 6, 7]).astype(np.float64).reshape(120, 7)
+    assert np.abs(w.T @ w - 4 * np.eye(7)).max() < 1e-6
+    wide = paramgen.initialize("orthogonal", [3, 2, 30], dtype="float64").reshape(6, 30)
+    assert np.abs(wide @ wide.T - np.eye(6)).max() < 1e-12
+
+
+@pytest.mark.parametrize("shape", [[400, 1], [400]])
+def test_unit_forget_gate_bias(shape: list[int]) -> None:
+    b = paramgen.initialize("unit_forget_gate", shape)
+    assert b.shape == tuple(shape)
+    np.testing.assert_array_equal(b.reshape(-1), [0] * 100 + [1] * 100 + [0] * 200)
+
+
+def test_batch_normalization() -> None:
+    np.testing.assert_array_equal(paramgen.initialize("ones", [128, 1]), np.ones((128, 1)))
+    np.testing.assert_array_equal(paramgen.initialize("zeros", (128, 1)), np.zeros((128, 1)))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
+def test_initialize_equals_the_tensor_of_a_file(dtype: str, tmp_path: Path) -> None:
+    paramgen.build({**SPEC, "dtype": dtype}, tmp_path / "p")
+    loaded = paramgen.load(tmp_path / "p")["conv"]["weights"]
+    w = paramgen.initialize(
+        "glorot", [5, 5, 3, 128], fan_in=75, fan_out=3200, seed=42, name="conv.weights", dtype=dtype
+    )
+    assert w.dtype == loaded.dtype
+    assert w.tobytes() == loaded.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "keywords", "reason"),
+    [
+        (("glorto", [1]), {}, "initializer.type: 'glorto' is none of .*did you mean glorot"),
+        (("glorot", [2, 2]), {}, "glorot needs fan_in and fan_out"),
+        (("he", [2, 2]), {}, "he needs fan_in"),
+        (("he", [2, 2]), {"fan_in": 0}, "fan_in: 0 is not a positive integer"),
+        (("uniform", [2]), {}, "initializer.bound: missing; uniform needs it"),
+        (("uniform", [2]), {"bound": 1, "std": 2}, "initializer.std: unknown field of uniform"),
+        (("uniform", [2]), {"bound": 1e39}, "beyond 3.40282e\\+38, the largest float32"),
+        (("ones", [2, 0]), {}, r"shape\[1\]: 0 is not a positive integer"),
+        (("ones", [2.0]), {}, r"shape\[0\]: 2.0 is not a positive integer"),
+        (("ones", [2]), {"dtype": "float31"}, "dtype: 'float31' is not a dtype"),
+        (("ones", [2]), {"seed": -1}, "seed: -1 is not an integer"),
+        (("ones", [2]), {"seed": True}, "seed: True is not an integer"),
+        (("orthogonal", [4]), {}, "fewer than two dimensions"),
+        (("unit_forget_gate", [402, 1]), {}, "fills the bias of an LSTM only"),
+        (("unit_forget_gate", [4, 4]), {}, "fills the bias of an LSTM only"),
+    ],
+)
+def test_what_initialize_refuses(arguments: Any, keywords: Any, reason: str) -> None:
+    with pytest.raises(paramgen.ParamgenError, match=reason) as caught:
+        paramgen.initialize(*arguments, **keywords)
+    assert isinstance(caught.value, ValueError)
+
+
+def test_initialize_takes_numpy_sizes() -> None:
+    assert paramgen.initialize("ones", np.array([2, 3])).shape == (2, 3)
+
+
+def test_load_spec_of_a_path_and_a_mapping(tmp_path: Path) -> None:
+    path = tmp_path / "my.model.yaml"
+    path.write_text(TINY)
+    spec = paramgen.load_spec(path)
+    assert (spec.name, spec.seed, spec.dtype, len(spec.operations)) == ("my.model", 3, "float32", 1)
+    assert spec.operations[0].name == "dense"
+    spec = paramgen.load_spec(SPEC, seed=7, dtype="float16")
+    assert (spec.name, spec.seed, spec.dtype) == ("model", 7, "float16")
+    assert "dtype" not in SPEC
+    with pytest.raises(ValueError, match="frozen"):
+        spec.seed = 8
+
+
+def test_load_spec_raises_every_problem() -> None:
+    with pytest.raises(paramgen.SpecError) as caught:
+        paramgen.load_spec({"seed": -1, "operations": [{"name": "a", "type": "batchnorm", "num_channels": 4.0}]})
+    assert str(caught.value) == (
+        "<mapping>: seed: -1 is not an integer from 0 to 2^64 - 1\n"
+        "<mapping>: operations[0].num_channels: 4.0 is not a positive integer"
+    )
+    assert [problem.path for problem in caught.value.problems] == ["seed", "operations[0].num_channels"]
+    with pytest.raises(paramgen.SpecError, match="dtype: 'x' is not a dtype"):
+        paramgen.load_spec(SPEC, dtype="x")
+    with pytest.raises(paramgen.FileError, match="No such file"):
+        paramgen.load_spec("none.yaml")
+
+
+def test_build_does_what_the_command_does(tmp_path: Path) -> None:
+    result = paramgen.build(paramgen.load_spec(SPEC), tmp_path / "p", digest=True)
+    assert result.total_parameters == 9728
+    assert result.sha256 is not None
+    foreign = tmp_path / "f"
+    foreign.write_bytes(b"precious")
+    with pytest.raises(paramgen.UsageError, match="--force"):
+        paramgen.build(SPEC, foreign)
+    assert foreign.read_bytes() == b"precious"
+    paramgen.build(SPEC, foreign, force=True)
+    assert foreign.read_bytes() == (tmp_path / "p").read_bytes()
+
+
+def test_sample_is_what_a_file_holds(tmp_path: Path) -> None:
+    path = ROOT / "configs" / "layers.yaml"
+    paramgen.build(path, tmp_path / "p")
+    sampled, loaded = paramgen.sample(path), paramgen.load(tmp_path / "p")
+    assert sampled.keys() == loaded.keys()
+    for name, group in sampled.items():
+        assert group.keys() == loaded[name].keys()
+        for parameter, array in group.items():
+            assert array.shape == loaded[name][parameter].shape
+            assert array.dtype == loaded[name][parameter].dtype
+            assert array.tobytes() == loaded[name][parameter].tobytes()
+
+
+def test_load_nests_and_can_be_written(tmp_path: Path) -> None:
+    safetensors.numpy.save_file({"a.b.c": np.arange(3), "a.d": np.ones((2, 2)), "e": np.zeros(())}, tmp_path / "p")
+    loaded = paramgen.load(tmp_path / "p", device="cpu")
+    np.testing.assert_array_equal(loaded["a"]["b"]["c"], [0, 1, 2])
+    loaded["a"]["d"] += 1
+    assert loaded["e"].shape == ()
+
+
+@pytest.mark.parametrize("names", [("a", "a.b"), ("a.b", "a.b.c")])
+def test_load_refuses_names_that_do_not_nest(names: tuple[str, str], tmp_path: Path) -> None:
+    safetensors.numpy.save_file({name: np.zeros(1) for name in names}, tmp_path / "p")
+    with pytest.raises(paramgen.FileError, match="in the way of"):
+        paramgen.load(tmp_path / "p")
+
+
+def test_load_refuses_what_numpy_cannot_hold_and_other_devices(tmp_path: Path) -> None:
+    header = b'{"q":{"dtype":"F4","shape":[4],"data_offsets":[0,2]}}'
+    (tmp_path / "f").write_bytes(len(header).to_bytes(8, "little") + header + b"ab")
+    with pytest.raises(paramgen.FileError, match="q: NumPy has no type for f4"):
+        paramgen.load(tmp_path / "f")
+    with pytest.raises(paramgen.UsageError, match="device 'tpu' is not supported"):
+        paramgen.load(tmp_path / "f", device="tpu")
+
+
+def test_importing_is_light_and_names_are_public() -> None:
+    code = "import sys, paramgen; print([m for m in ('numpy', 'pydantic', 'yaml', 'rich') if m in sys.modules]); paramgen.nothing"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "[]\n"
+    assert "has no attribute 'nothing'" in done.stderr
+    assert set(dir(paramgen)) >= {"build", "initialize", "load", "load_spec", "sample", "SpecError"}
+    for name in paramgen.__all__:
+        assert getattr(paramgen, name) is not None

@@ -1,0 +1,65 @@
+"""Every spec in configs/ builds, by the command, to the file whose digest is recorded in tests/data/digests.json.
+
+`python tests/test_configs.py` records the digests anew: only while the stream may still change (CHANGELOG.md).
+"""
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import CONFIGS, DATA, DTYPES, ROOT, Run
+
+import paramgen
+
+RECORDED = DATA / "digests.json"
+
+
+def digests(path: Path, folder: Path) -> dict[str, str]:
+    """SHA-256 of the file that a spec builds, as it is and for each dtype of the command line."""
+    found = {}
+    for dtype in (None, *DTYPES):
+        target = folder / f"{path.stem}-{dtype}.safetensors"
+        spec = paramgen.load_spec(path, dtype=dtype)
+        result = paramgen.build(spec, target, digest=True)
+        assert result.sha256 == hashlib.sha256(target.read_bytes()).hexdigest()
+        found[dtype or "as written"] = result.sha256
+    return found
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_digests(path: Path, tmp_path: Path) -> None:
+    assert digests(path, tmp_path) == json.loads(RECORDED.read_text())[path.stem]
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_the_command_builds_it(path: Path, run: Run) -> None:
+    document = json.loads(run("build", path, "--json").stdout)
+    assert document["sha256"] == json.loads(RECORDED.read_text())[path.stem]["as written"]
+
+
+def test_recorded_digests_are_of_these_configs() -> None:
+    assert sorted(json.loads(RECORDED.read_text())) == [path.stem for path in CONFIGS]
+
+
+def test_check_jsonschema_accepts_every_config() -> None:
+    command = [Path(sys.executable).with_name("check-jsonschema"), "--schemafile", "schemas/paramgen.schema.json"]
+    done = subprocess.run([*command, *CONFIGS], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_generated_files_are_up_to_date() -> None:
+    done = subprocess.run(
+        [sys.executable, "tools/generate.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+
+
+if __name__ == "__main__":
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as scratch:
+        recorded = {path.stem: digests(path, Path(scratch)) for path in CONFIGS}
+    RECORDED.write_text(json.dumps(recorded, indent=1) + "\n")

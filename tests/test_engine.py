@@ -1,0 +1,92 @@
+"""Builds: the same bytes each time, whatever the chunks; memory that does not grow with the model."""
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import CONFIGS, ROOT
+
+import paramgen
+from paramgen import engine
+from paramgen.engine import split
+from paramgen.plan import Plan, make_plan
+from paramgen.spec.model import interpret, read_document
+
+
+def plan(path: Path | str | dict[str, Any]) -> Plan:
+    return make_plan(interpret(*read_document(path)))
+
+
+def built(made: Plan, path: Path) -> bytes:
+    engine.build(made, str(path))
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_chunks_do_not_change_a_byte(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = built(plan(path), tmp_path / "a")
+    assert built(plan(path), tmp_path / "b") == whole
+    monkeypatch.setattr(engine, "CHUNK_ELEMENTS", 1021)
+    assert built(plan(path), tmp_path / "c") == whole
+
+
+def test_chunks_cover_each_tensor_once() -> None:
+    for tensor in plan(ROOT / "configs" / "source_examples.yaml").tensors:
+        chunks = list(split(tensor))
+        assert [chunk.start for chunk in chunks] == [0, *(chunk.stop for chunk in chunks[:-1])]
+        assert chunks[-1].stop == tensor.size
+        assert tensor.distribution.type == "orthogonal" or all(
+            chunk.stop - chunk.start <= engine.CHUNK_ELEMENTS for chunk in chunks
+        )
+
+
+def test_the_result_tells_what_was_written(tmp_path: Path) -> None:
+    told: list[int] = []
+    made = plan(ROOT / "configs" / "lenet_batchnorm.yaml")
+    result = engine.build(made, str(tmp_path / "x"), digest=True, progress=told.append)
+    assert result.sha256 == hashlib.sha256((tmp_path / "x").read_bytes()).hexdigest()
+    assert sum(told) == result.total_bytes == made.total_bytes == 4 * result.total_parameters
+    assert result.files == (str(tmp_path / "x"),)
+    assert engine.build(made, str(tmp_path / "x")).sha256 is None
+
+
+def test_a_parameter_is_the_same_alone_and_among_others(tmp_path: Path) -> None:
+    operations = [
+        {"name": "a", "type": "fully_connected", "input_size": 30, "output_size": 20},
+        {"name": "b", "type": "lstm", "input_size": 3, "num_hidden_units": 5},
+    ]
+    together = paramgen.sample({"seed": 5, "operations": operations[::-1]})
+    for operation in operations:
+        alone = paramgen.sample({"seed": 5, "operations": [operation]})
+        for name, array in alone[operation["name"]].items():
+            assert array.tobytes() == together[operation["name"]][name].tobytes()
+
+
+# A process's peak includes that of the process it was forked from: only a small one can start what is measured.
+LAUNCHER = """
+import resource, subprocess, sys
+done = subprocess.run(sys.argv[1:])
+print(done.returncode, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (1 if sys.platform == "darwin" else 1024))
+"""
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_model(tmp_path: Path) -> None:
+    """4 GB within 400 MB of RSS; most of it constants, which are drawn by the same chunks as the rest."""
+    big = {"shape": [480, 1_000_000], "initializer": "ones"}
+    drawn = {"shape": [20, 1_000_000], "initializer": "gaussian"}
+    spec = tmp_path / "big.yaml"
+    spec.write_text(
+        str({"operations": [{"name": "x", "type": "custom", "parameters": {"a": big, "b": big, "c": drawn}}]})
+    )
+    target = tmp_path / "big.safetensors"
+    command = [sys.executable, "-m", "paramgen", "build", spec, "--quiet", "-o", target]
+    done = subprocess.run([sys.executable, "-c", LAUNCHER, *command], capture_output=True, text=True, check=True)
+    status, peak = map(int, done.stdout.split())
+    assert (status, done.stderr) == (0, "")
+    assert target.stat().st_size > 3.9e9
+    target.unlink()
+    assert peak < 400e6

@@ -1,0 +1,96 @@
+"""Against PyTorch: its loader takes every dtype, its rounding is ours, its distributions agree with ours."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import CONFIGS, DTYPES
+
+import paramgen
+
+pytestmark = pytest.mark.torch
+torch = pytest.importorskip("torch", reason="PyTorch is not installed (the torch extra)")
+safetensors_torch = pytest.importorskip("safetensors.torch")
+
+SPEC: dict[str, Any] = {
+    "seed": 3,
+    "operations": [
+        {"name": "dense", "type": "fully_connected", "input_size": 500, "output_size": 300},
+        {
+            "name": "he",
+            "type": "custom",
+            "parameters": {"w": {"shape": [300, 500], "initializer": "he", "fan_in": 500}},
+        },
+        {"name": "lstm", "type": "lstm", "input_size": 10, "num_hidden_units": 20},
+    ],
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_official_loader_takes_every_dtype(dtype: str, tmp_path: Path) -> None:
+    paramgen.build({**SPEC, "dtype": dtype}, tmp_path / "p")
+    loaded = safetensors_torch.load_file(tmp_path / "p")
+    ours = paramgen.load(tmp_path / "p")
+    assert sorted(loaded) == [
+        "dense.bias",
+        "dense.weights",
+        "he.w",
+        "lstm.bias",
+        "lstm.input_weights",
+        "lstm.recurrent_weights",
+    ]
+    for name, tensor in loaded.items():
+        operation, parameter = name.split(".")
+        array = ours[operation][parameter]
+        assert tensor.dtype == getattr(torch, dtype)
+        assert tuple(tensor.shape) == array.shape
+        np.testing.assert_array_equal(tensor.to(torch.float64).numpy(), array.astype(np.float64))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_configs_load(path: Path, tmp_path: Path) -> None:
+    result = paramgen.build(path, tmp_path / "p")
+    loaded = safetensors_torch.load_file(tmp_path / "p")
+    assert sum(tensor.numel() for tensor in loaded.values()) == result.total_parameters
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"])
+@pytest.mark.parametrize("std", [1e-3, 1.0, 30.0])
+def test_narrow_types_round_as_torch_rounds(dtype: str, std: float) -> None:
+    wide = paramgen.initialize("gaussian", [200_000], std=std)
+    narrow = paramgen.initialize("gaussian", [200_000], std=std, dtype=dtype)
+    rounded = torch.from_numpy(wide).to(getattr(torch, dtype))
+    width = {1: np.uint8, 2: np.uint16}[narrow.dtype.itemsize]
+    torchs = rounded.view({1: torch.uint8, 2: torch.int16}[narrow.dtype.itemsize]).numpy().view(width)
+    np.testing.assert_array_equal(narrow.view(width), torchs)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ("glorot", torch.nn.init.xavier_uniform_),
+        ("he", lambda w: torch.nn.init.kaiming_normal_(w, mode="fan_in", nonlinearity="relu")),
+    ],
+    ids=["glorot", "he"],
+)
+def test_distributions_are_those_of_torch(ours: str, theirs: Any) -> None:
+    torch.manual_seed(0)
+    other = theirs(torch.empty(1000, 600)).double().numpy().ravel()
+    drawn = paramgen.initialize(ours, [1000, 600], fan_in=600, fan_out=1000).astype(np.float64).ravel()
+    assert drawn.std() == pytest.approx(other.std(), rel=0.005)
+    assert abs(drawn.mean() - other.mean()) < 4 * other.std() / math.sqrt(300_000)
+    quantiles = np.linspace(0.001, 0.999, 99)
+    assert np.abs(np.quantile(drawn, quantiles) - np.quantile(other, quantiles)).max() < 0.03 * other.std()
+
+
+def test_orthogonal_is_as_orthogonal_as_torchs() -> None:
+    torch.manual_seed(0)
+    theirs = torch.nn.init.orthogonal_(torch.empty(200, 80)).double().numpy()
+    drawn = paramgen.initialize("orthogonal", [200, 80]).astype(np.float64)
+
+    def loss(q: Any) -> float:
+        return float(np.abs(q.T @ q - np.eye(80)).max())
+
+    assert loss(drawn) <= loss(theirs) + 1e-8
