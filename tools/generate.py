@@ -89,8 +89,8 @@ def operation_tables() -> str:
     parts = [
         NOTICE + "# Operations and initializers\n",
         "Sizes are canonical: arrays in C order, last index fastest. H is `num_hidden_units`; `*filter_size` stands\n"
-        "for the one, two or three sizes of a filter and prod for their product. fan_in and fan_out are what `glorot` and\n"
-        "`he` use; a dash says that there are none. The tables follow MathWorks' page\n"
+        "for the one, two or three sizes of a filter and prod for their product. fan_in and fan_out are what `glorot`\n"
+        "and `he` use; a dash says that there are none. The tables follow MathWorks' page\n"
         '"Initialize Learnable Parameters for Model Function" (Deep Learning Toolbox).\n',
         "## Operations\n",
     ]

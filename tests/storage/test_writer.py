@@ -98,7 +98,7 @@ def test_what_the_system_refuses_is_told_and_cleaned_up(
 
 def test_the_space_is_asked_for_first(tmp_path: Path) -> None:
     with (
-        pytest.raises(FileError, match="no space for 9223 PB, .* are free"),
+        pytest.raises(FileError, match=r"no space for 9223 PB, .* are free"),
         output(str(tmp_path / "x"), 2**63 - 1, False),
     ):
         pytest.fail("nothing is to be written")
