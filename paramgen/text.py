@@ -6,6 +6,7 @@ import json
 import math
 import sys
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 LONGEST_VALUE = 60
@@ -91,6 +92,7 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
+@lru_cache(4096)
 def _width(text: str) -> int:
     if text.isascii():
         return len(text)

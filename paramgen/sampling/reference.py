@@ -18,6 +18,10 @@ from paramgen.sampling.philox import words, words64
 if TYPE_CHECKING:
     from paramgen.plan import Tensor
 
+# glibc returns a freed block above a threshold to the system, so that each large temporary is paged in anew, at three
+# times the cost of its arithmetic; freeing one larger block, never touched, raises that threshold for the process.
+np.empty(2**24, np.uint8)
+
 
 @dataclass(frozen=True, slots=True)
 class Stream:
