@@ -1,0 +1,47 @@
+"""Whole processes measured: seconds and peak memory, alone or in turn with a peer."""
+
+import importlib.metadata
+import os
+import platform
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+PARAMGEN = [str(Path(sys.executable).with_name("paramgen"))]
+
+# A process's peak memory includes that of the process it was forked from: a small one starts what is measured.
+LAUNCHER = """
+import resource, subprocess, sys, time
+began = time.perf_counter()
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
+seconds = time.perf_counter() - began
+unit = 1 if sys.platform == "darwin" else 1024
+print(seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit)
+"""
+
+
+def measure(*command: str | Path) -> tuple[float, float]:
+    """Seconds of a whole process, and its peak memory in bytes."""
+    run = [sys.executable, "-I", "-S", "-c", LAUNCHER, *map(str, command)]
+    seconds, peak = subprocess.run(run, capture_output=True, text=True, check=True).stdout.split()
+    return float(seconds), float(peak)
+
+
+def paired(one: Callable[[], float], other: Callable[[], float], runs: int) -> tuple[float, float, float]:
+    """Medians of both, run in turn after one warm-up each, and of their ratio pair by pair."""
+    one(), other()
+    pairs = [(one(), other()) for _ in range(runs)]
+    medians = (statistics.median(column) for column in zip(*pairs, strict=True))
+    return *medians, statistics.median(a / b for a, b in pairs)  # type: ignore[return-value]
+
+
+def machine() -> str:
+    versions = [f"{name} {importlib.metadata.version(name)}" for name in ("numpy", "pydantic", "typer", "pyyaml")]
+    processor = platform.processor() or platform.machine()
+    if os.path.exists("/proc/cpuinfo"):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        processor = next((line.split(": ")[1] for line in lines if line.startswith("model name")), processor)
+    return f"{processor}, {os.cpu_count()} CPUs; Python {platform.python_version()}, {', '.join(versions)}."
