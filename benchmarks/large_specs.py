@@ -1,4 +1,4 @@
-"""Plans of generated specs of a hundred thousand operations.
+"""Plans of generated specs of a hundred thousand operations, and refusals of hostile ones.
 
 python benchmarks/large_specs.py
 """
@@ -7,6 +7,30 @@ import tempfile
 from pathlib import Path
 
 from measuring import PARAMGEN, measure
+
+# Specs at the edge of what the reader takes, or beyond it: what is wrong with each must be told in seconds.
+HOSTILE = {
+    "a million brackets": lambda: "[" * 1_000_000,
+    "eight million values": lambda: "operations:\n" + "- a\n" * 8_000_000,
+    "two million values, none an operation": lambda: "operations:\n" + "- a\n" * 1_990_000,
+    "150,000 operations with four mistakes each": lambda: (
+        "operations:\n"
+        + "".join(f"- {{name: a{i}, type: conv, x: 1, y: 2, num_filters: -1}}\n" for i in range(150_000))
+    ),
+    "240,000 operations of one name": lambda: (
+        "operations:\n" + "- {name: a, type: batchnorm, num_channels: 3}\n" * 240_000
+    ),
+    "a mapping of 65,000 wrong entries": lambda: (
+        "operations: [{name: a, type: custom, parameters: {" + ", ".join(f"a{i}: 1" for i in range(65_000)) + "}}]"
+    ),
+    "aliases that stand for 10^12 values": lambda: (
+        "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n"
+        + "".join(f"{chr(98 + i)}: &{chr(98 + i)} [{', '.join(['*' + chr(97 + i)] * 10)}]\n" for i in range(12))
+    ),
+    "a text of 30 million characters": lambda: "operations: [{type: " + "x" * 30_000_000 + "}]",
+    "1.5 million anchors": lambda: "operations:\n" + "".join(f"- &a{i} x\n" for i in range(1_500_000)),
+    "34 MB of comments": lambda: "#\n" * 17_000_000,
+}
 
 
 def large_specs(scratch: Path, sizes: list[int]) -> list[str]:
@@ -23,6 +47,12 @@ def large_specs(scratch: Path, sizes: list[int]) -> list[str]:
         seconds, peak = measure(*PARAMGEN, "plan", path)
         per = f"{seconds / count * 1e6:.0f} µs"
         rows.append(f"| {count:,} | {6 * count + 1:,} | {seconds:.2f} | {per} | {peak / 1e6:.0f} MB |")
+    refused = []
+    for name, text in HOSTILE.items():
+        path = scratch / "hostile.yaml"
+        path.write_text(text())
+        seconds, peak = measure(*PARAMGEN, "plan", path, status=2)
+        refused.append(f"| {name} | {seconds:.2f} | {peak / 1e6:.0f} MB |")
     return [
         "## Large specs",
         "",
@@ -31,6 +61,12 @@ def large_specs(scratch: Path, sizes: list[int]) -> list[str]:
         "| operations | lines of YAML | seconds | an operation | peak memory |",
         "|---|---|---|---|---|",
         *rows,
+        "",
+        "Hostile specs are refused by exit status 2 (the aim: within 5 s and 500 MB):",
+        "",
+        "| spec | seconds | peak memory |",
+        "|---|---|---|",
+        *refused,
         "",
     ]
 

@@ -16,16 +16,17 @@ PARAMGEN = [str(Path(sys.executable).with_name("paramgen"))]
 LAUNCHER = """
 import resource, subprocess, sys, time
 began = time.perf_counter()
-subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
+status = subprocess.run(sys.argv[2:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
 seconds = time.perf_counter() - began
+assert status == int(sys.argv[1]), status
 unit = 1 if sys.platform == "darwin" else 1024
 print(seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit)
 """
 
 
-def measure(*command: str | Path) -> tuple[float, float]:
-    """Seconds of a whole process, and its peak memory in bytes."""
-    run = [sys.executable, "-I", "-S", "-c", LAUNCHER, *map(str, command)]
+def measure(*command: str | Path, status: int = 0) -> tuple[float, float]:
+    """Seconds of a whole process, which ends with the status, and its peak memory in bytes."""
+    run = [sys.executable, "-I", "-S", "-c", LAUNCHER, str(status), *map(str, command)]
     seconds, peak = subprocess.run(run, capture_output=True, text=True, check=True).stdout.split()
     return float(seconds), float(peak)
 

@@ -15,6 +15,13 @@ DATA = ROOT / "tests" / "data"
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 DTYPES = ("float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")
 
+# A process's peak includes that of the process it was forked from: only a small one can start what is measured.
+LAUNCHER = """
+import resource, subprocess, sys
+done = subprocess.run(sys.argv[1:])
+print(done.returncode, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (1 if sys.platform == "darwin" else 1024))
+"""
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 TINY = """\

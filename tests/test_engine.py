@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import CONFIGS, ROOT
+from conftest import CONFIGS, LAUNCHER, ROOT
 
 import paramgen
 from paramgen import engine
@@ -63,14 +63,6 @@ def test_a_parameter_is_the_same_alone_and_among_others(tmp_path: Path) -> None:
         alone = paramgen.sample({"seed": 5, "operations": [operation]})
         for name, array in alone[operation["name"]].items():
             assert array.tobytes() == together[operation["name"]][name].tobytes()
-
-
-# A process's peak includes that of the process it was forked from: only a small one can start what is measured.
-LAUNCHER = """
-import resource, subprocess, sys
-done = subprocess.run(sys.argv[1:])
-print(done.returncode, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (1 if sys.platform == "darwin" else 1024))
-"""
 
 
 @pytest.mark.slow

@@ -100,15 +100,18 @@ class Model(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def _explained(cls, data: Any, handler: ModelWrapValidatorHandler[Any]) -> Any:
-        model, details = None, []
+        details: list[InitErrorDetails] = []
+        model = None
         try:
             model = handler(data)
         except ValidationError as error:
             details = _explain(cls, error)
+        else:
+            if None in data.values():  # pydantic takes it for a field left out; here it is a value forgotten
+                nulls = [key for key, value in data.items() if value is None]
+                details = [_detail((key,), f"null is not {_expected(cls, key).what}") for key in nulls]
         if isinstance(data, dict):
             details += [_detail(*complaint) for complaint in cls.key_problems(data)]
-            nulls = [key for key, value in data.items() if value is None and key in cls.model_fields]
-            details += [_detail((key,), f"null is not {_expected(cls, key).what}") for key in nulls if model]
         if model is not None and not details:
             details = [_detail(*complaint) for complaint in model.problems()]
         if details:
