@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Final, Literal, cast, get_args
 
 from pydantic import (
     BaseModel,
@@ -23,10 +23,13 @@ from paramgen.text import did_you_mean, near, one_of, show, suggestion
 
 MAX_DIMENSIONS = 32
 
-# The types of our own errors: of a value, and of a key.
-WRONG, UNKNOWN = "wrong", "unknown"
-# A path below the mapping or field that is checked, a message, and WRONG or UNKNOWN.
-Complaint = tuple[tuple[str | int, ...], str, str]
+# The types of our own errors: of a value, of a key, of what is not there.
+WRONG: Final = "wrong"
+UNKNOWN: Final = "unknown"
+MISSING: Final = "absent"
+Kind = Literal["wrong", "unknown", "absent"]
+# A path below the mapping that is checked, a message, and its type.
+Complaint = tuple[tuple[str | int, ...], str, Kind]
 
 
 @dataclass(frozen=True)
@@ -93,30 +96,36 @@ class Model(BaseModel):
         """What the keys of the mapping alone show to be wrong, whatever its values."""
         yield from ()
 
-    def problems(self) -> Iterator[Complaint]:
-        """What its fields, each valid, cannot say alone."""
-        yield from ()
-
     @model_validator(mode="wrap")
     @classmethod
     def _explained(cls, data: Any, handler: ModelWrapValidatorHandler[Any]) -> Any:
-        details: list[InitErrorDetails] = []
+        complaints: list[Complaint] = []
         model = None
         try:
             model = handler(data)
         except ValidationError as error:
-            details = _explain(cls, error)
+            complaints = _explain(cls, error)
         else:
             if None in data.values():  # pydantic takes it for a field left out; here it is a value forgotten
                 nulls = [key for key, value in data.items() if value is None]
-                details = [_detail((key,), f"null is not {_expected(cls, key).what}") for key in nulls]
-        if isinstance(data, dict):
-            details += [_detail(*complaint) for complaint in cls.key_problems(data)]
-        if model is not None and not details:
-            details = [_detail(*complaint) for complaint in model.problems()]
-        if details:
-            raise ValidationError.from_exception_data(cls.label, details)
-        return model
+                complaints = [((key,), f"null is not {_expected(cls, key).what}", WRONG) for key in nulls]
+        keys = data if isinstance(data, dict) else {}
+        complaints += cls.key_problems(keys)
+        if not complaints:
+            return model
+        # A misspelt field and a missing one that it is near to are one mistake.
+        meant = {near(key, cls.model_fields) for key in keys if key not in cls.model_fields}
+        details = [
+            InitErrorDetails(type=PydanticCustomError(kind, message), loc=path, input=None)
+            for path, message, kind in complaints
+            if kind != MISSING or path[-1] not in meant
+        ]
+        raise ValidationError.from_exception_data(cls.label, details)
+
+    @classmethod
+    def missing(cls, name: str, label: str) -> Complaint:
+        """The complaint that a field is missing; `label` is what needs it."""
+        return (name,), f"missing; {label} needs it: {cls.model_fields[name].description}", MISSING
 
 
 class Tagged(Model):
@@ -150,52 +159,36 @@ def explained(item: Any, known: str) -> str:
     if item["type"] == "union_tag_invalid":
         known_tags = [tag.strip("'") for tag in item["ctx"]["expected_tags"].split(", ")]
         tag = value["type"]
-        near = suggestion(tag, known_tags) if isinstance(tag, str) else ""
-        return f"{show(tag)} is none of the types {', '.join(known_tags)}{near}"
+        guess = suggestion(tag, known_tags) if isinstance(tag, str) else ""
+        return f"{show(tag)} is none of the types {', '.join(known_tags)}{guess}"
     return f"{show(value)} is not {known}"
 
 
-def _explain(model: type[Model], error: ValidationError) -> list[InitErrorDetails]:
-    """Pydantic's errors of a model, one for each place, in the words of its fields.
-
-    A missing field is not told where an unknown one near it is: it is the same mistake.
-    """
-    details: dict[tuple[str | int, ...], InitErrorDetails] = {}
-    items = error.errors(include_url=False)
-    meant = {str(item["loc"][0]): near(str(item["loc"][0]), model.model_fields) for item in items if _is_extra(item)}
-    for item in items:
+def _explain(model: type[Model], error: ValidationError) -> list[Complaint]:
+    """Pydantic's errors of a model, one for each place, in the words of its fields."""
+    complaints: dict[tuple[str | int, ...], Complaint] = {}
+    for item in error.errors(include_url=False):
         loc, kind = item["loc"], item["type"]
-        if kind in (WRONG, UNKNOWN):
-            details[loc] = _detail(loc, item["msg"], kind)
+        if kind in (WRONG, UNKNOWN, MISSING):
+            complaints[loc] = loc, item["msg"], cast(Kind, kind)
         elif not loc:
-            details[loc] = _detail(loc, f"{show(item['input'])} is not a mapping; {model.label} is one")
-        elif _is_extra(item):
-            guess = meant[str(loc[0])]
-            details[loc] = _detail(loc, f"unknown field of {model.label}{did_you_mean(guess)}", UNKNOWN)
+            complaints[loc] = loc, f"{show(item['input'])} is not a mapping; {model.label} is one", WRONG
+        elif kind == "extra_forbidden":
+            guess = near(str(loc[0]), model.model_fields)
+            complaints[loc] = loc, f"unknown field of {model.label}{did_you_mean(guess)}", UNKNOWN
         elif kind == "missing":
-            if loc[0] not in meant.values():
-                field = model.model_fields[str(loc[0])]
-                details[loc] = _detail(loc, f"missing; {model.label} needs it: {field.description}")
+            complaints[loc] = model.missing(str(loc[0]), model.label)
         elif loc[-1] == "[key]":
-            details[loc[:-1]] = _detail(loc[:-1], f"{show(loc[-2])} is not {NAME_EXPECTED}", UNKNOWN)
+            complaints[loc[:-1]] = loc[:-1], f"{show(loc[-2])} is not {NAME_EXPECTED}", UNKNOWN
         else:
             expected = _expected(model, str(loc[0]))
             if not expected.entry:
                 loc = loc[:1]  # what follows is a branch of a union
             known = expected.entry if len(loc) > 1 else expected.what
-            loc = (*loc, "type") if kind == "union_tag_invalid" else loc
             known = "a mapping" if kind == "dict_type" and len(loc) > 1 else known
-            details.setdefault(loc, _detail(loc, explained(item, known)))
-    return list(details.values())
-
-
-def _is_extra(item: Any) -> bool:
-    return item["type"] == "extra_forbidden" and len(item["loc"]) == 1
-
-
-def _detail(loc: tuple[str | int, ...], message: str, kind: str = WRONG) -> InitErrorDetails:
-    custom = PydanticCustomError(kind, message)
-    return InitErrorDetails(type=custom, loc=loc, input=None)
+            loc = (*loc, "type") if kind == "union_tag_invalid" else loc
+            complaints.setdefault(loc, (loc, explained(item, known), WRONG))
+    return list(complaints.values())
 
 
 def _expected(model: type[Model], name: str) -> Expected:

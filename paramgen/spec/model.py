@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PrivateAttr, TypeAdapter, ValidationError
 
 from paramgen.errors import FileError
-from paramgen.spec.base import UNKNOWN, WRONG, Complaint, DTypeName, Expected, Model, explained, unknown_keys
+from paramgen.spec.base import MISSING, UNKNOWN, WRONG, Complaint, DTypeName, Expected, Model, explained, unknown_keys
 from paramgen.spec.document import MAX_BYTES, Document, Path, Problems, from_mapping, from_yaml
 from paramgen.spec.initializers import EXPECTED as INITIALIZER_EXPECTED
 from paramgen.spec.initializers import AnyInitializer
@@ -170,7 +170,7 @@ def add_errors(problems: Problems, error: ValidationError, base: Path) -> None:
         return
     for item in error.errors(include_url=False):
         path = (*base, *item["loc"])
-        if item["type"] in (WRONG, UNKNOWN):
+        if item["type"] in (WRONG, UNKNOWN, MISSING):
             problems.add(path, item["msg"], of_key=item["type"] == UNKNOWN)
         else:
             path = (*path, "type") if item["type"] == "union_tag_invalid" else path

@@ -15,7 +15,6 @@ from pydantic import Field
 
 from paramgen.spec.base import (
     UNKNOWN,
-    WRONG,
     Complaint,
     DTypeName,
     Expected,
@@ -171,22 +170,21 @@ class Convolution(Standard):
         Literal["per_filter", "shared", "none"] | bool, Expected("one of per_filter, shared, none, true, false")
     ] = Field(default="per_filter", description="a bias for each filter (or true), one shared, or none (or false).")
 
-    @property
-    def grouping(self) -> str:
-        """Which of GROUPINGS it is."""
-        return (
-            "ungrouped" if self.num_groups is None else "grouped" if self.num_groups != CHANNEL_WISE else CHANNEL_WISE
-        )
-
-    def problems(self) -> Iterator[Complaint]:
-        needed, refused = GROUPINGS[self.grouping]
+    @classmethod
+    def key_problems(cls, data: dict[str, Any]) -> Iterator[Complaint]:
+        yield from super().key_problems(data)
+        groups = data.get("num_groups", "ungrouped")
+        grouping = "grouped" if isinstance(groups, int) else groups
+        if not isinstance(grouping, str) or grouping not in GROUPINGS:
+            return
+        needed, refused = GROUPINGS[grouping]
+        what = f"a {cls.label} that is {grouping}"
         for name in needed:
-            if getattr(self, name) is None:
-                description = type(self).model_fields[name].description
-                yield (name,), f"missing; a {self.label} that is {self.grouping} needs it: {description}", WRONG
+            if name not in data:
+                yield cls.missing(name, what)
         for name, instead in refused.items():
-            if getattr(self, name) is not None:
-                yield (name,), f"no field of a {self.label} that is {self.grouping}; give {instead} instead", UNKNOWN
+            if name in data:
+                yield (name,), f"no field of {what}; give {instead} instead", UNKNOWN
 
     def groups(self) -> tuple[int | None, int, int]:
         """(number of groups or None, channels of a group, filters of a group)."""

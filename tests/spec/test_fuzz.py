@@ -1,0 +1,91 @@
+"""Specs with anything in any place: a plan or a SpecError, nothing else; and what the models take, the schema takes."""
+
+import json
+from typing import Any
+
+import jsonschema
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from paramgen.errors import SpecError
+from paramgen.plan import make_plan
+from paramgen.spec.document import from_yaml
+from paramgen.spec.initializers import TABLE as INITIALIZERS
+from paramgen.spec.model import Head, interpret
+from paramgen.spec.operations import BY_TYPE, TABLE, CustomParameter
+from paramgen.spec.schema import json_schema
+
+VALIDATOR = jsonschema.Draft7Validator(json_schema())
+
+names = st.sampled_from(["a", "b", "層", "a.b", "-", ""])
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.sampled_from([0, 1, 2, 3, 7, -1, 2**63, 2**64, 0.5, 1.0, 1e39, float("inf"), "none", "shared", "channel-wise"])
+    | st.sampled_from(["he", "glorot", "orthogonal", "unit_forget_gate", "ones", "float16", "x"])
+    | names
+)
+anything = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=2), max_leaves=5
+)
+sizes = st.integers(1, 4)
+kinds = [name for model in INITIALIZERS for name in model.names()]
+initializers = st.sampled_from(kinds) | st.fixed_dictionaries(
+    {"type": st.sampled_from(kinds)},
+    optional={"mean": anything, "std": st.floats(0, 2), "bound": st.floats(0.1, 2), "gain": sizes},
+)
+PARAMETERS = ["weights", "bias", "offset", "scale", "input_weights", "recurrent_weights"]
+by_parameter = st.dictionaries(st.sampled_from(PARAMETERS), initializers | anything, max_size=2)
+custom = st.fixed_dictionaries(
+    {"shape": st.lists(sizes, max_size=3), "initializer": initializers},
+    optional=dict.fromkeys(("fan_in", "fan_out"), sizes),
+)
+FIELDS = sorted({field for model in (*TABLE, CustomParameter) for field in model.model_fields} - {"type", "name"})
+
+
+@st.composite
+def operations(draw: Any) -> Any:
+    """An example of a type, with some fields added, changed or left out."""
+    kind = draw(st.sampled_from(sorted(BY_TYPE)))
+    operation: dict[str, Any] = {"name": draw(names), "type": kind, **BY_TYPE[kind].example}
+    for field in draw(st.lists(st.sampled_from([*FIELDS, "name", "type", "typo"]), max_size=3)):
+        if field == "initializers":
+            operation[field] = draw(by_parameter | anything)
+        elif field == "parameters":
+            operation[field] = draw(st.dictionaries(names, custom | anything, max_size=2))
+        elif draw(st.booleans()):
+            operation[field] = draw(sizes | anything)
+        else:
+            operation.pop(field, None)
+    return operation
+
+
+heads = st.fixed_dictionaries(
+    {},
+    optional={
+        **dict.fromkeys(Head.model_fields, anything),
+        "seed": st.integers(0, 2**64 - 1) | anything,
+        "defaults": st.dictionaries(st.sampled_from([*BY_TYPE, "x"]), by_parameter, max_size=2) | anything,
+    },
+)
+
+
+@given(head=heads | st.just({}), items=st.lists(operations() | anything, max_size=3))
+@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_a_plan_or_a_spec_error(head: dict[str, Any], items: list[Any]) -> None:
+    data = {**head, "operations": items}
+    text = json.dumps(data, ensure_ascii=False).replace("Infinity", ".inf")
+    try:
+        plan = make_plan(interpret(from_yaml(text.encode(), "s"), "s"))
+    except SpecError as error:
+        assert error.total >= 1
+        for problem in error.problems:
+            assert problem.line == 1
+            assert problem.message
+            assert "pydantic" not in problem.message
+            assert "Input should" not in problem.message
+    else:
+        assert VALIDATOR.is_valid(data)
+        assert plan.total_bytes == sum(tensor.nbytes for tensor in plan.tensors)
+        again = json.loads(json.loads(plan.header[8:])["__metadata__"]["paramgen_spec"])
+        assert make_plan(interpret(from_yaml(json.dumps(again).encode(), "s"), "s")).header == plan.header
