@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from paramgen.spec.document import Path, Problems, path_text
 from paramgen.spec.initializers import Initializer, Target
 from paramgen.spec.model import Spec
-from paramgen.spec.operations import Operation, Template
+from paramgen.spec.operations import BY_TYPE, Operation, Template
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ def expand(spec: Spec, problems: Problems) -> Iterator[Parameter]:
     Precedence of initializers, last wins: the operation's default, the spec's `defaults`, the operation's own.
     """
     owners: dict[str, Path] = {}
-    misfits: set[Path] = set()
+    misfits = set(_misfits_of_defaults(spec, problems))
     for base, operation in spec.placed_operations():
         if problems.enough:
             break
@@ -51,6 +51,17 @@ def expand(spec: Spec, problems: Problems) -> Iterator[Parameter]:
         for parameter in operation.own_initializers().keys() - {template.name for template in templates}:
             message = f"this {operation.kind} has no {parameter}; remove this, or give it a {parameter}"
             problems.add((*base, "initializers", parameter), message, of_key=True)
+
+
+def _misfits_of_defaults(spec: Spec, problems: Problems) -> Iterator[Path]:
+    """The paths of defaults that fit no operation of their type, whether or not the spec has one."""
+    for kind, initializers in spec.defaults.items():
+        targets = BY_TYPE[kind].targets()
+        for parameter, initializer in initializers.items():
+            if misfit := initializer.misfit(targets[parameter]):
+                path = ("defaults", kind, parameter)
+                problems.add(path, f"{initializer.kind} {misfit}")
+                yield path
 
 
 def _prevailing(spec: Spec, base: Path, operation: Operation, template: Template) -> tuple[Initializer, Path]:

@@ -84,6 +84,12 @@ class Operation(Tagged):
         """What the operation itself says instead of its parameters' defaults."""
         return {}
 
+    @classmethod
+    def targets(cls) -> dict[str, Target]:
+        """Its parameters by name, at the sizes of its example: for what holds at every size."""
+        example = cls.model_validate({"name": "example", "type": cls.names()[0], **cls.example})
+        return {template.name: template.target for template in example.templates()}
+
 
 class Standard(Operation):
     """An operation whose parameters the table names, and whose default initializers a spec may replace."""
@@ -102,12 +108,6 @@ class Standard(Operation):
         if isinstance(initializers, dict):
             known, what = cls.parameter_names, f"no parameter of {cls.label}"
             yield from unknown_keys(("initializers",), initializers, known, what)
-
-    @classmethod
-    def targets(cls) -> dict[str, Target]:
-        """Its parameters by name, at the sizes of its example: for what holds at every size."""
-        example = cls.model_validate({"name": "example", "type": cls.names()[0], **cls.example})
-        return {template.name: template.target for template in example.templates()}
 
 
 class BatchNorm(Standard):

@@ -35,7 +35,9 @@ initializers = st.sampled_from(kinds) | st.fixed_dictionaries(
     optional={"mean": anything, "std": st.floats(0, 2), "bound": st.floats(0.1, 2), "gain": sizes},
 )
 PARAMETERS = ["weights", "bias", "offset", "scale", "input_weights", "recurrent_weights"]
-by_parameter = st.dictionaries(st.sampled_from(PARAMETERS), initializers | anything, max_size=2)
+by_parameter = st.dictionaries(
+    st.sampled_from(PARAMETERS), st.sampled_from(["ones", "zeros", "gaussian"]) | initializers | anything, max_size=2
+)
 custom = st.fixed_dictionaries(
     {"shape": st.lists(sizes, max_size=3), "initializer": initializers},
     optional=dict.fromkeys(("fan_in", "fan_out"), sizes),
@@ -47,14 +49,14 @@ FIELDS = sorted({field for model in (*TABLE, CustomParameter) for field in model
 def operations(draw: Any) -> Any:
     """An example of a type, with some fields added, changed or left out."""
     kind = draw(st.sampled_from(sorted(BY_TYPE)))
-    operation: dict[str, Any] = {"name": draw(names), "type": kind, **BY_TYPE[kind].example}
+    operation: dict[str, Any] = {"name": draw(st.sampled_from("abcdef")), "type": kind, **BY_TYPE[kind].example}
     for field in draw(st.lists(st.sampled_from([*FIELDS, "name", "type", "typo"]), max_size=3)):
         if field == "initializers":
             operation[field] = draw(by_parameter | anything)
         elif field == "parameters":
             operation[field] = draw(st.dictionaries(names, custom | anything, max_size=2))
         elif draw(st.booleans()):
-            operation[field] = draw(sizes | anything)
+            operation[field] = draw(sizes if draw(st.booleans()) else anything)
         else:
             operation.pop(field, None)
     return operation
@@ -70,7 +72,10 @@ heads = st.fixed_dictionaries(
 )
 
 
-@given(head=heads | st.just({}), items=st.lists(operations() | anything, max_size=3))
+@given(
+    head=st.just({}) | heads,
+    items=st.lists(operations(), min_size=1, max_size=3) | st.lists(operations() | anything, max_size=3),
+)
 @settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_a_plan_or_a_spec_error(head: dict[str, Any], items: list[Any]) -> None:
     data = {**head, "operations": items}
