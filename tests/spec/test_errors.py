@@ -152,7 +152,7 @@ LSTM = "{name: l, type: lstm, input_size: 3, num_hidden_units: 8"
             f"defaults: {{conv: {{}}, dlconv: {{}}}}\n{HEAD}- {LSTM}}}\n",
             ["defaults.dlconv: conv and dlconv are one type"],
         ),
-        (f"defaults: {{gru: {{bias: he}}}}\n{HEAD}- {LSTM}}}\n", ["1:23: defaults.gru.bias: he needs fan_in"]),
+        (f"defaults: {{gru: {{bias: he}}}}\n{HEAD}- {LSTM}}}\n", ["1:24: defaults.gru.bias: he needs fan_in"]),
         (f"seed: -1\n{HEAD}- {LSTM}}}\n", ["1:7: seed: -1 is not an integer from 0 to 2^64 - 1"]),
         (f"seed: 18446744073709551616\n{HEAD}- {LSTM}}}\n", ["seed: 18446744073709551616 is not an integer from 0"]),
         (f"seed: 1.0\n{HEAD}- {LSTM}}}\n", ["seed: 1.0 is not an integer"]),
