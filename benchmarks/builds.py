@@ -18,6 +18,12 @@ from safetensors.torch import save_file
 save_file({f"w{i}": torch.empty(4096, 4096).normal_(0, 0.02) for i in range(int(sys.argv[1]))}, sys.argv[2])
 """
 
+TORCH_ORTHOGONAL = """
+import sys, torch
+from safetensors.torch import save_file
+save_file({"w": torch.nn.init.orthogonal_(torch.empty(4096, 1024))}, sys.argv[1])
+"""
+
 
 def builds(scratch: Path, matrices: int) -> list[str]:
     spec = scratch / "normal.yaml"
@@ -48,6 +54,14 @@ def builds(scratch: Path, matrices: int) -> list[str]:
         os.fsync(file.fileno())
     rows.append(f"| plain durable write of as many bytes | {time.perf_counter() - began:.2f} | | |")
     target.unlink()
+    spec.write_text(
+        "operations: [{name: w, type: custom, parameters: {w: {shape: [4096, 1024], initializer: orthogonal}}}]\n"
+    )
+    orthogonal, peak = measure(*PARAMGEN, "build", spec, "--quiet", "-o", target)
+    torch_row = "| PyTorch | not installed | |"
+    if importlib.util.find_spec("torch"):
+        seconds, torch_peak = measure(sys.executable, "-c", TORCH_ORTHOGONAL, target)
+        torch_row = f"| PyTorch `orthogonal_` and `save_file` | {seconds:.2f} | {torch_peak / 1e6:.0f} MB |"
     return [
         f"## A build of {size / 1e9:.1f} GB",
         "",
@@ -57,6 +71,15 @@ def builds(scratch: Path, matrices: int) -> list[str]:
         "| process | seconds | rate | peak memory |",
         "|---|---|---|---|",
         *rows,
+        "",
+        "## An orthogonal matrix",
+        "",
+        "4096 × 1024, float32, whole processes: the reference keeps the order of every sum, row operation by row operation.",
+        "",
+        "| process | seconds | peak memory |",
+        "|---|---|---|",
+        f"| `paramgen build` | {orthogonal:.2f} | {peak / 1e6:.0f} MB |",
+        torch_row,
         "",
     ]
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-
-from pydantic import ValidationError
 
 from paramgen import engine
 from paramgen.engine import BuildResult
@@ -15,7 +13,7 @@ from paramgen.plan import make_plan, to_tensor
 from paramgen.spec.document import Problems, from_mapping
 from paramgen.spec.expand import Parameter
 from paramgen.spec.initializers import Target
-from paramgen.spec.model import Spec, add_errors, interpret, read_document
+from paramgen.spec.model import Head, Spec, interpret, read_document, validated
 from paramgen.spec.operations import CustomParameter
 from paramgen.storage.reader import TensorFile
 from paramgen.text import escape
@@ -30,12 +28,13 @@ SpecSource = Spec | str | os.PathLike[str] | Mapping[str, Any]
 def load_spec(
     source: str | os.PathLike[str] | Mapping[str, Any], *, seed: int | None = None, dtype: str | None = None
 ) -> Spec:
-    """Read and check a spec: the path of a YAML file, or a mapping of the same shape.
+    """Read and check a spec: the path of a YAML file, or a mapping of the same form.
 
     `seed` and `dtype` take the place of the spec's own, as on the command line. Raises SpecError with every mistake
     and its place, FileError for a file that cannot be read.
     """
-    spec = interpret(*read_document(source), seed=seed, dtype=dtype)
+    found = read_document(source if isinstance(source, Mapping) else _path(source))
+    spec = interpret(*found, seed=seed, dtype=dtype)
     make_plan(spec)
     return spec
 
@@ -49,11 +48,11 @@ def build(
 ) -> BuildResult:
     """Draw a spec's parameters and write them to a safetensors file, as `paramgen build` does.
 
-    The file appears under its name only when it is whole. One that paramgen did not write is replaced only with
-    `force` (else UsageError); FileError says what the system refused. With `digest` the result holds the file's
-    SHA-256.
+    The file appears under its name only when it is whole; "-" is standard output. One that paramgen did not write is
+    replaced only with `force` (else UsageError); FileError says what the system refused. With `digest` the result
+    holds the file's SHA-256.
     """
-    return engine.build(make_plan(_spec(spec)), os.fspath(path), force=force, digest=digest)
+    return engine.build(make_plan(_spec(spec)), _path(path), force=force, digest=digest)
 
 
 def sample(spec: SpecSource) -> Nested:
@@ -83,33 +82,39 @@ def initialize(
     and name draw from the same stream. `unit_forget_gate` takes a shape of [4H] or [4H, 1]. Raises SpecError or
     UsageError for what is not valid.
     """
-    chosen = {"type": initializer} if isinstance(initializer, str) else dict(initializer)
+    chosen: Any = {"type": initializer} if isinstance(initializer, str) else initializer
+    if fields:
+        twice = fields.keys() & chosen.keys() if isinstance(chosen, Mapping) else fields.keys()
+        if twice:
+            raise UsageError(f"initialize: {', '.join(sorted(twice))}: no field to give beside {chosen!r}")
+        chosen = {**chosen, **fields}
     given = {"fan_in": fan_in, "fan_out": fan_out}
-    data = {
-        "shape": shape if isinstance(shape, (list, tuple)) else list(shape),
-        "initializer": {**chosen, **fields},
-        "dtype": dtype,
-        **{key: value for key, value in given.items() if value is not None},
-    }
-    document = from_mapping(data, "initialize")
+    document = from_mapping(
+        {
+            "seed": seed,
+            "name": name,
+            "shape": list(shape) if isinstance(shape, Iterable) else shape,
+            "initializer": chosen,
+            "dtype": dtype,
+            **{key: value for key, value in given.items() if value is not None},
+        },
+        "initialize",
+    )
     problems = Problems(document)
-    try:
-        parameter = CustomParameter.model_validate(document.data)
-    except ValidationError as error:
-        add_errors(problems, error, ())
-        problems.raise_any()
-        raise
-    if type(seed) is not int or not 0 <= seed < 2**64:
-        raise UsageError(f"initialize: seed: {seed!r} is not an integer from 0 to 2^64 - 1")
+    data = dict(document.data)
+    head = validated(Head, {key: data.pop(key) for key in ("seed", "name")}, problems)
+    parameter = validated(CustomParameter, data, problems)
+    problems.raise_any()
+    assert head is not None and parameter is not None
     size = parameter.shape
     is_gates = size[1:] in ((), (1,)) and size[:1] and size[0] % 4 == 0
     target = Target(size, parameter.fan_in, parameter.fan_out, num_hidden_units=size[0] // 4 if is_gates else None)
     if misfit := parameter.initializer.misfit(target):
         raise UsageError(f"initialize: {parameter.initializer.kind} {misfit}")
-    tensor = to_tensor(Parameter(name, target, parameter.initializer, dtype, ()))
+    tensor = to_tensor(Parameter(head.name, target, parameter.initializer, document.data["dtype"], ()))
     if excess := tensor.excess():
         raise UsageError(f"initialize: {excess}")
-    return engine.draw_array(tensor, seed)
+    return engine.draw_array(tensor, head.seed)
 
 
 def load(path: str | os.PathLike[str], *, device: str = "cpu") -> Nested:
@@ -120,12 +125,12 @@ def load(path: str | os.PathLike[str], *, device: str = "cpu") -> Nested:
     """
     if device != "cpu":
         raise UsageError(f"load: device {device!r} is not supported; this version loads to 'cpu'")
-    with TensorFile(path) as file:
+    with TensorFile(_path(path)) as file:
         for entry in file.entries:
             if entry.dtype.array is None:
                 raise FileError(f"{file.shown}: {escape(entry.name)}: NumPy has no type for {entry.dtype.name}")
-        arrays = {entry.name: file.read(entry, 0, entry.size).reshape(entry.shape) for entry in file.entries}
         try:
+            arrays = {entry.name: file.read(entry, 0, entry.size).reshape(entry.shape) for entry in file.entries}
             return nest(arrays)
         except ValueError as error:
             raise FileError(f"{file.shown}: {error}") from None
@@ -145,6 +150,13 @@ def nest(tensors: Mapping[str, Any]) -> Nested:
             raise ValueError(f"tensor {escape(name)} is in the way of others")
         node[last] = tensor
     return root
+
+
+def _path(path: str | os.PathLike[str]) -> str:
+    text = os.fsdecode(path)
+    if "\0" in text:
+        raise FileError(f"{escape(text)}: no file has such a name")
+    return text
 
 
 def _spec(spec: SpecSource) -> Spec:

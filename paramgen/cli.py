@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
-import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from paramgen.dtypes import DTYPES
 from paramgen.errors import ParamgenError
+from paramgen.text import one_of, suggestion
 
 if TYPE_CHECKING:
     from paramgen.plan import Plan
@@ -36,15 +36,21 @@ def _seed(text: str) -> int:
     return int(text)
 
 
+def _dtype(text: str) -> str:
+    if text not in DTYPES:
+        raise typer.BadParameter(f"'{text}' is not one of {', '.join(DTYPES)}{suggestion(text, DTYPES)}")
+    return text
+
+
 Seed = Annotated[
     int | None, typer.Option(parser=_seed, metavar="N", help="Seed in place of the spec's, 0 to 2^64 - 1.")
 ]
 DTypeOption = Annotated[
-    Literal["float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"] | None,
+    str | None,
     typer.Option(
+        parser=_dtype,
         metavar="DTYPE",
-        help="Element type in place of the spec's (those of operations stand): "
-        "float64, float32, float16, bfloat16, float8_e4m3fn or float8_e5m2.",
+        help=f"Element type in place of the spec's (those of operations stand): {one_of(list(DTYPES))}.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
@@ -59,7 +65,7 @@ def build(
     seed: Seed = None,
     dtype: DTypeOption = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that paramgen did not write.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print no text but errors.")] = False,
     as_json: Json = False,
 ) -> None:
     """Draw a spec's parameters and write them to a safetensors file."""
@@ -71,7 +77,7 @@ def build(
         plan = _plan(spec, seed, dtype)
         from paramgen import engine
         from paramgen.progress import Progress
-        from paramgen.text import counted, escape, human_bytes, human_count
+        from paramgen.text import counted, escape, human_bytes, human_parameters
 
         with Progress(plan.total_bytes, shown=not quiet) as progress:
             result = engine.build(plan, output, force=force, digest=as_json, progress=progress.advance)
@@ -90,7 +96,7 @@ def build(
             to_stdout = output == "-"
             print(
                 f"{'standard output' if to_stdout else escape(output)}: {counted(len(plan.tensors), 'tensor')}, "
-                f"{human_count(result.total_parameters)} parameters, {human_bytes(result.total_bytes)}, "
+                f"{human_parameters(result.total_parameters)}, {human_bytes(result.total_bytes)}, "
                 f"seed {plan.seed}, in {result.seconds:.2f} s",
                 file=sys.stderr if to_stdout else sys.stdout,
             )
@@ -112,8 +118,13 @@ def plan(spec: SpecPath, seed: Seed = None, dtype: DTypeOption = None, as_json: 
 @app.command()
 def inspect(
     file: FilePath,
-    stats: Annotated[bool, typer.Option("--stats", help="Read the data: mean, std, min, max, zeros, NaNs.")] = False,
-    name: Annotated[str | None, typer.Option("--filter", metavar="GLOB", help="Only tensors of such names.")] = None,
+    stats: Annotated[
+        bool, typer.Option("--stats", help="Read the data: mean, std, min, max, zeros, NaNs, infinities.")
+    ] = False,
+    name: Annotated[
+        str | None,
+        typer.Option("--filter", metavar="GLOB", help="Only tensors whose whole name matches, with * ? and []."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Show the tensors of a safetensors file."""
@@ -176,50 +187,21 @@ def _reported() -> Iterator[None]:
         yield
         sys.stdout.flush()
     except ParamgenError as error:
-        print(error, file=sys.stderr)
-        _leave(error.exit_status)
+        _leave(error.exit_status, error)
     except BrokenPipeError:  # whoever read our output has seen enough
         _leave(3)
     except OSError as error:
-        print(f"standard output: {error.strerror or error}", file=sys.stderr)
-        _leave(3)
+        _leave(3, f"standard output: {error.strerror or error}")
     except MemoryError as error:
-        print(f"out of memory: {error}", file=sys.stderr)
-        _leave(3)
+        _leave(3, f"out of memory: {error}")
 
 
-def _leave(status: int) -> NoReturn:
+def _leave(status: int, message: object = None) -> NoReturn:
+    with suppress(OSError):
+        if message is not None:
+            print(message, file=sys.stderr)
     try:
         sys.stdout.flush()
-    except OSError:
+    except OSError:  # what is left in the buffer has nowhere to go
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     raise typer.Exit(status)
-
-
-class _Interrupted(BaseException):
-    """SIGINT or SIGTERM came: unwind, cleaning up on the way."""
-
-
-def _interrupt(number: int, frame: object) -> NoReturn:
-    for other in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(other, signal.SIG_IGN)
-    raise _Interrupted(number)
-
-
-def main() -> None:
-    """The entry point of the `paramgen` command."""
-    gc.disable()  # nothing here makes garbage in cycles, and large specs are many objects to look through
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for plugins costs a tenth of a tiny build
-    for number in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _interrupt)
-    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115 (for the life of the process)
-    if sys.stdout is None:
-        print("standard output is closed", file=sys.stderr)
-        sys.exit(3)
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    try:
-        app(prog_name="paramgen")
-    except _Interrupted as interrupted:
-        sys.exit(128 + interrupted.args[0])

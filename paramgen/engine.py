@@ -14,6 +14,7 @@ from paramgen.distributions import Orthogonal
 from paramgen.plan import Plan, Tensor
 from paramgen.sampling.reference import draw
 from paramgen.storage.writer import output
+from paramgen.text import human_bytes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -85,8 +86,11 @@ def build(
 
 
 def draw_array(tensor: Tensor, seed: int) -> NDArray[Any]:
-    """The whole of a tensor, in its shape."""
-    array = np.empty(tensor.size, tensor.dtype.numpy())
+    """The whole of a tensor, in its shape; MemoryError where it does not fit."""
+    try:
+        array = np.empty(tensor.size, tensor.dtype.numpy())
+    except (MemoryError, ValueError):
+        raise MemoryError(f"{tensor.name} of {human_bytes(tensor.nbytes)}") from None
     for chunk in split(tensor):
         array[chunk.start : chunk.stop] = draw(tensor, seed, chunk.start, chunk.stop)
     return array.reshape(tensor.shape)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 LARGEST_REPORT = 20
 
@@ -23,6 +23,10 @@ class FileError(ParamgenError, OSError):
     """What the system or a file refused: missing, unreadable, malformed, no space (exit status 3)."""
 
     exit_status = 3
+
+
+class MalformedFileError(FileError):
+    """A file that can be read and is no valid safetensors file (exit status 3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,4 +54,8 @@ class SpecError(ParamgenError, ValueError):
         if self.total > len(lines):
             more = self.total - len(lines)
             lines.append(f"{source}: and {'at least ' if at_least else ''}{more:,} more error{'s' if more > 1 else ''}")
+        self.at_least = at_least
         super().__init__("\n".join(lines))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return SpecError, (self.source, self.problems, self.total, self.at_least)

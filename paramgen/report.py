@@ -7,7 +7,7 @@ from typing import Any
 
 from paramgen.distributions import Constant, Distribution, Normal, Orthogonal, Uniform
 from paramgen.plan import Plan
-from paramgen.text import counted, escape, human_bytes, human_count, number, print_table, shorten
+from paramgen.text import counted, escape, human_bytes, human_parameters, number, print_table, shorten
 
 LONGEST_METADATA = 100
 
@@ -88,7 +88,7 @@ def _shape(shape: Sequence[int]) -> str:
 
 
 def _totals(tensors: int, parameters: int, size: int) -> str:
-    return f"{counted(tensors, 'tensor')}, {human_count(parameters)} parameters, {human_bytes(size)}"
+    return f"{counted(tensors, 'tensor')}, {human_parameters(parameters)}, {human_bytes(size)}"
 
 
 def _print(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

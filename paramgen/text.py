@@ -28,23 +28,24 @@ def show(value: Any) -> str:
     """A value as YAML would have it on one line, shortened: strings in quotes, true, false, null."""
     if isinstance(value, str):
         return "'" + escape(shorten(value)) + "'"
-    if isinstance(value, dict):
-        return "a mapping" if value else "{}"
+    if isinstance(value, dict) and value:
+        return "a mapping"
     if isinstance(value, list):
         is_short = len(value) <= 8 and not any(isinstance(item, (dict, list)) for item in value)
         return f"[{', '.join(map(show, value))}]" if is_short else f"a list of {len(value):,} entries"
+    if type(value) is int and value.bit_length() > 512:
+        return f"an integer of {value.bit_length()} bits"
     if isinstance(value, float) and not math.isfinite(value):
         return f".{value}".replace(".-", "-.")
-    if value is None or isinstance(value, (bool, int, float)):
-        return shorten(json.dumps(value))
-    return shorten(escape(repr(value)))
+    is_plain = value is None or isinstance(value, (bool, int, float))
+    return shorten(json.dumps(value) if is_plain else escape(repr(value)))
 
 
 def near(word: str, known: Iterable[str]) -> str | None:
     """The known word that `word` may be a misspelling of."""
     import difflib
 
-    matches = difflib.get_close_matches(word[:80].lower(), list(known), n=1, cutoff=0.6)
+    matches = difflib.get_close_matches(word[:80].lower(), list(known), n=1, cutoff=0.65)
     return matches[0] if matches else None
 
 
@@ -78,13 +79,18 @@ def human_count(count: int) -> str:
     """A number of parameters: 9,728; 1.23 million."""
     for unit, size in (("trillion", 10**12), ("billion", 10**9), ("million", 10**6)):
         if count >= size:
-            return f"{count / size:.3g} {unit}"
+            return f"{count / size:.3g} {unit}" if count < 1000 * size else f"{count / size:,.0f} {unit}"
     return f"{count:,}"
 
 
 def number(value: float) -> str:
     """A number to six significant digits, as briefly as they allow."""
     return f"{value:.6g}"
+
+
+def human_parameters(count: int) -> str:
+    """'1 parameter', '1.23 million parameters'."""
+    return f"{human_count(count)} parameter{'' if count == 1 else 's'}"
 
 
 def counted(count: int, noun: str) -> str:
@@ -114,10 +120,13 @@ def print_table(columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]
 
         table = Table(box=SIMPLE_HEAD, pad_edge=False)
         for title, side in columns:
-            table.add_column(title, justify="right" if side == "right" else "left", overflow="fold")
+            table.add_column(title, justify="right" if side == "right" else "left", no_wrap=True)
         for row in rows:
             table.add_row(*(Text(cell) for cell in row))
-        Console(highlight=False).print(table)
+        console = Console(highlight=False)
+        natural = table.__rich_measure__(console, console.options.update(max_width=10_000)).maximum
+        console.width = max(console.width, natural)  # a narrow terminal wraps lines better than a table folds words
+        console.print(table, crop=False)
         return
     widths = [max(map(_width, cells)) for cells in zip([title for title, _ in columns], *rows, strict=True)]
     for cells in ([title for title, _ in columns], *rows):

@@ -1,6 +1,8 @@
 """The Python API: load_spec, build, sample, initialize (the source's functions, its seven examples), load."""
 
 import math
+import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +14,7 @@ import safetensors.numpy
 from conftest import ROOT, TINY
 
 import paramgen
-from paramgen.sampling.orthogonal import orthogonal
+from paramgen.sampling.orthogonal import SINGLE, orthogonal
 from paramgen.sampling.reference import Stream
 from paramgen.sampling.streams import stream_id
 
@@ -54,7 +56,7 @@ def test_orthogonal_recurrent_weights() -> None:
     q = w.astype(np.float64)
     assert np.abs(q.T @ q - np.eye(100)).max() <= 1e-6
     normal = Stream(9, stream_id("lstm.recurrent_weights"), False).normal(0, 40_000).reshape(400, 100)
-    assert w.tobytes() == orthogonal(normal, 1.0).tobytes()
+    assert w.tobytes() == orthogonal(normal.astype(np.float64), 1.0, SINGLE).astype(np.float32).tobytes()
 
 
 def test_orthogonal_arrays_flatten_to_their_last_axis() -> None:
@@ -101,7 +103,12 @@ def test_initialize_equals_the_tensor_of_a_file(dtype: str, tmp_path: Path) -> N
         (("ones", [2.0]), {}, r"shape\[0\]: 2.0 is not a positive integer"),
         (("ones", [2]), {"dtype": "float31"}, "dtype: 'float31' is not a dtype"),
         (("ones", [2]), {"seed": -1}, "seed: -1 is not an integer"),
-        (("ones", [2]), {"seed": True}, "seed: True is not an integer"),
+        (("ones", [2]), {"seed": True}, "seed: true is not an integer"),
+        (("ones", [2]), {"name": None}, "name: null is not a text"),
+        (("ones", [2]), {"name": "\ud800"}, "is not valid Unicode"),
+        (("ones", 5), {}, "shape: 5 is not a list of at most 32 positive integers"),
+        ((None, [3]), {}, "initializer: null is not an initializer"),
+        (("uniform", [3]), {"type": "ones"}, "type: no field to give beside"),
         (("orthogonal", [4]), {}, "fewer than two dimensions"),
         (("unit_forget_gate", [402, 1]), {}, "fills the bias of an LSTM only"),
         (("unit_forget_gate", [4, 4]), {}, "fills the bias of an LSTM only"),
@@ -113,8 +120,55 @@ def test_what_initialize_refuses(arguments: Any, keywords: Any, reason: str) -> 
     assert isinstance(caught.value, ValueError)
 
 
-def test_initialize_takes_numpy_sizes() -> None:
-    assert paramgen.initialize("ones", np.array([2, 3])).shape == (2, 3)
+def test_initialize_takes_numpys_numbers() -> None:
+    drawn = paramgen.initialize("gaussian", np.array([2, 3]), std=np.float32(2), seed=np.int64(5))
+    assert drawn.tobytes() == paramgen.initialize({"type": "gaussian", "std": 2.0}, [2, 3], seed=5).tobytes()
+
+
+def test_arrays_that_no_memory_holds() -> None:
+    with pytest.raises(MemoryError, match="parameter of 9223 PB"):
+        paramgen.initialize("gaussian", [2**61])
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"seed": -1}, {"seed": 2**64}, {"seed": 1.0}, {"dtype": "F32"}, {"seed": np.bool_(True)}]
+)
+def test_arguments_in_place_of_a_files_values(arguments: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "m.yaml").write_text(TINY.replace("seed: 3\n", ""))
+    with pytest.raises(paramgen.SpecError, match=f"{next(iter(arguments))}: "):
+        paramgen.load_spec(tmp_path / "m.yaml", **arguments)
+    assert paramgen.load_spec(tmp_path / "m.yaml", seed=np.uint64(2**64 - 1)).seed == 2**64 - 1
+
+
+def test_errors_can_be_pickled() -> None:
+    with pytest.raises(paramgen.SpecError) as caught:
+        paramgen.load_spec({"operations": [3] * 30, "seed": 10**5000})
+    copy = pickle.loads(pickle.dumps(caught.value))
+    assert (str(copy), copy.total, copy.problems) == (str(caught.value), 31, caught.value.problems)
+    assert "seed: an integer of 16610 bits is not" in str(copy)
+
+
+def test_a_spec_is_made_by_load_spec() -> None:
+    with pytest.raises(TypeError, match=r"made by paramgen\.load_spec"):
+        paramgen.Spec(operations=[])
+
+
+def test_paths_of_all_kinds(tmp_path: Path) -> None:
+    paramgen.build(SPEC, os.fsencode(tmp_path / "p"))
+    assert paramgen.load(os.fsencode(tmp_path / "p")).keys() == {"conv"}
+    for call in (paramgen.load_spec, paramgen.load, lambda path: paramgen.build(SPEC, path)):
+        with pytest.raises(paramgen.FileError, match=r"a\\x00b: no file has such a name"):
+            call("a\0b")
+
+
+def test_shapes_that_numpy_cannot_hold(tmp_path: Path) -> None:
+    safetensors.numpy.save_file({"a": np.zeros(1)}, tmp_path / "p")
+    data = (tmp_path / "p").read_bytes()
+    header = data[8:].rpartition(b"}")[0] + b"}"
+    header = header.replace(b"[1]", b"[" + b",".join([b"1"] * 70) + b"]")
+    (tmp_path / "p").write_bytes(len(header).to_bytes(8, "little") + header + bytes(8))
+    with pytest.raises(paramgen.FileError):
+        paramgen.load(tmp_path / "p")
 
 
 def test_load_spec_of_a_path_and_a_mapping(tmp_path: Path) -> None:

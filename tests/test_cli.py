@@ -98,7 +98,8 @@ def test_seed_and_dtype(run: Run, tiny: Path, dtype: str) -> None:
         (["build", "tiny.yaml", "--seed", str(2**64)], "--seed"),
         (["build", "tiny.yaml", "--seed", "1.0"], "'1.0' is not an integer from 0 to 2^64 - 1"),
         (["build", "tiny.yaml", "--seed", "9" * 5000], "--seed"),
-        (["build", "tiny.yaml", "--dtype", "float31"], "--dtype"),
+        (["build", "tiny.yaml", "--dtype", "float31"], "'float31' is not one of float64, "),
+        (["build", "tiny.yaml", "--dtype", "flaot32"], "did you mean float32?"),
         (["plan", "tiny.yaml", "--force"], "No such option"),
         (["inspect", "tiny.yaml", "--threads", "2"], "No such option"),
     ],
@@ -135,6 +136,11 @@ def test_files_that_the_system_refuses(run: Run, tiny: Path, tmp_path: Path) -> 
     assert "text: not a safetensors file: a header of " in one_line(run("inspect", "text"), 3)
     assert one_line(run("build", "tiny.yaml", "-o", "none/x"), 3) == "none/x: No such file or directory"
     assert one_line(run("build", "tiny.yaml", "-o", "."), 3) == ".: Is a directory"
+    assert one_line(run("build", "tiny.yaml", "-o", "new/"), 3) == "new/: names a directory; name a file"
+    assert one_line(run("build", "tiny.yaml", "-o", ""), 3) == "'': names a directory; name a file"
+    assert one_line(run("plan", ""), 3) == "'': No such file or directory"
+    os.mkfifo(tmp_path / "pipe")
+    assert one_line(run("inspect", "pipe"), 3) == "pipe: is not a regular file"
     assert one_line(run("build", "tiny.yaml", "-o", "text"), 2).startswith("text: is not a file that paramgen wrote")
     assert (tmp_path / "text").read_text() == "no tensors"
     assert run("build", "tiny.yaml", "-o", "text", "--force").returncode == 0
@@ -147,7 +153,7 @@ def test_a_model_larger_than_the_disk(run: Run, tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["huge.yaml"]
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_an_interrupted_build_leaves_what_was_there(tiny: Path, tmp_path: Path, number: int, status: int) -> None:
     subprocess.run([*PARAMGEN, "build", tiny, "--quiet"], cwd=tmp_path, check=True)
     before = (tmp_path / "params.safetensors").read_bytes()
@@ -166,7 +172,8 @@ def test_an_interrupted_build_leaves_what_was_there(tiny: Path, tmp_path: Path, 
 
 
 def test_an_interrupt_while_starting_is_no_traceback(tiny: Path, tmp_path: Path) -> None:
-    for delay in (0.03, 0.08, 0.15):
+    """Once Python itself is up, that is: it takes the first hundredths of a second, and dies by the signal then."""
+    for delay in (0.05, 0.07, 0.1, 0.15, 0.2):
         process = subprocess.Popen([*PARAMGEN, "plan", tiny], stderr=subprocess.PIPE, stdout=subprocess.PIPE)
         time.sleep(delay)
         process.send_signal(signal.SIGTERM)
@@ -209,6 +216,23 @@ def test_a_full_standard_output(run: Run, tiny: Path) -> None:
         assert done.stderr == "standard output: No space left on device\n"
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full on this system")
+def test_full_streams_are_no_traceback(run: Run, tiny: Path) -> None:
+    with open("/dev/full", "w") as full:
+        for option in ("--help", "--version"):
+            done = run(option, capture_output=False, stdout=full, stderr=subprocess.PIPE)
+            assert (done.returncode, done.stderr) == (3, "standard output: No space left on device\n")
+        assert run("plan", "none.yaml", capture_output=False, stdout=full, stderr=full).returncode == 3
+        assert run("plan", "-x", capture_output=False, stderr=full).returncode in (2, 3)
+
+
+def test_standard_output_by_its_device(tiny: Path, tmp_path: Path) -> None:
+    subprocess.run([*PARAMGEN, "build", tiny, "--quiet"], cwd=tmp_path, check=True)
+    command = f"{sys.executable} -m paramgen build {tiny} -o /dev/stdout --quiet | cat"
+    done = subprocess.run(command, shell=True, capture_output=True, check=True)
+    assert (done.stdout, done.stderr) == ((tmp_path / "params.safetensors").read_bytes(), b"")
+
+
 def test_a_closed_standard_output(tiny: Path) -> None:
     done = subprocess.run(
         f"{sys.executable} -m paramgen plan {tiny} >&-", shell=True, stderr=subprocess.PIPE, text=True, check=False
@@ -235,13 +259,13 @@ def test_plan_draws_nothing(run: Run, tmp_path: Path) -> None:
 
 def test_plan_on_a_terminal_is_a_table(tiny: Path) -> None:
     master, slave = pty.openpty()
-    environment = {**os.environ, "COLUMNS": "120", "TERM": "xterm"}
+    environment = {**os.environ, "COLUMNS": "60", "TERM": "xterm"}
     subprocess.run([*PARAMGEN, "plan", tiny], stdout=slave, check=True, env=environment)
     os.close(slave)
     text = os.read(master, 100_000).decode()
     os.close(master)
     assert "─" in text
-    assert "uniform ±0.816497" in text
+    assert "dense.weights   [4, 5]   float32   glorot        uniform ±0.816497" in text
 
 
 def test_progress_on_a_terminal(tmp_path: Path) -> None:
@@ -348,7 +372,7 @@ def test_help_and_version(run: Run) -> None:
 
 
 def test_help_imports_nothing_heavy() -> None:
-    code = "import sys; sys.argv = ['paramgen', '--help']\nfrom paramgen.cli import main\ntry: main()\nexcept SystemExit: pass\n"
+    code = "import sys; sys.argv = ['paramgen', '--help']\nfrom paramgen.__main__ import main\ntry: main()\nexcept SystemExit: pass\n"
     check = "print([name for name in ('numpy', 'pydantic', 'yaml', 'rich') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code + check], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"

@@ -133,7 +133,7 @@ def command_reference() -> str:
     for name, command in typer.main.get_command(cli.app).commands.items():  # type: ignore[attr-defined]
         arguments = [parameter for parameter in command.params if parameter.param_type_name == "argument"]
         usage = " ".join(["paramgen", name, *(argument.metavar for argument in arguments), "[OPTIONS]"])
-        rows = ["| option | default | meaning |", "|---|---|---|"]
+        rows = ["| argument or option | default | meaning |", "|---|---|---|"]
         for option in command.params:
             if option in arguments:
                 rows.append(f"| `{option.metavar}` | required | {option.help} |")
@@ -141,14 +141,18 @@ def command_reference() -> str:
                 metavar = "" if option.is_flag else f" {option.metavar}"
                 words = ", ".join(f"`{word}{metavar}`" for word in option.opts)
                 rows.append(f"| {words} | {option.default or '-'} | {option.help} |")
-        parts.append(f"## `{usage}`\n\n{command.help}\n\n" + "\n".join(rows if len(rows) > 2 else []) + "\n")
+        parts += [f"## `{usage}`\n", f"{command.help}\n", *(["\n".join(rows) + "\n"] if len(rows) > 2 else [])]
+    parts.append(
+        "`paramgen --version` prints the version, `--help` (also after a command) a summary of this page. `--quiet` and\n"
+        "`--json` together print the JSON document alone. A `--filter` that matches nothing is no error.\n"
+    )
     parts.append(
         "## Exit status\n\n"
         "| status | meaning |\n|---|---|\n"
         "| 0 | done |\n"
         "| 2 | the command line or the spec's text is wrong, a refused overwrite included |\n"
         "| 3 | what the system or a file refused: missing, unreadable, malformed, no space, a closed pipe |\n"
-        "| 130, 143 | interrupted by SIGINT, SIGTERM; what was there before is as it was |\n"
+        "| 129, 130, 143 | interrupted by SIGHUP, SIGINT, SIGTERM; what was there before is as it was |\n"
     )
     return "\n".join(parts)
 

@@ -9,7 +9,7 @@ rank-deficient Householder reflections take over, which always give an orthogona
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,75 +19,88 @@ Matrix = NDArray[np.float64]
 TILE = 128
 EPSILON = 2.0**-52
 # The loss of orthogonality that a result may have: well below what float32 and float64 hold.
-TOLERANCE = {"float32": 1e-8, "float64": 1e-13}
+SINGLE, DOUBLE = 1e-8, 1e-13
 # Below this squared sine a column counts as dependent on those before it.
 DEPENDENT = 1e-9
 
 
-def orthogonal(normal: NDArray[Any], gain: float) -> NDArray[Any]:
-    """gain times the orthogonal factor of a standard normal matrix, in its own dtype (float32 or float64).
+def orthogonal(normal: Matrix, gain: float, tolerance: float) -> Matrix:
+    """gain times the orthogonal factor of a standard normal matrix, which is used up.
 
     Of shape (m, n): for m >= n its columns are orthonormal and each is multiplied by the sign of R's diagonal entry;
-    a wide matrix is built from its transpose, so that its rows are.
+    a wide matrix is built from its transpose, so that its rows are. |QᵀQ - I| is within about the tolerance.
     """
     wide = normal.shape[0] < normal.shape[1]
-    z = np.array(normal.T if wide else normal, np.float64, order="C")
-    q = orthonormalize(z, TOLERANCE[normal.dtype.name])
+    q = orthonormalize(np.ascontiguousarray(normal.T) if wide else normal, tolerance)
     q *= gain
-    return np.ascontiguousarray(q.T if wide else q).astype(normal.dtype)
+    return np.ascontiguousarray(q.T) if wide else q
 
 
 def orthonormalize(z: Matrix, tolerance: float) -> Matrix:
-    """Q of z = QR with R's diagonal positive, for z of shape (m, n), m >= n; |QᵀQ - I| within about the tolerance."""
+    """Q of z = QR with R's diagonal positive, for z of shape (m, n), m >= n; in z itself where that can be."""
     r, sine = cholesky(gram(z))
     if not sine > DEPENDENT:
         return householder(z)
-    q = solve(z.copy(), r)
+    solve(z, r)
     if z.shape[1] * EPSILON > tolerance * sine:
-        q = solve(q, cholesky(gram(q))[0])
-    return q
+        solve(z, cholesky(gram(z))[0])
+    return z
+
+
+def accumulate(tile: Matrix, left: Matrix, right: Matrix, combine: np.ufunc) -> None:
+    """Add to (or subtract from) a tile the products left[k, i]·right[k, j], one k after another."""
+    total = tile.copy()
+    product = np.empty_like(total)
+    for column, row in zip(left, right, strict=True):
+        np.multiply(column[:, None], row, out=product)
+        combine(total, product, out=total)
+    tile[...] = total
+
+
+def tiles(start: int, stop: int) -> Iterator[slice]:
+    """Ranges of at most TILE indices that cover start … stop - 1."""
+    return (slice(first, min(first + TILE, stop)) for first in range(start, stop, TILE))
 
 
 def gram(z: Matrix) -> Matrix:
-    """The upper triangle (by tiles) of zᵀz; the sums run over the rows of z."""
+    """zᵀz, but for the tiles below the diagonal; the sums run over the rows of z."""
     n = z.shape[1]
     g = np.zeros((n, n))
-    for i in range(0, n, TILE):
-        for j in range(i, n, TILE):
-            tile = g[i : i + TILE, j : j + TILE]
-            left, right = z[:, i : i + TILE, None], z[:, None, j : j + TILE]
-            product = np.empty_like(tile)
-            for k in range(len(z)):
-                np.multiply(left[k], right[k], out=product)
-                np.add(tile, product, out=tile)
+    for i in tiles(0, n):
+        for j in tiles(i.start, n):
+            accumulate(g[i, j], z[:, i], z[:, j], np.add)
     return g
 
 
 def cholesky(g: Matrix) -> tuple[Matrix, float]:
     """(R, s): upper triangular R with RᵀR = g, its diagonal positive, and the least squared sine s of a column.
 
-    s = min R[k, k]²/g[k, k]; it is zero, and R unusable, where g is not positive definite. Works in g.
+    s = min R[k, k]²/g[k, k]; it is zero, and R unusable, where g is not clearly positive definite. Works in g.
     """
+    n = len(g)
     diagonal = g.diagonal().copy()
-    sine = np.float64(1)
-    for k in range(len(g)):
-        pivot = g[k, k]
-        if not pivot > DEPENDENT * diagonal[k]:
-            return g, 0.0
-        sine = np.minimum(sine, pivot / diagonal[k])
-        g[k, k:] /= np.sqrt(pivot)
-        g[k + 1 :, k + 1 :] -= g[k, k + 1 :, None] * g[k, None, k + 1 :]
-    return g, float(sine)
+    sine = 1.0
+    for i in tiles(0, n):
+        for j in tiles(i.start, n):
+            accumulate(g[i, j], g[: i.start, i], g[: i.start, j], np.subtract)
+        for k in range(i.start, i.stop):
+            if not g[k, k] > DEPENDENT * diagonal[k]:
+                return g, 0.0
+            sine = min(sine, float(g[k, k] / diagonal[k]))
+            g[k, k:] /= np.sqrt(g[k, k])
+            g[k + 1 : i.stop, k + 1 :] -= g[k, k + 1 : i.stop, None] * g[k, None, k + 1 :]
+    return g, sine
 
 
-def solve(z: Matrix, r: Matrix) -> Matrix:
-    """z·r⁻¹ for upper triangular r, in z itself, by blocks of rows."""
-    for i in range(0, len(z), TILE):
-        rows = z[i : i + TILE]
-        for k in range(z.shape[1]):
-            rows[:, k] /= r[k, k]
-            rows[:, k + 1 :] -= rows[:, k, None] * r[k, None, k + 1 :]
-    return z
+def solve(z: Matrix, r: Matrix) -> None:
+    """z becomes z·r⁻¹, for upper triangular r; a column's sum runs over the columns before it."""
+    for rows in tiles(0, len(z)):
+        block = z[rows]
+        for j in tiles(0, z.shape[1]):
+            accumulate(block[:, j], block[:, : j.start].T, r[: j.start, j], np.subtract)
+            for k in range(j.start, j.stop):
+                block[:, k] /= r[k, k]
+                block[:, k + 1 : j.stop] -= block[:, k, None] * r[k, None, k + 1 : j.stop]
 
 
 def householder(z: Matrix) -> Matrix:

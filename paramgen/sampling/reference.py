@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from paramgen.distributions import Constant, Normal, Orthogonal, Uniform, UnitForgetGate
 from paramgen.sampling.normal import normal_float32, normal_float64
-from paramgen.sampling.orthogonal import orthogonal
+from paramgen.sampling.orthogonal import DOUBLE, SINGLE, orthogonal
 from paramgen.sampling.philox import words, words64
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 # glibc returns a freed block above a threshold to the system, so that each large temporary is paged in anew, at three
 # times the cost of its arithmetic; freeing one larger block, never touched, raises that threshold for the process.
 np.empty(2**24, np.uint8)
+
+STEP = 2**18
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +66,11 @@ def _normal(law: Normal, stream: Stream, shape: tuple[int, ...], start: int, cou
 
 def _orthogonal(law: Orthogonal, stream: Stream, shape: tuple[int, ...], start: int, count: int) -> NDArray[Any]:
     rows, columns = prod(shape[:-1]), shape[-1]
-    matrix = orthogonal(stream.normal(0, rows * columns).reshape(rows, columns), law.gain)
-    return matrix.reshape(-1)[start : start + count]
+    z = np.empty(rows * columns)
+    for first in range(0, z.size, STEP):
+        z[first : first + STEP] = stream.normal(first, min(STEP, z.size - first))
+    q = orthogonal(z.reshape(rows, columns), law.gain, DOUBLE if stream.double else SINGLE)
+    return q.reshape(-1)[start : start + count].astype(stream.float)
 
 
 def _unit_forget_gate(

@@ -92,6 +92,11 @@ class Model(BaseModel):
     label: ClassVar[str] = "the spec"
 
     @classmethod
+    def field_names(cls) -> Iterable[str]:
+        """What a key may be meant to be."""
+        return cls.model_fields
+
+    @classmethod
     def key_problems(cls, data: dict[str, Any]) -> Iterator[Complaint]:
         """What the keys of the mapping alone show to be wrong, whatever its values."""
         yield from ()
@@ -114,7 +119,7 @@ class Model(BaseModel):
         if not complaints:
             return model
         # A misspelt field and a missing one that it is near to are one mistake.
-        meant = {near(key, cls.model_fields) for key in keys if key not in cls.model_fields}
+        meant = {near(key, cls.field_names()) for key in keys if key not in cls.model_fields}
         details = [
             InitErrorDetails(type=PydanticCustomError(kind, message), loc=path, input=None)
             for path, message, kind in complaints
@@ -161,7 +166,15 @@ def explained(item: Any, known: str) -> str:
         tag = value["type"]
         guess = suggestion(tag, known_tags) if isinstance(tag, str) else ""
         return f"{show(tag)} is none of the types {', '.join(known_tags)}{guess}"
-    return f"{show(value)} is not {known}"
+    message = f"{show(value)} is not {known}"
+    if item["type"] == "less_than" and item["ctx"]["lt"] == 2**63:
+        return f"{message} below 2^63"
+    if item["type"] == "string_type" and isinstance(value, (bool, int, float)):
+        return f"{message}; write it in quotes to make it one"
+    if item["type"] == "string_pattern_mismatch":
+        bad = next((c for c in value if not (c.isalpha() or c.isdecimal() or c in "_-")), "")
+        return f"{message}: U+{ord(bad):04X} is none of these" if bad else message
+    return message
 
 
 def _explain(model: type[Model], error: ValidationError) -> list[Complaint]:
@@ -174,12 +187,12 @@ def _explain(model: type[Model], error: ValidationError) -> list[Complaint]:
         elif not loc:
             complaints[loc] = loc, f"{show(item['input'])} is not a mapping; {model.label} is one", WRONG
         elif kind == "extra_forbidden":
-            guess = near(str(loc[0]), model.model_fields)
+            guess = near(str(loc[0]), model.field_names())
             complaints[loc] = loc, f"unknown field of {model.label}{did_you_mean(guess)}", UNKNOWN
         elif kind == "missing":
             complaints[loc] = model.missing(str(loc[0]), model.label)
         elif loc[-1] == "[key]":
-            complaints[loc[:-1]] = loc[:-1], f"{show(loc[-2])} is not {NAME_EXPECTED}", UNKNOWN
+            complaints[loc[:-1]] = loc[:-1], explained(item, NAME_EXPECTED), UNKNOWN
         else:
             expected = _expected(model, str(loc[0]))
             if not expected.entry:

@@ -6,7 +6,6 @@ plain scalars are resolved by the core schema of YAML 1.2. Size, depth and alias
 
 from __future__ import annotations
 
-import numbers
 import re
 from array import array
 from collections.abc import Iterable, Mapping
@@ -91,8 +90,10 @@ class Document:
             if isinstance(node, Seq) and isinstance(entry, int) and entry < len(node):
                 line, column = node.places[2 * entry : 2 * entry + 2]
             elif isinstance(node, Map) and entry in node:
-                index = list(node).index(str(entry))
-                key, value = node.places[4 * index : 4 * index + 2], node.places[4 * index + 2 : 4 * index + 4]
+                start = 4 * list(node).index(str(entry))
+                if start == len(node.places):  # put in by the command line
+                    break
+                key, value = node.places[start : start + 2], node.places[start + 2 : start + 4]
                 line, column = key if of_key and entry == path[-1] else value
             else:
                 break
@@ -148,13 +149,13 @@ def from_yaml(raw: bytes, source: str) -> Document:
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        before = raw[: error.start].decode("utf-8", "replace")
         problem = f"byte 0x{raw[error.start]:02x} is not UTF-8; save the spec as UTF-8"
-        raise SpecError(source, [_problem(problem, before.count("\n"), _column(before))]) from None
-    if bad := yaml.reader.Reader.NON_PRINTABLE.search(text):
-        before = text[: bad.start()]
-        problem = f"character U+{ord(bad[0]):04X} is not allowed in YAML; write it as an escape in double quotes"
-        raise SpecError(source, [_problem(problem, before.count("\n"), _column(before))])
+        raise SpecError(source, [_after(raw[: error.start].decode("utf-8", "replace"), problem)]) from None
+    # libyaml, which speaks YAML 1.1, would break lines at the last three, where YAML 1.2 does not.
+    bad = yaml.reader.Reader.NON_PRINTABLE.search(text) or re.search("[\x85\u2028\u2029]", text)
+    if bad:
+        problem = f"character U+{ord(bad[0]):04X} is not allowed here; write it as an escape in double quotes"
+        raise SpecError(source, [_after(text[: bad.start()], problem)])
     composer = _Composer(source)
     try:
         composer.compose(text)
@@ -162,6 +163,8 @@ def from_yaml(raw: bytes, source: str) -> Document:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         reason = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be parsed"
         place = (mark.line, mark.column) if mark else (0, 0)
+        if "cannot start any token" in reason and text.splitlines()[place[0]][place[1] :].startswith("\t"):
+            reason += "; a tab stands here, indent with spaces"
         raise SpecError(source, [_problem(f"not valid YAML: {reason}", *place)]) from None
     line, column = composer.start
     return Document(composer.root, source, (line + 1, column + 1))
@@ -177,12 +180,11 @@ def from_mapping(mapping: Mapping[str, Any], source: str = "<mapping>") -> Docum
         if len(path) > MAX_DEPTH or nodes > MAX_EVENTS:
             limit = f"{MAX_DEPTH} levels deep" if len(path) > MAX_DEPTH else f"{MAX_EVENTS:,} values"
             raise SpecError(source, [Problem(f"the spec is larger than the limit of {limit}", path_text(path))])
-        if value is None or type(value) in (str, bool, int, float):
+        value = plain(value)
+        if value is None or isinstance(value, (str, bool, int, float)):
             if isinstance(value, str) and not _encodable(value):
                 raise SpecError(source, [Problem(f"{show(value)} is not valid Unicode", path_text(path))])
             return value
-        if isinstance(value, numbers.Real):  # NumPy's scalars, mostly
-            return int(value) if isinstance(value, numbers.Integral) else float(value)
         if isinstance(value, Mapping):
             result: dict[str, Any] = {}
             for key, entry in value.items():
@@ -198,12 +200,27 @@ def from_mapping(mapping: Mapping[str, Any], source: str = "<mapping>") -> Docum
     return Document(convert(mapping, ()), source, None)
 
 
+def plain(value: Any) -> Any:
+    """A string, boolean or number as Python's own type: of their subclasses (enums) and of NumPy's scalars."""
+    if getattr(value, "ndim", None) == 0:
+        value = value.item()
+    for kind in (str, bool, int, float):
+        if isinstance(value, kind):
+            return str.__str__(value) if kind is str else kind(value)
+    return value
+
+
 def _problem(message: str, line: int, column: int) -> Problem:
     return Problem(message, "", line + 1, column + 1)
 
 
-def _column(before: str) -> int:
-    return len(before) - before.rfind("\n") - 1
+def _after(before: str, message: str) -> Problem:
+    lines = before.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return _problem(message, len(lines) - 1, len(lines[-1]))
+
+
+def _tag(tag: str) -> str:
+    return escape(shorten(tag.replace("tag:yaml.org,2002:", "!!")))
 
 
 def _encodable(text: str) -> bool:
@@ -279,7 +296,7 @@ class _Composer:
     def scalar(self, event: Any) -> None:
         text, mark = event.value, event.start_mark
         if event.tag is not None:
-            self.fail(mark, f"tag {escape(event.tag)} is not allowed; a spec uses YAML's plain types only")
+            self.fail(mark, f"tag {_tag(event.tag)} is not allowed; a spec uses YAML's plain types only")
         if not event.implicit[0]:
             value = text
         elif text in self.plain:
@@ -338,7 +355,7 @@ class _Composer:
     def open(self, event: Any, container: Map | Seq) -> None:
         mark = event.start_mark
         if event.tag is not None:
-            self.fail(mark, f"tag {escape(event.tag)} is not allowed; a spec uses YAML's plain types only")
+            self.fail(mark, f"tag {_tag(event.tag)} is not allowed; a spec uses YAML's plain types only")
         if len(self.stack) == MAX_DEPTH:
             self.fail(mark, f"nested more than {MAX_DEPTH} levels deep")
         if self.stack and self.stack[-1].key is None and isinstance(self.stack[-1].container, Map):

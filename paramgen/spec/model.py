@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, PrivateAttr, TypeAdapter, ValidationError
 
 from paramgen.errors import FileError
 from paramgen.spec.base import MISSING, UNKNOWN, WRONG, Complaint, DTypeName, Expected, Model, explained, unknown_keys
-from paramgen.spec.document import MAX_BYTES, Document, Path, Problems, from_mapping, from_yaml
+from paramgen.spec.document import MAX_BYTES, Document, Path, Problems, from_mapping, from_yaml, plain
 from paramgen.spec.initializers import EXPECTED as INITIALIZER_EXPECTED
 from paramgen.spec.initializers import AnyInitializer
 from paramgen.spec.operations import BY_TYPE, AnyOperation, Operation, Standard
-from paramgen.text import escape, show
+from paramgen.text import escape, near, show
+
+AnyModel = TypeVar("AnyModel", bound=Model)
 
 OPERATION_EXPECTED = "an operation: a mapping with name and type"
 
@@ -43,6 +45,10 @@ class Head(Model):
         dict[str, dict[str, AnyInitializer]],
         Expected("a mapping of operation types to initializers by parameter", INITIALIZER_EXPECTED),
     ] = Field(default={}, description="initializers by operation type and parameter, for the whole spec.")
+
+    @classmethod
+    def field_names(cls) -> Iterable[str]:
+        return (*cls.model_fields, "operations")
 
     @classmethod
     def key_problems(cls, data: dict[str, Any]) -> Iterator[Complaint]:
@@ -75,6 +81,9 @@ class Spec(Head):
     operations: Annotated[
         list[AnyOperation], Field(min_length=1), Expected("a list of operations, at least one", OPERATION_EXPECTED)
     ] = Field(description="the operations, each with a name, a type and its sizes.")
+
+    def __init__(self, **data: Any):
+        raise TypeError("a Spec is made by paramgen.load_spec")
 
     _problems: Problems = PrivateAttr()
     _places: list[Path] = PrivateAttr()
@@ -109,7 +118,7 @@ def read_document(source: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[D
         with open(path, "rb") as file:
             raw = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise FileError(f"{escape(path)}: {error.strerror or error}") from None
+        raise FileError(f"{escape(path) or repr(path)}: {error.strerror or error}") from None
     return from_yaml(raw, escape(path)), os.path.splitext(os.path.basename(path))[0] or "model"
 
 
@@ -123,7 +132,7 @@ def interpret(document: Document, name: str, seed: int | None = None, dtype: str
     if not isinstance(data, dict):
         problems.add((), "a spec is a mapping; it needs at least operations")
         problems.raise_any()
-    data.update({key: value for key, value in {"seed": seed, "dtype": dtype}.items() if value is not None})
+    data.update({key: plain(value) for key, value in {"seed": seed, "dtype": dtype}.items() if value is not None})
     head = _head({key: value for key, value in data.items() if key != "operations"}, name, problems)
     places: list[Path] = []
     operations = []
@@ -142,13 +151,21 @@ def interpret(document: Document, name: str, seed: int | None = None, dtype: str
     return spec
 
 
-def _head(data: dict[str, Any], name: str, problems: Problems) -> Head:
+def validated(model: type[AnyModel], data: Any, problems: Problems) -> AnyModel | None:
+    """The model of the data at the document's top, or None with its problems added."""
     try:
-        head = Head.model_validate(data)
+        return model.model_validate(data)
     except ValidationError as error:
         add_errors(problems, error, ())
-        wrong = {item["loc"][0] for item in error.errors(include_url=False)}
-        head = Head.model_validate({key: value for key, value in data.items() if key not in wrong})
+        return None
+
+
+def _head(data: dict[str, Any], name: str, problems: Problems) -> Head:
+    head = validated(Head, data, problems)
+    if head is None:
+        apart = [{field: data[field]} for field in Head.model_fields if field in data]
+        sound = [part for part in apart if validated(Head, part, Problems(problems.document))]
+        head = Head.model_validate({field: value for part in sound for field, value in part.items()})
     return head if "name" in data else head.model_copy(update={"name": name})
 
 
@@ -157,6 +174,8 @@ def _operation_items(data: dict[str, Any], problems: Problems) -> list[Any]:
     if isinstance(items, list) and items:
         return items
     if "operations" not in data:
+        if any(near(key, ["operations"]) for key in data):
+            return []  # told as a misspelt key
         problems.add(("operations",), "missing; a spec needs it: a list of operations")
     else:
         problems.add(("operations",), f"{show(items)} is not a list of operations, at least one")

@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from math import prod
+from operator import mul
 from typing import Any
 
 from paramgen.dtypes import BY_CODE, FILE_RANK, DType
@@ -118,6 +120,8 @@ def _entry(name: str, field: Any) -> Entry:
         raise MalformedError(f"{_named(name)} has the shape {show(shape)}")
     if not _sizes(offsets) or len(offsets) != 2:
         raise MalformedError(f"{_named(name)} has the data_offsets {show(offsets)}")
+    if any(size >= 2**64 for size in accumulate(shape, mul)):
+        raise MalformedError(f"{_named(name)} has the shape {show(shape)}")
     bits = prod(shape) * dtype.bits
     if bits % 8 or offsets[1] - offsets[0] != bits // 8:
         shown = f"{show(shape)} of {dtype.name}"

@@ -7,7 +7,7 @@ import stat
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from paramgen.errors import FileError
+from paramgen.errors import FileError, MalformedFileError
 from paramgen.storage.header import Entry, MalformedError, decode, header_length
 from paramgen.text import escape
 
@@ -15,14 +15,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+def _open(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # a pipe is refused, not waited for
+
+
 class TensorFile:
     """An open safetensors file: `metadata`, and `entries` in the order of their data."""
 
     def __init__(self, path: str | os.PathLike[str]):
         self.path = os.fspath(path)
-        self.shown = escape(self.path)
+        self.shown = escape(self.path) or "''"
         try:
-            self._file = open(self.path, "rb", buffering=0)  # noqa: SIM115 (closed by close)
+            self._file = open(self.path, "rb", buffering=0, opener=_open)  # noqa: SIM115 (closed by close)
         except OSError as error:
             raise FileError(f"{self.shown}: {error.strerror or error}") from None
         try:
@@ -35,7 +39,7 @@ class TensorFile:
             self.metadata, self.entries = decode(self._read(8, length), self.size - self.data_start)
         except MalformedError as error:
             self.close()
-            raise FileError(f"{self.shown}: not a safetensors file: {error}") from None
+            raise MalformedFileError(f"{self.shown}: not a safetensors file: {error}") from None
         except BaseException:
             self.close()
             raise

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from paramgen.errors import FileError, UsageError
+from paramgen.errors import FileError, MalformedFileError, UsageError
 from paramgen.storage.reader import TensorFile
 from paramgen.text import escape, human_bytes
 
@@ -33,17 +33,18 @@ def output(path: str, size: int, force: bool) -> Iterator[Write]:
         with _refusals("standard output"):
             yield _writer(sys.stdout.fileno())
         return
-    shown = escape(path)
-    target = os.path.realpath(path)
+    shown = escape(path) or "''"
     with _refusals(shown):
-        status = _status(target)
+        status = _status(path)
         if status is None or stat.S_ISREG(status.st_mode):
-            if status is not None and not force and not _is_ours(target):
+            if path.endswith(os.sep) or not path:
+                raise FileError(f"{shown}: names a directory; name a file")
+            if status is not None and not force and not _is_ours(path):
                 raise UsageError(f"{shown}: is not a file that paramgen wrote; --force replaces it")
-            with _replacement(target, size, status) as descriptor:
+            with _replacement(os.path.realpath(path), size, status) as descriptor:
                 yield _writer(descriptor)
         else:
-            descriptor = os.open(target, os.O_WRONLY | os.O_CLOEXEC)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
             try:
                 yield _writer(descriptor)
             finally:
@@ -71,7 +72,7 @@ def _is_ours(path: str) -> bool:
     try:
         with TensorFile(path) as file:
             return OURS in file.metadata
-    except FileError:
+    except MalformedFileError:
         return False
 
 

@@ -14,6 +14,10 @@ LSTM = "{name: l, type: lstm, input_size: 3, num_hidden_units: 8"
         ("", ["1:1: a spec is a mapping; it needs at least operations"]),
         ("- a\n", ["1:1: a spec is a mapping"]),
         ("seed: 1\n", ["1:1: operations: missing; a spec needs it"]),
+        (
+            "operatoins: [{name: a, type: b}]\n",
+            ["1:1: operatoins: unknown field of the spec; did you mean operations?"],
+        ),
         ("operations: 3\n", ["1:13: operations: 3 is not a list of operations"]),
         ("operations: []\n", ["1:13: operations: [] is not a list of operations, at least one"]),
         ("operations:\n", ["1:12: operations: null is not a list"]),
@@ -161,7 +165,12 @@ LSTM = "{name: l, type: lstm, input_size: 3, num_hidden_units: 8"
         (f"paramgen: true\n{HEAD}- {LSTM}}}\n", ["paramgen: true is not 1, the version"]),
         (f"layout: torch\n{HEAD}- {LSTM}}}\n", ["layout: 'torch' is not canonical"]),
         (f"conventions: keras\n{HEAD}- {LSTM}}}\n", ["conventions: 'keras' is not matlab"]),
-        (f"name: 3\n{HEAD}- {LSTM}}}\n", ["name: 3 is not a text"]),
+        (f"name: 3\n{HEAD}- {LSTM}}}\n", ["name: 3 is not a text; write it in quotes to make it one"]),
+        (HEAD + "- {name: 12, type: batchnorm, num_channels: 3}\n", ["12 is not a name: ", "; write it in quotes"]),
+        (
+            HEAD + "- {name: 'a b', type: batchnorm, num_channels: 3}\n",
+            ["'a b' is not a name: ", ": U+0020 is none of these"],
+        ),
         (f"dtyp: float16\n{HEAD}- {LSTM}}}\n", ["1:1: dtyp: unknown field of the spec; did you mean dtype?"]),
         (
             HEAD + f"- {LSTM}}}\n- {LSTM}}}\n",
@@ -227,9 +236,7 @@ def test_mistake(text: str, expected: list[str]) -> None:
     assert len(lines) <= max(2, len(expected))
 
 
-@pytest.mark.parametrize(
-    "size", ["0", "-5", "4.0", "true", "'4'", "null", "[4]", "x", "1e3", "9223372036854775808", "{}"]
-)
+@pytest.mark.parametrize("size", ["0", "-5", "4.0", "true", "'4'", "null", "[4]", "x", "1e3", "{}"])
 @pytest.mark.parametrize("field", ["input_size", "output_size"])
 def test_sizes_are_exact_positive_integers(field: str, size: str) -> None:
     other = "output_size" if field == "input_size" else "input_size"
@@ -237,6 +244,11 @@ def test_sizes_are_exact_positive_integers(field: str, size: str) -> None:
     assert len(lines) == 1
     assert lines[0].startswith(f"5:{len(field) + 7}: operations[0].{field}: ")
     assert lines[0].endswith(" is not a positive integer")
+
+
+def test_sizes_beyond_the_largest() -> None:
+    lines = problems_of("operations:\n- {name: b, type: batchnorm, num_channels: 9223372036854775808}\n")
+    assert lines == ["2:44: operations[0].num_channels: 9223372036854775808 is not a positive integer below 2^63"]
 
 
 @pytest.mark.parametrize("size", ["0", "[]", "[3, 3, 3, 3]", "'3'", "3.0", "true", "null", "{}"])

@@ -87,6 +87,7 @@ MALFORMED = [
     (changed("a", shape=[2.0]), "has the shape [2.0]"),
     (changed("a", shape=[True, 2]), "has the shape [true, 2]"),
     (changed("a", shape=[2**70]), "has the shape"),
+    (changed("a", shape=[2**62, 2**62, 0]), "has the shape"),
     (changed("a", data_offsets=[0]), "has the data_offsets [0]"),
     (changed("a", data_offsets=[8, 0]), "-8 bytes"),
     (changed("b", data_offsets=[9, 12]), "begins at 9, not at 8"),

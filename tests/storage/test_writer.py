@@ -54,6 +54,16 @@ def test_other_files_need_force(tmp_path: Path, content: bytes) -> None:
     assert os.listdir(tmp_path) == ["other"]
 
 
+def test_a_file_that_cannot_be_read_is_not_taken_for_foreign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: str) -> None:
+        raise FileError(f"{path}: Permission denied")
+
+    (tmp_path / "locked").write_bytes(OURS)
+    monkeypatch.setattr(writer, "TensorFile", refuse)
+    with pytest.raises(FileError, match="locked: Permission denied"):
+        write(tmp_path / "locked")
+
+
 def test_symbolic_links_are_followed(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     link, dangling = tmp_path / "link", tmp_path / "dangling"
