@@ -74,7 +74,7 @@ def builds(scratch: Path, matrices: int) -> list[str]:
         "",
         "## An orthogonal matrix",
         "",
-        "4096 × 1024, float32, whole processes: the reference keeps the order of every sum, row operation by row operation.",
+        "4096 × 1024, float32, whole processes. The reference keeps the order of every sum, a row operation at a time.",
         "",
         "| process | seconds | peak memory |",
         "|---|---|---|",

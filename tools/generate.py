@@ -143,8 +143,8 @@ def command_reference() -> str:
                 rows.append(f"| {words} | {option.default or '-'} | {option.help} |")
         parts += [f"## `{usage}`\n", f"{command.help}\n", *(["\n".join(rows) + "\n"] if len(rows) > 2 else [])]
     parts.append(
-        "`paramgen --version` prints the version, `--help` (also after a command) a summary of this page. `--quiet` and\n"
-        "`--json` together print the JSON document alone. A `--filter` that matches nothing is no error.\n"
+        "`paramgen --version` prints the version, `--help` (also after a command) a summary of this page. `--quiet`\n"
+        "and `--json` together print the JSON document alone. A `--filter` that matches nothing is no error.\n"
     )
     parts.append(
         "## Exit status\n\n"

@@ -116,7 +116,7 @@ class OrthogonalInitializer(Initializer):
 
     label = "orthogonal"
     values = (
-        "`gain` (default 1) times Q of Z = QR, Z standard normal, each column of Q times the sign of R's diagonal entry; "
+        "`gain` (default 1) times Q of Z = QR, Z standard normal, each column of Q times the sign of R's diagonal; "
         "a wide matrix is built from its transpose; of more than two dimensions, the last axis is the columns "
         "(of a grouped convolution: the groups) and all others are the rows"
     )
