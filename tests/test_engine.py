@@ -1,6 +1,7 @@
 """Builds: the same bytes each time, whatever the chunks; memory that does not grow with the model."""
 
 import hashlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -82,3 +83,17 @@ def test_memory_does_not_grow_with_the_model(tmp_path: Path) -> None:
     assert target.stat().st_size > 3.9e9
     target.unlink()
     assert peak < 400e6
+
+
+def test_numpys_instruction_sets_do_not_change_a_byte(tmp_path: Path) -> None:
+    """The same build with NumPy held to its baseline: none of the vector code that it chooses at run time."""
+    from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
+
+    chosen = [feature for feature in __cpu_dispatch__ if __cpu_features__[feature]]
+    if not chosen:
+        pytest.skip("NumPy chooses no instruction set at run time on this machine")
+    path = ROOT / "configs" / "layers.yaml"
+    command = [sys.executable, "-m", "paramgen", "build", path, "--quiet", "-o", tmp_path / "baseline"]
+    environment = {**os.environ, "NPY_DISABLE_CPU_FEATURES": " ".join(chosen)}
+    subprocess.run(command, env=environment, check=True)
+    assert (tmp_path / "baseline").read_bytes() == built(plan(path), tmp_path / "usual")
