@@ -20,8 +20,8 @@ HOSTILE = {
     "240,000 operations of one name": lambda: (
         "operations:\n" + "- {name: a, type: batchnorm, num_channels: 3}\n" * 240_000
     ),
-    "a mapping of 65,000 wrong entries": lambda: (
-        "operations: [{name: a, type: custom, parameters: {" + ", ".join(f"a{i}: 1" for i in range(65_000)) + "}}]"
+    "a mapping of 32,000 wrong entries": lambda: (
+        "operations: [{name: a, type: custom, parameters: {" + ", ".join(f"a{i}: 1" for i in range(32_000)) + "}}]"
     ),
     "aliases that stand for 10^12 values": lambda: (
         "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n"
@@ -29,6 +29,29 @@ HOSTILE = {
     ),
     "a text of 30 million characters": lambda: "operations: [{type: " + "x" * 30_000_000 + "}]",
     "1.5 million anchors": lambda: "operations:\n" + "".join(f"- &a{i} x\n" for i in range(1_500_000)),
+    "32,000 misspelt fields": lambda: (
+        "operations: [{name: c, type: conv, filter_size: 3, "
+        + ", ".join(f"num_filters{i}: 1" for i in range(32_000))
+        + "}]"
+    ),
+    "32,000 parameters, each with a misspelt field": lambda: (
+        "operations: [{name: c, type: custom, parameters: {"
+        + ", ".join(f"p{i}: {{initializr{i}: ones, shap{i}: [1]}}" for i in range(32_000))
+        + "}}]"
+    ),
+    "a name of 10 MB for a hundred tensors": lambda: (
+        "operations: [{type: custom, parameters: {"
+        + ", ".join(f"p{i}: {{shape: [1], initializer: ones}}" for i in range(100))
+        + "}, name: "
+        + "n" * 10_000_000
+        + "}]"
+    ),
+    "300 operations that share a name of 5 MB": lambda: (
+        "operations:\n- {name: &n "
+        + "n" * 5_000_000
+        + ", type: batchnorm, num_channels: 1}\n"
+        + "- {name: *n, type: batchnorm, num_channels: 1}\n" * 300
+    ),
     "34 MB of comments": lambda: "#\n" * 17_000_000,
 }
 

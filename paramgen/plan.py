@@ -9,11 +9,12 @@ from typing import Any
 from paramgen.distributions import Distribution, describe
 from paramgen.dtypes import DTYPES, DType
 from paramgen.sampling.streams import STREAM_VERSION, stream_id
+from paramgen.spec.document import Path
 from paramgen.spec.expand import Parameter, expand
 from paramgen.spec.initializers import Initializer
 from paramgen.spec.model import Spec
 from paramgen.storage.header import MAX_HEADER, Entry, arrange, compact, encode
-from paramgen.text import number
+from paramgen.text import number, shorten
 
 MAX_DATA = 2**63 - 1
 
@@ -46,7 +47,8 @@ class Tensor:
         if largest <= self.dtype.largest:
             return None
         limit = f"{number(self.dtype.largest)}, the largest {self.dtype.name}"
-        return f"{self.name} has values up to {number(largest)}, beyond {limit}; choose a wider dtype or smaller values"
+        found = f"{shorten(self.name)} has values up to {number(largest)}, beyond {limit}"
+        return f"{found}; choose a wider dtype or smaller values"
 
     def described(self) -> dict[str, Any]:
         """The tensor as the plan's JSON has it."""
@@ -101,18 +103,26 @@ def make_plan(spec: Spec) -> Plan:
     problems = spec.problems_found.copy()
     tensors = []
     streams: dict[int, str] = {}
-    total = 0
+    exceeding: set[Path] = set()
+    total = names = 0
     for parameter in expand(spec, problems):
         tensor = to_tensor(parameter)
-        if excess := tensor.excess():
+        if parameter.path not in exceeding and (excess := tensor.excess()):
+            exceeding.add(parameter.path)
             problems.add(parameter.path, excess)
         total += tensor.nbytes
         if total > MAX_DATA:
-            problems.add(parameter.path, f"the file would pass 2^63 - 1 bytes with {tensor.name}; choose smaller sizes")
+            problems.add(
+                parameter.path, f"the file would pass 2^63 - 1 bytes with {shorten(tensor.name)}; choose smaller sizes"
+            )
+            break
+        names += len(tensor.name)
+        if names > MAX_HEADER:
+            problems.add(parameter.path, f"the names alone exceed {MAX_HEADER:,} bytes, the format's limit of a header")
             break
         other = streams.setdefault(tensor.stream, tensor.name)
         if other != tensor.name:
-            problems.add(parameter.path, f"{tensor.name} has the stream id of {other}; rename one")
+            problems.add(parameter.path, f"{shorten(tensor.name)} has the stream id of {shorten(other)}; rename one")
         tensors.append(tensor)
     problems.raise_any()
     entries = arrange((tensor.name, tensor.dtype, tensor.shape) for tensor in tensors)

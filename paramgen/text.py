@@ -43,9 +43,16 @@ def show(value: Any) -> str:
 
 def near(word: str, known: Iterable[str]) -> str | None:
     """The known word that `word` may be a misspelling of."""
+    return _near(word[:80].lower(), tuple(known))
+
+
+@lru_cache(1024)
+def _near(word: str, known: tuple[str, ...]) -> str | None:
     import difflib
 
-    matches = difflib.get_close_matches(word[:80].lower(), list(known), n=1, cutoff=0.65)
+    # Comparing words takes long: only with those of about the same length.
+    alike = [other for other in known if abs(len(word) - len(other)) <= 0.5 * len(other)]
+    matches = difflib.get_close_matches(word, alike, n=1, cutoff=0.65)
     return matches[0] if matches else None
 
 

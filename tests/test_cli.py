@@ -139,6 +139,8 @@ def test_files_that_the_system_refuses(run: Run, tiny: Path, tmp_path: Path) -> 
     assert one_line(run("build", "tiny.yaml", "-o", "new/"), 3) == "new/: names a directory; name a file"
     assert one_line(run("build", "tiny.yaml", "-o", ""), 3) == "'': names a directory; name a file"
     assert one_line(run("plan", ""), 3) == "'': No such file or directory"
+    if os.path.exists("/proc/self/mem"):
+        assert one_line(run("inspect", "/proc/self/mem"), 3) == "/proc/self/mem: Input/output error"
     os.mkfifo(tmp_path / "pipe")
     assert one_line(run("inspect", "pipe"), 3) == "pipe: is not a regular file"
     assert one_line(run("build", "tiny.yaml", "-o", "text"), 2).startswith("text: is not a file that paramgen wrote")
@@ -283,6 +285,21 @@ def test_progress_on_a_terminal(tmp_path: Path) -> None:
         assert (b"MB" in shown) is not bool(quiet)
 
 
+def test_no_progress_where_there_is_no_terminal(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "large.yaml").write_text(ENDLESS.replace("2000", "60"))
+    assert run("build", "large.yaml").stderr == ""
+
+
+def test_a_matrix_that_nothing_can_hold(run: Run, tmp_path: Path) -> None:
+    shape = "[2147483648, 1073741824]"
+    spec = f"dtype: float8_e5m2\noperations: [{{name: q, type: custom, parameters: {{w: {{shape: {shape}, initializer: orthogonal}}}}}}]\n"
+    (tmp_path / "huge.yaml").write_text(spec)
+    assert (
+        one_line(run("build", "huge.yaml", "-o", "/dev/null"), 3)
+        == "out of memory: a matrix of 2147483648 × 1073741824"
+    )
+
+
 def test_inspect(run: Run, tiny: Path) -> None:
     run("build", "tiny.yaml")
     assert run("inspect", "params.safetensors").stdout == (
@@ -350,6 +367,7 @@ def test_names_in_any_encoding(run: Run, tmp_path: Path) -> None:
     assert "層.offset" in json.loads(run("plan", "層.yaml", "--json").stdout)["parameters"][0]["name"]
 
 
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS has only file names that are text")
 def test_file_names_that_are_no_text(run: Run, tmp_path: Path) -> None:
     name = os.fsdecode(b"\xff.yaml")
     assert one_line(run("plan", name), 3) == "\\udcff.yaml: No such file or directory"

@@ -2,9 +2,9 @@
 
 Q of Z = QR comes from the Cholesky factor of ZᵀZ (R, its diagonal positive) as Z·R⁻¹, all by rank-one updates: each
 element's sum runs over k in order, a multiply then an add, whatever library or machine does the row operations. The
-pass loses about the inverse of the least squared sine between a column and the columns before it, times the rounding
-unit; where that is too much for the result's type a second pass over Q restores it, and where Z is nearly or wholly
-rank-deficient Householder reflections take over, which always give an orthogonal matrix.
+pass can lose a hundred times the rounding unit over the least squared sine between a column and the columns before it;
+where that is too much for the result's type (always, for float64) a second pass over Q restores it, and where Z is
+nearly or wholly rank-deficient Householder reflections take over, which always give an orthogonal matrix.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ Matrix = NDArray[np.float64]
 
 TILE = 128
 EPSILON = 2.0**-52
-# The loss of orthogonality that a result may have: well below what float32 and float64 hold.
-SINGLE, DOUBLE = 1e-8, 1e-13
+# The estimated loss above which there is a second pass, a thousandth of what the type holds; for float64, always.
+SINGLE, DOUBLE = 1e-10, 0.0
 # Below this squared sine a column counts as dependent on those before it.
 DEPENDENT = 1e-9
 
@@ -28,7 +28,8 @@ def orthogonal(normal: Matrix, gain: float, tolerance: float) -> Matrix:
     """gain times the orthogonal factor of a standard normal matrix, which is used up.
 
     Of shape (m, n): for m >= n its columns are orthonormal and each is multiplied by the sign of R's diagonal entry;
-    a wide matrix is built from its transpose, so that its rows are. |QᵀQ - I| is within about the tolerance.
+    a wide matrix is built from its transpose, so that its rows are. A second pass is made where the estimated loss of
+    the first exceeds the tolerance.
     """
     wide = normal.shape[0] < normal.shape[1]
     q = orthonormalize(np.ascontiguousarray(normal.T) if wide else normal, tolerance)

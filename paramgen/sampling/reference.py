@@ -66,7 +66,10 @@ def _normal(law: Normal, stream: Stream, shape: tuple[int, ...], start: int, cou
 
 def _orthogonal(law: Orthogonal, stream: Stream, shape: tuple[int, ...], start: int, count: int) -> NDArray[Any]:
     rows, columns = prod(shape[:-1]), shape[-1]
-    z = np.empty(rows * columns)
+    try:
+        z = np.empty(rows * columns)
+    except ValueError:  # beyond what NumPy can address
+        raise MemoryError(f"a matrix of {rows} × {columns}") from None
     for first in range(0, z.size, STEP):
         z[first : first + STEP] = stream.normal(first, min(STEP, z.size - first))
     q = orthogonal(z.reshape(rows, columns), law.gain, DOUBLE if stream.double else SINGLE)

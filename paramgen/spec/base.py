@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Annotated, Any, ClassVar, Final, Literal, cast, get_args
 
 from pydantic import (
@@ -22,6 +23,9 @@ from paramgen.dtypes import DTYPES
 from paramgen.text import did_you_mean, near, one_of, show, suggestion
 
 MAX_DIMENSIONS = 32
+
+# So many misspelt keys of one mapping are compared with what they may mean; the report has room for fewer.
+MANY = 100
 
 # The types of our own errors: of a value, of a key, of what is not there.
 WRONG: Final = "wrong"
@@ -69,6 +73,7 @@ Shape = Annotated[
     Expected(f"a list of at most {MAX_DIMENSIONS} positive integers", "a positive integer"),
 ]
 Number = Annotated[float, Field(allow_inf_nan=False), Expected("a finite number")]
+RESERVED = "__metadata__"
 NAME_EXPECTED = "a name: letters, digits, _ and -, not beginning with - (no dots)"
 # The schema's pattern must be read by every engine (Python's knows no classes like \p{L}): it refuses what in ASCII,
 # Latin-1 and general punctuation is neither letter nor digit.
@@ -76,7 +81,7 @@ _NO_NAME = r"\x00-,./:-@\[-\^`{-\xa9\xab-\xb4\xb6-\xb9\xbb-\xbf\xd7\xf7\u2000-\u
 Name = Annotated[
     str,
     Field(pattern=r"^[\p{L}\p{Nd}_][\p{L}\p{Nd}_-]*$"),
-    WithJsonSchema({"type": "string", "pattern": f"^[^{_NO_NAME}-][^{_NO_NAME}]*$"}),
+    WithJsonSchema({"type": "string", "pattern": f"^[^{_NO_NAME}-][^{_NO_NAME}]*$", "not": {"const": RESERVED}}),
     Expected(NAME_EXPECTED),
 ]
 DTypeName = Annotated[
@@ -118,8 +123,11 @@ class Model(BaseModel):
         complaints += cls.key_problems(keys)
         if not complaints:
             return model
-        # A misspelt field and a missing one that it is near to are one mistake.
-        meant = {near(key, cls.field_names()) for key in keys if key not in cls.model_fields}
+        meant = set()
+        if any(kind == MISSING for _, _, kind in complaints):
+            # A misspelt field and a missing one that it is near to are one mistake.
+            unknown = (key for key in keys if key not in cls.model_fields)
+            meant = {near(key, cls.field_names()) for key in islice(unknown, MANY)}
         details = [
             InitErrorDetails(type=PydanticCustomError(kind, message), loc=path, input=None)
             for path, message, kind in complaints
@@ -147,13 +155,18 @@ class Tagged(Model):
         return self.names()[0]
 
 
+def reserved(path: tuple[str | int, ...], kind: Kind) -> Complaint:
+    """The complaint of a name that the file format keeps for itself."""
+    return path, f"{show(RESERVED)} is the file's own name for its metadata; choose another", kind
+
+
 def unknown_keys(
     path: tuple[str | int, ...], keys: Iterable[str], known: Sequence[str], what: str
 ) -> Iterator[Complaint]:
     """Complaints of the keys at a path that are not known; `what` is what each is."""
-    for key in keys:
-        if key not in known:
-            yield (*path, key), f"{what}; one of {', '.join(known)}{suggestion(key, known)}", UNKNOWN
+    for index, key in enumerate(key for key in keys if key not in known):
+        guess = suggestion(key, known) if index < MANY else ""
+        yield (*path, key), f"{what}; one of {', '.join(known)}{guess}", UNKNOWN
 
 
 def explained(item: Any, known: str) -> str:
@@ -187,7 +200,7 @@ def _explain(model: type[Model], error: ValidationError) -> list[Complaint]:
         elif not loc:
             complaints[loc] = loc, f"{show(item['input'])} is not a mapping; {model.label} is one", WRONG
         elif kind == "extra_forbidden":
-            guess = near(str(loc[0]), model.field_names())
+            guess = near(str(loc[0]), model.field_names()) if len(complaints) < MANY else None
             complaints[loc] = loc, f"unknown field of {model.label}{did_you_mean(guess)}", UNKNOWN
         elif kind == "missing":
             complaints[loc] = model.missing(str(loc[0]), model.label)

@@ -18,7 +18,7 @@ from paramgen.text import escape, shorten, show
 
 MAX_BYTES = 32 * 2**20
 MAX_EVENTS = 2_000_000
-MAX_KEYS = 65_536
+MAX_KEYS = 32_768
 MAX_DEPTH = 64
 MAX_NUMBER_LENGTH = 128
 

@@ -9,6 +9,7 @@ from paramgen.spec.document import Path, Problems, path_text
 from paramgen.spec.initializers import Initializer, Target
 from paramgen.spec.model import Spec
 from paramgen.spec.operations import BY_TYPE, Operation, Template
+from paramgen.text import shorten
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ def expand(spec: Spec, problems: Problems) -> Iterator[Parameter]:
             name = f"{operation.name}.{template.name}"
             owner = owners.setdefault(name, base)
             if owner is not base:
-                message = f"{path_text(owner)} has a tensor {name} already; give each operation its own name"
+                message = f"{path_text(owner)} has a tensor {shorten(name)} already; give each operation its own name"
                 problems.add((*base, "name"), message)
                 break
             initializer, path = _prevailing(spec, base, operation, template)

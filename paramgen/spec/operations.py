@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Unio
 from pydantic import Field
 
 from paramgen.spec.base import (
+    RESERVED,
     UNKNOWN,
+    WRONG,
     Complaint,
     DTypeName,
     Expected,
@@ -24,6 +26,7 @@ from paramgen.spec.base import (
     Shape,
     Size,
     Tagged,
+    reserved,
     unknown_keys,
 )
 from paramgen.spec.initializers import EXPECTED as INITIALIZER_EXPECTED
@@ -76,6 +79,11 @@ class Operation(Tagged):
     name: Name = Field(description="name of the operation; its tensors are <name>.<parameter>.")
     dtype: DTypeName | None = Field(default=None, description="element type of its parameters; default: the spec's.")
 
+    @classmethod
+    def key_problems(cls, data: dict[str, Any]) -> Iterator[Complaint]:
+        if data.get("name") == RESERVED:
+            yield reserved(("name",), WRONG)
+
     def templates(self) -> Iterator[Template]:
         """Its parameters, in the order of the table."""
         raise NotImplementedError
@@ -104,6 +112,7 @@ class Standard(Operation):
 
     @classmethod
     def key_problems(cls, data: dict[str, Any]) -> Iterator[Complaint]:
+        yield from super().key_problems(data)
         initializers = data.get("initializers")
         if isinstance(initializers, dict):
             known, what = cls.parameter_names, f"no parameter of {cls.label}"
@@ -341,6 +350,12 @@ class Custom(Operation):
         Field(min_length=1),
         Expected("a mapping of names to parameters, at least one", "a mapping with shape and initializer"),
     ] = Field(description="its parameters by name.")
+
+    @classmethod
+    def key_problems(cls, data: dict[str, Any]) -> Iterator[Complaint]:
+        yield from super().key_problems(data)
+        if isinstance(data.get("parameters"), dict) and RESERVED in data["parameters"]:
+            yield reserved(("parameters", RESERVED), UNKNOWN)
 
     def templates(self) -> Iterator[Template]:
         for name, parameter in self.parameters.items():

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from paramgen.spec import initializers, operations
-from paramgen.spec.base import Tagged
+from paramgen.spec.base import RESERVED, Tagged
 from paramgen.spec.initializers import Target
 from paramgen.spec.model import Spec
 from paramgen.spec.operations import CHANNEL_WISE, GROUPINGS, Convolution, CustomParameter, Standard
@@ -46,9 +46,12 @@ def json_schema() -> Schema:
         definition["properties"]["initializers"] |= _by_parameter(model)
         if issubclass(model, Convolution):
             definition |= CONVOLUTION_RULE
+        if "bias" in model.model_fields:
+            definition["allOf"] = [NO_BIAS_RULE]
     definitions["CustomParameter"]["allOf"] = CUSTOM_RULES
     parameters = definitions["Custom"]["properties"]["parameters"]
-    parameters["propertyNames"] = {"pattern": next(iter(parameters.pop("patternProperties")))}
+    names = {"pattern": next(iter(parameters.pop("patternProperties"))), "not": {"const": RESERVED}}
+    parameters["propertyNames"] = names
     parameters["additionalProperties"] = _reference("CustomParameter")
     spec["properties"]["defaults"] |= _closed(
         {name: _object(_by_parameter(model)) for model in STANDARD for name in model.names()}
@@ -130,6 +133,11 @@ CONVOLUTION_RULE: Schema = {
         "else": _grouping("grouped"),
     },
     "else": _grouping("ungrouped"),
+}
+
+NO_BIAS_RULE: Schema = {
+    "if": {"required": ["bias"], "properties": {"bias": {"enum": ["none", False]}}},
+    "then": {"properties": {"initializers": {"properties": {"bias": False}}}},
 }
 
 CUSTOM_RULES: list[Schema] = [

@@ -6,6 +6,7 @@ A file is 8 bytes, little-endian, of the header's length; the header, JSON padde
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
@@ -136,8 +137,7 @@ def _sizes(values: Any) -> bool:
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     fields = dict(pairs)
     if len(fields) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
+        twice, _ = Counter(key for key, _ in pairs).most_common(1)[0]
         raise MalformedError(f"{escape(shorten(twice, 200))} stands twice")
     return fields
 

@@ -37,6 +37,9 @@ class TensorFile:
             length = header_length(self._read(0, 8), self.size)
             self.data_start = 8 + length
             self.metadata, self.entries = decode(self._read(8, length), self.size - self.data_start)
+        except OSError as error:
+            self.close()
+            raise error if isinstance(error, FileError) else FileError(f"{self.shown}: {error.strerror}") from None
         except MalformedError as error:
             self.close()
             raise MalformedFileError(f"{self.shown}: not a safetensors file: {error}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import stat
 import sys
 from collections.abc import Callable, Iterator
@@ -79,7 +80,10 @@ def _is_ours(path: str) -> bool:
 def _writer(descriptor: int) -> Write:
     def write(data: memoryview) -> None:
         while data:
-            data = data[os.write(descriptor, data) :]
+            try:
+                data = data[os.write(descriptor, data) :]
+            except BlockingIOError:  # a pipe that somebody made non-blocking
+                select.select([], [descriptor], [])
 
     return write
 
@@ -88,8 +92,8 @@ def _writer(descriptor: int) -> Write:
 def _replacement(target: str, size: int, replaced: os.stat_result | None) -> Iterator[int]:
     folder = os.path.dirname(target)
     temporary = os.path.join(folder, f".paramgen-{os.urandom(6).hex()}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         try:
             if replaced is not None:
                 os.fchmod(descriptor, stat.S_IMODE(replaced.st_mode))

@@ -166,6 +166,20 @@ LSTM = "{name: l, type: lstm, input_size: 3, num_hidden_units: 8"
         (f"layout: torch\n{HEAD}- {LSTM}}}\n", ["layout: 'torch' is not canonical"]),
         (f"conventions: keras\n{HEAD}- {LSTM}}}\n", ["conventions: 'keras' is not matlab"]),
         (f"name: 3\n{HEAD}- {LSTM}}}\n", ["name: 3 is not a text; write it in quotes to make it one"]),
+        (
+            HEAD + "- {name: __metadata__, type: batchnorm, num_channels: 3}\n",
+            ["2:10: operations[0].name: '__metadata__' is the file's own name for its metadata; choose another"],
+        ),
+        (
+            HEAD + "- {name: c, type: custom, parameters: {__metadata__: {shape: [1], initializer: ones}}}\n",
+            ["2:40: operations[0].parameters.__metadata__: '__metadata__' is the file's own name"],
+        ),
+        (
+            "dtype: float8_e4m3fn\ndefaults: {conv: {weights: {type: gaussian, std: 1000}}}\n"
+            + HEAD
+            + f"- {CONV}}}\n- {CONV.replace('c,', 'd,')}}}\n",
+            ["2:28: defaults.conv.weights: c.weights has values up to 6340, beyond 448"],
+        ),
         (HEAD + "- {name: 12, type: batchnorm, num_channels: 3}\n", ["12 is not a name: ", "; write it in quotes"]),
         (
             HEAD + "- {name: 'a b', type: batchnorm, num_channels: 3}\n",
