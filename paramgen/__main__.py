@@ -23,16 +23,24 @@ def _interrupt(number: int, frame: object) -> NoReturn:
 def main() -> None:
     """Run the `paramgen` command and exit with its status."""
     try:
+        _guarded()
+    except Interrupted as interrupted:
+        sys.exit(128 + interrupted.args[0])
+
+
+def _guarded() -> None:
+    try:
         for number in SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, _interrupt)
         _run()
-    except Interrupted as interrupted:
-        sys.exit(128 + interrupted.args[0])
     except OSError as error:  # of --help and the like; commands tell their own
         with suppress(OSError):
             print(f"standard output: {error.strerror or error}", file=sys.stderr)
         os._exit(3)
+    finally:
+        for number in SIGNALS:  # the work is done; what is left of Python's own is not to be interrupted
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _run() -> None:
