@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from paramgen.chunks import CHUNK_ELEMENTS
 from paramgen.distributions import Orthogonal
 from paramgen.plan import Plan, Tensor
 from paramgen.sampling.reference import draw
@@ -18,8 +19,6 @@ from paramgen.text import human_bytes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-CHUNK_ELEMENTS = 2**18
 
 
 @dataclass(frozen=True, slots=True)

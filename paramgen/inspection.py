@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
+from paramgen.chunks import CHUNK_ELEMENTS
 from paramgen.storage.header import Entry
 from paramgen.storage.reader import TensorFile
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-CHUNK_ELEMENTS = 2**18
 
 
 def select(file: TensorFile, pattern: str | None) -> list[Entry]:

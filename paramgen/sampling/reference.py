@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from paramgen.chunks import CHUNK_ELEMENTS
 from paramgen.distributions import Constant, Normal, Orthogonal, Uniform, UnitForgetGate
 from paramgen.sampling.normal import normal_float32, normal_float64
 from paramgen.sampling.orthogonal import DOUBLE, SINGLE, orthogonal
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 # glibc returns a freed block above a threshold to the system, so that each large temporary is paged in anew, at three
 # times the cost of its arithmetic; freeing one larger block, never touched, raises that threshold for the process.
 np.empty(2**24, np.uint8)
-
-STEP = 2**18
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +69,9 @@ def _orthogonal(law: Orthogonal, stream: Stream, shape: tuple[int, ...], start: 
         z = np.empty(rows * columns)
     except ValueError:  # beyond what NumPy can address
         raise MemoryError(f"a matrix of {rows} × {columns}") from None
-    for first in range(0, z.size, STEP):
-        z[first : first + STEP] = stream.normal(first, min(STEP, z.size - first))
+    for first in range(0, z.size, CHUNK_ELEMENTS):
+        stop = min(first + CHUNK_ELEMENTS, z.size)
+        z[first:stop] = stream.normal(first, stop - first)
     q = orthogonal(z.reshape(rows, columns), law.gain, DOUBLE if stream.double else SINGLE)
     return q.reshape(-1)[start : start + count].astype(stream.float)
 

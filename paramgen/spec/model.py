@@ -34,7 +34,7 @@ class Head(Model):
     seed: Annotated[int, Field(ge=0, lt=2**64), Expected("an integer from 0 to 2^64 - 1")] = Field(
         default=0, description="seed of every parameter, 0 … 2^64 - 1."
     )
-    dtype: DTypeName = Field("float32", description="element type of the parameters.")
+    dtype: DTypeName = Field(default="float32", description="element type of the parameters.")
     layout: Annotated[Literal["canonical"], Expected("canonical, the layout that this version writes")] = Field(
         default="canonical", description="names and axis orders of the file."
     )

@@ -84,7 +84,7 @@ def decode(header: bytes, data_size: int) -> tuple[dict[str, str], list[Entry]]:
     """(metadata, tensors in the order of their data) of a header whose file has data_size bytes after it."""
     try:
         fields = json.loads(header.decode(), object_pairs_hook=_without_duplicates, parse_constant=_no_constant)
-    except (UnicodeDecodeError, RecursionError, MalformedError, ValueError) as error:
+    except (RecursionError, ValueError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise MalformedError(f"the header is not the JSON it should be: {reason}") from None
     if not isinstance(fields, dict):
