@@ -4,6 +4,7 @@ import gc
 import os
 import signal
 import sys
+import warnings
 from contextlib import suppress
 from typing import NoReturn
 
@@ -52,6 +53,8 @@ def _run() -> None:
         sys.exit(3)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+    warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
 
     from paramgen.cli import app
 

@@ -43,6 +43,7 @@ def build(
     spec: SpecSource,
     path: str | os.PathLike[str] = "params.safetensors",
     *,
+    threads: int | None = None,
     force: bool = False,
     digest: bool = False,
 ) -> BuildResult:
@@ -50,9 +51,11 @@ def build(
 
     The file appears under its name only when it is whole; "-" is standard output. One that paramgen did not write is
     replaced only with `force` (else UsageError); FileError says what the system refused. With `digest` the result
-    holds the file's SHA-256.
+    holds the file's SHA-256. `threads` draw; by default one for each CPU that the process may use.
     """
-    return engine.build(make_plan(_spec(spec)), _path(path), force=force, digest=digest)
+    if threads is not None and (not isinstance(threads, int) or threads < 1):
+        raise UsageError(f"build: threads={threads!r} is not a positive integer")
+    return engine.build(make_plan(_spec(spec)), _path(path), threads=threads, force=force, digest=digest)
 
 
 def sample(spec: SpecSource) -> Nested:

@@ -64,6 +64,12 @@ def build(
     ] = "params.safetensors",
     seed: Seed = None,
     dtype: DTypeOption = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=1024, metavar="N", help="Threads that draw; without it, one for each CPU it may use. Same bytes."
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that paramgen did not write.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print no text but errors.")] = False,
     as_json: Json = False,
@@ -80,7 +86,7 @@ def build(
         from paramgen.text import counted, escape, human_bytes, human_parameters
 
         with Progress(plan.total_bytes, shown=not quiet) as progress:
-            result = engine.build(plan, output, force=force, digest=as_json, progress=progress.advance)
+            result = engine.build(plan, output, threads=threads, force=force, digest=as_json, progress=progress.advance)
         if as_json:
             _print_json(
                 {

@@ -8,9 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from paramgen.gaussian import tails
+
 # |quantile| of the standard normal at the extreme words, rounded up: of 2^-33 (32-bit words), of 2^-65 (64-bit words).
 LARGEST_NORMAL = {"float64": 9.2}
 LARGEST_NORMAL_32 = 6.34
+# The least that a truncated normal distribution may keep of the normal one: its tails are float64 numbers.
+LEAST_WITHIN = 1e-280
+FARTHEST_TRUNCATED = 37.2  # |quantile| of 2^-65 times that, rounded up
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,46 @@ class Normal:
 
 
 @dataclass(frozen=True, slots=True)
+class TruncatedNormal:
+    """mean + std·Z for a standard normal Z within `low` … `high`, which are in standard deviations.
+
+    ValueError where next to nothing of the normal distribution lies between them.
+    """
+
+    type: ClassVar[str] = "truncated_normal"
+    mean: float
+    std: float
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        if not (self.low < self.high and self.within >= LEAST_WITHIN):
+            raise ValueError(f"less than {LEAST_WITHIN:g} of a normal lies in {self.low:g} … {self.high:g}")
+
+    @property
+    def below(self) -> float:
+        """P(Z < low)."""
+        return tails(self.low, self.high)[0]
+
+    @property
+    def above(self) -> float:
+        """P(Z > high)."""
+        return tails(self.low, self.high)[1]
+
+    @property
+    def within(self) -> float:
+        """P(low < Z < high)."""
+        return tails(self.low, self.high)[2]
+
+    def largest(self, dtype: str) -> float:
+        return abs(self.mean) + min(max(abs(self.low), abs(self.high)), FARTHEST_TRUNCATED) * self.std
+
+    def fields(self) -> dict[str, Any]:
+        low, high = self.mean + self.std * self.low, self.mean + self.std * self.high
+        return {"mean": self.mean, "std": self.std, "low": low, "high": high}
+
+
+@dataclass(frozen=True, slots=True)
 class Orthogonal:
     """`gain` times a random matrix with orthonormal columns (rows, if it is wide): one unit of work."""
 
@@ -84,7 +129,7 @@ class UnitForgetGate:
         return {}
 
 
-Distribution = Constant | Uniform | Normal | Orthogonal | UnitForgetGate
+Distribution = Constant | Uniform | Normal | TruncatedNormal | Orthogonal | UnitForgetGate
 
 
 def describe(distribution: Distribution) -> dict[str, Any]:

@@ -1,33 +1,51 @@
-"""Plan → chunks → buffers → file, in memory bounded by a chunk (an orthogonal matrix is one unit of work)."""
+"""Plan → blocks of the file → buffers → file: drawn by several threads, written in order, in bounded memory."""
 
 from __future__ import annotations
 
 import hashlib
+import mmap
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from paramgen.chunks import CHUNK_ELEMENTS
-from paramgen.distributions import Orthogonal
+from paramgen.chunks import BLOCK_BYTES, PAGE
 from paramgen.plan import Plan, Tensor
-from paramgen.sampling.reference import draw
+from paramgen.sampling.backend import cpu
+from paramgen.sampling.sampler import Progress, Sampler
 from paramgen.storage.writer import output
+from paramgen.team import Team, available_cpus
 from paramgen.text import human_bytes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+# Buffers that are being written, or wait for it, while every thread draws into one of its own.
+AHEAD = 2
+
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
-    """Elements start … stop - 1 of a tensor; it needs nothing but itself and the seed to be drawn."""
+class Piece:
+    """Elements start … stop - 1 of a tensor, whose bytes lie at `at` in their block."""
 
     tensor: Tensor
     start: int
     stop: int
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """So many bytes of the file: part of the header, then pieces of tensors. It needs nothing else to be drawn."""
+
+    size: int
+    header: bytes
+    pieces: list[Piece]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,38 +60,130 @@ class BuildResult:
     seconds: float
 
 
-def split(tensor: Tensor) -> Iterator[Chunk]:
-    """The chunks of a tensor, in order."""
-    step = tensor.size if isinstance(tensor.distribution, Orthogonal) else CHUNK_ELEMENTS
-    for start in range(0, tensor.size, step):
-        yield Chunk(tensor, start, min(start + step, tensor.size))
+def split(plan: Plan, size: int) -> Iterator[Block]:
+    """The file in blocks of `size` bytes, a multiple of 8; the last is what remains."""
+    tensors = {tensor.name: tensor for tensor in plan.tensors}
+    header, pieces, used = b"", [], 0
+    for first in range(0, len(plan.header), size):
+        header = plan.header[first : first + size]
+        used = len(header)
+        if used == size:
+            yield Block(size, header, [])
+            header, used = b"", 0
+    for entry in plan.entries:
+        tensor = tensors[entry.name]
+        width = tensor.dtype.bits // 8
+        start = 0
+        while start < tensor.size:
+            stop = min(tensor.size, start + (size - used) // width)
+            pieces.append(Piece(tensor, start, stop, used))
+            used += (stop - start) * width
+            start = stop
+            if used == size:
+                yield Block(size, header, pieces)
+                header, pieces, used = b"", [], 0
+    if used:
+        yield Block(used, header, pieces)
+
+
+class _Workers:
+    """Threads that draw blocks, each into a buffer; `done` gets (number, size, buffer) of each block, or an error."""
+
+    def __init__(self, blocks: Iterator[Block], sampler: Sampler, threads: int):
+        self.blocks = enumerate(blocks)
+        self.sampler = sampler
+        self.lock = threading.Lock()
+        self.free: SimpleQueue[mmap.mmap | None] = SimpleQueue()
+        self.done: SimpleQueue[tuple[int, int, mmap.mmap] | BaseException] = SimpleQueue()
+        self.threads = [threading.Thread(target=self.work, daemon=True) for _ in range(threads)]
+
+    def work(self) -> None:
+        try:
+            while (buffer := self.free.get()) is not None:
+                with self.lock:
+                    task = next(self.blocks, None)
+                if task is None:
+                    return
+                number, block = task
+                fill(block, np.frombuffer(buffer, np.uint8), self.sampler)
+                self.done.put((number, block.size, buffer))
+        except BaseException as error:
+            self.done.put(error)
+
+    def __enter__(self) -> _Workers:
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.sampler.stop()
+        for _ in self.threads:
+            self.free.put(None)
+        for thread in self.threads:
+            thread.join()
+
+
+def drawn(
+    blocks: Iterator[Block], count: int, size: int, sampler: Sampler, threads: int
+) -> Generator[memoryview, None, None]:
+    """The bytes of `count` blocks of at most `size` bytes, in order, drawn by threads into buffers that are used again.
+
+    What it yields is valid until the next is asked for.
+    """
+    threads = min(threads, count)
+    ready: dict[int, tuple[int, mmap.mmap]] = {}
+    with _Workers(blocks, sampler, threads) as workers:
+        for _ in range(min(threads + AHEAD, count)):
+            workers.free.put(mmap.mmap(-1, size))
+        for number in range(count):
+            while number not in ready:
+                result = workers.done.get()
+                if isinstance(result, BaseException):
+                    raise result
+                ready[result[0]] = result[1:]
+            length, buffer = ready.pop(number)
+            yield memoryview(buffer)[:length]
+            workers.free.put(buffer)
+
+
+def fill(block: Block, buffer: NDArray[np.uint8], sampler: Sampler) -> None:
+    """Draw a block into the beginning of a buffer."""
+    buffer[: len(block.header)] = np.frombuffer(block.header, np.uint8)
+    for piece in block.pieces:
+        length = piece.tensor.dtype.nbytes(piece.stop - piece.start)
+        sampler.draw(piece.tensor, piece.start, piece.stop, buffer[piece.at : piece.at + length])
 
 
 def build(
     plan: Plan,
     path: str,
     *,
+    threads: int | None = None,
     force: bool = False,
     digest: bool = False,
-    progress: Callable[[int], None] = lambda count: None,
+    progress: Progress = lambda count: None,
 ) -> BuildResult:
-    """Draw every tensor of a plan and write the file. `progress` is told the bytes of each chunk written."""
+    """Draw every tensor of a plan and write the file; by default with a thread for each CPU that this process may use.
+
+    `progress` is told the bytes that have been drawn, from any thread, one at a time.
+    """
     began = time.perf_counter()
+    threads = threads or available_cpus()
     sha256 = hashlib.sha256() if digest else None
-    tensors = {tensor.name: tensor for tensor in plan.tensors}
-    with output(path, len(plan.header) + plan.total_bytes, force) as write:
-
-        def put(data: memoryview) -> None:
+    total = len(plan.header) + plan.total_bytes
+    size = min(BLOCK_BYTES, -(-total // PAGE) * PAGE)
+    sampler = Sampler(cpu(), plan.seed, Team(threads), progress)
+    with (
+        output(path, total, force) as write,
+        closing(drawn(split(plan, size), -(-total // size), size, sampler, threads)) as blocks,
+    ):
+        for data in blocks:
+            hashing = threading.Thread(target=sha256.update, args=(data,), daemon=True) if sha256 else None
+            if hashing:
+                hashing.start()
             write(data)
-            if sha256:
-                sha256.update(data)
-
-        put(memoryview(plan.header))
-        for entry in plan.entries:
-            for chunk in split(tensors[entry.name]):
-                data = draw(chunk.tensor, plan.seed, chunk.start, chunk.stop).view(np.uint8).data
-                put(data)
-                progress(len(data))
+            if hashing:
+                hashing.join()
     return BuildResult(
         (path,),
         plan.total_parameters,
@@ -87,9 +197,17 @@ def build(
 def draw_array(tensor: Tensor, seed: int) -> NDArray[Any]:
     """The whole of a tensor, in its shape; MemoryError where it does not fit."""
     try:
-        array = np.empty(tensor.size, tensor.dtype.numpy())
+        array = np.empty(tensor.shape, tensor.dtype.numpy())
     except (MemoryError, ValueError):
         raise MemoryError(f"{tensor.name} of {human_bytes(tensor.nbytes)}") from None
-    for chunk in split(tensor):
-        array[chunk.start : chunk.stop] = draw(tensor, seed, chunk.start, chunk.stop)
-    return array.reshape(tensor.shape)
+    team = Team(available_cpus())
+    sampler = Sampler(cpu(), seed, team)
+    data, width = array.reshape(-1).view(np.uint8), tensor.dtype.bits // 8
+    step = BLOCK_BYTES // width
+
+    def draw(start: int) -> None:
+        stop = min(start + step, tensor.size)
+        sampler.draw(tensor, start, stop, data[start * width : stop * width])
+
+    team(draw, range(0, tensor.size, step))
+    return array

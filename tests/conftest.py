@@ -8,7 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+
+from paramgen.plan import Tensor
+from paramgen.sampling.backend import Backend
+from paramgen.sampling.reference import Reference
+from paramgen.sampling.sampler import Sampler
+from paramgen.team import Team
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "tests" / "data"
@@ -49,6 +56,13 @@ def tiny(tmp_path: Path) -> Path:
     path = tmp_path / "tiny.yaml"
     path.write_text(TINY)
     return path
+
+
+def draw(tensor: Tensor, seed: int, start: int, stop: int, backend: Backend | None = None, threads: int = 1) -> Any:
+    """Elements start … stop - 1 of a tensor as an array of its dtype; by the reference, where no other is given."""
+    out = np.empty(tensor.dtype.nbytes(stop - start), np.uint8)
+    Sampler(backend or Reference(), seed, Team(threads)).draw(tensor, start, stop, out)
+    return out.view(tensor.dtype.numpy())
 
 
 def plan_of(*operations: dict[str, Any], **head: Any) -> list[dict[str, Any]]:

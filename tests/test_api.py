@@ -14,9 +14,10 @@ import safetensors.numpy
 from conftest import ROOT, TINY
 
 import paramgen
-from paramgen.sampling.orthogonal import SINGLE, orthogonal
-from paramgen.sampling.reference import Stream
+from paramgen.sampling.orthogonal import SINGLE, Orthonormalizer
+from paramgen.sampling.reference import Reference, Stream
 from paramgen.sampling.streams import stream_id
+from paramgen.team import Team
 
 SPEC = {
     "seed": 42,
@@ -56,7 +57,8 @@ def test_orthogonal_recurrent_weights() -> None:
     q = w.astype(np.float64)
     assert np.abs(q.T @ q - np.eye(100)).max() <= 1e-6
     normal = Stream(9, stream_id("lstm.recurrent_weights"), False).normal(0, 40_000).reshape(400, 100)
-    assert w.tobytes() == orthogonal(normal.astype(np.float64), 1.0, SINGLE).astype(np.float32).tobytes()
+    expected = Orthonormalizer(Reference(), Team())(lambda: normal.astype(np.float64), SINGLE)
+    assert w.tobytes() == expected.astype(np.float32).tobytes()
 
 
 def test_orthogonal_arrays_flatten_to_their_last_axis() -> None:

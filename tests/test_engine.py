@@ -4,6 +4,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ import paramgen
 from paramgen import engine
 from paramgen.engine import split
 from paramgen.plan import Plan, make_plan
+from paramgen.sampling.backend import Backend
+from paramgen.sampling.compiled import SETS
+from paramgen.sampling.reference import Reference
 from paramgen.spec.model import interpret, read_document
 
 
@@ -21,27 +25,79 @@ def plan(path: Path | str | dict[str, Any]) -> Plan:
     return make_plan(interpret(*read_document(path)))
 
 
-def built(made: Plan, path: Path) -> bytes:
-    engine.build(made, str(path))
+def built(made: Plan, path: Path, threads: int | None = None) -> bytes:
+    engine.build(made, str(path), threads=threads)
     return path.read_bytes()
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_chunks_do_not_change_a_byte(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("threads", "block"), [(1, 4096), (2, 8192), (3, 2**16), (7, 2**22)])
+def test_threads_and_blocks_do_not_change_a_byte(
+    path: Path, threads: int, block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = built(plan(path), tmp_path / "a")
-    assert built(plan(path), tmp_path / "b") == whole
-    monkeypatch.setattr(engine, "CHUNK_ELEMENTS", 1021)
-    assert built(plan(path), tmp_path / "c") == whole
+    monkeypatch.setattr(engine, "BLOCK_BYTES", block)
+    assert built(plan(path), tmp_path / "b", threads=threads) == whole
 
 
-def test_chunks_cover_each_tensor_once() -> None:
-    for tensor in plan(ROOT / "configs" / "source_examples.yaml").tensors:
-        chunks = list(split(tensor))
-        assert [chunk.start for chunk in chunks] == [0, *(chunk.stop for chunk in chunks[:-1])]
-        assert chunks[-1].stop == tensor.size
-        assert tensor.distribution.type == "orthogonal" or all(
-            chunk.stop - chunk.start <= engine.CHUNK_ELEMENTS for chunk in chunks
-        )
+@pytest.mark.parametrize("backend", [Reference(), *SETS], ids=lambda backend: backend.name)
+def test_instruction_sets_do_not_change_a_byte(
+    backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = plan(ROOT / "configs" / "layers.yaml")
+    whole = built(made, tmp_path / "a")
+    monkeypatch.setattr(engine, "cpu", lambda: backend)
+    assert built(made, tmp_path / "b") == whole
+
+
+@pytest.mark.parametrize("size", [4096, 12288, 2**22])
+def test_blocks_are_the_file(size: int) -> None:
+    made = plan(ROOT / "configs" / "source_examples.yaml")
+    position = 0
+    parts: dict[str, list[tuple[int, int]]] = {}
+    begins = {entry.name: len(made.header) + entry.begin for entry in made.entries}
+    blocks = list(split(made, size))
+    for number, block in enumerate(blocks):
+        assert block.size == size or number == len(blocks) - 1
+        assert block.header == made.header[position : position + size]
+        used = len(block.header)
+        for piece in block.pieces:
+            assert piece.at == used
+            assert position + used == begins[piece.tensor.name] + piece.tensor.dtype.nbytes(piece.start)
+            used += piece.tensor.dtype.nbytes(piece.stop - piece.start)
+            parts.setdefault(piece.tensor.name, []).append((piece.start, piece.stop))
+        assert used == block.size
+        position += size
+    assert sum(block.size for block in blocks) == len(made.header) + made.total_bytes
+    for tensor in made.tensors:
+        edges = parts[tensor.name]
+        assert [start for start, _ in edges] == [0, *(stop for _, stop in edges[:-1])]
+        assert edges[-1][1] == tensor.size
+
+
+class Failing(Reference):
+    def fill(self, *arguments: Any) -> None:
+        raise ZeroDivisionError("in a thread")
+
+
+def test_an_error_in_a_thread_ends_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "cpu", Failing)
+    with pytest.raises(ZeroDivisionError, match="in a thread"):
+        built(plan(ROOT / "configs" / "layers.yaml"), tmp_path / "a")
+    assert list(tmp_path.iterdir()) == []
+    assert threading.active_count() == 1
+
+
+def test_an_interrupted_build_leaves_no_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "BLOCK_BYTES", 4096)
+
+    def interrupt(count: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        engine.build(plan(ROOT / "configs" / "layers.yaml"), str(tmp_path / "a"), progress=interrupt)
+    assert list(tmp_path.iterdir()) == []
+    assert threading.active_count() == 1
 
 
 def test_the_result_tells_what_was_written(tmp_path: Path) -> None:

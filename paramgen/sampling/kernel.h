@@ -1,0 +1,292 @@
+/* From counters to values: the scalar functions of stream philox4x32-v1, for C99 compilers and for NVRTC.
+
+   reference.py says the same in NumPy and is what every build of this file is tested against, bit for bit; docs/stream.md
+   is the specification. Only integer operations and correctly rounded +, -, ×, ÷ and sqrt, in the order written here:
+   compile without contraction (-ffp-contract=off, --fmad=false) and without fast-math. */
+
+#ifndef PARAMGEN_KERNEL_H
+#define PARAMGEN_KERNEL_H
+
+#ifdef __CUDACC_RTC__
+typedef int int32_t;
+typedef unsigned int uint32_t;
+typedef long long int64_t;
+typedef unsigned long long uint64_t;
+#define PG static __device__ __forceinline__
+#define pg_sqrt32 __fsqrt_rn
+#define pg_sqrt64 __dsqrt_rn
+#else
+#include <stdint.h>
+#include <string.h>
+#define PG static inline __attribute__((always_inline))
+#define pg_sqrt32 __builtin_sqrtf
+#define pg_sqrt64 __builtin_sqrt
+#endif
+
+PG uint32_t pg_bits32(float value) { uint32_t bits; memcpy(&bits, &value, sizeof bits); return bits; }
+PG uint64_t pg_bits64(double value) { uint64_t bits; memcpy(&bits, &value, sizeof bits); return bits; }
+PG float pg_float32(uint32_t bits) { float value; memcpy(&value, &bits, sizeof value); return value; }
+PG double pg_float64(uint64_t bits) { double value; memcpy(&value, &bits, sizeof value); return value; }
+
+#include "polynomials.h"
+
+/* ---- Random words: Philox4x32-10 (Salmon et al., SC 2011), with Random123's constants ---- */
+
+#define PG_ROUNDS 10
+#define PG_MULTIPLIER_0 0xD2511F53u
+#define PG_MULTIPLIER_1 0xCD9E8D57u
+#define PG_INCREMENT_0 0x9E3779B9u
+#define PG_INCREMENT_1 0xBB67AE85u
+
+/* The key of each round, for the 64-bit seed: key[2r] and key[2r + 1]. */
+PG void pg_keys(uint64_t seed, uint64_t key[2 * PG_ROUNDS])
+{
+    for (uint32_t r = 0; r < PG_ROUNDS; r++) {
+        key[2 * r] = (uint32_t)((uint32_t)seed + r * PG_INCREMENT_0);
+        key[2 * r + 1] = (uint32_t)((uint32_t)(seed >> 32) + r * PG_INCREMENT_1);
+    }
+}
+
+/* The ten rounds over c0 … c3, each in the low half of a 64-bit LANE (one integer, or a vector of them) whose high half
+   is of no account; MULTIPLY is the 64-bit product of two low halves:
+   (c0, c1, c2, c3) -> (hi(M1·c2) ^ c1 ^ k0, lo(M1·c2), hi(M0·c0) ^ c3 ^ k1, lo(M0·c0)). */
+#define PG_PHILOX(LANE, MULTIPLY, key, m0, m1, c0, c1, c2, c3)                                                        \
+    for (int r = 0; r < PG_ROUNDS; r++) {                                                                            \
+        LANE p0 = MULTIPLY(c0, m0), p1 = MULTIPLY(c2, m1);                                                            \
+        c0 = (p1 >> 32) ^ c1 ^ key[2 * r];                                                                            \
+        c2 = (p0 >> 32) ^ c3 ^ key[2 * r + 1];                                                                        \
+        c1 = p1;                                                                                                      \
+        c3 = p0;                                                                                                      \
+    }
+
+#define PG_MULTIPLY(a, b) ((uint64_t)(uint32_t)(a) * (uint32_t)(b))
+
+/* The four words of a block, as two 64-bit words: words 0 (low) and 1, words 2 (low) and 3. */
+PG void pg_block(const uint64_t *key, uint64_t stream, uint64_t block, uint64_t *first, uint64_t *second)
+{
+    uint64_t c0 = block, c1 = block >> 32, c2 = stream, c3 = stream >> 32;
+    PG_PHILOX(uint64_t, PG_MULTIPLY, key, PG_MULTIPLIER_0, PG_MULTIPLIER_1, c0, c1, c2, c3)
+    *first = (uint32_t)c0 | c1 << 32;
+    *second = (uint32_t)c2 | c3 << 32;
+}
+
+/* ---- Words to numbers ---- */
+
+/* The smaller of a word and its complement: its distance from the nearer end of the range. */
+PG uint32_t pg_nearer32(uint32_t word) { uint32_t other = ~word; return word < other ? word : other; }
+PG uint64_t pg_nearer64(uint64_t word) { uint64_t other = ~word; return word < other ? word : other; }
+
+/* An unsigned or signed 64-bit integer to the nearest double, by halves, which every instruction set can do for vectors. */
+PG double pg_from_low(uint64_t i) { return (double)(int32_t)((uint32_t)i ^ 0x80000000u) + 2147483648.0; }
+PG double pg_from_int64(uint64_t i) { return (double)(int32_t)(i >> 32) * 4294967296.0 + pg_from_low(i); }
+PG double pg_from_uint64(uint64_t i) { return pg_from_low(i >> 32) * 4294967296.0 + pg_from_low(i); }
+
+/* ---- Uniform on (-bound, bound): bound·(2u - 1) = (i + 1/2)·bound/2^31 (2^63), i the signed word about the middle ---- */
+
+/* `scale` is bound·2^-31. */
+PG float pg_uniform32(uint32_t word, double scale)
+{
+    return (float)(((double)(int32_t)(word ^ 0x80000000u) + 0.5) * scale);
+}
+
+PG double pg_uniform64(uint64_t word, double bound)
+{
+    return bound * ((pg_from_int64(word ^ 0x8000000000000000u) + 0.5) * 0x1p-63);
+}
+
+/* ---- Natural logarithm of a positive normal number: t = 2^k·f, f in [sqrt(1/2), sqrt(2)) by its bits,
+        log t = k·ln 2 + s·LOG(s²), s = (f - 1)/(f + 1) ---- */
+
+PG float pg_log32(float t)
+{
+    int32_t bits = (int32_t)pg_bits32(t), k = (bits - 0x3F3504F3) >> 23;
+    float f = pg_float32((uint32_t)bits - ((uint32_t)k << 23));
+    float s = (f - 1.0f) / (f + 1.0f);
+    return (float)k * 0.693147182464599609375f + s * pg_log_float32(s * s);
+}
+
+PG double pg_log64(double t)
+{
+    uint64_t bits = pg_bits64(t);
+    /* The exponent is small: counted from 2^-1022 so that no signed shift of 64 bits is needed. */
+    int32_t k = (int32_t)((bits - 0x3FE6A09E667F3BCDu + 0x4000000000000000u) >> 52) - 1024;
+    double f = pg_float64(bits - ((uint64_t)(int64_t)k << 52));
+    double s = (f - 1.0) / (f + 1.0);
+    return (double)k * 0.6931471805599453 + s * pg_log_float64(s * s);
+}
+
+/* ---- |Quantile| of the normal distribution, in float32: of distance = 2p and x = 1 - 2p, p the nearer tail ---- */
+
+PG float pg_level32(float distance) { return -pg_log32(distance * (2.0f - distance)); }
+PG float pg_centre32(float distance, float x) { return x * pg_centre(pg_level32(distance) - 3.0f); }
+
+/* Below this distance the level may be 6 or more, where the tail's polynomial takes over. */
+#define PG_FAR_DISTANCE 0.00126f
+#define PG_FAR_WORD 2700000u
+
+PG float pg_quantile32(float distance, float x)
+{
+    float level = pg_level32(distance);
+    return level < 6.0f ? x * pg_centre(level - 3.0f) : x * pg_tail(pg_sqrt32(level) - 3.5f);
+}
+
+/* 2p and 1 - 2p of a word. */
+PG float pg_distance32(uint32_t word) { return ((float)(int32_t)pg_nearer32(word) + 0.5f) * 0x1p-31f; }
+PG float pg_middle32(uint32_t word)
+{
+    return ((float)(int32_t)(0x7FFFFFFFu - pg_nearer32(word)) + 0.5f) * 0x1p-31f;
+}
+
+/* The value with the sign that the word's first bit says: minus below the middle. */
+PG float pg_signed32(float magnitude, uint32_t word)
+{
+    return pg_float32(pg_bits32(magnitude) ^ (~word & 0x80000000u));
+}
+
+PG float pg_normal32_centre(uint32_t word)
+{
+    return pg_signed32(pg_centre32(pg_distance32(word), pg_middle32(word)), word);
+}
+
+PG float pg_normal32(uint32_t word)
+{
+    return pg_signed32(pg_quantile32(pg_distance32(word), pg_middle32(word)), word);
+}
+
+/* ---- The same in float64 (AS 241): from the middle, q = 1/2 - p, and from the tail p ---- */
+
+#define PG_CENTRAL64 0.425
+
+PG double pg_centre64(double q)
+{
+    double r = 0.180625 - q * q;
+    return q * pg_a(r) / pg_b(r);
+}
+
+PG double pg_root64(double p) { return pg_sqrt64(-pg_log64(p)); }
+PG double pg_tail64(double root) { return pg_c(root - 1.6) / pg_d(root - 1.6); }
+PG double pg_far64(double root) { return pg_e(root - 5.0) / pg_f(root - 5.0); }
+
+PG double pg_quantile64(double p, double q)
+{
+    if (!(q > PG_CENTRAL64))
+        return pg_centre64(q);
+    double root = pg_root64(p);
+    return root > 5.0 ? pg_far64(root) : pg_tail64(root);
+}
+
+PG double pg_half64(uint64_t word) { return (pg_from_int64(pg_nearer64(word)) + 0.5) * 0x1p-64; }
+PG double pg_middle64(uint64_t word)
+{
+    return (pg_from_int64(0x7FFFFFFFFFFFFFFFu - pg_nearer64(word)) + 0.5) * 0x1p-64;
+}
+
+PG double pg_signed64(double magnitude, uint64_t word)
+{
+    return pg_float64(pg_bits64(magnitude) ^ (~word & 0x8000000000000000u));
+}
+
+PG double pg_normal64(uint64_t word)
+{
+    return pg_signed64(pg_quantile64(pg_half64(word), pg_middle64(word)), word);
+}
+
+/* ---- Distributions: one value of a word; `n` holds the numbers of the law ---- */
+
+enum { PG_CONSTANT, PG_UNIFORM, PG_NORMAL, PG_TRUNCATED };
+/* n: constant {value}; uniform {bound}; normal {mean, std};
+   truncated {mean, std, low, high, P(Z < low), P(Z > high), P(low < Z < high)}, low and high in standard deviations. */
+enum { PG_VALUE = 0, PG_BOUND = 0, PG_MEAN = 0, PG_STD, PG_LOW, PG_HIGH, PG_BELOW, PG_ABOVE, PG_WITHIN, PG_NUMBERS };
+
+/* The tails p = P(Z < z) and P(Z > z) of a truncated value, of u and 1 - u. */
+PG double pg_below32(const double *n, uint32_t word) { return n[PG_BELOW] + (pg_from_low(word) + 0.5) * 0x1p-32 * n[PG_WITHIN]; }
+PG double pg_above32(const double *n, uint32_t word) { return n[PG_ABOVE] + (pg_from_low(~word) + 0.5) * 0x1p-32 * n[PG_WITHIN]; }
+PG double pg_below64(const double *n, uint64_t word) { return n[PG_BELOW] + (pg_from_uint64(word) + 0.5) * 0x1p-64 * n[PG_WITHIN]; }
+PG double pg_above64(const double *n, uint64_t word) { return n[PG_ABOVE] + (pg_from_uint64(~word) + 0.5) * 0x1p-64 * n[PG_WITHIN]; }
+
+PG float pg_scaled32(const double *n, float z) { return (float)n[PG_STD] * z + (float)n[PG_MEAN]; }
+PG double pg_scaled64(const double *n, double z) { return n[PG_STD] * z + n[PG_MEAN]; }
+
+/* The value of a magnitude that lies below or above the middle, held within the limits. */
+PG float pg_truncate32(const double *n, float magnitude, int negative)
+{
+    float z = negative ? -magnitude : magnitude, low = (float)n[PG_LOW], high = (float)n[PG_HIGH];
+    z = z < low ? low : z;
+    z = z > high ? high : z;
+    return pg_scaled32(n, z);
+}
+
+PG double pg_truncate64(const double *n, double magnitude, int negative)
+{
+    double z = negative ? -magnitude : magnitude, low = n[PG_LOW], high = n[PG_HIGH];
+    z = z < low ? low : z;
+    z = z > high ? high : z;
+    return pg_scaled64(n, z);
+}
+
+PG float pg_truncated32(const double *n, uint32_t word)
+{
+    double below = pg_below32(n, word), above = pg_above32(n, word), p = below < above ? below : above;
+    float distance = (float)(2.0 * p), magnitude;
+    if (distance < 0x1p-32f) { /* beyond the words of the normal distribution, to which the tail's polynomial is fitted */
+        double root = pg_root64(p);
+        magnitude = (float)(root > 5.0 ? pg_far64(root) : pg_tail64(root));
+    } else {
+        magnitude = pg_quantile32(distance, (float)(1.0 - 2.0 * p));
+    }
+    return pg_truncate32(n, magnitude, below < above);
+}
+
+PG double pg_truncated64(const double *n, uint64_t word)
+{
+    double below = pg_below64(n, word), above = pg_above64(n, word), p = below < above ? below : above;
+    return pg_truncate64(n, pg_quantile64(p, 0.5 - p), below < above);
+}
+
+PG float pg_value32(int law, const double *n, uint32_t word)
+{
+    switch (law) {
+    case PG_UNIFORM: return pg_uniform32(word, n[PG_BOUND] * 0x1p-31);
+    case PG_NORMAL: return pg_scaled32(n, pg_normal32(word));
+    case PG_TRUNCATED: return pg_truncated32(n, word);
+    default: return (float)n[PG_VALUE];
+    }
+}
+
+PG double pg_value64(int law, const double *n, uint64_t word)
+{
+    switch (law) {
+    case PG_UNIFORM: return pg_uniform64(word, n[PG_BOUND]);
+    case PG_NORMAL: return pg_scaled64(n, pg_normal64(word));
+    case PG_TRUNCATED: return pg_truncated64(n, word);
+    default: return n[PG_VALUE];
+    }
+}
+
+/* ---- Narrow types: the float32 value rounded to nearest, ties to even ---- */
+
+/* To `exponent` bits of exponent and `mantissa` of mantissa; what is beyond the range becomes `overflow`. */
+PG uint32_t pg_narrow(float value, int exponent, int mantissa, uint32_t overflow)
+{
+    uint32_t bits = pg_bits32(value), magnitude = bits & 0x7FFFFFFFu;
+    int drop = 23 - mantissa, bias = (1 << (exponent - 1)) - 1;
+    uint32_t rebias = (uint32_t)(127 - bias) << 23;
+    uint32_t normal = (magnitude - rebias + (1u << (drop - 1)) - 1 + (magnitude >> drop & 1)) >> drop;
+    /* Added to a number whose last place is the subnormals' unit, the value is rounded to it. */
+    uint32_t unit = (uint32_t)(127 + 1 - bias + drop) << 23;
+    uint32_t subnormal = pg_bits32(pg_float32(magnitude) + pg_float32(unit)) - unit;
+    uint32_t rounded = magnitude < rebias + (1u << 23) ? subnormal : normal;
+    rounded = rounded < overflow ? rounded : overflow;
+    return rounded | bits >> 31 << (exponent + mantissa);
+}
+
+PG uint32_t pg_float16(float value) { return pg_narrow(value, 5, 10, 0x7C00u); }
+PG uint32_t pg_float8_e4m3fn(float value) { return pg_narrow(value, 4, 3, 0x7Fu); }
+PG uint32_t pg_float8_e5m2(float value) { return pg_narrow(value, 5, 2, 0x7Cu); }
+PG uint32_t pg_bfloat16(float value)
+{
+    uint32_t bits = pg_bits32(value);
+    return (bits + 0x7FFFu + (bits >> 16 & 1)) >> 16;
+}
+
+#endif

@@ -1,0 +1,125 @@
+/* Matrix kernels of orthogonal.py, in double precision.
+
+   Each element's sum runs over k in order, a multiply then an add (or subtract), whatever the tile, the panel, the
+   thread or the width of a vector: those only choose which elements are worked on together. */
+
+#ifndef PARAMGEN_MATRIX_H
+#define PARAMGEN_MATRIX_H
+
+#include "kernel.h"
+
+enum { PG_DEPTH = 256, PG_TILE = 240, PG_PANEL = 32, PG_MICRO_ROWS = 6, PG_WIDEST = 8 };
+
+/* c[i, j] += left[k, i]·right[k, j], one k after another, for PG_MICRO_ROWS rows of two vectors. */
+typedef void pg_micro(double *c, long c_step, const double *left, const double *right, long depth);
+
+/* packed[k·width + i] = sign·source[i·step + k·depth_step], with zeros where i is not below `count`. */
+PG void pg_pack(double *packed, int width, double sign, const double *source, long step, long depth_step, int count,
+                long depth)
+{
+    if (count >= width && step == 1) {
+        for (long k = 0; k < depth; k++)
+            for (int i = 0; i < width; i++)
+                packed[k * width + i] = sign * source[k * depth_step + i];
+        return;
+    }
+    for (int i = 0; i < width; i++)
+        for (long k = 0; k < depth; k++)
+            packed[k * width + i] = i < count ? sign * source[i * step + k * depth_step] : 0.0;
+}
+
+/* c[i, j] += sign·left[i, k]·right[k, j], one k after another, sign being 1 or -1; c is at most PG_TILE × PG_TILE. With
+   `upper`, what lies below c's diagonal is of no account. */
+PG void pg_accumulate(pg_micro *micro, int width, double *c, long c_step, const double *left, long left_step,
+                      long left_depth_step, const double *right, long right_step, int rows, int columns, long depth,
+                      double sign, int upper)
+{
+    static PG_ALIGNED __thread double packed_left[PG_DEPTH * PG_TILE], packed_right[PG_DEPTH * PG_TILE];
+    PG_ALIGNED double tile[PG_MICRO_ROWS * PG_WIDEST] = {0};
+    for (long start = 0; start < depth; start += PG_DEPTH) {
+        long here = depth - start < PG_DEPTH ? depth - start : PG_DEPTH;
+        for (int i = 0; i < rows; i += PG_MICRO_ROWS)
+            pg_pack(packed_left + i * PG_DEPTH, PG_MICRO_ROWS, sign, left + i * left_step + start * left_depth_step,
+                    left_step, left_depth_step, rows - i, here);
+        for (int j = 0; j < columns; j += width)
+            pg_pack(packed_right + j * PG_DEPTH, width, 1.0, right + start * right_step + j, 1, right_step,
+                    columns - j, here);
+        for (int j = 0; j < columns; j += width)
+            for (int i = 0; i < rows; i += PG_MICRO_ROWS) {
+                double *corner = c + i * c_step + j;
+                const double *l = packed_left + i * PG_DEPTH, *r = packed_right + j * PG_DEPTH;
+                int high = rows - i, wide = columns - j;
+                if (upper && i >= j + width)
+                    break;
+                if (high >= PG_MICRO_ROWS && wide >= width) {
+                    micro(corner, c_step, l, r, here);
+                    continue;
+                }
+                for (int a = 0; a < high && a < PG_MICRO_ROWS; a++)
+                    for (int b = 0; b < wide && b < width; b++)
+                        tile[a * width + b] = corner[a * c_step + b];
+                micro(tile, width, l, r, here);
+                for (int a = 0; a < high && a < PG_MICRO_ROWS; a++)
+                    for (int b = 0; b < wide && b < width; b++)
+                        corner[a * c_step + b] = tile[a * width + b];
+            }
+    }
+}
+
+/* The Cholesky factor of a diagonal tile, in its upper triangle, from what accumulate left of it; `diagonal` is the tile's
+   before that. 0 is returned where an r[k, k]² is not above dependent·diagonal[k]. */
+PG int pg_factor(double *g, long step, const double *diagonal, int n, double dependent)
+{
+    for (int k = 0; k < n; k++) {
+        double *row = g + k * step, rest = row[k];
+        if (!(rest > dependent * diagonal[k]))
+            return 0;
+        row[k] = pg_sqrt64(rest);
+        for (int j = k + 1; j < n; j++)
+            row[j] /= row[k];
+        for (int i = k + 1; i < n; i++)
+            for (int j = i; j < n; j++)
+                g[i * step + j] -= row[i] * row[j];
+    }
+    return 1;
+}
+
+/* Solve rᵀ·x = x for a tile r of n rows and n × count numbers x[k·k_step + j·j_step], a panel of them at a time; with the
+   steps exchanged that is x·r⁻¹ of the transpose. */
+PG void pg_solve(const double *r, long r_step, double *x, long k_step, long j_step, int n, int count)
+{
+    PG_ALIGNED double panel[PG_TILE][PG_PANEL];
+    for (int first = 0; first < count; first += PG_PANEL) {
+        int width = count - first < PG_PANEL ? count - first : PG_PANEL;
+        for (int k = 0; k < n; k++)
+            for (int j = 0; j < PG_PANEL; j++)
+                panel[k][j] = j < width ? x[k * k_step + (first + j) * j_step] : 0.0;
+        for (int k = 0; k < n; k++) {
+            for (int j = 0; j < PG_PANEL; j++)
+                panel[k][j] /= r[k * r_step + k];
+            for (int i = k + 1; i < n; i++)
+                for (int j = 0; j < PG_PANEL; j++)
+                    panel[i][j] -= r[k * r_step + i] * panel[k][j];
+        }
+        for (int k = 0; k < n; k++)
+            for (int j = 0; j < width; j++)
+                x[k * k_step + (first + j) * j_step] = panel[k][j];
+    }
+}
+
+/* a -= v·(factor·vᵀa) for a of m rows and n columns, the sum over the rows in order; `dot` has room for n numbers. */
+PG void pg_reflect(double *a, long step, const double *v, double factor, long m, long n, double *dot)
+{
+    for (long j = 0; j < n; j++)
+        dot[j] = 0.0;
+    for (long i = 0; i < m; i++)
+        for (long j = 0; j < n; j++)
+            dot[j] += v[i] * a[i * step + j];
+    for (long j = 0; j < n; j++)
+        dot[j] *= factor;
+    for (long i = 0; i < m; i++)
+        for (long j = 0; j < n; j++)
+            a[i * step + j] -= v[i] * dot[j];
+}
+
+#endif

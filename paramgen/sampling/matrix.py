@@ -1,0 +1,53 @@
+"""The tiles of matrix arithmetic in NumPy, in double precision: the oracle of matrix.h.
+
+Each element's sum runs over k in order, a multiply then an add, whatever library or machine does the row operations.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Matrix = NDArray[np.float64]
+
+TILE = 240
+CACHE_LINE = 8
+
+
+def empty(rows: int, columns: int) -> Matrix:
+    """A matrix whose rows are an odd number of cache lines apart, so that those of a tile do not evict one another."""
+    lines = -(-columns // CACHE_LINE) | 1
+    return np.empty((rows, lines * CACHE_LINE))[:, :columns]
+
+
+def accumulate(c: Matrix, left: Matrix, right: Matrix, sign: int, upper: bool = False) -> None:
+    combine = np.add if sign > 0 else np.subtract
+    total = c.copy()
+    product = np.empty_like(total)
+    for column, row in zip(left, right, strict=True):
+        np.multiply(column[:, None], row, out=product)
+        combine(total, product, out=total)
+    c[...] = total
+
+
+def factor(g: Matrix, diagonal: Matrix, dependent: float) -> bool:
+    for k in range(len(g)):
+        if not g[k, k] > dependent * diagonal[k]:
+            return False
+        g[k, k] = np.sqrt(g[k, k])
+        g[k, k + 1 :] /= g[k, k]
+        g[k + 1 :, k + 1 :] -= g[k, k + 1 :, None] * g[k, k + 1 :]
+    return True
+
+
+def solve(r: Matrix, x: Matrix) -> None:
+    for k in range(len(r)):
+        x[k] /= r[k, k]
+        x[k + 1 :] -= r[k, k + 1 :, None] * x[k]
+
+
+def reflect(a: Matrix, v: Matrix, factor: float) -> None:
+    dot = np.zeros(a.shape[1])
+    for number, row in zip(v, a, strict=True):
+        dot += number * row
+    a -= v[:, None] * (factor * dot)

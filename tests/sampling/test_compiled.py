@@ -1,0 +1,163 @@
+"""The compiled kernels, every instruction set that this CPU has, against the NumPy reference: bit for bit."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import DTYPES, ROOT, TINY, draw
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from paramgen.distributions import Constant, Normal, Orthogonal, TruncatedNormal, Uniform, UnitForgetGate
+from paramgen.dtypes import DTYPES as TABLE
+from paramgen.plan import Tensor
+from paramgen.sampling.backend import Elementwise
+from paramgen.sampling.compiled import SETS, Compiled
+from paramgen.sampling.matrix import TILE
+from paramgen.sampling.reference import Reference
+from paramgen.spec.initializers import Zeros
+
+REFERENCE = Reference()
+LAWS: list[Elementwise] = [
+    Constant(0.3),
+    Uniform(0.7),
+    Uniform(1e-7),
+    Normal(0.5, 2.0),
+    Normal(0.0, 1e-3),
+    Normal(0.0, 1e-40),
+    TruncatedNormal(0.0, 1.0, -2.0, 2.0),
+    TruncatedNormal(0.1, 0.02, -1.0, 30.0),
+    TruncatedNormal(0.0, 1.0, 7.0, 9.0),
+    TruncatedNormal(0.0, 1.0, -12.0, -8.5),
+    TruncatedNormal(0.0, 1.0, 1.0, 1.0001),
+    TruncatedNormal(0.0, 1.0, -100.0, 100.0),
+]
+
+each_set = pytest.mark.parametrize("kernels", SETS, ids=lambda kernels: kernels.name)
+each_law = pytest.mark.parametrize("law", LAWS, ids=str)
+
+
+def bits(backend: Any, law: Elementwise, dtype: str, seed: int, stream: int, start: int, count: int) -> bytes:
+    out = np.full(TABLE[dtype].nbytes(count), 0xA5, np.uint8)
+    backend.fill(law, TABLE[dtype], seed, stream, start, out)
+    return out.tobytes()
+
+
+def test_the_instruction_sets_of_x86() -> None:
+    names = [kernels.name for kernels in SETS]
+    assert names == ["portable", "baseline", "avx2", "avx512"][: len(names)]
+
+
+@each_set
+@each_law
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_any_range_is_the_references(kernels: Compiled, law: Elementwise, dtype: str) -> None:
+    for start, count in [
+        (0, 1),
+        (0, 5000),
+        (3, 2000),
+        (1023, 3000),
+        (2**32 - 5, 4000),
+        (2**40 + 3, 40_000),
+        (2**63, 9),
+    ]:
+        expected = bits(REFERENCE, law, dtype, 42, 777, start, count)
+        assert bits(kernels, law, dtype, 42, 777, start, count) == expected, (start, count)
+
+
+@each_set
+@given(
+    law=st.sampled_from(LAWS),
+    dtype=st.sampled_from(DTYPES),
+    seed=st.integers(0, 2**64 - 1),
+    stream=st.integers(0, 2**64 - 1),
+    start=st.integers(0, 2**63),
+    count=st.integers(0, 3000),
+)
+@settings(max_examples=150, deadline=None)
+def test_any_stream_is_the_references(kernels: Compiled, **drawn: Any) -> None:
+    assert bits(kernels, **drawn) == bits(REFERENCE, **drawn)
+
+
+@each_set
+def test_extreme_words_are_among_those_compared(kernels: Compiled) -> None:
+    """Elements in the far tails, where vectors hand over to scalar code: some 40 of float32's, 3 of float64's."""
+    for dtype, root in (("float32", 4.9), ("float64", 5.2)):
+        law = Normal(0.0, 1.0)
+        expected = np.frombuffer(bits(REFERENCE, law, dtype, 5, 6, 7, 2**23), dtype)
+        assert np.abs(expected).max() > root
+        assert bits(kernels, law, dtype, 5, 6, 7, 2**23) == expected.tobytes()
+
+
+@each_set
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"])
+def test_narrow_types_round_every_kind_of_number(kernels: Compiled, dtype: str) -> None:
+    """Ties, subnormals, numbers that round to zero and up to the next power of two, the largest, and those beyond."""
+    rng = np.random.default_rng(0)
+    patterns = rng.integers(0, 0x7F800000, 3000, dtype=np.uint32)
+    patterns[::2] &= np.uint32(0xFFFFF000)  # ties
+    values = patterns.view(np.float32) * np.where(rng.integers(0, 2, 3000), np.float32(1), np.float32(-1))
+    narrow = rng.uniform(-20, 10, 3000).astype(np.float32)
+    values = np.concatenate([values, np.exp2(narrow), np.exp2(np.rint(narrow)) * np.float32(1.0625), -np.exp2(narrow)])
+    with np.errstate(over="ignore"):
+        expected = values.astype(TABLE[dtype].numpy())
+    for value, number in zip(values.tolist(), expected, strict=True):
+        assert bits(kernels, Constant(value), dtype, 0, 0, 0, 1) == number.tobytes(), value
+
+
+@each_set
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+@pytest.mark.parametrize("shape", [(1, 1), (7, 3), (3, 70), (TILE + 9, TILE - 3), (40, 2 * TILE + 17), (5, 9, 2, 31)])
+def test_orthogonal_is_the_references(kernels: Compiled, dtype: str, shape: tuple[int, ...]) -> None:
+    tensor = Tensor("x", shape, TABLE[dtype], None, None, Zeros(type="zeros"), Orthogonal(1.25), 99)
+    expected = draw(tensor, 3, 0, tensor.size)
+    for threads in (1, 3):
+        assert draw(tensor, 3, 0, tensor.size, kernels, threads).tobytes() == expected.tobytes()
+
+
+@each_set
+def test_reflections_are_the_references(kernels: Compiled) -> None:
+    rng = np.random.default_rng(0)
+    a, v = rng.normal(size=(70, 33)), rng.normal(size=70)
+    b = a.copy()
+    kernels.reflect(a[:, 5:], v, 0.3)
+    REFERENCE.reflect(b[:, 5:], v, 0.3)
+    assert a.tobytes() == b.tobytes()
+
+
+@each_set
+def test_unit_forget_gate(kernels: Compiled) -> None:
+    tensor = Tensor("x", (40,), TABLE["float32"], None, None, Zeros(type="zeros"), UnitForgetGate(10), 99)
+    assert draw(tensor, 3, 5, 37, kernels).tolist() == [0.0] * 5 + [1.0] * 10 + [0.0] * 17
+
+
+def test_without_a_compiler_the_build_goes_on(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "setup.py",
+        "-q",
+        "build_ext",
+        "--build-lib",
+        tmp_path,
+        "--build-temp",
+        tmp_path / "temp",
+    ]
+    done = subprocess.run(command, cwd=ROOT, env={"CC": "/bin/false", "PATH": ""}, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert list(tmp_path.rglob("*.so")) == []
+
+
+def test_without_the_extension_numpy_draws_the_same_and_says_so_once(tmp_path: Path) -> None:
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    program = "import sys; sys.modules['paramgen.sampling._cpu'] = None; from paramgen.__main__ import main; main()"
+    arguments = ["build", "tiny.yaml", "-o", "numpy", "--quiet"]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stderr.startswith("warning: the compiled kernels are not there")
+    assert done.stderr.count("\n") == 1
+    subprocess.run([sys.executable, "-m", "paramgen", "build", "tiny.yaml", "--quiet"], cwd=tmp_path, check=True)
+    assert (tmp_path / "numpy").read_bytes() == (tmp_path / "params.safetensors").read_bytes()

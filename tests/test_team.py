@@ -1,0 +1,83 @@
+"""How many threads, and work shared among them."""
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from paramgen import team
+from paramgen.team import Team, available_cpus
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_every_task_is_done_once(threads: int) -> None:
+    done: list[int] = []
+    Team(threads)(done.append, range(100))
+    assert sorted(done) == list(range(100))
+
+
+def test_no_more_threads_than_tasks() -> None:
+    seen: set[int] = set()
+    Team(8)(lambda task: seen.add(threading.get_ident()), [0])
+    assert seen == {threading.get_ident()}
+
+
+def test_the_first_error_ends_the_work() -> None:
+    done: list[int] = []
+
+    def work(task: int) -> None:
+        if task == 3:
+            raise ValueError("third")
+        done.append(task)
+
+    with pytest.raises(ValueError, match="third"):
+        Team(1)(work, range(100))
+    assert done == [0, 1, 2]
+    with pytest.raises(ValueError, match="third"):
+        Team(4)(work, range(100))
+    assert threading.active_count() == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no CPU affinity")
+def test_cpus_are_those_that_the_process_may_use() -> None:
+    before = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(before)})
+        assert available_cpus() == 1
+    finally:
+        os.sched_setaffinity(0, before)
+    assert 1 <= available_cpus() <= len(before)
+
+
+def groups(folder: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("lines", "files", "expected"),
+    [
+        ("0::/a/b\n", {"cpu.max": "max 100000", "a/cpu.max": "350000 100000", "a/b/cpu.max": "max 100000"}, 4),
+        ("0::/a/b\n", {"cpu.max": "max 100000", "a/cpu.max": "350000 100000", "a/b/cpu.max": "50000 100000"}, 1),
+        ("0::/a\n", {"cpu.max": "200000 100000"}, 2),
+        ("0::/\n", {}, 64),
+        (
+            "4:cpu,cpuacct:/x\n",
+            {"cpu,cpuacct/x/cpu.cfs_quota_us": "300000", "cpu,cpuacct/x/cpu.cfs_period_us": "100000"},
+            3,
+        ),
+        ("4:cpu:/x\n1:memory:/\n", {"cpu/x/cpu.cfs_quota_us": "-1", "cpu/x/cpu.cfs_period_us": "100000"}, 64),
+    ],
+)
+def test_quotas_of_control_groups_count(
+    lines: str, files: dict[str, str], expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cgroup").write_text(lines)
+    monkeypatch.setattr(team, "OWN_GROUPS", str(tmp_path / "cgroup"))
+    monkeypatch.setattr(team, "GROUPS", str(groups(tmp_path / "groups", files)))
+    monkeypatch.setattr(team.os, "sched_getaffinity", lambda process: range(64), raising=False)
+    assert available_cpus() == expected
