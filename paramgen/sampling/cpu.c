@@ -120,7 +120,11 @@ PG_DEFINE_MATRIX(portable, , 2)
 #if defined(__x86_64__)
 #include <immintrin.h>
 #define PG_TARGET_AVX2 __attribute__((target("avx2")))
+#ifdef __clang__
+#define PG_TARGET_AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl"), min_vector_width(512)))
+#else
 #define PG_TARGET_AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512")))
+#endif
 #define PG_MULTIPLY_BASELINE(a, b) ((pg_lanes_baseline)_mm_mul_epu32((__m128i)(a), (__m128i)(b)))
 #define PG_MULTIPLY_AVX2(a, b) ((pg_lanes_avx2)_mm256_mul_epu32((__m256i)(a), (__m256i)(b)))
 #define PG_MULTIPLY_AVX512(a, b) ((pg_lanes_avx512)_mm512_mul_epu32((__m512i)(a), (__m512i)(b)))

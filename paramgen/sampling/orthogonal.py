@@ -15,6 +15,7 @@ import numpy as np
 
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.matrix import TILE, Matrix, empty
+from paramgen.sampling.normal import normal_float32
 from paramgen.sampling.philox import words
 from paramgen.team import Team
 
@@ -51,9 +52,9 @@ class Orthonormalizer:
         z = draw()
         if self.divide(z):
             loss = self.loss(z)
-            if loss > FAILED or (loss > tolerance and not self.divide(z)):
-                return self.householder(draw())
-            return z
+            if loss <= tolerance or (loss <= FAILED and self.divide(z)):
+                return z
+        del z
         return self.householder(draw())
 
     def divide(self, z: Matrix) -> bool:
@@ -65,10 +66,9 @@ class Orthonormalizer:
         return True
 
     def loss(self, q: Matrix) -> float:
-        """‖QᵀQ - I‖, the Frobenius norm, as the root mean square of ‖QᵀQx - x‖ over random x of ones and minus ones."""
+        """‖QᵀQ - I‖, the Frobenius norm, as the root mean square of ‖QᵀQx - x‖ over a few standard normal x."""
         m, n = q.shape
-        signs = (words(0, 0, 0, n * PROBES) >> np.uint32(31)).astype(np.float64)
-        probes: Matrix = (1 - 2 * signs).reshape(n, PROBES)
+        probes = normal_float32(words(0, 0, 0, n * PROBES)).astype(np.float64).reshape(n, PROBES)
         image, back = np.zeros((m, PROBES)), np.negative(probes)
         self.team(lambda i: self.backend.accumulate(image[i], q[i].T, probes, 1), tiles(0, m))
         self.team(lambda i: self.backend.accumulate(back[i], q[:, i], image, 1), tiles(0, n))
@@ -119,13 +119,16 @@ class Orthonormalizer:
         self.team(block, tiles(0, m))
 
     def householder(self, z: Matrix) -> Matrix:
-        """Q of z = QR by Householder reflections, each column of Q times the sign of R's diagonal (of zero: plus)."""
+        """Q of z = QR by Householder reflections, each column of Q times the sign of R's diagonal (of zero: plus).
+
+        z is used up.
+        """
         m, n = z.shape
-        a, q = z.copy(), np.eye(m, n)
+        q = np.eye(m, n)
         reflectors: list[tuple[Matrix, float]] = []
         signs = np.ones(n)
         for k in range(n):
-            v = a[k:, k].copy()
+            v = z[k:, k].copy()
             norm = float(np.sqrt(self.square(v)))
             positive = bool(v[0] >= 0)
             v[0] = v[0] + norm if positive else v[0] - norm
@@ -133,7 +136,7 @@ class Orthonormalizer:
             signs[k] = -1.0 if positive and norm > 0 else 1.0
             square = self.square(v)
             reflectors.append((v, 2 / square if square > 0 else 0.0))
-            self.reflect(a[k:, k:], *reflectors[k])
+            self.reflect(z[k:, k:], *reflectors[k])
             self.progress(0)
         for k in reversed(range(n)):
             self.reflect(q[k:, k:], *reflectors[k])

@@ -1,0 +1,88 @@
+"""The bits are frozen: single parameters of each distribution have the digests recorded in tests/data/parameters.json.
+
+`python tests/test_frozen.py` records those of cases that are new; none that is there may ever change.
+"""
+
+import hashlib
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import DATA, DTYPES
+
+from paramgen.distributions import Constant, Distribution, Normal, Orthogonal, TruncatedNormal, Uniform, UnitForgetGate
+from paramgen.dtypes import DTYPES as TABLE
+from paramgen.plan import Tensor
+from paramgen.sampling.backend import Backend
+from paramgen.sampling.compiled import SETS
+from paramgen.sampling.reference import Reference
+from paramgen.sampling.sampler import Sampler
+from paramgen.sampling.streams import STREAM_VERSION, stream_id
+from paramgen.spec.initializers import Zeros
+from paramgen.team import Team
+
+RECORDED = DATA / "parameters.json"
+NAME = "encoder.3.lstm.input_weights"
+RANGES = [(0, 1000), (2**32 - 3, 2**32 + 997), (2**40 + 1, 2**40 + 1000)]
+
+ELEMENTWISE: list[Distribution] = [
+    Constant(0.1),
+    Uniform(0.0428025825003853),
+    Normal(0.0, 0.02),
+    Normal(-1.5, 3.0),
+    TruncatedNormal(0.0, 0.02, -2.0, 2.0),
+    TruncatedNormal(0.5, 1.0, -1.0, 6.5),
+    TruncatedNormal(0.0, 1.0, 7.0, 9.0),
+    UnitForgetGate(2**31),
+]
+# A tall, a wide, one of several axes, one of more than a tile; two whose first pass loses too much for float32.
+MATRICES = [((64, 48), 0), ((30, 50), 1), ((3, 3, 4, 24), 2), ((300, 270), 3), ((8, 8), 6583), ((40, 40), 372)]
+
+
+def cases() -> list[tuple[str, Tensor, int, int, int]]:
+    """(what it is, a tensor, seed, start, stop) of every case."""
+
+    def case(law: Distribution, dtype: str, seed: int, shape: tuple[int, ...], name: str, start: int, stop: int) -> Any:
+        tensor = Tensor(name, shape, TABLE[dtype], None, None, Zeros(type="zeros"), law, stream_id(name))
+        return f"{law} {dtype} {name} {shape} seed {seed}: {start} … {stop - 1}", tensor, seed, start, stop
+
+    return [
+        *(
+            case(law, dtype, 42, (2**41,), NAME, *bounds)
+            for law in ELEMENTWISE
+            for dtype in DTYPES
+            for bounds in RANGES
+        ),
+        case(Normal(0.0, 1.0), "float32", 2**64 - 1, (100,), "層.weights", 0, 100),
+        *(
+            case(Orthogonal(1.5 if seed == 2 else 1.0), dtype, seed, shape, "q.weights", 0, int(np.prod(shape)))
+            for shape, seed in MATRICES
+            for dtype in ("float64", "float32", "bfloat16")
+        ),
+    ]
+
+
+def digest(tensor: Tensor, seed: int, start: int, stop: int, backend: Backend) -> str:
+    out = np.empty(tensor.dtype.nbytes(stop - start), np.uint8)
+    Sampler(backend, seed, Team()).draw(tensor, start, stop, out)
+    return hashlib.sha256(out.tobytes()).hexdigest()
+
+
+@pytest.mark.parametrize("backend", [Reference(), *SETS], ids=lambda backend: backend.name)
+def test_every_case_has_its_recorded_digest(backend: Backend) -> None:
+    document = json.loads(RECORDED.read_text(encoding="utf-8"))
+    assert document.pop("stream") == STREAM_VERSION
+    assert {name: digest(*case, backend) for name, *case in cases()} == document["sha256"]
+
+
+def main() -> None:
+    recorded = json.loads(RECORDED.read_text(encoding="utf-8"))["sha256"] if RECORDED.exists() else {}
+    for name, *case in cases():
+        recorded.setdefault(name, digest(*case, Reference()))
+    document = {"stream": STREAM_VERSION, "sha256": recorded}
+    RECORDED.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
