@@ -1,6 +1,7 @@
 """Whole processes measured: seconds and peak memory, alone or in turn with a peer."""
 
 import importlib.metadata
+import importlib.util
 import os
 import platform
 import statistics
@@ -39,8 +40,16 @@ def paired(one: Callable[[], float], other: Callable[[], float], runs: int) -> t
     return *medians, statistics.median(a / b for a, b in pairs)  # type: ignore[return-value]
 
 
+def found(name: str) -> bool:
+    return importlib.util.find_spec(name) is not None
+
+
 def machine() -> str:
-    versions = [f"{name} {importlib.metadata.version(name)}" for name in ("numpy", "pydantic", "typer", "pyyaml")]
+    versions = [
+        f"{name} {importlib.metadata.version(name)}"
+        for name in ("numpy", "torch", "jax", "safetensors", "pydantic")
+        if found(name)
+    ]
     processor = platform.processor() or platform.machine()
     if os.path.exists("/proc/cpuinfo"):
         lines = Path("/proc/cpuinfo").read_text().splitlines()

@@ -1,29 +1,33 @@
 """Measure paramgen as whole processes beside its peers, and write docs/performance.md.
 
-    python benchmarks/run.py            all of it, a minute or two
-    python benchmarks/run.py --quick    fewer repetitions, no file written
+    python benchmarks/run.py            all of it, some ten minutes; 13 GB of disk, 7 GB of memory for PyTorch
+    python benchmarks/run.py --quick    smaller sizes, fewer repetitions, no file written
 
-Needs the test extra (safetensors is a peer) and PyTorch for its row; each pair of commands runs in turn, so that a
-change of the machine's speed meets both, and figures are medians. Run it with paramgen installed as users have it
-(pip install ".[test]", not -e: an editable install starts some 10 ms later). startup.py, large_specs.py and
-builds.py run alone, too.
+Needs the test extra (safetensors is a peer); PyTorch and JAX have their columns where they are installed. Peers run in
+turn, so that a change of the machine's speed meets all, and figures are medians. Run it with paramgen installed as
+users have it (pip install ".[test]", not -e: an editable install starts some 10 ms later) and the working directory on
+the disk that is to be measured. startup.py, kernels.py, builds.py, orthogonal.py and large_specs.py run alone, too.
 """
 
 import argparse
 import tempfile
 from pathlib import Path
 
-from builds import builds
+from builds import MODELS, builds
+from kernels import kernels
 from large_specs import large_specs
 from measuring import HERE, machine
+from orthogonal import SHAPES, orthogonal
 from startup import startup
+
+TRIED = HERE / "tried.md"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer repetitions; write no file")
     quick = parser.parse_args().quick
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
         scratch = Path(folder)
         lines = [
             "# Performance",
@@ -31,8 +35,12 @@ def main() -> None:
             "Made by `python benchmarks/run.py`; ratios within one run are what to compare. The machine: " + machine(),
             "",
             *startup(scratch, 5 if quick else 21),
+            *kernels(2**22 if quick else 2**25, 1 if quick else 7),
+            *builds(scratch, [(5000, 64, 256, 2)] if quick else MODELS, 1 if quick else 3),
+            *orthogonal(SHAPES[:2] if quick else SHAPES, 1 if quick else 3),
             *large_specs(scratch, [2_500, 5_000] if quick else [25_000, 50_000, 100_000]),
-            *builds(scratch, 2 if quick else 15),
+            TRIED.read_text(encoding="utf-8").rstrip(),
+            "",
         ]
     text = "\n".join(lines)
     print(text)

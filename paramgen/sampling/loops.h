@@ -17,26 +17,39 @@ static const int pg_itemsize[] = {8, 4, 2, 2, 1, 1};
 #define PG_GROUP 64
 #define PG_ALIGNED __attribute__((aligned(64)))
 
-/* Central values of all words, then anew those that lie in the tails. */
-PG void pg_batch32(int law, const double *n, const uint32_t *word, int count, float *value)
+PG void pg_store(int dtype, void *out, uint64_t i, float value)
+{
+    switch (dtype) {
+    case PG_FLOAT32: ((float *)out)[i] = value; break;
+    case PG_FLOAT16: ((uint16_t *)out)[i] = (uint16_t)pg_float16(value); break;
+    case PG_BFLOAT16: ((uint16_t *)out)[i] = (uint16_t)pg_bfloat16(value); break;
+    case PG_FLOAT8_E4M3FN: ((uint8_t *)out)[i] = (uint8_t)pg_float8_e4m3fn(value); break;
+    default: ((uint8_t *)out)[i] = (uint8_t)pg_float8_e5m2(value);
+    }
+}
+
+/* Central values of all words, then anew those that lie in the tails. The dtype is a constant of each call. */
+PG void pg_batch32(int law, const double *n, const uint32_t *word, int count, int dtype, void *out)
 {
     PG_ALIGNED float distance[PG_BATCH32];
     if (law == PG_UNIFORM) {
         double scale = n[PG_BOUND] * 0x1p-31;
         for (int i = 0; i < count; i++)
-            value[i] = pg_uniform32(word[i], scale);
+            pg_store(dtype, out, i, pg_uniform32(word[i], scale));
         return;
     }
     if (law == PG_NORMAL) {
         for (int i = 0; i < count; i++) {
             distance[i] = pg_distance32(word[i]);
-            value[i] = pg_scaled32(n, pg_signed32(pg_centre32(distance[i], pg_middle32(word[i])), word[i]));
+            float z = pg_signed32(pg_centre32(distance[i], pg_middle32(word[i])), word[i]);
+            pg_store(dtype, out, i, pg_scaled32(n, z));
         }
     } else {
         for (int i = 0; i < count; i++) {
             double below = pg_below32(n, word[i]), above = pg_above32(n, word[i]), p = below < above ? below : above;
             distance[i] = (float)(2.0 * p);
-            value[i] = pg_truncate32(n, pg_centre32(distance[i], (float)(1.0 - 2.0 * p)), below < above);
+            float magnitude = pg_centre32(distance[i], (float)(1.0 - 2.0 * p));
+            pg_store(dtype, out, i, pg_truncate32(n, magnitude, below < above));
         }
     }
     for (int start = 0; start < count; start += PG_GROUP) {
@@ -45,7 +58,7 @@ PG void pg_batch32(int law, const double *n, const uint32_t *word, int count, fl
             far |= distance[i] < PG_FAR_DISTANCE;
         for (int i = start; far && i < stop; i++)
             if (distance[i] < PG_FAR_DISTANCE)
-                value[i] = pg_value32(law, n, word[i]);
+                pg_store(dtype, out, i, pg_value32(law, n, word[i]));
     }
 }
 
@@ -92,46 +105,25 @@ PG void pg_batch64(int law, const double *n, const uint64_t *word, int count, do
         value[place[i]] = root[i] > 5.0 ? pg_value64(law, n, outer[i]) : middle[i];
 }
 
-PG void pg_narrow_batch(int dtype, const float *value, int count, void *out)
-{
-    uint16_t *two = out;
-    uint8_t *one = out;
-    switch (dtype) {
-    case PG_FLOAT16:
-        for (int i = 0; i < count; i++)
-            two[i] = (uint16_t)pg_float16(value[i]);
-        break;
-    case PG_BFLOAT16:
-        for (int i = 0; i < count; i++)
-            two[i] = (uint16_t)pg_bfloat16(value[i]);
-        break;
-    case PG_FLOAT8_E4M3FN:
-        for (int i = 0; i < count; i++)
-            one[i] = (uint8_t)pg_float8_e4m3fn(value[i]);
-        break;
-    default:
-        for (int i = 0; i < count; i++)
-            one[i] = (uint8_t)pg_float8_e5m2(value[i]);
-    }
-}
-
 PG void pg_constant(int dtype, double number, uint64_t count, void *out)
 {
     float value = (float)number;
-    uint32_t narrow;
-    if (dtype == PG_FLOAT64)
+    switch (dtype) {
+    case PG_FLOAT64:
         for (uint64_t i = 0; i < count; i++)
             ((double *)out)[i] = number;
-    else if (dtype == PG_FLOAT32)
-        for (uint64_t i = 0; i < count; i++)
-            ((float *)out)[i] = value;
-    else if (pg_itemsize[dtype] == 2) {
-        narrow = dtype == PG_FLOAT16 ? pg_float16(value) : pg_bfloat16(value);
-        for (uint64_t i = 0; i < count; i++)
-            ((uint16_t *)out)[i] = (uint16_t)narrow;
-    } else {
-        narrow = dtype == PG_FLOAT8_E4M3FN ? pg_float8_e4m3fn(value) : pg_float8_e5m2(value);
-        memset(out, (int)narrow, count);
+        break;
+#define PG_CASE(dtype)                                                                                                \
+    case dtype:                                                                                                       \
+        for (uint64_t i = 0; i < count; i++)                                                                          \
+            pg_store(dtype, out, i, value);                                                                           \
+        break;
+    PG_CASE(PG_FLOAT32)
+    PG_CASE(PG_FLOAT16)
+    PG_CASE(PG_BFLOAT16)
+    PG_CASE(PG_FLOAT8_E4M3FN)
+    PG_CASE(PG_FLOAT8_E5M2)
+#undef PG_CASE
     }
 }
 
@@ -143,7 +135,6 @@ PG void pg_range(pg_words *words, int law, const double *n, int dtype, uint64_t 
 {
     PG_ALIGNED uint64_t pair[PG_BATCH64];
     PG_ALIGNED uint32_t word[PG_BATCH32];
-    PG_ALIGNED float value[PG_BATCH32];
     uint64_t key[2 * PG_ROUNDS];
     unsigned char *to = out;
     int per_block = dtype == PG_FLOAT64 ? 2 : 4, batch = per_block * PG_BLOCKS;
@@ -156,13 +147,14 @@ PG void pg_range(pg_words *words, int law, const double *n, int dtype, uint64_t 
     for (uint64_t block = start / (uint64_t)per_block; count; block += PG_BLOCKS) {
         int here = count < (uint64_t)(batch - skipped) ? (int)count : batch - skipped;
         words(key, stream, block, pair);
-        if (dtype == PG_FLOAT64) {
-            pg_batch64(law, n, pair + skipped, here, (double *)to);
-        } else {
-            memcpy(word, pair, sizeof word);
-            pg_batch32(law, n, word + skipped, here, dtype == PG_FLOAT32 ? (float *)to : value);
-            if (dtype != PG_FLOAT32)
-                pg_narrow_batch(dtype, value, here, to);
+        memcpy(word, pair, sizeof word);
+        switch (dtype) {
+        case PG_FLOAT64: pg_batch64(law, n, pair + skipped, here, (double *)to); break;
+        case PG_FLOAT32: pg_batch32(law, n, word + skipped, here, PG_FLOAT32, to); break;
+        case PG_FLOAT16: pg_batch32(law, n, word + skipped, here, PG_FLOAT16, to); break;
+        case PG_BFLOAT16: pg_batch32(law, n, word + skipped, here, PG_BFLOAT16, to); break;
+        case PG_FLOAT8_E4M3FN: pg_batch32(law, n, word + skipped, here, PG_FLOAT8_E4M3FN, to); break;
+        default: pg_batch32(law, n, word + skipped, here, PG_FLOAT8_E5M2, to);
         }
         to += here * pg_itemsize[dtype];
         count -= (uint64_t)here;
