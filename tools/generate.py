@@ -171,8 +171,22 @@ def polynomials() -> str:
     return "\n".join(parts)
 
 
+def stream_document() -> str:
+    """docs/stream.md with the coefficients in their place: the shortest decimals that stand for their numbers."""
+    text = (ROOT / "docs" / "stream.md").read_text(encoding="utf-8")
+    before, rest = text.split("<!-- coefficients -->\n")
+    lists = []
+    for name, coefficients in normal.POLYNOMIALS.items():
+        numbers = [str(coefficient) for coefficient in coefficients]
+        lists.append(f"    {name.upper()} ({coefficients[0].dtype})\n" + "".join(f"        {n}\n" for n in numbers))
+    return (
+        f"{before}<!-- coefficients -->\n\n" + "\n".join(lists) + "\n<!-- end -->\n" + rest.split("<!-- end -->\n")[1]
+    )
+
+
 def main() -> int:
     made = {
+        "docs/stream.md": stream_document(),
         "paramgen/sampling/polynomials.h": polynomials(),
         "schemas/paramgen.schema.json": json.dumps(json_schema(), indent=1, ensure_ascii=False) + "\n",
         "docs/operations.md": operation_tables(),
