@@ -43,8 +43,11 @@ class Team:
         for thread in others:
             thread.start()
         member()
-        for thread in others:
-            thread.join()
+        try:
+            for thread in others:
+                thread.join()
+        except BaseException as error:  # a signal: the others are not to go on
+            errors.append(error)
         if errors:
             raise errors[0]
 

@@ -17,6 +17,11 @@ from paramgen.sampling.reference import Reference
 from paramgen.sampling.sampler import Sampler
 from paramgen.team import Team
 
+try:
+    from paramgen.sampling.compiled import SETS
+except ImportError:  # without a C compiler there are only the tests of the reference
+    SETS = ()
+
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "tests" / "data"
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))

@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import CONFIGS, LAUNCHER, ROOT
+from conftest import CONFIGS, LAUNCHER, ROOT, SETS
 
 import paramgen
 from paramgen import engine
 from paramgen.engine import split
 from paramgen.plan import Plan, make_plan
 from paramgen.sampling.backend import Backend
-from paramgen.sampling.compiled import SETS
 from paramgen.sampling.reference import Reference
 from paramgen.spec.model import interpret, read_document
 

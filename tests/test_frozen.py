@@ -9,13 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import DATA, DTYPES
+from conftest import DATA, DTYPES, SETS
 
 from paramgen.distributions import Constant, Distribution, Normal, Orthogonal, TruncatedNormal, Uniform, UnitForgetGate
 from paramgen.dtypes import DTYPES as TABLE
 from paramgen.plan import Tensor
 from paramgen.sampling.backend import Backend
-from paramgen.sampling.compiled import SETS
 from paramgen.sampling.reference import Reference
 from paramgen.sampling.sampler import Sampler
 from paramgen.sampling.streams import STREAM_VERSION, stream_id

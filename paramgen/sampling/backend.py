@@ -54,8 +54,8 @@ def cpu() -> Backend:
         from paramgen.sampling.reference import Reference
 
         warnings.warn(
-            "the compiled kernels are not there (no C compiler when paramgen was installed?); NumPy draws instead: "
-            "the same bytes, slower",
+            "the compiled kernels are missing, so NumPy draws: the same bytes, slower (they are built when paramgen is "
+            "installed where a C compiler and Python's headers are)",
             stacklevel=2,
         )
         return Reference()

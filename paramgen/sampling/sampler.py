@@ -134,6 +134,7 @@ class Sampler:
         out = rows.reshape(-1).view(np.uint8)
         self.backend.fill(Normal(0.0, 1.0), dtype, self.seed, tensor.stream, band.start * z.shape[1], out)
         z[band] = rows
+        self.progress(0)
 
 
 def _bands(rows: int, columns: int) -> Iterator[slice]:

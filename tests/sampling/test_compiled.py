@@ -7,15 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import DTYPES, ROOT, TINY, draw
+from conftest import DTYPES, ROOT, SETS, TINY, draw
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paramgen.distributions import Constant, Normal, Orthogonal, TruncatedNormal, Uniform, UnitForgetGate
 from paramgen.dtypes import DTYPES as TABLE
 from paramgen.plan import Tensor
-from paramgen.sampling.backend import Elementwise
-from paramgen.sampling.compiled import SETS, Compiled
+from paramgen.sampling.backend import Backend, Elementwise
 from paramgen.sampling.matrix import TILE
 from paramgen.sampling.reference import Reference
 from paramgen.spec.initializers import Zeros
@@ -54,7 +53,7 @@ def test_the_instruction_sets_of_x86() -> None:
 @each_set
 @each_law
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_any_range_is_the_references(kernels: Compiled, law: Elementwise, dtype: str) -> None:
+def test_any_range_is_the_references(kernels: Backend, law: Elementwise, dtype: str) -> None:
     for start, count in [
         (0, 1),
         (0, 5000),
@@ -78,12 +77,12 @@ def test_any_range_is_the_references(kernels: Compiled, law: Elementwise, dtype:
     count=st.integers(0, 3000),
 )
 @settings(max_examples=150, deadline=None)
-def test_any_stream_is_the_references(kernels: Compiled, **drawn: Any) -> None:
+def test_any_stream_is_the_references(kernels: Backend, **drawn: Any) -> None:
     assert bits(kernels, **drawn) == bits(REFERENCE, **drawn)
 
 
 @each_set
-def test_extreme_words_are_among_those_compared(kernels: Compiled) -> None:
+def test_extreme_words_are_among_those_compared(kernels: Backend) -> None:
     """Elements in the far tails, where vectors hand over to scalar code: some 40 of float32's, 3 of float64's."""
     for dtype, root in (("float32", 4.9), ("float64", 5.2)):
         law = Normal(0.0, 1.0)
@@ -94,7 +93,7 @@ def test_extreme_words_are_among_those_compared(kernels: Compiled) -> None:
 
 @each_set
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"])
-def test_narrow_types_round_every_kind_of_number(kernels: Compiled, dtype: str) -> None:
+def test_narrow_types_round_every_kind_of_number(kernels: Backend, dtype: str) -> None:
     """Ties, subnormals, numbers that round to zero and up to the next power of two, the largest, and those beyond."""
     rng = np.random.default_rng(0)
     patterns = rng.integers(0, 0x7F800000, 3000, dtype=np.uint32)
@@ -111,7 +110,7 @@ def test_narrow_types_round_every_kind_of_number(kernels: Compiled, dtype: str) 
 @each_set
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
 @pytest.mark.parametrize("shape", [(1, 1), (7, 3), (3, 70), (TILE + 9, TILE - 3), (40, 2 * TILE + 17), (5, 9, 2, 31)])
-def test_orthogonal_is_the_references(kernels: Compiled, dtype: str, shape: tuple[int, ...]) -> None:
+def test_orthogonal_is_the_references(kernels: Backend, dtype: str, shape: tuple[int, ...]) -> None:
     tensor = Tensor("x", shape, TABLE[dtype], None, None, Zeros(type="zeros"), Orthogonal(1.25), 99)
     expected = draw(tensor, 3, 0, tensor.size)
     for threads in (1, 3):
@@ -119,7 +118,7 @@ def test_orthogonal_is_the_references(kernels: Compiled, dtype: str, shape: tupl
 
 
 @each_set
-def test_reflections_are_the_references(kernels: Compiled) -> None:
+def test_reflections_are_the_references(kernels: Backend) -> None:
     rng = np.random.default_rng(0)
     a, v = rng.normal(size=(70, 33)), rng.normal(size=70)
     b = a.copy()
@@ -129,7 +128,7 @@ def test_reflections_are_the_references(kernels: Compiled) -> None:
 
 
 @each_set
-def test_unit_forget_gate(kernels: Compiled) -> None:
+def test_unit_forget_gate(kernels: Backend) -> None:
     tensor = Tensor("x", (40,), TABLE["float32"], None, None, Zeros(type="zeros"), UnitForgetGate(10), 99)
     assert draw(tensor, 3, 5, 37, kernels).tolist() == [0.0] * 5 + [1.0] * 10 + [0.0] * 17
 
@@ -157,7 +156,7 @@ def test_without_the_extension_numpy_draws_the_same_and_says_so_once(tmp_path: P
     done = subprocess.run(
         [sys.executable, "-c", program, *arguments], cwd=tmp_path, capture_output=True, text=True, check=True
     )
-    assert done.stderr.startswith("warning: the compiled kernels are not there")
+    assert done.stderr.startswith("warning: the compiled kernels are missing")
     assert done.stderr.count("\n") == 1
     subprocess.run([sys.executable, "-m", "paramgen", "build", "tiny.yaml", "--quiet"], cwd=tmp_path, check=True)
     assert (tmp_path / "numpy").read_bytes() == (tmp_path / "params.safetensors").read_bytes()
