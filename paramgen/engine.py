@@ -19,7 +19,7 @@ from paramgen.plan import Plan, Tensor
 from paramgen.sampling.backend import cpu
 from paramgen.sampling.sampler import Progress, Sampler
 from paramgen.storage.writer import output
-from paramgen.team import Team, available_cpus
+from paramgen.team import Team, available_cpus, started
 from paramgen.text import human_bytes
 
 if TYPE_CHECKING:
@@ -89,13 +89,12 @@ def split(plan: Plan, size: int) -> Iterator[Block]:
 class _Workers:
     """Threads that draw blocks, each into a buffer; `done` gets (number, size, buffer) of each block, or an error."""
 
-    def __init__(self, blocks: Iterator[Block], sampler: Sampler, threads: int):
+    def __init__(self, blocks: Iterator[Block], sampler: Sampler):
         self.blocks = enumerate(blocks)
         self.sampler = sampler
         self.lock = threading.Lock()
         self.free: SimpleQueue[mmap.mmap | None] = SimpleQueue()
         self.done: SimpleQueue[tuple[int, int, mmap.mmap] | BaseException] = SimpleQueue()
-        self.threads = [threading.Thread(target=self.work, daemon=True) for _ in range(threads)]
 
     def work(self) -> None:
         try:
@@ -110,16 +109,11 @@ class _Workers:
         except BaseException as error:
             self.done.put(error)
 
-    def __enter__(self) -> _Workers:
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
+    def stop(self, threads: list[threading.Thread]) -> None:
         self.sampler.stop()
-        for _ in self.threads:
+        for _ in threads:
             self.free.put(None)
-        for thread in self.threads:
+        for thread in threads:
             thread.join()
 
 
@@ -128,12 +122,15 @@ def drawn(
 ) -> Generator[memoryview, None, None]:
     """The bytes of `count` blocks of at most `size` bytes, in order, drawn by threads into buffers that are used again.
 
-    What it yields is valid until the next is asked for.
+    What it yields is valid until the next is asked for. MemoryError where not one thread can be started.
     """
-    threads = min(threads, count)
     ready: dict[int, tuple[int, mmap.mmap]] = {}
-    with _Workers(blocks, sampler, threads) as workers:
-        for _ in range(min(threads + AHEAD, count)):
+    workers = _Workers(blocks, sampler)
+    members = started(workers.work, min(threads, count))
+    if not members:
+        raise MemoryError("no thread can be started")
+    try:
+        for _ in range(min(len(members) + AHEAD, count)):
             workers.free.put(mmap.mmap(-1, size))
         for number in range(count):
             while number not in ready:
@@ -144,6 +141,8 @@ def drawn(
             length, buffer = ready.pop(number)
             yield memoryview(buffer)[:length]
             workers.free.put(buffer)
+    finally:
+        workers.stop(members)
 
 
 def fill(block: Block, buffer: NDArray[np.uint8], sampler: Sampler) -> None:

@@ -39,9 +39,7 @@ class Team:
             except BaseException as error:
                 errors.append(error)
 
-        others = [threading.Thread(target=member, daemon=True) for _ in range(min(self.threads, len(tasks)) - 1)]
-        for thread in others:
-            thread.start()
+        others = started(member, min(self.threads, len(tasks)) - 1)
         member()
         try:
             for thread in others:
@@ -50,6 +48,17 @@ class Team:
             errors.append(error)
         if errors:
             raise errors[0]
+
+
+def started(work: Callable[[], object], count: int) -> list[threading.Thread]:
+    """So many threads that run work(), or fewer where the system refuses more."""
+    threads: list[threading.Thread] = []
+    with suppress(RuntimeError):
+        for _ in range(count):
+            thread = threading.Thread(target=work, daemon=True)
+            thread.start()
+            threads.append(thread)
+    return threads
 
 
 def available_cpus() -> int:

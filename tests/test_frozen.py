@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from conftest import DATA, DTYPES, SETS
 
+import paramgen
 from paramgen.distributions import Constant, Distribution, Normal, Orthogonal, TruncatedNormal, Uniform, UnitForgetGate
 from paramgen.dtypes import DTYPES as TABLE
 from paramgen.plan import Tensor
@@ -33,10 +34,25 @@ ELEMENTWISE: list[Distribution] = [
     TruncatedNormal(0.0, 0.02, -2.0, 2.0),
     TruncatedNormal(0.5, 1.0, -1.0, 6.5),
     TruncatedNormal(0.0, 1.0, 7.0, 9.0),
+    TruncatedNormal(0.0, 1.0, 1.0, 1.000001),
     UnitForgetGate(2**31),
 ]
-# A tall, a wide, one of several axes, one of more than a tile; two whose first pass loses too much for float32.
-MATRICES = [((64, 48), 0), ((30, 50), 1), ((3, 3, 4, 24), 2), ((300, 270), 3), ((8, 8), 6583), ((40, 40), 372)]
+# A tall, a wide, one of several axes, one of more than a tile; three whose first pass loses too much for float32; five of
+# which nothing is left, or too little, so that reflections take over (of 9975458 and 27210717, float64's).
+MATRICES = [
+    *(((64, 48), 0), ((30, 50), 1), ((3, 3, 4, 24), 2), ((300, 270), 3)),
+    *(((8, 8), 6583), ((40, 40), 372), ((2, 2), 8249845)),
+    *(((2, 2), seed) for seed in (9928234, 38192729, 38695256, 9975458, 27210717)),
+]
+# Made by an implementation that was written from docs/stream.md alone.
+ELSEWHERE = {
+    (2, 2, 9928234, "float32"): "4872b4d7ac77df32ad603897bdfe05d8d5b2ac273dbfe86eed34f275c6ee69f5",
+    (2, 2, 38192729, "float32"): "2a21f3b946c34d971c488ffa5dec518d230894675dce0593e43119ccce315d51",
+    (2, 2, 38695256, "bfloat16"): "fa43e2fe1277efbd244adcf51b6e49d33e207f9487d906d8c9e8cc537f1294fa",
+    (2, 2, 9975458, "float64"): "6e19d646c155d402bab9bec35940bbd22e7b4dd4362aa90273d9779d9dee7c12",
+    (2, 2, 27210717, "float64"): "66b1c48a9466034d4fa51ad785fed93b6ef90d4ed2e5dfca99e4875d64042699",
+    (1500, 1500, 0, "float64"): "e9e35f2e38dade61629cf2d37b24072d09e8769c28028ed8f1295e8967754782",
+}
 
 
 def cases() -> list[tuple[str, Tensor, int, int, int]]:
@@ -73,6 +89,12 @@ def test_every_case_has_its_recorded_digest(backend: Backend) -> None:
     document = json.loads(RECORDED.read_text(encoding="utf-8"))
     assert document.pop("stream") == STREAM_VERSION
     assert {name: digest(*case, backend) for name, *case in cases()} == document["sha256"]
+
+
+@pytest.mark.parametrize(("rows", "columns", "seed", "dtype"), ELSEWHERE)
+def test_another_implementation_made_the_same(rows: int, columns: int, seed: int, dtype: str) -> None:
+    q = paramgen.initialize("orthogonal", [rows, columns], seed=seed, dtype=dtype, name="q.weights")
+    assert hashlib.sha256(q.tobytes()).hexdigest() == ELSEWHERE[rows, columns, seed, dtype]
 
 
 def main() -> None:

@@ -2,12 +2,13 @@
 
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from paramgen import team
-from paramgen.team import Team, available_cpus
+from paramgen.team import Team, available_cpus, started
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
@@ -37,6 +38,21 @@ def test_the_first_error_ends_the_work() -> None:
     with pytest.raises(ValueError, match="third"):
         Team(4)(work, range(100))
     assert threading.active_count() == 1
+
+
+def test_fewer_threads_where_the_system_refuses_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    starts = iter([True, True])
+
+    def start(self: threading.Thread, original: Callable[..., None] = threading.Thread.start) -> None:
+        if not next(starts, False):
+            raise RuntimeError("can't start new thread")
+        original(self)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    done: list[int] = []
+    Team(8)(done.append, range(100))
+    assert sorted(done) == list(range(100))
+    assert started(lambda: None, 3) == []
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no CPU affinity")

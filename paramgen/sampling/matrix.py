@@ -11,13 +11,6 @@ from numpy.typing import NDArray
 Matrix = NDArray[np.float64]
 
 TILE = 240
-CACHE_LINE = 8
-
-
-def empty(rows: int, columns: int) -> Matrix:
-    """A matrix whose rows are an odd number of cache lines apart, so that those of a tile do not evict one another."""
-    lines = -(-columns // CACHE_LINE) | 1
-    return np.empty((rows, lines * CACHE_LINE))[:, :columns]
 
 
 def accumulate(c: Matrix, left: Matrix, right: Matrix, sign: int, upper: bool = False) -> None:

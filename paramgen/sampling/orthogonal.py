@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from paramgen.sampling.backend import Backend
-from paramgen.sampling.matrix import TILE, Matrix, empty
+from paramgen.sampling.matrix import TILE, Matrix
 from paramgen.sampling.normal import normal_float32
 from paramgen.sampling.philox import words
 from paramgen.team import Team
@@ -77,8 +77,7 @@ class Orthonormalizer:
     def gram(self, z: Matrix) -> Matrix:
         """zᵀz, but for the tiles below the diagonal; the sums run over the rows of z."""
         n = z.shape[1]
-        g = empty(n, n)
-        g[:] = 0
+        g = np.zeros((n, n))
         pairs = [(i, j) for i in tiles(0, n) for j in tiles(i.start, n)]
 
         def tile(pair: tuple[slice, slice]) -> None:

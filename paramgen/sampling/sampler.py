@@ -15,7 +15,6 @@ from paramgen.chunks import BLOCK_BYTES
 from paramgen.distributions import Constant, Normal, Orthogonal, UnitForgetGate
 from paramgen.dtypes import DTYPES
 from paramgen.sampling.backend import Backend, Bytes, Elementwise, Matrix
-from paramgen.sampling.matrix import empty
 from paramgen.sampling.orthogonal import DOUBLE, SINGLE, Orthonormalizer
 from paramgen.team import Team
 
@@ -109,7 +108,7 @@ class Sampler:
         wide = rows < columns
 
         def draw() -> Matrix:
-            z = empty(columns, rows) if wide else empty(rows, columns)
+            z = np.empty((columns, rows) if wide else (rows, columns))
             team(lambda band: self._normal(tensor, band, z.T if wide else z), _bands(rows, columns))
             return z
 

@@ -1,13 +1,17 @@
 """Files appear whole or not at all, and nothing else is left behind."""
 
 import errno
+import fcntl
+import mmap
 import os
 import select
 import stat
 import subprocess
 import threading
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from paramgen.errors import FileError, UsageError
@@ -222,3 +226,65 @@ def test_a_small_file_system(tmp_path: Path) -> None:
         assert os.listdir(tmp_path) == ["y"]
     finally:
         subprocess.run(["umount", tmp_path], check=True)
+
+
+def write_blocks(path: Path, size: int, block: int) -> bytes:
+    """A file written as builds write it: from one aligned buffer, in blocks, the last of them what remains."""
+    data = np.random.default_rng(0).bytes(size)
+    buffer = mmap.mmap(-1, block)
+    with output(str(path), size, False) as put:
+        for start in range(0, size, block):
+            part = data[start : start + block]
+            buffer[: len(part)] = part
+            put(memoryview(buffer)[: len(part)])
+    return data
+
+
+def is_direct(descriptor: int) -> bool:
+    return bool(fcntl.fcntl(descriptor, fcntl.F_GETFL) & getattr(os, "O_DIRECT", 0))
+
+
+@pytest.mark.parametrize("beyond", [-1, 0, 1, 8, 4095, 4096, 4104, 2**20 + 24])
+def test_large_files_of_any_size(tmp_path: Path, beyond: int) -> None:
+    data = write_blocks(tmp_path / "x", writer.DIRECT_BYTES + beyond, 2**20)
+    assert (tmp_path / "x").read_bytes() == data
+
+
+@pytest.mark.skipif(not hasattr(os, "O_DIRECT"), reason="this system has no O_DIRECT")
+@pytest.mark.parametrize("size", [5000, writer.DIRECT_BYTES + 40])
+def test_large_files_go_past_the_page_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    ways = []
+
+    def pwrite(descriptor: int, data: memoryview, offset: int, original: Any = os.pwrite) -> int:
+        ways.append(is_direct(descriptor))
+        return original(descriptor, data, offset)  # type: ignore[no-any-return]
+
+    with (tmp_path / "try").open("wb") as file:
+        try:
+            fcntl.fcntl(file, fcntl.F_SETFL, os.O_DIRECT)
+        except OSError:
+            pytest.skip("this file system has no direct writes")
+    monkeypatch.setattr(writer.os, "pwrite", pwrite)
+    write_blocks(tmp_path / "x", size, 2**22)
+    assert ways == ([False] if size < writer.DIRECT_BYTES else [True] * 4 + [False])
+
+
+def test_a_file_system_that_refuses_direct_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def pwrite(descriptor: int, data: memoryview, offset: int, original: Any = os.pwrite) -> int:
+        if is_direct(descriptor) and offset:
+            raise OSError(errno.EINVAL, "Invalid argument")
+        return original(descriptor, data, offset)  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(writer.os, "pwrite", pwrite)
+    assert write_blocks(tmp_path / "x", writer.DIRECT_BYTES + 40, 2**20) == (tmp_path / "x").read_bytes()
+
+
+@pytest.mark.parametrize("most", [999, 4096, 5000])
+def test_short_writes_are_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    def pwrite(descriptor: int, data: memoryview, offset: int, original: Any = os.pwrite) -> int:
+        if is_direct(descriptor):
+            return original(descriptor, data[: max(4096, most // 4096 * 4096)], offset)  # type: ignore[no-any-return]
+        return original(descriptor, data[: most + offset // 100], offset)  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(writer.os, "pwrite", pwrite)
+    assert write_blocks(tmp_path / "x", writer.DIRECT_BYTES + 40, 2**20) == (tmp_path / "x").read_bytes()
