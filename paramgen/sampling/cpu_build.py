@@ -9,7 +9,7 @@ FOLDER = "paramgen/sampling"
 
 # No contraction, so that a multiply and an add are two roundings; the others change no value: they tell the compiler
 # that nobody looks at errno or at floating-point flags, without which it cannot vectorize sqrt and conditions.
-FLAGS = ["-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
+FLAGS = ["-O3", "-g0", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
 
 ffi = FFI()
 ffi.cdef("""
