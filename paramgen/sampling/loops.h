@@ -62,9 +62,10 @@ PG void pg_batch32(int law, const double *n, const uint32_t *word, int count, in
     }
 }
 
+/* Central values of all words; those beyond are gathered, done anew and put back; few of these lie farther yet. */
 PG void pg_batch64(int law, const double *n, const uint64_t *word, int count, double *value)
 {
-    PG_ALIGNED double middle[PG_BATCH64], root[PG_BATCH64];
+    PG_ALIGNED double middle[PG_BATCH64], root[PG_BATCH64], tail[PG_BATCH64];
     PG_ALIGNED uint64_t outer[PG_BATCH64];
     int place[PG_BATCH64], outside = 0;
     if (law == PG_UNIFORM) {
@@ -92,22 +93,21 @@ PG void pg_batch64(int law, const double *n, const uint64_t *word, int count, do
     if (law == PG_NORMAL) {
         for (int i = 0; i < outside; i++) {
             root[i] = pg_root64(pg_half64(outer[i]));
-            middle[i] = pg_scaled64(n, pg_signed64(pg_tail64(root[i]), outer[i]));
+            tail[i] = pg_scaled64(n, pg_signed64(pg_tail64(root[i]), outer[i]));
         }
     } else {
         for (int i = 0; i < outside; i++) {
             double below = pg_below64(n, outer[i]), above = pg_above64(n, outer[i]);
             root[i] = pg_root64(below < above ? below : above);
-            middle[i] = pg_truncate64(n, pg_tail64(root[i]), below < above);
+            tail[i] = pg_truncate64(n, pg_tail64(root[i]), below < above);
         }
     }
     for (int i = 0; i < outside; i++)
-        value[place[i]] = root[i] > 5.0 ? pg_value64(law, n, outer[i]) : middle[i];
+        value[place[i]] = root[i] > 5.0 ? pg_value64(law, n, outer[i]) : tail[i];
 }
 
 PG void pg_constant(int dtype, double number, uint64_t count, void *out)
 {
-    float value = (float)number;
     switch (dtype) {
     case PG_FLOAT64:
         for (uint64_t i = 0; i < count; i++)
@@ -116,7 +116,7 @@ PG void pg_constant(int dtype, double number, uint64_t count, void *out)
 #define PG_CASE(dtype)                                                                                                \
     case dtype:                                                                                                       \
         for (uint64_t i = 0; i < count; i++)                                                                          \
-            pg_store(dtype, out, i, value);                                                                           \
+            pg_store(dtype, out, i, (float)number);                                                                   \
         break;
     PG_CASE(PG_FLOAT32)
     PG_CASE(PG_FLOAT16)
