@@ -15,9 +15,13 @@ class Interrupted(BaseException):
     """One of SIGNALS came: unwind, cleaning up on the way."""
 
 
+_received: list[int] = []
+
+
 def _interrupt(number: int, frame: object) -> NoReturn:
     for other in SIGNALS:
         signal.signal(other, signal.SIG_IGN)
+    _received.append(number)
     raise Interrupted(number)
 
 
@@ -25,8 +29,10 @@ def main() -> None:
     """Run the `paramgen` command and exit with its status."""
     try:
         _guarded()
-    except Interrupted as interrupted:
-        sys.exit(128 + interrupted.args[0])
+    except BaseException:  # an interrupted lock or thread may end in an error of its own
+        if not _received:
+            raise
+        sys.exit(128 + _received[0])
 
 
 def _guarded() -> None:

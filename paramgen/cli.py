@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -80,6 +81,8 @@ def build(
 
         if as_json and output == "-":
             raise UsageError("--json and -o - both write to standard output; choose one")
+        if quiet:
+            warnings.simplefilter("ignore")
         plan = _plan(spec, seed, dtype)
         from paramgen import engine
         from paramgen.progress import Progress

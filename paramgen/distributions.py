@@ -6,6 +6,7 @@ Each is computed with correctly rounded +, -, ×, ÷ and sqrt only, so that the 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import Any, ClassVar
 
 from paramgen.gaussian import tails
@@ -75,7 +76,7 @@ class TruncatedNormal:
     high: float
 
     def __post_init__(self) -> None:
-        if not (self.low < self.high and self.within >= LEAST_WITHIN):
+        if not (-inf < self.low < self.high < inf and self.within >= LEAST_WITHIN):
             raise ValueError(f"less than {LEAST_WITHIN:g} of a normal lies in {self.low:g} … {self.high:g}")
 
     @property
@@ -94,7 +95,8 @@ class TruncatedNormal:
         return tails(self.low, self.high)[2]
 
     def largest(self, dtype: str) -> float:
-        return abs(self.mean) + min(max(abs(self.low), abs(self.high)), FARTHEST_TRUNCATED) * self.std
+        farthest = min(max(abs(self.low), abs(self.high)), FARTHEST_TRUNCATED)
+        return abs(self.mean) + max(farthest, 1.0) * self.std  # std itself must be finite in the dtype, too
 
     def fields(self) -> dict[str, Any]:
         low, high = self.mean + self.std * self.low, self.mean + self.std * self.high

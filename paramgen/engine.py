@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import mmap
+import os
 import threading
 import time
 from collections.abc import Generator, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -98,6 +99,7 @@ class _Workers:
 
     def work(self) -> None:
         try:
+            _give_way()
             while (buffer := self.free.get()) is not None:
                 with self.lock:
                     task = next(self.blocks, None)
@@ -115,6 +117,13 @@ class _Workers:
             self.free.put(None)
         for thread in threads:
             thread.join()
+
+
+def _give_way() -> None:
+    """Let the thread that writes have a CPU as soon as the disk has done: it needs little of it, and the disk waits."""
+    if hasattr(os, "SCHED_BATCH") and os.sched_getscheduler(0) == os.SCHED_OTHER:
+        with suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def drawn(
@@ -208,5 +217,9 @@ def draw_array(tensor: Tensor, seed: int) -> NDArray[Any]:
         stop = min(start + step, tensor.size)
         sampler.draw(tensor, start, stop, data[start * width : stop * width])
 
-    team(draw, range(0, tensor.size, step))
+    try:
+        team(draw, range(0, tensor.size, step))
+    except BaseException:
+        sampler.stop()
+        raise
     return array

@@ -11,7 +11,7 @@ DELAY_SECONDS = 0.5
 
 
 class Progress:
-    """Counts bytes written of a total; Rich, which draws the bar, is imported only when it appears."""
+    """Counts bytes drawn of a total; Rich, which draws the bar, is imported only when it appears."""
 
     def __init__(self, total: int, shown: bool):
         self.total = total

@@ -25,6 +25,7 @@ class Team:
     def __call__(self, work: Callable[[Task], object], tasks: Iterable[Task]) -> None:
         tasks = list(tasks)
         waiting = iter(tasks)
+        end = object()
         errors: list[BaseException] = []
         lock = threading.Lock()
 
@@ -32,10 +33,10 @@ class Team:
             try:
                 while not errors:
                     with lock:
-                        task = next(waiting)
-                    work(task)
-            except StopIteration:
-                pass
+                        task = next(waiting, end)
+                    if task is end:
+                        return
+                    work(task)  # type: ignore[arg-type]
             except BaseException as error:
                 errors.append(error)
 
@@ -64,7 +65,7 @@ def started(work: Callable[[], object], count: int) -> list[threading.Thread]:
 def available_cpus() -> int:
     """The CPUs that this process may use: those it may run on, no more than its control groups' quota pays for."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with suppress(OSError):
+    with suppress(OSError, ValueError):
         for line in Path(OWN_GROUPS).read_text().splitlines():
             _, controllers, group = line.split(":", 2)
             if controllers == "":

@@ -17,6 +17,7 @@ from paramgen.engine import split
 from paramgen.plan import Plan, make_plan
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.reference import Reference
+from paramgen.sampling.sampler import Sampler
 from paramgen.spec.model import interpret, read_document
 
 
@@ -121,23 +122,51 @@ def test_a_parameter_is_the_same_alone_and_among_others(tmp_path: Path) -> None:
             assert array.tobytes() == together[operation["name"]][name].tobytes()
 
 
+def test_a_matrix_whose_drawing_fails_is_not_drawn_again_by_every_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = []
+
+    def fail(*arguments: object) -> None:
+        begun.append(1)
+        raise MemoryError("a matrix")
+
+    monkeypatch.setattr(engine, "BLOCK_BYTES", 4096)
+    monkeypatch.setattr(Sampler, "_orthogonal", fail)
+    parameters = {"w": {"shape": [200, 200], "initializer": "orthogonal"}}
+    made = plan({"operations": [{"name": "x", "type": "custom", "parameters": parameters}]})
+    with pytest.raises(MemoryError, match="a matrix"):
+        built(made, tmp_path / "x", threads=7)
+    assert len(begun) == 1
+
+
+@pytest.mark.slow
+def test_memory_of_an_orthogonal_matrix_is_that_of_a_few_copies(tmp_path: Path) -> None:
+    for shape in ([20_000_000, 1], [2, 10_000_000], [5000, 4000]):
+        peak = peak_of_build(tmp_path, {"w": {"shape": shape, "initializer": "orthogonal"}}, 80_000_000)
+        assert peak < 80e6 + 7 * 80e6, shape
+
+
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_model(tmp_path: Path) -> None:
-    """4 GB within 400 MB of RSS; most of it constants, which are drawn by the same chunks as the rest."""
+    """4 GB within 150 MB of RSS; most of it constants, which are drawn by the same chunks as the rest."""
     big = {"shape": [480, 1_000_000], "initializer": "ones"}
     drawn = {"shape": [20, 1_000_000], "initializer": "gaussian"}
+    assert peak_of_build(tmp_path, {"a": big, "b": big, "c": drawn}, 3_900_000_000) < 150e6
+
+
+def peak_of_build(tmp_path: Path, parameters: dict[str, Any], size: int) -> int:
+    """Peak memory, in bytes, of a build of some custom parameters of at least so many bytes."""
     spec = tmp_path / "big.yaml"
-    spec.write_text(
-        str({"operations": [{"name": "x", "type": "custom", "parameters": {"a": big, "b": big, "c": drawn}}]})
-    )
+    spec.write_text(str({"operations": [{"name": "x", "type": "custom", "parameters": parameters}]}))
     target = tmp_path / "big.safetensors"
     command = [sys.executable, "-m", "paramgen", "build", spec, "--quiet", "-o", target]
     done = subprocess.run([sys.executable, "-c", LAUNCHER, *command], capture_output=True, text=True, check=True)
     status, peak = map(int, done.stdout.split())
     assert (status, done.stderr) == (0, "")
-    assert target.stat().st_size > 3.9e9
+    assert target.stat().st_size > size
     target.unlink()
-    assert peak < 400e6
+    return peak
 
 
 def test_numpys_instruction_sets_do_not_change_a_byte(tmp_path: Path) -> None:

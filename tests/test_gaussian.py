@@ -21,7 +21,10 @@ def test_tails_are_correctly_rounded(low: float, high: float) -> None:
         assert tails(low, high) == (float(above(-a)), float(above(b)), float(within))
 
 
-@pytest.mark.parametrize(("low", "high"), [(36, 40), (-50, -37), (1, 1), (2, -2), (-300, -200)])
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [(36, 40), (-50, -37), (1, 1), (2, -2), (-300, -200), (-1, float("inf")), (float("-inf"), 1), (float("nan"), 1)],
+)
 def test_limits_between_which_nothing_lies_are_refused(low: float, high: float) -> None:
     with pytest.raises(ValueError, match=r"less than 1e-280 of a normal lies in"):
         TruncatedNormal(0.0, 1.0, low, high)
@@ -32,3 +35,4 @@ def test_the_plan_describes_limits_as_values() -> None:
     assert law.fields() == {"mean": 1.0, "std": 0.5, "low": 0.0, "high": 2.5}
     assert law.largest("float32") == 2.5
     assert TruncatedNormal(0.0, 1.0, -1e30, 1e30).largest("float32") < 38
+    assert TruncatedNormal(0.0, 5.75e41, -1e-12, 1e-12).largest("float32") == 5.75e41

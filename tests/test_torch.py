@@ -94,3 +94,15 @@ def test_orthogonal_is_as_orthogonal_as_torchs() -> None:
         return float(np.abs(q.T @ q - np.eye(80)).max())
 
     assert loss(drawn) <= loss(theirs) + 1e-8
+
+
+def test_flushing_of_subnormals_in_the_process_changes_no_byte() -> None:
+    def subnormals() -> bytes:
+        return paramgen.initialize("gaussian", [5000], std=1e-40).tobytes()  # type: ignore[no-any-return]
+
+    usual = subnormals()
+    assert torch.set_flush_denormal(True)
+    try:
+        assert subnormals() == usual
+    finally:
+        torch.set_flush_denormal(False)

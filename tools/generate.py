@@ -154,7 +154,8 @@ def command_reference() -> str:
         "| 0 | done |\n"
         "| 2 | the command line or the spec's text is wrong, a refused overwrite included |\n"
         "| 3 | what the system or a file refused: missing, unreadable, malformed, no space, a closed pipe |\n"
-        "| 129, 130, 143 | interrupted by SIGHUP, SIGINT, SIGTERM; what was there before is as it was |\n"
+        "| 129, 130, 143 | interrupted by SIGHUP, SIGINT, SIGTERM; what was there before is as it was, unless the new "
+        "file was whole already |\n"
     )
     return "\n".join(parts)
 

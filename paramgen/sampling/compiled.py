@@ -63,6 +63,7 @@ class Compiled:
         self._fill(number, numbers, _DTYPES[dtype.name], seed, stream, start, count, _at(out, "void *"))
 
     def accumulate(self, c: Matrix, left: Matrix, right: Matrix, sign: int, upper: bool = False) -> None:
+        assert max(c.shape) <= TILE
         depth_step, step = _steps(left)
         matrices = _at(c), _steps(c)[0], _at(left), step, depth_step, _at(right), _steps(right)[0]
         self._accumulate(*matrices, *c.shape, len(left), sign, upper)

@@ -50,12 +50,26 @@ typedef struct {
         }                                                                                                             \
     }
 
+/* Whatever rounding and flushing of subnormals the thread is set to, here it is the default. */
+#if defined(__x86_64__)
+#include <immintrin.h>
+#define PG_ENTER                                                                                                      \
+    unsigned pg_mode = _mm_getcsr();                                                                                  \
+    _mm_setcsr(0x1F80);
+#define PG_LEAVE _mm_setcsr(pg_mode);
+#else
+#define PG_ENTER
+#define PG_LEAVE
+#endif
+
 /* The loops with the words of a set. */
 #define PG_DEFINE_FILL(set, TARGET)                                                                                   \
     TARGET static void pg_fill_##set(int law, const double *n, int dtype, uint64_t seed, uint64_t stream,             \
                                      uint64_t start, uint64_t count, void *out)                                       \
     {                                                                                                                 \
+        PG_ENTER                                                                                                      \
         pg_range(pg_words_##set, law, n, dtype, seed, stream, start, count, out);                                     \
+        PG_LEAVE                                                                                                      \
     }
 
 /* The matrix kernels, with tiles of PG_MICRO_ROWS × 2 vectors of LANES numbers in registers. */
@@ -86,22 +100,31 @@ typedef struct {
                                            long left_depth_step, const double *right, long right_step, int rows,      \
                                            int columns, long depth, double sign, int upper)                           \
     {                                                                                                                 \
+        PG_ENTER                                                                                                      \
         pg_accumulate(pg_micro_##set, 2 * LANES, c, c_step, left, left_step, left_depth_step, right, right_step,      \
                       rows, columns, depth, sign, upper);                                                             \
+        PG_LEAVE                                                                                                      \
     }                                                                                                                 \
     TARGET static int pg_factor_##set(double *g, long step, const double *diagonal, int n, double dependent)          \
     {                                                                                                                 \
-        return pg_factor(g, step, diagonal, n, dependent);                                                            \
+        PG_ENTER                                                                                                      \
+        int found = pg_factor(g, step, diagonal, n, dependent);                                                       \
+        PG_LEAVE                                                                                                      \
+        return found;                                                                                                 \
     }                                                                                                                 \
     TARGET static void pg_solve_##set(const double *r, long r_step, double *x, long k_step, long j_step, int n,       \
                                       int count)                                                                      \
     {                                                                                                                 \
+        PG_ENTER                                                                                                      \
         pg_solve(r, r_step, x, k_step, j_step, n, count);                                                             \
+        PG_LEAVE                                                                                                      \
     }                                                                                                                 \
     TARGET static void pg_reflect_##set(double *a, long step, const double *v, double factor, long m, long n,         \
                                         double *dot)                                                                  \
     {                                                                                                                 \
+        PG_ENTER                                                                                                      \
         pg_reflect(a, step, v, factor, m, n, dot);                                                                    \
+        PG_LEAVE                                                                                                      \
     }
 
 #define PG_ENTRY(set, available, matrix)                                                                              \
@@ -118,7 +141,6 @@ PG_DEFINE_FILL(portable, )
 PG_DEFINE_MATRIX(portable, , 2)
 
 #if defined(__x86_64__)
-#include <immintrin.h>
 #define PG_TARGET_AVX2 __attribute__((target("avx2")))
 #ifdef __clang__
 #define PG_TARGET_AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl"), min_vector_width(512)))

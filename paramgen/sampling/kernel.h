@@ -18,6 +18,9 @@ typedef unsigned long long uint64_t;
 #else
 #include <stdint.h>
 #include <string.h>
+#if defined(__FAST_MATH__) || (defined(__FLT_EVAL_METHOD__) && __FLT_EVAL_METHOD__ != 0)
+#error "each operation must be rounded once, to its own type; NumPy serves where that cannot be had"
+#endif
 #define PG static inline __attribute__((always_inline))
 #define pg_sqrt32 __builtin_sqrtf
 #define pg_sqrt64 __builtin_sqrt
@@ -122,7 +125,6 @@ PG float pg_centre32(float distance, float x) { return x * pg_centre(pg_level32(
 
 /* Below this distance the level may be 6 or more, where the tail's polynomial takes over. */
 #define PG_FAR_DISTANCE 0.00126f
-#define PG_FAR_WORD 2700000u
 
 PG float pg_quantile32(float distance, float x)
 {
@@ -141,11 +143,6 @@ PG float pg_middle32(uint32_t word)
 PG float pg_signed32(float magnitude, uint32_t word)
 {
     return pg_float32(pg_bits32(magnitude) ^ (~word & 0x80000000u));
-}
-
-PG float pg_normal32_centre(uint32_t word)
-{
-    return pg_signed32(pg_centre32(pg_distance32(word), pg_middle32(word)), word);
 }
 
 PG float pg_normal32(uint32_t word)
@@ -196,7 +193,7 @@ PG double pg_normal64(uint64_t word)
 enum { PG_CONSTANT, PG_UNIFORM, PG_NORMAL, PG_TRUNCATED };
 /* n: constant {value}; uniform {bound}; normal {mean, std};
    truncated {mean, std, low, high, P(Z < low), P(Z > high), P(low < Z < high)}, low and high in standard deviations. */
-enum { PG_VALUE = 0, PG_BOUND = 0, PG_MEAN = 0, PG_STD, PG_LOW, PG_HIGH, PG_BELOW, PG_ABOVE, PG_WITHIN, PG_NUMBERS };
+enum { PG_VALUE = 0, PG_BOUND = 0, PG_MEAN = 0, PG_STD, PG_LOW, PG_HIGH, PG_BELOW, PG_ABOVE, PG_WITHIN };
 
 /* The tails p = P(Z < z) and P(Z > z) of a truncated value, of u and 1 - u. */
 PG double pg_below32(const double *n, uint32_t word) { return n[PG_BELOW] + (pg_from_low(word) + 0.5) * 0x1p-32 * n[PG_WITHIN]; }

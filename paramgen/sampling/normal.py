@@ -234,4 +234,6 @@ def truncated(law: TruncatedNormal, word: NDArray[np.uint32] | NDArray[np.uint64
         beyond = distance < np.float32(2.0**-32)
         magnitude[beyond] = magnitude_float64(p[beyond], 0.5 - p[beyond])
     z = np.where(below < above, -magnitude, magnitude)
-    return np.minimum(np.maximum(z, magnitude.dtype.type(law.low)), magnitude.dtype.type(law.high))
+    low, high = magnitude.dtype.type(law.low), magnitude.dtype.type(law.high)
+    z = np.where(z < low, low, z)
+    return np.where(z > high, high, z)

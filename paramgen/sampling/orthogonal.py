@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -26,13 +27,15 @@ FAILED = 0.01
 # A squared sine of a column to those before it that says nothing but rounding.
 DEPENDENT = 1e-14
 PROBES = 8
+# Rows of a matrix between which its progress is told, and an interrupt heard.
+DEPTH = 2**14
 
 Progress = Callable[[float], None]
 
 
-def tiles(start: int, stop: int) -> Iterator[slice]:
-    """Ranges of at most TILE indices that cover start … stop - 1."""
-    return (slice(first, min(first + TILE, stop)) for first in range(start, stop, TILE))
+def tiles(start: int, stop: int, size: int = TILE) -> Iterator[slice]:
+    """Ranges of at most `size` indices that cover start … stop - 1."""
+    return (slice(first, min(first + size, stop)) for first in range(start, stop, size))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ class Orthonormalizer:
         """Q of z = QR with R's diagonal positive, for the z of shape (m, n), m >= n, that `draw` makes.
 
         There is a second pass where the first loses more than the tolerance. `draw` is called once more in the rare
-        case that z is rank-deficient: memory is that of one z and one R.
+        case that z is rank-deficient. Memory is that of one z and one R; where z is, of three more of z's size.
         """
         z = draw()
         if self.divide(z):
@@ -69,21 +72,31 @@ class Orthonormalizer:
         """‖QᵀQ - I‖, the Frobenius norm, as the root mean square of ‖QᵀQx - x‖ over a few standard normal x."""
         m, n = q.shape
         probes = normal_float32(words(0, 0, 0, n * PROBES)).astype(np.float64).reshape(n, PROBES)
-        image, back = np.zeros((m, PROBES)), np.negative(probes)
-        self.team(lambda i: self.backend.accumulate(image[i], q[i].T, probes, 1), tiles(0, m))
-        self.team(lambda i: self.backend.accumulate(back[i], q[:, i], image, 1), tiles(0, n))
+        back = np.negative(probes)
+        for band in tiles(0, m, DEPTH):
+            rows = q[band]
+            image = np.zeros((len(rows), PROBES))
+            self.team(partial(self._image, image, rows, probes), tiles(0, len(rows)))
+            self.team(partial(self._back, back, rows, image), tiles(0, n))
         return float(np.sqrt(self.square(back.reshape(-1)) / PROBES))
+
+    def _image(self, image: Matrix, q: Matrix, probes: Matrix, i: slice) -> None:
+        self.backend.accumulate(image[i], q[i].T, probes, 1)
+
+    def _back(self, back: Matrix, q: Matrix, image: Matrix, i: slice) -> None:
+        self.backend.accumulate(back[i], q[:, i], image, 1)
 
     def gram(self, z: Matrix) -> Matrix:
         """zᵀz, but for the tiles below the diagonal; the sums run over the rows of z."""
-        n = z.shape[1]
+        m, n = z.shape
         g = np.zeros((n, n))
         pairs = [(i, j) for i in tiles(0, n) for j in tiles(i.start, n)]
 
         def tile(pair: tuple[slice, slice]) -> None:
             i, j = pair
-            self.backend.accumulate(g[i, j], z[:, i], z[:, j], 1, upper=i == j)
-            self.progress(0.4 / len(pairs))
+            for k in tiles(0, m, DEPTH):
+                self.backend.accumulate(g[i, j], z[k, i], z[k, j], 1, upper=i == j)
+                self.progress(0.4 / len(pairs) * (k.stop - k.start) / m)
 
         self.team(tile, pairs)
         return g

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from paramgen.chunks import BLOCK_BYTES
 from paramgen.distributions import Constant, Normal, Orthogonal, UnitForgetGate
@@ -31,6 +32,7 @@ class _Whole:
     left: int
     lock: threading.Lock = field(default_factory=threading.Lock)
     data: Bytes | None = None
+    error: BaseException | None = None
 
 
 class Sampler:
@@ -82,10 +84,17 @@ class Sampler:
             if not whole.left:
                 del self._wholes[tensor.name]
         with whole.lock:
+            if whole.error:  # in another thread; to draw it again would end the same way
+                raise whole.error
             if whole.data is None:
                 large = tensor.nbytes > BLOCK_BYTES
-                with self._large if large else nullcontext():
-                    whole.data = self._orthogonal(tensor, law.gain, self.team if large else Team())
+                try:
+                    with self._large if large else nullcontext():
+                        self.progress(0)
+                        whole.data = self._orthogonal(tensor, law.gain, self.team if large else Team())
+                except BaseException as error:
+                    whole.error = error
+                    raise
             return whole.data
 
     def _orthogonal(self, tensor: Tensor, gain: float, team: Team) -> Bytes:
@@ -108,23 +117,22 @@ class Sampler:
         wide = rows < columns
 
         def draw() -> Matrix:
-            z = np.empty((columns, rows) if wide else (rows, columns))
+            z: Matrix = _allocated((columns, rows) if wide else (rows, columns), np.dtype(np.float64))
             team(lambda band: self._normal(tensor, band, z.T if wide else z), _bands(rows, columns))
             return z
 
-        try:
-            result = np.empty((rows, columns), tensor.dtype.numpy())
-            q = Orthonormalizer(self.backend, team, progress)(draw, DOUBLE if double else SINGLE)
-        except (MemoryError, ValueError):  # ValueError: beyond what NumPy can address
-            raise MemoryError(f"a matrix of {rows} × {columns}") from None
+        q = Orthonormalizer(self.backend, team, progress)(draw, DOUBLE if double else SINGLE)
+        result = _allocated((rows, columns), tensor.dtype.numpy())
 
         def put(band: slice) -> None:
             values = gain * (q.T if wide else q)[band]
             result[band] = values if double else values.astype(np.float32)
+            progress(0)
 
         team(put, _bands(rows, columns))
         progress(1)
-        return result.reshape(-1).view(np.uint8)
+        data: Bytes = result.reshape(-1).view(np.uint8)
+        return data
 
     def _normal(self, tensor: Tensor, band: slice, z: Matrix) -> None:
         """Standard normal values in some rows of z, in the precision of the tensor."""
@@ -134,6 +142,14 @@ class Sampler:
         self.backend.fill(Normal(0.0, 1.0), dtype, self.seed, tensor.stream, band.start * z.shape[1], out)
         z[band] = rows
         self.progress(0)
+
+
+def _allocated(shape: tuple[int, int], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """MemoryError, with the size of the matrix, where it does not fit."""
+    try:
+        return np.empty(shape, dtype)
+    except (MemoryError, ValueError):  # ValueError: beyond what NumPy can address
+        raise MemoryError(f"a matrix of {shape[0]} × {shape[1]}") from None
 
 
 def _bands(rows: int, columns: int) -> Iterator[slice]:

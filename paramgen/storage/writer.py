@@ -20,6 +20,7 @@ STDOUT = "-"
 OURS = "paramgen_stream"
 # Smaller files are written through the page cache: there is no time to be gained.
 DIRECT_BYTES = 2**24
+RESERVED_BYTES = 2**28
 
 Write = Callable[[memoryview], None]
 
@@ -158,7 +159,9 @@ def _reserve(descriptor: int, folder: str, size: int) -> None:
         raise FileError(f"{escape(folder)}: no space for {human_bytes(size)}, {human_bytes(free)} are free")
     if hasattr(os, "posix_fallocate"):
         try:
-            os.posix_fallocate(descriptor, 0, size)
+            # In slices: where the file system cannot, the C library writes to every block, and signals are to be heard.
+            for start in range(0, size, RESERVED_BYTES):
+                os.posix_fallocate(descriptor, start, min(RESERVED_BYTES, size - start))
         except OSError as error:
             if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
                 raise

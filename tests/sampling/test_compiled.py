@@ -1,5 +1,7 @@
 """The compiled kernels, every instruction set that this CPU has, against the NumPy reference: bit for bit."""
 
+import platform
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -133,6 +135,17 @@ def test_unit_forget_gate(kernels: Backend) -> None:
     assert draw(tensor, 3, 5, 37, kernels).tolist() == [0.0] * 5 + [1.0] * 10 + [0.0] * 17
 
 
+@pytest.mark.parametrize("flag", ["-ffast-math", "-mfpmath=387"])
+def test_arithmetic_that_is_not_ieee_is_refused(flag: str) -> None:
+    compiler = shutil.which("gcc")
+    if not compiler or platform.machine() != "x86_64":
+        pytest.skip("needs gcc on x86-64")
+    command = [compiler, flag, "-fsyntax-only", ROOT / "paramgen" / "sampling" / "cpu.c"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "each operation must be rounded once" in done.stderr
+
+
 def test_without_a_compiler_the_build_goes_on(tmp_path: Path) -> None:
     command = [
         sys.executable,
@@ -152,11 +165,13 @@ def test_without_a_compiler_the_build_goes_on(tmp_path: Path) -> None:
 def test_without_the_extension_numpy_draws_the_same_and_says_so_once(tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(TINY)
     program = "import sys; sys.modules['paramgen.sampling._cpu'] = None; from paramgen.__main__ import main; main()"
-    arguments = ["build", "tiny.yaml", "-o", "numpy", "--quiet"]
+    arguments = ["build", "tiny.yaml", "-o", "numpy"]
     done = subprocess.run(
         [sys.executable, "-c", program, *arguments], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert done.stderr.startswith("warning: the compiled kernels are missing")
     assert done.stderr.count("\n") == 1
+    quiet = subprocess.run([sys.executable, "-c", program, *arguments, "--quiet"], cwd=tmp_path, capture_output=True)  # noqa: PLW1510
+    assert (quiet.returncode, quiet.stderr) == (0, b"")
     subprocess.run([sys.executable, "-m", "paramgen", "build", "tiny.yaml", "--quiet"], cwd=tmp_path, check=True)
     assert (tmp_path / "numpy").read_bytes() == (tmp_path / "params.safetensors").read_bytes()
