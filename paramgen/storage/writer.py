@@ -85,7 +85,7 @@ def _is_ours(path: str) -> bool:
 class _FileWriter:
     """Appends to a file at positions of its own, past the page cache as far as file and data are aligned to that.
 
-    Direct writes take a sixth of the processor time of buffered ones, which is what drawing needs.
+    Direct writes take a fifth of the processor time of buffered ones, which is what drawing needs.
     """
 
     def __init__(self, descriptor: int, direct: bool):
