@@ -19,6 +19,8 @@ from paramgen.text import one_of, suggestion
 if TYPE_CHECKING:
     from paramgen.plan import Plan
 
+MAX_THREADS = 1024
+
 app = typer.Typer(
     help="Generate a neural network's parameters: the same spec and seed, the same bytes.",
     no_args_is_help=True,
@@ -34,6 +36,12 @@ FilePath = Annotated[str, typer.Argument(metavar="FILE", help="A safetensors fil
 def _seed(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= 20 and int(text) < 2**64):
         raise typer.BadParameter(f"'{text}' is not an integer from 0 to 2^64 - 1.")
+    return int(text)
+
+
+def _threads(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= 4 and 1 <= int(text) <= MAX_THREADS):
+        raise typer.BadParameter(f"'{text}' is not an integer from 1 to {MAX_THREADS}.")
     return int(text)
 
 
@@ -68,7 +76,9 @@ def build(
     threads: Annotated[
         int | None,
         typer.Option(
-            min=1, max=1024, metavar="N", help="Threads that draw; without it, one for each CPU it may use. Same bytes."
+            parser=_threads,
+            metavar="N",
+            help="Threads that draw, 1 to 1024; without it, one for each CPU it may use. Same bytes.",
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that paramgen did not write.")] = False,

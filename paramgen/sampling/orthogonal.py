@@ -113,6 +113,7 @@ class Orthonormalizer:
             def tile(j: slice, i: slice = i) -> None:
                 self.backend.accumulate(g[i, j], g[: i.start, i], g[: i.start, j], -1)
                 self.backend.solve(g[i, i], g[i, j])
+                self.progress(0)
 
             self.team(tile, tiles(i.stop, n))
             self.progress(0.1 * (i.stop - i.start) / n)
@@ -126,7 +127,7 @@ class Orthonormalizer:
             for j in tiles(0, n):
                 self.backend.accumulate(z[rows, j], z[rows, : j.start].T, r[: j.start, j], -1)
                 self.backend.solve(r[j, j], z[rows, j].T)
-            self.progress(0.5 * (rows.stop - rows.start) / m)
+                self.progress(0.5 * (rows.stop - rows.start) / m * (j.stop - j.start) / n)
 
         self.team(block, tiles(0, m))
 
