@@ -9,6 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from gpt2 import operations
 from measuring import HERE, PARAMGEN, found, measure
 
 # GPT-2-like stacks of 1 GB and 6 GB: vocabulary, positions, width, layers.
@@ -16,28 +17,16 @@ Model = tuple[int, int, int, int]
 MODELS = [(50257, 1024, 1024, 16), (50257, 1024, 1600, 48)]
 
 
-def spec(vocabulary: int, positions: int, width: int, layers: int) -> str:
-    """Every matrix normal with standard deviation 0.02, biases zero, layer norms one and zero."""
-    normal, zeros, ones = "{type: gaussian, std: 0.02}", "zeros", "ones"
+INITIALIZERS = {"normal": "{type: gaussian, std: 0.02}", "zeros": "zeros", "ones": "ones"}
+
+
+def spec(model: Model) -> str:
     lines = ["seed: 1", "operations:"]
-
-    def operation(name: str, **parameters: tuple[list[int], str]) -> None:
-        listed = ", ".join(f"{key}: {{shape: {shape}, initializer: {how}}}" for key, (shape, how) in parameters.items())
-        lines.append(f"  - {{name: {name}, type: custom, parameters: {{{listed}}}}}")
-
-    operation("wte", weights=([vocabulary, width], normal))
-    operation("wpe", weights=([positions, width], normal))
-    for layer in range(layers):
-        for name, inputs, outputs in (
-            ("attention", width, 3 * width),
-            ("projection", width, width),
-            ("mlp_in", width, 4 * width),
-            ("mlp_out", 4 * width, width),
-        ):
-            operation(f"h{layer}_{name}", weights=([inputs, outputs], normal), bias=([outputs], zeros))
-        for name in ("ln_1", "ln_2"):
-            operation(f"h{layer}_{name}", scale=([width], ones), offset=([width], zeros))
-    operation("ln_f", scale=([width], ones), offset=([width], zeros))
+    for name, parameters in operations(*model):
+        listed = (
+            f"{key}: {{shape: {shape}, initializer: {INITIALIZERS[how]}}}" for key, (shape, how) in parameters.items()
+        )
+        lines.append(f"  - {{name: {name}, type: custom, parameters: {{{', '.join(listed)}}}}}")
     return "\n".join(lines) + "\n"
 
 
@@ -46,7 +35,7 @@ def builds(scratch: Path, models: list[Model], runs: int) -> list[str]:
     target = scratch / "out.safetensors"
     for model in models:
         path = scratch / "model.yaml"
-        path.write_text(spec(*model))
+        path.write_text(spec(model))
         measure(*PARAMGEN, "build", path, "--quiet", "-o", target)
         size = target.stat().st_size
         commands: dict[str, list[str | Path]] = {

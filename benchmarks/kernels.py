@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from measuring import found
 
-from paramgen.chunks import BLOCK_BYTES
 from paramgen.distributions import Constant, Distribution, Normal, TruncatedNormal, Uniform
 from paramgen.dtypes import DTYPES
+from paramgen.engine import draw_into
 from paramgen.plan import Tensor
 from paramgen.sampling.backend import cpu
 from paramgen.sampling.sampler import Sampler
@@ -32,14 +32,8 @@ Call = Callable[[], object]
 def paramgen(law: Distribution, dtype: str, elements: int, threads: int) -> Call:
     tensor = Tensor("x", (elements,), DTYPES[dtype], None, None, Zeros(type="zeros"), law, 12345)
     out = np.empty(tensor.nbytes, np.uint8)
-    sampler, team = Sampler(cpu(), 7, Team(threads)), Team(threads)
-    step = BLOCK_BYTES * 8 // tensor.dtype.bits
-
-    def part(start: int) -> None:
-        stop = min(start + step, elements)
-        sampler.draw(tensor, start, stop, out[tensor.dtype.nbytes(start) : tensor.dtype.nbytes(stop)])
-
-    return lambda: team(part, range(0, elements, step))
+    sampler = Sampler(cpu(), 7, Team(threads))
+    return lambda: draw_into(out, tensor, sampler)
 
 
 def pytorch(law: str, dtype: str, elements: int, threads: int) -> Call | None:

@@ -22,7 +22,7 @@ def _interrupt(number: int, frame: object) -> NoReturn:
     for other in SIGNALS:
         signal.signal(other, signal.SIG_IGN)
     _received.append(number)
-    raise Interrupted(number)
+    raise Interrupted
 
 
 def main() -> None:

@@ -33,16 +33,18 @@ SpecPath = Annotated[str, typer.Argument(metavar="SPEC", help="The spec, a YAML 
 FilePath = Annotated[str, typer.Argument(metavar="FILE", help="A safetensors file.")]
 
 
-def _seed(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) <= 20 and int(text) < 2**64):
-        raise typer.BadParameter(f"'{text}' is not an integer from 0 to 2^64 - 1.")
+def _integer(text: str, least: int, most: int, shown: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= len(str(most)) and least <= int(text) <= most):
+        raise typer.BadParameter(f"'{text}' is not an integer from {least} to {shown}.")
     return int(text)
+
+
+def _seed(text: str) -> int:
+    return _integer(text, 0, 2**64 - 1, "2^64 - 1")
 
 
 def _threads(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) <= 4 and 1 <= int(text) <= MAX_THREADS):
-        raise typer.BadParameter(f"'{text}' is not an integer from 1 to {MAX_THREADS}.")
-    return int(text)
+    return _integer(text, 1, MAX_THREADS, str(MAX_THREADS))
 
 
 def _dtype(text: str) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 
 from paramgen.chunks import BLOCK_BYTES, PAGE
 from paramgen.plan import Plan, Tensor
-from paramgen.sampling.backend import cpu
+from paramgen.sampling.backend import Bytes, cpu
 from paramgen.sampling.sampler import Progress, Sampler
 from paramgen.storage.writer import output
 from paramgen.team import Team, available_cpus, started
@@ -208,18 +208,21 @@ def draw_array(tensor: Tensor, seed: int) -> NDArray[Any]:
         array = np.empty(tensor.shape, tensor.dtype.numpy())
     except (MemoryError, ValueError):
         raise MemoryError(f"{tensor.name} of {human_bytes(tensor.nbytes)}") from None
-    team = Team(available_cpus())
-    sampler = Sampler(cpu(), seed, team)
-    data, width = array.reshape(-1).view(np.uint8), tensor.dtype.bits // 8
-    step = BLOCK_BYTES // width
+    draw_into(array.reshape(-1).view(np.uint8), tensor, Sampler(cpu(), seed, Team(available_cpus())))
+    return array
+
+
+def draw_into(out: Bytes, tensor: Tensor, sampler: Sampler) -> None:
+    """Draw the whole of a tensor into its bytes, a block at a time, by the sampler's team."""
+    nbytes = tensor.dtype.nbytes
+    step = BLOCK_BYTES // nbytes(1)
 
     def draw(start: int) -> None:
         stop = min(start + step, tensor.size)
-        sampler.draw(tensor, start, stop, data[start * width : stop * width])
+        sampler.draw(tensor, start, stop, out[nbytes(start) : nbytes(stop)])
 
     try:
-        team(draw, range(0, tensor.size, step))
+        sampler.team(draw, range(0, tensor.size, step))
     except BaseException:
         sampler.stop()
         raise
-    return array

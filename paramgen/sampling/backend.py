@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from paramgen.distributions import Constant, Normal, TruncatedNormal, Uniform
 from paramgen.dtypes import DType
+from paramgen.sampling.matrix import Matrix
 
 Bytes = NDArray[np.uint8]
-Matrix = NDArray[np.float64]
 Elementwise = Constant | Uniform | Normal | TruncatedNormal
 
 

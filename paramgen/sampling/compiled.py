@@ -8,23 +8,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from paramgen.distributions import Constant, Normal, TruncatedNormal, Uniform
-from paramgen.dtypes import DType
+from paramgen.dtypes import DTYPES, DType
 from paramgen.sampling._cpu import ffi, lib
-from paramgen.sampling.matrix import TILE
+from paramgen.sampling.matrix import TILE, Matrix
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from paramgen.sampling.backend import Bytes, Elementwise, Matrix
+    from paramgen.sampling.backend import Bytes, Elementwise
 
-_DTYPES = {
-    "float64": lib.PG_FLOAT64,
-    "float32": lib.PG_FLOAT32,
-    "float16": lib.PG_FLOAT16,
-    "bfloat16": lib.PG_BFLOAT16,
-    "float8_e4m3fn": lib.PG_FLOAT8_E4M3FN,
-    "float8_e5m2": lib.PG_FLOAT8_E5M2,
-}
+_DTYPES = {name: getattr(lib, f"PG_{name.upper()}") for name in DTYPES}
 
 
 def _law(law: Elementwise) -> tuple[int, list[float]]:

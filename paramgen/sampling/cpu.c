@@ -2,24 +2,11 @@
 
 #include "loops.h"
 #include "matrix.h"
+#include "set.h"
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "files are little-endian; the NumPy reference serves other machines"
 #endif
-
-typedef struct {
-    const char *name;
-    int (*available)(void);
-    /* Elements start … start + count - 1 of a stream, of a law with numbers n. */
-    void (*fill)(int law, const double *n, int dtype, uint64_t seed, uint64_t stream, uint64_t start, uint64_t count,
-                 void *out);
-    void (*accumulate)(double *c, long c_step, const double *left, long left_step, long left_depth_step,
-                       const double *right, long right_step, int rows, int columns, long depth, double sign,
-                       int upper);
-    int (*factor)(double *g, long step, const double *diagonal, int n, double dependent);
-    void (*solve)(const double *r, long r_step, double *x, long k_step, long j_step, int n, int count);
-    void (*reflect)(double *a, long step, const double *v, double factor, long m, long n, double *dot);
-} pg_set;
 
 /* Words by vectors of LANES blocks; MULTIPLY as PG_PHILOX wants it. */
 #define PG_DEFINE_WORDS(set, TARGET, LANES, MULTIPLY)                                                                 \

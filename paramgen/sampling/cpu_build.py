@@ -3,6 +3,8 @@
 Without a compiler the package installs all the same, and draws with NumPy.
 """
 
+from pathlib import Path
+
 from cffi import FFI
 
 FOLDER = "paramgen/sampling"
@@ -12,30 +14,21 @@ FOLDER = "paramgen/sampling"
 FLAGS = ["-O3", "-g0", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
 
 ffi = FFI()
-ffi.cdef("""
+ffi.cdef(
+    """
     enum { PG_CONSTANT, PG_UNIFORM, PG_NORMAL, PG_TRUNCATED, ... };
     enum { PG_FLOAT64, PG_FLOAT32, PG_FLOAT16, PG_BFLOAT16, PG_FLOAT8_E4M3FN, PG_FLOAT8_E5M2, ... };
     enum { PG_TILE, ... };
     enum { PG_SETS, ... };
-    typedef struct {
-        const char *name;
-        int (*available)(void);
-        void (*fill)(int law, const double *n, int dtype, uint64_t seed, uint64_t stream, uint64_t start,
-                     uint64_t count, void *out);
-        void (*accumulate)(double *c, long c_step, const double *left, long left_step, long left_depth_step,
-                           const double *right, long right_step, int rows, int columns, long depth, double sign,
-                           int upper);
-        int (*factor)(double *g, long step, const double *diagonal, int n, double dependent);
-        void (*solve)(const double *r, long r_step, double *x, long k_step, long j_step, int n, int count);
-        void (*reflect)(double *a, long step, const double *v, double factor, long m, long n, double *dot);
-    } pg_set;
-    static const pg_set pg_sets[];
-""")
+    """
+    + Path(FOLDER, "set.h").read_text(encoding="utf-8")
+    + "static const pg_set pg_sets[];"
+)
 ffi.set_source(
     "paramgen.sampling._cpu",
     '#include "cpu.c"',
     include_dirs=[FOLDER],
-    depends=[f"{FOLDER}/{name}" for name in ("cpu.c", "kernel.h", "loops.h", "matrix.h", "polynomials.h")],
+    depends=[f"{FOLDER}/{name}" for name in ("cpu.c", "kernel.h", "loops.h", "matrix.h", "polynomials.h", "set.h")],
     extra_compile_args=FLAGS,
     optional=True,
 )

@@ -22,6 +22,7 @@ typedef unsigned long long uint64_t;
 #error "each operation must be rounded once, to its own type; NumPy serves where that cannot be had"
 #endif
 #define PG static inline __attribute__((always_inline))
+#define PG_ALIGNED __attribute__((aligned(64)))
 #define pg_sqrt32 __builtin_sqrtf
 #define pg_sqrt64 __builtin_sqrt
 #endif

@@ -15,7 +15,6 @@ static const int pg_itemsize[] = {8, 4, 2, 2, 1, 1};
 #define PG_BATCH32 (4 * PG_BLOCKS)
 #define PG_BATCH64 (2 * PG_BLOCKS)
 #define PG_GROUP 64
-#define PG_ALIGNED __attribute__((aligned(64)))
 
 PG void pg_store(int dtype, void *out, uint64_t i, float value)
 {
@@ -147,7 +146,8 @@ PG void pg_range(pg_words *words, int law, const double *n, int dtype, uint64_t 
     for (uint64_t block = start / (uint64_t)per_block; count; block += PG_BLOCKS) {
         int here = count < (uint64_t)(batch - skipped) ? (int)count : batch - skipped;
         words(key, stream, block, pair);
-        memcpy(word, pair, sizeof word);
+        if (dtype != PG_FLOAT64)
+            memcpy(word, pair, sizeof word);
         switch (dtype) {
         case PG_FLOAT64: pg_batch64(law, n, pair + skipped, here, (double *)to); break;
         case PG_FLOAT32: pg_batch32(law, n, word + skipped, here, PG_FLOAT32, to); break;

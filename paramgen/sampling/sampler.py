@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from paramgen.chunks import BLOCK_BYTES
 from paramgen.distributions import Constant, Normal, Orthogonal, UnitForgetGate
 from paramgen.dtypes import DTYPES
-from paramgen.sampling.backend import Backend, Bytes, Elementwise, Matrix
-from paramgen.sampling.orthogonal import DOUBLE, SINGLE, Orthonormalizer
+from paramgen.sampling.backend import Backend, Bytes, Elementwise
+from paramgen.sampling.matrix import Matrix
+from paramgen.sampling.orthogonal import DOUBLE, SINGLE, Orthonormalizer, tiles
 from paramgen.team import Team
 
 if TYPE_CHECKING:
@@ -65,17 +66,14 @@ class Sampler:
 
     def draw(self, tensor: Tensor, start: int, stop: int, out: Bytes) -> None:
         """Elements start … stop - 1 (C order) of a tensor, into their bytes. Each element may be drawn once."""
-        law = tensor.distribution
+        law, nbytes = tensor.distribution, tensor.dtype.nbytes
         if isinstance(law, Orthogonal):
-            itemsize = tensor.dtype.bits // 8
-            out[...] = self._whole(tensor, law, stop - start)[start * itemsize : stop * itemsize]
+            out[...] = self._whole(tensor, law, stop - start)[nbytes(start) : nbytes(stop)]
             return
         for part, first, last in _elementwise(law, start, stop):
-            self._fill(part, tensor, first, out[tensor.dtype.nbytes(first - start) : tensor.dtype.nbytes(last - start)])
+            here = out[nbytes(first - start) : nbytes(last - start)]
+            self.backend.fill(part, tensor.dtype, self.seed, tensor.stream, first, here)
         self.progress(out.nbytes)
-
-    def _fill(self, law: Elementwise, tensor: Tensor, start: int, out: Bytes) -> None:
-        self.backend.fill(law, tensor.dtype, self.seed, tensor.stream, start, out)
 
     def _whole(self, tensor: Tensor, law: Orthogonal, taken: int) -> Bytes:
         with self._lock:
@@ -154,8 +152,7 @@ def _allocated(shape: tuple[int, int], dtype: np.dtype[Any]) -> NDArray[Any]:
 
 def _bands(rows: int, columns: int) -> Iterator[slice]:
     """The rows of a matrix, so many at a time as are worked on at once."""
-    step = max(1, BLOCK_BYTES // (8 * columns))
-    return (slice(first, min(first + step, rows)) for first in range(0, rows, step))
+    return tiles(0, rows, max(1, BLOCK_BYTES // (8 * columns)))
 
 
 def _elementwise(law: Elementwise | UnitForgetGate, start: int, stop: int) -> Iterator[tuple[Elementwise, int, int]]:

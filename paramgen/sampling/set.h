@@ -1,0 +1,14 @@
+/* The kernels of an instruction set, as C and, through cffi, Python see them: declarations only, read by both. */
+typedef struct {
+    const char *name;
+    int (*available)(void);
+    /* Elements start … start + count - 1 of a stream, of a law with numbers n. */
+    void (*fill)(int law, const double *n, int dtype, uint64_t seed, uint64_t stream, uint64_t start, uint64_t count,
+                 void *out);
+    void (*accumulate)(double *c, long c_step, const double *left, long left_step, long left_depth_step,
+                       const double *right, long right_step, int rows, int columns, long depth, double sign,
+                       int upper);
+    int (*factor)(double *g, long step, const double *diagonal, int n, double dependent);
+    void (*solve)(const double *r, long r_step, double *x, long k_step, long j_step, int n, int count);
+    void (*reflect)(double *a, long step, const double *v, double factor, long m, long n, double *dot);
+} pg_set;
