@@ -39,8 +39,19 @@ def builds(scratch: Path, models: list[Model], runs: int) -> list[str]:
         measure(*PARAMGEN, "build", path, "--quiet", "-o", target)
         size = target.stat().st_size
         commands: dict[str, list[str | Path]] = {
-            "`paramgen build`": [*PARAMGEN, "build", path, "--quiet", "-o", target],
-            "`paramgen build --threads 1`": [*PARAMGEN, "build", path, "--quiet", "--threads", "1", "-o", target],
+            "`paramgen build`": [*PARAMGEN, "build", path, "--device", "cpu", "--quiet", "-o", target],
+            "`paramgen build --threads 1`": [
+                *PARAMGEN,
+                "build",
+                path,
+                "--device",
+                "cpu",
+                "--quiet",
+                "--threads",
+                "1",
+                "-o",
+                target,
+            ],
             "plain durable write, buffered": [sys.executable, HERE / "plain.py", target, str(size), "buffered"],
             "plain durable write, direct": [sys.executable, HERE / "plain.py", target, str(size), "direct"],
         }

@@ -15,7 +15,7 @@ from paramgen.distributions import Constant, Distribution, Normal, TruncatedNorm
 from paramgen.dtypes import DTYPES
 from paramgen.engine import draw_into
 from paramgen.plan import Tensor
-from paramgen.sampling.backend import cpu
+from paramgen.sampling import cpu
 from paramgen.sampling.sampler import Sampler
 from paramgen.spec.initializers import Zeros
 from paramgen.team import Team
@@ -32,8 +32,8 @@ Call = Callable[[], object]
 def paramgen(law: Distribution, dtype: str, elements: int, threads: int) -> Call:
     tensor = Tensor("x", (elements,), DTYPES[dtype], None, None, Zeros(type="zeros"), law, 12345)
     out = np.empty(tensor.nbytes, np.uint8)
-    sampler = Sampler(cpu(), 7, Team(threads))
-    return lambda: draw_into(out, tensor, sampler)
+    sampler = Sampler(7, Team(threads))
+    return lambda: draw_into(out, tensor, sampler, cpu.kernels())
 
 
 def pytorch(law: str, dtype: str, elements: int, threads: int) -> Call | None:
@@ -127,7 +127,7 @@ def kernels(elements: int, runs: int) -> list[str]:
         "",
         f"Nanoseconds an element for {elements / 1e6:.0f} million elements, into memory that is there already (JAX makes",
         f"its own); medians of {runs} runs in turn, JAX's after the others', as its threads spin on. In brackets how many",
-        f"times as long the peer takes. The kernels used: {cpu().name}.",
+        f"times as long the peer takes. The kernels used: {cpu.kernels().name}.",
         "",
         "| distribution | dtype | threads | paramgen | PyTorch | NumPy | JAX |",
         "|---|---|---|---|---|---|---|",

@@ -10,7 +10,10 @@ if TYPE_CHECKING:
     from paramgen.api import load as load
     from paramgen.api import load_spec as load_spec
     from paramgen.api import sample as sample
+    from paramgen.api import to_cpu as to_cpu
+    from paramgen.api import to_gpu as to_gpu
     from paramgen.engine import BuildResult as BuildResult
+    from paramgen.errors import DeviceError as DeviceError
     from paramgen.errors import FileError as FileError
     from paramgen.errors import ParamgenError as ParamgenError
     from paramgen.errors import SpecError as SpecError
@@ -22,6 +25,7 @@ __version__ = "0.1.0"
 # Where each public name lives: imported when first used, so that `import paramgen` costs nothing.
 _HOMES = {
     "BuildResult": "paramgen.engine",
+    "DeviceError": "paramgen.errors",
     "FileError": "paramgen.errors",
     "ParamgenError": "paramgen.errors",
     "Spec": "paramgen.spec.model",
@@ -32,6 +36,8 @@ _HOMES = {
     "load": "paramgen.api",
     "load_spec": "paramgen.api",
     "sample": "paramgen.api",
+    "to_cpu": "paramgen.api",
+    "to_gpu": "paramgen.api",
 }
 
 __all__ = ["__version__", *_HOMES]  # noqa: PLE0604 (all are strings)

@@ -9,19 +9,24 @@ from typing import TYPE_CHECKING, Any
 from paramgen import engine
 from paramgen.engine import BuildResult
 from paramgen.errors import FileError, UsageError
+from paramgen.nested import Nested, mapped, nest
 from paramgen.plan import make_plan, to_tensor
+from paramgen.sampling.devices import AUTO, open_alone, parsed
 from paramgen.spec.document import Problems, from_mapping
 from paramgen.spec.expand import Parameter
 from paramgen.spec.initializers import Target
 from paramgen.spec.model import Head, Spec, interpret, read_document, validated
 from paramgen.spec.operations import CustomParameter
+from paramgen.storage.header import Entry
 from paramgen.storage.reader import TensorFile
 from paramgen.text import escape
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
-Nested = dict[str, Any]
+    from paramgen.sampling.gpu import Transfer
+
 SpecSource = Spec | str | os.PathLike[str] | Mapping[str, Any]
 
 
@@ -43,6 +48,7 @@ def build(
     spec: SpecSource,
     path: str | os.PathLike[str] = "params.safetensors",
     *,
+    device: str = "auto",
     threads: int | None = None,
     force: bool = False,
     digest: bool = False,
@@ -51,20 +57,27 @@ def build(
 
     The file appears under its name only when it is whole; "-" is standard output. One that paramgen did not write is
     replaced only with `force` (else UsageError); FileError says what the system refused. With `digest` the result
-    holds the file's SHA-256. `threads` draw; by default one for each CPU that the process may use.
+    holds the file's SHA-256.
+
+    `device` draws, the same bytes on each: "cpu", "gpu" (all there are), "gpu:0", "gpu:0,gpu:1", or "auto": the first
+    GPU where there is one and the CPU would take much longer than starting it. DeviceError says why a GPU cannot be
+    used. On the CPU so many `threads` draw; by default one for each that the process may use.
     """
+    if device != AUTO:
+        parsed(device)
     if threads is not None and (not isinstance(threads, int) or threads < 1):
         raise UsageError(f"build: threads={threads!r} is not a positive integer")
-    return engine.build(make_plan(_spec(spec)), _path(path), threads=threads, force=force, digest=digest)
+    return engine.build(make_plan(_spec(spec)), _path(path), device=device, threads=threads, force=force, digest=digest)
 
 
-def sample(spec: SpecSource) -> Nested:
-    """A spec's parameters as nested dicts of NumPy arrays, nothing written: sample(spec)["conv"]["weights"].
+def sample(spec: SpecSource, *, device: str = "cpu") -> Nested:
+    """A spec's parameters as nested dicts of arrays, nothing written: sample(spec)["conv"]["weights"].
 
-    Narrow dtypes that NumPy lacks are ml_dtypes'.
+    They are NumPy's, or drawn on "gpu" (the current GPU) or "gpu:N" and CuPy's; of which dtypes, see load.
     """
     plan = make_plan(_spec(spec))
-    return nest({tensor.name: engine.draw_array(tensor, plan.seed) for tensor in plan.tensors})
+    backend = open_alone(device)
+    return nest({tensor.name: engine.draw_array(tensor, plan.seed, backend) for tensor in plan.tensors})
 
 
 def initialize(
@@ -117,42 +130,77 @@ def initialize(
     tensor = to_tensor(Parameter(head.name, target, parameter.initializer, document.data["dtype"], ()))
     if excess := tensor.excess():
         raise UsageError(f"initialize: {excess}")
-    return engine.draw_array(tensor, head.seed)
+    return engine.draw_array(tensor, head.seed, open_alone("cpu"))
 
 
 def load(path: str | os.PathLike[str], *, device: str = "cpu") -> Nested:
-    """A safetensors file as nested dicts of NumPy arrays, its names split at dots.
+    """A safetensors file as nested dicts of arrays, its names split at dots.
 
-    Dtypes that NumPy lacks (bfloat16, 8-bit floats) are ml_dtypes'. `device` is "cpu". Raises FileError for what is
-    no safetensors file, or whose names do not nest.
+    On "cpu" they are NumPy's; dtypes that NumPy lacks (bfloat16, 8-bit floats) are ml_dtypes'. On "gpu", the current
+    GPU, or "gpu:N" they are CuPy's, read through two pinned buffers of a few megabytes; of a dtype that CuPy lacks
+    (8-bit floats) they are unsigned integers with the same bits. Raises FileError for what is no safetensors file, or
+    whose names do not nest, DeviceError for a GPU that cannot be used.
     """
-    if device != "cpu":
-        raise UsageError(f"load: device {device!r} is not supported; this version loads to 'cpu'")
+    transfer = None if device == "cpu" else _transfer(device)
     with TensorFile(_path(path)) as file:
         for entry in file.entries:
             if entry.dtype.array is None:
                 raise FileError(f"{file.shown}: {escape(entry.name)}: NumPy has no type for {entry.dtype.name}")
+
+        def read(entry: Entry) -> Any:
+            if transfer is None:
+                return file.read(entry, 0, entry.size).reshape(entry.shape)
+
+            def part(position: int, buffer: NDArray[np.uint8]) -> None:
+                file.read_into(entry, position, buffer.data)
+
+            return transfer.send(part, entry.dtype.numpy(), entry.shape)
+
         try:
-            arrays = {entry.name: file.read(entry, 0, entry.size).reshape(entry.shape) for entry in file.entries}
-            return nest(arrays)
+            return nest({entry.name: read(entry) for entry in file.entries})
         except ValueError as error:
             raise FileError(f"{file.shown}: {error}") from None
 
 
-def nest(tensors: Mapping[str, Any]) -> Nested:
-    """Tensors by dotted name as nested dicts; ValueError where one's name is another's followed by a dot."""
-    root: Nested = {}
-    for name, tensor in sorted(tensors.items()):
-        *groups, last = name.split(".")
-        node = root
-        for depth, group in enumerate(groups, 1):
-            node = node.setdefault(group, {})
-            if not isinstance(node, dict):
-                raise ValueError(f"tensor {escape('.'.join(groups[:depth]))} is in the way of {escape(name)}")
-        if last in node:
-            raise ValueError(f"tensor {escape(name)} is in the way of others")
-        node[last] = tensor
-    return root
+def to_gpu(params: Any, *, device: str = "gpu") -> Any:
+    """Arrays, in dicts (lists, tuples) however nested, on a GPU: CuPy arrays in the same nest.
+
+    `device` is "gpu", the current GPU, or "gpu:N". NumPy arrays are copied through two pinned buffers of a few
+    megabytes, in C order; CuPy arrays on another GPU are copied, those on this one taken as they are. Elements of a
+    dtype that CuPy lacks (8-bit floats) become unsigned integers with the same bits. Raises DeviceError for a GPU that
+    cannot be used, UsageError for what is no array of numbers.
+    """
+    return mapped(params, _transfer(device).to_gpu)
+
+
+def to_cpu(params: Any) -> Any:
+    """Arrays, in dicts (lists, tuples) however nested, in host memory: NumPy arrays in the same nest.
+
+    CuPy arrays are copied, in C order, in their dtype; NumPy arrays are taken as they are, and need no GPU.
+    """
+    import numpy as np
+
+    transfer: Transfer | None = None
+
+    def moved(array: Any) -> Any:
+        nonlocal transfer
+        if hasattr(array, "__cuda_array_interface__"):
+            transfer = transfer or _transfer("gpu")
+            return transfer.to_cpu(array)
+        if isinstance(array, np.ndarray | np.generic):
+            return array
+        raise TypeError("is no array of NumPy's or CuPy's")
+
+    return mapped(params, moved)
+
+
+def _transfer(device: str) -> Transfer:
+    kind, numbers = parsed(device)
+    if kind != "gpu" or len(numbers) > 1:
+        raise UsageError(f"{device!r} is not one GPU: gpu or gpu:N")
+    from paramgen.sampling.gpu import Transfer
+
+    return Transfer(numbers)
 
 
 def _path(path: str | os.PathLike[str]) -> str:

@@ -8,12 +8,14 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from paramgen.dtypes import DTYPES
-from paramgen.errors import ParamgenError
+from paramgen.errors import ParamgenError, UsageError
+from paramgen.sampling.devices import AUTO, parsed
 from paramgen.text import one_of, suggestion
 
 if TYPE_CHECKING:
@@ -47,6 +49,15 @@ def _threads(text: str) -> int:
     return _integer(text, 1, MAX_THREADS, str(MAX_THREADS))
 
 
+def _device(text: str) -> str:
+    try:
+        if text != AUTO:
+            parsed(text)
+    except UsageError as error:
+        raise typer.BadParameter(str(error)) from None
+    return text
+
+
 def _dtype(text: str) -> str:
     if text not in DTYPES:
         raise typer.BadParameter(f"'{text}' is not one of {', '.join(DTYPES)}{suggestion(text, DTYPES)}")
@@ -75,12 +86,21 @@ def build(
     ] = "params.safetensors",
     seed: Seed = None,
     dtype: DTypeOption = None,
+    device: Annotated[
+        str,
+        typer.Option(
+            parser=_device,
+            metavar="DEVICE",
+            help="What draws: cpu, gpu (all there are), gpu:0, gpu:0,gpu:1, or auto: a GPU where that is sooner done. "
+            "Same bytes.",
+        ),
+    ] = AUTO,
     threads: Annotated[
         int | None,
         typer.Option(
             parser=_threads,
             metavar="N",
-            help="Threads that draw, 1 to 1024; without it, one for each CPU it may use. Same bytes.",
+            help="Threads of the CPU that draw, 1 to 1024; without it, one for each CPU it may use. Same bytes.",
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that paramgen did not write.")] = False,
@@ -89,8 +109,6 @@ def build(
 ) -> None:
     """Draw a spec's parameters and write them to a safetensors file."""
     with _reported():
-        from paramgen.errors import UsageError
-
         if as_json and output == "-":
             raise UsageError("--json and -o - both write to standard output; choose one")
         if quiet:
@@ -101,7 +119,15 @@ def build(
         from paramgen.text import counted, escape, human_bytes, human_parameters
 
         with Progress(plan.total_bytes, shown=not quiet) as progress:
-            result = engine.build(plan, output, threads=threads, force=force, digest=as_json, progress=progress.advance)
+            result = engine.build(
+                plan,
+                output,
+                device=device,
+                threads=threads,
+                force=force,
+                digest=as_json,
+                progress=progress.advance,
+            )
         if as_json:
             _print_json(
                 {
@@ -161,6 +187,21 @@ def inspect(
         from paramgen.report import print_inspection
 
         print_inspection(document, len(opened.entries))
+
+
+@app.command()
+def devices(as_json: Json = False) -> None:
+    """Show what can draw, and why a GPU cannot."""
+    with _reported():
+        from paramgen.sampling.devices import BACKENDS, module
+
+        found = [device for kind in BACKENDS for device in module(kind).devices()]
+        if as_json:
+            _print_json([asdict(device) for device in found])
+            return
+        from paramgen.report import print_devices
+
+        print_devices(found)
 
 
 @app.command()

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import mmap
 import os
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from queue import SimpleQueue
@@ -17,8 +16,9 @@ import numpy as np
 
 from paramgen.chunks import BLOCK_BYTES, PAGE
 from paramgen.plan import Plan, Tensor
-from paramgen.sampling.backend import Bytes, cpu
-from paramgen.sampling.sampler import Progress, Sampler
+from paramgen.sampling.backend import Backend, Bytes
+from paramgen.sampling.devices import AUTO, open_lanes
+from paramgen.sampling.sampler import Progress, Sampler, cpu_seconds
 from paramgen.storage.writer import output
 from paramgen.team import Team, available_cpus, started
 from paramgen.text import human_bytes
@@ -90,24 +90,28 @@ def split(plan: Plan, size: int) -> Iterator[Block]:
 class _Workers:
     """Threads that draw blocks, each into a buffer; `done` gets (number, size, buffer) of each block, or an error."""
 
-    def __init__(self, blocks: Iterator[Block], sampler: Sampler):
+    def __init__(self, blocks: Iterator[Block], sampler: Sampler, lanes: Iterable[Backend]):
         self.blocks = enumerate(blocks)
         self.sampler = sampler
+        self.lanes = iter(lanes)
         self.lock = threading.Lock()
-        self.free: SimpleQueue[mmap.mmap | None] = SimpleQueue()
-        self.done: SimpleQueue[tuple[int, int, mmap.mmap] | BaseException] = SimpleQueue()
+        self.free: SimpleQueue[Bytes | None] = SimpleQueue()
+        self.done: SimpleQueue[tuple[int, int, Bytes] | BaseException] = SimpleQueue()
 
     def work(self) -> None:
         try:
             _give_way()
-            while (buffer := self.free.get()) is not None:
-                with self.lock:
-                    task = next(self.blocks, None)
-                if task is None:
-                    return
-                number, block = task
-                fill(block, np.frombuffer(buffer, np.uint8), self.sampler)
-                self.done.put((number, block.size, buffer))
+            with self.lock:
+                backend = next(self.lanes)
+            with backend.current():
+                while (buffer := self.free.get()) is not None:
+                    with self.lock:
+                        task = next(self.blocks, None)
+                    if task is None:
+                        return
+                    number, block = task
+                    fill(block, buffer, self.sampler, backend)
+                    self.done.put((number, block.size, buffer))
         except BaseException as error:
             self.done.put(error)
 
@@ -127,20 +131,21 @@ def _give_way() -> None:
 
 
 def drawn(
-    blocks: Iterator[Block], count: int, size: int, sampler: Sampler, threads: int
+    blocks: Iterator[Block], count: int, size: int, sampler: Sampler, lanes: list[Backend]
 ) -> Generator[memoryview, None, None]:
-    """The bytes of `count` blocks of at most `size` bytes, in order, drawn by threads into buffers that are used again.
+    """The bytes of `count` blocks of at most `size` bytes, in order, drawn into buffers that are used again.
 
-    What it yields is valid until the next is asked for. MemoryError where not one thread can be started.
+    Each lane is a thread's. What it yields is valid until the next is asked for. MemoryError where not one thread can
+    be started.
     """
-    ready: dict[int, tuple[int, mmap.mmap]] = {}
-    workers = _Workers(blocks, sampler)
-    members = started(workers.work, min(threads, count))
+    ready: dict[int, tuple[int, Bytes]] = {}
+    workers = _Workers(blocks, sampler, lanes)
+    members = started(workers.work, min(len(lanes), count))
     if not members:
         raise MemoryError("no thread can be started")
     try:
         for _ in range(min(len(members) + AHEAD, count)):
-            workers.free.put(mmap.mmap(-1, size))
+            workers.free.put(lanes[0].buffer(size))
         for number in range(count):
             while number not in ready:
                 result = workers.done.get()
@@ -148,81 +153,88 @@ def drawn(
                     raise result
                 ready[result[0]] = result[1:]
             length, buffer = ready.pop(number)
-            yield memoryview(buffer)[:length]
+            yield buffer.data[:length]
             workers.free.put(buffer)
     finally:
         workers.stop(members)
 
 
-def fill(block: Block, buffer: NDArray[np.uint8], sampler: Sampler) -> None:
+def fill(block: Block, buffer: Bytes, sampler: Sampler, backend: Backend) -> None:
     """Draw a block into the beginning of a buffer."""
+
+    def pieces(out: Bytes) -> None:
+        for piece in block.pieces:
+            length = piece.tensor.dtype.nbytes(piece.stop - piece.start)
+            sampler.draw(backend, piece.tensor, piece.start, piece.stop, out[piece.at : piece.at + length])
+
+    backend.through(buffer[: block.size], pieces)
     buffer[: len(block.header)] = np.frombuffer(block.header, np.uint8)
-    for piece in block.pieces:
-        length = piece.tensor.dtype.nbytes(piece.stop - piece.start)
-        sampler.draw(piece.tensor, piece.start, piece.stop, buffer[piece.at : piece.at + length])
 
 
 def build(
     plan: Plan,
     path: str,
     *,
+    device: str = AUTO,
     threads: int | None = None,
     force: bool = False,
     digest: bool = False,
     progress: Progress = lambda count: None,
 ) -> BuildResult:
-    """Draw every tensor of a plan and write the file; by default with a thread for each CPU that this process may use.
+    """Draw every tensor of a plan and write the file.
 
-    `progress` is told the bytes that have been drawn, from any thread, one at a time.
+    A CPU draws with so many threads, by default one for each that this process may use. `progress` is told the bytes
+    that have been drawn, from any thread, one at a time.
     """
     began = time.perf_counter()
     threads = threads or available_cpus()
     sha256 = hashlib.sha256() if digest else None
     total = len(plan.header) + plan.total_bytes
     size = min(BLOCK_BYTES, -(-total // PAGE) * PAGE)
-    sampler = Sampler(cpu(), plan.seed, Team(threads), progress)
-    with (
-        output(path, total, force) as write,
-        closing(drawn(split(plan, size), -(-total // size), size, sampler, threads)) as blocks,
-    ):
-        for data in blocks:
-            hashing = threading.Thread(target=sha256.update, args=(data,), daemon=True) if sha256 else None
-            if hashing:
-                hashing.start()
-            write(data)
-            if hashing:
-                hashing.join()
+    sampler = Sampler(plan.seed, Team(threads), progress)
+    with output(path, total, force) as write:
+        lanes = open_lanes(device, threads, size, sum(map(cpu_seconds, plan.tensors)))
+        with closing(drawn(split(plan, size), -(-total // size), size, sampler, lanes)) as blocks:
+            for data in blocks:
+                hashing = threading.Thread(target=sha256.update, args=(data,), daemon=True) if sha256 else None
+                if hashing:
+                    hashing.start()
+                write(data)
+                if hashing:
+                    hashing.join()
     return BuildResult(
         (path,),
         plan.total_parameters,
         plan.total_bytes,
         sha256.hexdigest() if sha256 else None,
-        "cpu",
+        ",".join(dict.fromkeys(lane.device for lane in lanes)),
         time.perf_counter() - began,
     )
 
 
-def draw_array(tensor: Tensor, seed: int) -> NDArray[Any]:
-    """The whole of a tensor, in its shape; MemoryError where it does not fit."""
-    try:
-        array = np.empty(tensor.shape, tensor.dtype.numpy())
-    except (MemoryError, ValueError):
-        raise MemoryError(f"{tensor.name} of {human_bytes(tensor.nbytes)}") from None
-    draw_into(array.reshape(-1).view(np.uint8), tensor, Sampler(cpu(), seed, Team(available_cpus())))
-    return array
+def draw_array(tensor: Tensor, seed: int, backend: Backend) -> NDArray[Any]:
+    """The whole of a tensor, in its shape and in the backend's memory; MemoryError where it does not fit."""
+    with backend.current():
+        try:
+            out = backend.empty(tensor.nbytes)
+        except MemoryError:
+            raise MemoryError(f"{tensor.name} of {human_bytes(tensor.nbytes)}") from None
+        draw_into(out, tensor, Sampler(seed, Team(available_cpus())), backend)
+        return backend.shaped(out, tensor.dtype, tensor.shape)
 
 
-def draw_into(out: Bytes, tensor: Tensor, sampler: Sampler) -> None:
-    """Draw the whole of a tensor into its bytes, a block at a time, by the sampler's team."""
+def draw_into(out: Bytes, tensor: Tensor, sampler: Sampler, backend: Backend) -> None:
+    """Draw the whole of a tensor into its bytes, a block at a time, by several threads where they share the backend."""
     nbytes = tensor.dtype.nbytes
     step = BLOCK_BYTES // nbytes(1)
 
     def draw(start: int) -> None:
         stop = min(start + step, tensor.size)
-        sampler.draw(tensor, start, stop, out[nbytes(start) : nbytes(stop)])
+        sampler.draw(backend, tensor, start, stop, out[nbytes(start) : nbytes(stop)])
 
     try:
-        sampler.team(draw, range(0, tensor.size, step))
+        (sampler.team if backend.shared else Team())(draw, range(0, tensor.size, step))
+        backend.finish()
     except BaseException:
         sampler.stop()
         raise

@@ -25,6 +25,12 @@ class FileError(ParamgenError, OSError):
     exit_status = 3
 
 
+class DeviceError(ParamgenError, RuntimeError):
+    """A GPU that is not there or that refuses: no CuPy, no driver, no such number, out of memory (exit status 3)."""
+
+    exit_status = 3
+
+
 class MalformedFileError(FileError):
     """A file that can be read and is no valid safetensors file (exit status 3)."""
 

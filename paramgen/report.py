@@ -7,6 +7,7 @@ from typing import Any
 
 from paramgen.distributions import Constant, Distribution, Normal, Orthogonal, Uniform
 from paramgen.plan import Plan
+from paramgen.sampling.devices import Device
 from paramgen.text import counted, escape, human_bytes, human_parameters, number, print_table, shorten
 
 LONGEST_METADATA = 100
@@ -74,6 +75,12 @@ def print_inspection(document: dict[str, Any], of_tensors: int) -> None:
     totals = _totals(len(tensors), document["total_parameters"], document["total_bytes"])
     of_all = f" (of {counted(of_tensors, 'tensor')})" if len(tensors) < of_tensors else ""
     print(f"\n{escape(document['files'][0])}: {totals}{of_all}")
+
+
+def print_devices(devices: Sequence[Device]) -> None:
+    """What can draw, and what cannot, with the reason."""
+    rows = [(device.name, "yes" if device.usable else "no", escape(device.description)) for device in devices]
+    _print(("device", "usable", "what it is, or what is missing"), rows)
 
 
 def _statistic(stats: dict[str, Any] | None, key: str) -> str:

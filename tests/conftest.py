@@ -1,14 +1,17 @@
-"""What the tests share: the command as a process, and specs in a few words."""
+"""What the tests share: the command as a process, specs in a few words, and GPUs, simulated and real."""
 
+import importlib
 import json
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-import numpy as np
 import pytest
 
 from paramgen.plan import Tensor
@@ -65,9 +68,58 @@ def tiny(tmp_path: Path) -> Path:
 
 def draw(tensor: Tensor, seed: int, start: int, stop: int, backend: Backend | None = None, threads: int = 1) -> Any:
     """Elements start … stop - 1 of a tensor as an array of its dtype; by the reference, where no other is given."""
-    out = np.empty(tensor.dtype.nbytes(stop - start), np.uint8)
-    Sampler(backend or Reference(), seed, Team(threads)).draw(tensor, start, stop, out)
-    return out.view(tensor.dtype.numpy())
+    backend = backend or Reference()
+    with backend.current():
+        out = backend.empty(tensor.dtype.nbytes(stop - start))
+        Sampler(seed, Team(threads)).draw(backend, tensor, start, stop, out)
+        backend.finish()
+        return backend.download(out).view(tensor.dtype.numpy())
+
+
+SIMULATED = ROOT / "tests" / "simulated"
+
+
+@pytest.fixture(scope="session")
+def simulated_gpus(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment in which `import cupy` finds two simulated GPUs."""
+    if not shutil.which("gcc"):
+        pytest.skip("simulated GPUs need gcc")
+    return {"PYTHONPATH": str(SIMULATED), "SIMULATED_FOLDER": str(tmp_path_factory.mktemp("simulated"))}
+
+
+@pytest.fixture
+def simulated(simulated_gpus: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """paramgen.sampling.gpu with simulated GPUs."""
+    monkeypatch.setenv("SIMULATED_FOLDER", simulated_gpus["SIMULATED_FOLDER"])
+    monkeypatch.syspath_prepend(SIMULATED)
+    with fresh("cupy", "cupyx", "paramgen.sampling.gpu"):
+        yield importlib.import_module("paramgen.sampling.gpu")
+
+
+@pytest.fixture(params=["simulated", pytest.param("real", marks=pytest.mark.gpu)])
+def gpu(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
+    """paramgen.sampling.gpu with simulated GPUs and, where there are any, with real ones."""
+    if request.param == "simulated":
+        yield request.getfixturevalue("simulated")
+        return
+    module = importlib.import_module("paramgen.sampling.gpu")
+    if problem := module._problem():
+        pytest.skip(problem)
+    yield module
+
+
+@contextmanager
+def fresh(*names: str) -> Iterator[None]:
+    """Modules are imported anew within it; those of before are there again after it."""
+    within = lambda module: any(module == name or module.startswith(name + ".") for name in names)  # noqa: E731
+    before = {name: sys.modules.pop(name) for name in list(sys.modules) if within(name)}
+    try:
+        yield
+    finally:
+        for name in list(sys.modules):
+            if within(name):
+                del sys.modules[name]
+        sys.modules.update(before)
 
 
 def plan_of(*operations: dict[str, Any], **head: Any) -> list[dict[str, Any]]:

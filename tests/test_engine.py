@@ -15,6 +15,7 @@ import paramgen
 from paramgen import engine
 from paramgen.engine import split
 from paramgen.plan import Plan, make_plan
+from paramgen.sampling import cpu
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.reference import Reference
 from paramgen.sampling.sampler import Sampler
@@ -46,7 +47,7 @@ def test_instruction_sets_do_not_change_a_byte(
 ) -> None:
     made = plan(ROOT / "configs" / "layers.yaml")
     whole = built(made, tmp_path / "a")
-    monkeypatch.setattr(engine, "cpu", lambda: backend)
+    monkeypatch.setattr(cpu, "kernels", lambda: backend)
     assert built(made, tmp_path / "b") == whole
 
 
@@ -81,7 +82,7 @@ class Failing(Reference):
 
 
 def test_an_error_in_a_thread_ends_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "cpu", Failing)
+    monkeypatch.setattr(cpu, "kernels", Failing)
     with pytest.raises(ZeroDivisionError, match="in a thread"):
         built(plan(ROOT / "configs" / "layers.yaml"), tmp_path / "a")
     assert list(tmp_path.iterdir()) == []

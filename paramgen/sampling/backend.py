@@ -1,10 +1,10 @@
-"""What draws: the compiled kernels, or NumPy where they could not be built. Both make the same bits."""
+"""What draws: a device, as the engine sees it."""
 
 from __future__ import annotations
 
-import warnings
-from functools import cache
-from typing import Protocol
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,24 +13,74 @@ from paramgen.distributions import Constant, Normal, TruncatedNormal, Uniform
 from paramgen.dtypes import DType
 from paramgen.sampling.matrix import Matrix
 
+if TYPE_CHECKING:
+    from paramgen.sampling.host import HostBackend
+
 Bytes = NDArray[np.uint8]
 Elementwise = Constant | Uniform | Normal | TruncatedNormal
 
 
 class Backend(Protocol):
-    """Elementwise distributions, and the tiles of matrices that orthogonal.py puts together.
+    """A device as one thread uses it: the elementwise distributions, and what orthogonal matrices are made of.
 
-    Matrices are float64 views whose elements may lie at any steps, but for `right` and `c` of accumulate, `r` and the
-    `a` of reflect, whose rows are contiguous.
+    Arrays are in the device's memory: NumPy's, or of the same kind. Matrices are float64 views whose elements may lie
+    at any steps, but for `right` and `c` of accumulate, whose rows are contiguous.
     """
 
-    name: str
+    device: str
+    shared: bool
+    """Whether several threads may use it at the same time."""
+    tile: int
+    """The largest matrix that factor and solve take."""
+    band: int
+    """The most rows or columns that are worth one task."""
+    depth: int
+    """The most terms of each sum that are worth one call."""
+
+    @property
+    def host(self) -> HostBackend:
+        """Itself, or the CPU's."""
+
+    def current(self) -> AbstractContextManager[None]:
+        """Within it this thread works on the device, and whatever the device refuses is a DeviceError."""
+
+    def buffer(self, size: int) -> Bytes:
+        """Host memory that starts at a page and that the device copies to at full speed."""
+
+    def through(self, buffer: Bytes, fill: Callable[[Bytes], None]) -> None:
+        """What fill puts into the device's memory, in host memory."""
+
+    def empty(self, size: int) -> Bytes: ...
+
+    def shaped(self, data: Bytes, dtype: DType, shape: tuple[int, ...]) -> NDArray[Any]:
+        """Bytes as an array; of a dtype that the device's arrays lack, of unsigned integers of the same width."""
+
+    def copy(self, out: Bytes, source: Bytes) -> None:
+        """From memory of any device of the same backend."""
+
+    def finish(self) -> None:
+        """Wait until all that was begun is done."""
 
     def fill(self, law: Elementwise, dtype: DType, seed: int, stream: int, start: int, out: Bytes) -> None:
         """Elements start … of a stream, as many as `out` holds the bytes of."""
 
+    def zeros(self, rows: int, columns: int) -> Matrix: ...
+
+    def upload(self, matrix: Matrix) -> Matrix: ...
+
+    def download(self, matrix: Matrix) -> Matrix: ...
+
+    def diagonal(self, matrix: Matrix) -> Matrix:
+        """A copy of it."""
+
+    def normal(self, seed: int, stream: int, start: int, double: bool, z: Matrix) -> None:
+        """Standard normal elements start … of a stream, in C order, of 64-bit words (double) or of 32-bit words."""
+
+    def round(self, q: Matrix, gain: float, dtype: DType, out: Bytes) -> None:
+        """gain·q in C order, in a dtype; in float32 before it is in a narrower one."""
+
     def accumulate(self, c: Matrix, left: Matrix, right: Matrix, sign: int, upper: bool = False) -> None:
-        """Add (sign 1) to c, or subtract (-1), left[k, i]·right[k, j], one k after another; c is at most a tile.
+        """Add (sign 1) to c, or subtract (-1), left[k, i]·right[k, j], one k after another; c is at most a band.
 
         With `upper`, what lies below c's diagonal is of no account.
         """
@@ -41,22 +91,15 @@ class Backend(Protocol):
     def solve(self, r: Matrix, x: Matrix) -> None:
         """x becomes r⁻ᵀ·x, for a tile r, upper triangular: a column's sums run over k in order."""
 
-    def reflect(self, a: Matrix, v: Matrix, factor: float) -> None:
-        """a -= v·(factor·vᵀa), the sums over a's rows in order."""
 
-
-@cache
-def cpu() -> Backend:
-    """The fastest kernels that this CPU can run; NumPy, with a warning, where none were built."""
-    try:
-        from paramgen.sampling.compiled import SETS
-    except ImportError:
-        from paramgen.sampling.reference import Reference
-
-        warnings.warn(
-            "the compiled kernels are missing, so NumPy draws: the same bytes, slower (they are built when paramgen is "
-            "installed where a C compiler and Python's headers are)",
-            stacklevel=2,
-        )
-        return Reference()
-    return SETS[-1]
+def law_numbers(law: Elementwise) -> tuple[str, list[float]]:
+    """A law's name in kernel.h, and its own numbers in the order that they have there."""
+    match law:
+        case Constant():
+            return "PG_CONSTANT", [law.value]
+        case Uniform():
+            return "PG_UNIFORM", [law.bound]
+        case Normal():
+            return "PG_NORMAL", [law.mean, law.std]
+        case TruncatedNormal():
+            return "PG_TRUNCATED", [law.mean, law.std, law.low, law.high, law.below, law.above, law.within]

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from paramgen.distributions import Constant, Normal, TruncatedNormal, Uniform
 from paramgen.dtypes import DTYPES, DType
 from paramgen.sampling._cpu import ffi, lib
+from paramgen.sampling.backend import law_numbers
+from paramgen.sampling.host import HostBackend
 from paramgen.sampling.matrix import TILE, Matrix
 
 if TYPE_CHECKING:
@@ -18,19 +19,6 @@ if TYPE_CHECKING:
     from paramgen.sampling.backend import Bytes, Elementwise
 
 _DTYPES = {name: getattr(lib, f"PG_{name.upper()}") for name in DTYPES}
-
-
-def _law(law: Elementwise) -> tuple[int, list[float]]:
-    """A law's number in kernel.h, and its own numbers in the order that they have there."""
-    match law:
-        case Constant():
-            return lib.PG_CONSTANT, [law.value]
-        case Uniform():
-            return lib.PG_UNIFORM, [law.bound]
-        case Normal():
-            return lib.PG_NORMAL, [law.mean, law.std]
-        case TruncatedNormal():
-            return lib.PG_TRUNCATED, [law.mean, law.std, law.low, law.high, law.below, law.above, law.within]
 
 
 def _at(array: NDArray[Any], kind: str = "double *") -> Any:
@@ -42,18 +30,18 @@ def _steps(matrix: Matrix) -> tuple[int, int]:
     return rows // 8, columns // 8
 
 
-class Compiled:
+class Compiled(HostBackend):
     """The kernels of one instruction set."""
 
     def __init__(self, kernels: Any):
-        self.name: str = ffi.string(kernels.name).decode()
+        self.name = ffi.string(kernels.name).decode()
         self._fill, self._accumulate = kernels.fill, kernels.accumulate
         self._factor, self._solve, self._reflect = kernels.factor, kernels.solve, kernels.reflect
 
     def fill(self, law: Elementwise, dtype: DType, seed: int, stream: int, start: int, out: Bytes) -> None:
-        number, numbers = _law(law)
+        name, numbers = law_numbers(law)
         count = out.nbytes * 8 // dtype.bits
-        self._fill(number, numbers, _DTYPES[dtype.name], seed, stream, start, count, _at(out, "void *"))
+        self._fill(getattr(lib, name), numbers, _DTYPES[dtype.name], seed, stream, start, count, _at(out, "void *"))
 
     def accumulate(self, c: Matrix, left: Matrix, right: Matrix, sign: int, upper: bool = False) -> None:
         assert max(c.shape) <= TILE

@@ -8,6 +8,8 @@
 #define PARAMGEN_KERNEL_H
 
 #ifdef __CUDACC_RTC__
+typedef unsigned char uint8_t;
+typedef unsigned short uint16_t;
 typedef int int32_t;
 typedef unsigned int uint32_t;
 typedef long long int64_t;
@@ -261,7 +263,9 @@ PG double pg_value64(int law, const double *n, uint64_t word)
     }
 }
 
-/* ---- Narrow types: the float32 value rounded to nearest, ties to even ---- */
+/* ---- Element types: the narrow ones are the float32 value rounded to nearest, ties to even ---- */
+
+enum { PG_FLOAT64, PG_FLOAT32, PG_FLOAT16, PG_BFLOAT16, PG_FLOAT8_E4M3FN, PG_FLOAT8_E5M2 };
 
 /* To `exponent` bits of exponent and `mantissa` of mantissa; what is beyond the range becomes `overflow`. */
 PG uint32_t pg_narrow(float value, int exponent, int mantissa, uint32_t overflow)
@@ -285,6 +289,18 @@ PG uint32_t pg_bfloat16(float value)
 {
     uint32_t bits = pg_bits32(value);
     return (bits + 0x7FFFu + (bits >> 16 & 1)) >> 16;
+}
+
+/* Element i of `out`, of a type that is not float64. */
+PG void pg_store(int dtype, void *out, uint64_t i, float value)
+{
+    switch (dtype) {
+    case PG_FLOAT32: ((float *)out)[i] = value; break;
+    case PG_FLOAT16: ((uint16_t *)out)[i] = (uint16_t)pg_float16(value); break;
+    case PG_BFLOAT16: ((uint16_t *)out)[i] = (uint16_t)pg_bfloat16(value); break;
+    case PG_FLOAT8_E4M3FN: ((uint8_t *)out)[i] = (uint8_t)pg_float8_e4m3fn(value); break;
+    default: ((uint8_t *)out)[i] = (uint8_t)pg_float8_e5m2(value);
+    }
 }
 
 #endif

@@ -8,24 +8,12 @@
 
 #include "kernel.h"
 
-enum { PG_FLOAT64, PG_FLOAT32, PG_FLOAT16, PG_BFLOAT16, PG_FLOAT8_E4M3FN, PG_FLOAT8_E5M2 };
 static const int pg_itemsize[] = {8, 4, 2, 2, 1, 1};
 
 #define PG_BLOCKS 256
 #define PG_BATCH32 (4 * PG_BLOCKS)
 #define PG_BATCH64 (2 * PG_BLOCKS)
 #define PG_GROUP 64
-
-PG void pg_store(int dtype, void *out, uint64_t i, float value)
-{
-    switch (dtype) {
-    case PG_FLOAT32: ((float *)out)[i] = value; break;
-    case PG_FLOAT16: ((uint16_t *)out)[i] = (uint16_t)pg_float16(value); break;
-    case PG_BFLOAT16: ((uint16_t *)out)[i] = (uint16_t)pg_bfloat16(value); break;
-    case PG_FLOAT8_E4M3FN: ((uint8_t *)out)[i] = (uint8_t)pg_float8_e4m3fn(value); break;
-    default: ((uint8_t *)out)[i] = (uint8_t)pg_float8_e5m2(value);
-    }
-}
 
 /* Central values of all words, then anew those that lie in the tails. The dtype is a constant of each call. */
 PG void pg_batch32(int law, const double *n, const uint32_t *word, int count, int dtype, void *out)

@@ -13,6 +13,7 @@ from paramgen.chunks import CHUNK_ELEMENTS
 from paramgen.distributions import Constant, Normal, TruncatedNormal, Uniform
 from paramgen.dtypes import DType
 from paramgen.sampling import matrix
+from paramgen.sampling.host import HostBackend
 from paramgen.sampling.normal import normal_float32, normal_float64, truncated
 from paramgen.sampling.philox import words, words64
 
@@ -78,7 +79,7 @@ _SAMPLERS: dict[type, Callable[[Any, Stream, int, int], NDArray[Any]]] = {
 }
 
 
-class Reference:
+class Reference(HostBackend):
     """NumPy as a backend."""
 
     name = "reference"

@@ -7,14 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from math import prod
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from paramgen.chunks import BLOCK_BYTES
-from paramgen.distributions import Constant, Normal, Orthogonal, UnitForgetGate
-from paramgen.dtypes import DTYPES
+from paramgen.distributions import Constant, Orthogonal, UnitForgetGate
 from paramgen.sampling.backend import Backend, Bytes, Elementwise
 from paramgen.sampling.matrix import Matrix
 from paramgen.sampling.orthogonal import DOUBLE, SINGLE, Orthonormalizer, tiles
@@ -37,14 +33,13 @@ class _Whole:
 
 
 class Sampler:
-    """Draws pieces of tensors; several threads may, at the same time.
+    """Draws pieces of tensors; several threads may, at the same time, each on a backend of its own or on a shared one.
 
-    `team` works together on each large matrix, of which there is one at a time. `progress` is told the bytes that have
-    been drawn, by one thread at a time.
+    Large matrices are drawn one at a time, by `team` where threads can share their backend. `progress` is told the
+    bytes that have been drawn, by one thread at a time.
     """
 
-    def __init__(self, backend: Backend, seed: int, team: Team, progress: Progress = lambda count: None):
-        self.backend = backend
+    def __init__(self, seed: int, team: Team, progress: Progress = lambda count: None):
         self.seed = seed
         self.team = team
         self._progress = progress
@@ -64,18 +59,18 @@ class Sampler:
                 raise InterruptedError("stopped")
             self._progress(count)
 
-    def draw(self, tensor: Tensor, start: int, stop: int, out: Bytes) -> None:
+    def draw(self, backend: Backend, tensor: Tensor, start: int, stop: int, out: Bytes) -> None:
         """Elements start … stop - 1 (C order) of a tensor, into their bytes. Each element may be drawn once."""
         law, nbytes = tensor.distribution, tensor.dtype.nbytes
         if isinstance(law, Orthogonal):
-            out[...] = self._whole(tensor, law, stop - start)[nbytes(start) : nbytes(stop)]
+            backend.copy(out, self._whole(backend, tensor, law, stop - start)[nbytes(start) : nbytes(stop)])
             return
         for part, first, last in _elementwise(law, start, stop):
             here = out[nbytes(first - start) : nbytes(last - start)]
-            self.backend.fill(part, tensor.dtype, self.seed, tensor.stream, first, here)
+            backend.fill(part, tensor.dtype, self.seed, tensor.stream, first, here)
         self.progress(out.nbytes)
 
-    def _whole(self, tensor: Tensor, law: Orthogonal, taken: int) -> Bytes:
+    def _whole(self, backend: Backend, tensor: Tensor, law: Orthogonal, taken: int) -> Bytes:
         with self._lock:
             whole = self._wholes.setdefault(tensor.name, _Whole(tensor.size))
             whole.left -= taken
@@ -86,16 +81,18 @@ class Sampler:
                 raise whole.error
             if whole.data is None:
                 large = tensor.nbytes > BLOCK_BYTES
+                team = self.team if large and backend.shared else Team()
                 try:
                     with self._large if large else nullcontext():
                         self.progress(0)
-                        whole.data = self._orthogonal(tensor, law.gain, self.team if large else Team())
+                        whole.data = self._orthogonal(backend, tensor, law.gain, team)
+                        backend.finish()
                 except BaseException as error:
                     whole.error = error
                     raise
             return whole.data
 
-    def _orthogonal(self, tensor: Tensor, gain: float, team: Team) -> Bytes:
+    def _orthogonal(self, backend: Backend, tensor: Tensor, gain: float, team: Team) -> Bytes:
         """All bytes of an orthogonal matrix; a wide one is made from its transpose.
 
         MemoryError where it does not fit.
@@ -114,40 +111,35 @@ class Sampler:
 
         wide = rows < columns
 
-        def draw() -> Matrix:
-            z: Matrix = _allocated((columns, rows) if wide else (rows, columns), np.dtype(np.float64))
-            team(lambda band: self._normal(tensor, band, z.T if wide else z), _bands(rows, columns))
+        def draw(on: Backend) -> Matrix:
+            z = on.zeros(columns, rows) if wide else on.zeros(rows, columns)
+
+            def normal(band: slice) -> None:
+                on.normal(self.seed, tensor.stream, band.start * columns, double, (z.T if wide else z)[band])
+                progress(0)
+
+            team(normal, _bands(rows, columns))
             return z
 
-        q = Orthonormalizer(self.backend, team, progress)(draw, DOUBLE if double else SINGLE)
-        result = _allocated((rows, columns), tensor.dtype.numpy())
+        q = Orthonormalizer(backend, team, progress)(draw, DOUBLE if double else SINGLE)
+        result = backend.empty(tensor.nbytes)
 
         def put(band: slice) -> None:
-            values = gain * (q.T if wide else q)[band]
-            result[band] = values if double else values.astype(np.float32)
+            out = result[tensor.dtype.nbytes(band.start * columns) : tensor.dtype.nbytes(band.stop * columns)]
+            backend.round((q.T if wide else q)[band], gain, tensor.dtype, out)
             progress(0)
 
         team(put, _bands(rows, columns))
         progress(1)
-        data: Bytes = result.reshape(-1).view(np.uint8)
-        return data
-
-    def _normal(self, tensor: Tensor, band: slice, z: Matrix) -> None:
-        """Standard normal values in some rows of z, in the precision of the tensor."""
-        dtype = DTYPES["float64" if tensor.dtype.name == "float64" else "float32"]
-        rows = np.empty(z[band].shape, dtype.numpy())
-        out = rows.reshape(-1).view(np.uint8)
-        self.backend.fill(Normal(0.0, 1.0), dtype, self.seed, tensor.stream, band.start * z.shape[1], out)
-        z[band] = rows
-        self.progress(0)
+        return result
 
 
-def _allocated(shape: tuple[int, int], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """MemoryError, with the size of the matrix, where it does not fit."""
-    try:
-        return np.empty(shape, dtype)
-    except (MemoryError, ValueError):  # ValueError: beyond what NumPy can address
-        raise MemoryError(f"a matrix of {shape[0]} × {shape[1]}") from None
+def cpu_seconds(tensor: Tensor) -> float:
+    """About how long a thread of a CPU takes to draw a tensor."""
+    if not isinstance(tensor.distribution, Orthogonal):
+        return 2e-9 * tensor.size
+    columns = min(tensor.shape[-1], tensor.size // tensor.shape[-1])
+    return 7e-11 * tensor.size * columns
 
 
 def _bands(rows: int, columns: int) -> Iterator[slice]:

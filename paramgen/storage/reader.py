@@ -57,9 +57,13 @@ class TensorFile:
 
         width = entry.dtype.bits // 8
         data = np.empty((stop - start) * width, np.uint8)
-        view = memoryview(data.data)
+        self.read_into(entry, start * width, memoryview(data.data))
+        return data.view(entry.dtype.numpy())
+
+    def read_into(self, entry: Entry, position: int, view: memoryview) -> None:
+        """A tensor's bytes from a position on, as many as the view has."""
         try:
-            self._file.seek(self.data_start + entry.begin + start * width)
+            self._file.seek(self.data_start + entry.begin + position)
             while view:
                 count = self._file.readinto(view)
                 if not count:
@@ -67,7 +71,6 @@ class TensorFile:
                 view = view[count:]
         except OSError as error:
             raise error if isinstance(error, FileError) else FileError(f"{self.shown}: {error.strerror}") from None
-        return data.view(entry.dtype.numpy())
 
     def close(self) -> None:
         self._file.close()

@@ -1,0 +1,40 @@
+"""Nested dicts of arrays, as models are in memory, and the dotted names that they have in files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from paramgen.errors import UsageError
+from paramgen.text import escape
+
+Nested = dict[str, Any]
+
+
+def nest(tensors: Mapping[str, Any]) -> Nested:
+    """Tensors by dotted name as nested dicts; ValueError where one's name is another's followed by a dot."""
+    root: Nested = {}
+    for name, tensor in sorted(tensors.items()):
+        *groups, last = name.split(".")
+        node = root
+        for depth, group in enumerate(groups, 1):
+            node = node.setdefault(group, {})
+            if not isinstance(node, dict):
+                raise ValueError(f"tensor {escape('.'.join(groups[:depth]))} is in the way of {escape(name)}")
+        if last in node:
+            raise ValueError(f"tensor {escape(name)} is in the way of others")
+        node[last] = tensor
+    return root
+
+
+def mapped(params: Any, function: Callable[[Any], Any], path: str = "") -> Any:
+    """Dicts, lists and tuples as they are, with function(array) for each array; UsageError where it is a TypeError."""
+    if isinstance(params, Mapping):
+        return {key: mapped(value, function, f"{path}.{key}") for key, value in params.items()}
+    if isinstance(params, list | tuple):
+        values = [mapped(value, function, f"{path}.{number}") for number, value in enumerate(params)]
+        return values if isinstance(params, list) else tuple(values)
+    try:
+        return function(params)
+    except TypeError as error:
+        raise UsageError(f"{escape(path.removeprefix('.')) or 'params'}: {type(params).__name__} {error}") from None

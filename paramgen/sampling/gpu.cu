@@ -1,0 +1,206 @@
+/* The GPU's loops around kernel.h, for NVRTC: with PG_LAW, PG_DTYPE and PG_ELEMENT (its C type) defined, the one kernel
+   that draws this distribution in this type, else those of matrices.
+
+   Indices have 64 bits. Each matrix element's sum runs over k in order, a multiply then an add (or subtract), as in
+   matrix.h: tiles, blocks and threads only choose which elements are worked on together. */
+
+#include "kernel.h"
+
+enum { PG_THREADS = 256 };
+
+#ifdef __CUDACC_RTC__
+#define PG_KERNEL extern "C" __global__ void __launch_bounds__(PG_THREADS)
+#define PG_SHARED __shared__
+#define PG_BARRIER __syncthreads()
+#endif
+#define PG_THREAD (blockIdx.x * (uint64_t)blockDim.x + threadIdx.x)
+#define PG_GRID (gridDim.x * (uint64_t)blockDim.x)
+
+#ifdef PG_LAW
+
+enum { PG_PER_BLOCK = sizeof(PG_ELEMENT) == 8 ? 2 : 4 };
+typedef struct __attribute__((aligned(PG_PER_BLOCK * sizeof(PG_ELEMENT)))) { PG_ELEMENT at[PG_PER_BLOCK]; } pg_values;
+
+/* Elements start … start + count - 1 of a stream: a thread draws all values of a block of random words, and stores them
+   at once but at the ends of the range. */
+PG_KERNEL pg_draw(double n0, double n1, double n2, double n3, double n4, double n5, double n6, uint64_t seed,
+                  uint64_t stream, uint64_t start, uint64_t count, PG_ELEMENT *out)
+{
+    const double n[] = {n0, n1, n2, n3, n4, n5, n6};
+    uint64_t key[2 * PG_ROUNDS], skipped = start % PG_PER_BLOCK, end = skipped + count, first = start / PG_PER_BLOCK;
+    PG_ELEMENT *origin = out - skipped;
+    int aligned = (uint64_t)origin % sizeof(pg_values) == 0;
+    pg_keys(seed, key);
+    for (uint64_t block = PG_THREAD; block * PG_PER_BLOCK < end; block += PG_GRID) {
+        uint64_t pair[2], at = block * PG_PER_BLOCK;
+        pg_values values;
+        pg_block(key, stream, first + block, &pair[0], &pair[1]);
+        for (int i = 0; i < PG_PER_BLOCK; i++) {
+            if (PG_DTYPE == PG_FLOAT64)
+                values.at[i] = (PG_ELEMENT)pg_value64(PG_LAW, n, pair[i & 1]);
+            else
+                pg_store(PG_DTYPE, values.at, i, pg_value32(PG_LAW, n, (uint32_t)(pair[i / 2] >> 32 * (i % 2))));
+        }
+        if (aligned && at >= skipped && at + PG_PER_BLOCK <= end)
+            *(pg_values *)(origin + at) = values;
+        else
+            for (int i = 0; i < PG_PER_BLOCK; i++)
+                if (at + i >= skipped && at + i < end)
+                    origin[at + i] = values.at[i];
+    }
+}
+
+#else
+
+/* PG_SIDE: the tile of pg_factor, of pg_solve, and of a block of pg_accumulate, whose threads have PG_OWN² elements each. */
+enum { PG_SIDE = 64, PG_OWN = 4, PG_SLICE = 16, PG_PANEL = 16, PG_ACROSS = PG_SIDE / PG_OWN };
+
+/* c[i, j] += sign·left[k, i]·right[k, j], one k after another, sign being 1 or -1: one block for each tile of c. With
+   `upper`, what lies below c's diagonal is of no account. */
+PG_KERNEL pg_accumulate(double *c, int64_t c_step, const double *left, int64_t left_step, int64_t left_depth_step,
+                        const double *right, int64_t right_step, int64_t rows, int64_t columns, int64_t depth,
+                        double sign, int upper)
+{
+    PG_SHARED double l[PG_SLICE][PG_SIDE + 1], r[PG_SLICE][PG_SIDE + 1];
+    int64_t across = (columns + PG_SIDE - 1) / PG_SIDE;
+    int64_t top = blockIdx.x / across * PG_SIDE, side = blockIdx.x % across * PG_SIDE;
+    int t = (int)threadIdx.x, x = t % PG_ACROSS, y = t / PG_ACROSS;
+    double sum[PG_OWN][PG_OWN];
+    if (upper && top >= side + PG_SIDE)
+        return;
+    for (int a = 0; a < PG_OWN; a++)
+        for (int b = 0; b < PG_OWN; b++) {
+            int64_t i = top + y + a * PG_ACROSS, j = side + x + b * PG_ACROSS;
+            sum[a][b] = i < rows && j < columns ? c[i * c_step + j] : 0.0;
+        }
+    for (int64_t start = 0; start < depth; start += PG_SLICE) {
+        int here = depth - start < PG_SLICE ? (int)(depth - start) : PG_SLICE;
+        PG_BARRIER;
+        for (int e = t; e < PG_SLICE * PG_SIDE; e += PG_THREADS) {
+            /* Neighbouring threads read what lies side by side. */
+            int k = left_depth_step == 1 ? e % PG_SLICE : e / PG_SIDE, i = left_depth_step == 1 ? e / PG_SLICE : e % PG_SIDE;
+            if (k < here && top + i < rows)
+                l[k][i] = sign * left[(start + k) * left_depth_step + (top + i) * left_step];
+            k = e / PG_SIDE, i = e % PG_SIDE;
+            if (k < here && side + i < columns)
+                r[k][i] = right[(start + k) * right_step + side + i];
+        }
+        PG_BARRIER;
+        for (int k = 0; k < here; k++) {
+            double p[PG_OWN], q[PG_OWN];
+            for (int a = 0; a < PG_OWN; a++) {
+                p[a] = l[k][y + a * PG_ACROSS];
+                q[a] = r[k][x + a * PG_ACROSS];
+            }
+            for (int a = 0; a < PG_OWN; a++)
+                for (int b = 0; b < PG_OWN; b++)
+                    sum[a][b] += p[a] * q[b];
+        }
+    }
+    for (int a = 0; a < PG_OWN; a++)
+        for (int b = 0; b < PG_OWN; b++) {
+            int64_t i = top + y + a * PG_ACROSS, j = side + x + b * PG_ACROSS;
+            if (i < rows && j < columns)
+                c[i * c_step + j] = sum[a][b];
+        }
+}
+
+/* The Cholesky factor of a diagonal tile, in its upper triangle, by one block; `diagonal` is the tile's before anything was
+   subtracted. *found becomes 0 where an r[k, k]² is not above dependent·diagonal[k], else 1. */
+PG_KERNEL pg_factor(double *g, int64_t step, const double *diagonal, int n, double dependent, int *found)
+{
+    PG_SHARED double a[PG_SIDE][PG_SIDE];
+    int x = (int)threadIdx.x % PG_SIDE, y = (int)threadIdx.x / PG_SIDE, high = PG_THREADS / PG_SIDE;
+    for (int i = y; i < n; i += high)
+        if (x >= i && x < n)
+            a[i][x] = g[i * step + x];
+    PG_BARRIER;
+    for (int k = 0; k < n; k++) {
+        double rest = a[k][k], pivot = pg_sqrt64(rest);
+        if (!(rest > dependent * diagonal[k])) {
+            *found = 0;
+            return;
+        }
+        PG_BARRIER;
+        if (y == 0 && x >= k && x < n)
+            a[k][x] = x > k ? a[k][x] / pivot : pivot;
+        PG_BARRIER;
+        for (int i = k + 1 + y; i < n; i += high)
+            if (x >= i && x < n)
+                a[i][x] -= a[k][i] * a[k][x];
+        PG_BARRIER;
+    }
+    for (int i = y; i < n; i += high)
+        if (x >= i && x < n)
+            g[i * step + x] = a[i][x];
+    *found = 1;
+}
+
+/* Solve rᵀ·x = x for a tile r of n rows and n × count numbers x[k·k_step + j·j_step]; a block has PG_PANEL of the j. */
+PG_KERNEL pg_solve(const double *r, int64_t r_step, double *x, int64_t k_step, int64_t j_step, int n, int64_t count)
+{
+    PG_SHARED double a[PG_SIDE][PG_SIDE], panel[PG_SIDE][PG_PANEL + 1];
+    int t = (int)threadIdx.x, column = t % PG_PANEL, first = t / PG_PANEL;
+    int64_t side = blockIdx.x * (int64_t)PG_PANEL;
+    int contiguous = k_step == 1;
+    for (int e = t; e < PG_SIDE * PG_SIDE; e += PG_THREADS)
+        if (e / PG_SIDE <= e % PG_SIDE && e % PG_SIDE < n)
+            a[e / PG_SIDE][e % PG_SIDE] = r[e / PG_SIDE * r_step + e % PG_SIDE];
+    for (int e = t; e < PG_SIDE * PG_PANEL; e += PG_THREADS) {
+        int k = contiguous ? e % PG_SIDE : e / PG_PANEL, j = contiguous ? e / PG_SIDE : e % PG_PANEL;
+        if (k < n && side + j < count)
+            panel[k][j] = x[k * k_step + (side + j) * j_step];
+    }
+    PG_BARRIER;
+    for (int k = 0; k < n; k++) {
+        if (first == 0 && side + column < count)
+            panel[k][column] /= a[k][k];
+        PG_BARRIER;
+        for (int i = k + 1 + first; i < n; i += PG_THREADS / PG_PANEL)
+            if (side + column < count)
+                panel[i][column] -= a[k][i] * panel[k][column];
+        PG_BARRIER;
+    }
+    for (int e = t; e < PG_SIDE * PG_PANEL; e += PG_THREADS) {
+        int k = contiguous ? e % PG_SIDE : e / PG_PANEL, j = contiguous ? e / PG_SIDE : e % PG_PANEL;
+        if (k < n && side + j < count)
+            x[k * k_step + (side + j) * j_step] = panel[k][j];
+    }
+}
+
+/* Standard normal values, of 32-bit words or (wide) of 64-bit words, from element `start` of a stream, into a matrix. */
+PG_KERNEL pg_normal(uint64_t seed, uint64_t stream, uint64_t start, int wide, double *z, int64_t row_step,
+                    int64_t column_step, int64_t rows, int64_t columns)
+{
+    const double n[] = {0.0, 1.0};
+    uint64_t key[2 * PG_ROUNDS], per_block = wide ? 2 : 4, skipped = start % per_block;
+    uint64_t end = skipped + (uint64_t)(rows * columns);
+    pg_keys(seed, key);
+    for (uint64_t block = PG_THREAD; block * per_block < end; block += PG_GRID) {
+        uint64_t pair[2], at = block * per_block;
+        pg_block(key, stream, start / per_block + block, &pair[0], &pair[1]);
+        for (uint64_t i = 0; i < per_block; i++) {
+            int64_t element = (int64_t)(at + i - skipped);
+            if (at + i < skipped || at + i >= end)
+                continue;
+            z[element / columns * row_step + element % columns * column_step] =
+                wide ? pg_value64(PG_NORMAL, n, pair[i & 1])
+                     : (double)pg_value32(PG_NORMAL, n, (uint32_t)(pair[i / 2] >> 32 * (i % 2)));
+        }
+    }
+}
+
+/* gain·q in C order, rounded to float32 and then to the dtype, unless that is float64. */
+PG_KERNEL pg_round(const double *q, int64_t row_step, int64_t column_step, int64_t rows, int64_t columns, double gain,
+                   int dtype, void *out)
+{
+    for (uint64_t e = PG_THREAD; e < (uint64_t)(rows * columns); e += PG_GRID) {
+        double value = gain * q[(int64_t)e / columns * row_step + (int64_t)e % columns * column_step];
+        if (dtype == PG_FLOAT64)
+            ((double *)out)[e] = value;
+        else
+            pg_store(dtype, out, e, (float)value);
+    }
+}
+
+#endif

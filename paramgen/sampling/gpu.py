@@ -1,0 +1,390 @@
+"""NVIDIA GPUs as a backend, through CuPy, which only this file imports: drawing, and arrays to and from a GPU."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paramgen.chunks import BLOCK_BYTES
+from paramgen.dtypes import DTYPES, DType
+from paramgen.errors import DeviceError
+from paramgen.sampling import cuda
+from paramgen.sampling.backend import Backend, Bytes, Elementwise, law_numbers
+from paramgen.sampling.devices import Device
+from paramgen.sampling.host import HostBackend
+from paramgen.sampling.matrix import Matrix
+from paramgen.text import human_bytes
+
+try:
+    import cupy
+except ImportError as error:
+    cupy = None
+    NO_CUPY = "CuPy is not installed" if isinstance(error, ModuleNotFoundError) else f"CuPy cannot be imported: {error}"
+
+# As in gpu.cu.
+THREADS, SIDE, PANEL = 256, 64, 16
+# Blocks of threads that elementwise kernels are launched with at most: each thread goes on to further elements.
+MOST_BLOCKS = 2**12
+# Blocks of a file that a GPU works on at once: one is drawn while another is copied, and the next one is prepared.
+LANES = 3
+OLDEST_DRIVER, CUDA_13 = 12000, 13000
+
+
+def _driver() -> int | None:
+    """The newest CUDA version that the NVIDIA driver supports, as 1000·major + 10·minor; None without a driver."""
+    version = ctypes.c_int()
+    try:
+        ctypes.CDLL("libcuda.so.1").cuDriverGetVersion(ctypes.byref(version))
+    except (OSError, AttributeError):
+        return None
+    return version.value
+
+
+def _remedy() -> str:
+    """The command that installs what fits the driver."""
+    driver = _driver()
+    commands = "pip install 'paramgen[cuda12]'", "pip install 'paramgen[cuda13]'"
+    return " or ".join(commands) if driver is None else commands[driver >= CUDA_13]
+
+
+@cache
+def _problem() -> str | None:
+    """Why no GPU can be used, and what would change that."""
+    driver = _driver()
+    no_driver = "no NVIDIA driver is installed (libcuda.so.1 is not found)"
+    if cupy is None:
+        also = f", and {no_driver}" if driver is None else ""
+        return f"{NO_CUPY}{also}; {_remedy()} installs {'CuPy' if also else 'it'}"
+    try:
+        count = cupy.cuda.runtime.getDeviceCount()
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        if driver is None:
+            return f"{no_driver}; install NVIDIA's driver for this system"
+        return f"the NVIDIA driver (CUDA {_version(driver)}) refuses: {error}; CuPy for it: {_remedy()}"
+    if count == 0:
+        return "the NVIDIA driver shows no GPU; see nvidia-smi, and whether CUDA_VISIBLE_DEVICES hides it"
+    try:
+        cupy.cuda.nvrtc.getVersion()
+    except Exception as error:  # of many kinds: the library is not found, or not one of its functions
+        return f"NVRTC, which compiles the kernels, is missing ({str(error).splitlines()[0]}); {_remedy()} installs it"
+    return None
+
+
+def _version(number: int) -> str:
+    return f"{number // 1000}.{number % 1000 // 10}"
+
+
+def devices() -> list[Device]:
+    if problem := _problem():
+        return [Device("gpu", problem, usable=False)]
+    return [_described(number) for number in range(cupy.cuda.runtime.getDeviceCount())]
+
+
+def _described(number: int) -> Device:
+    name = f"gpu:{number}"
+    try:
+        with _current(number):
+            properties = cupy.cuda.runtime.getDeviceProperties(number)
+            free, total = cupy.cuda.runtime.memGetInfo()
+            capability = f"{properties['major']}.{properties['minor']}"
+            memory = f"{human_bytes(free)} of {human_bytes(total)} free"
+            return Device(name, f"{properties['name'].decode()}, {memory}, compute capability {capability}")
+    except DeviceError as error:
+        return Device(name, str(error).removeprefix(f"{name}: "), usable=False)
+
+
+def _checked(numbers: Sequence[int]) -> list[int]:
+    """These numbers, or those of all GPUs; DeviceError where one is not there."""
+    if problem := _problem():
+        raise DeviceError(f"gpu: {problem}")
+    there = range(cupy.cuda.runtime.getDeviceCount())
+    for number in numbers:
+        if number not in there:
+            raise DeviceError(
+                f"gpu:{number}: there is no such GPU; there {'is' if len(there) == 1 else 'are'} "
+                f"{', '.join(f'gpu:{n}' for n in there)}"
+            )
+    return list(numbers or there)
+
+
+def lanes(numbers: Sequence[int], threads: int, size: int) -> list[Backend]:
+    chosen = _checked(numbers)
+    return [Gpu(number, size) for _ in range(LANES) for number in chosen]
+
+
+def alone(numbers: Sequence[int]) -> Backend:
+    return Gpu(_checked(numbers)[0] if numbers else _current_number())
+
+
+def _current_number() -> int:
+    _checked(())
+    return int(cupy.cuda.runtime.getDevice())
+
+
+@contextmanager
+def _current(number: int) -> Iterator[None]:
+    """The GPU is this thread's; what it refuses is a DeviceError."""
+    try:
+        with cupy.cuda.Device(number):
+            yield
+    except cupy.cuda.memory.OutOfMemoryError as error:
+        raise DeviceError(f"gpu:{number}: out of memory: {error}; device cpu draws the same bytes") from None
+    except (
+        cupy.cuda.runtime.CUDARuntimeError,
+        cupy.cuda.driver.CUDADriverError,
+        cupy.cuda.nvrtc.NVRTCError,
+    ) as error:
+        raise DeviceError(f"gpu:{number}: {error}") from None
+
+
+class _Kernels:
+    """The kernels of one GPU, each compiled when it is first asked for."""
+
+    def __init__(self, number: int):
+        self._target = cuda.architecture(cupy.cuda.nvrtc, cupy.cuda.Device(number).compute_capability)
+        self._lock = threading.Lock()
+        self._modules: dict[tuple[str, ...], Any] = {}
+
+    def draw(self, law: str, dtype: DType) -> Any:
+        """The kernel that draws a distribution of kernel.h in a dtype."""
+        return self.get("pg_draw", *cuda.draw_defines(law, dtype))
+
+    def get(self, name: str, *defines: str) -> Any:
+        with self._lock:
+            if defines not in self._modules:
+                module = cupy.cuda.Module()
+                module.load(cuda.compiled(cupy.cuda.nvrtc, self._target, defines))
+                self._modules[defines] = module
+            return self._modules[defines].get_function(name)
+
+
+_kernels = cache(_Kernels)
+
+
+class Gpu:
+    """One stream of a GPU. With a `size` it is a stream of its own, and has room for a block of so many bytes; without
+    one it is the thread's current stream, for arrays that the caller goes on with.
+    """
+
+    shared = False
+    tile = SIDE
+    band = sys.maxsize
+    depth = 2**10
+
+    def __init__(self, number: int, size: int | None = None):
+        self.device = f"gpu:{number}"
+        self._number = number
+        with _current(number):
+            own = size is not None
+            self._stream = cupy.cuda.Stream(non_blocking=True) if own else cupy.cuda.get_current_stream()
+            self._kernels = _kernels(number)
+            with self._stream:
+                self._block = self.empty(size or 0)
+                self._found = cupy.zeros(1, np.int32)
+
+    @property
+    def host(self) -> HostBackend:
+        from paramgen.sampling.cpu import kernels
+
+        return kernels()
+
+    @contextmanager
+    def current(self) -> Iterator[None]:
+        with _current(self._number), self._stream:
+            yield
+
+    def buffer(self, size: int) -> Bytes:
+        with _current(self._number):
+            return _pinned(size)
+
+    def through(self, buffer: Bytes, fill: Callable[[Bytes], None]) -> None:
+        block = self._block[: len(buffer)]
+        fill(block)
+        _copy(buffer.ctypes.data, _address(block), len(buffer), self._stream)
+        self.finish()
+
+    def empty(self, size: int) -> Bytes:
+        data: Bytes = cupy.empty(size, np.uint8)
+        return data
+
+    def shaped(self, data: Bytes, dtype: DType, shape: tuple[int, ...]) -> NDArray[Any]:
+        return data.view(device_dtype(dtype.numpy())).reshape(shape)
+
+    def copy(self, out: Bytes, source: Bytes) -> None:
+        _copy(_address(out), _address(source), out.nbytes, self._stream)
+        self.finish()  # before the source may be freed, and its memory drawn into by another stream
+
+    def finish(self) -> None:
+        self._stream.synchronize()
+
+    def fill(self, law: Elementwise, dtype: DType, seed: int, stream: int, start: int, out: Bytes) -> None:
+        name, numbers = law_numbers(law)
+        count = out.nbytes * 8 // dtype.bits
+        padded = [np.float64(number) for number in (*numbers, *[0.0] * (7 - len(numbers)))]
+        integers = [np.uint64(number) for number in (seed, stream, start, count)]
+        self._spread(self._kernels.draw(name, dtype), count // 2 + 1, *padded, *integers, out)
+
+    def zeros(self, rows: int, columns: int) -> Matrix:
+        matrix: Matrix = cupy.zeros((rows, columns))
+        return matrix
+
+    def upload(self, matrix: Matrix) -> Matrix:
+        there: Matrix = cupy.asarray(np.ascontiguousarray(matrix))
+        return there
+
+    def download(self, matrix: Matrix) -> Matrix:
+        return cupy.asnumpy(matrix)  # type: ignore[no-any-return]
+
+    def diagonal(self, matrix: Matrix) -> Matrix:
+        n = len(matrix)
+        out: Matrix = cupy.empty(n)
+        kind = cupy.cuda.runtime.memcpyDeviceToDevice
+        step = matrix.strides[0] + 8
+        cupy.cuda.runtime.memcpy2DAsync(_address(out), 8, _address(matrix), step, 8, n, kind, self._stream.ptr)
+        return out
+
+    def normal(self, seed: int, stream: int, start: int, double: bool, z: Matrix) -> None:
+        integers = [np.uint64(number) for number in (seed, stream, start)]
+        self._spread(
+            self._kernels.get("pg_normal"), z.size, *integers, np.int32(double), z, *_longs(*_steps(z), *z.shape)
+        )
+
+    def round(self, q: Matrix, gain: float, dtype: DType, out: Bytes) -> None:
+        number = np.int32(list(DTYPES).index(dtype.name))
+        kernel = self._kernels.get("pg_round")
+        self._spread(kernel, q.size, q, *_longs(*_steps(q), *q.shape), np.float64(gain), number, out)
+
+    def accumulate(self, c: Matrix, left: Matrix, right: Matrix, sign: int, upper: bool = False) -> None:
+        depth_step, step = _steps(left)
+        sizes = _longs(_steps(right)[0], *c.shape, len(left))
+        arguments = c, *_longs(_steps(c)[0]), left, *_longs(step, depth_step), right, *sizes
+        blocks = -(-c.shape[0] // SIDE) * -(-c.shape[1] // SIDE)
+        self._launch(self._kernels.get("pg_accumulate"), blocks, *arguments, np.float64(sign), np.int32(upper))
+
+    def factor(self, g: Matrix, diagonal: Matrix, dependent: float) -> bool:
+        sizes = np.int32(len(g)), np.float64(dependent)
+        self._launch(self._kernels.get("pg_factor"), 1, g, *_longs(_steps(g)[0]), diagonal, *sizes, self._found)
+        return bool(cupy.asnumpy(self._found)[0])
+
+    def solve(self, r: Matrix, x: Matrix) -> None:
+        n, count = x.shape
+        steps = _longs(_steps(r)[0]), _longs(*_steps(x))
+        arguments = r, *steps[0], x, *steps[1], np.int32(n), np.int64(count)
+        self._launch(self._kernels.get("pg_solve"), -(-count // PANEL), *arguments)
+
+    def _spread(self, kernel: Any, items: int, *arguments: Any) -> None:
+        self._launch(kernel, min(-(-items // THREADS), MOST_BLOCKS), *arguments)
+
+    def _launch(self, kernel: Any, blocks: int, *arguments: Any) -> None:
+        kernel((blocks,), (THREADS,), arguments, stream=self._stream)
+
+
+def _copy(to: int, source: int, size: int, stream: Any) -> None:
+    """Between memories of any kind; the stream waits for it, this thread only where host memory is not pinned."""
+    cupy.cuda.runtime.memcpyAsync(to, source, size, cupy.cuda.runtime.memcpyDefault, stream.ptr)
+
+
+def _address(array: Any) -> int:
+    return array.data.ptr  # type: ignore[no-any-return]
+
+
+def _steps(matrix: Matrix) -> tuple[int, int]:
+    rows, columns = matrix.strides
+    return rows // 8, columns // 8
+
+
+def _longs(*numbers: int) -> list[np.int64]:
+    return [np.int64(number) for number in numbers]
+
+
+def _pinned(size: int) -> Bytes:
+    return np.frombuffer(cupy.cuda.alloc_pinned_memory(size), np.uint8, size)
+
+
+@cache
+def device_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """What CuPy has for a NumPy dtype; for a narrow one that it lacks, unsigned integers that hold the same bits.
+
+    TypeError where the elements are no numbers.
+    """
+    try:
+        cupy.empty(0, dtype)
+    except (TypeError, ValueError):
+        if dtype.type.__module__ != "ml_dtypes":
+            raise TypeError(f"has elements that no GPU holds: {dtype}") from None
+        return np.dtype(f"u{dtype.itemsize}")
+    return dtype
+
+
+class Transfer:
+    """Arrays to and from a GPU through two pinned buffers: one is filled or emptied while the other is copied.
+
+    Without numbers it is the current GPU. Copies are in the order of the thread's current stream, and done on return.
+    """
+
+    def __init__(self, numbers: Sequence[int] = ()):
+        self._number = _checked(numbers)[0] if numbers else _current_number()
+        with _current(self._number):
+            self._slots = [(_pinned(BLOCK_BYTES), cupy.cuda.Event(disable_timing=True)) for _ in range(2)]
+
+    def send(self, read: Callable[[int, Bytes], None], dtype: np.dtype[Any], shape: tuple[int, ...]) -> Any:
+        """An array on the GPU of the bytes that read(position, buffer) puts into host memory, part after part."""
+        with _current(self._number):
+            stream = cupy.cuda.get_current_stream()
+            array = cupy.empty(shape, device_dtype(dtype))
+            for number, start in enumerate(range(0, array.nbytes, BLOCK_BYTES)):
+                buffer, copied = self._slots[number % 2]
+                part = buffer[: array.nbytes - start]
+                copied.synchronize()
+                read(start, part)
+                _copy(_address(array) + start, part.ctypes.data, part.nbytes, stream)
+                copied.record(stream)
+            stream.synchronize()
+            return array
+
+    def to_gpu(self, array: Any) -> Any:
+        """A NumPy array's copy on the GPU; an array that is on it already, as it is. TypeError for anything else."""
+        with _current(self._number):
+            if isinstance(array, cupy.ndarray):
+                return cupy.asarray(array)
+            if not isinstance(array, np.ndarray | np.generic):
+                raise TypeError("is no array of NumPy's or CuPy's")
+            device_dtype(array.dtype.newbyteorder("="))
+            plain = np.ascontiguousarray(array, array.dtype.newbyteorder("="))
+            data = plain.reshape(-1).view(np.uint8)
+
+            def read(start: int, part: Bytes) -> None:
+                part[...] = data[start : start + part.nbytes]
+
+            return self.send(read, plain.dtype, array.shape)
+
+    def to_cpu(self, array: Any) -> NDArray[Any]:
+        """A NumPy copy of an array on any GPU. TypeError for what is not an array of CuPy's."""
+        if not isinstance(array, cupy.ndarray):
+            raise TypeError("is no array of NumPy's or CuPy's")
+        with _current(int(array.device)):
+            stream = cupy.cuda.get_current_stream()
+            plain = cupy.ascontiguousarray(array)
+            out = np.empty(plain.shape, plain.dtype)
+            data = out.reshape(-1).view(np.uint8)
+            starts = range(0, out.nbytes, BLOCK_BYTES)
+            for number, start in enumerate((*starts, None)):
+                if start is not None:
+                    buffer, copied = self._slots[number % 2]
+                    part = buffer[: out.nbytes - start]
+                    _copy(part.ctypes.data, _address(plain) + start, part.nbytes, stream)
+                    copied.record(stream)
+                if number:
+                    buffer, copied = self._slots[(number - 1) % 2]
+                    copied.synchronize()
+                    before = data[starts[number - 1] :][:BLOCK_BYTES]
+                    before[...] = buffer[: before.nbytes]
+            return out

@@ -1,0 +1,98 @@
+"""What a backend needs of memory, where that is the host's."""
+
+from __future__ import annotations
+
+import mmap
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paramgen.distributions import Normal
+from paramgen.dtypes import DTYPES, DType
+from paramgen.sampling.backend import Bytes, Elementwise
+from paramgen.sampling.matrix import TILE, Matrix
+from paramgen.text import human_bytes
+
+
+class HostBackend(ABC):
+    """A backend of the CPU but for its kernels, which are the abstract methods."""
+
+    name: str
+    device = "cpu"
+    shared = True
+    tile = band = TILE
+    depth = 2**14
+
+    @property
+    def host(self) -> HostBackend:
+        return self
+
+    def current(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def buffer(self, size: int) -> Bytes:
+        return np.frombuffer(mmap.mmap(-1, size), np.uint8)
+
+    def through(self, buffer: Bytes, fill: Callable[[Bytes], None]) -> None:
+        fill(buffer)
+
+    def empty(self, size: int) -> Bytes:
+        try:
+            return np.empty(size, np.uint8)
+        except (MemoryError, ValueError):  # ValueError: beyond what NumPy can address
+            raise MemoryError(human_bytes(size)) from None
+
+    def shaped(self, data: Bytes, dtype: DType, shape: tuple[int, ...]) -> NDArray[Any]:
+        return data.view(dtype.numpy()).reshape(shape)
+
+    def copy(self, out: Bytes, source: Bytes) -> None:
+        out[...] = source
+
+    def finish(self) -> None:  # noqa: B027 (kernels return when they have done)
+        pass
+
+    def zeros(self, rows: int, columns: int) -> Matrix:
+        try:
+            return np.zeros((rows, columns))
+        except (MemoryError, ValueError):
+            raise MemoryError(f"a matrix of {rows} × {columns}") from None
+
+    def upload(self, matrix: Matrix) -> Matrix:
+        return matrix
+
+    def download(self, matrix: Matrix) -> Matrix:
+        return matrix
+
+    def diagonal(self, matrix: Matrix) -> Matrix:
+        return matrix.diagonal().copy()
+
+    def normal(self, seed: int, stream: int, start: int, double: bool, z: Matrix) -> None:
+        dtype = DTYPES["float64" if double else "float32"]
+        values = np.empty(z.shape, dtype.numpy())
+        self.fill(Normal(0.0, 1.0), dtype, seed, stream, start, values.reshape(-1).view(np.uint8))
+        z[...] = values
+
+    def round(self, q: Matrix, gain: float, dtype: DType, out: Bytes) -> None:
+        values = gain * q
+        result = out.view(dtype.numpy()).reshape(q.shape)
+        result[...] = values if dtype.name == "float64" else values.astype(np.float32)
+
+    @abstractmethod
+    def fill(self, law: Elementwise, dtype: DType, seed: int, stream: int, start: int, out: Bytes) -> None: ...
+
+    @abstractmethod
+    def accumulate(self, c: Matrix, left: Matrix, right: Matrix, sign: int, upper: bool = False) -> None: ...
+
+    @abstractmethod
+    def factor(self, g: Matrix, diagonal: Matrix, dependent: float) -> bool: ...
+
+    @abstractmethod
+    def solve(self, r: Matrix, x: Matrix) -> None: ...
+
+    @abstractmethod
+    def reflect(self, a: Matrix, v: Matrix, factor: float) -> None:
+        """a -= v·(factor·vᵀa), the sums over a's rows in order."""

@@ -1,0 +1,62 @@
+"""gpu.cu is what NVRTC compiles, for every GPU that it knows, to PTX without fused or approximate arithmetic."""
+
+import importlib.util
+import re
+from typing import Any
+
+import pytest
+from conftest import DTYPES
+
+from paramgen.dtypes import DTYPES as TABLE
+from paramgen.errors import DeviceError
+from paramgen.sampling import cuda
+
+LAWS = ("PG_CONSTANT", "PG_UNIFORM", "PG_NORMAL", "PG_TRUNCATED")
+VARIANTS = [(), *(cuda.draw_defines(law, TABLE[dtype]) for law in LAWS for dtype in DTYPES)]
+ROUNDED = ("add", "sub", "mul", "div", "sqrt")
+EXACT = {"neg", "abs", "cvt", "mov", "setp", "selp", "min", "max", "ld", "st", "param"}
+
+
+@pytest.fixture(scope="module")
+def nvrtc() -> Any:
+    if not importlib.util.find_spec("cupy"):
+        pytest.skip("CuPy is not installed (the cuda12 extra)")
+    import cupy
+
+    try:
+        cupy.cuda.nvrtc.getVersion()
+    except Exception as error:
+        pytest.skip(f"NVRTC is not installed (the cuda12 extra): {error}")
+    return cupy.cuda.nvrtc
+
+
+@pytest.mark.parametrize("defines", VARIANTS, ids=lambda defines: " ".join(defines) or "matrices")
+def test_ptx_of_plain_operations(nvrtc: Any, defines: tuple[str, ...]) -> None:
+    for known in nvrtc.getSupportedArchs():
+        ptx = cuda.compiled(nvrtc, f"compute_{known}", defines).decode().rstrip("\0")
+        assert f".target sm_{known}" in ptx
+        instructions = re.findall(r"\b([a-z]\w*)((?:\.\w+)*)\.f(?:16|32|64)\b", ptx)
+        assert {name for name, _ in instructions} <= {*ROUNDED, *EXACT}
+        assert {rounding for name, rounding in instructions if name in ROUNDED} <= {".rn"}
+        assert not re.search(r"approx|ftz|\.full\.|fma", ptx)
+        assert len(instructions) > (0 if defines and "CONSTANT" in defines[0] else 9)
+
+
+@pytest.mark.parametrize("defines", VARIANTS[:3], ids=lambda defines: " ".join(defines) or "matrices")
+def test_machine_code(nvrtc: Any, defines: tuple[str, ...]) -> None:
+    """Registers and shared memory suffice: the assembler takes it."""
+    for known in nvrtc.getSupportedArchs():
+        assert cuda.compiled(nvrtc, f"sm_{known}", defines).startswith(b"\x7fELF")
+
+
+class Old:
+    getSupportedArchs = staticmethod(lambda: (75, 80, 90))  # noqa: N815 (CuPy's name)
+    getVersion = staticmethod(lambda: (13, 0))  # noqa: N815
+
+
+def test_an_architecture_for_every_gpu() -> None:
+    """Machine code of its own; for one that is newer than NVRTC, or between, PTX that its driver compiles."""
+    chosen = [cuda.architecture(Old, capability) for capability in ("75", "80", "86", "90", "120")]
+    assert chosen == ["sm_75", "sm_80", "compute_80", "sm_90", "compute_90"]
+    with pytest.raises(DeviceError, match=r"compute capability 6\.1 is too old for NVRTC 13\.0"):
+        cuda.architecture(Old, "61")

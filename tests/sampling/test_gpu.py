@@ -1,0 +1,199 @@
+"""The GPU's kernels against the NumPy reference, bit for bit: run by a simulated GPU, and by real ones where there are."""
+
+import json
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import DTYPES, draw
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from test_compiled import LAWS
+from test_frozen import RECORDED, cases, digest
+
+from paramgen.distributions import Constant, Orthogonal, Uniform
+from paramgen.dtypes import DTYPES as TABLE
+from paramgen.plan import Tensor
+from paramgen.sampling.backend import Backend, Elementwise
+from paramgen.sampling.orthogonal import Orthonormalizer
+from paramgen.sampling.reference import Reference
+from paramgen.spec.initializers import Zeros
+from paramgen.team import Team
+
+REFERENCE = Reference()
+RANDOM = np.random.default_rng(0)
+
+
+@pytest.fixture(params=["in order", "reversed"])
+def order(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Simulated threads from the first to the last, or from the last to the first."""
+    monkeypatch.setenv("SIMULATED_ORDER", request.param)
+
+
+@pytest.fixture
+def lane(gpu: ModuleType) -> Iterator[Backend]:
+    (lane, *_) = gpu.lanes([0], 2, 2**20)
+    with lane.current():
+        yield lane
+
+
+def bits(
+    backend: Backend, law: Elementwise, dtype: str, seed: int, stream: int, start: int, count: int, at: int = 0
+) -> bytes:
+    """Elements as a backend draws them, `at` elements after the beginning of an allocation."""
+    nbytes = TABLE[dtype].nbytes
+    with backend.current():
+        out = backend.empty(nbytes(at + count + 3))
+        backend.fill(law, TABLE[dtype], seed, stream, start, out[nbytes(at) : nbytes(at + count)])
+        after = backend.download(out)
+    return after[nbytes(at) : nbytes(at + count)].tobytes()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("law", LAWS, ids=str)
+def test_any_range_is_the_references(lane: Backend, law: Elementwise, dtype: str) -> None:
+    for start, count, at in [
+        (0, 1, 0),
+        (0, 700, 0),
+        (3, 501, 3),
+        (1, 6, 0),
+        (2, 2, 1),
+        (2**32 - 5, 40, 2),
+        (2**63, 9, 0),
+    ]:
+        expected = bits(REFERENCE, law, dtype, 42, 777, start, count)
+        assert bits(lane, law, dtype, 42, 777, start, count, at) == expected, (start, count, at)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("blocks", [1, 3])
+def test_a_thread_goes_on_to_further_elements(
+    gpu: ModuleType, lane: Backend, order: None, blocks: int, dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpu, "MOST_BLOCKS", blocks)
+    assert bits(lane, Uniform(0.5), dtype, 1, 2, 3, 9999) == bits(REFERENCE, Uniform(0.5), dtype, 1, 2, 3, 9999)
+
+
+@given(
+    law=st.sampled_from(LAWS),
+    dtype=st.sampled_from(DTYPES),
+    seed=st.integers(0, 2**64 - 1),
+    stream=st.integers(0, 2**64 - 1),
+    start=st.integers(0, 2**63),
+    count=st.integers(1, 300),
+)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_stream_is_the_references(lane: Backend, **drawn: Any) -> None:
+    assert bits(lane, **drawn) == bits(REFERENCE, **drawn)
+
+
+def test_nothing_is_written_beyond_the_range(lane: Backend) -> None:
+    out = lane.empty(64)
+    lane.fill(Constant(0.0), TABLE["float32"], 0, 0, 0, out)
+    lane.fill(Constant(1.0), TABLE["float32"], 0, 0, 1, out[4:28])
+    lane.fill(Constant(1.0), TABLE["float64"], 0, 0, 1, out[40:48])
+    expected = np.zeros(64, np.uint8)
+    expected[4:28].view(np.float32)[:] = 1
+    expected[40:48].view(np.float64)[:] = 1
+    assert lane.download(out).tobytes() == expected.tobytes()
+
+
+def test_every_frozen_digest(lane: Backend) -> None:
+    recorded = json.loads(RECORDED.read_text(encoding="utf-8"))["sha256"]
+    assert {name: digest(*case, lane) for name, *case in cases()} == recorded
+
+
+@pytest.mark.parametrize("upper", [False, True])
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(
+    ("rows", "columns", "depth"), [(1, 1, 5), (64, 64, 16), (70, 70, 33), (3, 130, 17), (200, 200, 1)]
+)
+def test_sums(lane: Backend, order: None, rows: int, columns: int, depth: int, sign: int, upper: bool) -> None:
+    if upper and rows != columns:
+        return
+    c, left, right = (RANDOM.normal(size=size) for size in ((rows, columns + 2), (rows, depth + 1), (depth, columns)))
+    c[0, 0] = left[0, 0] = -0.0
+    for turned in (False, True):
+        there, mine = lane.upload(c), c.copy()
+        factor = left[:, :depth].T.copy() if turned else left
+        sent = lane.upload(factor)
+        lane.accumulate(there[:, :columns], sent if turned else sent[:, :depth].T, lane.upload(right), sign, upper)
+        REFERENCE.accumulate(mine[:, :columns], left[:, :depth].T, right, sign)
+        found = lane.download(there)
+        chosen = np.triu(np.ones((rows, columns), bool)) if upper else np.ones((rows, columns), bool)
+        assert found[:, :columns][chosen].tobytes() == mine[:, :columns][chosen].tobytes()
+        assert found[:, columns:].tobytes() == c[:, columns:].tobytes()
+
+
+@pytest.mark.parametrize("n", [1, 2, 31, 64])
+def test_cholesky_of_a_tile(lane: Backend, order: None, n: int) -> None:
+    z = RANDOM.normal(size=(n + 5, n))
+    padded = np.zeros((n, n + 7))
+    padded[:, :n] = z.T @ z
+    there, mine = lane.upload(padded), padded[:, :n].copy()
+    diagonal = lane.diagonal(there[:, :n])
+    assert lane.download(diagonal).tobytes() == mine.diagonal().tobytes()
+    assert lane.factor(there[:, :n], diagonal, 1e-14)
+    assert REFERENCE.factor(mine, mine.diagonal().copy(), 1e-14)
+    assert np.triu(lane.download(there)[:, :n]).tobytes() == np.triu(mine).tobytes()
+    if n > 1:
+        mine[...] = 1.0
+        assert not lane.factor(lane.upload(mine), lane.upload(np.ones(n)), 1e-14)
+
+
+@pytest.mark.parametrize(("n", "count"), [(1, 1), (64, 40), (17, 100), (30, 15)])
+def test_solving(lane: Backend, order: None, n: int, count: int) -> None:
+    r, x = RANDOM.normal(size=(n, n + 1)), RANDOM.normal(size=(n, count + 3))
+    r[:, :n] += 3 * np.eye(n)
+    for turned in (False, True):
+        mine = x.copy()
+        there = lane.upload(x.T.copy() if turned else x)
+        view = there.T if turned else there
+        lane.solve(lane.upload(r)[:, :n], view[:, :count])
+        REFERENCE.solve(r[:, :n], mine[:, :count])
+        found = lane.download(there)
+        assert (found.T if turned else found).tobytes() == mine.tobytes()
+
+
+@pytest.mark.parametrize("double", [False, True])
+@pytest.mark.parametrize("start", [0, 5])
+def test_normal_matrices(lane: Backend, order: None, start: int, double: bool) -> None:
+    for turned in (False, True):
+        there, mine = lane.zeros(20, 31), np.zeros((20, 31))
+        lane.normal(3, 4, start, double, there.T[2:] if turned else there[2:])
+        REFERENCE.normal(3, 4, start, double, mine.T[2:] if turned else mine[2:])
+        assert lane.download(there).tobytes() == mine.tobytes()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_rounding(lane: Backend, dtype: str) -> None:
+    q = RANDOM.normal(size=(50, 21)) * np.exp2(RANDOM.integers(-160, 4, (50, 21)))
+    for turned in (False, True):
+        there, view = lane.upload(q), q.T if turned else q
+        out, mine = lane.empty(TABLE[dtype].nbytes(q.size)), np.empty(TABLE[dtype].nbytes(q.size), np.uint8)
+        lane.round(there.T if turned else there, -1.7, TABLE[dtype], out)
+        REFERENCE.round(view, -1.7, TABLE[dtype], mine)
+        assert lane.download(out).tobytes() == mine.tobytes()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+@pytest.mark.parametrize("shape", [(7, 3), (3, 70), (150, 131), (40, 200), (5, 9, 2, 31), (1100, 2)])
+def test_orthogonal_is_the_references(lane: Backend, dtype: str, shape: tuple[int, ...]) -> None:
+    tensor = Tensor("x", shape, TABLE[dtype], None, None, Zeros(type="zeros"), Orthogonal(1.25), 99)
+    assert draw(tensor, 3, 0, tensor.size, lane).tobytes() == draw(tensor, 3, 0, tensor.size).tobytes()
+
+
+def test_the_host_takes_over_where_columns_depend_on_one_another(lane: Backend) -> None:
+    z: NDArray[np.float64] = np.outer(np.arange(6.0), np.ones(4))
+    drawn_on: list[str] = []
+
+    def matrix(on: Backend) -> NDArray[np.float64]:
+        drawn_on.append(on.device)
+        return on.upload(z.copy())
+
+    q = lane.download(Orthonormalizer(lane, Team())(matrix, 1e-13))
+    assert drawn_on == [lane.device, "cpu"]
+    assert q.tobytes() == Orthonormalizer(REFERENCE, Team())(lambda on: z.copy(), 1e-13).tobytes()

@@ -1,0 +1,339 @@
+"""Builds and arrays on GPUs, simulated and real: the same bytes, memory that is bounded, and one line where it cannot be."""
+
+import ast
+import hashlib
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+import safetensors.numpy
+from conftest import CONFIGS, DATA, DTYPES, ROOT, Run
+
+import paramgen
+from paramgen import engine
+from paramgen.sampling import devices
+
+RECORDED: dict[str, dict[str, str]] = json.loads((DATA / "digests.json").read_text())
+LAYERS = ROOT / "configs" / "layers.yaml"
+ORTHOGONAL = {"w": {"shape": [300, 100], "initializer": "orthogonal"}, "v": {"shape": [9], "initializer": "gaussian"}}
+ORTHOGONAL_SPEC = {"operations": [{"name": "x", "type": "custom", "parameters": ORTHOGONAL}]}
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("dtype", [None, *DTYPES])
+def test_every_config_has_its_digest(gpu: ModuleType, path: Path, dtype: str | None, tmp_path: Path) -> None:
+    spec = paramgen.load_spec(path, dtype=dtype)
+    result = paramgen.build(spec, tmp_path / "x", device="gpu", digest=True)
+    assert result.sha256 == RECORDED[path.stem][dtype or "as written"]
+    assert result.device == ",".join(device.name for device in gpu.devices())
+
+
+@pytest.mark.parametrize("device", ["gpu:1", "gpu:1,gpu:0", "gpu:0"])
+@pytest.mark.parametrize("block", [4096, 2**20])
+def test_gpus_share_the_blocks(
+    simulated: ModuleType, device: str, block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "BLOCK_BYTES", block)
+    result = paramgen.build(LAYERS, tmp_path / "x", device=device, digest=True)
+    assert (result.sha256, result.device) == (RECORDED["layers"]["as written"], device)
+
+
+def test_a_matrix_that_several_gpus_hand_out(
+    simulated: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "BLOCK_BYTES", 8192)
+    digests = {
+        paramgen.build(ORTHOGONAL_SPEC, tmp_path / "x", device=device, digest=True).sha256 for device in ("cpu", "gpu")
+    }
+    assert len(digests) == 1
+
+
+def test_auto_starts_a_gpu_only_for_what_takes_long(
+    simulated: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert paramgen.build(LAYERS, tmp_path / "x").device == "cpu"
+    monkeypatch.setattr(devices, "GPU_START_SECONDS", 0.0)
+    assert paramgen.build(LAYERS, tmp_path / "x", digest=True).sha256 == RECORDED["layers"]["as written"]
+    assert paramgen.build(LAYERS, tmp_path / "x", device="auto").device == "gpu:0"
+    monkeypatch.setenv("SIMULATED_MEMORY", "1000")
+    assert paramgen.build(LAYERS, tmp_path / "x").device == "cpu"
+    monkeypatch.setenv("SIMULATED_GPUS", "0")
+    simulated._problem.cache_clear()
+    assert paramgen.build(LAYERS, tmp_path / "x").device == "cpu"
+
+
+def test_an_interrupted_build_leaves_nothing(simulated: ModuleType, tmp_path: Path) -> None:
+    def interrupt(count: int) -> None:
+        raise KeyboardInterrupt
+
+    made = paramgen.plan.make_plan(paramgen.load_spec(ORTHOGONAL_SPEC))
+    with pytest.raises(KeyboardInterrupt):
+        engine.build(made, str(tmp_path / "x"), device="gpu", progress=interrupt)
+    assert list(tmp_path.iterdir()) == []
+    assert threading.active_count() == 1
+
+
+def on_host(array: Any) -> Any:
+    """An array on a GPU, by CuPy's own means."""
+    import cupy
+
+    assert isinstance(array, cupy.ndarray)
+    return cupy.asnumpy(array)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_samples_and_loaded_files_are_those_of_the_cpu(gpu: ModuleType, dtype: str, tmp_path: Path) -> None:
+    spec = paramgen.load_spec(ROOT / "configs" / "lstm_classifier.yaml", dtype=dtype)
+    paramgen.build(spec, tmp_path / "x", device="cpu")
+    here, there = paramgen.sample(spec), paramgen.sample(spec, device="gpu")
+    loaded, loaded_there = paramgen.load(tmp_path / "x"), paramgen.load(tmp_path / "x", device="gpu:0")
+    for group, arrays in here.items():
+        for name, array in arrays.items():
+            found = [there[group][name], loaded_there[group][name]]
+            assert loaded[group][name].tobytes() == array.tobytes()
+            for there_too in found:
+                assert there_too.shape == array.shape
+                assert there_too.dtype == (array.dtype if "float8" not in dtype else np.uint8)
+                assert on_host(there_too).tobytes() == array.tobytes()
+
+
+@pytest.fixture
+def arrays() -> dict[str, Any]:
+    rng = np.random.default_rng(0)
+    return {
+        "encoder": {"0": {"weights": rng.normal(size=(30, 50)).astype(np.float32), "bias": np.zeros((0, 3))}},
+        "long": rng.integers(0, 2**60, 1_300_000),
+        "turned": rng.normal(size=(20, 30)).T,
+        "every other": rng.normal(size=(20, 30))[::2, ::3],
+        "backwards": np.arange(7)[::-1],
+        "scalar": np.array(3.5),
+        "big-endian": np.arange(5, dtype=">i4"),
+        "narrow": [np.arange(4).astype(ml_dtypes.bfloat16), (np.ones((2, 2), bool), np.ones(3, np.complex64))],
+    }
+
+
+def leaves(params: Any) -> Iterator[Any]:
+    if isinstance(params, dict | list | tuple):
+        for value in params.values() if isinstance(params, dict) else params:
+            yield from leaves(value)
+    else:
+        yield params
+
+
+def test_there_and_back(gpu: ModuleType, arrays: dict[str, Any]) -> None:
+    there = paramgen.to_gpu(arrays)
+    assert isinstance(there["narrow"], list) and isinstance(there["narrow"][1], tuple)
+    back = paramgen.to_cpu(there)
+    for before, between, after in zip(leaves(arrays), leaves(there), leaves(back), strict=True):
+        np.testing.assert_array_equal(after, before)
+        assert after.dtype == between.dtype == before.dtype.newbyteorder("=")
+        assert after.shape == between.shape == before.shape
+        assert after.flags.c_contiguous
+    again = paramgen.to_gpu(there)
+    assert all(one is other for one, other in zip(leaves(there), leaves(again), strict=True))
+
+
+def test_between_gpus(simulated: ModuleType, arrays: dict[str, Any]) -> None:
+    there = paramgen.to_gpu(arrays, device="gpu:1")
+    assert {int(array.device) for array in leaves(there)} == {1}
+    over = paramgen.to_gpu(there, device="gpu:0")
+    assert {int(array.device) for array in leaves(over)} == {0}
+    for before, after in zip(leaves(arrays), leaves(paramgen.to_cpu(over)), strict=True):
+        np.testing.assert_array_equal(after, before)
+
+
+def test_what_is_narrower_than_cupy_knows_keeps_its_bits(gpu: ModuleType) -> None:
+    array = np.arange(6).reshape(2, 3).astype(ml_dtypes.float8_e4m3fn)
+    back = paramgen.to_cpu(paramgen.to_gpu({"w": array}))["w"]
+    assert (back.dtype, back.shape) == (np.uint8, (2, 3))
+    assert back.view(ml_dtypes.float8_e4m3fn).tobytes() == array.tobytes()
+
+
+@pytest.mark.parametrize("value", [3.5, "text", np.array(["text"]), np.array([None]), np.array([], "M8[s]"), None])
+def test_what_is_no_array_of_numbers(simulated: ModuleType, value: Any) -> None:
+    with pytest.raises(paramgen.UsageError, match=r"^a\.1\.b: \w+ (is no array|has elements that no GPU)"):
+        paramgen.to_gpu({"a": [np.ones(2), {"b": value}]})
+
+
+def test_to_cpu_needs_no_gpu() -> None:
+    params = {"a": np.ones(3), "b": [np.float32(2)]}
+    assert paramgen.to_cpu(params)["a"] is params["a"]
+    with pytest.raises(paramgen.UsageError, match=r"^params: float is no array of"):
+        paramgen.to_cpu(1.0)
+
+
+def test_arrays_are_on_one_device(simulated: ModuleType, tmp_path: Path) -> None:
+    for device in ("cpu", "gpu:0,gpu:1", "gpu:x", "auto"):
+        with pytest.raises(paramgen.UsageError, match=re.escape(device)):
+            paramgen.to_gpu({}, device=device)
+    with pytest.raises(paramgen.UsageError, match="name one"):
+        paramgen.sample(LAYERS, device="gpu:0,gpu:1")
+
+
+@pytest.fixture
+def run_simulated(run: Run, simulated_gpus: dict[str, str]) -> Run:
+    """`paramgen ARGUMENTS` with simulated GPUs; what is in `env` besides."""
+    return lambda *arguments, env=(), **keywords: run(*arguments, env={**simulated_gpus, **dict(env)}, **keywords)
+
+
+def one_line(done: subprocess.CompletedProcess[str]) -> str:
+    """The line of an error of the system's: status 3, nothing written."""
+    assert (done.returncode, done.stdout) == (3, ""), done
+    (line,) = done.stderr.splitlines()
+    return line
+
+
+def test_the_command_builds_on_a_gpu(run_simulated: Run, tiny: Path, tmp_path: Path) -> None:
+    document = json.loads(run_simulated("build", "tiny.yaml", "--device", "gpu:1", "--json").stdout)
+    assert document["device"] == "gpu:1"
+    there = (tmp_path / "params.safetensors").read_bytes()
+    assert document["sha256"] == hashlib.sha256(there).hexdigest()
+    assert run_simulated("build", "tiny.yaml", "--device", "cpu", "--quiet").returncode == 0
+    assert (tmp_path / "params.safetensors").read_bytes() == there
+
+
+def test_the_command_lists_devices(run_simulated: Run, run: Run) -> None:
+    lines = run_simulated("devices").stdout.splitlines()
+    assert [line.split()[:2] for line in lines[1:]] == [["cpu", "yes"], ["gpu:0", "yes"], ["gpu:1", "yes"]]
+    assert lines[2].endswith("Simulated GPU, 60 GB of 80 GB free, compute capability 9.0")
+    document = json.loads(run_simulated("devices", "--json").stdout)
+    assert [(device["name"], device["usable"]) for device in document] == [
+        ("cpu", True),
+        ("gpu:0", True),
+        ("gpu:1", True),
+    ]
+    lines = run_simulated("devices", env={"SIMULATED_GPUS": "0"}).stdout.splitlines()
+    assert lines[2].startswith("gpu     no      the NVIDIA driver shows no GPU")
+
+
+@pytest.mark.parametrize(
+    ("device", "env", "said"),
+    [
+        ("gpu:2", {}, "gpu:2: there is no such GPU; there are gpu:0, gpu:1"),
+        ("gpu:0,gpu:7", {"SIMULATED_GPUS": "1"}, "gpu:7: there is no such GPU; there is gpu:0"),
+        ("gpu", {"SIMULATED_GPUS": "0"}, "gpu: the NVIDIA driver shows no GPU; see nvidia-smi"),
+        ("gpu:1", {"SIMULATED_MEMORY": "100"}, "gpu:1: out of memory: Out of memory allocating"),
+    ],
+)
+def test_gpus_that_cannot_be_used(
+    run_simulated: Run, tiny: Path, tmp_path: Path, device: str, env: dict[str, str], said: str
+) -> None:
+    assert one_line(run_simulated("build", "tiny.yaml", "--device", device, env=env)).startswith(said)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["tiny.yaml"]
+
+
+def test_a_matrix_that_does_not_fit(run_simulated: Run, tmp_path: Path) -> None:
+    """The memory of the blocks is there, that of the matrix is not."""
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(json.dumps(ORTHOGONAL_SPEC))
+    line = one_line(run_simulated("build", "spec.yaml", "--device", "gpu", env={"SIMULATED_MEMORY": "200000"}))
+    assert line.startswith("gpu:") and "out of memory" in line and "device cpu" in line
+    assert list(tmp_path.iterdir()) == [spec]
+
+
+@pytest.mark.parametrize("text", ["gpux", "gpu:", "gpu:-1", "gpu:0,", "gpu,gpu:1", "GPU", "cuda", "", "gpu:٣"])
+def test_words_that_name_no_device(run: Run, tiny: Path, text: str) -> None:
+    done = run("build", "tiny.yaml", "--device", text)
+    assert done.returncode == 2
+    assert f"'{text}' is no device: cpu, gpu (all there are), gpu:0, gpu:0,gpu:1 or auto" in " ".join(
+        done.stderr.split()
+    )
+    with pytest.raises(paramgen.UsageError, match="is no device"):
+        paramgen.build(tiny, device=text)
+
+
+WITHOUT = """
+import sys
+sys.modules["cupy"] = None
+import paramgen.sampling.gpu as gpu
+gpu._driver = lambda: {driver}
+from paramgen.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("driver", "said"),
+    [
+        (None, "and no NVIDIA driver is installed (libcuda.so.1 is not found); pip install 'paramgen[cuda12]' or pip "),
+        (12040, "CuPy is not installed; pip install 'paramgen[cuda12]' installs it"),
+        (13000, "CuPy is not installed; pip install 'paramgen[cuda13]' installs it"),
+    ],
+)
+def test_without_cupy(tiny: Path, tmp_path: Path, driver: int | None, said: str) -> None:
+    command = [sys.executable, "-c", WITHOUT.format(driver=driver), "build", tiny, "--device", "gpu"]
+    line = one_line(subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False))
+    assert line.startswith("gpu: CuPy is not installed") and said in line
+    assert os.listdir(tmp_path) == ["tiny.yaml"]
+
+
+def test_what_the_driver_or_nvrtc_refuses(simulated: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> int:
+        raise simulated.cupy.cuda.runtime.CUDARuntimeError("cudaErrorInsufficientDriver: too old")
+
+    def problem() -> str:
+        simulated._problem.cache_clear()
+        (found,) = simulated.devices()
+        assert not found.usable
+        return found.description  # type: ignore[no-any-return]
+
+    def missing() -> None:
+        raise RuntimeError("libnvrtc.so.12\nnot found")
+
+    monkeypatch.setattr(simulated, "_driver", lambda: 12020)
+    monkeypatch.setattr(simulated.cupy.cuda.nvrtc, "getVersion", missing)
+    assert problem() == (
+        "NVRTC, which compiles the kernels, is missing (libnvrtc.so.12); pip install 'paramgen[cuda12]' installs it"
+    )
+    monkeypatch.setattr(simulated.cupy.cuda.runtime, "getDeviceCount", refuse)
+    assert problem() == (
+        "the NVIDIA driver (CUDA 12.2) refuses: cudaErrorInsufficientDriver: too old; CuPy for it: "
+        "pip install 'paramgen[cuda12]'"
+    )
+    monkeypatch.setattr(simulated, "_driver", lambda: None)
+    assert problem().startswith("no NVIDIA driver is installed")
+
+
+def test_a_kernel_that_is_refused_is_told_in_a_line(
+    simulated: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def refuse(program: int, options: tuple[str, ...]) -> None:
+        raise simulated.cupy.cuda.nvrtc.NVRTCError("NVRTC_ERROR_COMPILATION (6)")
+
+    monkeypatch.setattr(simulated.cupy.cuda.nvrtc, "compileProgram", refuse)
+    with pytest.raises(paramgen.DeviceError, match=r"^gpu:0: NVRTC_ERROR_COMPILATION \(6\)$"):
+        paramgen.build(LAYERS, tmp_path / "x", device="gpu:0")
+    assert list(tmp_path.iterdir()) == []
+
+
+def names_of_cupy() -> set[str]:
+    """cupy.….… as gpu.py has them, the longest chains of attributes."""
+    tree = ast.parse((ROOT / "paramgen" / "sampling" / "gpu.py").read_text())
+    chains = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    return {chain for chain in chains if re.fullmatch(r"cupy(\.\w+)+", chain)}
+
+
+def test_cupy_has_what_is_used_of_it() -> None:
+    """CuPy itself, which imports without a GPU, against the simulated one."""
+    names = names_of_cupy()
+    assert {"cupy.cuda.Stream", "cupy.cuda.runtime.memcpyAsync", "cupy.asnumpy"} <= names
+    if not importlib.util.find_spec("cupy"):
+        pytest.skip("CuPy is not installed (the cuda12 extra)")
+    subprocess.run([sys.executable, "-c", f"import cupy; {'; '.join(sorted(names))}"], check=True)
+
+
+def test_safetensors_loads_what_a_gpu_drew(gpu: ModuleType, tmp_path: Path) -> None:
+    paramgen.build(LAYERS, tmp_path / "x", device="gpu")
+    loaded = safetensors.numpy.load_file(tmp_path / "x")
+    assert all(np.isfinite(array.astype(np.float64)).all() for array in loaded.values())
