@@ -6,7 +6,8 @@
 Needs the test extra (safetensors is a peer); PyTorch and JAX have their columns where they are installed. Peers run in
 turn, so that a change of the machine's speed meets all, and figures are medians. Run it with paramgen installed as
 users have it (pip install ".[test]", not -e: an editable install starts some 10 ms later) and the working directory on
-the disk that is to be measured. startup.py, kernels.py, builds.py, orthogonal.py and large_specs.py run alone, too.
+the disk that is to be measured. startup.py, kernels.py, builds.py, orthogonal.py, gpu.py and
+large_specs.py run alone, too; gpu.py says so where there is no GPU.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 from builds import MODELS, builds
+from gpu import gpu
 from kernels import kernels
 from large_specs import large_specs
 from measuring import HERE, machine
@@ -38,6 +40,7 @@ def main() -> None:
             *kernels(2**22 if quick else 2**25, 1 if quick else 7),
             *builds(scratch, [(5000, 64, 256, 2)] if quick else MODELS, 1 if quick else 3),
             *orthogonal(SHAPES[:2] if quick else SHAPES, 1 if quick else 3),
+            *gpu(scratch, quick),
             *large_specs(scratch, [2_500, 5_000] if quick else [25_000, 50_000, 100_000]),
             TRIED.read_text(encoding="utf-8").rstrip(),
             "",

@@ -153,7 +153,8 @@ def command_reference() -> str:
         "| status | meaning |\n|---|---|\n"
         "| 0 | done |\n"
         "| 2 | the command line or the spec's text is wrong, a refused overwrite included |\n"
-        "| 3 | what the system or a file refused: missing, unreadable, malformed, no space, a closed pipe |\n"
+        "| 3 | what the system or a file refused: missing, unreadable, malformed, no space, a closed pipe, a GPU that "
+        "cannot be used |\n"
         "| 129, 130, 143 | interrupted by SIGHUP, SIGINT, SIGTERM; what was there before is as it was, unless the new "
         "file was whole already |\n"
     )

@@ -110,7 +110,8 @@ class _FileWriter:
             try:
                 written = os.pwrite(self.descriptor, data[:whole] if self.direct else data, self.offset)
             except OSError as error:
-                if not self.direct or error.errno != errno.EINVAL:
+                # EFAULT: memory that a driver has pinned, out of direct writes' reach
+                if not self.direct or error.errno not in (errno.EINVAL, errno.EFAULT):
                     raise
                 self.direct = self.switch(False)
                 continue

@@ -269,10 +269,11 @@ def test_large_files_go_past_the_page_cache(tmp_path: Path, monkeypatch: pytest.
     assert ways == ([False] if size < writer.DIRECT_BYTES else [True] * 4 + [False])
 
 
-def test_a_file_system_that_refuses_direct_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.EFAULT], ids=["file system", "memory"])
+def test_what_refuses_direct_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     def pwrite(descriptor: int, data: memoryview, offset: int, original: Any = os.pwrite) -> int:
         if is_direct(descriptor) and offset:
-            raise OSError(errno.EINVAL, "Invalid argument")
+            raise OSError(code, os.strerror(code))
         return original(descriptor, data, offset)  # type: ignore[no-any-return]
 
     monkeypatch.setattr(writer.os, "pwrite", pwrite)

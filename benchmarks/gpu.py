@@ -1,0 +1,232 @@
+"""Drawing on a GPU: beside a plain fill of its memory, PyTorch and JAX on it, and the CPU; transfers and whole builds.
+
+python benchmarks/gpu.py
+
+Where no GPU can be used it says so, and why.
+"""
+
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from builds import MODELS, Model, spec
+from kernels import LAWS
+from measuring import PARAMGEN, found, measure
+
+import paramgen
+from paramgen.dtypes import DTYPES
+from paramgen.sampling.devices import module
+
+TITLE = "## GPU"
+CALLS = 10
+ORTHOGONAL = [(1024, 1024), (4096, 1024), (4096, 4096), (8192, 8192)]
+DTYPES_OF_INTEREST = ("float32", "float64", "bfloat16", "float8_e4m3fn")
+
+
+def missing() -> str | None:
+    """Why nothing can be measured."""
+    devices = module("gpu").devices()
+    return None if devices[0].usable else devices[0].description
+
+
+def per_call(begin: Callable[[], object], finish: Callable[[], object], runs: int) -> float:
+    """Median seconds of a call that begins work on the GPU, of CALLS one after the other, once all is warm."""
+    begin()
+    finish()
+    taken = []
+    for _ in range(runs):
+        began = time.perf_counter()
+        for _ in range(CALLS):
+            begin()
+        finish()
+        taken.append((time.perf_counter() - began) / CALLS)
+    return statistics.median(taken)
+
+
+def torch_calls(dtype: str, elements: int) -> dict[str, Callable[[], object]]:
+    """What torch.nn.init does for each distribution, on the GPU, where PyTorch can."""
+    if not found("torch"):
+        return {}
+    import torch
+
+    if not torch.cuda.is_available() or not hasattr(torch, dtype):
+        return {}
+    tensor = torch.empty(elements, dtype=getattr(torch, dtype), device="cuda")
+    calls: dict[str, Callable[[], object]] = {
+        "uniform": lambda: torch.nn.init.uniform_(tensor, -0.1, 0.1),
+        "normal": lambda: torch.nn.init.normal_(tensor, 0, 0.02),
+        "truncated normal": lambda: torch.nn.init.trunc_normal_(tensor, 0, 0.02, -0.04, 0.04),
+        "constant": lambda: torch.nn.init.constant_(tensor, 1.0),
+    }
+    return calls if "float8" not in dtype else {}
+
+
+def jax_calls(dtype: str, elements: int) -> dict[str, Callable[[], Any]]:
+    if not found("jax"):
+        return {}
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # the memory is the others', too
+    import jax
+
+    if jax.default_backend() != "gpu" or dtype not in ("float32", "bfloat16"):
+        return {}
+    key = jax.random.key(7)
+    initializers = jax.nn.initializers
+    made = {
+        "uniform": initializers.uniform(0.1),
+        "normal": initializers.normal(0.02),
+        "truncated normal": initializers.truncated_normal(0.02),
+        "constant": initializers.constant(1.0),
+    }
+    draw = {name: jax.jit(lambda key, f=f: f(key, (elements,), dtype)) for name, f in made.items()}
+    return {name: lambda f=f: f(key) for name, f in draw.items()}
+
+
+def rates(elements: int, runs: int) -> list[str]:
+    import cupy
+
+    gpu = module("gpu").alone([])
+    rows = []
+    with gpu.current():
+        for dtype in DTYPES_OF_INTEREST:
+            out: Any = gpu.empty(DTYPES[dtype].nbytes(elements))
+            stream = cupy.cuda.get_current_stream()
+
+            def fill(out: Any = out, stream: Any = stream) -> None:
+                cupy.cuda.runtime.memsetAsync(out.data.ptr, 0, out.nbytes, stream.ptr)
+
+            torch_begins, jax_begins = torch_calls(dtype, elements), jax_calls(dtype, elements)
+            for name, law in LAWS.items():
+
+                def draw(out: Any = out, law: Any = law, dtype: str = dtype) -> None:
+                    gpu.fill(law, DTYPES[dtype], 7, 12345, 0, out)
+
+                plain, own = per_call(fill, gpu.finish, runs), per_call(draw, gpu.finish, runs)
+                cells = [f"{own / elements * 1e9:.4f}", f"{out.nbytes / own / 1e9:.0f}", f"{plain / own:.0%}"]
+                for begins in (torch_begins, jax_begins):
+                    if name not in begins:
+                        cells.append("-")
+                        continue
+                    if begins is torch_begins:
+                        import torch
+
+                        peer = per_call(begins[name], torch.cuda.synchronize, runs)
+                    else:
+                        results: list[Any] = [None]
+                        begin = begins[name]
+                        peer = per_call(
+                            lambda begin=begin, results=results: results.__setitem__(0, begin()),
+                            lambda results=results: results[0].block_until_ready(),
+                            runs,
+                        )
+                    cells.append(f"{peer / elements * 1e9:.4f} ({peer / own:.1f} ×)")
+                rows.append(f"| {name} | {dtype} | {' | '.join(cells)} |")
+    return [
+        f"Nanoseconds an element for {elements / 1e6:.0f} million elements in the GPU's memory, medians of {runs} runs of",
+        f"{CALLS} calls; beside it GB/s, the share of the rate of a plain fill (cudaMemsetAsync) of as many bytes (aim, for",
+        "float32 uniform and normal: at least 80 %), and PyTorch's and JAX's initializers on the same GPU.",
+        "",
+        "| distribution | dtype | paramgen | GB/s | of a plain fill | PyTorch | JAX |",
+        "|---|---|---|---|---|---|---|",
+        *rows,
+        "",
+    ]
+
+
+def orthogonal(shapes: list[tuple[int, int]], runs: int) -> list[str]:
+    rows = []
+    for shape in shapes:
+        document = {"w": {"shape": list(shape), "initializer": "orthogonal"}}
+        model = paramgen.load_spec({"operations": [{"name": "x", "type": "custom", "parameters": document}]})
+        seconds = {
+            device: per_call(lambda device=device, model=model: paramgen.sample(model, device=device), lambda: None, 1)
+            for device in ("gpu", "cpu")
+        }
+        peer = "-"
+        if found("torch"):
+            import torch
+
+            if torch.cuda.is_available():
+                tensor = torch.empty(shape, device="cuda")
+                taken = per_call(lambda tensor=tensor: torch.nn.init.orthogonal_(tensor), torch.cuda.synchronize, runs)
+                peer = f"{taken:.4f} ({taken / seconds['gpu']:.1f} ×)"
+        rows.append(f"| {shape[0]} × {shape[1]} | {seconds['gpu']:.4f} | {seconds['cpu']:.4f} | {peer} |")
+    return [
+        "Orthogonal matrices, float32, seconds in memory (PyTorch: torch.nn.init.orthogonal_ on the GPU):",
+        "",
+        "| size | GPU | CPU | PyTorch |",
+        "|---|---|---|---|",
+        *rows,
+        "",
+    ]
+
+
+def transfers(size: int, runs: int) -> list[str]:
+    import cupy
+
+    host = {"w": np.ones(size, np.uint8)}
+    there = paramgen.to_gpu(host)
+    calls: dict[str, Callable[[], object]] = {
+        "`to_gpu`": lambda: paramgen.to_gpu(host),
+        "`cupy.asarray`": lambda: cupy.asarray(host["w"]),
+        "`to_cpu`": lambda: paramgen.to_cpu(there),
+        "`cupy.asnumpy`": lambda: cupy.asnumpy(there["w"]),
+    }
+    wait = cupy.cuda.get_current_stream().synchronize
+    rows = [f"| {name} | {size / per_call(call, wait, runs) / 1e9:.1f} |" for name, call in calls.items()]
+    return [f"Transfers of {size / 1e9:.1f} GB, GB/s:", "", "| call | GB/s |", "|---|---|", *rows, ""]
+
+
+def builds(scratch: Path, models: list[Model], runs: int) -> list[str]:
+    rows = []
+    target = scratch / "out.safetensors"
+    for model in models:
+        path = scratch / "model.yaml"
+        path.write_text(spec(model))
+        taken: dict[str, list[tuple[float, float]]] = {"gpu": [], "cpu": []}
+        for _ in range(runs):
+            for device, results in taken.items():
+                target.unlink(missing_ok=True)
+                results.append(measure(*PARAMGEN, "build", path, "--quiet", "--device", device, "-o", target))
+        size = target.stat().st_size
+        for device, results in taken.items():
+            seconds, peaks = zip(*results, strict=True)
+            median = statistics.median(seconds)
+            rate = f"{size / median / 1e9:.2f} GB/s | {max(peaks) / 1e6:.0f} MB"
+            rows.append(f"| {size / 1e9:.1f} GB | `--device {device}` | {median:.2f} | {rate} |")
+    target.unlink(missing_ok=True)
+    return [
+        f"Whole builds, start-up included, the models of benchmarks/builds.py, medians of {runs} runs in turn:",
+        "",
+        "| file | device | seconds | rate | peak host memory |",
+        "|---|---|---|---|---|",
+        *rows,
+        "",
+    ]
+
+
+def gpu(scratch: Path, quick: bool) -> list[str]:
+    """The section of docs/performance.md."""
+    if reason := missing():
+        return [TITLE, "", f"Not run: {reason}.", ""]
+    runs = 1 if quick else 5
+    return [
+        TITLE,
+        "",
+        *(f"- {device.name}: {device.description}" for device in module("gpu").devices()),
+        "",
+        *rates(2**22 if quick else 2**28, runs),
+        *orthogonal(ORTHOGONAL[:1] if quick else ORTHOGONAL, runs),
+        *transfers(2**24 if quick else 2**31, runs),
+        *builds(scratch, [(5000, 64, 256, 2)] if quick else MODELS, 1 if quick else 3),
+    ]
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+        print("\n".join(gpu(Path(folder), "--quick" in sys.argv)))
