@@ -10,10 +10,10 @@ from paramgen import engine
 from paramgen.engine import BuildResult
 from paramgen.errors import FileError, UsageError
 from paramgen.nested import Nested, mapped, nest
-from paramgen.plan import make_plan, to_tensor
+from paramgen.plan import make_plan
 from paramgen.sampling.devices import AUTO, open_alone, parsed
 from paramgen.spec.document import Problems, from_mapping
-from paramgen.spec.expand import Parameter
+from paramgen.spec.expand import parameter as make_parameter
 from paramgen.spec.initializers import Target
 from paramgen.spec.model import Head, Spec, interpret, read_document, validated
 from paramgen.spec.operations import CustomParameter
@@ -31,15 +31,20 @@ SpecSource = Spec | str | os.PathLike[str] | Mapping[str, Any]
 
 
 def load_spec(
-    source: str | os.PathLike[str] | Mapping[str, Any], *, seed: int | None = None, dtype: str | None = None
+    source: str | os.PathLike[str] | Mapping[str, Any],
+    *,
+    seed: int | None = None,
+    dtype: str | None = None,
+    variables: Mapping[str, float] | None = None,
 ) -> Spec:
     """Read and check a spec: the path of a YAML file, or a mapping of the same form.
 
-    `seed` and `dtype` take the place of the spec's own, as on the command line. Raises SpecError with every mistake
-    and its place, FileError for a file that cannot be read.
+    `seed` and `dtype` take the place of the spec's own, and `variables` that of its variables of the same names, as on
+    the command line. Raises SpecError with every mistake and its place, UsageError for a variable that the spec does
+    not have, FileError for a file that cannot be read.
     """
     found = read_document(source if isinstance(source, Mapping) else _path(source))
-    spec = interpret(*found, seed=seed, dtype=dtype)
+    spec = interpret(*found, variables=variables, seed=seed, dtype=dtype)
     make_plan(spec)
     return spec
 
@@ -127,7 +132,7 @@ def initialize(
     target = Target(size, parameter.fan_in, parameter.fan_out, num_hidden_units=size[0] // 4 if is_gates else None)
     if misfit := parameter.initializer.misfit(target):
         raise UsageError(f"initialize: {parameter.initializer.kind} {misfit}")
-    tensor = to_tensor(Parameter(head.name, target, parameter.initializer, document.data["dtype"], ()))
+    tensor = make_parameter(head.name, target, parameter.initializer, document.data["dtype"])
     if excess := tensor.excess():
         raise UsageError(f"initialize: {excess}")
     return engine.draw_array(tensor, head.seed, open_alone("cpu"))

@@ -64,6 +64,18 @@ def _dtype(text: str) -> str:
     return text
 
 
+def _assignment(text: str) -> tuple[str, float]:
+    name, separator, value = text.partition("=")
+    if not separator or not name:
+        raise typer.BadParameter(f"'{text}' is not NAME=VALUE.")
+    from paramgen.spec.expressions import Expression, ExpressionError
+
+    try:
+        return name, Expression(value).value({})
+    except ExpressionError as error:
+        raise typer.BadParameter(f"'{text}': {error}") from None
+
+
 Seed = Annotated[
     int | None, typer.Option(parser=_seed, metavar="N", help="Seed in place of the spec's, 0 to 2^64 - 1.")
 ]
@@ -73,6 +85,15 @@ DTypeOption = Annotated[
         parser=_dtype,
         metavar="DTYPE",
         help=f"Element type in place of the spec's (those of operations stand): {one_of(list(DTYPES))}.",
+    ),
+]
+Variables = Annotated[
+    list[Any] | None,
+    typer.Option(
+        "--set",
+        parser=_assignment,
+        metavar="NAME=VALUE",
+        help="A number in place of that of the spec's variable of this name; may be given several times.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
@@ -86,6 +107,7 @@ def build(
     ] = "params.safetensors",
     seed: Seed = None,
     dtype: DTypeOption = None,
+    variables: Variables = None,
     device: Annotated[
         str,
         typer.Option(
@@ -113,7 +135,7 @@ def build(
             raise UsageError("--json and -o - both write to standard output; choose one")
         if quiet:
             warnings.simplefilter("ignore")
-        plan = _plan(spec, seed, dtype)
+        plan = _plan(spec, variables, seed=seed, dtype=dtype)
         from paramgen import engine
         from paramgen.progress import Progress
         from paramgen.text import counted, escape, human_bytes, human_parameters
@@ -150,10 +172,16 @@ def build(
 
 
 @app.command()
-def plan(spec: SpecPath, seed: Seed = None, dtype: DTypeOption = None, as_json: Json = False) -> None:
+def plan(
+    spec: SpecPath,
+    seed: Seed = None,
+    dtype: DTypeOption = None,
+    variables: Variables = None,
+    as_json: Json = False,
+) -> None:
     """Show what a build would write, and draw nothing."""
     with _reported():
-        made = _plan(spec, seed, dtype)
+        made = _plan(spec, variables, seed=seed, dtype=dtype)
         if as_json:
             _print_json(made.described())
             return
@@ -230,11 +258,11 @@ def _options(
     pass
 
 
-def _plan(path: str, seed: int | None, dtype: str | None) -> Plan:
+def _plan(path: str, variables: list[tuple[str, float]] | None, **replaced: Any) -> Plan:
     from paramgen.plan import make_plan
     from paramgen.spec.model import interpret, read_document
 
-    return make_plan(interpret(*read_document(path), seed=seed, dtype=dtype))
+    return make_plan(interpret(*read_document(path), variables=dict(variables or ()), **replaced))
 
 
 def _print_json(document: Any) -> None:

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from paramgen.chunks import BLOCK_BYTES, PAGE
-from paramgen.plan import Plan, Tensor
+from paramgen.plan import Plan
 from paramgen.sampling.backend import Backend, Bytes
 from paramgen.sampling.devices import AUTO, open_lanes
 from paramgen.sampling.sampler import Progress, Sampler, cpu_seconds
+from paramgen.spec.expand import Parameter
 from paramgen.storage.writer import output
 from paramgen.team import Team, available_cpus, started
 from paramgen.text import human_bytes
@@ -34,7 +35,7 @@ AHEAD = 2
 class Piece:
     """Elements start … stop - 1 of a tensor, whose bytes lie at `at` in their block."""
 
-    tensor: Tensor
+    tensor: Parameter
     start: int
     stop: int
     at: int
@@ -212,7 +213,7 @@ def build(
     )
 
 
-def draw_array(tensor: Tensor, seed: int, backend: Backend) -> NDArray[Any]:
+def draw_array(tensor: Parameter, seed: int, backend: Backend) -> NDArray[Any]:
     """The whole of a tensor, in its shape and in the backend's memory; MemoryError where it does not fit."""
     with backend.current():
         try:
@@ -223,7 +224,7 @@ def draw_array(tensor: Tensor, seed: int, backend: Backend) -> NDArray[Any]:
         return backend.shaped(out, tensor.dtype, tensor.shape)
 
 
-def draw_into(out: Bytes, tensor: Tensor, sampler: Sampler, backend: Backend) -> None:
+def draw_into(out: Bytes, tensor: Parameter, sampler: Sampler, backend: Backend) -> None:
     """Draw the whole of a tensor into its bytes, a block at a time, by several threads where they share the backend."""
     nbytes = tensor.dtype.nbytes
     step = BLOCK_BYTES // nbytes(1)

@@ -3,66 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import prod
 from typing import Any
+from weakref import WeakKeyDictionary
 
-from paramgen.distributions import Distribution, describe
-from paramgen.dtypes import DTYPES, DType
-from paramgen.sampling.streams import STREAM_VERSION, stream_id
-from paramgen.spec.document import Path
+from paramgen.distributions import describe
+from paramgen.sampling.streams import STREAM_VERSION
 from paramgen.spec.expand import Parameter, expand
-from paramgen.spec.initializers import Initializer
 from paramgen.spec.model import Spec
 from paramgen.storage.header import MAX_HEADER, Entry, arrange, compact, encode
-from paramgen.text import number, shorten
+from paramgen.text import shorten
 
 MAX_DATA = 2**63 - 1
-
-
-@dataclass(frozen=True, slots=True)
-class Tensor:
-    """One tensor of the file: what it is, what it is drawn from, and by which stream."""
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: DType
-    fan_in: int | None
-    fan_out: int | None
-    initializer: Initializer
-    distribution: Distribution
-    stream: int
-
-    @property
-    def size(self) -> int:
-        return prod(self.shape)
-
-    @property
-    def nbytes(self) -> int:
-        return self.dtype.nbytes(self.size)
-
-    def excess(self) -> str | None:
-        """What is wrong where its extreme values exceed its dtype, or None."""
-        largest = self.distribution.largest(self.dtype.name)
-        assert self.dtype.largest is not None
-        if largest <= self.dtype.largest:
-            return None
-        limit = f"{number(self.dtype.largest)}, the largest {self.dtype.name}"
-        found = f"{shorten(self.name)} has values up to {number(largest)}, beyond {limit}"
-        return f"{found}; choose a wider dtype or smaller values"
-
-    def described(self) -> dict[str, Any]:
-        """The tensor as the plan's JSON has it."""
-        return {
-            "name": self.name,
-            "canonical_name": self.name,
-            "shape": list(self.shape),
-            "dtype": self.dtype.name,
-            "fan_in": self.fan_in,
-            "fan_out": self.fan_out,
-            "bytes": self.nbytes,
-            "initializer": self.initializer.described(),
-            "distribution": describe(self.distribution),
-        }
+# Bytes of the shortest entry of a header, but for its name.
+LEAST_ENTRY = len('"":{"dtype":"F32","shape":[],"data_offsets":[0,4]},')
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +25,7 @@ class Plan:
     name: str
     seed: int
     layout: str
-    tensors: tuple[Tensor, ...]
+    tensors: tuple[Parameter, ...]
     entries: tuple[Entry, ...]
     header: bytes
 
@@ -94,36 +47,43 @@ class Plan:
             "stream": STREAM_VERSION,
             "total_parameters": self.total_parameters,
             "total_bytes": self.total_bytes,
-            "parameters": [tensor.described() for tensor in self.tensors],
+            "parameters": [described(tensor) for tensor in self.tensors],
         }
 
 
+_made: WeakKeyDictionary[Spec, Plan] = WeakKeyDictionary()
+
+
 def make_plan(spec: Spec) -> Plan:
-    """The plan of a spec; raises SpecError with every problem of the spec and of the plan."""
+    """The plan of a spec, made once; raises SpecError with every problem of the spec and of the plan."""
+    if spec not in _made:
+        _made[spec] = _plan(spec)
+    return _made[spec]
+
+
+def _plan(spec: Spec) -> Plan:
     problems = spec.problems_found.copy()
-    tensors = []
+    tensors: list[Parameter] = []
     streams: dict[int, str] = {}
-    exceeding: set[Path] = set()
-    total = names = 0
-    for parameter in expand(spec, problems):
-        tensor = to_tensor(parameter)
-        if parameter.path not in exceeding and (excess := tensor.excess()):
-            exceeding.add(parameter.path)
-            problems.add(parameter.path, excess)
-        total += tensor.nbytes
-        if total > MAX_DATA:
-            problems.add(
-                parameter.path, f"the file would pass 2^63 - 1 bytes with {shorten(tensor.name)}; choose smaller sizes"
+    total = header_size = 0
+    for instance, parameters in expand(spec, problems):
+        for parameter in parameters:
+            other = streams.setdefault(parameter.stream, parameter.name)
+            if other != parameter.name:
+                clash = f"{shorten(parameter.name)} has the stream id of {shorten(other)}; rename one"
+                problems.add(instance.path, clash, context=instance.context)
+            tensors.append(parameter)
+            total += parameter.nbytes
+            header_size += len(parameter.name) + LEAST_ENTRY
+        if total > MAX_DATA or header_size > MAX_HEADER:
+            name = shorten(parameters[-1].name)
+            excess = (
+                f"the file would pass 2^63 - 1 bytes with {name}; choose smaller sizes"
+                if total > MAX_DATA
+                else f"the file's header would pass {MAX_HEADER:,} bytes, the format's limit, with {name}"
             )
+            problems.add(instance.path, excess, context=instance.context)
             break
-        names += len(tensor.name)
-        if names > MAX_HEADER:
-            problems.add(parameter.path, f"the names alone exceed {MAX_HEADER:,} bytes, the format's limit of a header")
-            break
-        other = streams.setdefault(tensor.stream, tensor.name)
-        if other != tensor.name:
-            problems.add(parameter.path, f"{shorten(tensor.name)} has the stream id of {shorten(other)}; rename one")
-        tensors.append(tensor)
     problems.raise_any()
     entries = arrange((tensor.name, tensor.dtype, tensor.shape) for tensor in tensors)
     header = encode(entries, metadata(spec))
@@ -144,16 +104,16 @@ def metadata(spec: Spec) -> dict[str, str]:
     }
 
 
-def to_tensor(parameter: Parameter) -> Tensor:
-    """The tensor of a parameter whose initializer fits it."""
-    target = parameter.target
-    return Tensor(
-        parameter.name,
-        target.shape,
-        DTYPES[parameter.dtype],
-        target.fan_in,
-        target.fan_out,
-        parameter.initializer,
-        parameter.initializer.distribution(target),
-        stream_id(parameter.name),
-    )
+def described(parameter: Parameter) -> dict[str, Any]:
+    """A tensor as the plan's JSON has it."""
+    return {
+        "name": parameter.name,
+        "canonical_name": parameter.name,
+        "shape": list(parameter.shape),
+        "dtype": parameter.dtype.name,
+        "fan_in": parameter.fan_in,
+        "fan_out": parameter.fan_out,
+        "bytes": parameter.nbytes,
+        "initializer": parameter.initializer.described(),
+        "distribution": describe(parameter.distribution),
+    }

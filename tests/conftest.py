@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from paramgen.plan import Tensor
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.reference import Reference
 from paramgen.sampling.sampler import Sampler
+from paramgen.spec.expand import Parameter
 from paramgen.team import Team
 
 try:
@@ -66,7 +66,7 @@ def tiny(tmp_path: Path) -> Path:
     return path
 
 
-def draw(tensor: Tensor, seed: int, start: int, stop: int, backend: Backend | None = None, threads: int = 1) -> Any:
+def draw(tensor: Parameter, seed: int, start: int, stop: int, backend: Backend | None = None, threads: int = 1) -> Any:
     """Elements start … stop - 1 of a tensor as an array of its dtype; by the reference, where no other is given."""
     backend = backend or Reference()
     with backend.current():

@@ -14,10 +14,10 @@ from conftest import DATA, DTYPES, SETS, draw
 import paramgen
 from paramgen.distributions import Constant, Distribution, Normal, Orthogonal, TruncatedNormal, Uniform, UnitForgetGate
 from paramgen.dtypes import DTYPES as TABLE
-from paramgen.plan import Tensor
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.reference import Reference
 from paramgen.sampling.streams import STREAM_VERSION, stream_id
+from paramgen.spec.expand import Parameter
 from paramgen.spec.initializers import Zeros
 
 RECORDED = DATA / "parameters.json"
@@ -53,11 +53,11 @@ ELSEWHERE = {
 }
 
 
-def cases() -> list[tuple[str, Tensor, int, int, int]]:
+def cases() -> list[tuple[str, Parameter, int, int, int]]:
     """(what it is, a tensor, seed, start, stop) of every case."""
 
     def case(law: Distribution, dtype: str, seed: int, shape: tuple[int, ...], name: str, start: int, stop: int) -> Any:
-        tensor = Tensor(name, shape, TABLE[dtype], None, None, Zeros(type="zeros"), law, stream_id(name))
+        tensor = Parameter(name, shape, TABLE[dtype], None, None, Zeros(type="zeros"), law, stream_id(name))
         return f"{law} {dtype} {name} {shape} seed {seed}: {start} … {stop - 1}", tensor, seed, start, stop
 
     return [
@@ -76,7 +76,7 @@ def cases() -> list[tuple[str, Tensor, int, int, int]]:
     ]
 
 
-def digest(tensor: Tensor, seed: int, start: int, stop: int, backend: Backend) -> str:
+def digest(tensor: Parameter, seed: int, start: int, stop: int, backend: Backend) -> str:
     return hashlib.sha256(draw(tensor, seed, start, stop, backend).tobytes()).hexdigest()
 
 

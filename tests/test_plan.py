@@ -10,6 +10,7 @@ from conftest import ROOT, plan_of
 from paramgen import plan as module
 from paramgen.errors import SpecError
 from paramgen.plan import make_plan
+from paramgen.spec import expand
 from paramgen.spec.document import from_yaml
 from paramgen.spec.model import interpret, read_document
 
@@ -164,7 +165,7 @@ def test_other_operations_change_no_parameter() -> None:
 
 
 def test_equal_stream_ids_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "stream_id", lambda name: 7)
+    monkeypatch.setattr(expand, "stream_id", lambda name: 7)
     with pytest.raises(SpecError, match=r"a\.bias has the stream id of a\.weights; rename one"):
         plan_of(DENSE)
 

@@ -1,4 +1,4 @@
-"""Tensors drawn piece by piece, from any thread: what a backend fills, and matrices that are one unit of work."""
+"""Parameters drawn piece by piece, from any thread: what a backend fills, and matrices that are one unit of work."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from paramgen.sampling.orthogonal import DOUBLE, SINGLE, Orthonormalizer, tiles
 from paramgen.team import Team
 
 if TYPE_CHECKING:
-    from paramgen.plan import Tensor
+    from paramgen.spec.expand import Parameter
 
 Progress = Callable[[int], None]
 
@@ -59,7 +59,7 @@ class Sampler:
                 raise InterruptedError("stopped")
             self._progress(count)
 
-    def draw(self, backend: Backend, tensor: Tensor, start: int, stop: int, out: Bytes) -> None:
+    def draw(self, backend: Backend, tensor: Parameter, start: int, stop: int, out: Bytes) -> None:
         """Elements start … stop - 1 (C order) of a tensor, into their bytes. Each element may be drawn once."""
         law, nbytes = tensor.distribution, tensor.dtype.nbytes
         if isinstance(law, Orthogonal):
@@ -70,7 +70,7 @@ class Sampler:
             backend.fill(part, tensor.dtype, self.seed, tensor.stream, first, here)
         self.progress(out.nbytes)
 
-    def _whole(self, backend: Backend, tensor: Tensor, law: Orthogonal, taken: int) -> Bytes:
+    def _whole(self, backend: Backend, tensor: Parameter, law: Orthogonal, taken: int) -> Bytes:
         with self._lock:
             whole = self._wholes.setdefault(tensor.name, _Whole(tensor.size))
             whole.left -= taken
@@ -92,7 +92,7 @@ class Sampler:
                     raise
             return whole.data
 
-    def _orthogonal(self, backend: Backend, tensor: Tensor, gain: float, team: Team) -> Bytes:
+    def _orthogonal(self, backend: Backend, tensor: Parameter, gain: float, team: Team) -> Bytes:
         """All bytes of an orthogonal matrix; a wide one is made from its transpose.
 
         MemoryError where it does not fit.
@@ -134,7 +134,7 @@ class Sampler:
         return result
 
 
-def cpu_seconds(tensor: Tensor) -> float:
+def cpu_seconds(tensor: Parameter) -> float:
     """About how long a thread of a CPU takes to draw a tensor."""
     if not isinstance(tensor.distribution, Orthogonal):
         return 2e-9 * tensor.size

@@ -17,6 +17,7 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from paramgen.dtypes import DTYPES
@@ -97,9 +98,14 @@ class Model(BaseModel):
     label: ClassVar[str] = "the spec"
 
     @classmethod
+    def fields_by_key(cls) -> dict[str, FieldInfo]:
+        """Its fields by the keys that they have in a spec."""
+        return {field.alias or name: field for name, field in cls.model_fields.items()}
+
+    @classmethod
     def field_names(cls) -> Iterable[str]:
         """What a key may be meant to be."""
-        return cls.model_fields
+        return cls.fields_by_key()
 
     @classmethod
     def key_problems(cls, data: dict[str, Any]) -> Iterator[Complaint]:
@@ -126,7 +132,7 @@ class Model(BaseModel):
         meant = set()
         if any(kind == MISSING for _, _, kind in complaints):
             # A misspelt field and a missing one that it is near to are one mistake.
-            unknown = (key for key in keys if key not in cls.model_fields)
+            unknown = (key for key in keys if key not in cls.fields_by_key())
             meant = {near(key, cls.field_names()) for key in islice(unknown, MANY)}
         details = [
             InitErrorDetails(type=PydanticCustomError(kind, message), loc=path, input=None)
@@ -138,7 +144,7 @@ class Model(BaseModel):
     @classmethod
     def missing(cls, name: str, label: str) -> Complaint:
         """The complaint that a field is missing; `label` is what needs it."""
-        return (name,), f"missing; {label} needs it: {cls.model_fields[name].description}", MISSING
+        return (name,), f"missing; {label} needs it: {cls.fields_by_key()[name].description}", MISSING
 
 
 class Tagged(Model):
@@ -219,7 +225,7 @@ def _explain(model: type[Model], error: ValidationError) -> list[Complaint]:
 
 def _expected(model: type[Model], name: str) -> Expected:
     """The Expected of a field: in its own metadata, or of a type inside its annotation."""
-    field = model.model_fields[name]
+    field = model.fields_by_key()[name]
     pending = [*field.metadata, field.annotation]
     while pending:
         item = pending.pop(0)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
 from paramgen.errors import Problem, SpecError
+from paramgen.spec.expressions import has_expression, names_in
 from paramgen.text import escape, shorten, show
 
 MAX_BYTES = 32 * 2**20
@@ -56,13 +58,25 @@ class Seq(list[Any]):
         self.places = array("I")
 
 
-class Document:
-    """What a spec's text or mapping holds: `data` (Map, Seq and scalars), and where each path of it stands."""
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Where in the model something stands that a document says once: its whole name, and the indices around it."""
 
-    def __init__(self, data: Any, source: str, start: tuple[int, int] | None):
+    name: str
+    indices: Mapping[str, Any]
+
+
+class Document:
+    """What a spec's text or mapping holds: `data` (Map, Seq and scalars), and where each path of it stands.
+
+    `has_expressions` says whether there is `${` in it anywhere.
+    """
+
+    def __init__(self, data: Any, source: str, start: tuple[int, int] | None, has_expressions: bool):
         self.data = data
         self.source = source
         self.start = start
+        self.has_expressions = has_expressions
 
     def normalize(self, path: Iterable[str | int]) -> Path:
         """The path without what is not in the document: a union's tags, entries of what was written as a scalar.
@@ -100,6 +114,16 @@ class Document:
             node, place = node[entry], (line + 1, column + 1)
         return place
 
+    def value(self, path: Path) -> Any:
+        """What stands at a path, None where there is nothing."""
+        node: Any = self.data
+        for entry in path:
+            try:
+                node = node[entry]
+            except (LookupError, TypeError):
+                return None
+        return node
+
 
 class Problems:
     """Collects a spec's mistakes with their places; keeps the first thousand and counts the others."""
@@ -123,12 +147,26 @@ class Problems:
         """Whether so many are known that looking for more is of no use."""
         return self.total >= self.ENOUGH
 
-    def add(self, path: Iterable[str | int], message: str, of_key: bool = False) -> None:
+    def add(
+        self, path: Iterable[str | int], message: str, of_key: bool = False, context: Context | None = None
+    ) -> None:
+        """A mistake at a path, of its value or of its key; told with the expression of the value, and the context."""
         self.total += 1
         if len(self.kept) < self.KEPT:
             path = self.document.normalize(path)
             place = self.document.place(path, of_key)
+            if notes := list(self._notes(None if of_key else self.document.value(path), message, context)):
+                message = f"{message} ({', '.join(notes)})"
             self.kept.append(Problem(message, path_text(path), *(place or (None, None))))
+
+    def _notes(self, value: Any, message: str, context: Context | None) -> Iterator[str]:
+        if has_expression(value):
+            if shorten(value) not in message:
+                yield escape(shorten(value))
+            if context:
+                yield from (f"{name} = {context.indices[name]}" for name in context.indices if name in names_in(value))
+        if context:
+            yield f"in {shorten(context.name)}"
 
     def raise_any(self) -> None:
         if self.total:
@@ -163,19 +201,29 @@ def from_yaml(raw: bytes, source: str) -> Document:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         reason = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be parsed"
         place = (mark.line, mark.column) if mark else (0, 0)
-        if "cannot start any token" in reason and text.splitlines()[place[0]][place[1] :].startswith("\t"):
+        before, after = _around(text, *place)
+        if "cannot start any token" in reason and after.startswith("\t"):
             reason += "; a tab stands here, indent with spaces"
+        if before.endswith("$") and after.startswith("{"):
+            reason += '; ${…} inside [ ] or { } needs quotes around it: "${…}"'
         raise SpecError(source, [_problem(f"not valid YAML: {reason}", *place)]) from None
     line, column = composer.start
-    return Document(composer.root, source, (line + 1, column + 1))
+    return Document(composer.root, source, (line + 1, column + 1), composer.has_expressions)
+
+
+def _around(text: str, line: int, column: int) -> tuple[str, str]:
+    """What stands before and after a place in its line."""
+    lines = text.splitlines()[line : line + 1] or [""]
+    return lines[0][:column], lines[0][column:]
 
 
 def from_mapping(mapping: Mapping[str, Any], source: str = "<mapping>") -> Document:
     """The document of a mapping built in Python, of dicts, lists or tuples, strings, numbers, booleans and None."""
     nodes = 0
+    has_expressions = False
 
     def convert(value: Any, path: Path) -> Any:
-        nonlocal nodes
+        nonlocal nodes, has_expressions
         nodes += 1
         if len(path) > MAX_DEPTH or nodes > MAX_EVENTS:
             limit = f"{MAX_DEPTH} levels deep" if len(path) > MAX_DEPTH else f"{MAX_EVENTS:,} values"
@@ -184,6 +232,7 @@ def from_mapping(mapping: Mapping[str, Any], source: str = "<mapping>") -> Docum
         if value is None or isinstance(value, (str, bool, int, float)):
             if isinstance(value, str) and not _encodable(value):
                 raise SpecError(source, [Problem(f"{show(value)} is not valid Unicode", path_text(path))])
+            has_expressions = has_expressions or has_expression(value)
             return value
         if isinstance(value, Mapping):
             result: dict[str, Any] = {}
@@ -197,7 +246,8 @@ def from_mapping(mapping: Mapping[str, Any], source: str = "<mapping>") -> Docum
         message = f"{show(value)} is a {type(value).__name__}; a spec holds dicts, lists, strings, numbers and booleans"
         raise SpecError(source, [Problem(message, path_text(path))])
 
-    return Document(convert(mapping, ()), source, None)
+    data = convert(mapping, ())
+    return Document(data, source, None, has_expressions)
 
 
 def plain(value: Any) -> Any:
@@ -266,6 +316,7 @@ class _Composer:
         self.stack: list[_Frame] = []
         self.anchors: dict[str, tuple[Any, int] | None] = {}
         self.plain: dict[str, Any] = dict(_CONSTANTS)
+        self.has_expressions = False
 
     def compose(self, text: str) -> None:
         for event in yaml.parse(text, Loader=_Loader):
@@ -305,6 +356,8 @@ class _Composer:
             value = self.plain[text] = self.resolve(text, mark)
         if not text.isascii() and not _encodable(text):
             self.fail(mark, f"{show(text)} is not valid Unicode")
+        if "${" in text:
+            self.has_expressions = True
         if event.anchor is not None:
             self.anchors[event.anchor] = (value, 1)
         self.put(value, mark.line, mark.column, is_merge=text == "<<" and event.implicit[0])

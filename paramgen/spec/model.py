@@ -4,22 +4,40 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, PrivateAttr, TypeAdapter, ValidationError
+from pydantic import Field, ValidationError
 
-from paramgen.errors import FileError
-from paramgen.spec.base import MISSING, UNKNOWN, WRONG, Complaint, DTypeName, Expected, Model, explained, unknown_keys
+from paramgen.errors import FileError, UsageError
+from paramgen.spec.base import UNKNOWN, WRONG, Complaint, DTypeName, Expected, Model, unknown_keys
 from paramgen.spec.document import MAX_BYTES, Document, Path, Problems, from_mapping, from_yaml, plain
+from paramgen.spec.evaluation import Evaluator, evaluator
+from paramgen.spec.expressions import MAX_INTEGER, VARIABLE_EXPECTED, Number, has_expression, is_variable
 from paramgen.spec.initializers import EXPECTED as INITIALIZER_EXPECTED
 from paramgen.spec.initializers import AnyInitializer
-from paramgen.spec.operations import BY_TYPE, AnyOperation, Operation, Standard
-from paramgen.text import escape, near, show
+from paramgen.spec.operations import BY_TYPE, Operation, Standard
+from paramgen.spec.tree import Instance, Tree, add_errors, written
+from paramgen.text import escape, near, show, suggestion
 
 AnyModel = TypeVar("AnyModel", bound=Model)
 
-OPERATION_EXPECTED = "an operation: a mapping with name and type"
+MAX_OVERRIDES = 1000
+
+
+class Override(Model):
+    """Another initializer or dtype for the parameters whose canonical names match a pattern."""
+
+    label = "an override"
+    match: Annotated[str, Field(min_length=1, max_length=1000), Expected("a pattern of names, with * ? and []")] = (
+        Field(description="pattern of canonical names, with * ? and []; * matches dots, too.")
+    )
+    initializer: AnyInitializer | None = Field(default=None, description="initializer of these parameters.")
+    dtype: DTypeName | None = Field(default=None, description="element type of these parameters.")
+
+    @classmethod
+    def key_problems(cls, data: dict[str, Any]) -> Iterator[Complaint]:
+        if not data.keys() & {"initializer", "dtype"}:
+            yield (), "says nothing of the parameters that it matches; give an initializer or a dtype", WRONG
 
 
 class Head(Model):
@@ -45,6 +63,17 @@ class Head(Model):
         dict[str, dict[str, AnyInitializer]],
         Expected("a mapping of operation types to initializers by parameter", INITIALIZER_EXPECTED),
     ] = Field(default={}, description="initializers by operation type and parameter, for the whole spec.")
+    variables: Annotated[
+        dict[
+            str, Annotated[int, Field(gt=-MAX_INTEGER, lt=MAX_INTEGER)] | Annotated[float, Field(allow_inf_nan=False)]
+        ],
+        Expected("a mapping of names to numbers", "a finite number, or ${…} over the variables before it"),
+    ] = Field(default={}, description="numbers by name, for ${…}; each may use those before it.")
+    overrides: Annotated[
+        list[Override],
+        Field(max_length=MAX_OVERRIDES),
+        Expected(f"a list of at most {MAX_OVERRIDES:,} overrides", "a mapping with match and initializer or dtype"),
+    ] = Field(default=[], description="initializers and dtypes by pattern of names; the last that matches wins.")
 
     @classmethod
     def field_names(cls) -> Iterable[str]:
@@ -52,6 +81,10 @@ class Head(Model):
 
     @classmethod
     def key_problems(cls, data: dict[str, Any]) -> Iterator[Complaint]:
+        variables = data.get("variables")
+        for name in variables if isinstance(variables, dict) else ():
+            if not is_variable(name):
+                yield ("variables", name), f"{show(name)} is not {VARIABLE_EXPECTED}", UNKNOWN
         defaults = data.get("defaults")
         if not isinstance(defaults, dict):
             return
@@ -75,38 +108,48 @@ class Head(Model):
         return None
 
 
-class Spec(Head):
-    """A model's parameters, as its author wrote them: made by load_spec from YAML or a mapping."""
+class Spec:
+    """A model's parameters, as their author wrote them: made by load_spec from YAML or a mapping.
 
-    operations: Annotated[
-        list[AnyOperation], Field(min_length=1), Expected("a list of operations, at least one", OPERATION_EXPECTED)
-    ] = Field(description="the operations, each with a name, a type and its sizes.")
+    `source` is what was written, with the command line's values put in and the expressions outside of repetitions
+    evaluated. `problems_found` are those of all but its operations; the plan adds theirs, and raises all of them.
+    """
 
-    def __init__(self, **data: Any):
+    head: Head
+    source: dict[str, Any]
+    problems_found: Problems
+    _items: list[Any]
+    _evaluator: Evaluator
+
+    def __init__(self, *_: Any, **__: Any):
         raise TypeError("a Spec is made by paramgen.load_spec")
 
-    _problems: Problems = PrivateAttr()
-    _places: list[Path] = PrivateAttr()
+    @classmethod
+    def of(cls, head: Head, source: dict[str, Any], problems: Problems, items: list[Any], evaluator: Evaluator) -> Spec:
+        spec = object.__new__(cls)
+        spec.head, spec.source, spec.problems_found = head, source, problems
+        spec._items, spec._evaluator = items, evaluator
+        return spec
 
     @property
-    def problems_found(self) -> Problems:
-        """What is wrong with its text; the plan adds what is wrong with its numbers, and raises all of it."""
-        return self._problems
+    def name(self) -> str:
+        return self.head.name
 
     @property
-    def source(self) -> dict[str, Any]:
-        """What its author wrote, with the command line's values put in."""
-        data: dict[str, Any] = self._problems.document.data
-        return data
+    def seed(self) -> int:
+        return self.head.seed
 
-    def placed_operations(self) -> Iterator[tuple[Path, Operation]]:
-        """Its operations, each with its path in the document."""
-        return zip(self._places, self.operations, strict=True)
+    @property
+    def dtype(self) -> str:
+        return self.head.dtype
 
+    @property
+    def layout(self) -> str:
+        return self.head.layout
 
-@cache
-def _adapter() -> TypeAdapter[Operation]:
-    return TypeAdapter(AnyOperation)
+    def instances(self, problems: Problems) -> Iterator[Instance]:
+        """Its operations, one after another; what is wrong with them is added to the problems."""
+        return Tree(self._items, self._evaluator, problems).instances()
 
 
 def read_document(source: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[Document, str]:
@@ -122,51 +165,63 @@ def read_document(source: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[D
     return from_yaml(raw, escape(path)), os.path.splitext(os.path.basename(path))[0] or "model"
 
 
-def interpret(document: Document, name: str, seed: int | None = None, dtype: str | None = None) -> Spec:
+def interpret(document: Document, name: str, *, variables: Mapping[str, Number] | None = None, **replaced: Any) -> Spec:
     """The spec of a document: its valid parts, with the problems of the others, which the plan raises.
 
-    seed and dtype take the place of the document's.
+    `replaced` (seed, dtype) take the place of the document's, where they are not None, and `variables` that of its
+    variables of the same names; UsageError where it has none of that name.
     """
     problems = Problems(document)
     data = document.data
     if not isinstance(data, dict):
         problems.add((), "a spec is a mapping; it needs at least operations")
         problems.raise_any()
-    data.update({key: plain(value) for key, value in {"seed": seed, "dtype": dtype}.items() if value is not None})
-    head = _head({key: value for key, value in data.items() if key != "operations"}, name, problems)
-    places: list[Path] = []
-    operations = []
-    for index, item in enumerate(_operation_items(data, problems)):
-        try:
-            operation = _adapter().validate_python(item)
-        except ValidationError as error:
-            add_errors(problems, error, ("operations", index))
-            if problems.enough:
-                break
-        else:
-            places.append(("operations", index))
-            operations.append(operation)
-    spec = Spec.model_construct(**{field: getattr(head, field) for field in Head.model_fields}, operations=operations)
-    spec._problems, spec._places = problems, places
-    return spec
+    data.update({key: plain(value) for key, value in replaced.items() if value is not None})
+    _set_variables(data, variables or {})
+    scope = evaluator(data.get("variables"), document.has_expressions, problems)
+    head, source = _head(data, name, scope, problems)
+    items = _operation_items(data, problems)
+    if "operations" in source:
+        source["operations"] = written(items, scope) if items else data["operations"]
+    return Spec.of(head, source, problems, items, scope)
 
 
-def validated(model: type[AnyModel], data: Any, problems: Problems) -> AnyModel | None:
-    """The model of the data at the document's top, or None with its problems added."""
+def _set_variables(data: dict[str, Any], variables: Mapping[str, Number]) -> None:
+    known = data.get("variables")
+    for name, value in variables.items():
+        if not isinstance(known, dict) or name not in known:
+            guess = suggestion(name, known) if isinstance(known, dict) else ""
+            raise UsageError(f"variable {show(name)}: the spec has none of this name{guess}")
+        known[name] = plain(value)
+
+
+def validated(
+    model: type[AnyModel], data: Any, problems: Problems, bad: frozenset[Path] = frozenset()
+) -> AnyModel | None:
+    """The model of the data at the document's top, or None with its problems added, but for those of the bad paths."""
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        add_errors(problems, error, ())
+        add_errors(problems, error, (), bad=bad)
         return None
 
 
-def _head(data: dict[str, Any], name: str, problems: Problems) -> Head:
-    head = validated(Head, data, problems)
+def _head(data: dict[str, Any], name: str, scope: Evaluator, problems: Problems) -> tuple[Head, dict[str, Any]]:
+    """The valid fields of what a spec says besides its operations; and what it says, as its file is to say it."""
+    evaluated, errors = scope.evaluated(data, leave=("variables", "operations"))
+    bad = scope.tell(errors, (), problems)
+    variables = data.get("variables")
+    if isinstance(variables, dict):
+        evaluated = {**evaluated, "variables": {key: scope.variables.get(key, variables[key]) for key in variables}}
+        bad |= {("variables", key) for key in scope.broken if has_expression(variables[key])}
+    fields = {key: value for key, value in evaluated.items() if key != "operations"}
+    head = validated(Head, fields, problems, bad)
     if head is None:
-        apart = [{field: data[field]} for field in Head.model_fields if field in data]
+        apart = [{field: fields[field]} for field in Head.model_fields if field in fields]
         sound = [part for part in apart if validated(Head, part, Problems(problems.document))]
         head = Head.model_validate({field: value for part in sound for field, value in part.items()})
-    return head if "name" in data else head.model_copy(update={"name": name})
+    as_written = {key: data[key] for key in ("defaults", "overrides") if key in data}
+    return head if "name" in data else head.model_copy(update={"name": name}), {**evaluated, **as_written}
 
 
 def _operation_items(data: dict[str, Any], problems: Problems) -> list[Any]:
@@ -180,17 +235,3 @@ def _operation_items(data: dict[str, Any], problems: Problems) -> list[Any]:
     else:
         problems.add(("operations",), f"{show(items)} is not a list of operations, at least one")
     return []
-
-
-def add_errors(problems: Problems, error: ValidationError, base: Path) -> None:
-    """Add pydantic's errors of what stands at `base`, as long as they are to be kept; count them all."""
-    if len(problems.kept) >= problems.KEPT:
-        problems.total += error.error_count()
-        return
-    for item in error.errors(include_url=False):
-        path = (*base, *item["loc"])
-        if item["type"] in (WRONG, UNKNOWN, MISSING):
-            problems.add(path, item["msg"], of_key=item["type"] == UNKNOWN)
-        else:
-            path = (*path, "type") if item["type"] == "union_tag_invalid" else path
-            problems.add(path, explained(item, OPERATION_EXPECTED))

@@ -15,9 +15,11 @@ from pydantic.json_schema import models_json_schema
 
 from paramgen.spec import initializers, operations
 from paramgen.spec.base import RESERVED, Tagged
+from paramgen.spec.expressions import FUNCTIONS
 from paramgen.spec.initializers import Target
-from paramgen.spec.model import Spec
+from paramgen.spec.model import Head, Override
 from paramgen.spec.operations import CHANNEL_WISE, GROUPINGS, Convolution, CustomParameter, Standard
+from paramgen.spec.tree import Group
 
 Schema = dict[str, Any]
 
@@ -26,10 +28,13 @@ STANDARD = [model for model in operations.TABLE if issubclass(model, Standard)]
 
 def json_schema() -> Schema:
     """The schema of a whole spec."""
-    models: list[type[BaseModel]] = [Spec, CustomParameter, *operations.TABLE, *initializers.TABLE]
+    models: list[type[BaseModel]] = [Head, Override, Group, CustomParameter, *operations.TABLE, *initializers.TABLE]
     _, generated = models_json_schema([(model, "validation") for model in models], ref_template="#/definitions/{model}")
-    definitions: dict[str, Schema] = {name: _tidy(definition) for name, definition in generated["$defs"].items()}
-    spec = definitions.pop("Spec")
+    definitions: dict[str, Schema] = {
+        name: _expressive(_tidy(definition)) for name, definition in generated["$defs"].items()
+    }
+    definitions["Expression"] = EXPRESSION
+    spec = definitions.pop("Head")
     definitions["Operation"] = _by_type(operations.TABLE)
     definitions["Initializer"] = {
         "description": "An initializer: a name, or a mapping with type and its fields.",
@@ -51,6 +56,12 @@ def json_schema() -> Schema:
     definitions["CustomParameter"]["allOf"] = CUSTOM_RULES
     parameters = definitions["Custom"]["properties"]["parameters"]
     names = {"pattern": next(iter(parameters.pop("patternProperties"))), "not": {"const": RESERVED}}
+    spec["properties"]["operations"] = OPERATIONS
+    spec["properties"]["variables"]["propertyNames"] = {"pattern": VARIABLE, "not": {"enum": list(FUNCTIONS)}}
+    definitions["Override"]["anyOf"] = [{"required": ["initializer"]}, {"required": ["dtype"]}]
+    spec["required"] = ["operations"]
+    definitions["Group"]["properties"]["operations"] |= OPERATIONS
+    definitions["Group"]["dependencies"] = {"as": ["repeat"]}
     parameters["propertyNames"] = names
     parameters["additionalProperties"] = _reference("CustomParameter")
     spec["properties"]["defaults"] |= _closed(
@@ -59,7 +70,6 @@ def json_schema() -> Schema:
     spec["properties"]["defaults"]["allOf"] = [
         {"not": {"required": list(model.names())}} for model in STANDARD if len(model.names()) > 1
     ]
-    spec["properties"]["operations"]["items"] = _reference("Operation")
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "paramgen spec",
@@ -125,6 +135,25 @@ def _grouping(name: str) -> Schema:
     return {"required": list(needed), "properties": dict.fromkeys(refused, False)}
 
 
+VARIABLE = "^[A-Za-z_\\u0080-\\uffff][A-Za-z0-9_\\u0080-\\uffff]*$"
+
+EXPRESSION: Schema = {
+    "description": "An expression over the spec's variables, and the index of a repeated group.",
+    "type": "string",
+    "pattern": r"^\$\{[^{}]+\}$",
+}
+
+OPERATIONS: Schema = {
+    "description": "the operations, each with a name, a type and its sizes, and groups of them.",
+    "type": "array",
+    "minItems": 1,
+    "items": {
+        "if": {"type": "object", "required": ["operations"], "not": {"required": ["type"]}},
+        "then": _reference("Group"),
+        "else": _reference("Operation"),
+    },
+}
+
 CONVOLUTION_RULE: Schema = {
     "if": {"required": ["num_groups"]},
     "then": {
@@ -170,3 +199,20 @@ def _tidy(schema: Schema) -> Schema:
         else:
             tidied[key] = _tidy(value) if isinstance(value, dict) else value
     return tidied
+
+
+def _expressive(schema: Any) -> Any:
+    """The schema with an expression in the place of any number, and as a part of any name."""
+    if isinstance(schema, list):
+        return [_expressive(entry) for entry in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if schema.get("type") in ("integer", "number"):
+        outer = {key: schema[key] for key in ("description", "default") if key in schema}
+        plain = {key: value for key, value in schema.items() if key not in outer}
+        return {**outer, "anyOf": [plain, _reference("Expression")]}
+    if schema.get("not") == {"const": RESERVED} and "pattern" in schema:
+        outer = {key: schema[key] for key in ("description",) if key in schema}
+        plain = {key: value for key, value in schema.items() if key not in outer}
+        return {**outer, "anyOf": [plain, {"type": "string", "pattern": r"\$\{[^{}]+\}"}]}
+    return {key: _expressive(value) for key, value in schema.items()}

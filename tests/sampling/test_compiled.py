@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from paramgen.distributions import Constant, Normal, Orthogonal, TruncatedNormal, Uniform, UnitForgetGate
 from paramgen.dtypes import DTYPES as TABLE
-from paramgen.plan import Tensor
 from paramgen.sampling.backend import Backend, Elementwise
 from paramgen.sampling.matrix import TILE
 from paramgen.sampling.reference import Reference
+from paramgen.spec.expand import Parameter
 from paramgen.spec.initializers import Zeros
 
 REFERENCE = Reference()
@@ -113,7 +113,7 @@ def test_narrow_types_round_every_kind_of_number(kernels: Backend, dtype: str) -
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
 @pytest.mark.parametrize("shape", [(1, 1), (7, 3), (3, 70), (TILE + 9, TILE - 3), (40, 2 * TILE + 17), (5, 9, 2, 31)])
 def test_orthogonal_is_the_references(kernels: Backend, dtype: str, shape: tuple[int, ...]) -> None:
-    tensor = Tensor("x", shape, TABLE[dtype], None, None, Zeros(type="zeros"), Orthogonal(1.25), 99)
+    tensor = Parameter("x", shape, TABLE[dtype], None, None, Zeros(type="zeros"), Orthogonal(1.25), 99)
     expected = draw(tensor, 3, 0, tensor.size)
     for threads in (1, 3):
         assert draw(tensor, 3, 0, tensor.size, kernels, threads).tobytes() == expected.tobytes()
@@ -131,7 +131,7 @@ def test_reflections_are_the_references(kernels: Backend) -> None:
 
 @each_set
 def test_unit_forget_gate(kernels: Backend) -> None:
-    tensor = Tensor("x", (40,), TABLE["float32"], None, None, Zeros(type="zeros"), UnitForgetGate(10), 99)
+    tensor = Parameter("x", (40,), TABLE["float32"], None, None, Zeros(type="zeros"), UnitForgetGate(10), 99)
     assert draw(tensor, 3, 5, 37, kernels).tolist() == [0.0] * 5 + [1.0] * 10 + [0.0] * 17
 
 

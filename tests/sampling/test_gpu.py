@@ -16,10 +16,10 @@ from test_frozen import RECORDED, cases, digest
 
 from paramgen.distributions import Constant, Orthogonal, Uniform
 from paramgen.dtypes import DTYPES as TABLE
-from paramgen.plan import Tensor
 from paramgen.sampling.backend import Backend, Elementwise
 from paramgen.sampling.orthogonal import Orthonormalizer
 from paramgen.sampling.reference import Reference
+from paramgen.spec.expand import Parameter
 from paramgen.spec.initializers import Zeros
 from paramgen.team import Team
 
@@ -182,7 +182,7 @@ def test_rounding(lane: Backend, dtype: str) -> None:
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
 @pytest.mark.parametrize("shape", [(7, 3), (3, 70), (150, 131), (40, 200), (5, 9, 2, 31), (1100, 2)])
 def test_orthogonal_is_the_references(lane: Backend, dtype: str, shape: tuple[int, ...]) -> None:
-    tensor = Tensor("x", shape, TABLE[dtype], None, None, Zeros(type="zeros"), Orthogonal(1.25), 99)
+    tensor = Parameter("x", shape, TABLE[dtype], None, None, Zeros(type="zeros"), Orthogonal(1.25), 99)
     assert draw(tensor, 3, 0, tensor.size, lane).tobytes() == draw(tensor, 3, 0, tensor.size).tobytes()
 
 

@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from paramgen.distributions import Orthogonal
 from paramgen.dtypes import DTYPES
-from paramgen.plan import Tensor
 from paramgen.sampling import orthogonal as module
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.cpu import kernels
@@ -15,6 +14,7 @@ from paramgen.sampling.host import HostBackend
 from paramgen.sampling.matrix import TILE
 from paramgen.sampling.orthogonal import Orthonormalizer, householder
 from paramgen.sampling.reference import Reference, Stream
+from paramgen.spec.expand import Parameter
 from paramgen.spec.initializers import Zeros
 from paramgen.team import Team
 
@@ -23,8 +23,8 @@ BACKENDS: list[HostBackend] = [Reference(), kernels()]
 REFERENCE = Orthonormalizer(Reference(), Team())
 
 
-def tensor(shape: tuple[int, ...], dtype: str, gain: float = 1.0) -> Tensor:
-    return Tensor("x", shape, DTYPES[dtype], None, None, Zeros(type="zeros"), Orthogonal(gain), 77)
+def tensor(shape: tuple[int, ...], dtype: str, gain: float = 1.0) -> Parameter:
+    return Parameter("x", shape, DTYPES[dtype], None, None, Zeros(type="zeros"), Orthogonal(gain), 77)
 
 
 def orthogonal(

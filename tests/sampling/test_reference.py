@@ -22,8 +22,8 @@ from paramgen.distributions import (
     UnitForgetGate,
 )
 from paramgen.dtypes import DTYPES as TABLE
-from paramgen.plan import Tensor
 from paramgen.sampling.streams import stream_id
+from paramgen.spec.expand import Parameter
 from paramgen.spec.initializers import Zeros
 
 VECTORS = json.loads((DATA / "stream-v1.json").read_text())
@@ -40,8 +40,8 @@ LAWS: list[Distribution] = [
 
 def tensor(
     law: Distribution, dtype: str = "float32", name: str = "t.weights", shape: tuple[int, ...] = SHAPE
-) -> Tensor:
-    return Tensor(name, shape, TABLE[dtype], None, None, Zeros(type="zeros"), law, stream_id(name))
+) -> Parameter:
+    return Parameter(name, shape, TABLE[dtype], None, None, Zeros(type="zeros"), law, stream_id(name))
 
 
 def test_uniform_known_answers() -> None:

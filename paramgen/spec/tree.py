@@ -1,0 +1,227 @@
+"""From operations as they are written, in groups that repeat, to operations as the model has them, one after another.
+
+What does not depend on the index of a repetition is evaluated and checked once, however often it is repeated, and no
+list of all operations is ever made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from paramgen.spec.base import MISSING, RESERVED, UNKNOWN, WRONG, Complaint, Expected, Model, Name, explained, reserved
+from paramgen.spec.document import Context, Path, Problems
+from paramgen.spec.evaluation import Evaluator
+from paramgen.spec.expressions import VARIABLE_EXPECTED, Number, is_variable, names_in
+from paramgen.spec.operations import AnyOperation, Operation
+from paramgen.text import near, show
+
+OPERATION_EXPECTED = "an operation: a mapping with name and type; or a group: one with name and operations"
+MAX_OPERATIONS = 1_000_000
+
+
+class Group(Model):
+    """Operations whose names join with the group's by a dot; once, or repeated with an index between the two."""
+
+    label = "a group"
+    name: Name = Field(description="name of the group; its operations are named <group>.<operation>.")
+    repeat: Annotated[
+        int | None, Field(ge=1, le=MAX_OPERATIONS), Expected(f"an integer from 1 to {MAX_OPERATIONS:,}")
+    ] = Field(default=None, description="how often; the operations are then named <group>.<index>.<operation>.")
+    index: Annotated[str | None, Expected(VARIABLE_EXPECTED)] = Field(
+        default=None, alias="as", description="variable that is the index, 0 and up, in the group."
+    )
+    operations: Annotated[
+        list[Any], Field(min_length=1), Expected("a list of operations, at least one", OPERATION_EXPECTED)
+    ] = Field(description="its operations, and groups of them.")
+
+    @classmethod
+    def key_problems(cls, data: dict[str, Any]) -> Iterator[Complaint]:
+        if data.get("name") == RESERVED:
+            yield reserved(("name",), WRONG)
+        if isinstance(data.get("as"), str) and not is_variable(data["as"]):
+            yield ("as",), f"{show(data['as'])} is not {VARIABLE_EXPECTED}", WRONG
+        if "as" in data and "repeat" not in data:
+            yield ("as",), "names the index of a repetition; add repeat, or remove this", UNKNOWN
+
+
+@cache
+def _operations() -> TypeAdapter[Operation]:
+    return TypeAdapter(AnyOperation)
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """An operation of the model: its whole name, where the document says it, and the context for what is wrong."""
+
+    operation: Operation
+    name: str
+    path: Path
+    context: Context | None
+
+
+@dataclass(slots=True)
+class _Node:
+    """An item of a list of operations; its model at the last indices that it depends on, None where it is wrong."""
+
+    path: Path
+    item: Any
+    is_group: bool
+    names: frozenset[str]
+    key: tuple[Number, ...] | None = None
+    model: Any = None
+    failed: bool = False
+
+
+def is_group(item: Any) -> bool:
+    return isinstance(item, dict) and "type" not in item and any(near(key, ("operations",)) for key in item)
+
+
+@dataclass(slots=True)
+class Tree:
+    """The items of a spec's `operations`; what is wrong with one is added to the problems, once, when it is come to."""
+
+    items: list[Any]
+    evaluator: Evaluator
+    problems: Problems
+    _nodes: dict[Path, list[_Node]] = field(default_factory=dict)
+
+    def instances(self) -> Iterator[Instance]:
+        """Every operation of the model, in order, as long as the problems are not enough."""
+        if self._count_is_allowed():
+            yield from self._instances(self.items, ("operations",), "", {})
+
+    def _instances(self, items: list[Any], path: Path, prefix: str, indices: Mapping[str, int]) -> Iterator[Instance]:
+        for node in self._nodes_of(items, path):
+            if self.problems.enough:
+                return
+            model = self._model(node, prefix, indices)
+            if model is None:
+                continue
+            name = prefix + model.name
+            if not node.is_group:
+                yield Instance(model, name, node.path, Context(name, indices) if prefix else None)
+                continue
+            for inner, within in _repetitions(model, name, indices):
+                yield from self._instances(model.operations, (*node.path, "operations"), inner, within)
+
+    def _nodes_of(self, items: list[Any], path: Path) -> list[_Node]:
+        if path not in self._nodes:
+            nodes = self._nodes[path] = []
+            for number, item in enumerate(items):
+                group = is_group(item)
+                own = {key: value for key, value in item.items() if key != "operations"} if group else item
+                names = names_in(own) if self.evaluator.needed else frozenset()
+                nodes.append(_Node((*path, number), item, group, names))
+        return self._nodes[path]
+
+    def _model(self, node: _Node, prefix: str, indices: Mapping[str, int]) -> Any:
+        """The node's operation or group at these indices, or None where that is wrong."""
+        key = tuple(indices[name] for name in node.names if name in indices)
+        if node.key != key:
+            node.key = key
+            problems = Problems(self.problems.document) if node.failed else self.problems
+            before = problems.total
+            node.model = self._validated(node, prefix, indices, problems)
+            node.failed = node.failed or problems.total > before
+        return node.model
+
+    def _validated(self, node: _Node, prefix: str, indices: Mapping[str, int], problems: Problems) -> Any:
+        item, errors = self.evaluator.evaluated(node.item, indices, ("operations",) if node.is_group else ())
+        name = item.get("name") if isinstance(item, dict) else None
+        context = Context(f"{prefix}{name}", indices) if prefix else None
+        bad = self.evaluator.tell(errors, node.path, problems, context=context)
+        try:
+            model = Group.model_validate(item) if node.is_group else _operations().validate_python(item)
+        except ValidationError as error:
+            add_errors(problems, error, node.path, context, bad)
+            return None
+        if isinstance(model, Group) and model.index is not None:
+            taken = "the index of a group around it" if model.index in indices else "a variable of the spec"
+            if model.index in indices or model.index in self.evaluator.variables:
+                problems.add(
+                    (*node.path, "as"), f"{model.index} is {taken} already; choose another name", context=context
+                )
+                return None
+        return None if bad else model
+
+    def _count_is_allowed(self) -> bool:
+        total = 0
+        for node in self._nodes_of(self.items, ("operations",)):
+            total += self._count([node], "", {})
+            if total > MAX_OPERATIONS:
+                path = (*node.path, "repeat") if node.is_group else node.path
+                self.problems.add(
+                    path, f"makes more than {MAX_OPERATIONS:,} operations, which is the most that a spec has"
+                )
+                return False
+        return True
+
+    def _count(self, nodes: list[_Node], prefix: str, indices: Mapping[str, int]) -> int:
+        """The number of operations, or some number above the limit."""
+        groups = [node for node in nodes if node.is_group]
+        total = len(nodes) - len(groups)
+        for node in groups:
+            model = self._model(node, prefix, indices)
+            if model is None:
+                continue
+            inner = self._nodes_of(model.operations, (*node.path, "operations"))
+            if not any(child.is_group for child in inner):
+                total += (model.repeat or 1) * len(inner)
+                continue
+            for name, within in _repetitions(model, prefix + model.name, indices):
+                total += self._count(inner, name, within)
+                if total > MAX_OPERATIONS:
+                    return total
+        return total
+
+
+def _repetitions(group: Group, name: str, indices: Mapping[str, int]) -> Iterator[tuple[str, Mapping[str, int]]]:
+    """The prefix of the names in a group, and the indices, at each of its repetitions."""
+    if group.repeat is None:
+        yield f"{name}.", indices
+        return
+    for index in range(group.repeat):
+        yield f"{name}.{index}.", {**indices, group.index: index} if group.index else indices
+
+
+def written(items: list[Any], evaluator: Evaluator) -> list[Any]:
+    """The items with the expressions outside of repetitions evaluated, where that can be done."""
+
+    def evaluated(item: Any) -> Any:
+        if isinstance(item, dict) and "repeat" in item:
+            return item
+        inner = item.get("operations") if is_group(item) else None
+        value, _ = evaluator.evaluated(item, leave=("operations",) if inner else ())
+        return {**value, "operations": written(inner, evaluator)} if isinstance(inner, list) else value
+
+    return [evaluated(item) for item in items] if evaluator.needed else items
+
+
+def add_errors(
+    problems: Problems,
+    error: ValidationError,
+    base: Path,
+    context: Context | None = None,
+    bad: frozenset[Path] = frozenset(),
+) -> None:
+    """Add pydantic's errors of what stands at `base`, as long as they are to be kept; count them all.
+
+    What is said of the paths in `bad`, whose expressions have no value, is left out.
+    """
+    if len(problems.kept) >= problems.KEPT:
+        problems.total += error.error_count()
+        return
+    for item in error.errors(include_url=False):
+        path = (*base, *item["loc"])
+        if bad and problems.document.normalize(path) in bad:
+            continue
+        if item["type"] in (WRONG, UNKNOWN, MISSING):
+            problems.add(path, item["msg"], of_key=item["type"] == UNKNOWN, context=context)
+        else:
+            path = (*path, "type") if item["type"] == "union_tag_invalid" else path
+            problems.add(path, explained(item, OPERATION_EXPECTED), context=context)
