@@ -10,13 +10,14 @@ from paramgen import engine
 from paramgen.engine import BuildResult
 from paramgen.errors import FileError, UsageError
 from paramgen.nested import Nested, mapped, nest
-from paramgen.plan import make_plan
+from paramgen.plan import as_tensor, make_plan
 from paramgen.sampling.devices import AUTO, open_alone, parsed
-from paramgen.spec.document import Problems, from_mapping
-from paramgen.spec.expand import parameter as make_parameter
+from paramgen.spec.document import from_mapping
+from paramgen.spec.expand import kind as kind_of
 from paramgen.spec.initializers import Target
 from paramgen.spec.model import Head, Spec, interpret, read_document, validated
 from paramgen.spec.operations import CustomParameter
+from paramgen.spec.problems import Problems
 from paramgen.storage.header import Entry
 from paramgen.storage.reader import TensorFile
 from paramgen.text import escape
@@ -81,8 +82,8 @@ def sample(spec: SpecSource, *, device: str = "cpu") -> Nested:
     They are NumPy's, or drawn on "gpu" (the current GPU) or "gpu:N" and CuPy's; of which dtypes, see load.
     """
     plan = make_plan(_spec(spec))
-    backend = open_alone(device)
-    return nest({tensor.name: engine.draw_array(tensor, plan.seed, backend) for tensor in plan.tensors})
+    backend, sampler = open_alone(device), engine.sampler(plan.seed)
+    return nest({tensor.name: engine.draw_array(tensor, sampler, backend) for tensor in plan.tensors})
 
 
 def initialize(
@@ -132,10 +133,10 @@ def initialize(
     target = Target(size, parameter.fan_in, parameter.fan_out, num_hidden_units=size[0] // 4 if is_gates else None)
     if misfit := parameter.initializer.misfit(target):
         raise UsageError(f"initialize: {parameter.initializer.kind} {misfit}")
-    tensor = make_parameter(head.name, target, parameter.initializer, document.data["dtype"])
-    if excess := tensor.excess():
+    kind = kind_of(target, parameter.initializer, document.data["dtype"])
+    if excess := kind.excess(head.name):
         raise UsageError(f"initialize: {excess}")
-    return engine.draw_array(tensor, head.seed, open_alone("cpu"))
+    return engine.draw_array(as_tensor(head.name, kind), engine.sampler(head.seed), open_alone("cpu"))
 
 
 def load(path: str | os.PathLike[str], *, device: str = "cpu") -> Nested:

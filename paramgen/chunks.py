@@ -2,6 +2,10 @@
 
 # A file is drawn and written in blocks of so many bytes, a multiple of PAGE.
 BLOCK_BYTES = 2**22
+# The same, where a layout takes fewer than SHORT_RUN elements that follow one another into such a block: as each random
+# block has four of them, the others would be drawn for nothing.
+WIDE_BLOCK_BYTES = 2**24
+SHORT_RUN = 16
 # What direct writes are aligned to.
 PAGE = 4096
 # Elements that NumPy draws or reads at once.

@@ -183,7 +183,9 @@ def plan(
     with _reported():
         made = _plan(spec, variables, seed=seed, dtype=dtype)
         if as_json:
-            _print_json(made.described())
+            for part in made.document():
+                sys.stdout.buffer.write(part.encode("utf-8", "backslashreplace"))
+            sys.stdout.buffer.write(b"\n")
             return
         from paramgen.report import print_plan
 

@@ -6,7 +6,7 @@ Each is computed with correctly rounded +, -, ×, ÷ and sqrt only, so that the 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import inf
+from math import inf, prod
 from typing import Any, ClassVar
 
 from paramgen.gaussian import tails
@@ -16,6 +16,7 @@ LARGEST_NORMAL = {"float64": 9.2}
 LARGEST_NORMAL_32 = 6.34
 # The least that a truncated normal distribution may keep of the normal one: its tails are float64 numbers.
 LEAST_WITHIN = 1e-280
+LARGEST_ENTRY = 1 + 2.0**-20  # an entry of an orthogonal matrix may be above 1 by rounding
 FARTHEST_TRUNCATED = 37.2  # |quantile| of 2^-65 times that, rounded up
 
 
@@ -105,33 +106,83 @@ class TruncatedNormal:
 
 @dataclass(frozen=True, slots=True)
 class Orthogonal:
-    """`gain` times a random matrix with orthonormal columns (rows, if it is wide): one unit of work."""
+    """`gain` times a random matrix with orthonormal columns (rows, if it is wide): one unit of work.
+
+    With several `matrices` the rows are divided into so many, each a random matrix of its own.
+    """
 
     type: ClassVar[str] = "orthogonal"
     gain: float
+    matrices: int = 1
 
     def largest(self, dtype: str) -> float:
-        return abs(self.gain) * (1 + 2.0**-20)  # an entry of Q may be above 1 by rounding
+        return abs(self.gain) * LARGEST_ENTRY
+
+    def fields(self) -> dict[str, Any]:
+        return {"gain": self.gain} | ({"matrices": self.matrices} if self.matrices > 1 else {})
+
+    def places(self, shape: tuple[int, ...]) -> list[Matrix]:
+        rows, columns = prod(shape[:-1]) // self.matrices, shape[-1]
+        return [Matrix(number * rows * columns, rows, columns) for number in range(self.matrices)]
+
+
+@dataclass(frozen=True, slots=True)
+class DeltaOrthogonal:
+    """Zeros, but `gain` times a random matrix with orthonormal rows or columns at `matrix`: one unit of work."""
+
+    type: ClassVar[str] = "delta_orthogonal"
+    gain: float
+    matrix: Matrix
+
+    def largest(self, dtype: str) -> float:
+        return abs(self.gain) * LARGEST_ENTRY
 
     def fields(self) -> dict[str, Any]:
         return {"gain": self.gain}
 
+    def places(self, shape: tuple[int, ...]) -> list[Matrix]:
+        return [self.matrix]
+
 
 @dataclass(frozen=True, slots=True)
-class UnitForgetGate:
-    """Zeros, but ones at elements H … 2H - 1 (H = `num_hidden_units`), the forget gate of an LSTM bias."""
+class Matrix:
+    """A matrix within an array: rows × columns elements, in C order, from element `first` on."""
 
-    type: ClassVar[str] = "unit_forget_gate"
-    num_hidden_units: int
+    first: int
+    rows: int
+    columns: int
+
+    @property
+    def size(self) -> int:
+        return self.rows * self.columns
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """Zeros, but `value` at `count` runs of `length` elements, the first of which begins at `first`, each `step` on."""
+
+    type: str
+    value: float
+    first: int
+    length: int
+    step: int
+    count: int
 
     def largest(self, dtype: str) -> float:
-        return 1.0
+        return abs(self.value)
 
     def fields(self) -> dict[str, Any]:
-        return {}
+        return {} if self.type == "unit_forget_gate" else {"value": self.value}
 
 
-Distribution = Constant | Uniform | Normal | TruncatedNormal | Orthogonal | UnitForgetGate
+def unit_forget_gate(num_hidden_units: int) -> Runs:
+    """Zeros, but ones at elements H … 2H - 1, the forget gate of an LSTM's bias."""
+    return Runs("unit_forget_gate", 1.0, num_hidden_units, num_hidden_units, num_hidden_units, 1)
+
+
+Elementwise = Constant | Uniform | Normal | TruncatedNormal
+Matrices = Orthogonal | DeltaOrthogonal
+Distribution = Elementwise | Matrices | Runs
 
 
 def describe(distribution: Distribution) -> dict[str, Any]:

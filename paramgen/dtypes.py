@@ -67,11 +67,9 @@ FILE_DTYPES = (
     DType("u64", "U64", 64, "uint64"),
 )
 
+BY_NAME = {dtype.name: dtype for dtype in FILE_DTYPES}
 BY_CODE = {dtype.code: dtype for dtype in FILE_DTYPES}
 FILE_RANK = {dtype.code: rank for rank, dtype in enumerate(reversed(FILE_DTYPES))}
 
 # What parameters can be drawn in, widest first.
-DTYPES = {
-    name: next(dtype for dtype in FILE_DTYPES if dtype.name == name)
-    for name in ("float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")
-}
+DTYPES = {name: BY_NAME[name] for name in ("float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")}

@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from paramgen.chunks import BLOCK_BYTES, PAGE
-from paramgen.plan import Plan
+from paramgen.chunks import BLOCK_BYTES, PAGE, SHORT_RUN, WIDE_BLOCK_BYTES
+from paramgen.plan import Plan, Tensor
 from paramgen.sampling.backend import Backend, Bytes
 from paramgen.sampling.devices import AUTO, open_lanes
 from paramgen.sampling.sampler import Progress, Sampler, cpu_seconds
-from paramgen.spec.expand import Parameter
 from paramgen.storage.writer import output
 from paramgen.team import Team, available_cpus, started
 from paramgen.text import human_bytes
@@ -35,7 +34,7 @@ AHEAD = 2
 class Piece:
     """Elements start … stop - 1 of a tensor, whose bytes lie at `at` in their block."""
 
-    tensor: Parameter
+    tensor: Tensor
     start: int
     stop: int
     at: int
@@ -60,6 +59,12 @@ class BuildResult:
     sha256: str | None
     device: str
     seconds: float
+
+
+def block_bytes(tensor: Tensor) -> int:
+    """How many bytes of a tensor are drawn at once, so that there are enough neighbours of the same source in them."""
+    is_short = tensor.dtype.nbytes(tensor.arrangement.row) * SHORT_RUN > BLOCK_BYTES
+    return WIDE_BLOCK_BYTES if is_short and tensor.nbytes > WIDE_BLOCK_BYTES else BLOCK_BYTES
 
 
 def split(plan: Plan, size: int) -> Iterator[Block]:
@@ -191,10 +196,11 @@ def build(
     threads = threads or available_cpus()
     sha256 = hashlib.sha256() if digest else None
     total = len(plan.header) + plan.total_bytes
-    size = min(BLOCK_BYTES, -(-total // PAGE) * PAGE)
+    size = min(max(map(block_bytes, plan.tensors)), -(-total // PAGE) * PAGE)
     sampler = Sampler(plan.seed, Team(threads), progress)
     with output(path, total, force) as write:
-        lanes = open_lanes(device, threads, size, sum(map(cpu_seconds, plan.tensors)))
+        seconds = sum(cpu_seconds(source) for tensor in plan.tensors for source in tensor.sources)
+        lanes = open_lanes(device, threads, size, seconds)
         with closing(drawn(split(plan, size), -(-total // size), size, sampler, lanes)) as blocks:
             for data in blocks:
                 hashing = threading.Thread(target=sha256.update, args=(data,), daemon=True) if sha256 else None
@@ -213,21 +219,26 @@ def build(
     )
 
 
-def draw_array(tensor: Parameter, seed: int, backend: Backend) -> NDArray[Any]:
+def sampler(seed: int) -> Sampler:
+    """A sampler for arrays, with as many threads as there are CPUs."""
+    return Sampler(seed, Team(available_cpus()))
+
+
+def draw_array(tensor: Tensor, sampler: Sampler, backend: Backend) -> NDArray[Any]:
     """The whole of a tensor, in its shape and in the backend's memory; MemoryError where it does not fit."""
     with backend.current():
         try:
             out = backend.empty(tensor.nbytes)
         except MemoryError:
             raise MemoryError(f"{tensor.name} of {human_bytes(tensor.nbytes)}") from None
-        draw_into(out, tensor, Sampler(seed, Team(available_cpus())), backend)
-        return backend.shaped(out, tensor.dtype, tensor.shape)
+        draw_into(out, tensor, sampler, backend)
+        return backend.shaped(out, tensor.dtype, tensor.arrangement.shape)
 
 
-def draw_into(out: Bytes, tensor: Parameter, sampler: Sampler, backend: Backend) -> None:
+def draw_into(out: Bytes, tensor: Tensor, sampler: Sampler, backend: Backend) -> None:
     """Draw the whole of a tensor into its bytes, a block at a time, by several threads where they share the backend."""
     nbytes = tensor.dtype.nbytes
-    step = BLOCK_BYTES // nbytes(1)
+    step = block_bytes(tensor) // nbytes(1)
 
     def draw(start: int) -> None:
         stop = min(start + step, tensor.size)

@@ -2,20 +2,58 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
-from paramgen.distributions import describe
+from paramgen.arrangement import CONSTANTS, Arrangement, plain
+from paramgen.distributions import Constant, describe
+from paramgen.dtypes import BY_NAME, DType
+from paramgen.layouts import CANONICAL, LAYOUTS, UnsupportedError
 from paramgen.sampling.streams import STREAM_VERSION
-from paramgen.spec.expand import Parameter, expand
+from paramgen.spec.expand import Kind, Names, Parameter, PerOperation, expand, parameter
+from paramgen.spec.initializers import Initializer, Ones, Zeros
 from paramgen.spec.model import Spec
+from paramgen.spec.tree import Instance
 from paramgen.storage.header import MAX_HEADER, Entry, arrange, compact, encode
 from paramgen.text import shorten
 
 MAX_DATA = 2**63 - 1
 # Bytes of the shortest entry of a header, but for its name.
 LEAST_ENTRY = len('"":{"dtype":"F32","shape":[],"data_offsets":[0,4]},')
+INITIALIZERS: dict[str, Initializer] = {"zeros": Zeros(type="zeros"), "ones": Ones(type="ones")}
+
+
+class Tensor(NamedTuple):
+    """One tensor of the file: how it is arranged, and of which parameters; those of buffers have no name."""
+
+    name: str
+    arrangement: Arrangement
+    sources: tuple[Parameter, ...]
+
+    @property
+    def dtype(self) -> DType:
+        return self.sources[0].kind.dtype
+
+    @property
+    def size(self) -> int:
+        return self.arrangement.size
+
+    @property
+    def nbytes(self) -> int:
+        return self.dtype.nbytes(self.arrangement.size)
+
+    def drawn_from(self) -> list[Kind]:
+        """What its parameters are; of a buffer, what that is."""
+        return [source.kind for source in self.sources if source.name] or [source.kind for source in self.sources]
+
+
+def as_tensor(name: str, kind: Kind) -> Tensor:
+    """A parameter as a tensor, as it is."""
+    return Tensor(name, plain("", kind.shape, name), (parameter(name, kind),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +63,7 @@ class Plan:
     name: str
     seed: int
     layout: str
-    tensors: tuple[Parameter, ...]
+    tensors: tuple[Tensor, ...]
     entries: tuple[Entry, ...]
     header: bytes
 
@@ -38,17 +76,26 @@ class Plan:
         """Bytes of tensor data, the header not counted."""
         return self.entries[-1].end
 
-    def described(self) -> dict[str, Any]:
-        """The document of `plan --json`."""
-        return {
+    def document(self) -> Iterator[str]:
+        """The document of `plan --json`, in parts."""
+        head = {
             "name": self.name,
             "seed": self.seed,
             "layout": self.layout,
             "stream": STREAM_VERSION,
             "total_parameters": self.total_parameters,
             "total_bytes": self.total_bytes,
-            "parameters": [described(tensor) for tensor in self.tensors],
         }
+        yield json.dumps(head, indent=2, ensure_ascii=False)[:-2] + ',\n  "parameters": ['
+        described = _Descriptions()
+        for number, tensor in enumerate(self.tensors):
+            yield ("," if number else "") + described(tensor)
+        yield "\n  ]\n}"
+
+    def described(self) -> dict[str, Any]:
+        """The document of `plan --json`."""
+        document: dict[str, Any] = json.loads("".join(self.document()))
+        return document
 
 
 _made: WeakKeyDictionary[Spec, Plan] = WeakKeyDictionary()
@@ -57,41 +104,140 @@ _made: WeakKeyDictionary[Spec, Plan] = WeakKeyDictionary()
 def make_plan(spec: Spec) -> Plan:
     """The plan of a spec, made once; raises SpecError with every problem of the spec and of the plan."""
     if spec not in _made:
-        _made[spec] = _plan(spec)
+        _made[spec] = _Planner(spec).plan()
     return _made[spec]
 
 
-def _plan(spec: Spec) -> Plan:
-    problems = spec.problems_found.copy()
-    tensors: list[Parameter] = []
-    streams: dict[int, str] = {}
-    total = header_size = 0
-    for instance, parameters in expand(spec, problems):
-        for parameter in parameters:
-            other = streams.setdefault(parameter.stream, parameter.name)
-            if other != parameter.name:
-                clash = f"{shorten(parameter.name)} has the stream id of {shorten(other)}; rename one"
-                problems.add(instance.path, clash, context=instance.context)
-            tensors.append(parameter)
-            total += parameter.nbytes
-            header_size += len(parameter.name) + LEAST_ENTRY
-        if total > MAX_DATA or header_size > MAX_HEADER:
-            name = shorten(parameters[-1].name)
-            excess = (
-                f"the file would pass 2^63 - 1 bytes with {name}; choose smaller sizes"
-                if total > MAX_DATA
-                else f"the file's header would pass {MAX_HEADER:,} bytes, the format's limit, with {name}"
+class _Planner:
+    def __init__(self, spec: Spec):
+        self.spec = spec
+        self.problems = spec.problems_found.copy()
+        self.layout = LAYOUTS[spec.layout]
+        self.names = Names()
+        self.streams: dict[int, str] = {}
+        self.arrangements = PerOperation(self._arrangements)
+        self.told: set[Any] = set()
+
+    def plan(self) -> Plan:
+        tensors: list[Tensor] = []
+        total = header_size = 0
+        for instance, parameters in expand(self.spec, self.problems):
+            self._check_streams(instance, parameters)
+            for arrangement in self.arrangements(instance):
+                tensor = self._tensor(instance, arrangement, parameters)
+                if tensor is None:
+                    continue
+                tensors.append(tensor)
+                total += tensor.nbytes
+                header_size += len(tensor.name) + LEAST_ENTRY
+            if total > MAX_DATA or header_size > MAX_HEADER:
+                name = shorten(tensors[-1].name)
+                excess = (
+                    f"the file would pass 2^63 - 1 bytes with {name}; choose smaller sizes"
+                    if total > MAX_DATA
+                    else f"the file's header would pass {MAX_HEADER:,} bytes, the format's limit, with {name}"
+                )
+                self.problems.add(instance.path, excess, context=instance.context)
+                break
+        self.problems.raise_any()
+        entries = arrange((tensor.name, tensor.dtype, tensor.arrangement.shape) for tensor in tensors)
+        header = encode(entries, metadata(self.spec))
+        if len(header) - 8 > MAX_HEADER:
+            size = f"{len(header) - 8:,} bytes; the format allows {MAX_HEADER:,}"
+            self.problems.add((), f"the file's header, which holds every name and the spec, would have {size}")
+        self.problems.raise_any()
+        return Plan(self.spec.name, self.spec.seed, self.spec.layout, tuple(tensors), tuple(entries), header)
+
+    def _check_streams(self, instance: Instance, parameters: dict[str, Parameter]) -> None:
+        for name, _, stream in parameters.values():
+            other = self.streams.setdefault(stream, name)
+            if other is not name:
+                message = f"{shorten(name)} has the stream id of {shorten(other)}; rename one"
+                self.problems.add(instance.path, message, context=instance.context)
+
+    def _arrangements(self, instance: Instance) -> list[Arrangement]:
+        try:
+            return self.layout.arrangements(instance.operation)
+        except UnsupportedError as error:
+            message = f"layout: {self.spec.layout}: {error}"
+            self.problems.add((*instance.path, "type"), message, context=instance.context)
+            return []
+
+    def _tensor(self, instance: Instance, arrangement: Arrangement, parameters: dict[str, Parameter]) -> Tensor | None:
+        """The tensor of an operation's parameters; None, and a problem, where it cannot be."""
+        of_parameters = [parameters[source] for source in arrangement.sources if source in parameters]
+        dtypes = {parameter.kind.dtype.name for parameter in of_parameters}
+        if len(dtypes) > 1:
+            names = " and ".join(shorten(parameter.name) for parameter in of_parameters)
+            message = (
+                f"layout: {self.spec.layout} joins {names}, which have different dtypes: {', '.join(sorted(dtypes))}"
             )
-            problems.add(instance.path, excess, context=instance.context)
-            break
-    problems.raise_any()
-    entries = arrange((tensor.name, tensor.dtype, tensor.shape) for tensor in tensors)
-    header = encode(entries, metadata(spec))
-    if len(header) - 8 > MAX_HEADER:
-        size = f"{len(header) - 8:,} bytes; the format allows {MAX_HEADER:,}"
-        problems.add((), f"the file's header, which holds every name and the spec, would have {size}")
-    problems.raise_any()
-    return Plan(spec.name, spec.seed, spec.layout, tuple(tensors), tuple(entries), header)
+            self._once(instance, message)
+            return None
+        dtype = arrangement.dtype or (dtypes or {p.kind.dtype.name for p in parameters.values()}).pop()
+        sources = tuple(
+            parameters[source] if source in parameters else _constant(source, arrangement.shape, dtype)
+            for source in arrangement.sources
+        )
+        name = self.layout.name(instance.name, arrangement)
+        if self.spec.layout != CANONICAL:  # canonical names are known to be free
+            group, _, _ = name.rpartition(".")
+            if clash := self.names.enter(group, instance.path) or self.names.add(name, instance.path):
+                self._once(instance, f"{clash}, in layout {self.spec.layout}")
+        return Tensor(name, arrangement, sources)
+
+    def _once(self, instance: Instance, message: str) -> None:
+        if instance.path not in self.told:
+            self.told.add(instance.path)
+            self.problems.add((*instance.path, "name"), message, context=instance.context)
+
+
+@cache
+def _constant(name: str, shape: tuple[int, ...], dtype: str) -> Parameter:
+    """A buffer's values: a parameter without a name."""
+    value = Constant(CONSTANTS[name])
+    return Parameter("", Kind(shape, BY_NAME[dtype], None, None, INITIALIZERS[name], value), 0)
+
+
+class _Descriptions:
+    """Tensors as the plan's JSON has them; what is the same but for the names is written once."""
+
+    def __init__(self) -> None:
+        self._texts: dict[tuple[int, ...], str] = {}
+        self._names = json.encoder.JSONEncoder(ensure_ascii=False).encode
+
+    def __call__(self, tensor: Tensor) -> str:
+        key = id(tensor.arrangement), *(id(source.kind) for source in tensor.sources)
+        text = self._texts.get(key)
+        if text is None:
+            described = json.dumps(_described(tensor), indent=2, ensure_ascii=False)
+            text = self._texts[key] = "\n    " + described.replace("\n", "\n    ")
+        canonical = " + ".join(source.name for source in tensor.sources if source.name)
+        named = text.replace(_NAME, self._names(tensor.name), 1)
+        return named.replace(_CANONICAL, self._names(canonical) if canonical else "null", 1)
+
+
+_NAME, _CANONICAL = '"\\u0000name"', '"\\u0000canonical"'
+
+
+def _described(tensor: Tensor) -> dict[str, Any]:
+    """A tensor as the plan's JSON has it, with marks in the place of its names."""
+    drawn = tensor.drawn_from()
+    first = drawn[0]
+    alike = all(kind.initializer == first.initializer and kind.distribution == first.distribution for kind in drawn)
+    initializers = [kind.initializer.described() for kind in drawn]
+    distributions = [describe(kind.distribution) for kind in drawn]
+    return {
+        "name": "\0name",
+        "canonical_name": "\0canonical",
+        "shape": list(tensor.arrangement.shape),
+        "dtype": tensor.dtype.name,
+        "fan_in": first.fan_in,
+        "fan_out": first.fan_out,
+        "bytes": tensor.nbytes,
+        "initializer": initializers[0] if alike else {"type": "joined", "parts": initializers},
+        "distribution": distributions[0] if alike else {"type": "joined", "parts": distributions},
+    }
 
 
 def metadata(spec: Spec) -> dict[str, str]:
@@ -101,19 +247,4 @@ def metadata(spec: Spec) -> dict[str, str]:
         "paramgen_seed": str(spec.seed),
         "paramgen_spec": compact(spec.source),
         "paramgen_stream": STREAM_VERSION,
-    }
-
-
-def described(parameter: Parameter) -> dict[str, Any]:
-    """A tensor as the plan's JSON has it."""
-    return {
-        "name": parameter.name,
-        "canonical_name": parameter.name,
-        "shape": list(parameter.shape),
-        "dtype": parameter.dtype.name,
-        "fan_in": parameter.fan_in,
-        "fan_out": parameter.fan_out,
-        "bytes": parameter.nbytes,
-        "initializer": parameter.initializer.described(),
-        "distribution": describe(parameter.distribution),
     }

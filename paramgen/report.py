@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from paramgen.distributions import Constant, Distribution, Normal, Orthogonal, Uniform
-from paramgen.plan import Plan
+from paramgen.distributions import (
+    Constant,
+    DeltaOrthogonal,
+    Distribution,
+    Normal,
+    Orthogonal,
+    Runs,
+    TruncatedNormal,
+    Uniform,
+)
+from paramgen.plan import Plan, Tensor
 from paramgen.sampling.devices import Device
 from paramgen.text import counted, escape, human_bytes, human_parameters, number, print_table, shorten
 
@@ -16,37 +25,52 @@ LONGEST_METADATA = 100
 def print_plan(plan: Plan) -> None:
     """The tensors of a plan in the spec's order, and their totals."""
     columns = ("name", "shape", "dtype", "initializer", "values", ">fan_in", ">fan_out", ">parameters", ">bytes")
-    rows = [
-        (
-            tensor.name,
-            _shape(tensor.shape),
-            tensor.dtype.name,
-            tensor.initializer.kind,
-            values(tensor.distribution),
-            "" if tensor.fan_in is None else f"{tensor.fan_in:,}",
-            "" if tensor.fan_out is None else f"{tensor.fan_out:,}",
-            f"{tensor.size:,}",
-            human_bytes(tensor.nbytes),
-        )
-        for tensor in plan.tensors
-    ]
+    cells: dict[tuple[int, ...], tuple[str, ...]] = {}
+    rows = []
+    for tensor in plan.tensors:
+        key = id(tensor.arrangement), *(id(source.kind) for source in tensor.sources)
+        if key not in cells:
+            cells[key] = _cells(tensor)
+        rows.append((tensor.name, *cells[key]))
     _print(columns, rows)
     totals = _totals(len(rows), plan.total_parameters, plan.total_bytes)
     print(f"\n{escape(plan.name)}: {totals}, seed {plan.seed}, layout {plan.layout}")
+
+
+def _cells(tensor: Tensor) -> tuple[str, ...]:
+    """The cells of a tensor's row but for its name."""
+    kinds = tensor.drawn_from()
+    fans = ("" if fan is None else f"{fan:,}" for fan in (kinds[0].fan_in, kinds[0].fan_out))
+    return (
+        _shape(tensor.arrangement.shape),
+        tensor.dtype.name,
+        ", ".join(dict.fromkeys(kind.initializer.kind for kind in kinds)),
+        ", ".join(dict.fromkeys(values(kind.distribution) for kind in kinds)),
+        *fans,
+        f"{tensor.size:,}",
+        human_bytes(tensor.nbytes),
+    )
 
 
 def values(distribution: Distribution) -> str:
     """A distribution with its numbers, in a few characters."""
     match distribution:
         case Constant(value):
-            return number(value)
+            text = number(value)
         case Uniform(bound):
-            return f"uniform ±{number(bound)}"
+            text = f"uniform ±{number(bound)}"
         case Normal(mean, std):
-            return f"normal {number(mean)}, std {number(std)}"
-        case Orthogonal(gain):
-            return "orthonormal" if gain == 1 else f"orthonormal × {number(gain)}"
-    return "ones for the forget gate"
+            text = f"normal {number(mean)}, std {number(std)}"
+        case TruncatedNormal(mean, std):
+            low, high = (number(distribution.fields()[limit]) for limit in ("low", "high"))
+            text = f"normal {number(mean)}, std {number(std)}, in {low} … {high}"
+        case Orthogonal(gain) | DeltaOrthogonal(gain):
+            text = "orthonormal" if gain == 1 else f"orthonormal × {number(gain)}"
+        case Runs("unit_forget_gate"):
+            text = "ones for the forget gate"
+        case Runs(_, value):
+            text = f"{number(value)} in zeros"
+    return text
 
 
 def print_inspection(document: dict[str, Any], of_tensors: int) -> None:

@@ -14,10 +14,16 @@ from typing import Any
 
 import pytest
 
+from paramgen.arrangement import plain
+from paramgen.distributions import Distribution
+from paramgen.dtypes import DTYPES as TABLE
+from paramgen.plan import Tensor
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.reference import Reference
 from paramgen.sampling.sampler import Sampler
-from paramgen.spec.expand import Parameter
+from paramgen.sampling.streams import stream_id
+from paramgen.spec.expand import Kind, Parameter
+from paramgen.spec.initializers import Zeros
 from paramgen.team import Team
 
 try:
@@ -66,7 +72,16 @@ def tiny(tmp_path: Path) -> Path:
     return path
 
 
-def draw(tensor: Parameter, seed: int, start: int, stop: int, backend: Backend | None = None, threads: int = 1) -> Any:
+def tensor_of(
+    law: Distribution, dtype: str, shape: tuple[int, ...], name: str = "x", stream: int | None = None
+) -> Tensor:
+    """A parameter of a distribution, as a tensor in its canonical order."""
+    kind = Kind(shape, TABLE[dtype], None, None, Zeros(type="zeros"), law)
+    source = Parameter(name, kind, stream_id(name) if stream is None else stream)
+    return Tensor(name, plain("", shape, name), (source,))
+
+
+def draw(tensor: Tensor, seed: int, start: int, stop: int, backend: Backend | None = None, threads: int = 1) -> Any:
     """Elements start … stop - 1 of a tensor as an array of its dtype; by the reference, where no other is given."""
     backend = backend or Reference()
     with backend.current():

@@ -15,7 +15,8 @@ from conftest import ROOT, TINY
 
 import paramgen
 from paramgen.sampling.orthogonal import SINGLE, Orthonormalizer
-from paramgen.sampling.reference import Reference, Stream
+from paramgen.sampling.philox import words
+from paramgen.sampling.reference import Reference, normal
 from paramgen.sampling.streams import stream_id
 from paramgen.team import Team
 
@@ -56,8 +57,8 @@ def test_orthogonal_recurrent_weights() -> None:
     w = paramgen.initialize("orthogonal", [400, 100], name="lstm.recurrent_weights", seed=9)
     q = w.astype(np.float64)
     assert np.abs(q.T @ q - np.eye(100)).max() <= 1e-6
-    normal = Stream(9, stream_id("lstm.recurrent_weights"), False).normal(0, 40_000).reshape(400, 100)
-    expected = Orthonormalizer(Reference(), Team())(lambda on: normal.astype(np.float64), SINGLE)
+    drawn = normal(words(9, stream_id("lstm.recurrent_weights"), 0, 40_000)).reshape(400, 100)
+    expected = Orthonormalizer(Reference(), Team())(lambda on: drawn.astype(np.float64), SINGLE)
     assert w.tobytes() == expected.astype(np.float32).tobytes()
 
 

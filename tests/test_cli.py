@@ -297,10 +297,7 @@ def test_a_matrix_that_nothing_can_hold(run: Run, tmp_path: Path) -> None:
     shape = "[2147483648, 1073741824]"
     spec = f"dtype: float8_e5m2\noperations: [{{name: q, type: custom, parameters: {{w: {{shape: {shape}, initializer: orthogonal}}}}}}]\n"
     (tmp_path / "huge.yaml").write_text(spec)
-    assert (
-        one_line(run("build", "huge.yaml", "-o", "/dev/null"), 3)
-        == "out of memory: a matrix of 2147483648 × 1073741824"
-    )
+    assert one_line(run("build", "huge.yaml", "-o", "/dev/null"), 3) == "out of memory: q.w of 2306 PB"
 
 
 def test_inspect(run: Run, tiny: Path) -> None:

@@ -26,17 +26,31 @@ NOTICE = "<!-- Made by tools/generate.py from the code; not edited by hand. -->\
 class Symbol:
     """A size by its name, so that the table's own arithmetic writes its formulas."""
 
-    def __init__(self, name: str):
+    def __init__(self, name: str, factor: object = 1):
         self.name = name
+        self.factor = factor
 
     def __rmul__(self, other: object) -> "Symbol":
-        return self if other == 1 else Symbol(f"{other}·{self}")
+        return self if other == 1 else Symbol(self.name, other)
 
     def __mul__(self, other: object) -> "Symbol":
+        if isinstance(other, Quotient) and other.divisor.name == self.name:
+            return Symbol(other.dividend.name, self.factor)
         return self if other == 1 else Symbol(f"{self}·{other}")
 
+    def __floordiv__(self, other: "Symbol") -> "Quotient":
+        return Quotient(self, other)
+
     def __str__(self) -> str:
-        return self.name
+        return self.name if self.factor == 1 else f"{self.factor}·{self.name}"
+
+
+class Quotient(Symbol):
+    """One size divided by another, which it is multiplied by again."""
+
+    def __init__(self, dividend: Symbol, divisor: Symbol):
+        super().__init__(f"{dividend}/{divisor}")
+        self.dividend, self.divisor = dividend, divisor
 
 
 class FilterSize:
@@ -62,11 +76,20 @@ def symbolic(model: type[Operation], fields: list[str], **values: Any) -> list[T
 def variants(model: type[Standard]) -> Iterator[tuple[str, list[Template]]]:
     """The rows of an operation's table: a heading and its parameters."""
     fields = list(model.example)
+    if model is operations.SeparableConv:
+        yield "", symbolic(model, [*fields, "depth_multiplier"])
+        return
     if not issubclass(model, Convolution):
-        yield "", symbolic(model, fields)
+        plain = symbolic(model, fields)
+        yield "", plain
         if model is operations.GRU:
             mode = "recurrent-bias-after-multiplication"
             yield f"`reset_gate_mode: {mode}`", symbolic(model, fields, reset_gate_mode=mode)[-1:]
+        elif model is operations.LSTM:
+            yield "`projection_size`", symbolic(model, [*fields, "projection_size"])[1::2]
+        elif model is operations.MultiheadAttention:
+            fused = symbolic(model, fields, projections="fused")
+            yield "`projections: fused`", [template for template in fused if template.key.startswith("qkv")]
         return
     grouped = ["filter_size", "num_groups", "num_channels_per_group", "num_filters_per_group"]
     channel_wise = symbolic(model, ["filter_size", "num_channels", "num_filters_per_group"], num_groups=CHANNEL_WISE)
@@ -124,8 +147,14 @@ def operation_tables() -> str:
         "Every operation also takes `name`, `dtype` and (but for `custom`) `initializers`: see [spec.md](spec.md).\n"
     )
     parts.append("## Initializers\n")
-    rows = ["| initializer | values | source |", "|---|---|---|"]
-    rows += [f"| {code(model.names())} | {model.values} | {model.source} |" for model in initializers.TABLE]
+    rows = ["| initializer | fields and their defaults | values | source |", "|---|---|---|---|"]
+    for model in initializers.TABLE:
+        fields = [
+            f"`{name}`" + (" (required)" if field.is_required() else f" {json.dumps(field.default)}".replace('"', ""))
+            for name, field in model.model_fields.items()
+            if name != "type"
+        ]
+        rows.append(f"| {code(model.names())} | {', '.join(fields)} | {model.values} | {model.source} |")
     parts.append("\n".join(rows) + "\n")
     return "\n".join(parts)
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from paramgen.distributions import Constant, Normal, TruncatedNormal, Uniform
+from paramgen.arrangement import Box
+from paramgen.distributions import Constant, Elementwise, Normal, TruncatedNormal, Uniform
 from paramgen.dtypes import DType
 from paramgen.sampling.matrix import Matrix
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from paramgen.sampling.host import HostBackend
 
 Bytes = NDArray[np.uint8]
-Elementwise = Constant | Uniform | Normal | TruncatedNormal
+BOX_AXES = 4
 
 
 class Backend(Protocol):
@@ -64,6 +65,12 @@ class Backend(Protocol):
     def fill(self, law: Elementwise, dtype: DType, seed: int, stream: int, start: int, out: Bytes) -> None:
         """Elements start … of a stream, as many as `out` holds the bytes of."""
 
+    def fill_box(self, law: Elementwise, dtype: DType, seed: int, stream: int, box: Box, out: Bytes) -> None:
+        """The elements of a stream that are in a box, each to its place in `out`."""
+
+    def take_box(self, source: Bytes, dtype: DType, box: Box, out: Bytes) -> None:
+        """The elements of `source` that are in a box, each to its place in `out`."""
+
     def zeros(self, rows: int, columns: int) -> Matrix: ...
 
     def upload(self, matrix: Matrix) -> Matrix: ...
@@ -103,3 +110,15 @@ def law_numbers(law: Elementwise) -> tuple[str, list[float]]:
             return "PG_NORMAL", [law.mean, law.std]
         case TruncatedNormal():
             return "PG_TRUNCATED", [law.mean, law.std, law.low, law.high, law.below, law.above, law.within]
+
+
+def axes_of(box: Box) -> list[tuple[int, int, int]]:
+    """A box's axes, each its size, stride and place, those with near places last."""
+    return sorted(zip(box.sizes, box.strides, box.places, strict=True), key=lambda axis: -abs(axis[2]))
+
+
+def padded(axes: list[tuple[int, int, int]]) -> list[list[int]]:
+    """The sizes, the strides and the places of BOX_AXES axes, the first of which are of no account."""
+    whole = [(1, 0, 0)] * (BOX_AXES - len(axes)) + axes
+    assert len(whole) == BOX_AXES
+    return [[axis[i] for axis in whole] for i in range(3)]

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from paramgen.dtypes import DTYPES, DType
 from paramgen.sampling._cpu import ffi, lib
-from paramgen.sampling.backend import law_numbers
+from paramgen.sampling.backend import axes_of, law_numbers, padded
 from paramgen.sampling.host import HostBackend
 from paramgen.sampling.matrix import TILE, Matrix
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from paramgen.sampling.backend import Bytes, Elementwise
+    from paramgen.arrangement import Box
+    from paramgen.distributions import Elementwise
+    from paramgen.sampling.backend import Bytes
 
 _DTYPES = {name: getattr(lib, f"PG_{name.upper()}") for name in DTYPES}
 
@@ -35,13 +37,22 @@ class Compiled(HostBackend):
 
     def __init__(self, kernels: Any):
         self.name = ffi.string(kernels.name).decode()
-        self._fill, self._accumulate = kernels.fill, kernels.accumulate
+        self._fill, self._fill_box, self._accumulate = kernels.fill, kernels.fill_box, kernels.accumulate
         self._factor, self._solve, self._reflect = kernels.factor, kernels.solve, kernels.reflect
 
     def fill(self, law: Elementwise, dtype: DType, seed: int, stream: int, start: int, out: Bytes) -> None:
         name, numbers = law_numbers(law)
         count = out.nbytes * 8 // dtype.bits
         self._fill(getattr(lib, name), numbers, _DTYPES[dtype.name], seed, stream, start, count, _at(out, "void *"))
+
+    def fill_box(self, law: Elementwise, dtype: DType, seed: int, stream: int, box: Box, out: Bytes) -> None:
+        name, numbers = law_numbers(law)
+        # As pg_box wants them: elements that follow one another along the last axis, near places along the one before.
+        axes = axes_of(box)
+        runs = [axis for axis in axes if axis[1] == 1] or [(1, 1, 0)]
+        ordered = padded([*(axis for axis in axes if axis[1] != 1), *runs])
+        at = _at(out[dtype.nbytes(box.to) :], "void *")
+        self._fill_box(getattr(lib, name), numbers, _DTYPES[dtype.name], seed, stream, box.first, *ordered, at)
 
     def accumulate(self, c: Matrix, left: Matrix, right: Matrix, sign: int, upper: bool = False) -> None:
         assert max(c.shape) <= TILE

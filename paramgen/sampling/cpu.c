@@ -11,27 +11,26 @@
 /* Words by vectors of LANES blocks; MULTIPLY as PG_PHILOX wants it. */
 #define PG_DEFINE_WORDS(set, TARGET, LANES, MULTIPLY)                                                                 \
     typedef uint64_t pg_lanes_##set __attribute__((vector_size(8 * LANES)));                                          \
-    TARGET static inline void pg_words_##set(const uint64_t *key, uint64_t stream, uint64_t block, uint64_t *out)     \
+    TARGET static inline void pg_words_##set(const uint64_t *key, uint64_t stream, const uint64_t *block, int count,  \
+                                             uint64_t *out)                                                           \
     {                                                                                                                 \
         PG_ALIGNED uint64_t first[PG_BLOCKS], second[PG_BLOCKS];                                                      \
-        pg_lanes_##set m0 = {0}, m1 = {0}, stream_low = {0}, stream_high = {0}, number;                               \
+        pg_lanes_##set m0 = {0}, m1 = {0}, stream_low = {0}, stream_high = {0};                                       \
         m0 += PG_MULTIPLIER_0;                                                                                        \
         m1 += PG_MULTIPLIER_1;                                                                                        \
         stream_low += stream;                                                                                         \
         stream_high += stream >> 32;                                                                                  \
-        for (int i = 0; i < LANES; i++)                                                                               \
-            first[i] = block + (uint64_t)i;                                                                           \
-        memcpy(&number, first, sizeof number);                                                                        \
-        for (int i = 0; i < PG_BLOCKS; i += LANES) {                                                                  \
-            pg_lanes_##set c0 = number, c1 = number >> 32, c2 = stream_low, c3 = stream_high;                         \
+        for (int i = 0; i < count; i += LANES) {                                                                      \
+            pg_lanes_##set c0, c1, c2 = stream_low, c3 = stream_high;                                                 \
+            memcpy(&c0, block + i, sizeof c0);                                                                        \
+            c1 = c0 >> 32;                                                                                            \
             PG_PHILOX(pg_lanes_##set, MULTIPLY, key, m0, m1, c0, c1, c2, c3)                                          \
             c0 = (c0 & 0xFFFFFFFFu) | c1 << 32;                                                                       \
             c2 = (c2 & 0xFFFFFFFFu) | c3 << 32;                                                                       \
             memcpy(first + i, &c0, sizeof c0);                                                                        \
             memcpy(second + i, &c2, sizeof c2);                                                                       \
-            number += LANES;                                                                                          \
         }                                                                                                             \
-        for (int i = 0; i < PG_BLOCKS; i++) {                                                                         \
+        for (int i = 0; i < count; i++) {                                                                             \
             out[2 * i] = first[i];                                                                                    \
             out[2 * i + 1] = second[i];                                                                               \
         }                                                                                                             \
@@ -51,11 +50,24 @@
 
 /* The loops with the words of a set. */
 #define PG_DEFINE_FILL(set, TARGET)                                                                                   \
+    TARGET static __attribute__((noinline)) void pg_batch_##set(int law, const double *n, int dtype,                  \
+                                                                const void *word, int count, void *out)               \
+    {                                                                                                                 \
+        pg_values(law, n, dtype, word, count, out);                                                                   \
+    }                                                                                                                 \
     TARGET static void pg_fill_##set(int law, const double *n, int dtype, uint64_t seed, uint64_t stream,             \
                                      uint64_t start, uint64_t count, void *out)                                       \
     {                                                                                                                 \
         PG_ENTER                                                                                                      \
-        pg_range(pg_words_##set, law, n, dtype, seed, stream, start, count, out);                                     \
+        pg_range(pg_words_##set, pg_batch_##set, law, n, dtype, seed, stream, start, count, out);                     \
+        PG_LEAVE                                                                                                      \
+    }                                                                                                                 \
+    TARGET static void pg_fill_box_##set(int law, const double *n, int dtype, uint64_t seed, uint64_t stream,         \
+                                         uint64_t first, const int64_t *sizes, const int64_t *strides,                \
+                                         const int64_t *places, void *out)                                            \
+    {                                                                                                                 \
+        PG_ENTER                                                                                                      \
+        pg_box(pg_words_##set, pg_batch_##set, law, n, dtype, seed, stream, first, sizes, strides, places, out);      \
         PG_LEAVE                                                                                                      \
     }
 
@@ -115,14 +127,21 @@
     }
 
 #define PG_ENTRY(set, available, matrix)                                                                              \
-    {#set, available, pg_fill_##set, pg_accumulate_##matrix, pg_factor_##matrix, pg_solve_##matrix, pg_reflect_##matrix}
+    {#set,                                                                                                            \
+     available,                                                                                                       \
+     pg_fill_##set,                                                                                                   \
+     pg_fill_box_##set,                                                                                               \
+     pg_accumulate_##matrix,                                                                                          \
+     pg_factor_##matrix,                                                                                              \
+     pg_solve_##matrix,                                                                                               \
+     pg_reflect_##matrix}
 
 static int pg_always(void) { return 1; }
 
-static void pg_words_portable(const uint64_t *key, uint64_t stream, uint64_t block, uint64_t *out)
+static void pg_words_portable(const uint64_t *key, uint64_t stream, const uint64_t *block, int count, uint64_t *out)
 {
-    for (int i = 0; i < PG_BLOCKS; i++)
-        pg_block(key, stream, block + (uint64_t)i, out + 2 * i, out + 2 * i + 1);
+    for (int i = 0; i < count; i++)
+        pg_block(key, stream, block[i], out + 2 * i, out + 2 * i + 1);
 }
 PG_DEFINE_FILL(portable, )
 PG_DEFINE_MATRIX(portable, , 2)

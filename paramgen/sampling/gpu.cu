@@ -16,6 +16,20 @@ enum { PG_THREADS = 256 };
 #define PG_THREAD (blockIdx.x * (uint64_t)blockDim.x + threadIdx.x)
 #define PG_GRID (gridDim.x * (uint64_t)blockDim.x)
 
+enum { PG_AXES = 4 };
+
+/* Element number e of a box, the last axis fastest: where it is taken from, and where it is put. */
+PG void pg_of_box(uint64_t e, const int64_t *sizes, const int64_t *strides, const int64_t *places, int64_t *element,
+                  int64_t *place)
+{
+    for (int axis = PG_AXES - 1; axis >= 0; axis--) {
+        int64_t i = (int64_t)(e % (uint64_t)sizes[axis]);
+        *element += i * strides[axis];
+        *place += i * places[axis];
+        e /= (uint64_t)sizes[axis];
+    }
+}
+
 #ifdef PG_LAW
 
 enum { PG_PER_BLOCK = sizeof(PG_ELEMENT) == 8 ? 2 : 4 };
@@ -50,7 +64,54 @@ PG_KERNEL pg_draw(double n0, double n1, double n2, double n3, double n4, double 
     }
 }
 
+/* Elements first + Σ i·strides of a stream, for i below the sizes, to the places Σ i·places, of four axes: a thread draws
+   one after another. */
+PG_KERNEL pg_draw_box(double n0, double n1, double n2, double n3, double n4, double n5, double n6, uint64_t seed,
+                      uint64_t stream, int64_t first, int64_t size0, int64_t size1, int64_t size2, int64_t size3,
+                      int64_t stride0, int64_t stride1, int64_t stride2, int64_t stride3, int64_t place0,
+                      int64_t place1, int64_t place2, int64_t place3, PG_ELEMENT *out)
+{
+    const double n[] = {n0, n1, n2, n3, n4, n5, n6};
+    const int64_t sizes[] = {size0, size1, size2, size3}, strides[] = {stride0, stride1, stride2, stride3};
+    const int64_t places[] = {place0, place1, place2, place3};
+    uint64_t key[2 * PG_ROUNDS], count = (uint64_t)(size0 * size1 * size2 * size3);
+    pg_keys(seed, key);
+    for (uint64_t e = PG_THREAD; e < count; e += PG_GRID) {
+        int64_t element = first, place = 0;
+        pg_of_box(e, sizes, strides, places, &element, &place);
+        uint64_t pair[2];
+        int i = (int)(element % PG_PER_BLOCK);
+        PG_ELEMENT value;
+        pg_block(key, stream, (uint64_t)element / PG_PER_BLOCK, &pair[0], &pair[1]);
+        if (PG_DTYPE == PG_FLOAT64)
+            value = (PG_ELEMENT)pg_value64(PG_LAW, n, pair[i & 1]);
+        else
+            pg_store(PG_DTYPE, &value, 0, pg_value32(PG_LAW, n, (uint32_t)(pair[i / 2] >> 32 * (i % 2))));
+        out[place] = value;
+    }
+}
+
 #else
+
+/* Elements first + Σ i·strides of an array, for i below the sizes, to the places Σ i·places, of four axes. */
+PG_KERNEL pg_take_box(const void *source, int width, int64_t first, int64_t size0, int64_t size1, int64_t size2, int64_t size3,
+                      int64_t stride0, int64_t stride1, int64_t stride2, int64_t stride3, int64_t place0,
+                      int64_t place1, int64_t place2, int64_t place3, void *out)
+{
+    const int64_t sizes[] = {size0, size1, size2, size3}, strides[] = {stride0, stride1, stride2, stride3};
+    const int64_t places[] = {place0, place1, place2, place3};
+    uint64_t count = (uint64_t)(size0 * size1 * size2 * size3);
+    for (uint64_t e = PG_THREAD; e < count; e += PG_GRID) {
+        int64_t element = first, place = 0;
+        pg_of_box(e, sizes, strides, places, &element, &place);
+        switch (width) {
+        case 8: ((uint64_t *)out)[place] = ((const uint64_t *)source)[element]; break;
+        case 4: ((uint32_t *)out)[place] = ((const uint32_t *)source)[element]; break;
+        case 2: ((uint16_t *)out)[place] = ((const uint16_t *)source)[element]; break;
+        default: ((uint8_t *)out)[place] = ((const uint8_t *)source)[element];
+        }
+    }
+}
 
 /* PG_SIDE: the tile of pg_factor, of pg_solve, and of a block of pg_accumulate, whose threads have PG_OWN² elements each. */
 enum { PG_SIDE = 64, PG_OWN = 4, PG_SLICE = 16, PG_PANEL = 16, PG_ACROSS = PG_SIDE / PG_OWN };

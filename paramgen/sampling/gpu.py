@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from paramgen.arrangement import Box
 from paramgen.chunks import BLOCK_BYTES
+from paramgen.distributions import Elementwise
 from paramgen.dtypes import DTYPES, DType
 from paramgen.errors import DeviceError
 from paramgen.sampling import cuda
-from paramgen.sampling.backend import Backend, Bytes, Elementwise, law_numbers
+from paramgen.sampling.backend import Backend, Bytes, axes_of, law_numbers, padded
 from paramgen.sampling.devices import Device
 from paramgen.sampling.host import HostBackend
 from paramgen.sampling.matrix import Matrix
@@ -153,9 +155,9 @@ class _Kernels:
         self._lock = threading.Lock()
         self._modules: dict[tuple[str, ...], Any] = {}
 
-    def draw(self, law: str, dtype: DType) -> Any:
+    def draw(self, law: str, dtype: DType, name: str = "pg_draw") -> Any:
         """The kernel that draws a distribution of kernel.h in a dtype."""
-        return self.get("pg_draw", *cuda.draw_defines(law, dtype))
+        return self.get(name, *cuda.draw_defines(law, dtype))
 
     def get(self, name: str, *defines: str) -> Any:
         with self._lock:
@@ -228,9 +230,19 @@ class Gpu:
     def fill(self, law: Elementwise, dtype: DType, seed: int, stream: int, start: int, out: Bytes) -> None:
         name, numbers = law_numbers(law)
         count = out.nbytes * 8 // dtype.bits
-        padded = [np.float64(number) for number in (*numbers, *[0.0] * (7 - len(numbers)))]
         integers = [np.uint64(number) for number in (seed, stream, start, count)]
-        self._spread(self._kernels.draw(name, dtype), count // 2 + 1, *padded, *integers, out)
+        self._spread(self._kernels.draw(name, dtype), count // 2 + 1, *_padded(numbers), *integers, out)
+
+    def fill_box(self, law: Elementwise, dtype: DType, seed: int, stream: int, box: Box, out: Bytes) -> None:
+        name, numbers = law_numbers(law)
+        integers = np.uint64(seed), np.uint64(stream), np.int64(box.first), *_axes(box)
+        kernel = self._kernels.draw(name, dtype, "pg_draw_box")
+        self._spread(kernel, box.size, *_padded(numbers), *integers, out[dtype.nbytes(box.to) :])
+
+    def take_box(self, source: Bytes, dtype: DType, box: Box, out: Bytes) -> None:
+        kernel = self._kernels.get("pg_take_box")
+        width = np.int32(dtype.bits // 8)
+        self._spread(kernel, box.size, source, width, np.int64(box.first), *_axes(box), out[dtype.nbytes(box.to) :])
 
     def zeros(self, rows: int, columns: int) -> Matrix:
         matrix: Matrix = cupy.zeros((rows, columns))
@@ -294,6 +306,15 @@ def _copy(to: int, source: int, size: int, stream: Any) -> None:
 
 def _address(array: Any) -> int:
     return array.data.ptr  # type: ignore[no-any-return]
+
+
+def _padded(numbers: Sequence[float]) -> list[np.float64]:
+    """The numbers of a law as kernels take them, seven of them."""
+    return [np.float64(number) for number in (*numbers, *[0.0] * (7 - len(numbers)))]
+
+
+def _axes(box: Box) -> list[np.int64]:
+    return [np.int64(number) for numbers in padded(axes_of(box)) for number in numbers]
 
 
 def _steps(matrix: Matrix) -> tuple[int, int]:

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from paramgen.distributions import Normal
+from paramgen.arrangement import Box
+from paramgen.distributions import Elementwise, Normal
 from paramgen.dtypes import DTYPES, DType
-from paramgen.sampling.backend import Bytes, Elementwise
+from paramgen.sampling.backend import Bytes
 from paramgen.sampling.matrix import TILE, Matrix
 from paramgen.text import human_bytes
 
@@ -67,6 +68,10 @@ class HostBackend(ABC):
     def download(self, matrix: Matrix) -> Matrix:
         return matrix
 
+    def take_box(self, source: Bytes, dtype: DType, box: Box, out: Bytes) -> None:
+        bits = np.dtype(f"u{dtype.bits // 8}")
+        placed(out.view(bits), box)[...] = strided(source.view(bits), box.first, box.sizes, box.strides)
+
     def diagonal(self, matrix: Matrix) -> Matrix:
         return matrix.diagonal().copy()
 
@@ -85,6 +90,9 @@ class HostBackend(ABC):
     def fill(self, law: Elementwise, dtype: DType, seed: int, stream: int, start: int, out: Bytes) -> None: ...
 
     @abstractmethod
+    def fill_box(self, law: Elementwise, dtype: DType, seed: int, stream: int, box: Box, out: Bytes) -> None: ...
+
+    @abstractmethod
     def accumulate(self, c: Matrix, left: Matrix, right: Matrix, sign: int, upper: bool = False) -> None: ...
 
     @abstractmethod
@@ -96,3 +104,14 @@ class HostBackend(ABC):
     @abstractmethod
     def reflect(self, a: Matrix, v: Matrix, factor: float) -> None:
         """a -= v·(factor·vᵀa), the sums over a's rows in order."""
+
+
+def strided(data: NDArray[Any], first: int, sizes: tuple[int, ...], strides: tuple[int, ...]) -> NDArray[Any]:
+    """A view of elements first + Σ i·strides of a one-dimensional array."""
+    steps = tuple(stride * data.itemsize for stride in strides)
+    return np.ndarray(sizes, data.dtype, data, first * data.itemsize, steps)
+
+
+def placed(out: NDArray[Any], box: Box) -> NDArray[Any]:
+    """A view of the places of a box in a one-dimensional array."""
+    return strided(out, box.to, box.sizes, box.places)

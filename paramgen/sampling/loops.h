@@ -14,6 +14,9 @@ static const int pg_itemsize[] = {8, 4, 2, 2, 1, 1};
 #define PG_BATCH32 (4 * PG_BLOCKS)
 #define PG_BATCH64 (2 * PG_BLOCKS)
 #define PG_GROUP 64
+/* Elements that a box takes at once along the axis in which they follow one another, where they are not to stay so. */
+#define PG_RUN 64
+#define PG_SHORT_RUN 16
 
 /* Central values of all words, then anew those that lie in the tails. The dtype is a constant of each call. */
 PG void pg_batch32(int law, const double *n, const uint32_t *word, int count, int dtype, void *out)
@@ -114,39 +117,145 @@ PG void pg_constant(int dtype, double number, uint64_t count, void *out)
     }
 }
 
-typedef void pg_words(const uint64_t *key, uint64_t stream, uint64_t block, uint64_t *out);
+/* `count` values of words: of 64-bit words for float64, else of 32-bit words. */
+PG void pg_values(int law, const double *n, int dtype, const void *word, int count, void *out)
+{
+    switch (dtype) {
+    case PG_FLOAT64: pg_batch64(law, n, word, count, out); break;
+    case PG_FLOAT32: pg_batch32(law, n, word, count, PG_FLOAT32, out); break;
+    case PG_FLOAT16: pg_batch32(law, n, word, count, PG_FLOAT16, out); break;
+    case PG_BFLOAT16: pg_batch32(law, n, word, count, PG_BFLOAT16, out); break;
+    case PG_FLOAT8_E4M3FN: pg_batch32(law, n, word, count, PG_FLOAT8_E4M3FN, out); break;
+    default: pg_batch32(law, n, word, count, PG_FLOAT8_E5M2, out);
+    }
+}
+
+/* The words of the blocks with these numbers, `count` of them, of which `out` has room for PG_BLOCKS. */
+typedef void pg_words(const uint64_t *key, uint64_t stream, const uint64_t *block, int count, uint64_t *out);
+/* pg_values of an instruction set. */
+typedef void pg_batch(int law, const double *n, int dtype, const void *word, int count, void *out);
 
 /* Elements start … start + count - 1 of a parameter, into `out`, which is aligned to its elements. */
-PG void pg_range(pg_words *words, int law, const double *n, int dtype, uint64_t seed, uint64_t stream, uint64_t start,
-                 uint64_t count, void *out)
+PG void pg_range(pg_words *words, pg_batch *batch, int law, const double *n, int dtype, uint64_t seed, uint64_t stream,
+                 uint64_t start, uint64_t count, void *out)
 {
-    PG_ALIGNED uint64_t pair[PG_BATCH64];
-    PG_ALIGNED uint32_t word[PG_BATCH32];
+    PG_ALIGNED uint64_t pair[PG_BATCH64], block[PG_BLOCKS];
     uint64_t key[2 * PG_ROUNDS];
     unsigned char *to = out;
-    int per_block = dtype == PG_FLOAT64 ? 2 : 4, batch = per_block * PG_BLOCKS;
+    int per_block = dtype == PG_FLOAT64 ? 2 : 4, size = dtype == PG_FLOAT64 ? 8 : 4;
     int skipped = (int)(start % (uint64_t)per_block);
     if (law == PG_CONSTANT) {
         pg_constant(dtype, n[PG_VALUE], count, out);
         return;
     }
     pg_keys(seed, key);
-    for (uint64_t block = start / (uint64_t)per_block; count; block += PG_BLOCKS) {
-        int here = count < (uint64_t)(batch - skipped) ? (int)count : batch - skipped;
-        words(key, stream, block, pair);
-        if (dtype != PG_FLOAT64)
-            memcpy(word, pair, sizeof word);
-        switch (dtype) {
-        case PG_FLOAT64: pg_batch64(law, n, pair + skipped, here, (double *)to); break;
-        case PG_FLOAT32: pg_batch32(law, n, word + skipped, here, PG_FLOAT32, to); break;
-        case PG_FLOAT16: pg_batch32(law, n, word + skipped, here, PG_FLOAT16, to); break;
-        case PG_BFLOAT16: pg_batch32(law, n, word + skipped, here, PG_BFLOAT16, to); break;
-        case PG_FLOAT8_E4M3FN: pg_batch32(law, n, word + skipped, here, PG_FLOAT8_E4M3FN, to); break;
-        default: pg_batch32(law, n, word + skipped, here, PG_FLOAT8_E5M2, to);
-        }
+    for (uint64_t first = start / (uint64_t)per_block; count; first += PG_BLOCKS) {
+        int room = per_block * PG_BLOCKS - skipped, here = count < (uint64_t)room ? (int)count : room;
+        for (int i = 0; i < PG_BLOCKS; i++)
+            block[i] = first + (uint64_t)i;
+        words(key, stream, block, (skipped + here + per_block - 1) / per_block, pair);
+        batch(law, n, dtype, (unsigned char *)pair + skipped * size, here, to);
         to += here * pg_itemsize[dtype];
         count -= (uint64_t)here;
         skipped = 0;
+    }
+}
+
+/* `rows` runs of `length` values, one run after another: the first of each to its place, the others each `step` on. */
+#define PG_PUT(type)                                                                                                  \
+    for (int i = 0; i < length; i++)                                                                                  \
+        for (int j = 0; j < rows; j++)                                                                                \
+            ((type *)out)[place[j] + i * step] = ((const type *)value)[j * length + i];
+
+PG void pg_put(int width, const void *value, int rows, int length, const int64_t *place, int64_t step, void *out)
+{
+    if (step == 1) {
+        for (int j = 0; j < rows; j++)
+            memcpy((unsigned char *)out + place[j] * width, (const unsigned char *)value + j * length * width,
+                   (size_t)(length * width));
+        return;
+    }
+    switch (width) {
+    case 8: PG_PUT(uint64_t) break;
+    case 4: PG_PUT(uint32_t) break;
+    case 2: PG_PUT(uint16_t) break;
+    default: PG_PUT(uint8_t)
+    }
+}
+
+/* Those words of blocks that are wanted, of runs that begin at `start`: one run after another. */
+#define PG_PICK(type)                                                                                                 \
+    for (int j = 0; j < rows; j++)                                                                                    \
+        for (int i = 0; i < length; i++)                                                                              \
+            ((type *)out)[j * length + i] = ((const type *)word)[start[j] + i];
+
+PG void pg_pick(int size, const void *word, const int *start, int rows, int length, void *out)
+{
+    if (length > PG_SHORT_RUN)
+        for (int j = 0; j < rows; j++)
+            memcpy((unsigned char *)out + j * length * size, (const unsigned char *)word + start[j] * size,
+                   (size_t)(length * size));
+    else if (size == 8)
+        PG_PICK(uint64_t)
+    else
+        PG_PICK(uint32_t)
+}
+
+/* Elements first + Σ i·strides of a parameter, for i below the sizes, to the places Σ i·places of `out`: four axes, along
+   the last of which the elements follow one another (its stride is 1, or its size). A batch is a tile of runs along it,
+   for so many indices of the other axes, the third fastest: whole lines of memory are written where its places are next
+   to each other. */
+PG void pg_box(pg_words *words, pg_batch *batch, int law, const double *n, int dtype, uint64_t seed, uint64_t stream,
+               uint64_t first, const int64_t *sizes, const int64_t *strides, const int64_t *places, void *out)
+{
+    PG_ALIGNED uint64_t pair[PG_BATCH64], wanted[PG_BATCH64], value[PG_BATCH64], block[PG_BLOCKS];
+    uint64_t key[2 * PG_ROUNDS];
+    int64_t place[PG_BLOCKS];
+    int start[PG_BLOCKS], width = pg_itemsize[dtype];
+    int shift = dtype == PG_FLOAT64 ? 1 : 2, per_block = 1 << shift;
+    int64_t longest = places[3] == 1 ? per_block * (PG_BLOCKS - 1) : PG_RUN;
+    int64_t length = sizes[3] < longest ? sizes[3] : longest, all = sizes[0] * sizes[1] * sizes[2];
+    int most = (int)(PG_BLOCKS / ((length + per_block - 2) / per_block + 1));
+    pg_keys(seed, key);
+    if (law == PG_CONSTANT)
+        pg_constant(dtype, n[PG_VALUE], (uint64_t)(most * length), value);
+    for (int64_t u = 0; u < sizes[3]; u += length) {
+        int here = (int)(sizes[3] - u < length ? sizes[3] - u : length);
+        int64_t a = 0, b = 0, v = 0;
+        for (int64_t row = 0; row < all; row += most) {
+            int rows = (int)(all - row < most ? all - row : most), used = 0;
+            for (int j = 0, side; j < rows; j += side) {
+                uint64_t element = first + (uint64_t)(a * strides[0] + b * strides[1] + v * strides[2] + u);
+                int64_t at = a * places[0] + b * places[1] + v * places[2] + u * places[3];
+                side = (int)(rows - j < sizes[2] - v ? rows - j : sizes[2] - v);
+                for (int i = 0; i < side; i++)
+                    place[j + i] = at + i * places[2];
+                for (int i = 0; here == 1 && i < side; i++) {
+                    uint64_t word = element + (uint64_t)(i * strides[2]);
+                    block[j + i] = word >> shift;
+                    start[j + i] = ((j + i) << shift) + (int)(word & (uint64_t)(per_block - 1));
+                }
+                for (int i = 0; here > 1 && i < side; i++) {
+                    uint64_t word = element + (uint64_t)(i * strides[2]), number = word >> shift;
+                    int skipped = (int)(word & (uint64_t)(per_block - 1));
+                    start[j + i] = (used << shift) + skipped;
+                    for (int k = (skipped + here + per_block - 1) >> shift; k; k--)
+                        block[used++] = number++;
+                }
+                v += side;
+                if (v == sizes[2]) {
+                    v = 0;
+                    a += ++b == sizes[1];
+                    b %= sizes[1];
+                }
+            }
+            if (law != PG_CONSTANT) {
+                words(key, stream, block, here == 1 ? rows : used, pair);
+                pg_pick(dtype == PG_FLOAT64 ? 8 : 4, pair, start, rows, here, wanted);
+                batch(law, n, dtype, wanted, rows * here, value);
+            }
+            pg_put(width, value, rows, here, place, places[3], out);
+        }
     }
 }
 

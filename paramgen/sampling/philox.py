@@ -45,7 +45,21 @@ def words(seed: int, stream: int, first: int, count: int) -> NDArray[np.uint32]:
     return outputs.reshape(-1)[first - 4 * first_block :][:count]
 
 
+def words_at(seed: int, stream: int, places: NDArray[np.uint64]) -> NDArray[np.uint32]:
+    """The words of a stream at any places."""
+    block = places >> np.uint64(2)
+    c2, c3 = (np.full_like(block, half) for half in (stream & 0xFFFFFFFF, stream >> 32))
+    outputs = np.stack(philox((block & LOW, block >> SHIFT, c2, c3), seed), axis=-1).astype(np.uint32)
+    return np.take_along_axis(outputs, (places & np.uint64(3)).astype(np.int64)[..., None], axis=-1)[..., 0]
+
+
 def words64(seed: int, stream: int, first: int, count: int) -> NDArray[np.uint64]:
     """64-bit words: word i is made of the 32-bit words 2i (low half) and 2i + 1 (high half)."""
-    halves = words(seed, stream, 2 * first, 2 * count).astype(np.uint64)
-    return halves[0::2] | (halves[1::2] << SHIFT)
+    return joined(words(seed, stream, 2 * first, 2 * count).reshape(-1, 2))
+
+
+def joined(halves: NDArray[np.uint32]) -> NDArray[np.uint64]:
+    """64-bit words of pairs of 32-bit words, the low one first."""
+    wide = halves.astype(np.uint64)
+    joined: NDArray[np.uint64] = wide[..., 0] | (wide[..., 1] << SHIFT)
+    return joined

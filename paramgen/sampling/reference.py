@@ -3,75 +3,65 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from paramgen.chunks import CHUNK_ELEMENTS
-from paramgen.distributions import Constant, Normal, TruncatedNormal, Uniform
+from paramgen.distributions import Constant, Elementwise, Normal, TruncatedNormal, Uniform
 from paramgen.dtypes import DType
 from paramgen.sampling import matrix
-from paramgen.sampling.host import HostBackend
+from paramgen.sampling.host import HostBackend, placed
 from paramgen.sampling.normal import normal_float32, normal_float64, truncated
-from paramgen.sampling.philox import words, words64
+from paramgen.sampling.philox import joined, words, words64, words_at
 
 if TYPE_CHECKING:
-    from paramgen.sampling.backend import Bytes, Elementwise
+    from paramgen.arrangement import Box
+    from paramgen.sampling.backend import Bytes
 
 # glibc returns a freed block above a threshold to the system, so that each large temporary is paged in anew, at three
 # times the cost of its arithmetic; freeing one larger block, never touched, raises that threshold for the process.
 np.empty(2**24, np.uint8)
 
 
-@dataclass(frozen=True, slots=True)
-class Stream:
-    """A parameter's random numbers, in float64 or in float32 (which the narrower types round)."""
-
-    seed: int
-    number: int
-    double: bool
-
-    @property
-    def float(self) -> type[np.float32] | type[np.float64]:
-        return np.float64 if self.double else np.float32
-
-    def words(self, start: int, count: int) -> NDArray[np.uint64] | NDArray[np.uint32]:
-        return (words64 if self.double else words)(self.seed, self.number, start, count)
-
-    def signed(self, start: int, count: int) -> NDArray[np.float64]:
-        """x = 2u - 1, uniform on (-1, 1): (i + 1/2)/2^31 (2^63) for the word i as a signed integer about its middle."""
-        if self.double:
-            wide = words64(self.seed, self.number, start, count) ^ np.uint64(1 << 63)
-            return (wide.view(np.int64).astype(np.float64) + 0.5) * 2.0**-63
-        word = words(self.seed, self.number, start, count) ^ np.uint32(1 << 31)
-        return (word.view(np.int32).astype(np.float64) + 0.5) * 2.0**-31
-
-    def normal(self, start: int, count: int) -> NDArray[Any]:
-        """Standard normal values."""
-        if self.double:
-            return normal_float64(words64(self.seed, self.number, start, count))
-        return normal_float32(words(self.seed, self.number, start, count))
+Words = NDArray[np.uint32] | NDArray[np.uint64]
 
 
-def _constant(law: Constant, stream: Stream, start: int, count: int) -> NDArray[Any]:
-    return np.full(count, law.value, stream.float)
+def _float(words: Words) -> type[np.float32] | type[np.float64]:
+    """The precision that goes with words: float64 with those of 64 bits, else float32, which narrower types round."""
+    return np.float64 if words.dtype == np.uint64 else np.float32
 
 
-def _uniform(law: Uniform, stream: Stream, start: int, count: int) -> NDArray[Any]:
-    return (np.float64(law.bound) * stream.signed(start, count)).astype(stream.float)
+def signed(words: Words) -> NDArray[np.float64]:
+    """x = 2u - 1, uniform on (-1, 1): (i + 1/2)/2^31 (2^63) for the word i as a signed integer about its middle."""
+    if words.dtype == np.uint64:
+        return ((words ^ np.uint64(1 << 63)).view(np.int64).astype(np.float64) + 0.5) * 2.0**-63
+    return ((words ^ np.uint32(1 << 31)).view(np.int32).astype(np.float64) + 0.5) * 2.0**-31
 
 
-def _normal(law: Normal, stream: Stream, start: int, count: int) -> NDArray[Any]:
-    return stream.float(law.std) * stream.normal(start, count) + stream.float(law.mean)
+def normal(words: Words) -> NDArray[Any]:
+    """Standard normal values."""
+    return normal_float64(words) if words.dtype == np.uint64 else normal_float32(words)  # type: ignore[arg-type]
 
 
-def _truncated(law: TruncatedNormal, stream: Stream, start: int, count: int) -> NDArray[Any]:
-    return stream.float(law.std) * truncated(law, stream.words(start, count)) + stream.float(law.mean)
+def _constant(law: Constant, words: Words) -> NDArray[Any]:
+    return np.full(words.shape, law.value, _float(words))
 
 
-_SAMPLERS: dict[type, Callable[[Any, Stream, int, int], NDArray[Any]]] = {
+def _uniform(law: Uniform, words: Words) -> NDArray[Any]:
+    return (np.float64(law.bound) * signed(words)).astype(_float(words))
+
+
+def _normal(law: Normal, words: Words) -> NDArray[Any]:
+    return _float(words)(law.std) * normal(words) + _float(words)(law.mean)
+
+
+def _truncated(law: TruncatedNormal, words: Words) -> NDArray[Any]:
+    return _float(words)(law.std) * truncated(law, words) + _float(words)(law.mean)
+
+
+_SAMPLERS: dict[type, Callable[[Any, Words], NDArray[Any]]] = {
     Constant: _constant,
     Uniform: _uniform,
     Normal: _normal,
@@ -91,8 +81,20 @@ class Reference(HostBackend):
 
     def fill(self, law: Elementwise, dtype: DType, seed: int, stream: int, start: int, out: Bytes) -> None:
         """Narrow types are the float32 value rounded to nearest, ties to even."""
-        source = Stream(seed, stream, dtype.name == "float64")
+        draw = words64 if dtype.name == "float64" else words
         values = out.view(dtype.numpy())
         for first in range(0, len(values), CHUNK_ELEMENTS):
             part = values[first : first + CHUNK_ELEMENTS]
-            part[...] = _SAMPLERS[type(law)](law, source, start + first, len(part))
+            part[...] = _SAMPLERS[type(law)](law, draw(seed, stream, start + first, len(part)))
+
+    def fill_box(self, law: Elementwise, dtype: DType, seed: int, stream: int, box: Box, out: Bytes) -> None:
+        element: NDArray[Any] = np.full((), box.first, np.uint64)
+        for size, stride in zip(box.sizes, box.strides, strict=True):
+            element = element[..., None] + np.arange(size, dtype=np.uint64) * np.uint64(stride)
+        if dtype.name == "float64":
+            pairs: NDArray[Any] = np.uint64(2) * element[..., None] + np.arange(2, dtype=np.uint64)
+            drawn: Words = joined(words_at(seed, stream, pairs))
+        else:
+            drawn = words_at(seed, stream, element)
+        values = _SAMPLERS[type(law)](law, drawn.reshape(-1)).reshape(box.sizes)
+        placed(out.view(dtype.numpy()), box)[...] = values

@@ -6,17 +6,21 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from math import prod
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from paramgen.arrangement import Box, boxes
 from paramgen.chunks import BLOCK_BYTES
-from paramgen.distributions import Constant, Orthogonal, UnitForgetGate
-from paramgen.sampling.backend import Backend, Bytes, Elementwise
-from paramgen.sampling.matrix import Matrix
+from paramgen.distributions import Constant, DeltaOrthogonal, Elementwise, Matrices, Matrix, Orthogonal, Runs
+from paramgen.dtypes import DTYPES
+from paramgen.sampling.backend import Backend, Bytes
+from paramgen.sampling.matrix import Matrix as Array
 from paramgen.sampling.orthogonal import DOUBLE, SINGLE, Orthonormalizer, tiles
 from paramgen.team import Team
 
 if TYPE_CHECKING:
+    from paramgen.plan import Tensor
     from paramgen.spec.expand import Parameter
 
 Progress = Callable[[int], None]
@@ -59,46 +63,86 @@ class Sampler:
                 raise InterruptedError("stopped")
             self._progress(count)
 
-    def draw(self, backend: Backend, tensor: Parameter, start: int, stop: int, out: Bytes) -> None:
+    def draw(self, backend: Backend, tensor: Tensor, start: int, stop: int, out: Bytes) -> None:
         """Elements start … stop - 1 (C order) of a tensor, into their bytes. Each element may be drawn once."""
-        law, nbytes = tensor.distribution, tensor.dtype.nbytes
-        if isinstance(law, Orthogonal):
-            backend.copy(out, self._whole(backend, tensor, law, stop - start)[nbytes(start) : nbytes(stop)])
-            return
-        for part, first, last in _elementwise(law, start, stop):
-            here = out[nbytes(first - start) : nbytes(last - start)]
-            backend.fill(part, tensor.dtype, self.seed, tensor.stream, first, here)
-        self.progress(out.nbytes)
+        for box in boxes(tensor.arrangement, start, stop):
+            self._draw_box(backend, tensor.sources[box.source], box, out)
 
-    def _whole(self, backend: Backend, tensor: Parameter, law: Orthogonal, taken: int) -> Bytes:
+    def _draw_box(self, backend: Backend, parameter: Parameter, box: Box, out: Bytes) -> None:
+        kind, law = parameter.kind, parameter.kind.distribution
+        nbytes = kind.dtype.nbytes
+        if isinstance(law, Orthogonal | DeltaOrthogonal):
+            whole = self._whole(backend, parameter, law, box.size)
+            if box.is_run:
+                here = out[nbytes(box.to) : nbytes(box.to + box.size)]
+                backend.copy(here, whole[nbytes(box.first) : nbytes(box.first + box.size)])
+            else:
+                backend.take_box(whole, kind.dtype, box, out)
+            return
+        if isinstance(law, Runs):
+            self._fill_box(backend, parameter, Constant(0.0), box, out)
+            for run in _runs(law, box):
+                self._fill_box(backend, parameter, Constant(law.value), run, out)
+        else:
+            self._fill_box(backend, parameter, law, box, out)
+        self.progress(nbytes(box.size))
+
+    def _fill_box(self, backend: Backend, parameter: Parameter, law: Elementwise, box: Box, out: Bytes) -> None:
+        dtype = parameter.kind.dtype
+        if dtype.largest is None:  # a counter of a layout's: zero, which is the same bits
+            assert law == Constant(0.0)
+            dtype = DTYPES[f"float{dtype.bits}"]
+        if box.is_run:
+            here = out[dtype.nbytes(box.to) : dtype.nbytes(box.to + box.size)]
+            backend.fill(law, dtype, self.seed, parameter.stream, box.first, here)
+        else:
+            backend.fill_box(law, dtype, self.seed, parameter.stream, box, out)
+
+    def _whole(self, backend: Backend, parameter: Parameter, law: Matrices, taken: int) -> Bytes:
         with self._lock:
-            whole = self._wholes.setdefault(tensor.name, _Whole(tensor.size))
+            whole = self._wholes.setdefault(parameter.name, _Whole(parameter.kind.size))
             whole.left -= taken
             if not whole.left:
-                del self._wholes[tensor.name]
+                del self._wholes[parameter.name]
         with whole.lock:
             if whole.error:  # in another thread; to draw it again would end the same way
                 raise whole.error
             if whole.data is None:
-                large = tensor.nbytes > BLOCK_BYTES
+                large = parameter.kind.nbytes > BLOCK_BYTES
                 team = self.team if large and backend.shared else Team()
                 try:
                     with self._large if large else nullcontext():
                         self.progress(0)
-                        whole.data = self._orthogonal(backend, tensor, law.gain, team)
+                        whole.data = self._matrices(backend, parameter, law, team)
                         backend.finish()
                 except BaseException as error:
                     whole.error = error
                     raise
             return whole.data
 
-    def _orthogonal(self, backend: Backend, tensor: Parameter, gain: float, team: Team) -> Bytes:
-        """All bytes of an orthogonal matrix; a wide one is made from its transpose.
+    def _matrices(self, backend: Backend, parameter: Parameter, law: Matrices, team: Team) -> Bytes:
+        """All bytes of a parameter that consists of orthogonal matrices; MemoryError where it does not fit."""
+        dtype, shape = parameter.kind.dtype, parameter.kind.shape
+        try:
+            result = backend.empty(parameter.kind.nbytes)
+        except MemoryError as error:
+            raise MemoryError(f"{parameter.name} of {error}") from None
+        places = law.places(shape)
+        drawn = sum(dtype.nbytes(place.size) for place in places)
+        if drawn < parameter.kind.nbytes:
+            backend.fill(Constant(0.0), dtype, self.seed, parameter.stream, 0, result)
+            self.progress(parameter.kind.nbytes - drawn)
+        for place in places:
+            out = result[dtype.nbytes(place.first) :][: dtype.nbytes(place.size)]
+            self._orthogonal(backend, parameter, law.gain, place, team, out)
+        return result
 
-        MemoryError where it does not fit.
-        """
-        rows, columns = prod(tensor.shape[:-1]), tensor.shape[-1]
-        double = tensor.dtype.name == "float64"
+    def _orthogonal(
+        self, backend: Backend, parameter: Parameter, gain: float, place: Matrix, team: Team, out: Bytes
+    ) -> None:
+        """One matrix of a parameter; a wide one is made from its transpose."""
+        rows, columns, dtype = place.rows, place.columns, parameter.kind.dtype
+        double = dtype.name == "float64"
         told = 0.0
         passes = 2 if double else 1
 
@@ -106,53 +150,66 @@ class Sampler:
             nonlocal told
             with self._lock:
                 before, told = told, min(told + share / passes, 1.0)
-                count = int(told * tensor.nbytes) - int(before * tensor.nbytes)
+                count = int(told * out.nbytes) - int(before * out.nbytes)
             self.progress(count)
 
         wide = rows < columns
 
-        def draw(on: Backend) -> Matrix:
+        def draw(on: Backend) -> Array:
             z = on.zeros(columns, rows) if wide else on.zeros(rows, columns)
 
             def normal(band: slice) -> None:
-                on.normal(self.seed, tensor.stream, band.start * columns, double, (z.T if wide else z)[band])
+                first = place.first + band.start * columns
+                on.normal(self.seed, parameter.stream, first, double, (z.T if wide else z)[band])
                 progress(0)
 
             team(normal, _bands(rows, columns))
             return z
 
         q = Orthonormalizer(backend, team, progress)(draw, DOUBLE if double else SINGLE)
-        result = backend.empty(tensor.nbytes)
 
         def put(band: slice) -> None:
-            out = result[tensor.dtype.nbytes(band.start * columns) : tensor.dtype.nbytes(band.stop * columns)]
-            backend.round((q.T if wide else q)[band], gain, tensor.dtype, out)
+            here = out[dtype.nbytes(band.start * columns) : dtype.nbytes(band.stop * columns)]
+            backend.round((q.T if wide else q)[band], gain, dtype, here)
             progress(0)
 
         team(put, _bands(rows, columns))
         progress(1)
-        return result
 
 
-def cpu_seconds(tensor: Parameter) -> float:
-    """About how long a thread of a CPU takes to draw a tensor."""
-    if not isinstance(tensor.distribution, Orthogonal):
-        return 2e-9 * tensor.size
-    columns = min(tensor.shape[-1], tensor.size // tensor.shape[-1])
-    return 7e-11 * tensor.size * columns
+def cpu_seconds(parameter: Parameter) -> float:
+    """About how long a thread of a CPU takes to draw a parameter."""
+    law = parameter.kind.distribution
+    if not isinstance(law, Orthogonal | DeltaOrthogonal):
+        return 2e-9 * parameter.kind.size
+    places = law.places(parameter.kind.shape)
+    return 7e-11 * sum(place.size * min(place.rows, place.columns) for place in places)
+
+
+def _runs(law: Runs, box: Box) -> Iterator[Box]:
+    """What a box has of the runs that are not zero."""
+    if box.is_run:
+        begin = max(0, (box.first - law.first - law.length) // law.step) if law.count > 1 else 0
+        for number in range(begin, law.count):
+            start = law.first + number * law.step
+            first, last = max(start, box.first), min(start + law.length, box.first + box.size)
+            if start >= box.first + box.size:
+                return
+            if first < last:
+                yield Box(box.source, first, box.to + first - box.first, (last - first,), (1,), (1,))
+        return
+    elements = np.add.outer(law.first + law.step * np.arange(law.count), np.arange(law.length)).reshape(-1) - box.first
+    place = np.full(elements.shape, box.to)
+    rest = elements
+    # The strides are those of an array in C order, one axis after another: the largest first.
+    for size, stride, step in sorted(zip(box.sizes, box.strides, box.places, strict=True), key=lambda axis: -axis[1]):
+        index = np.clip(rest // stride, 0, size - 1)
+        rest = rest - index * stride
+        place = place + index * step
+    for element, to in zip(elements[rest == 0], place[rest == 0], strict=True):
+        yield Box(box.source, box.first + int(element), int(to), (), (), ())
 
 
 def _bands(rows: int, columns: int) -> Iterator[slice]:
     """The rows of a matrix, so many at a time as are worked on at once."""
     return tiles(0, rows, max(1, BLOCK_BYTES // (8 * columns)))
-
-
-def _elementwise(law: Elementwise | UnitForgetGate, start: int, stop: int) -> Iterator[tuple[Elementwise, int, int]]:
-    """The range as ranges of distributions that backends know."""
-    if not isinstance(law, UnitForgetGate):
-        yield law, start, stop
-        return
-    begin, end = (min(max(edge, start), stop) for edge in (law.num_hidden_units, 2 * law.num_hidden_units))
-    for value, first, last in ((0.0, start, begin), (1.0, begin, end), (0.0, end, stop)):
-        if first < last:
-            yield Constant(value), first, last

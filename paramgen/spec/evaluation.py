@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from paramgen.spec.document import Path, Problems
+from paramgen.spec.document import Path
 from paramgen.spec.expressions import (
     ExpressionError,
     Number,
@@ -16,6 +16,7 @@ from paramgen.spec.expressions import (
     names_in,
     parsed,
 )
+from paramgen.spec.problems import Problems
 from paramgen.text import escape, shorten
 
 # Keys whose values are texts: an expression that is all of one is text, too.

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import translate
+from functools import cached_property
 from itertools import islice
 from math import prod
+from typing import Generic, NamedTuple, TypeVar
 
+from paramgen.conventions import templates
 from paramgen.distributions import Distribution
 from paramgen.dtypes import DTYPES, DType
+from paramgen.layouts import UnsupportedError
 from paramgen.sampling.streams import stream_id
-from paramgen.spec.document import Path, Problems, path_text
+from paramgen.spec.document import Path, path_text
 from paramgen.spec.initializers import Initializer, Target
 from paramgen.spec.model import Override, Spec
 from paramgen.spec.operations import BY_TYPE, Operation, Template
+from paramgen.spec.problems import Problems
 from paramgen.spec.tree import Instance
 from paramgen.text import number, shorten, show, suggestion
 
@@ -25,47 +30,55 @@ MAX_COMPARISONS = 20_000_000
 KEPT = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """One parameter, in its canonical size: what it is, what it is drawn from, and by which stream."""
+@dataclass(frozen=True)
+class Kind:
+    """What a parameter is and is drawn from, whatever its name."""
 
-    name: str
     shape: tuple[int, ...]
     dtype: DType
     fan_in: int | None
     fan_out: int | None
     initializer: Initializer
     distribution: Distribution
-    stream: int
 
-    @property
+    @cached_property
     def size(self) -> int:
         return prod(self.shape)
 
-    @property
+    @cached_property
     def nbytes(self) -> int:
         return self.dtype.nbytes(self.size)
 
-    def excess(self) -> str | None:
-        """What is wrong where its extreme values exceed its dtype, or None."""
+    def excess(self, name: str) -> str | None:
+        """What is wrong where its extreme values exceed its dtype, or None; `name` is its first parameter's."""
         largest = self.distribution.largest(self.dtype.name)
         assert self.dtype.largest is not None
         if largest <= self.dtype.largest:
             return None
         limit = f"{number(self.dtype.largest)}, the largest {self.dtype.name}"
-        found = f"{shorten(self.name)} has values up to {number(largest)}, beyond {limit}"
+        found = f"{shorten(name)} has values up to {number(largest)}, beyond {limit}"
         return f"{found}; choose a wider dtype or smaller values"
 
 
-def parameter(name: str, target: Target, initializer: Initializer, dtype: str) -> Parameter:
-    """A parameter whose initializer fits it."""
-    distribution = initializer.distribution(target)
-    fans = target.fan_in, target.fan_out
-    return Parameter(name, target.shape, DTYPES[dtype], *fans, initializer, distribution, stream_id(name))
+def kind(target: Target, initializer: Initializer, dtype: str) -> Kind:
+    """What a parameter is whose initializer fits it."""
+    return Kind(target.shape, DTYPES[dtype], target.fan_in, target.fan_out, initializer, initializer.law(target))
 
 
-def expand(spec: Spec, problems: Problems) -> Iterator[tuple[Instance, list[Parameter]]]:
-    """The operations of a spec in its order, with their parameters; what does not fit is added to the problems.
+class Parameter(NamedTuple):
+    """One parameter in its canonical size: its name, what it is, and the stream that it is drawn by."""
+
+    name: str
+    kind: Kind
+    stream: int
+
+
+def parameter(name: str, kind: Kind) -> Parameter:
+    return Parameter(name, kind, stream_id(name))
+
+
+def expand(spec: Spec, problems: Problems) -> Iterator[tuple[Instance, dict[str, Parameter]]]:
+    """The operations of a spec in its order, with their parameters by name; what does not fit is added to the problems.
 
     Precedence of initializers, last wins: the operation's default, the spec's `defaults`, the operation's own, and
     `overrides`, in order.
@@ -80,35 +93,57 @@ class Names:
         self._owners: dict[str, Path] = {}
         self._groups: dict[str, Path] = {}
 
-    def clash(self, name: str, owner: Path) -> str | None:
-        """What is in the way of a name; else None, and the name is taken."""
-        if other := self._owners.get(name):
-            return f"{path_text(other)} has a tensor {shorten(name)} already; give each operation its own name"
-        if other := self._groups.get(name):
-            return f"{shorten(name)} is in the way of the tensors {shorten(name)}.… of {path_text(other)}; rename one"
-        group = name
-        while group := group.rpartition(".")[0]:
-            if group in self._groups:
-                break
+    def enter(self, group: str, owner: Path) -> str | None:
+        """Make known that there are names within a group; what is in the way of that, or None."""
+        while group and group not in self._groups:
             if other := self._owners.get(group):
-                return f"{shorten(name)} has the tensor {shorten(group)} of {path_text(other)} in its way; rename one"
+                return f"{path_text(other)} has a tensor {shorten(group)}, which is in the way; rename one"
             self._groups[group] = owner
-        self._owners[name] = owner
+            group = group.rpartition(".")[0]
+        return None
+
+    def add(self, name: str, owner: Path) -> str | None:
+        """Take a name; what is in the way of it, or None."""
+        other = self._owners.setdefault(name, owner)
+        if other is not owner:
+            return f"{path_text(other)} has a tensor {shorten(name)} already; give each operation its own name"
+        if name in self._groups:
+            other = self._groups[name]
+            return f"{path_text(other)} has tensors named {shorten(name)}.…, which are in the way; rename one"
         return None
 
     def near(self, pattern: str) -> str:
         return suggestion(pattern, list(islice(self._owners, 1000)))
 
 
+Made = TypeVar("Made")
+
+
+class PerOperation(Generic[Made]):
+    """What is made of an operation, kept for the next time that it comes."""
+
+    def __init__(self, make: Callable[[Instance], Made]):
+        self._make = make
+        self._made: dict[int, tuple[Operation, Made]] = {}
+
+    def __call__(self, instance: Instance) -> Made:
+        made = self._made.get(id(instance.operation))
+        if made is None:
+            if len(self._made) == KEPT:
+                self._made.clear()
+            made = self._made[id(instance.operation)] = instance.operation, self._make(instance)
+        return made[1]
+
+
 @dataclass(slots=True)
 class _Choice:
-    """A template with what a spec chooses for it, where the spec says so, and the last parameter made of it."""
+    """A template with what a spec chooses for it, where the spec says so; and what it makes without overrides."""
 
     template: Template
     dtype: str
     initializer: Initializer
     path: Path
-    last: Parameter | None = None
+    kind: Kind | None = None
 
 
 class _Expansion:
@@ -118,14 +153,19 @@ class _Expansion:
         self.names = Names()
         self.overrides = _Overrides(spec.head.overrides)
         self.wrong = set(_misfits_of_defaults(spec, problems))
-        self.choices: dict[int, tuple[Operation, list[_Choice]]] = {}
+        self.choices = PerOperation(self._choose)
 
-    def operations(self) -> Iterator[tuple[Instance, list[Parameter]]]:
+    def operations(self) -> Iterator[tuple[Instance, dict[str, Parameter]]]:
         for instance in self.spec.instances(self.problems):
             if self.problems.enough or self.overrides.compared > MAX_COMPARISONS:
                 break
-            parameters = [self._parameter(instance, choice) for choice in self._choices(instance)]
-            yield instance, [parameter for parameter in parameters if parameter]
+            choices = self.choices(instance)
+            if clash := self.names.enter(instance.name, instance.path):
+                self._once((*instance.path, "name"), clash, instance)
+                continue
+            found = {choice.template.name: self._parameter(instance, choice) for choice in choices}
+            if None not in found.values():
+                yield instance, found  # type: ignore[misc]
         if self.overrides.compared > MAX_COMPARISONS:
             message = f"more than {MAX_COMPARISONS:,} comparisons of patterns with names; give fewer overrides"
             self.problems.add(("overrides",), message)
@@ -134,46 +174,38 @@ class _Expansion:
             message = f"{show(pattern)} matches no parameter{self.names.near(pattern)}"
             self.problems.add(("overrides", index, "match"), message)
 
-    def _choices(self, instance: Instance) -> list[_Choice]:
-        """What the spec chooses for an operation's parameters, but for overrides; kept, for repetitions."""
+    def _choose(self, instance: Instance) -> list[_Choice]:
+        """What the spec chooses for an operation's parameters, but for overrides."""
         operation = instance.operation
-        kept = self.choices.get(id(operation))
-        if kept:
-            return kept[1]
-        if len(self.choices) == KEPT:
-            self.choices.clear()
-        templates = list(operation.templates())
-        choices = [
-            _Choice(
-                template, template.dtype or operation.dtype or self.spec.dtype, *self._prevailing(instance, template)
-            )
-            for template in templates
-        ]
-        for parameter in operation.own_initializers().keys() - {template.name for template in templates}:
+        try:
+            found = templates(self.spec.head.conventions, operation)
+        except UnsupportedError as error:
+            self._once((*instance.path, "type"), f"conventions: {self.spec.head.conventions}: {error}", instance)
+            return []
+        dtype = operation.dtype or self.spec.dtype
+        choices = [_Choice(one, one.dtype or dtype, *self._prevailing(instance, one)) for one in found]
+        for parameter in operation.own_initializers().keys() - {template.key for template in found}:
             message = f"this {operation.kind} has no {parameter}; remove this, or give it a {parameter}"
             self._once((*instance.path, "initializers", parameter), message, instance, of_key=True)
-        self.choices[id(operation)] = operation, choices
         return choices
 
     def _prevailing(self, instance: Instance, template: Template) -> tuple[Initializer, Path]:
         """A parameter's initializer, and where the spec says so."""
         operation, base = instance.operation, instance.path
-        if own := operation.own_initializers().get(template.name):
-            return own, (*base, "initializers", template.name)
-        if self.spec.head.defaults and (default := self.spec.head.default_of(operation, template.name)):
+        if own := operation.own_initializers().get(template.key):
+            return own, (*base, "initializers", template.key)
+        if self.spec.head.defaults and (default := self.spec.head.default_of(operation, template.key)):
             return default
         return template.initializer, (*base, *template.path)
 
     def _parameter(self, instance: Instance, choice: _Choice) -> Parameter | None:
         name = f"{instance.name}.{choice.template.name}"
-        if clash := self.names.clash(name, instance.path):
+        if clash := self.names.add(name, instance.path):
             self._once((*instance.path, "name"), clash, instance)
             return None
         found = self.overrides.matching(name)
-        if not found and choice.last:
-            like = choice.last
-            fans = like.fan_in, like.fan_out
-            return Parameter(name, like.shape, like.dtype, *fans, like.initializer, like.distribution, stream_id(name))
+        if not found and choice.kind:
+            return parameter(name, choice.kind)
         initializer, dtype, path = choice.initializer, choice.dtype, choice.path
         for index, override in found:
             if override.initializer:
@@ -182,12 +214,12 @@ class _Expansion:
         if misfit := initializer.misfit(choice.template.target):
             self._once(path, f"{initializer.kind} {misfit}", instance)
             return None
-        made = parameter(name, choice.template.target, initializer, dtype)
-        if excess := made.excess():
+        made = kind(choice.template.target, initializer, dtype)
+        if excess := made.excess(name):
             self._once(path, excess, instance)
         if not found:
-            choice.last = made
-        return made
+            choice.kind = made
+        return parameter(name, made)
 
     def _once(self, path: Path, message: str, instance: Instance, of_key: bool = False) -> None:
         """Add a problem, unless there is one of its place already."""

@@ -10,12 +10,13 @@ from pydantic import Field, ValidationError
 
 from paramgen.errors import FileError, UsageError
 from paramgen.spec.base import UNKNOWN, WRONG, Complaint, DTypeName, Expected, Model, unknown_keys
-from paramgen.spec.document import MAX_BYTES, Document, Path, Problems, from_mapping, from_yaml, plain
+from paramgen.spec.document import MAX_BYTES, Document, Path, from_mapping, from_yaml, plain
 from paramgen.spec.evaluation import Evaluator, evaluator
 from paramgen.spec.expressions import MAX_INTEGER, VARIABLE_EXPECTED, Number, has_expression, is_variable
 from paramgen.spec.initializers import EXPECTED as INITIALIZER_EXPECTED
 from paramgen.spec.initializers import AnyInitializer
 from paramgen.spec.operations import BY_TYPE, Operation, Standard
+from paramgen.spec.problems import Problems
 from paramgen.spec.tree import Instance, Tree, add_errors, written
 from paramgen.text import escape, near, show, suggestion
 
@@ -53,12 +54,12 @@ class Head(Model):
         default=0, description="seed of every parameter, 0 … 2^64 - 1."
     )
     dtype: DTypeName = Field(default="float32", description="element type of the parameters.")
-    layout: Annotated[Literal["canonical"], Expected("canonical, the layout that this version writes")] = Field(
-        default="canonical", description="names and axis orders of the file."
-    )
-    conventions: Annotated[Literal["matlab"], Expected("matlab, the conventions that this version knows")] = Field(
-        default="matlab", description="whose default initializers and fan rules."
-    )
+    layout: Annotated[
+        Literal["canonical", "torch", "keras", "flax"], Expected("a layout: canonical, torch, keras or flax")
+    ] = Field(default="canonical", description="names and axis orders of the file.")
+    conventions: Annotated[
+        Literal["matlab", "torch", "keras", "flax"], Expected("conventions: matlab, torch, keras or flax")
+    ] = Field(default="matlab", description="whose default initializers and fan rules.")
     defaults: Annotated[
         dict[str, dict[str, AnyInitializer]],
         Expected("a mapping of operation types to initializers by parameter", INITIALIZER_EXPECTED),

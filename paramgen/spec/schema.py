@@ -7,7 +7,7 @@ dtype) no schema can say; nor can it tell 4.0 from 4.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -169,17 +169,33 @@ NO_BIAS_RULE: Schema = {
     "then": {"properties": {"initializers": {"properties": {"bias": False}}}},
 }
 
+
+def _fans_rules() -> Iterator[Schema]:
+    """What custom parameters need for initializers that scale with fans: those of the mode, written or default."""
+    for model in initializers.TABLE:
+        if issubclass(model, initializers.Scaled):
+            for mode, fans in MODES.items():
+                written = _object({**_has_type(model.names()), "required": ["type", "mode"]})
+                written["properties"] = {**written["properties"], "mode": {"const": mode}}
+                is_default = mode == model.model_fields["mode"].default
+                unwritten = {"allOf": [_is(model.names()), {"not": _object({"required": ["mode"]})}]}
+                has_mode = {"anyOf": [written, unwritten]} if is_default else written
+                yield {"if": {"properties": {"initializer": has_mode}}, "then": {"required": fans}}
+
+
+MODES = {"fan_in": ["fan_in"], "fan_out": ["fan_out"], "fan_avg": ["fan_in", "fan_out"]}
+
 CUSTOM_RULES: list[Schema] = [
-    {
-        "if": {"properties": {"initializer": _is(initializers.Glorot.names())}},
-        "then": {"required": ["fan_in", "fan_out"]},
-    },
-    {"if": {"properties": {"initializer": _is(initializers.He.names())}}, "then": {"required": ["fan_in"]}},
+    *_fans_rules(),
     {
         "if": {"properties": {"initializer": _is(["orthogonal"])}},
         "then": {"properties": {"shape": {"minItems": 2}}},
     },
-    {"properties": {"initializer": {"not": _is(["unit_forget_gate"])}}},
+    {
+        "if": {"properties": {"initializer": _is(["identity"])}},
+        "then": {"properties": {"shape": {"minItems": 2, "maxItems": 2}}},
+    },
+    {"properties": {"initializer": {"not": _is(["unit_forget_gate", "dirac", "delta_orthogonal"])}}},
 ]
 
 

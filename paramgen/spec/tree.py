@@ -14,10 +14,11 @@ from typing import Annotated, Any
 from pydantic import Field, TypeAdapter, ValidationError
 
 from paramgen.spec.base import MISSING, RESERVED, UNKNOWN, WRONG, Complaint, Expected, Model, Name, explained, reserved
-from paramgen.spec.document import Context, Path, Problems
+from paramgen.spec.document import Path
 from paramgen.spec.evaluation import Evaluator
 from paramgen.spec.expressions import VARIABLE_EXPECTED, Number, is_variable, names_in
 from paramgen.spec.operations import AnyOperation, Operation
+from paramgen.spec.problems import Context, Problems
 from paramgen.text import near, show
 
 OPERATION_EXPECTED = "an operation: a mapping with name and type; or a group: one with name and operations"

@@ -8,11 +8,10 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from itertools import accumulate
 from math import prod
 from operator import mul
-from typing import Any
+from typing import Any, NamedTuple
 
 from paramgen.dtypes import BY_CODE, FILE_RANK, DType
 from paramgen.text import escape, shorten, show
@@ -24,8 +23,7 @@ class MalformedError(ValueError):
     """What is wrong with a file that is no valid safetensors file."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A tensor of a file: bytes begin … end - 1 of the data."""
 
     name: str
@@ -52,12 +50,10 @@ def arrange(tensors: Iterable[tuple[str, DType, tuple[int, ...]]]) -> list[Entry
 def encode(entries: Iterable[Entry], metadata: Mapping[str, str]) -> bytes:
     """The header with its length before it; metadata first, its keys sorted."""
     parts = [f'"__metadata__":{compact(metadata)}'] if metadata else []
-    for entry in entries:
-        shape = ",".join(map(str, entry.shape))
-        name = json.dumps(entry.name, ensure_ascii=False)
-        parts.append(
-            f'{name}:{{"dtype":"{entry.dtype.code}","shape":[{shape}],"data_offsets":[{entry.begin},{entry.end}]}}'
-        )
+    quoted = json.JSONEncoder(ensure_ascii=False).encode
+    for name, dtype, shape, begin, end in entries:
+        sizes = ",".join(map(str, shape))
+        parts.append(f'{quoted(name)}:{{"dtype":"{dtype.code}","shape":[{sizes}],"data_offsets":[{begin},{end}]}}')
     header = ("{" + ",".join(parts) + "}").encode()
     header += b" " * (-len(header) % 8)
     return len(header).to_bytes(8, "little") + header

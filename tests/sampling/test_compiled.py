@@ -9,17 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import DTYPES, ROOT, SETS, TINY, draw
+from conftest import DTYPES, ROOT, SETS, TINY, draw, tensor_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paramgen.distributions import Constant, Normal, Orthogonal, TruncatedNormal, Uniform, UnitForgetGate
+from paramgen.distributions import Constant, Normal, Orthogonal, TruncatedNormal, Uniform, unit_forget_gate
 from paramgen.dtypes import DTYPES as TABLE
 from paramgen.sampling.backend import Backend, Elementwise
 from paramgen.sampling.matrix import TILE
 from paramgen.sampling.reference import Reference
-from paramgen.spec.expand import Parameter
-from paramgen.spec.initializers import Zeros
 
 REFERENCE = Reference()
 LAWS: list[Elementwise] = [
@@ -113,7 +111,7 @@ def test_narrow_types_round_every_kind_of_number(kernels: Backend, dtype: str) -
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
 @pytest.mark.parametrize("shape", [(1, 1), (7, 3), (3, 70), (TILE + 9, TILE - 3), (40, 2 * TILE + 17), (5, 9, 2, 31)])
 def test_orthogonal_is_the_references(kernels: Backend, dtype: str, shape: tuple[int, ...]) -> None:
-    tensor = Parameter("x", shape, TABLE[dtype], None, None, Zeros(type="zeros"), Orthogonal(1.25), 99)
+    tensor = tensor_of(Orthogonal(1.25), dtype, shape, stream=99)
     expected = draw(tensor, 3, 0, tensor.size)
     for threads in (1, 3):
         assert draw(tensor, 3, 0, tensor.size, kernels, threads).tobytes() == expected.tobytes()
@@ -131,7 +129,7 @@ def test_reflections_are_the_references(kernels: Backend) -> None:
 
 @each_set
 def test_unit_forget_gate(kernels: Backend) -> None:
-    tensor = Parameter("x", (40,), TABLE["float32"], None, None, Zeros(type="zeros"), UnitForgetGate(10), 99)
+    tensor = tensor_of(unit_forget_gate(10), "float32", (40,), stream=99)
     assert draw(tensor, 3, 5, 37, kernels).tolist() == [0.0] * 5 + [1.0] * 10 + [0.0] * 17
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import DTYPES, draw
+from conftest import DTYPES, draw, tensor_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -19,8 +19,6 @@ from paramgen.dtypes import DTYPES as TABLE
 from paramgen.sampling.backend import Backend, Elementwise
 from paramgen.sampling.orthogonal import Orthonormalizer
 from paramgen.sampling.reference import Reference
-from paramgen.spec.expand import Parameter
-from paramgen.spec.initializers import Zeros
 from paramgen.team import Team
 
 REFERENCE = Reference()
@@ -182,7 +180,7 @@ def test_rounding(lane: Backend, dtype: str) -> None:
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
 @pytest.mark.parametrize("shape", [(7, 3), (3, 70), (150, 131), (40, 200), (5, 9, 2, 31), (1100, 2)])
 def test_orthogonal_is_the_references(lane: Backend, dtype: str, shape: tuple[int, ...]) -> None:
-    tensor = Parameter("x", shape, TABLE[dtype], None, None, Zeros(type="zeros"), Orthogonal(1.25), 99)
+    tensor = tensor_of(Orthogonal(1.25), dtype, shape, stream=99)
     assert draw(tensor, 3, 0, tensor.size, lane).tobytes() == draw(tensor, 3, 0, tensor.size).tobytes()
 
 

@@ -2,20 +2,19 @@
 
 import numpy as np
 import pytest
-from conftest import draw
+from conftest import draw, tensor_of
 from numpy.typing import NDArray
 
 from paramgen.distributions import Orthogonal
-from paramgen.dtypes import DTYPES
+from paramgen.plan import Tensor
 from paramgen.sampling import orthogonal as module
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.cpu import kernels
 from paramgen.sampling.host import HostBackend
 from paramgen.sampling.matrix import TILE
 from paramgen.sampling.orthogonal import Orthonormalizer, householder
-from paramgen.sampling.reference import Reference, Stream
-from paramgen.spec.expand import Parameter
-from paramgen.spec.initializers import Zeros
+from paramgen.sampling.philox import words, words64
+from paramgen.sampling.reference import Reference, normal
 from paramgen.team import Team
 
 SHAPES = [(1, 1), (2, 2), (7, 3), (3, 7), (1, 5), (5, 1), (400, 100), (100, 400), (TILE + 2, TILE + 1), (300, 300)]
@@ -23,8 +22,8 @@ BACKENDS: list[HostBackend] = [Reference(), kernels()]
 REFERENCE = Orthonormalizer(Reference(), Team())
 
 
-def tensor(shape: tuple[int, ...], dtype: str, gain: float = 1.0) -> Parameter:
-    return Parameter("x", shape, DTYPES[dtype], None, None, Zeros(type="zeros"), Orthogonal(gain), 77)
+def tensor(shape: tuple[int, ...], dtype: str, gain: float = 1.0) -> Tensor:
+    return tensor_of(Orthogonal(gain), dtype, shape, stream=77)
 
 
 def orthogonal(
@@ -51,9 +50,9 @@ def loss(q: NDArray[np.float64]) -> float:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_it_is_q_of_the_normal_matrix(shape: tuple[int, int], dtype: str) -> None:
     double = dtype == "float64"
-    normal = Stream(4, 77, double).normal(0, shape[0] * shape[1]).reshape(shape).astype(np.float64)
+    gaussian = normal((words64 if double else words)(4, 77, 0, shape[0] * shape[1])).reshape(shape).astype(np.float64)
     drawn = orthogonal(shape, dtype)
-    q, z = (drawn.T, normal.T) if shape[0] < shape[1] else (drawn, normal)
+    q, z = (drawn.T, gaussian.T) if shape[0] < shape[1] else (drawn, gaussian)
     assert loss(q) <= (1e-12 if double else 1e-6)
     assert np.abs(q - qr(z)).max() <= 1e-5
 

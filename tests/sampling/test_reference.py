@@ -7,7 +7,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
-from conftest import DATA, DTYPES, draw
+from conftest import DATA, DTYPES, draw, tensor_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,12 +19,11 @@ from paramgen.distributions import (
     Orthogonal,
     TruncatedNormal,
     Uniform,
-    UnitForgetGate,
+    unit_forget_gate,
 )
 from paramgen.dtypes import DTYPES as TABLE
+from paramgen.plan import Tensor
 from paramgen.sampling.streams import stream_id
-from paramgen.spec.expand import Parameter
-from paramgen.spec.initializers import Zeros
 
 VECTORS = json.loads((DATA / "stream-v1.json").read_text())
 SHAPE = (40, 30)
@@ -34,14 +33,14 @@ LAWS: list[Distribution] = [
     Normal(0.5, 2.0),
     TruncatedNormal(0.5, 2.0, -2.0, 1.5),
     Orthogonal(1.5),
-    UnitForgetGate(250),
+    unit_forget_gate(250),
 ]
 
 
 def tensor(
     law: Distribution, dtype: str = "float32", name: str = "t.weights", shape: tuple[int, ...] = SHAPE
-) -> Parameter:
-    return Parameter(name, shape, TABLE[dtype], None, None, Zeros(type="zeros"), law, stream_id(name))
+) -> Tensor:
+    return tensor_of(law, dtype, shape, name)
 
 
 def test_uniform_known_answers() -> None:

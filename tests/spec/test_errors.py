@@ -163,8 +163,8 @@ LSTM = "{name: l, type: lstm, input_size: 3, num_hidden_units: 8"
         (f"seed: true\n{HEAD}- {LSTM}}}\n", ["seed: true is not an integer"]),
         (f"paramgen: 2\n{HEAD}- {LSTM}}}\n", ["paramgen: 2 is not 1, the version"]),
         (f"paramgen: true\n{HEAD}- {LSTM}}}\n", ["paramgen: true is not 1, the version"]),
-        (f"layout: torch\n{HEAD}- {LSTM}}}\n", ["layout: 'torch' is not canonical"]),
-        (f"conventions: keras\n{HEAD}- {LSTM}}}\n", ["conventions: 'keras' is not matlab"]),
+        (f"layout: pytorch\n{HEAD}- {LSTM}}}\n", ["1:9: layout: 'pytorch' is not a layout: canonical, torch, keras"]),
+        (f"conventions: jax\n{HEAD}- {LSTM}}}\n", ["conventions: 'jax' is not conventions: matlab, torch, keras"]),
         (f"name: 3\n{HEAD}- {LSTM}}}\n", ["name: 3 is not a text; write it in quotes to make it one"]),
         (
             HEAD + "- {name: __metadata__, type: batchnorm, num_channels: 3}\n",

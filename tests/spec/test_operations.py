@@ -20,7 +20,9 @@ ZEROS = {"type": "constant", "value": 0.0}
 ONES = {"type": "constant", "value": 1.0}
 ORTHOGONAL = {"type": "orthogonal", "gain": 1.0}
 GAUSSIAN = {"type": "normal", "mean": 0.0, "std": 0.01}
+QUARTER = {"type": "constant", "value": 0.25}
 FORGET = {"type": "unit_forget_gate"}
+NORM = {"offset": ([12, 1], None, None, ZEROS), "scale": ([12, 1], None, None, ONES)}
 
 CONV = {"num_channels": 3, "num_filters": 8}
 GROUPED = {"num_groups": 4, "num_channels_per_group": 2, "num_filters_per_group": 5}
@@ -32,6 +34,16 @@ TABLE: list[tuple[dict[str, Any], dict[str, tuple[list[int], int | None, int | N
         {"type": "batchnorm", "num_channels": 128},
         {"offset": ([128, 1], None, None, ZEROS), "scale": ([128, 1], None, None, ONES)},
     ),
+    ({"type": "layer_norm", "num_channels": 12}, NORM),
+    ({"type": "layernorm", "num_channels": 12}, NORM),
+    ({"type": "instance_norm", "num_channels": 12}, NORM),
+    ({"type": "instancenorm", "num_channels": 12}, NORM),
+    ({"type": "group_norm", "num_channels": 12, "num_groups": 4}, NORM),
+    ({"type": "groupnorm", "num_channels": 12}, NORM),
+    ({"type": "rms_norm", "num_channels": 12}, {"scale": ([12, 1], None, None, ONES)}),
+    ({"type": "rmsnorm", "num_channels": 1}, {"scale": ([1, 1], None, None, ONES)}),
+    ({"type": "prelu"}, {"alpha": ([1, 1], None, None, QUARTER)}),
+    ({"type": "prelu", "num_channels": 7}, {"alpha": ([7, 1], None, None, QUARTER)}),
     (
         {"type": "conv", "filter_size": 7, **CONV},
         {"weights": ([7, 3, 8], 21, 56, glorot(77)), "bias": ([8, 1], None, None, ZEROS)},
@@ -131,6 +143,84 @@ TABLE: list[tuple[dict[str, Any], dict[str, tuple[list[int], int | None, int | N
             "input_weights": ([40, 7], 7, 40, glorot(47)),
             "recurrent_weights": ([40, 10], 10, 40, ORTHOGONAL),
             "bias": ([40, 1], None, None, FORGET),
+        },
+    ),
+    (
+        {"type": "separable_conv", "filter_size": [3, 5], "num_channels": 4, "num_filters": 9, "depth_multiplier": 2},
+        {
+            "depthwise_weights": ([3, 5, 1, 2, 4], 15, 30, glorot(45)),
+            "pointwise_weights": ([1, 1, 8, 9], 8, 9, glorot(17)),
+            "bias": ([9, 1], None, None, ZEROS),
+        },
+    ),
+    (
+        {"type": "separable_conv", "filter_size": 3, "num_channels": 4, "num_filters": 9, "bias": False},
+        {
+            "depthwise_weights": ([3, 1, 1, 4], 3, 3, glorot(6)),
+            "pointwise_weights": ([1, 4, 9], 4, 9, glorot(13)),
+        },
+    ),
+    (
+        {"type": "rnn", "input_size": 7, "num_hidden_units": 10},
+        {
+            "input_weights": ([10, 7], 7, 10, glorot(17)),
+            "recurrent_weights": ([10, 10], 10, 10, ORTHOGONAL),
+            "bias": ([10, 1], None, None, ZEROS),
+        },
+    ),
+    (
+        {"type": "gru", "input_size": 7, "num_hidden_units": 10, "num_layers": 2},
+        {
+            "input_weights": ([30, 7], 7, 30, glorot(37)),
+            "recurrent_weights": ([30, 10], 10, 30, ORTHOGONAL),
+            "bias": ([30, 1], None, None, ZEROS),
+            "input_weights_l1": ([30, 10], 10, 30, glorot(40)),
+            "recurrent_weights_l1": ([30, 10], 10, 30, ORTHOGONAL),
+            "bias_l1": ([30, 1], None, None, ZEROS),
+        },
+    ),
+    (
+        {
+            **{"type": "lstm", "input_size": 7, "num_hidden_units": 10, "projection_size": 4, "num_layers": 2},
+            "bidirectional": True,
+        },
+        {
+            f"{kind}{suffix}": row
+            for suffix, inputs in (("", 7), ("_reverse", 7), ("_l1", 8), ("_l1_reverse", 8))
+            for kind, row in {
+                "input_weights": ([40, inputs], inputs, 40, glorot(40 + inputs)),
+                "recurrent_weights": ([40, 4], 4, 40, ORTHOGONAL),
+                "bias": ([40, 1], None, None, FORGET),
+                "projection_weights": ([4, 10], 10, 4, glorot(14)),
+            }.items()
+        },
+    ),
+    (
+        {"type": "multihead_attention", "input_size": 12, "num_heads": 3},
+        {
+            **{f"{kind}_weights": ([12, 12], 12, 12, glorot(24)) for kind in ("query", "key", "value", "output")},
+            **{f"{kind}_bias": ([12, 1], None, None, ZEROS) for kind in ("query", "key", "value", "output")},
+        },
+    ),
+    (
+        {
+            **{"type": "multihead_attention", "input_size": 12, "num_heads": 3, "num_key_channels": 6},
+            **{"num_value_channels": 9, "output_size": 5, "bias": False},
+        },
+        {
+            "query_weights": ([6, 12], 12, 6, glorot(18)),
+            "key_weights": ([6, 12], 12, 6, glorot(18)),
+            "value_weights": ([9, 12], 12, 9, glorot(21)),
+            "output_weights": ([5, 9], 9, 5, glorot(14)),
+        },
+    ),
+    (
+        {"type": "multihead_attention", "input_size": 12, "num_heads": 3, "projections": "fused"},
+        {
+            "qkv_weights": ([36, 12], 12, 36, glorot(48)),
+            "output_weights": ([12, 12], 12, 12, glorot(24)),
+            "qkv_bias": ([36, 1], None, None, ZEROS),
+            "output_bias": ([12, 1], None, None, ZEROS),
         },
     ),
     (

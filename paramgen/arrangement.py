@@ -1,0 +1,287 @@
+"""How a tensor of a file is put together from canonical parameters: by slices and permutations of their axes only.
+
+A canonical array has named axes, "*k i o g": `*k` stands for all sizes of a filter, `(g h)` for one axis that is made
+of two, the last of them fastest, `1` for an axis of size one; names without a size are left out. A term takes the axes
+of a parameter in the order of a file, "weights (g o) i *k": `-*k` reverses axes, `g[1,0,2]` takes their entries in that
+order, and `g[1]` takes one, without the axis. `zeros` and `ones` are constants.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from math import prod
+
+Size = int | tuple[int, ...]
+Sizes = Mapping[str, Size]
+
+CONSTANTS = {"zeros": 0.0, "ones": 1.0}
+_TOKEN = re.compile(r"\([^)]*\)|\S+")
+_NAME = re.compile(r"(-?)(\*?)(\w+)(?:\[([\d,]+)\])?")
+
+
+class Axes:
+    """The axes of a canonical array by their names, each with its size, or its sizes."""
+
+    def __init__(self, pattern: str, sizes: Sizes):
+        self.pattern = pattern
+        self.sizes = {name: sizes[name] for name in re.findall(r"[a-z]\w*", pattern) if name in sizes}
+        shape: list[int] = []
+        for token in _TOKEN.findall(pattern):
+            names = re.findall(r"\w+", token)
+            if names == ["1"]:
+                shape.append(1)
+            elif token.startswith("*"):
+                shape += self._all(names[0])
+            elif present := [name for name in names if name in self.sizes]:
+                shape.append(prod(size for name in present for size in self._all(name)))
+        self.shape = tuple(shape)
+
+    def _all(self, name: str) -> Sequence[int]:
+        size = self.sizes[name]
+        return tuple(size) if isinstance(size, Iterable) else (size,)
+
+    @cached_property
+    def strides(self) -> dict[str, list[tuple[int, int]]]:
+        """Each name's axes as sizes and strides, in elements, of the array in C order."""
+        found: dict[str, list[tuple[int, int]]] = {}
+        stride = 1
+        for name in reversed(self.sizes):
+            for size in reversed(self._all(name)):
+                found.setdefault(name, []).insert(0, (size, stride))
+                stride *= size
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Part of a tensor: where in its grid, and from which elements of which of its sources.
+
+    What lies at low + g in the grid is element offset + Σ g·strides of source number `source`.
+    """
+
+    low: tuple[int, ...]
+    high: tuple[int, ...]
+    source: int
+    offset: int
+    strides: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Arrangement:
+    """A tensor of a file: its name below its operation's, its shape, and the grid that its pieces fill.
+
+    The grid has the tensor's elements in the same order, by finer axes. `sources` are names of parameters, or of
+    constants.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    grid: tuple[int, ...]
+    pieces: tuple[Piece, ...]
+    sources: tuple[str, ...]
+    collection: str = ""
+    dtype: str | None = None
+
+    @cached_property
+    def size(self) -> int:
+        return prod(self.shape)
+
+    @cached_property
+    def is_plain(self) -> bool:
+        """Whether its elements are those of one source in their order."""
+        first, *others = _boxes(self, 0, self.size)
+        return not others and first.first == 0 and first.is_run
+
+    @cached_property
+    def row(self) -> int:
+        """How many elements lie, at most, between two that follow one another in a source."""
+        rows = [
+            prod(self.grid[axis + 1 :])
+            for piece in self.pieces
+            for axis, stride in enumerate(piece.strides)
+            if abs(stride) == 1 and self.grid[axis] > 1
+        ]
+        return max(rows, default=1)
+
+
+def plain(name: str, shape: tuple[int, ...], source: str) -> Arrangement:
+    """A parameter as it is."""
+    size = prod(shape)
+    return Arrangement(name, shape, (size,), (Piece((0,), (size,), 0, 0, (1,)),), (source,))
+
+
+def arranged(row: str, parameters: Mapping[str, Axes]) -> Arrangement | None:
+    """The arrangement that a row of a layout says: "name = term", or several terms joined along their first axis by +.
+
+    None where a term is of a parameter that is not there. A constant's sizes are those that the axes have in the
+    parameters, and "zeros:i64" says its dtype; "batch_stats:mean" is a name in a collection.
+    """
+    name, _, right = row.partition(" = ")
+    collection, colon, name = name.rpartition(":")
+    sizes = {name: size for axes in parameters.values() for name, size in axes.sizes.items()}
+    sources: list[str] = []
+    pieces: list[Piece] = []
+    dtype = None
+    joined = 0
+    shape: tuple[int, ...] = ()
+    grid: tuple[int, ...] = ()
+    for term in right.split(" + "):
+        source, *tokens = _TOKEN.findall(term)
+        source, _, of_constant = source.partition(":")
+        if source not in parameters and source not in CONSTANTS:
+            return None
+        dtype = of_constant or dtype
+        axes = parameters[source] if source in parameters else Axes(" ".join(tokens), sizes)
+        own_shape, own_grid, own_pieces = _term(tokens, axes, constant=source in CONSTANTS)
+        for low, high, offset, strides in own_pieces:
+            begin = (low[0] + joined, *low[1:]) if low else low
+            end = (high[0] + joined, *high[1:]) if high else high
+            pieces.append(Piece(begin, end, len(sources), offset, strides))
+        sources.append(source)
+        if joined:
+            assert grid[1:] == own_grid[1:] and shape[1:] == own_shape[1:], row
+            shape = (shape[0] + own_shape[0], *shape[1:])
+            grid = (grid[0] + own_grid[0], *grid[1:])
+        else:
+            shape, grid = own_shape, own_grid
+        joined = grid[0] if grid else 0
+    return Arrangement(name, shape, grid, tuple(pieces), tuple(sources), f"{collection}." if colon else "", dtype)
+
+
+_Part = tuple[tuple[int, ...], tuple[int, ...], int, tuple[int, ...]]
+
+
+def _term(tokens: Sequence[str], axes: Axes, constant: bool) -> tuple[tuple[int, ...], tuple[int, ...], list[_Part]]:
+    """The shape and grid of a term, and its parts: low, high, offset and strides of each."""
+    shape: list[int] = []
+    grid: list[int] = []
+    strides: list[int] = []
+    choices: list[list[int] | None] = []
+    offset = 0
+    for token in tokens:
+        if token == "1":
+            shape.append(1)
+            continue
+        merged: int | None = None
+        for sign, _, name, taken in _NAME.findall(token):
+            for size, full in axes.strides.get(name, ()):
+                stride = 0 if constant else full
+                entries = [int(entry) for entry in taken.split(",")] if taken else None
+                if entries and len(entries) == 1:
+                    offset += entries[0] * stride
+                    continue
+                if sign:
+                    offset += (size - 1) * stride
+                    stride = -stride
+                assert entries is None or sorted(entries) == list(range(size)), token
+                grid.append(size)
+                strides.append(stride)
+                choices.append(entries)
+                if token.startswith("("):
+                    merged = (merged or 1) * size
+                else:
+                    shape.append(size)
+        if merged is not None:
+            shape.append(merged)
+    parts = []
+    for picked in product(*(range(len(entries)) if entries else (None,) for entries in choices)):
+        low = tuple(0 if at is None else at for at in picked)
+        high = tuple(size if at is None else at + 1 for at, size in zip(picked, grid, strict=True))
+        shift = sum(
+            entries[at] * stride
+            for at, entries, stride in zip(picked, choices, strides, strict=True)
+            if entries and at is not None
+        )
+        parts.append((low, high, offset + shift, tuple(strides)))
+    return tuple(shape), tuple(grid), parts
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """Elements of a source, first + Σ i·strides, that go to places to + Σ i·places of a buffer, for i below sizes."""
+
+    source: int
+    first: int
+    to: int
+    sizes: tuple[int, ...]
+    strides: tuple[int, ...]
+    places: tuple[int, ...]
+
+    @property
+    def is_run(self) -> bool:
+        """Whether it is a range of the source's elements, in their order."""
+        return self.sizes == () or (self.strides == (1,) and self.places == (1,))
+
+    @property
+    def size(self) -> int:
+        return prod(self.sizes)
+
+
+def boxes(arrangement: Arrangement, start: int, stop: int) -> Iterator[Box]:
+    """Elements start … stop - 1 of a tensor, in C order, as boxes of its sources; their places count from start."""
+    if arrangement.is_plain:
+        return iter((Box(0, start, 0, (stop - start,), (1,), (1,)),))
+    return _boxes(arrangement, start, stop)
+
+
+def _boxes(arrangement: Arrangement, start: int, stop: int) -> Iterator[Box]:
+    steps: list[int] = []
+    step = 1
+    for size in reversed(arrangement.grid):
+        steps.insert(0, step)
+        step *= size
+    for low, high in _blocks(arrangement.grid, start, stop):
+        for piece in arrangement.pieces:
+            begin = tuple(map(max, low, piece.low))
+            end = tuple(map(min, high, piece.high))
+            if all(a < b for a, b in zip(begin, end, strict=True)):
+                first = piece.offset + sum(
+                    (a - b) * stride for a, b, stride in zip(begin, piece.low, piece.strides, strict=True)
+                )
+                to = sum(a * step for a, step in zip(begin, steps, strict=True)) - start
+                sizes = [b - a for a, b in zip(begin, end, strict=True)]
+                yield _merged(piece.source, first, to, sizes, piece.strides, steps)
+
+
+def _blocks(grid: tuple[int, ...], start: int, stop: int) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """A range of a grid's elements, in C order, as blocks: the least and the last index, plus one, of each axis."""
+    if not grid:
+        yield (), ()
+        return
+    inner = prod(grid[1:])
+    first, last = -(-start // inner), stop // inner
+    if first > last:  # within one row
+        row = stop // inner
+        for low, high in _blocks(grid[1:], start - row * inner, stop - row * inner):
+            yield (row, *low), (row + 1, *high)
+        return
+    if start < first * inner:
+        for low, high in _blocks(grid[1:], start - (first - 1) * inner, inner):
+            yield (first - 1, *low), (first, *high)
+    if first < last:
+        yield (first, *(0 for _ in grid[1:])), (last, *grid[1:])
+    if last * inner < stop:
+        for low, high in _blocks(grid[1:], 0, stop - last * inner):
+            yield (last, *low), (last + 1, *high)
+
+
+def _merged(
+    source: int, first: int, to: int, sizes: Sequence[int], strides: Sequence[int], places: Sequence[int]
+) -> Box:
+    """A box with as few axes as it can have, none of them reversed in the source."""
+    kept: list[tuple[int, int, int]] = []
+    for size, stride, place in zip(sizes, strides, places, strict=True):
+        if size == 1:
+            continue
+        if stride < 0:
+            first, to = first + (size - 1) * stride, to + (size - 1) * place
+            stride, place = -stride, -place  # noqa: PLW2901
+        if kept and kept[-1][1] == size * stride and kept[-1][2] == size * place:
+            kept[-1] = (kept[-1][0] * size, stride, place)
+        else:
+            kept.append((size, stride, place))
+    return Box(source, first, to, *(tuple(axis[i] for axis in kept) for i in range(3)))

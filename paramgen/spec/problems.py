@@ -1,0 +1,69 @@
+"""The mistakes of a spec: each with its place in the document, the expression of its value, its place in the model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from paramgen.errors import Problem, SpecError
+from paramgen.spec.document import Document, path_text
+from paramgen.spec.expressions import has_expression, names_in
+from paramgen.text import escape, shorten
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Where in the model something stands that a document says once: its whole name, and the indices around it."""
+
+    name: str
+    indices: Mapping[str, Any]
+
+
+class Problems:
+    """Collects a spec's mistakes with their places; keeps the first thousand and counts the others."""
+
+    KEPT = 1000
+    ENOUGH = 10_000
+
+    def __init__(self, document: Document):
+        self.document = document
+        self.kept: list[Problem] = []
+        self.total = 0
+
+    def copy(self) -> Problems:
+        """The same problems, to which others are added without changing these."""
+        other = Problems(self.document)
+        other.kept, other.total = list(self.kept), self.total
+        return other
+
+    @property
+    def enough(self) -> bool:
+        """Whether so many are known that looking for more is of no use."""
+        return self.total >= self.ENOUGH
+
+    def add(
+        self, path: Iterable[str | int], message: str, of_key: bool = False, context: Context | None = None
+    ) -> None:
+        """A mistake at a path, of its value or of its key; told with the expression of the value, and the context."""
+        self.total += 1
+        if len(self.kept) < self.KEPT:
+            path = self.document.normalize(path)
+            place = self.document.place(path, of_key)
+            if notes := list(self._notes(None if of_key else self.document.value(path), message, context)):
+                message = f"{message} ({', '.join(notes)})"
+            self.kept.append(Problem(message, path_text(path), *(place or (None, None))))
+
+    def _notes(self, value: Any, message: str, context: Context | None) -> Iterator[str]:
+        if has_expression(value):
+            if shorten(value) not in message:
+                yield escape(shorten(value))
+            if context:
+                yield from (f"{name} = {context.indices[name]}" for name in context.indices if name in names_in(value))
+        if context:
+            yield f"in {shorten(context.name)}"
+
+    def raise_any(self) -> None:
+        if self.total:
+            ordered = sorted(self.kept, key=lambda problem: (problem.line or 0, problem.column or 0))
+            raise SpecError(self.document.source, ordered, self.total, at_least=self.enough)
