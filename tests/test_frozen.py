@@ -14,7 +14,9 @@ from conftest import DATA, DTYPES, SETS, draw, tensor_of
 import paramgen
 from paramgen.distributions import (
     Constant,
+    DeltaOrthogonal,
     Distribution,
+    Matrix,
     Normal,
     Orthogonal,
     Runs,
@@ -60,9 +62,18 @@ ELSEWHERE = {
 }
 
 
+STRUCTURED: list[tuple[Distribution, tuple[int, ...]]] = [
+    (Orthogonal(1.0, 4), (80, 20)),
+    (Orthogonal(0.5, 3), (30, 17)),
+    (DeltaOrthogonal(2.0, Matrix(4 * 48, 6, 8)), (3, 3, 6, 8)),
+    (Runs("identity", 1.5, 0, 1, 8, 5), (5, 7)),
+    (Runs("dirac", 1.0, 4 * 48, 2, 10, 4), (3, 3, 6, 4, 2)),
+]
+
+
 def _shown(law: Distribution) -> str:
     """A distribution as it was called when its digests were recorded."""
-    if isinstance(law, Runs):
+    if isinstance(law, Runs) and law.type == "unit_forget_gate":
         return f"UnitForgetGate(num_hidden_units={law.first})"
     return str(law).replace(", matrices=1)", ")")
 
@@ -86,6 +97,11 @@ def cases() -> list[tuple[str, Tensor, int, int, int]]:
         *(
             case(Orthogonal(1.5 if seed == 2 else 1.0), dtype, seed, shape, "q.weights", 0, int(np.prod(shape)))
             for shape, seed in MATRICES
+            for dtype in ("float64", "float32", "bfloat16")
+        ),
+        *(
+            case(law, dtype, 7, shape, "s.weights", 0, int(np.prod(shape)))
+            for law, shape in STRUCTURED
             for dtype in ("float64", "float32", "bfloat16")
         ),
     ]

@@ -11,12 +11,14 @@ from conftest import DTYPES, draw, tensor_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from test_boxes import LARGE, any_box, elements, filled
 from test_compiled import LAWS
 from test_frozen import RECORDED, cases, digest
 
-from paramgen.distributions import Constant, Orthogonal, Uniform
+from paramgen.arrangement import Box
+from paramgen.distributions import Constant, Elementwise, Orthogonal, Uniform
 from paramgen.dtypes import DTYPES as TABLE
-from paramgen.sampling.backend import Backend, Elementwise
+from paramgen.sampling.backend import Backend
 from paramgen.sampling.orthogonal import Orthonormalizer
 from paramgen.sampling.reference import Reference
 from paramgen.team import Team
@@ -86,6 +88,33 @@ def test_a_thread_goes_on_to_further_elements(
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_stream_is_the_references(lane: Backend, **drawn: Any) -> None:
     assert bits(lane, **drawn) == bits(REFERENCE, **drawn)
+
+
+@given(box=any_box(), law=st.sampled_from(LAWS), dtype=st.sampled_from(DTYPES))
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_box_is_the_references(lane: Backend, box: Box, law: Elementwise, dtype: str) -> None:
+    assert filled(lane, law, dtype, box) == filled(REFERENCE, law, dtype, box)
+
+
+@pytest.mark.parametrize("blocks", [1, 3])
+@pytest.mark.parametrize("box", LARGE, ids=str)
+def test_large_boxes(
+    gpu: ModuleType, lane: Backend, order: None, box: Box, blocks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpu, "MOST_BLOCKS", blocks)
+    for dtype in ("float32", "float64"):
+        assert filled(lane, Uniform(0.5), dtype, box) == filled(REFERENCE, Uniform(0.5), dtype, box)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_taken_from_an_array(lane: Backend, order: None, dtype: str) -> None:
+    for box in LARGE:
+        source = RANDOM.integers(0, 256, TABLE[dtype].nbytes(int(elements(box).max()) + 1), np.uint8)
+        mine = np.empty(TABLE[dtype].nbytes(box.size), np.uint8)
+        REFERENCE.take_box(source, TABLE[dtype], box, mine)
+        out = lane.empty(mine.nbytes)
+        lane.take_box(lane.upload(source), TABLE[dtype], box, out)  # type: ignore[arg-type]
+        assert lane.download(out).tobytes() == mine.tobytes()  # type: ignore[arg-type]
 
 
 def test_nothing_is_written_beyond_the_range(lane: Backend) -> None:

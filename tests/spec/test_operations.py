@@ -181,7 +181,11 @@ TABLE: list[tuple[dict[str, Any], dict[str, tuple[list[int], int | None, int | N
     ),
     (
         {
-            **{"type": "lstm", "input_size": 7, "num_hidden_units": 10, "projection_size": 4, "num_layers": 2},
+            "type": "lstm",
+            "input_size": 7,
+            "num_hidden_units": 10,
+            "projection_size": 4,
+            "num_layers": 2,
             "bidirectional": True,
         },
         {
@@ -204,8 +208,13 @@ TABLE: list[tuple[dict[str, Any], dict[str, tuple[list[int], int | None, int | N
     ),
     (
         {
-            **{"type": "multihead_attention", "input_size": 12, "num_heads": 3, "num_key_channels": 6},
-            **{"num_value_channels": 9, "output_size": 5, "bias": False},
+            "type": "multihead_attention",
+            "input_size": 12,
+            "num_heads": 3,
+            "num_key_channels": 6,
+            "num_value_channels": 9,
+            "output_size": 5,
+            "bias": False,
         },
         {
             "query_weights": ([6, 12], 12, 6, glorot(18)),
