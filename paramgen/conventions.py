@@ -4,7 +4,8 @@
 parameter has in the framework's layout, and its default initializers are those of its modules:
 
 - torch: torch.nn.init._calculate_fan_in_and_fan_out, and the reset_parameters of each module;
-- keras: the fans of keras.initializers.VarianceScaling, and the default arguments of each layer;
+- keras: the fans of keras.initializers.VarianceScaling, and the default arguments of each layer (of attention as they
+  are since keras-team/keras#22789; before, the three axes of its kernels counted as a filter's);
 - flax: the fans of jax.nn.initializers.variance_scaling, and the fields of each flax.linen module.
 """
 
@@ -77,22 +78,17 @@ class Convention:
         return replace(template, target=replace(target, fan_in=fan_in, fan_out=fan_out))
 
 
-def _torch_fans(operation: Operation, key: str, shape: Shape) -> tuple[int, int]:
+def _of_first_axes(operation: Operation, key: str, shape: Shape) -> tuple[int, int]:
     """Of outputs, inputs, then the receptive field."""
     return prod(shape[1:]), shape[0] * prod(shape[2:])
 
 
-def _keras_fans(operation: Operation, key: str, shape: Shape) -> tuple[int, int]:
-    """Of the receptive field, then inputs and outputs: also of projections of attention, which have three axes."""
-    return prod(shape[:-1]), shape[-1] * prod(shape[:-2])
-
-
-def _flax_fans(operation: Operation, key: str, shape: Shape) -> tuple[int, int]:
-    """As Keras', but projections of attention are matrices (flax.linen.DenseGeneral)."""
+def _of_last_axes(operation: Operation, key: str, shape: Shape) -> tuple[int, int]:
+    """Of the receptive field, then inputs and outputs; projections of attention count as matrices."""
     if isinstance(operation, MultiheadAttention):
         inputs = 2 if key == "output_weights" else 1
         return prod(shape[:inputs]), prod(shape[inputs:])
-    return _keras_fans(operation, key, shape)
+    return prod(shape[:-1]), shape[-1] * prod(shape[:-2])
 
 
 def _within(fan_in: int) -> Initializer:
@@ -139,9 +135,9 @@ def _flax(operation: Operation, key: str, fan_in: FanIn) -> Initializer | None:
 MATLAB = "matlab"
 CONVENTIONS: dict[str, Convention | None] = {
     MATLAB: None,
-    "torch": Convention("torch", _torch_fans, _torch),
-    "keras": Convention("keras", _keras_fans, _keras),
-    "flax": Convention("flax", _flax_fans, _flax),
+    "torch": Convention("torch", _of_first_axes, _torch),
+    "keras": Convention("keras", _of_last_axes, _keras),
+    "flax": Convention("flax", _of_last_axes, _flax),
 }
 
 

@@ -160,6 +160,8 @@ class _Expansion:
             if self.problems.enough or self.overrides.compared > MAX_COMPARISONS:
                 break
             choices = self.choices(instance)
+            if not choices:  # told
+                continue
             if clash := self.names.enter(instance.name, instance.path):
                 self._once((*instance.path, "name"), clash, instance)
                 continue

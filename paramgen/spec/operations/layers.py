@@ -77,7 +77,7 @@ class PReLU(Standard):
 
     label = "prelu"
     title = "Parametric rectified linear unit"
-    example = {"num_channels": 64}
+    example = {"num_channels": 1}
     parameter_names = ("alpha",)
     type: Literal["prelu"] = Field(description="Operation type.")
     num_channels: Size = Field(default=1, description="number of channels; 1 if all have one slope.")

@@ -1,0 +1,68 @@
+"""What the tests against frameworks share: files of a layout, and how each framework takes them."""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.numpy
+from numpy.typing import NDArray
+
+import paramgen
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+Tensors = dict[str, NDArray[Any]]
+
+# Every parameter random, so that no two can be exchanged without notice.
+RANDOM = {"match": "*", "initializer": {"type": "gaussian", "std": 0.4}}
+
+
+# Warnings are the frameworks' own.
+MARKS = [pytest.mark.frameworks, pytest.mark.filterwarnings("ignore")]
+
+
+def built(folder: Path, layout: str, *operations: Mapping[str, Any], **head: Any) -> Tensors:
+    """The tensors of the file that operations build in a layout."""
+    spec = {"seed": 11, "overrides": [RANDOM], **head, "layout": layout, "operations": list(operations)}
+    paramgen.build(spec, folder / f"{layout}.safetensors", device="cpu")
+    return safetensors.numpy.load_file(folder / f"{layout}.safetensors")
+
+
+def load_torch(module: Any, tensors: Tensors, prefix: str = "") -> Any:
+    import torch
+
+    own = {name.removeprefix(prefix): torch.from_numpy(array.copy()) for name, array in tensors.items()}
+    module.load_state_dict(own, strict=True)
+    return module.eval()
+
+
+def load_keras(layer: Any, tensors: Tensors) -> Any:
+    """By the paths of its variables, each once and no tensor left over."""
+    paths = {weight.path.replace("/", "."): weight for weight in layer.weights}
+    assert paths.keys() == tensors.keys()
+    for name, weight in paths.items():
+        assert tuple(weight.shape) == tensors[name].shape, name
+        weight.assign(tensors[name])
+    return layer
+
+
+def flax_variables(tensors: Tensors) -> Any:
+    from flax.traverse_util import unflatten_dict
+
+    return unflatten_dict(tensors, sep=".")
+
+
+def leaves(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def random_inputs(*shape: int) -> NDArray[np.float32]:
+    return np.random.default_rng(1).normal(size=shape).astype(np.float32)

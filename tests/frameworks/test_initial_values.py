@@ -1,0 +1,191 @@
+"""Conventions beside the frameworks' own layers: fans by their own functions, and values of the same distribution."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from loading import MARKS, Tensors, built, flax_variables, leaves
+from numpy.typing import NDArray
+from scipy.stats import ks_2samp
+
+from paramgen.conventions import CONVENTIONS
+from paramgen.plan import make_plan
+from paramgen.spec.model import interpret, read_document
+
+Array = NDArray[Any]
+pytestmark = MARKS
+# What differs, by name: PyTorch draws a second bias, of which the layout has the sum's other half as zeros.
+SECOND_BIASES = ("bias_hh",)
+# Of each operation enough elements that distributions can be told apart.
+DENSE = {"type": "fully_connected", "input_size": 120, "output_size": 300}
+CONV = {"type": "conv", "filter_size": [3, 3], "num_channels": 16, "num_filters": 300}
+GROUPED = {
+    "type": "conv",
+    "filter_size": [3, 3],
+    "num_groups": 4,
+    "num_channels_per_group": 8,
+    "num_filters_per_group": 100,
+}
+TRANSPOSED = {"type": "transposed_conv", "filter_size": [3, 3], "num_channels": 16, "num_filters": 300}
+WISE = {
+    "type": "conv",
+    "filter_size": [3, 3],
+    "num_groups": "channel-wise",
+    "num_channels": 300,
+    "num_filters_per_group": 2,
+}
+SEPARABLE = {"type": "separable_conv", "filter_size": [3, 3], "num_channels": 100, "num_filters": 300}
+ATTENTION = {"type": "multihead_attention", "input_size": 60, "num_heads": 3}
+EMBEDDING = {"type": "embedding", "embedding_dimension": 40, "vocabulary_size": 200}
+NORM = {"type": "batchnorm", "num_channels": 300}
+
+
+def recurrent(kind: str) -> dict[str, Any]:
+    return {"type": kind, "input_size": 40, "num_hidden_units": 64}
+
+
+def torch_modules() -> Iterator[tuple[dict[str, Any], Any]]:
+    from torch import nn
+
+    yield DENSE, nn.Linear(120, 300)
+    yield CONV, nn.Conv2d(16, 300, 3)
+    yield GROUPED, nn.Conv2d(32, 400, 3, groups=4)
+    yield TRANSPOSED, nn.ConvTranspose2d(16, 300, 3)
+    yield {**GROUPED, "type": "transposed_conv"}, nn.ConvTranspose2d(32, 400, 3, groups=4)
+    for kind, module in (("rnn", nn.RNN), ("gru", nn.GRU), ("lstm", nn.LSTM)):
+        yield recurrent(kind), module(40, 64)
+        yield {**recurrent(kind), "num_layers": 2, "bidirectional": True}, module(40, 64, 2, bidirectional=True)
+    yield ATTENTION, nn.MultiheadAttention(60, 3)
+    yield {**ATTENTION, "projections": "fused"}, nn.MultiheadAttention(60, 3)
+    yield EMBEDDING, nn.Embedding(200, 40)
+    yield NORM, nn.BatchNorm2d(300)
+    yield {"type": "prelu", "num_channels": 300}, nn.PReLU(300)
+
+
+def keras_layers() -> Iterator[tuple[dict[str, Any], Any]]:
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(3)
+    pixels = np.zeros((1, 5, 5, 16), np.float32)
+    for operation, layer, x in [
+        (DENSE, layers.Dense(300, name="x"), np.zeros((1, 120))),
+        (CONV, layers.Conv2D(300, 3, name="x"), pixels),
+        (GROUPED, layers.Conv2D(400, 3, groups=4, name="x"), np.zeros((1, 5, 5, 32))),
+        (TRANSPOSED, layers.Conv2DTranspose(300, 3, name="x"), pixels),
+        (WISE, layers.DepthwiseConv2D(3, depth_multiplier=2, name="x"), np.zeros((1, 5, 5, 300))),
+        (SEPARABLE, layers.SeparableConv2D(300, 3, name="x"), np.zeros((1, 5, 5, 100))),
+        (recurrent("rnn"), layers.SimpleRNN(64, name="x"), np.zeros((1, 2, 40))),
+        (recurrent("gru"), layers.GRU(64, name="x"), np.zeros((1, 2, 40))),
+        (recurrent("lstm"), layers.LSTM(64, name="x"), np.zeros((1, 2, 40))),
+        (EMBEDDING, layers.Embedding(200, 40, name="x"), np.zeros((1, 2))),
+        (NORM, layers.BatchNormalization(name="x"), np.zeros((1, 300))),
+        ({"type": "prelu", "num_channels": 300}, layers.PReLU(name="x"), np.zeros((1, 300))),
+    ]:
+        layer(x)
+        yield operation, layer
+    attention = layers.MultiHeadAttention(3, 20, name="x")
+    attention(np.zeros((1, 2, 60)), np.zeros((1, 2, 60)))
+    yield ATTENTION, attention
+
+
+def flax_trees() -> Iterator[tuple[dict[str, Any], Any]]:
+    import jax
+    from flax import linen as nn
+
+    pixels = np.zeros((1, 5, 5, 16))
+    key = jax.random.key(4)
+    yield DENSE, nn.Dense(300).init(key, np.zeros((1, 120)))
+    yield CONV, nn.Conv(300, (3, 3)).init(key, pixels)
+    yield GROUPED, nn.Conv(400, (3, 3), feature_group_count=4).init(key, np.zeros((1, 5, 5, 32)))
+    yield TRANSPOSED, nn.ConvTranspose(300, (3, 3)).init(key, pixels)
+    yield WISE, nn.Conv(600, (3, 3), feature_group_count=300).init(key, np.zeros((1, 5, 5, 300)))
+    for kind, cell in (("rnn", nn.SimpleCell(64)), ("gru", nn.GRUCell(64)), ("lstm", nn.LSTMCell(64))):
+        carry = cell.initialize_carry(key, (1, 40))
+        yield recurrent(kind), cell.init(key, carry, np.zeros((1, 40)))
+    yield ATTENTION, nn.MultiHeadDotProductAttention(3).init(key, np.zeros((1, 2, 60)))
+    yield EMBEDDING, nn.Embed(200, 40).init(key, np.zeros((1,), int))
+    yield NORM, nn.BatchNorm(use_running_average=True).init(key, np.zeros((1, 300)))
+    yield {"type": "prelu"}, nn.PReLU().init(key, np.zeros((1, 3)))
+
+
+def alike(ours: Tensors, theirs: Tensors) -> None:
+    """Constants are the same, orthogonal matrices are orthogonal, and all else is of one distribution."""
+    assert {name: array.shape for name, array in ours.items()} == {name: array.shape for name, array in theirs.items()}
+    for name, array in ours.items():
+        own, other = array.reshape(-1).astype(np.float64), theirs[name].reshape(-1).astype(np.float64)
+        if any(part in name for part in SECOND_BIASES):
+            assert not own.any()
+        elif len(np.unique(other)) <= 2:
+            np.testing.assert_array_equal(own, other, err_msg=name)
+        else:
+            assert own.size >= 60, name
+            assert ks_2samp(own, other).pvalue > 1e-3, name
+            assert np.abs(own).max() == pytest.approx(np.abs(other).max(), rel=0.35), name
+            if array.ndim == 2 and gram(theirs[name]) is not None:
+                assert gram(array) is not None, name
+
+
+def gram(matrix: Array) -> Array | None:
+    """The unit matrix, where the rows or columns are orthonormal."""
+    for one in (matrix.astype(np.float64), matrix.T.astype(np.float64)):
+        if np.abs(one @ one.T - np.eye(len(one))).max() < 1e-5:
+            return one
+    return None
+
+
+def test_torch(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    for operation, module in torch_modules():
+        ours = built(tmp_path, "torch", {"name": "x", **operation}, conventions="torch", overrides=[])
+        alike(ours, {f"x.{name}": value.numpy() for name, value in module.state_dict().items()})
+
+
+def test_keras(tmp_path: Path) -> None:
+    pytest.importorskip("keras")
+    for operation, layer in keras_layers():
+        ours = built(tmp_path, "keras", {"name": "x", **operation}, conventions="keras", overrides=[])
+        alike(ours, {weight.path.replace("/", "."): np.asarray(weight.value) for weight in layer.weights})
+
+
+def test_flax(tmp_path: Path) -> None:
+    pytest.importorskip("flax")
+    for operation, tree in flax_trees():
+        ours = built(tmp_path, "flax", {"name": "x", **operation}, conventions="flax", overrides=[])
+        variables = {collection: inner["x"] for collection, inner in flax_variables(ours).items()}
+        alike(dict(leaves(variables)), {name: np.asarray(value) for name, value in leaves(tree)})
+
+
+@pytest.mark.parametrize("convention", ["torch", "keras", "flax"])
+def test_fans_are_those_of_the_frameworks_own_functions(convention: str) -> None:
+    """Of the shape that each tensor has in the framework; but Keras and Flax make the kernels of attention as matrices."""
+    operations = [DENSE, CONV, GROUPED, TRANSPOSED, WISE, SEPARABLE, recurrent("lstm"), recurrent("gru"), EMBEDDING]
+    operations += [ATTENTION] if convention == "torch" else []
+    named = [{"name": f"x{number}", **operation} for number, operation in enumerate(operations)]
+    document = {"layout": convention, "conventions": convention, "operations": named}
+    count = 0
+    for tensor in make_plan(interpret(*read_document(document))).described()["parameters"]:
+        if tensor["fan_in"] is not None:
+            count += 1
+            assert (tensor["fan_in"], tensor["fan_out"]) == theirs(convention, tuple(tensor["shape"])), tensor["name"]
+    assert count > 10
+    assert convention in CONVENTIONS
+
+
+def theirs(convention: str, shape: tuple[int, ...]) -> tuple[int, int]:
+    if convention == "torch":
+        torch = pytest.importorskip("torch")
+        return torch.nn.init._calculate_fan_in_and_fan_out(torch.empty(shape, device="meta"))  # type: ignore[no-any-return]
+    if convention == "keras":
+        pytest.importorskip("keras")
+        from keras.src.initializers.random_initializers import compute_fans
+
+        return compute_fans(shape)  # type: ignore[no-any-return]
+    pytest.importorskip("jax")
+    from jax._src.nn.initializers import _compute_fans
+
+    fan_in, fan_out = _compute_fans(shape)
+    return int(fan_in), int(fan_out)

@@ -1,0 +1,89 @@
+"""Files of each layout in real modules: every operation loads strictly, and is the same function in all frameworks."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from loading import MARKS, Tensors, built, flax_variables, leaves, load_keras, load_torch
+from module_cases import CASES, Case
+from numpy.typing import NDArray
+
+import paramgen
+from paramgen.layouts import LAYOUTS
+from paramgen.spec.operations import BY_TYPE, Custom
+
+Array = NDArray[Any]
+pytestmark = MARKS
+
+
+def torch_output(case: Case, tensors: Tensors) -> Array:
+    torch = pytest.importorskip("torch")
+    assert case.torch
+    module = load_torch(case.torch(), tensors, "x.")
+    x = case.input()
+    with torch.no_grad():
+        y = case.run_torch(module, torch.from_numpy(np.moveaxis(x, -1, 1).copy() if case.channels_first else x))
+    return np.moveaxis(y.numpy(), 1, -1) if case.channels_first else y.numpy()  # type: ignore[no-any-return]
+
+
+def keras_output(case: Case, tensors: Tensors) -> Array:
+    pytest.importorskip("keras")
+    assert case.keras
+    layer = case.keras()
+    case.run_keras(layer, case.input())
+    load_keras(layer, tensors)
+    return np.asarray(case.run_keras(layer, case.input()))
+
+
+def flax_output(case: Case, tensors: Tensors) -> Array:
+    """The variables are those of the module, below the operation's name: none is missing or left over."""
+    pytest.importorskip("flax")
+    import jax
+
+    assert case.flax
+    module, x = case.flax(), case.input()
+    variables = {collection: tree["x"] for collection, tree in flax_variables(tensors).items()}
+    own = module.init(jax.random.key(0), x)
+    if set(own["params"]) == {"alone"}:
+        variables["params"] = {"alone": variables["params"]}
+    found = {name: array.shape for name, array in leaves(variables)}
+    assert found == {name: array.shape for name, array in leaves(own)}
+    return np.asarray(module.apply(variables, x))
+
+
+OUTPUTS = {"torch": torch_output, "keras": keras_output, "flax": flax_output}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_the_same_function_in_every_framework(case: Case, tmp_path: Path) -> None:
+    operation = {"name": "x", **case.operation}
+    outputs = {}
+    for layout, output in OUTPUTS.items():
+        if getattr(case, layout):
+            outputs[layout] = output(case, built(tmp_path, layout, operation))
+        else:
+            reason = f"{LAYOUTS[layout].framework}'?s?"
+            with pytest.raises(paramgen.SpecError, match=rf"layout: {layout}: {reason}"):
+                built(tmp_path, layout, operation)
+    assert outputs
+    first, *others = outputs.values()
+    assert np.abs(first).max() > 0.01
+    for other in others:
+        np.testing.assert_allclose(other, first, rtol=1e-4, atol=1e-4)
+
+
+def test_every_operation_is_there() -> None:
+    there = {BY_TYPE[case.operation["type"]] for case in CASES}
+    assert there == {model for model in BY_TYPE.values() if model is not Custom}
+    for layout in OUTPUTS:
+        assert there == set(LAYOUTS[layout].rows)
+
+
+@pytest.mark.parametrize("layout", OUTPUTS)
+def test_custom_parameters_are_as_they_are(layout: str, tmp_path: Path) -> None:
+    custom = {"name": "x", "type": "custom", "parameters": {"w": {"shape": [2, 3, 4], "initializer": "ones"}}}
+    (canonical,) = built(tmp_path, "canonical", custom).values()
+    ((name, array),) = built(tmp_path, layout, custom).items()
+    assert name == ("params.x.w" if layout == "flax" else "x.w")
+    assert array.tobytes() == canonical.tobytes()
