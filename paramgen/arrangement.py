@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import product
 from math import prod
 
@@ -23,21 +23,27 @@ _TOKEN = re.compile(r"\([^)]*\)|\S+")
 _NAME = re.compile(r"(-?)(\*?)(\w+)(?:\[([\d,]+)\])?")
 
 
+@lru_cache
+def _parsed(pattern: str) -> list[tuple[bool, tuple[str, ...]]]:
+    """The axes of a canonical array: whether each is all sizes of a filter, and the names that it is made of."""
+    return [(token[0] == "*", tuple(re.findall(r"\w+", token))) for token in _TOKEN.findall(pattern)]
+
+
 class Axes:
     """The axes of a canonical array by their names, each with its size, or its sizes."""
 
     def __init__(self, pattern: str, sizes: Sizes):
-        self.pattern = pattern
-        self.sizes = {name: sizes[name] for name in re.findall(r"[a-z]\w*", pattern) if name in sizes}
+        self.sizes: dict[str, Size] = {}
         shape: list[int] = []
-        for token in _TOKEN.findall(pattern):
-            names = re.findall(r"\w+", token)
-            if names == ["1"]:
-                shape.append(1)
-            elif token.startswith("*"):
+        for is_many, names in _parsed(pattern):
+            present = [name for name in names if name in sizes]
+            self.sizes |= {name: sizes[name] for name in present}
+            if is_many:
                 shape += self._all(names[0])
-            elif present := [name for name in names if name in self.sizes]:
+            elif present:
                 shape.append(prod(size for name in present for size in self._all(name)))
+            elif names == ("1",):
+                shape.append(1)
         self.shape = tuple(shape)
 
     def _all(self, name: str) -> Sequence[int]:

@@ -44,7 +44,7 @@ class Tensor(NamedTuple):
 
     @property
     def nbytes(self) -> int:
-        return self.dtype.nbytes(self.arrangement.size)
+        return self.arrangement.size * (self.sources[0].kind.dtype.bits // 8)
 
     def drawn_from(self) -> list[Kind]:
         """What its parameters are; of a buffer, what that is."""
@@ -123,11 +123,9 @@ class _Planner:
         total = header_size = 0
         for instance, parameters in expand(self.spec, self.problems):
             self._check_streams(instance, parameters)
-            for arrangement in self.arrangements(instance):
-                tensor = self._tensor(instance, arrangement, parameters)
-                if tensor is None:
-                    continue
-                tensors.append(tensor)
+            made = self._tensors(instance, parameters)
+            tensors += made
+            for tensor in made:
                 total += tensor.nbytes
                 header_size += len(tensor.name) + LEAST_ENTRY
             if total > MAX_DATA or header_size > MAX_HEADER:
@@ -155,6 +153,16 @@ class _Planner:
                 message = f"{shorten(name)} has the stream id of {shorten(other)}; rename one"
                 self.problems.add(instance.path, message, context=instance.context)
 
+    def _tensors(self, instance: Instance, parameters: dict[str, Parameter]) -> list[Tensor]:
+        arrangements = self.arrangements(instance)
+        if self.spec.layout == CANONICAL:  # each parameter as it is, by its name, which is known to be free
+            return [
+                Tensor(parameter.name, arrangement, (parameter,))
+                for arrangement, parameter in zip(arrangements, parameters.values(), strict=True)
+            ]
+        made = (self._tensor(instance, arrangement, parameters) for arrangement in arrangements)
+        return [tensor for tensor in made if tensor]
+
     def _arrangements(self, instance: Instance) -> list[Arrangement]:
         try:
             return self.layout.arrangements(instance.operation)
@@ -180,10 +188,9 @@ class _Planner:
             for source in arrangement.sources
         )
         name = self.layout.name(instance.name, arrangement)
-        if self.spec.layout != CANONICAL:  # canonical names are known to be free
-            group, _, _ = name.rpartition(".")
-            if clash := self.names.enter(group, instance.path) or self.names.add(name, instance.path):
-                self._once(instance, f"{clash}, in layout {self.spec.layout}")
+        group, _, _ = name.rpartition(".")
+        if clash := self.names.enter(group, instance.path) or self.names.add(name, instance.path):
+            self._once(instance, f"{clash}, in layout {self.spec.layout}")
         return Tensor(name, arrangement, sources)
 
     def _once(self, instance: Instance, message: str) -> None:

@@ -135,10 +135,15 @@ def print_table(columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]
         console.width = max(console.width, natural)  # a narrow terminal wraps lines better than a table folds words
         console.print(table, crop=False)
         return
-    widths = [max(map(_width, cells)) for cells in zip([title for title, _ in columns], *rows, strict=True)]
-    for cells in ([title for title, _ in columns], *rows):
-        padded = (
-            " " * (width - _width(cell)) + cell if side == "right" else cell + " " * (width - _width(cell))
-            for cell, width, (_, side) in zip(cells, widths, columns, strict=True)
-        )
-        print("  ".join(padded).rstrip())
+    titles = [title for title, _ in columns]
+    padded = []
+    for cells, (_, side) in zip(zip(titles, *rows, strict=True), columns, strict=True):
+        widths = {cell: _width(cell) for cell in set(cells)}  # of most columns a few
+        widest = max(widths.values())
+        spaced = {
+            cell: " " * (widest - width) + cell if side == "right" else cell + " " * (widest - width)
+            for cell, width in widths.items()
+        }
+        padded.append([spaced[cell] for cell in cells])
+    for line in zip(*padded, strict=True):
+        print("  ".join(line).rstrip())

@@ -34,6 +34,15 @@ except ImportError:  # without a C compiler there are only the tests of the refe
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "tests" / "data"
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+# Of models that are large as they are written: the variables of one that is not.
+SMALL: dict[str, dict[str, int]] = {
+    "bert": {"vocabulary": 100, "positions": 20, "width": 24, "layers": 2},
+    "gpt2": {"vocabulary": 100, "positions": 20, "width": 24, "layers": 3},
+    "llama": {"vocabulary": 100, "width": 32, "layers": 2, "heads": 4, "key_value_heads": 2, "inner": 40},
+    "resnet50": {"width": 8, "first": 1, "second": 2, "third": 2, "fourth": 1, "labels": 10},
+    "t5": {"vocabulary": 100, "width": 24, "inner": 40, "layers": 2, "heads": 3, "head_size": 8},
+    "vit": {"width": 24, "layers": 2, "image": 32, "patch": 8, "labels": 10},
+}
 DTYPES = ("float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")
 
 # A process's peak includes that of the process it was forked from: only a small one can start what is measured.

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import CONFIGS, DATA, DTYPES, ROOT, Run
+from conftest import CONFIGS, DATA, DTYPES, ROOT, SMALL, Run
 
 import paramgen
 
@@ -18,11 +18,11 @@ RECORDED = DATA / "digests.json"
 
 
 def digests(path: Path, folder: Path) -> dict[str, str]:
-    """SHA-256 of the file that a spec builds, as it is and for each dtype of the command line."""
+    """SHA-256 of the file that a spec builds, as it is (or small) and for each dtype of the command line."""
     found = {}
     for dtype in (None, *DTYPES):
         target = folder / f"{path.stem}-{dtype}.safetensors"
-        spec = paramgen.load_spec(path, dtype=dtype)
+        spec = paramgen.load_spec(path, dtype=dtype, variables=SMALL.get(path.stem))
         result = paramgen.build(spec, target, digest=True)
         assert result.sha256 == hashlib.sha256(target.read_bytes()).hexdigest()
         found[dtype or "as written"] = result.sha256
@@ -36,7 +36,8 @@ def test_digests(path: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_the_command_builds_it(path: Path, run: Run) -> None:
-    document = json.loads(run("build", path, "--json").stdout)
+    settings = [f"--set={name}={value}" for name, value in SMALL.get(path.stem, {}).items()]
+    document = json.loads(run("build", path, "--json", *settings).stdout)
     assert document["sha256"] == json.loads(RECORDED.read_text())[path.stem]["as written"]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 from typing import Annotated, Any, ClassVar, Final, Literal, cast, get_args
 
@@ -91,6 +92,11 @@ DTypeName = Annotated[
 ]
 
 
+def is_name(text: str) -> bool:
+    """Whether a text is a name, as Name has it."""
+    return bool(text) and text[0] != "-" and all(c.isalpha() or c.isdecimal() or c in "_-" for c in text)
+
+
 class Model(BaseModel):
     """A strict, frozen mapping of a spec. `label` is what its errors call it."""
 
@@ -126,7 +132,8 @@ class Model(BaseModel):
                 nulls = [key for key, value in data.items() if value is None]
                 complaints = [((key,), f"null is not {_expected(cls, key).what}", WRONG) for key in nulls]
         keys = data if isinstance(data, dict) else {}
-        complaints += cls.key_problems(keys)
+        if isinstance(data, dict):
+            complaints += cls.key_problems(data)
         if not complaints:
             return model
         meant = set()
@@ -161,6 +168,13 @@ class Tagged(Model):
         return self.names()[0]
 
 
+@cache
+def _aliases(model: type[Tagged] = Tagged) -> frozenset[str]:
+    """The aliases of all types below a model."""
+    own = model.names()[1:] if "type" in model.model_fields else ()
+    return frozenset(own).union(*map(_aliases, model.__subclasses__()))
+
+
 def reserved(path: tuple[str | int, ...], kind: Kind) -> Complaint:
     """The complaint of a name that the file format keeps for itself."""
     return path, f"{show(RESERVED)} is the file's own name for its metadata; choose another", kind
@@ -184,7 +198,9 @@ def explained(item: Any, known: str) -> str:
         known_tags = [tag.strip("'") for tag in item["ctx"]["expected_tags"].split(", ")]
         tag = value["type"]
         guess = suggestion(tag, known_tags) if isinstance(tag, str) else ""
-        return f"{show(tag)} is none of the types {', '.join(known_tags)}{guess}"
+        return (
+            f"{show(tag)} is none of the types {', '.join(tag for tag in known_tags if tag not in _aliases())}{guess}"
+        )
     message = f"{show(value)} is not {known}"
     if item["type"] == "less_than" and item["ctx"]["lt"] == 2**63:
         return f"{message} below 2^63"

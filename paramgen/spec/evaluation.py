@@ -17,8 +17,9 @@ from paramgen.spec.expressions import (
     parsed,
 )
 from paramgen.spec.problems import Problems
-from paramgen.text import escape, shorten
+from paramgen.text import escape, shorten, show
 
+VALUE_EXPECTED = "a number below 2^128 in magnitude, or ${…} over the variables before it"
 # Keys whose values are texts: an expression that is all of one is text, too.
 TEXTS = ("name", "match")
 
@@ -87,6 +88,8 @@ def evaluator(variables: Any, needed: bool, problems: Problems) -> Evaluator:
                 if isinstance(error, UndefinedError) and error.name in variables and error.name not in broken:
                     errors = {(): ExpressionError(_too_early(name, error.name, variables))}
             here.tell(errors, ("variables", name), problems)
+            if not errors and type(value) not in (int, float):
+                problems.add(("variables", name), f"{show(value)} is not {VALUE_EXPECTED}")
         if is_variable(name) and type(value) in (int, float):
             values[name] = value
         else:

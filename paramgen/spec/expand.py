@@ -22,6 +22,7 @@ from paramgen.spec.model import Override, Spec
 from paramgen.spec.operations import BY_TYPE, Operation, Template
 from paramgen.spec.problems import Problems
 from paramgen.spec.tree import Instance
+from paramgen.storage.header import MAX_HEADER
 from paramgen.text import number, shorten, show, suggestion
 
 # How often a pattern of an override is compared with a name, at most: some seconds.
@@ -96,8 +97,9 @@ class Names:
     def enter(self, group: str, owner: Path) -> str | None:
         """Make known that there are names within a group; what is in the way of that, or None."""
         while group and group not in self._groups:
-            if other := self._owners.get(group):
-                return f"{path_text(other)} has a tensor {shorten(group)}, which is in the way; rename one"
+            if group in self._owners:
+                other = path_text(self._owners[group])
+                return f"{other} has a tensor {shorten(group)}, which is in the way; rename one"
             self._groups[group] = owner
             group = group.rpartition(".")[0]
         return None
@@ -151,6 +153,7 @@ class _Expansion:
         self.spec = spec
         self.problems = problems
         self.names = Names()
+        self.length = 0
         self.overrides = _Overrides(spec.head.overrides)
         self.wrong = set(_misfits_of_defaults(spec, problems))
         self.choices = PerOperation(self._choose)
@@ -162,6 +165,11 @@ class _Expansion:
             choices = self.choices(instance)
             if not choices:  # told
                 continue
+            self.length += len(choices) * len(instance.name)
+            if self.length > MAX_HEADER:
+                message = f"the names of tensors exceed {MAX_HEADER:,} bytes, the format's limit of a header"
+                self._once(instance.path, message, instance)
+                break
             if clash := self.names.enter(instance.name, instance.path):
                 self._once((*instance.path, "name"), clash, instance)
                 continue
@@ -205,7 +213,7 @@ class _Expansion:
         if clash := self.names.add(name, instance.path):
             self._once((*instance.path, "name"), clash, instance)
             return None
-        found = self.overrides.matching(name)
+        found = self.overrides.matching(name) if self.spec.head.overrides else []
         if not found and choice.kind:
             return parameter(name, choice.kind)
         initializer, dtype, path = choice.initializer, choice.dtype, choice.path

@@ -6,12 +6,13 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field, PlainValidator, ValidationError, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 from paramgen.errors import FileError, UsageError
 from paramgen.spec.base import UNKNOWN, WRONG, Complaint, DTypeName, Expected, Model, unknown_keys
 from paramgen.spec.document import MAX_BYTES, Document, Path, from_mapping, from_yaml, plain
-from paramgen.spec.evaluation import Evaluator, evaluator
+from paramgen.spec.evaluation import VALUE_EXPECTED, Evaluator, evaluator
 from paramgen.spec.expressions import MAX_INTEGER, VARIABLE_EXPECTED, Number, has_expression, is_variable
 from paramgen.spec.initializers import EXPECTED as INITIALIZER_EXPECTED
 from paramgen.spec.initializers import AnyInitializer
@@ -23,6 +24,13 @@ from paramgen.text import escape, near, show, suggestion
 AnyModel = TypeVar("AnyModel", bound=Model)
 
 MAX_OVERRIDES = 1000
+
+
+def _variable(value: Any) -> Number:
+    if type(value) in (int, float) and -MAX_INTEGER < value < MAX_INTEGER:
+        number: Number = value
+        return number
+    raise PydanticCustomError(WRONG, f"{show(value)} is not {VALUE_EXPECTED}")
 
 
 class Override(Model):
@@ -65,10 +73,8 @@ class Head(Model):
         Expected("a mapping of operation types to initializers by parameter", INITIALIZER_EXPECTED),
     ] = Field(default={}, description="initializers by operation type and parameter, for the whole spec.")
     variables: Annotated[
-        dict[
-            str, Annotated[int, Field(gt=-MAX_INTEGER, lt=MAX_INTEGER)] | Annotated[float, Field(allow_inf_nan=False)]
-        ],
-        Expected("a mapping of names to numbers", "a finite number, or ${…} over the variables before it"),
+        dict[str, Annotated[Any, PlainValidator(_variable), WithJsonSchema({"type": "number"})]],
+        Expected("a mapping of names to numbers"),
     ] = Field(default={}, description="numbers by name, for ${…}; each may use those before it.")
     overrides: Annotated[
         list[Override],

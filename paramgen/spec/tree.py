@@ -9,14 +9,34 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from paramgen.spec.base import MISSING, RESERVED, UNKNOWN, WRONG, Complaint, Expected, Model, Name, explained, reserved
+from paramgen.spec.base import (
+    MISSING,
+    RESERVED,
+    UNKNOWN,
+    WRONG,
+    Complaint,
+    Expected,
+    Model,
+    Name,
+    explained,
+    is_name,
+    reserved,
+)
 from paramgen.spec.document import Path
 from paramgen.spec.evaluation import Evaluator
-from paramgen.spec.expressions import VARIABLE_EXPECTED, Number, is_variable, names_in
+from paramgen.spec.expressions import (
+    VARIABLE_EXPECTED,
+    ExpressionError,
+    Number,
+    Text,
+    is_variable,
+    names_in,
+    parsed,
+)
 from paramgen.spec.operations import AnyOperation, Operation
 from paramgen.spec.problems import Context, Problems
 from paramgen.text import near, show
@@ -55,24 +75,32 @@ def _operations() -> TypeAdapter[Operation]:
     return TypeAdapter(AnyOperation)
 
 
-@dataclass(frozen=True, slots=True)
-class Instance:
-    """An operation of the model: its whole name, where the document says it, and the context for what is wrong."""
+class Instance(NamedTuple):
+    """An operation of the model, its whole name, where the document says it, and the indices around it there."""
 
     operation: Operation
     name: str
     path: Path
-    context: Context | None
+    indices: Mapping[str, int] | None
+
+    @property
+    def context(self) -> Context | None:
+        """For what is wrong with it; None where it stands in no group."""
+        return None if self.indices is None else Context(self.name, self.indices)
 
 
 @dataclass(slots=True)
 class _Node:
-    """An item of a list of operations; its model at the last indices that it depends on, None where it is wrong."""
+    """An item of a list of operations; its model at the last indices that it depends on, None where it is wrong.
+
+    `title` is its name where that depends on indices; all else that does is in `names`.
+    """
 
     path: Path
     item: Any
     is_group: bool
     names: frozenset[str]
+    title: Text | None
     key: tuple[Number, ...] | None = None
     model: Any = None
     failed: bool = False
@@ -89,39 +117,52 @@ class Tree:
     items: list[Any]
     evaluator: Evaluator
     problems: Problems
-    _nodes: dict[Path, list[_Node]] = field(default_factory=dict)
+    _nodes: dict[Path, _Node] = field(default_factory=dict)
 
     def instances(self) -> Iterator[Instance]:
         """Every operation of the model, in order, as long as the problems are not enough."""
         if self._count_is_allowed():
-            yield from self._instances(self.items, ("operations",), "", {})
+            yield from self._instances(self.items, ("operations",), "", {}, repeated=False)
 
-    def _instances(self, items: list[Any], path: Path, prefix: str, indices: Mapping[str, int]) -> Iterator[Instance]:
-        for node in self._nodes_of(items, path):
+    def _instances(
+        self, items: list[Any], path: Path, prefix: str, indices: Mapping[str, int], repeated: bool
+    ) -> Iterator[Instance]:
+        for number, item in enumerate(items):
             if self.problems.enough:
                 return
+            node = self._node((*path, number), item, repeated)
             model = self._model(node, prefix, indices)
             if model is None:
                 continue
-            name = prefix + model.name
-            if not node.is_group:
-                yield Instance(model, name, node.path, Context(name, indices) if prefix else None)
+            name = model.name if node.title is None else self._title(node, prefix, indices)
+            if name is None:
                 continue
+            name = prefix + name
+            if not node.is_group:
+                yield Instance(model, name, node.path, indices if prefix else None)
+                continue
+            below = (*node.path, "operations")
             for inner, within in _repetitions(model, name, indices):
-                yield from self._instances(model.operations, (*node.path, "operations"), inner, within)
+                yield from self._instances(model.operations, below, inner, within, repeated or model.repeat is not None)
 
-    def _nodes_of(self, items: list[Any], path: Path) -> list[_Node]:
-        if path not in self._nodes:
-            nodes = self._nodes[path] = []
-            for number, item in enumerate(items):
-                group = is_group(item)
-                own = {key: value for key, value in item.items() if key != "operations"} if group else item
-                names = names_in(own) if self.evaluator.needed else frozenset()
-                nodes.append(_Node((*path, number), item, group, names))
-        return self._nodes[path]
+    def _node(self, path: Path, item: Any, repeated: bool) -> _Node:
+        """The node of an item; kept if it will be come to again."""
+        if node := self._nodes.get(path):
+            return node
+        group = is_group(item)
+        names, title = frozenset[str](), None
+        if self.evaluator.needed and isinstance(item, dict):
+            names = names_in({key: value for key, value in item.items() if key not in ("name", "operations")})
+            title = parsed(item["name"]) if names_in(item.get("name")) else None
+        node = _Node(path, item, group, names, title)
+        if repeated or group:
+            self._nodes[path] = node
+        return node
 
     def _model(self, node: _Node, prefix: str, indices: Mapping[str, int]) -> Any:
         """The node's operation or group at these indices, or None where that is wrong."""
+        if not node.names and node.key is not None:
+            return node.model
         key = tuple(indices[name] for name in node.names if name in indices)
         if node.key != key:
             node.key = key
@@ -130,6 +171,19 @@ class Tree:
             node.model = self._validated(node, prefix, indices, problems)
             node.failed = node.failed or problems.total > before
         return node.model
+
+    def _title(self, node: _Node, prefix: str, indices: Mapping[str, int]) -> str | None:
+        """The name at these indices of a node that is valid at others; None, and a problem, where it is none."""
+        assert node.title
+        try:
+            name = node.title.text({**self.evaluator.variables, **indices})
+        except ExpressionError:
+            name = ""
+        if is_name(name):
+            return name
+        if not node.failed:
+            node.failed = self._validated(node, prefix, indices, self.problems) is None
+        return None
 
     def _validated(self, node: _Node, prefix: str, indices: Mapping[str, int], problems: Problems) -> Any:
         item, errors = self.evaluator.evaluated(node.item, indices, ("operations",) if node.is_group else ())
@@ -152,30 +206,31 @@ class Tree:
 
     def _count_is_allowed(self) -> bool:
         total = 0
-        for node in self._nodes_of(self.items, ("operations",)):
-            total += self._count([node], "", {})
+        for number, item in enumerate(self.items):
+            path: Path = ("operations", number)
+            total += self._count([item], path[:1], "", {}, number)
             if total > MAX_OPERATIONS:
-                path = (*node.path, "repeat") if node.is_group else node.path
-                self.problems.add(
-                    path, f"makes more than {MAX_OPERATIONS:,} operations, which is the most that a spec has"
-                )
+                message = f"makes more than {MAX_OPERATIONS:,} operations, which is the most that a spec has"
+                self.problems.add((*path, "repeat") if is_group(item) else path, message)
                 return False
         return True
 
-    def _count(self, nodes: list[_Node], prefix: str, indices: Mapping[str, int]) -> int:
+    def _count(self, items: list[Any], path: Path, prefix: str, indices: Mapping[str, int], start: int = 0) -> int:
         """The number of operations, or some number above the limit."""
-        groups = [node for node in nodes if node.is_group]
-        total = len(nodes) - len(groups)
-        for node in groups:
+        total = 0
+        for number, item in enumerate(items, start):
+            if not is_group(item):
+                total += 1
+                continue
+            node = self._node((*path, number), item, repeated=True)
             model = self._model(node, prefix, indices)
             if model is None:
                 continue
-            inner = self._nodes_of(model.operations, (*node.path, "operations"))
-            if not any(child.is_group for child in inner):
-                total += (model.repeat or 1) * len(inner)
+            if not any(map(is_group, model.operations)):
+                total += (model.repeat or 1) * len(model.operations)
                 continue
             for name, within in _repetitions(model, prefix + model.name, indices):
-                total += self._count(inner, name, within)
+                total += self._count(model.operations, (*node.path, "operations"), name, within)
                 if total > MAX_OPERATIONS:
                     return total
         return total

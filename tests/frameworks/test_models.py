@@ -1,0 +1,197 @@
+"""Specs of configs/ for models of transformers: each file loads strictly into the class of that name, in its published size
+and, by variables, in a tiny one; what is tied is in the file once.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import ROOT, SMALL
+from loading import MARKS
+
+import paramgen
+
+pytestmark = MARKS
+
+
+def gpt2(**sizes: int) -> tuple[str, Any]:
+    from transformers import GPT2Config
+
+    names = {"vocabulary": "vocab_size", "positions": "n_positions", "width": "n_embd", "layers": "n_layer"}
+    return "GPT2LMHeadModel", GPT2Config(n_head=12, **{names[name]: size for name, size in sizes.items()})
+
+
+def bert(**sizes: int) -> tuple[str, Any]:
+    from transformers import BertConfig
+
+    names = {
+        "vocabulary": "vocab_size",
+        "positions": "max_position_embeddings",
+        "width": "hidden_size",
+        "layers": "num_hidden_layers",
+    }
+    own = {names[name]: size for name, size in sizes.items()}
+    return "BertForMaskedLM", BertConfig(**own, intermediate_size=4 * own.get("hidden_size", 768))
+
+
+def llama(**sizes: int) -> tuple[str, Any]:
+    from transformers import LlamaConfig
+
+    published = {"vocabulary": 128256, "width": 2048, "layers": 16, "heads": 32, "key_value_heads": 8, "inner": 8192}
+    names = {
+        "vocabulary": "vocab_size",
+        "width": "hidden_size",
+        "layers": "num_hidden_layers",
+        "heads": "num_attention_heads",
+        "key_value_heads": "num_key_value_heads",
+        "inner": "intermediate_size",
+    }
+    own = {names[name]: size for name, size in {**published, **sizes}.items()}
+    return "LlamaForCausalLM", LlamaConfig(**own, tie_word_embeddings=True, dtype="bfloat16")
+
+
+def vit(**sizes: int) -> tuple[str, Any]:
+    from transformers import ViTConfig
+
+    published = {"width": 768, "layers": 12, "image": 224, "patch": 16, "labels": 1000}
+    names = {
+        "width": "hidden_size",
+        "layers": "num_hidden_layers",
+        "image": "image_size",
+        "patch": "patch_size",
+        "labels": "num_labels",
+    }
+    own = {names[name]: size for name, size in {**published, **sizes}.items()}
+    return "ViTForImageClassification", ViTConfig(**own, intermediate_size=4 * own["hidden_size"])
+
+
+def resnet50(**sizes: int) -> tuple[str, Any]:
+    from transformers import ResNetConfig
+
+    own = {"width": 64, "first": 3, "second": 4, "third": 6, "fourth": 3, "labels": 1000, **sizes}
+    return "ResNetForImageClassification", ResNetConfig(
+        embedding_size=own["width"],
+        hidden_sizes=[4 * own["width"] * 2**stage for stage in range(4)],
+        depths=[own[stage] for stage in ("first", "second", "third", "fourth")],
+        num_labels=own["labels"],
+    )
+
+
+def t5(**sizes: int) -> tuple[str, Any]:
+    from transformers import T5Config
+
+    published = {"vocabulary": 32128, "width": 512, "inner": 2048, "layers": 6, "heads": 8, "head_size": 64}
+    names = {
+        "vocabulary": "vocab_size",
+        "width": "d_model",
+        "inner": "d_ff",
+        "layers": "num_layers",
+        "heads": "num_heads",
+        "head_size": "d_kv",
+    }
+    return "T5ForConditionalGeneration", T5Config(
+        **{names[name]: size for name, size in {**published, **sizes}.items()}
+    )
+
+
+MODELS: dict[str, Callable[..., tuple[str, Any]]] = {
+    "bert": bert,
+    "gpt2": gpt2,
+    "llama": llama,
+    "resnet50": resnet50,
+    "t5": t5,
+    "vit": vit,
+}
+PUBLISHED = {
+    "bert": 109_514_298,
+    "gpt2": 124_439_808,
+    "llama": 1_235_814_400,
+    "resnet50": 25_557_032,
+    "t5": 60_506_624,
+    "vit": 86_567_656,
+}
+
+
+def loaded(stem: str, folder: Path, **sizes: int) -> Any:
+    """The model with the file's parameters, as users load it; nothing is missing, left over or of another size."""
+    transformers = pytest.importorskip("transformers")
+    name, config = MODELS[stem](**sizes)
+    spec = paramgen.load_spec(ROOT / "configs" / f"{stem}.yaml", variables=sizes)
+    paramgen.build(spec, folder / "model.safetensors", device="cpu")
+    config.save_pretrained(folder)
+    model, found = getattr(transformers, name).from_pretrained(folder, output_loading_info=True)
+    assert not any(found[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys"))
+    return model
+
+
+@pytest.mark.parametrize("stem", MODELS)
+def test_the_tiny_model_loads_strictly_and_runs(stem: str, tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    from safetensors.torch import load_file, load_model
+
+    model = loaded(stem, tmp_path, **SMALL[stem])
+    fresh = type(model)(model.config)
+    load_model(fresh, tmp_path / "model.safetensors", strict=True)
+    names = {name for name, _ in load_file(tmp_path / "model.safetensors").items()}
+    tied = {name for names in [getattr(model, "all_tied_weights_keys", {})] for name in names}
+    assert names == {name for name in model.state_dict() if name not in tied}
+    for own, other in zip(model.state_dict().values(), fresh.state_dict().values(), strict=True):
+        assert torch.equal(own, other.to(own.dtype))
+    pixels = stem in ("vit", "resnet50")
+    inputs = torch.zeros(1, 3, 32, 32) if pixels else torch.arange(5)[None]
+    more = {"decoder_input_ids": inputs} if stem == "t5" else {}
+    with torch.no_grad():
+        logits = model.eval()(inputs.to(model.dtype) if pixels else inputs, **more).logits
+    assert torch.isfinite(logits).all() and logits.std() > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stem", MODELS)
+def test_the_published_size_loads_strictly(stem: str, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    model = loaded(stem, tmp_path)
+    assert sum(parameter.numel() for parameter in model.parameters()) == PUBLISHED[stem]
+
+
+# Of parameters by a part of their names: mean and standard deviation, as the model's code initializes them.
+INITIAL: dict[str, dict[str, tuple[float, float]]] = {
+    "gpt2": {
+        ".wte.": (0, 0.02),
+        ".h.0.attn.c_attn.weight": (0, 0.02),
+        ".h.5.mlp.c_fc.weight": (0, 0.02),
+        ".h.5.mlp.c_proj.weight": (0, 0.02 / np.sqrt(24)),
+        ".h.11.attn.c_proj.weight": (0, 0.02 / np.sqrt(24)),
+        ".ln_f.weight": (1, 0),
+        ".h.3.attn.c_attn.bias": (0, 0),
+    },
+    "bert": {".word_embeddings.": (0, 0.02 * 0.8796), ".0.attention.self.query.weight": (0, 0.02 * 0.8796)},
+    "t5": {
+        "shared.": (0, 1.0),
+        "encoder.block.0.layer.0.SelfAttention.q.": (0, 1 / np.sqrt(512 * 64)),
+        "decoder.block.2.layer.1.EncDecAttention.k.": (0, 1 / np.sqrt(512)),
+        "decoder.block.2.layer.2.DenseReluDense.wo.": (0, 1 / np.sqrt(2048)),
+        "encoder.block.0.layer.0.SelfAttention.o.": (0, 1 / np.sqrt(512)),
+    },
+    "resnet50": {
+        ".embedder.embedder.convolution.": (0, np.sqrt(2 / (64 * 49))),
+        ".stages.3.layers.0.shortcut.convolution.": (0, np.sqrt(2 / 2048)),
+        ".running_var": (1, 0),
+    },
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stem", INITIAL)
+def test_values_are_as_the_models_code_initializes_them(stem: str, tmp_path: Path) -> None:
+    paramgen.build(ROOT / "configs" / f"{stem}.yaml", tmp_path / "p", device="cpu")
+    from safetensors import safe_open
+
+    with safe_open(tmp_path / "p", "numpy") as file:
+        for part, (mean, std) in INITIAL[stem].items():
+            found = [name for name in file.keys() if part in name]  # noqa: SIM118 (it has no other)
+            assert found, part
+            values = file.get_tensor(found[0]).astype(np.float64)
+            assert values.mean() == pytest.approx(mean, abs=6 * std / np.sqrt(values.size))
+            assert values.std() == pytest.approx(std, rel=0.02)
