@@ -53,6 +53,43 @@ HOSTILE = {
         + "- {name: *n, type: batchnorm, num_channels: 1}\n" * 300
     ),
     "34 MB of comments": lambda: "#\n" * 17_000_000,
+    "groups that repeat a thousand times, six deep": lambda: (
+        "operations:\n"
+        + "".join(f"{' ' * i}- name: g\n{' ' * i}  repeat: 1000\n{' ' * i}  operations:\n" for i in range(0, 12, 2))
+        + " " * 12
+        + "- {name: b, type: batchnorm, num_channels: 1}\n"
+    ),
+    "a million operations of two tensors with long names": lambda: (
+        "operations: [{name: "
+        + "n" * 300
+        + ", repeat: 1000000, operations: [{name: b, type: batchnorm, num_channels: 1}]}]"
+    ),
+    "a million mistakes in one line": lambda: (
+        "operations: [{name: g, repeat: 1000000, as: i, operations: "
+        "[{name: b, type: batchnorm, num_channels: '${-1 - i}'}]}]"
+    ),
+    "a million operations, each other than the one before": lambda: (
+        "operations: [{name: g, repeat: 1000000, as: i, operations: "
+        "[{name: b, type: batchnorm, num_channels: '${1 + i}'}]}]"
+    ),
+    "a thousand overrides of a million tensors": lambda: (
+        "operations: [{name: g, repeat: 500000, operations: [{name: b, type: batchnorm, num_channels: 1}]}]\n"
+        "overrides:\n" + "- {match: '*[a-z]*?*.*x', dtype: float16}\n" * 1000
+    ),
+    "30,000 variables, each of the next": lambda: (
+        "variables:\n" + "".join(f"  v{i}: ${{v{i + 1}}}\n" for i in range(30_000))
+    ),
+    "a thousand variables, each of the next": lambda: (
+        "variables:\n" + "".join(f"  v{i}: ${{v{i + 1}}}\n" for i in range(1_000))
+    ),
+    "30 MB of expressions that divide by zero": lambda: (
+        "operations:\n"
+        + "".join(
+            f"- {{name: b{i}, type: batchnorm, num_channels: '${{{'+'.join(['1'] * 450)} + 1 // 0}}'}}\n"
+            for i in range(30_000)
+        )
+    ),
+    "expressions of 30 million characters": lambda: "seed: ${" + "1+" * 15_000_000 + "1}\noperations: []\n",
 }
 
 
@@ -70,6 +107,15 @@ def large_specs(scratch: Path, sizes: list[int]) -> list[str]:
         seconds, peak = measure(*PARAMGEN, "plan", path)
         per = f"{seconds / count * 1e6:.0f} µs"
         rows.append(f"| {count:,} | {6 * count + 1:,} | {seconds:.2f} | {per} | {peak / 1e6:.0f} MB |")
+    repeated = []
+    for count in sizes:
+        path = scratch / "repeated.yaml"
+        dense = "{name: dense, type: fully_connected, input_size: 64, output_size: 64}"
+        path.write_text(f"operations: [{{name: block, repeat: {5 * count}, operations: [{dense}]}}]\n")
+        for arguments in ([], ["--json"]):
+            seconds, peak = measure(*PARAMGEN, "plan", path, *arguments)
+            what = "JSON" if arguments else "text"
+            repeated.append(f"| {10 * count:,} | {what} | {seconds:.2f} | {peak / 1e6:.0f} MB |")
     refused = []
     for name, text in HOSTILE.items():
         path = scratch / "hostile.yaml"
@@ -84,6 +130,12 @@ def large_specs(scratch: Path, sizes: list[int]) -> list[str]:
         "| operations | lines of YAML | seconds | an operation | peak memory |",
         "|---|---|---|---|---|",
         *rows,
+        "",
+        "The same of one line that repeats (aim: a million tensors within 2 GB):",
+        "",
+        "| tensors | output | seconds | peak memory |",
+        "|---|---|---|---|",
+        *repeated,
         "",
         "Hostile specs are refused by exit status 2 (the aim: within 5 s and 500 MB):",
         "",

@@ -6,8 +6,8 @@
 Needs the test extra (safetensors is a peer); PyTorch and JAX have their columns where they are installed. Peers run in
 turn, so that a change of the machine's speed meets all, and figures are medians. Run it with paramgen installed as
 users have it (pip install ".[test]", not -e: an editable install starts some 10 ms later) and the working directory on
-the disk that is to be measured. startup.py, kernels.py, builds.py, orthogonal.py, gpu.py and
-large_specs.py run alone, too; gpu.py says so where there is no GPU.
+the disk that is to be measured. startup.py, kernels.py, builds.py, orthogonal.py, layouts.py,
+gpu.py and large_specs.py run alone, too; gpu.py says so where there is no GPU.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from builds import MODELS, builds
 from gpu import gpu
 from kernels import kernels
 from large_specs import large_specs
+from layouts import GIGABYTE, layouts
 from measuring import HERE, machine
 from orthogonal import SHAPES, orthogonal
 from startup import startup
@@ -40,6 +41,7 @@ def main() -> None:
             *kernels(2**22 if quick else 2**25, 1 if quick else 7),
             *builds(scratch, [(5000, 64, 256, 2)] if quick else MODELS, 1 if quick else 3),
             *orthogonal(SHAPES[:2] if quick else SHAPES, 1 if quick else 3),
+            *layouts(scratch, 10**7 if quick else GIGABYTE, 1 if quick else 3),
             *gpu(scratch, quick),
             *large_specs(scratch, [2_500, 5_000] if quick else [25_000, 50_000, 100_000]),
             TRIED.read_text(encoding="utf-8").rstrip(),

@@ -36,16 +36,17 @@ def load_spec(
     *,
     seed: int | None = None,
     dtype: str | None = None,
+    layout: str | None = None,
     variables: Mapping[str, float] | None = None,
 ) -> Spec:
     """Read and check a spec: the path of a YAML file, or a mapping of the same form.
 
-    `seed` and `dtype` take the place of the spec's own, and `variables` that of its variables of the same names, as on
-    the command line. Raises SpecError with every mistake and its place, UsageError for a variable that the spec does
-    not have, FileError for a file that cannot be read.
+    `seed`, `dtype` and `layout` take the place of the spec's own, and `variables` that of its variables of the same
+    names, as on the command line. Raises SpecError with every mistake and its place, UsageError for a variable that the
+    spec does not have, FileError for a file that cannot be read.
     """
     found = read_document(source if isinstance(source, Mapping) else _path(source))
-    spec = interpret(*found, variables=variables, seed=seed, dtype=dtype)
+    spec = interpret(*found, variables=variables, seed=seed, dtype=dtype, layout=layout)
     make_plan(spec)
     return spec
 

@@ -15,6 +15,7 @@ import typer
 
 from paramgen.dtypes import DTYPES
 from paramgen.errors import ParamgenError, UsageError
+from paramgen.frameworks import LAYOUTS
 from paramgen.sampling.devices import AUTO, parsed
 from paramgen.text import one_of, suggestion
 
@@ -64,6 +65,12 @@ def _dtype(text: str) -> str:
     return text
 
 
+def _layout(text: str) -> str:
+    if text not in LAYOUTS:
+        raise typer.BadParameter(f"'{text}' is not one of {', '.join(LAYOUTS)}{suggestion(text, LAYOUTS)}")
+    return text
+
+
 def _assignment(text: str) -> tuple[str, float]:
     name, separator, value = text.partition("=")
     if not separator or not name:
@@ -87,6 +94,15 @@ DTypeOption = Annotated[
         help=f"Element type in place of the spec's (those of operations stand): {one_of(list(DTYPES))}.",
     ),
 ]
+LayoutOption = Annotated[
+    str | None,
+    typer.Option(
+        "--layout",
+        parser=_layout,
+        metavar="LAYOUT",
+        help=f"Names and axis orders in place of the spec's: {one_of(LAYOUTS)}. Same values.",
+    ),
+]
 Variables = Annotated[
     list[Any] | None,
     typer.Option(
@@ -107,6 +123,7 @@ def build(
     ] = "params.safetensors",
     seed: Seed = None,
     dtype: DTypeOption = None,
+    layout: LayoutOption = None,
     variables: Variables = None,
     device: Annotated[
         str,
@@ -135,7 +152,7 @@ def build(
             raise UsageError("--json and -o - both write to standard output; choose one")
         if quiet:
             warnings.simplefilter("ignore")
-        plan = _plan(spec, variables, seed=seed, dtype=dtype)
+        plan = _plan(spec, variables, seed=seed, dtype=dtype, layout=layout)
         from paramgen import engine
         from paramgen.progress import Progress
         from paramgen.text import counted, escape, human_bytes, human_parameters
@@ -176,12 +193,13 @@ def plan(
     spec: SpecPath,
     seed: Seed = None,
     dtype: DTypeOption = None,
+    layout: LayoutOption = None,
     variables: Variables = None,
     as_json: Json = False,
 ) -> None:
     """Show what a build would write, and draw nothing."""
     with _reported():
-        made = _plan(spec, variables, seed=seed, dtype=dtype)
+        made = _plan(spec, variables, seed=seed, dtype=dtype, layout=layout)
         if as_json:
             for part in made.document():
                 sys.stdout.buffer.write(part.encode("utf-8", "backslashreplace"))

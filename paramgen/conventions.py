@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from paramgen.arrangement import Arrangement
+from paramgen.frameworks import MATLAB
 from paramgen.layouts import LAYOUTS
 from paramgen.spec.initializers import (
     ConstantInitializer,
@@ -132,7 +133,6 @@ def _flax(operation: Operation, key: str, fan_in: FanIn) -> Initializer | None:
     return Lecun(type="lecun", distribution="truncated_normal") if key.endswith("weights") else None
 
 
-MATLAB = "matlab"
 CONVENTIONS: dict[str, Convention | None] = {
     MATLAB: None,
     "torch": Convention("torch", _of_first_axes, _torch),

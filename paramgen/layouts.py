@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from paramgen.arrangement import Arrangement, arranged, plain
+from paramgen.frameworks import CANONICAL
 from paramgen.spec.operations import (
     CHANNEL_WISE,
     GRU,
@@ -216,7 +217,6 @@ _TORCH_NORM = ("weight = scale c", "bias = offset c")
 _KERAS_NORM = ("gamma = scale c", "beta = offset c")
 _FLAX_NORM = ("scale = scale c", "bias = offset c")
 
-CANONICAL = "canonical"
 LAYOUTS = {
     CANONICAL: Layout("paramgen", {}),
     "torch": Layout(

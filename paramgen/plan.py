@@ -12,7 +12,8 @@ from weakref import WeakKeyDictionary
 from paramgen.arrangement import CONSTANTS, Arrangement, plain
 from paramgen.distributions import Constant, describe
 from paramgen.dtypes import BY_NAME, DType
-from paramgen.layouts import CANONICAL, LAYOUTS, UnsupportedError
+from paramgen.frameworks import CANONICAL
+from paramgen.layouts import LAYOUTS, UnsupportedError
 from paramgen.sampling.streams import STREAM_VERSION
 from paramgen.spec.expand import Kind, Names, Parameter, PerOperation, expand, parameter
 from paramgen.spec.initializers import Initializer, Ones, Zeros

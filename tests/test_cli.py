@@ -16,6 +16,7 @@ import pytest
 import safetensors.numpy
 from conftest import DTYPES, ROOT, Run
 
+import paramgen
 from paramgen.spec.schema import json_schema
 
 PARAMGEN = [sys.executable, "-m", "paramgen"]
@@ -79,6 +80,33 @@ def test_build_does_not_write_bytes_to_a_terminal(tiny: Path) -> None:
     assert done.stderr == b"standard output is a terminal; redirect it to a file or a pipe\n"
 
 
+MODEL = """\
+variables: {width: 5, depth: 2}
+operations:
+- name: block
+  repeat: ${depth}
+  operations:
+  - {name: dense, type: fully_connected, input_size: 3, output_size: "${width}"}
+"""
+
+
+def test_variables_and_layout(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "model.yaml").write_text(MODEL)
+    arguments = ["model.yaml", "--set", "width=2**3", "--set", "depth=1", "--layout", "keras", "--json"]
+    document = json.loads(run("plan", *arguments).stdout)
+    assert document["layout"] == "keras"
+    assert [(tensor["name"], tensor["canonical_name"], tensor["shape"]) for tensor in document["parameters"]] == [
+        ("block.0.dense.kernel", "block.0.dense.weights", [3, 8]),
+        ("block.0.dense.bias", "block.0.dense.bias", [8]),
+    ]
+    built = json.loads(run("build", *arguments).stdout)
+    assert built["total_bytes"] == document["total_bytes"]
+    assert sorted(paramgen.load(tmp_path / "params.safetensors")["block"]["0"]["dense"]) == ["bias", "kernel"]
+    done = run("plan", "model.yaml", "--set", "widht=3")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "variable 'widht': the spec has none of this name; did you mean width?\n"
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_seed_and_dtype(run: Run, tiny: Path, dtype: str) -> None:
     largest = str(2**64 - 1)
@@ -103,6 +131,12 @@ def test_seed_and_dtype(run: Run, tiny: Path, dtype: str) -> None:
         (["build", "tiny.yaml", "--threads", "two"], "'two' is not an integer from 1 to 1024"),
         (["build", "tiny.yaml", "--dtype", "float31"], "'float31' is not one of float64, "),
         (["build", "tiny.yaml", "--dtype", "flaot32"], "did you mean float32?"),
+        (["plan", "tiny.yaml", "--layout", "pytorch"], "'pytorch' is not one of canonical, torch, keras, flax; did"),
+        (["plan", "tiny.yaml", "--set", "a"], "'a' is not NAME=VALUE."),
+        (["plan", "tiny.yaml", "--set", "=3"], "'=3' is not NAME=VALUE."),
+        (["plan", "tiny.yaml", "--set", "a="], "'a=': is empty"),
+        (["plan", "tiny.yaml", "--set", "a=b"], "'a=b': b is no variable; the spec has no variables"),
+        (["plan", "tiny.yaml", "--set", "a=1/0"], "'a=1/0': divides by zero"),
         (["plan", "tiny.yaml", "--force"], "No such option"),
         (["inspect", "tiny.yaml", "--threads", "2"], "No such option"),
     ],

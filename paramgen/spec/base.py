@@ -104,6 +104,7 @@ class Model(BaseModel):
     label: ClassVar[str] = "the spec"
 
     @classmethod
+    @cache
     def fields_by_key(cls) -> dict[str, FieldInfo]:
         """Its fields by the keys that they have in a spec."""
         return {field.alias or name: field for name, field in cls.model_fields.items()}

@@ -21,6 +21,7 @@ MAX_BYTES = 32 * 2**20
 MAX_EVENTS = 2_000_000
 MAX_KEYS = 32_768
 MAX_DEPTH = 64
+MAX_EXPRESSIONS = 8_000_000
 MAX_NUMBER_LENGTH = 128
 
 Path = tuple[str | int, ...]
@@ -150,7 +151,7 @@ def from_yaml(raw: bytes, source: str) -> Document:
             reason += '; ${…} inside [ ] or { } needs quotes around it: "${…}"'
         raise SpecError(source, [_problem(f"not valid YAML: {reason}", *place)]) from None
     line, column = composer.start
-    return Document(composer.root, source, (line + 1, column + 1), composer.has_expressions)
+    return Document(composer.root, source, (line + 1, column + 1), composer.expressions > 0)
 
 
 def _around(text: str, line: int, column: int) -> tuple[str, str]:
@@ -258,7 +259,7 @@ class _Composer:
         self.stack: list[_Frame] = []
         self.anchors: dict[str, tuple[Any, int] | None] = {}
         self.plain: dict[str, Any] = dict(_CONSTANTS)
-        self.has_expressions = False
+        self.expressions = 0  # characters of texts that have any
 
     def compose(self, text: str) -> None:
         for event in yaml.parse(text, Loader=_Loader):
@@ -299,7 +300,9 @@ class _Composer:
         if not text.isascii() and not _encodable(text):
             self.fail(mark, f"{show(text)} is not valid Unicode")
         if "${" in text:
-            self.has_expressions = True
+            self.expressions += len(text)
+            if self.expressions > MAX_EXPRESSIONS:
+                self.fail(mark, f"the spec is larger than the limit of {MAX_EXPRESSIONS:,} characters in expressions")
         if event.anchor is not None:
             self.anchors[event.anchor] = (value, 1)
         self.put(value, mark.line, mark.column, is_merge=text == "<<" and event.implicit[0])

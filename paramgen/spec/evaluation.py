@@ -19,6 +19,7 @@ from paramgen.spec.expressions import (
 from paramgen.spec.problems import Problems
 from paramgen.text import escape, shorten, show
 
+MAX_VARIABLES = 1000
 VALUE_EXPECTED = "a number below 2^128 in magnitude, or ${…} over the variables before it"
 # Keys whose values are texts: an expression that is all of one is text, too.
 TEXTS = ("name", "match")
@@ -80,7 +81,9 @@ def evaluator(variables: Any, needed: bool, problems: Problems) -> Evaluator:
     """The evaluator of a spec's `variables`, each over those before it."""
     values: dict[str, Number] = {}
     broken: set[str] = set()
-    for name, value in variables.items() if isinstance(variables, dict) else ():
+    if not isinstance(variables, dict) or len(variables) > MAX_VARIABLES:
+        return Evaluator(values, frozenset(variables if isinstance(variables, dict) else ()), needed)
+    for name, value in variables.items():
         if has_expression(value):
             here = Evaluator(values, frozenset(broken), True)
             value, errors = here.evaluated(value)  # noqa: PLW2901

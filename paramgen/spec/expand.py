@@ -26,7 +26,7 @@ from paramgen.storage.header import MAX_HEADER
 from paramgen.text import number, shorten, show, suggestion
 
 # How often a pattern of an override is compared with a name, at most: some seconds.
-MAX_COMPARISONS = 20_000_000
+MAX_COMPARISONS = 10_000_000
 # Operations whose choices are kept, for those that are repeated.
 KEPT = 10_000
 

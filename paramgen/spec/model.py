@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 from paramgen.errors import FileError, UsageError
 from paramgen.spec.base import UNKNOWN, WRONG, Complaint, DTypeName, Expected, Model, unknown_keys
 from paramgen.spec.document import MAX_BYTES, Document, Path, from_mapping, from_yaml, plain
-from paramgen.spec.evaluation import VALUE_EXPECTED, Evaluator, evaluator
+from paramgen.spec.evaluation import MAX_VARIABLES, VALUE_EXPECTED, Evaluator, evaluator
 from paramgen.spec.expressions import MAX_INTEGER, VARIABLE_EXPECTED, Number, has_expression, is_variable
 from paramgen.spec.initializers import EXPECTED as INITIALIZER_EXPECTED
 from paramgen.spec.initializers import AnyInitializer
@@ -74,7 +74,8 @@ class Head(Model):
     ] = Field(default={}, description="initializers by operation type and parameter, for the whole spec.")
     variables: Annotated[
         dict[str, Annotated[Any, PlainValidator(_variable), WithJsonSchema({"type": "number"})]],
-        Expected("a mapping of names to numbers"),
+        Field(max_length=MAX_VARIABLES),
+        Expected(f"a mapping of names to numbers, at most {MAX_VARIABLES:,}"),
     ] = Field(default={}, description="numbers by name, for ${…}; each may use those before it.")
     overrides: Annotated[
         list[Override],
@@ -175,8 +176,8 @@ def read_document(source: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[D
 def interpret(document: Document, name: str, *, variables: Mapping[str, Number] | None = None, **replaced: Any) -> Spec:
     """The spec of a document: its valid parts, with the problems of the others, which the plan raises.
 
-    `replaced` (seed, dtype) take the place of the document's, where they are not None, and `variables` that of its
-    variables of the same names; UsageError where it has none of that name.
+    `replaced` (seed, dtype, layout) take the place of the document's, where they are not None, and `variables` that of
+    its variables of the same names; UsageError where it has none of that name.
     """
     problems = Problems(document)
     data = document.data

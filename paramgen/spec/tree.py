@@ -43,6 +43,8 @@ from paramgen.text import near, show
 
 OPERATION_EXPECTED = "an operation: a mapping with name and type; or a group: one with name and operations"
 MAX_OPERATIONS = 1_000_000
+# How often operations and groups that depend on an index are read anew, at most: some seconds.
+MAX_READ = 40_000
 
 
 class Group(Model):
@@ -91,7 +93,7 @@ class Instance(NamedTuple):
 
 @dataclass(slots=True)
 class _Node:
-    """An item of a list of operations; its model at the last indices that it depends on, None where it is wrong.
+    """An item of a list of operations; its model at the last indices that it depends on, None once it was wrong.
 
     `title` is its name where that depends on indices; all else that does is in `names`.
     """
@@ -118,6 +120,7 @@ class Tree:
     evaluator: Evaluator
     problems: Problems
     _nodes: dict[Path, _Node] = field(default_factory=dict)
+    _read: int = 0
 
     def instances(self) -> Iterator[Instance]:
         """Every operation of the model, in order, as long as the problems are not enough."""
@@ -128,7 +131,7 @@ class Tree:
         self, items: list[Any], path: Path, prefix: str, indices: Mapping[str, int], repeated: bool
     ) -> Iterator[Instance]:
         for number, item in enumerate(items):
-            if self.problems.enough:
+            if self.problems.enough or self._read > MAX_READ:
                 return
             node = self._node((*path, number), item, repeated)
             model = self._model(node, prefix, indices)
@@ -153,7 +156,8 @@ class Tree:
         names, title = frozenset[str](), None
         if self.evaluator.needed and isinstance(item, dict):
             names = names_in({key: value for key, value in item.items() if key not in ("name", "operations")})
-            title = parsed(item["name"]) if names_in(item.get("name")) else None
+            text = item.get("name")
+            title = parsed(text) if isinstance(text, str) and names_in(text) else None
         node = _Node(path, item, group, names, title)
         if repeated or group:
             self._nodes[path] = node
@@ -161,15 +165,20 @@ class Tree:
 
     def _model(self, node: _Node, prefix: str, indices: Mapping[str, int]) -> Any:
         """The node's operation or group at these indices, or None where that is wrong."""
-        if not node.names and node.key is not None:
+        if node.failed or (node.key is not None and not node.names):
             return node.model
         key = tuple(indices[name] for name in node.names if name in indices)
         if node.key != key:
             node.key = key
-            problems = Problems(self.problems.document) if node.failed else self.problems
-            before = problems.total
-            node.model = self._validated(node, prefix, indices, problems)
-            node.failed = node.failed or problems.total > before
+            self._read += bool(key)
+            if self._read > MAX_READ:
+                message = (
+                    f"depends on an index, and such operations have been read {MAX_READ:,} times, the most that are"
+                )
+                self.problems.add(node.path, message)
+                return None
+            node.model = self._validated(node, prefix, indices)
+            node.failed = node.model is None
         return node.model
 
     def _title(self, node: _Node, prefix: str, indices: Mapping[str, int]) -> str | None:
@@ -181,11 +190,12 @@ class Tree:
             name = ""
         if is_name(name):
             return name
-        if not node.failed:
-            node.failed = self._validated(node, prefix, indices, self.problems) is None
+        node.model = self._validated(node, prefix, indices)
+        node.failed = node.model is None
         return None
 
-    def _validated(self, node: _Node, prefix: str, indices: Mapping[str, int], problems: Problems) -> Any:
+    def _validated(self, node: _Node, prefix: str, indices: Mapping[str, int]) -> Any:
+        problems = self.problems
         item, errors = self.evaluator.evaluated(node.item, indices, ("operations",) if node.is_group else ())
         name = item.get("name") if isinstance(item, dict) else None
         context = Context(f"{prefix}{name}", indices) if prefix else None
@@ -205,13 +215,13 @@ class Tree:
         return None if bad else model
 
     def _count_is_allowed(self) -> bool:
-        total = 0
-        for number, item in enumerate(self.items):
-            path: Path = ("operations", number)
-            total += self._count([item], path[:1], "", {}, number)
+        groups = [number for number, item in enumerate(self.items) if is_group(item)]
+        total = len(self.items) - len(groups)
+        for number in groups:
+            total += self._count([self.items[number]], ("operations",), "", {}, number)
             if total > MAX_OPERATIONS:
                 message = f"makes more than {MAX_OPERATIONS:,} operations, which is the most that a spec has"
-                self.problems.add((*path, "repeat") if is_group(item) else path, message)
+                self.problems.add(("operations", number, "repeat"), message)
                 return False
         return True
 

@@ -17,10 +17,11 @@ from paramgen.spec.schema import json_schema
 
 VALIDATOR = jsonschema.Draft7Validator(json_schema())
 
-names = st.sampled_from(["a", "b", "層", "a.b", "-", ""])
+names = st.sampled_from(["a", "b", "層", "a.b", "-", "", "n${i}", "${v}"])
 scalars = (
     st.none()
     | st.booleans()
+    | st.sampled_from(["${v}", "${i + 1}", "${v // 2}", "${1 / 2}", "${v / 0}", "${w}", "${", "${}", "float${16}"])
     | st.sampled_from([0, 1, 2, 3, 7, -1, 2**63, 2**64, 0.5, 1.0, 1e39, float("inf"), "none", "shared", "channel-wise"])
     | st.sampled_from(["he", "glorot", "orthogonal", "unit_forget_gate", "ones", "float16", "x"])
     | names
@@ -28,13 +29,13 @@ scalars = (
 anything = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=2), max_leaves=5
 )
-sizes = st.integers(1, 4)
+sizes = st.integers(1, 4) | st.sampled_from([1, 2, 3, "${v}", "${i + 1}"])
 kinds = [name for model in INITIALIZERS for name in model.names()]
 initializers = st.sampled_from(kinds) | st.fixed_dictionaries(
     {"type": st.sampled_from(kinds)},
     optional={"mean": anything, "std": st.floats(0, 2), "bound": st.floats(0.1, 2), "gain": sizes},
 )
-PARAMETERS = ["weights", "bias", "offset", "scale", "input_weights", "recurrent_weights"]
+PARAMETERS = ["weights", "bias", "offset", "scale", "input_weights", "recurrent_weights", "qkv_weights", "alpha"]
 by_parameter = st.dictionaries(
     st.sampled_from(PARAMETERS), st.sampled_from(["ones", "zeros", "gaussian"]) | initializers | anything, max_size=2
 )
@@ -62,21 +63,44 @@ def operations(draw: Any) -> Any:
     return operation
 
 
+@st.composite
+def groups(draw: Any, inner: Any) -> Any:
+    """A group, some of it changed or left out."""
+    group = {"name": draw(names), "operations": draw(st.lists(inner, min_size=1, max_size=2) | anything)}
+    if draw(st.booleans()):
+        group["repeat"] = draw(st.integers(1, 3) | st.sampled_from(["${v}", "${i}"]) | anything)
+    if draw(st.booleans()):
+        group["as"] = draw(st.sampled_from(["i", "j", "v"]) | anything)
+    if draw(st.integers(0, 9)) == 0:
+        group.pop(draw(st.sampled_from(sorted(group))))
+    return group
+
+
+items_ = st.recursive(operations(), groups, max_leaves=4)
+override = st.fixed_dictionaries(
+    {"match": st.sampled_from(["*", "a.*", "*weights", "[", "x"]) | anything},
+    optional={"initializer": initializers | anything, "dtype": st.sampled_from(["float16", "bfloat16"]) | anything},
+)
+
 heads = st.fixed_dictionaries(
     {},
     optional={
         **dict.fromkeys(Head.model_fields, anything),
         "seed": st.integers(0, 2**64 - 1) | anything,
+        "layout": st.sampled_from(["canonical", "torch", "keras", "flax"]) | anything,
+        "conventions": st.sampled_from(["matlab", "torch", "keras", "flax"]) | anything,
+        "variables": st.just({"v": 3}) | st.just({"w": 1, "v": "${w + 1}"}) | anything,
+        "overrides": st.lists(override, max_size=2) | anything,
         "defaults": st.dictionaries(st.sampled_from([*BY_TYPE, "x"]), by_parameter, max_size=2) | anything,
     },
 )
 
 
 @given(
-    head=st.just({}) | heads,
-    items=st.lists(operations(), min_size=1, max_size=3) | st.lists(operations() | anything, max_size=3),
+    head=st.just({"variables": {"v": 3}}) | st.just({"variables": {"v": 3}, "layout": "torch"}) | heads,
+    items=st.lists(items_, min_size=1, max_size=3) | st.lists(items_ | anything, max_size=3),
 )
-@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_a_plan_or_a_spec_error(head: dict[str, Any], items: list[Any]) -> None:
     data = {**head, "operations": items}
     text = json.dumps(data, ensure_ascii=False).replace("Infinity", ".inf")

@@ -170,7 +170,7 @@ DEEP = "operations:\n- name: g\n  repeat: 3\n  as: i\n  operations:\n  - name: d
     ("text", "expected"),
     [
         # Variables.
-        ("variables: 3\n", ["1:12: variables: 3 is not a mapping of names to numbers"]),
+        ("variables: 3\n", ["1:12: variables: 3 is not a mapping of names to numbers, at most 1,000"]),
         ("variables: {a: b}\n", ["1:16: variables.a: 'b' is not a number below 2^128 in magnitude, or ${…}"]),
         ("variables: {a: true}\n", ["1:16: variables.a: true is not a number"]),
         ("variables: {a: .inf}\n", ["variables.a: .inf is not a number"]),
@@ -401,6 +401,17 @@ def test_more_operations_than_a_spec_has(monkeypatch: pytest.MonkeyPatch) -> Non
     ):
         (line,) = problems_of(text)
         assert line.startswith("1:32: operations[0].repeat: makes more than 50 operations, which is the most")
+
+
+def test_more_operations_that_depend_on_an_index_than_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tree, "MAX_READ", 20)
+    text = f"operations: [{{name: a, repeat: %d, as: i, operations: [{{name: 'c${{i}}', {DENSE}, input_size: %s, output_size: 1}}]}}]"
+    assert len(shapes(text % (20, "'${i + 1}'"))) == 20
+    assert len(shapes(text % (100, "1"))) == 100
+    (line,) = problems_of(text % (21, "'${i + 1}'"))
+    assert line.startswith(
+        "1:56: operations[0].operations[0]: depends on an index, and such operations have been read 20 times"
+    )
 
 
 def test_more_comparisons_than_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
