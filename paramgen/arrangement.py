@@ -33,6 +33,7 @@ class Axes:
     """The axes of a canonical array by their names, each with its size, or its sizes."""
 
     def __init__(self, pattern: str, sizes: Sizes):
+        self.pattern = pattern
         self.sizes: dict[str, Size] = {}
         shape: list[int] = []
         for is_many, names in _parsed(pattern):
@@ -120,11 +121,17 @@ def plain(name: str, shape: tuple[int, ...], source: str) -> Arrangement:
     return Arrangement(name, shape, (size,), (Piece((0,), (size,), 0, 0, (1,)),), (source,))
 
 
-def arranged(row: str, parameters: Mapping[str, Axes]) -> Arrangement | None:
+def sources_of(row: str) -> list[str]:
+    """The parameters and constants that a row of a layout takes."""
+    terms = row.partition(" = ")[2].split(" + ")
+    return [term.split()[0].partition(":")[0] for term in terms]
+
+
+def arranged(row: str, parameters: Mapping[str, Axes]) -> Arrangement:
     """The arrangement that a row of a layout says: "name = term", or several terms joined along their first axis by +.
 
-    None where a term is of a parameter that is not there. A constant's sizes are those that the axes have in the
-    parameters, and "zeros:i64" says its dtype; "batch_stats:mean" is a name in a collection.
+    A constant's sizes are those that the axes have in the parameters, and "zeros:i64" says its dtype;
+    "batch_stats:mean" is a name in a collection.
     """
     name, _, right = row.partition(" = ")
     collection, colon, name = name.rpartition(":")
@@ -138,8 +145,6 @@ def arranged(row: str, parameters: Mapping[str, Axes]) -> Arrangement | None:
     for term in right.split(" + "):
         source, *tokens = _TOKEN.findall(term)
         source, _, of_constant = source.partition(":")
-        if source not in parameters and source not in CONSTANTS:
-            return None
         dtype = of_constant or dtype
         axes = parameters[source] if source in parameters else Axes(" ".join(tokens), sizes)
         own_shape, own_grid, own_pieces = _term(tokens, axes, constant=source in CONSTANTS)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from paramgen.arrangement import Arrangement, arranged, plain
+from paramgen.arrangement import CONSTANTS, Arrangement, arranged, plain, sources_of
 from paramgen.frameworks import CANONICAL
 from paramgen.spec.operations import (
     CHANNEL_WISE,
@@ -53,14 +53,18 @@ class Layout:
     def arrangements(self, operation: Operation) -> list[Arrangement]:
         """The tensors of an operation, named below it; UnsupportedError where the framework has no such operation."""
         templates = list(operation.templates())
-        rows = self.rows.get(type(operation))
-        if rows is None:
+        if type(operation) not in self.rows:
             return [plain(template.name, template.target.shape, template.name) for template in templates]
+        axes = {template.name: template.target.axes for template in templates if template.target.axes}
+        return [arranged(row, axes) for row in self.rows_of(operation)]
+
+    def rows_of(self, operation: Operation) -> list[str]:
+        """The rows of an operation, as arrangement.py reads them, without those of parameters that it has not."""
         if getattr(operation, "bias", None) == "shared":
             raise UnsupportedError(f"{self.framework} has no convolution with a shared bias; bias: per_filter or none")
-        axes = {template.name: template.target.axes for template in templates if template.target.axes}
-        found = (arranged(row, axes) for row in (rows(operation) if callable(rows) else rows))
-        return [arrangement for arrangement in found if arrangement]
+        rows = self.rows[type(operation)]
+        known = {template.name for template in operation.templates()} | CONSTANTS.keys()
+        return [row for row in (rows(operation) if callable(rows) else rows) if known.issuperset(sources_of(row))]
 
     def name(self, operation: str, arrangement: Arrangement) -> str:
         """The name of a tensor in the file."""

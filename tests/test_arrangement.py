@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from paramgen.arrangement import Arrangement, Axes, arranged, boxes, plain
+from paramgen.arrangement import Arrangement, Axes, arranged, boxes, plain, sources_of
 
 Array = NDArray[Any]
 
@@ -69,7 +69,6 @@ def gathered(arrangement: Arrangement, arrays: dict[str, Array], start: int, sto
 @pytest.mark.parametrize(("row", "axes", "expected"), ROWS, ids=[row for row, _, _ in ROWS])
 def test_row(row: str, axes: dict[str, Axes], expected: Callable[..., Array]) -> None:
     arrangement = arranged(row, axes)
-    assert arrangement is not None
     arrays = canonical(axes)
     array = expected(**arrays)
     assert arrangement.shape == array.shape
@@ -82,7 +81,6 @@ def test_row(row: str, axes: dict[str, Axes], expected: Callable[..., Array]) ->
 def test_any_range(data: st.DataObject) -> None:
     row, axes, expected = data.draw(st.sampled_from(ROWS))
     arrangement = arranged(row, axes)
-    assert arrangement is not None
     arrays = canonical(axes)
     flat = expected(**arrays).reshape(-1)
     start = data.draw(st.integers(0, flat.size - 1))
@@ -92,7 +90,6 @@ def test_any_range(data: st.DataObject) -> None:
 
 def test_boxes_are_few_and_have_few_axes() -> None:
     arrangement = arranged("w = w (g o) i *k", {"w": Axes("*k i o g", {"k": (3, 3, 3), "i": 8, "o": 8, "g": 4})})
-    assert arrangement is not None
     for start, stop in [(0, arrangement.size), (1, arrangement.size - 1), (100, 5000)]:
         found = list(boxes(arrangement, start, stop))
         assert len(found) <= 2 * len(arrangement.grid) - 1
@@ -108,17 +105,16 @@ def test_what_is_plain() -> None:
         ("w = w g[1] h", Axes("(g h) 1", {"g": 3, "h": 4}), False),
     ]:
         arrangement = arranged(row, {"w": axes})
-        assert arrangement is not None and arrangement.is_plain is is_plain, row
+        assert arrangement.is_plain is is_plain, row
 
 
-def test_a_row_of_what_is_not_there_is_none() -> None:
-    assert arranged("b = bias o", {"weights": HEADS}) is None
+def test_sources() -> None:
+    assert sources_of("b = bias 1 (g[1,0,2] h) + zeros 1 (g h)") == ["bias", "zeros"]
+    assert sources_of("n = zeros:i64") == ["zeros"]
 
 
 def test_dtypes_and_collections() -> None:
     arrangement = arranged("n = zeros:i64", {})
-    assert arrangement is not None
     assert (arrangement.dtype, arrangement.shape, arrangement.collection) == ("i64", (), "")
     arrangement = arranged("batch_stats:mean = zeros i", {"w": HEADS})
-    assert arrangement is not None
     assert (arrangement.name, arrangement.shape, arrangement.collection) == ("mean", (4,), "batch_stats.")

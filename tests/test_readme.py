@@ -47,6 +47,29 @@ def test_the_example_of_the_docs(run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "path", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda path: path.stem
+)
+def test_every_spec_is_one(path: Path, run: Run, tmp_path: Path) -> None:
+    for number, text in enumerate(re.findall(r"```yaml\n(.*?)```", path.read_text(), re.DOTALL)):
+        if "operations:" in text:
+            (tmp_path / f"{number}.yaml").write_text(text)
+            done = run("plan", f"{number}.yaml")
+            assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_commands_on_configs_run(run: Run, tmp_path: Path) -> None:
+    (block,) = [block for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) if "configs/gpt2.yaml" in block]
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    for line in block.splitlines():
+        command, *arguments = line.partition("#")[0].split()
+        assert command == "paramgen"
+        done = run(
+            "plan", *(argument for argument in arguments[1:] if "safetensors" not in argument and argument != "-o")
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
     "path", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))], ids=str
 )
 def test_links_lead_somewhere(path: Path) -> None:

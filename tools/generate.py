@@ -14,6 +14,9 @@ import numpy as np
 import typer
 
 from paramgen import cli
+from paramgen.arrangement import CONSTANTS
+from paramgen.frameworks import FRAMEWORKS
+from paramgen.layouts import LAYOUTS, UnsupportedError
 from paramgen.sampling import normal
 from paramgen.spec import initializers, operations
 from paramgen.spec.operations import CHANNEL_WISE, Convolution, Operation, Standard, Template
@@ -159,6 +162,65 @@ def operation_tables() -> str:
     return "\n".join(parts)
 
 
+# What of an operation makes other tensors than its example: a heading, and the fields.
+LAYOUT_VARIANTS: dict[type[Operation], list[tuple[str, dict[str, Any]]]] = {
+    operations.Conv: [("`num_groups: channel-wise`", {"num_groups": CHANNEL_WISE, "num_filters": None})],
+    operations.GRU: [
+        (
+            "`reset_gate_mode: recurrent-bias-after-multiplication`",
+            {"reset_gate_mode": "recurrent-bias-after-multiplication"},
+        ),
+        ("`reset_gate_mode: before-multiplication`", {"reset_gate_mode": "before-multiplication"}),
+    ],
+    operations.LSTM: [("`projection_size`", {"projection_size": 50})],
+    operations.MultiheadAttention: [("`projections: fused`", {"projections": "fused"})],
+}
+
+
+def layout_tables() -> str:
+    """docs/layouts.md with its tables in their place."""
+    text = (ROOT / "docs" / "layouts.md").read_text(encoding="utf-8")
+    before, rest = text.split("<!-- tables -->\n")
+    parts = []
+    for model in operations.TABLE:
+        if not issubclass(model, Standard):
+            continue
+        parts.append(f"### {model.title}: {code(model.names())}\n")
+        for heading, fields in [("", {}), *LAYOUT_VARIANTS.get(model, [])]:
+            given = {**model.example, **fields}
+            given = {key: value for key, value in given.items() if value is not None}
+            operation = model.model_validate({"name": "x", "type": model.names()[0], **given})
+            if heading:
+                parts.append(f"With {heading}:\n")
+            rows = ["| layout | tensor | of | axes |", "|---|---|---|---|"]
+            for template in operation.templates():
+                assert template.target.axes
+                rows.append(f"| canonical | `{template.name}` | | `{template.target.axes.pattern}` |")
+            for layout in FRAMEWORKS:
+                try:
+                    found = LAYOUTS[layout].rows_of(operation)
+                except UnsupportedError as error:
+                    rows.append(f"| {layout} | {error} | | |")
+                    continue
+                rows += [f"| {layout} | {' | '.join(row_cells(row))} |" for row in found]
+            parts.append("\n".join(rows) + "\n")
+    return f"{before}<!-- tables -->\n\n" + "\n".join(parts) + "\n<!-- end -->\n" + rest.split("<!-- end -->\n")[1]
+
+
+def row_cells(row: str) -> tuple[str, str, str]:
+    """A tensor's name, what it is made of, and its axes; of what is joined, the parts one after another."""
+    name, _, right = row.partition(" = ")
+    collection, _, name = name.rpartition(":")
+    terms = [term.partition(" ") for term in right.split(" + ")]
+    sources = " + ".join(
+        source.replace(":i64", ", int64") if source.partition(":")[0] in CONSTANTS else f"`{source}`"
+        for source, _, _ in terms
+    )
+    axes = dict.fromkeys(axes for _, _, axes in terms)
+    place = f" in `{collection}`" if collection else ""
+    return f"`{name}`{place}", sources, ", ".join(f"`{one}`" for one in axes if one)
+
+
 def command_reference() -> str:
     parts = [NOTICE + "# Command reference\n"]
     for name, command in typer.main.get_command(cli.app).commands.items():  # type: ignore[attr-defined]
@@ -221,6 +283,7 @@ def main() -> int:
         "paramgen/sampling/polynomials.h": polynomials(),
         "schemas/paramgen.schema.json": json.dumps(json_schema(), indent=1, ensure_ascii=False) + "\n",
         "docs/operations.md": operation_tables(),
+        "docs/layouts.md": layout_tables(),
         "docs/command-line.md": command_reference(),
     }
     stale = []

@@ -141,7 +141,6 @@ def test_what_is_not_elementwise(
 ) -> None:
     plain = tensor_of(law, dtype, axes.shape)
     arrangement = arranged(row, {row.split()[2]: axes})
-    assert arrangement is not None
     tensor = Tensor("x", arrangement, plain.sources)
     array = expected(draw(plain, 5, 0, plain.size).reshape(axes.shape)).reshape(-1)
     sampler, found = Sampler(5, Team(1)), []
