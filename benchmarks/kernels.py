@@ -17,7 +17,7 @@ from paramgen.engine import draw_into
 from paramgen.plan import as_tensor
 from paramgen.sampling import cpu
 from paramgen.sampling.sampler import Sampler
-from paramgen.spec.expand import Kind
+from paramgen.spec.expand import ParameterKind
 from paramgen.spec.initializers import Zeros
 from paramgen.team import Team
 
@@ -31,7 +31,7 @@ Call = Callable[[], object]
 
 
 def paramgen(law: Distribution, dtype: str, elements: int, threads: int) -> Call:
-    tensor = as_tensor("x", Kind((elements,), DTYPES[dtype], None, None, Zeros(type="zeros"), law))
+    tensor = as_tensor("x", ParameterKind((elements,), DTYPES[dtype], None, None, Zeros(type="zeros"), law))
     out = np.empty(tensor.nbytes, np.uint8)
     sampler = Sampler(7, Team(threads))
     return lambda: draw_into(out, tensor, sampler, cpu.kernels())

@@ -3,7 +3,7 @@
 A canonical array has named axes, "*k i o g": `*k` stands for all sizes of a filter, `(g h)` for one axis that is made
 of two, the last of them fastest, `1` for an axis of size one; names without a size are left out. A term takes the axes
 of a parameter in the order of a file, "weights (g o) i *k": `-*k` reverses axes, `g[1,0,2]` takes their entries in that
-order, and `g[1]` takes one, without the axis. `zeros` and `ones` are constants.
+order, and `g[1]` takes one, without the axis. What is no parameter is a constant, of the axes that it names.
 """
 
 from __future__ import annotations
@@ -18,13 +18,12 @@ from math import prod
 Size = int | tuple[int, ...]
 Sizes = Mapping[str, Size]
 
-CONSTANTS = {"zeros": 0.0, "ones": 1.0}
 _TOKEN = re.compile(r"\([^)]*\)|\S+")
 _NAME = re.compile(r"(-?)(\*?)(\w+)(?:\[([\d,]+)\])?")
 
 
 @lru_cache
-def _parsed(pattern: str) -> list[tuple[bool, tuple[str, ...]]]:
+def _axes(pattern: str) -> list[tuple[bool, tuple[str, ...]]]:
     """The axes of a canonical array: whether each is all sizes of a filter, and the names that it is made of."""
     return [(token[0] == "*", tuple(re.findall(r"\w+", token))) for token in _TOKEN.findall(pattern)]
 
@@ -36,7 +35,7 @@ class Axes:
         self.pattern = pattern
         self.sizes: dict[str, Size] = {}
         shape: list[int] = []
-        for is_many, names in _parsed(pattern):
+        for is_many, names in _axes(pattern):
             present = [name for name in names if name in sizes]
             self.sizes |= {name: sizes[name] for name in present}
             if is_many:
@@ -121,38 +120,60 @@ def plain(name: str, shape: tuple[int, ...], source: str) -> Arrangement:
     return Arrangement(name, shape, (size,), (Piece((0,), (size,), 0, 0, (1,)),), (source,))
 
 
-def sources_of(row: str) -> list[str]:
-    """The parameters and constants that a row of a layout takes."""
-    terms = row.partition(" = ")[2].split(" + ")
-    return [term.split()[0].partition(":")[0] for term in terms]
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of a layout: the tensor's name and collection, and the sources that are joined in it, with their tokens.
+
+    `dtype` is that of a constant which has one of its own.
+    """
+
+    name: str
+    collection: str
+    terms: tuple[tuple[str, tuple[str, ...]], ...]
+    dtype: str | None
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The parameters and constants that it takes."""
+        return tuple(source for source, _ in self.terms)
 
 
-def arranged(row: str, parameters: Mapping[str, Axes]) -> Arrangement:
-    """The arrangement that a row of a layout says: "name = term", or several terms joined along their first axis by +.
+@lru_cache(10_000)
+def parsed(row: str) -> Row:
+    """A row as it is written: "name = term", or several terms joined along their first axis by +.
 
-    A constant's sizes are those that the axes have in the parameters, and "zeros:i64" says its dtype;
-    "batch_stats:mean" is a name in a collection.
+    "zeros:i64" says a constant's dtype, "batch_stats:mean" is a name in a collection.
     """
     name, _, right = row.partition(" = ")
     collection, colon, name = name.rpartition(":")
-    sizes = {name: size for axes in parameters.values() for name, size in axes.sizes.items()}
-    sources: list[str] = []
-    pieces: list[Piece] = []
+    terms: list[tuple[str, tuple[str, ...]]] = []
     dtype = None
-    joined = 0
-    shape: tuple[int, ...] = ()
-    grid: tuple[int, ...] = ()
     for term in right.split(" + "):
         source, *tokens = _TOKEN.findall(term)
         source, _, of_constant = source.partition(":")
         dtype = of_constant or dtype
+        terms.append((source, tuple(tokens)))
+    return Row(name, f"{collection}." if colon else "", tuple(terms), dtype)
+
+
+def arranged(rows: Iterable[str], parameters: Mapping[str, Axes]) -> list[Arrangement]:
+    """The arrangements that the rows of a layout say; constants have the sizes that their axes have in parameters."""
+    sizes = {name: size for axes in parameters.values() for name, size in axes.sizes.items()}
+    return [_arranged(parsed(row), parameters, sizes) for row in rows]
+
+
+def _arranged(row: Row, parameters: Mapping[str, Axes], sizes: Sizes) -> Arrangement:
+    pieces: list[Piece] = []
+    joined = 0
+    shape: tuple[int, ...] = ()
+    grid: tuple[int, ...] = ()
+    for number, (source, tokens) in enumerate(row.terms):
         axes = parameters[source] if source in parameters else Axes(" ".join(tokens), sizes)
-        own_shape, own_grid, own_pieces = _term(tokens, axes, constant=source in CONSTANTS)
+        own_shape, own_grid, own_pieces = _term(tokens, axes)
         for low, high, offset, strides in own_pieces:
             begin = (low[0] + joined, *low[1:]) if low else low
             end = (high[0] + joined, *high[1:]) if high else high
-            pieces.append(Piece(begin, end, len(sources), offset, strides))
-        sources.append(source)
+            pieces.append(Piece(begin, end, number, offset, strides))
         if joined:
             assert grid[1:] == own_grid[1:] and shape[1:] == own_shape[1:], row
             shape = (shape[0] + own_shape[0], *shape[1:])
@@ -160,13 +181,13 @@ def arranged(row: str, parameters: Mapping[str, Axes]) -> Arrangement:
         else:
             shape, grid = own_shape, own_grid
         joined = grid[0] if grid else 0
-    return Arrangement(name, shape, grid, tuple(pieces), tuple(sources), f"{collection}." if colon else "", dtype)
+    return Arrangement(row.name, shape, grid, tuple(pieces), row.sources, row.collection, row.dtype)
 
 
 _Part = tuple[tuple[int, ...], tuple[int, ...], int, tuple[int, ...]]
 
 
-def _term(tokens: Sequence[str], axes: Axes, constant: bool) -> tuple[tuple[int, ...], tuple[int, ...], list[_Part]]:
+def _term(tokens: Sequence[str], axes: Axes) -> tuple[tuple[int, ...], tuple[int, ...], list[_Part]]:
     """The shape and grid of a term, and its parts: low, high, offset and strides of each."""
     shape: list[int] = []
     grid: list[int] = []
@@ -179,15 +200,14 @@ def _term(tokens: Sequence[str], axes: Axes, constant: bool) -> tuple[tuple[int,
             continue
         merged: int | None = None
         for sign, _, name, taken in _NAME.findall(token):
-            for size, full in axes.strides.get(name, ()):
-                stride = 0 if constant else full
+            for size, stride in axes.strides.get(name, ()):
                 entries = [int(entry) for entry in taken.split(",")] if taken else None
                 if entries and len(entries) == 1:
                     offset += entries[0] * stride
                     continue
                 if sign:
                     offset += (size - 1) * stride
-                    stride = -stride
+                    stride = -stride  # noqa: PLW2901
                 assert entries is None or sorted(entries) == list(range(size)), token
                 grid.append(size)
                 strides.append(stride)

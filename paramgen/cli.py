@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -15,7 +15,7 @@ import typer
 
 from paramgen.dtypes import DTYPES
 from paramgen.errors import ParamgenError, UsageError
-from paramgen.frameworks import LAYOUTS
+from paramgen.frameworks import LAYOUT_NAMES
 from paramgen.sampling.devices import AUTO, parsed
 from paramgen.text import one_of, suggestion
 
@@ -59,26 +59,25 @@ def _device(text: str) -> str:
     return text
 
 
-def _dtype(text: str) -> str:
-    if text not in DTYPES:
-        raise typer.BadParameter(f"'{text}' is not one of {', '.join(DTYPES)}{suggestion(text, DTYPES)}")
-    return text
+def _one_of(words: Collection[str]) -> Callable[[str], str]:
+    def chosen(text: str) -> str:
+        if text not in words:
+            raise typer.BadParameter(f"'{text}' is not one of {', '.join(words)}{suggestion(text, words)}")
+        return text
 
-
-def _layout(text: str) -> str:
-    if text not in LAYOUTS:
-        raise typer.BadParameter(f"'{text}' is not one of {', '.join(LAYOUTS)}{suggestion(text, LAYOUTS)}")
-    return text
+    return chosen
 
 
 def _assignment(text: str) -> tuple[str, float]:
     name, separator, value = text.partition("=")
     if not separator or not name:
         raise typer.BadParameter(f"'{text}' is not NAME=VALUE.")
-    from paramgen.spec.expressions import Expression, ExpressionError
+    from paramgen.spec.expressions import Expression, ExpressionError, UndefinedError
 
     try:
         return name, Expression(value).value({})
+    except UndefinedError as error:
+        raise typer.BadParameter(f"'{text}': {error.name} is not a number.") from None
     except ExpressionError as error:
         raise typer.BadParameter(f"'{text}': {error}") from None
 
@@ -89,7 +88,7 @@ Seed = Annotated[
 DTypeOption = Annotated[
     str | None,
     typer.Option(
-        parser=_dtype,
+        parser=_one_of(DTYPES),
         metavar="DTYPE",
         help=f"Element type in place of the spec's (those of operations stand): {one_of(list(DTYPES))}.",
     ),
@@ -98,9 +97,9 @@ LayoutOption = Annotated[
     str | None,
     typer.Option(
         "--layout",
-        parser=_layout,
+        parser=_one_of(LAYOUT_NAMES),
         metavar="LAYOUT",
-        help=f"Names and axis orders in place of the spec's: {one_of(LAYOUTS)}. Same values.",
+        help=f"Names and axis orders in place of the spec's: {one_of(LAYOUT_NAMES)}. Same values.",
     ),
 ]
 Variables = Annotated[

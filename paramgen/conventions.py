@@ -16,9 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import prod
 
-from paramgen.arrangement import Arrangement
 from paramgen.frameworks import MATLAB
-from paramgen.layouts import LAYOUTS
+from paramgen.layouts import LAYOUTS, Layout
 from paramgen.spec.initializers import (
     ConstantInitializer,
     Gaussian,
@@ -53,28 +52,28 @@ class Convention:
     the operation; None is the default of the table of operations.
     """
 
-    layout: str
     fans: Callable[[Operation, str, Shape], tuple[int, int]]
     initializer: Callable[[Operation, str, FanIn], Initializer | None]
 
-    def templates(self, operation: Operation) -> list[Template]:
+    def templates(self, operation: Operation, layout: Layout) -> list[Template]:
         """The operation's parameters with the framework's fans and default initializers.
 
         UnsupportedError where the framework has no such operation.
         """
-        arrangements = LAYOUTS[self.layout].arrangements(operation)
-        found = [self._with_fans(template, operation, arrangements) for template in operation.templates()]
+        found = list(operation.templates())
+        arrangements = layout.arrangements(operation, found)
+        shapes = {source: arrangement.shape for arrangement in arrangements for source in arrangement.sources}
+        found = [self._with_fans(template, operation, shapes.get(template.name)) for template in found]
         fan_in = {template.key: template.target.fan_in or 0 for template in reversed(found)}
         for number, template in enumerate(found):
             if initializer := self.initializer(operation, template.key, fan_in.__getitem__):
                 found[number] = replace(template, initializer=initializer)
         return found
 
-    def _with_fans(self, template: Template, operation: Operation, arrangements: list[Arrangement]) -> Template:
+    def _with_fans(self, template: Template, operation: Operation, shape: Shape | None) -> Template:
         target = template.target
-        if target.fan_in is None or target.axes is None:
+        if target.fan_in is None or shape is None:
             return template
-        shape = next(arrangement.shape for arrangement in arrangements if template.name in arrangement.sources)
         fan_in, fan_out = self.fans(operation, template.key, shape)
         return replace(template, target=replace(target, fan_in=fan_in, fan_out=fan_out))
 
@@ -135,13 +134,15 @@ def _flax(operation: Operation, key: str, fan_in: FanIn) -> Initializer | None:
 
 CONVENTIONS: dict[str, Convention | None] = {
     MATLAB: None,
-    "torch": Convention("torch", _of_first_axes, _torch),
-    "keras": Convention("keras", _of_last_axes, _keras),
-    "flax": Convention("flax", _of_last_axes, _flax),
+    "torch": Convention(_of_first_axes, _torch),
+    "keras": Convention(_of_last_axes, _keras),
+    "flax": Convention(_of_last_axes, _flax),
 }
 
 
 def templates(convention: str, operation: Operation) -> list[Template]:
     """An operation's parameters by a convention; UnsupportedError where its framework has no such operation."""
     rules = CONVENTIONS[convention]
-    return rules.templates(operation) if rules and isinstance(operation, Standard) else list(operation.templates())
+    if rules and isinstance(operation, Standard):
+        return rules.templates(operation, LAYOUTS[convention])
+    return list(operation.templates())

@@ -31,7 +31,7 @@ AHEAD = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class Part:
     """Elements start … stop - 1 of a tensor, whose bytes lie at `at` in their block."""
 
     tensor: Tensor
@@ -42,11 +42,11 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """So many bytes of the file: part of the header, then pieces of tensors. It needs nothing else to be drawn."""
+    """So many bytes of the file: some of the header, then parts of tensors. It needs nothing else to be drawn."""
 
     size: int
     header: bytes
-    pieces: list[Piece]
+    parts: list[Part]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def block_bytes(tensor: Tensor) -> int:
 def split(plan: Plan, size: int) -> Iterator[Block]:
     """The file in blocks of `size` bytes, a multiple of 8; the last is what remains."""
     tensors = {tensor.name: tensor for tensor in plan.tensors}
-    header, pieces, used = b"", [], 0
+    header, parts, used = b"", [], 0
     for first in range(0, len(plan.header), size):
         header = plan.header[first : first + size]
         used = len(header)
@@ -83,14 +83,14 @@ def split(plan: Plan, size: int) -> Iterator[Block]:
         start = 0
         while start < tensor.size:
             stop = min(tensor.size, start + (size - used) // width)
-            pieces.append(Piece(tensor, start, stop, used))
+            parts.append(Part(tensor, start, stop, used))
             used += (stop - start) * width
             start = stop
             if used == size:
-                yield Block(size, header, pieces)
-                header, pieces, used = b"", [], 0
+                yield Block(size, header, parts)
+                header, parts, used = b"", [], 0
     if used:
-        yield Block(used, header, pieces)
+        yield Block(used, header, parts)
 
 
 class _Workers:
@@ -168,12 +168,12 @@ def drawn(
 def fill(block: Block, buffer: Bytes, sampler: Sampler, backend: Backend) -> None:
     """Draw a block into the beginning of a buffer."""
 
-    def pieces(out: Bytes) -> None:
-        for piece in block.pieces:
-            length = piece.tensor.dtype.nbytes(piece.stop - piece.start)
-            sampler.draw(backend, piece.tensor, piece.start, piece.stop, out[piece.at : piece.at + length])
+    def draw(out: Bytes) -> None:
+        for part in block.parts:
+            length = part.tensor.dtype.nbytes(part.stop - part.start)
+            sampler.draw(backend, part.tensor, part.start, part.stop, out[part.at : part.at + length])
 
-    backend.through(buffer[: block.size], pieces)
+    backend.through(buffer[: block.size], draw)
     buffer[: len(block.header)] = np.frombuffer(block.header, np.uint8)
 
 
@@ -199,8 +199,8 @@ def build(
     size = min(max(map(block_bytes, plan.tensors)), -(-total // PAGE) * PAGE)
     sampler = Sampler(plan.seed, Team(threads), progress)
     with output(path, total, force) as write:
-        seconds = sum(cpu_seconds(source) for tensor in plan.tensors for source in tensor.sources)
-        lanes = open_lanes(device, threads, size, seconds)
+        sources = {source.name: source for tensor in plan.tensors for source in tensor.sources}
+        lanes = open_lanes(device, threads, size, sum(map(cpu_seconds, sources.values())))
         with closing(drawn(split(plan, size), -(-total // size), size, sampler, lanes)) as blocks:
             for data in blocks:
                 hashing = threading.Thread(target=sha256.update, args=(data,), daemon=True) if sha256 else None

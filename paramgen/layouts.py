@@ -7,12 +7,13 @@ UnsupportedError.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from paramgen.arrangement import CONSTANTS, Arrangement, arranged, plain, sources_of
+from paramgen.arrangement import Arrangement, arranged, parsed, plain
 from paramgen.frameworks import CANONICAL
+from paramgen.spec.initializers import Initializer, Ones, Zeros
 from paramgen.spec.operations import (
     CHANNEL_WISE,
     GRU,
@@ -20,6 +21,7 @@ from paramgen.spec.operations import (
     RNN,
     BatchNorm,
     Conv,
+    Convolution,
     Embedding,
     FullyConnected,
     GroupNorm,
@@ -32,8 +34,12 @@ from paramgen.spec.operations import (
     Recurrent,
     RMSNorm,
     SeparableConv,
+    Template,
     TransposedConv,
 )
+
+# What rows can name beside the parameters of an operation.
+CONSTANTS: dict[str, Initializer] = {"zeros": Zeros(type="zeros"), "ones": Ones(type="ones")}
 
 Rows = tuple[str, ...] | Callable[[Any], Iterator[str]]
 
@@ -50,21 +56,21 @@ class Layout:
     rows: dict[type[Operation], Rows]
     collection: str = ""
 
-    def arrangements(self, operation: Operation) -> list[Arrangement]:
-        """The tensors of an operation, named below it; UnsupportedError where the framework has no such operation."""
-        templates = list(operation.templates())
+    def arrangements(self, operation: Operation, templates: Sequence[Template]) -> list[Arrangement]:
+        """The tensors of an operation with these parameters, named below it.
+
+        UnsupportedError where the framework has no such operation.
+        """
         if type(operation) not in self.rows:
             return [plain(template.name, template.target.shape, template.name) for template in templates]
         axes = {template.name: template.target.axes for template in templates if template.target.axes}
-        return [arranged(row, axes) for row in self.rows_of(operation)]
+        return arranged(self.rows_of(operation, templates), axes)
 
-    def rows_of(self, operation: Operation) -> list[str]:
+    def rows_of(self, operation: Operation, templates: Sequence[Template]) -> list[str]:
         """The rows of an operation, as arrangement.py reads them, without those of parameters that it has not."""
-        if getattr(operation, "bias", None) == "shared":
-            raise UnsupportedError(f"{self.framework} has no convolution with a shared bias; bias: per_filter or none")
         rows = self.rows[type(operation)]
-        known = {template.name for template in operation.templates()} | CONSTANTS.keys()
-        return [row for row in (rows(operation) if callable(rows) else rows) if known.issuperset(sources_of(row))]
+        known = {template.name for template in templates} | CONSTANTS.keys()
+        return [row for row in (rows(operation) if callable(rows) else rows) if known.issuperset(parsed(row).sources)]
 
     def name(self, operation: str, arrangement: Arrangement) -> str:
         """The name of a tensor in the file."""
@@ -78,7 +84,7 @@ def _torch_recurrent(operation: Recurrent) -> Iterator[str]:
         own = level.suffix
         yield f"weight_ih{at} = input_weights{own} (g h) i"
         yield f"weight_hh{at} = recurrent_weights{own} (g h) r"
-        if getattr(operation, "reset_gate_mode", "") == "recurrent-bias-after-multiplication":
+        if isinstance(operation, GRU) and operation.reset_gate_mode == "recurrent-bias-after-multiplication":
             yield f"bias_ih{at} = bias{own} b[0] (g h)"
             yield f"bias_hh{at} = bias{own} b[1] (g h)"
         else:
@@ -90,6 +96,13 @@ def _torch_recurrent(operation: Recurrent) -> Iterator[str]:
 def _torch_gru(operation: GRU) -> Iterator[str]:
     if operation.reset_gate_mode == "before-multiplication":
         raise UnsupportedError("PyTorch's GRU resets after the multiplication; reset_gate_mode: after-multiplication")
+    return _torch_recurrent(operation)
+
+
+def _torch_lstm(operation: LSTM) -> Iterator[str]:
+    if (operation.projection_size or 0) >= operation.num_hidden_units:
+        most = operation.num_hidden_units - 1
+        raise UnsupportedError(f"PyTorch's LSTM projects to fewer features than hidden units, here to {most} at most")
     return _torch_recurrent(operation)
 
 
@@ -113,20 +126,21 @@ def _within(operation: Recurrent, level: Level, forward: str, backward: str) -> 
     return layer + (f"{backward if level.reverse else forward}." if operation.bidirectional else "")
 
 
-def _keras_convolution(operation: Conv) -> Iterator[str]:
-    depthwise = operation.num_groups == CHANNEL_WISE and len(operation.filter_size) < 3
-    yield "kernel = weights *k (g i) o" if depthwise else "kernel = weights *k i (g o)"
-    yield "bias = bias (g o)"
-
-
-def _ungrouped(framework: str, row: str) -> Callable[[TransposedConv], Iterator[str]]:
-    def rows(operation: TransposedConv) -> Iterator[str]:
-        if operation.num_groups is not None:
+def _filters(framework: str, weights: str, grouped: bool = True) -> Callable[[Convolution], Iterator[str]]:
+    def rows(operation: Convolution) -> Iterator[str]:
+        if operation.bias == "shared":
+            raise UnsupportedError(f"{framework} has no convolution with a shared bias; bias: per_filter or none")
+        if operation.num_groups is not None and not grouped:
             raise UnsupportedError(f"{framework} has no transposed convolution in groups; leave num_groups out")
-        yield row
-        yield "bias = bias o"
+        yield weights
+        yield "bias = bias (g o)"
 
     return rows
+
+
+def _keras_convolution(operation: Conv) -> Iterator[str]:
+    depthwise = operation.num_groups == CHANNEL_WISE and len(operation.filter_size) < 3
+    return _filters("Keras", "kernel = weights *k (g i) o" if depthwise else "kernel = weights *k i (g o)")(operation)
 
 
 def _keras_separable(operation: SeparableConv) -> Iterator[str]:
@@ -137,16 +151,16 @@ def _keras_separable(operation: SeparableConv) -> Iterator[str]:
     yield "bias = bias o"
 
 
-def _keras_recurrent(cell: str, layer: str, gates: str = "g") -> Callable[[Recurrent], Iterator[str]]:
+def _keras_recurrent(layer: str, gates: str = "g") -> Callable[[Recurrent], Iterator[str]]:
     def rows(operation: Recurrent) -> Iterator[str]:
-        if getattr(operation, "projection_size", None):
+        if isinstance(operation, LSTM) and operation.projection_size:
             raise UnsupportedError("Keras has no LSTM with a projection; leave projection_size out")
-        mode = getattr(operation, "reset_gate_mode", "")
         for level in operation.levels():
-            at, own = _within(operation, level, f"forward_{layer}", f"backward_{layer}") + cell, level.suffix
+            at = _within(operation, level, f"forward_{layer}", f"backward_{layer}") + f"{layer}_cell"
+            own = level.suffix
             yield f"{at}.kernel = input_weights{own} i ({gates} h)"
             yield f"{at}.recurrent_kernel = recurrent_weights{own} r ({gates} h)"
-            if mode == "after-multiplication":
+            if isinstance(operation, GRU) and operation.reset_gate_mode == "after-multiplication":
                 yield f"{at}.bias = bias{own} 1 ({gates} h) + zeros 1 ({gates} h)"
             else:
                 yield f"{at}.bias = bias{own} b ({gates} h)"
@@ -236,8 +250,8 @@ LAYOUTS = {
             RMSNorm: _TORCH_NORM,
             GroupNorm: _TORCH_NORM,
             InstanceNorm: _TORCH_NORM,
-            Conv: ("weight = weights (g o) i *k", "bias = bias (g o)"),
-            TransposedConv: ("weight = weights (g i) o *k", "bias = bias (g o)"),
+            Conv: _filters("PyTorch", "weight = weights (g o) i *k"),
+            TransposedConv: _filters("PyTorch", "weight = weights (g i) o *k"),
             SeparableConv: (
                 "depthwise.weight = depthwise_weights (c m) 1 *k",
                 "pointwise.weight = pointwise_weights o (c m) *one",
@@ -246,7 +260,7 @@ LAYOUTS = {
             FullyConnected: ("weight = weights o i", "bias = bias o"),
             RNN: _torch_recurrent,
             GRU: _torch_gru,
-            LSTM: _torch_recurrent,
+            LSTM: _torch_lstm,
             MultiheadAttention: _torch_attention,
             Embedding: ("weight = weights v d",),
             PReLU: ("weight = alpha c",),
@@ -261,12 +275,12 @@ LAYOUTS = {
             GroupNorm: _KERAS_NORM,
             InstanceNorm: _KERAS_NORM,
             Conv: _keras_convolution,
-            TransposedConv: _ungrouped("Keras", "kernel = weights *k o i"),
+            TransposedConv: _filters("Keras", "kernel = weights *k o i", grouped=False),
             SeparableConv: _keras_separable,
             FullyConnected: ("kernel = weights i o", "bias = bias o"),
-            RNN: _keras_recurrent("simple_rnn_cell", "simple_rnn"),
-            GRU: _keras_recurrent("gru_cell", "gru", "g[1,0,2]"),
-            LSTM: _keras_recurrent("lstm_cell", "lstm"),
+            RNN: _keras_recurrent("simple_rnn"),
+            GRU: _keras_recurrent("gru", "g[1,0,2]"),
+            LSTM: _keras_recurrent("lstm"),
             MultiheadAttention: _keras_attention,
             Embedding: ("embeddings = weights v d",),
             PReLU: ("alpha = alpha c",),
@@ -280,8 +294,8 @@ LAYOUTS = {
             RMSNorm: _FLAX_NORM,
             GroupNorm: _FLAX_NORM,
             InstanceNorm: _FLAX_NORM,
-            Conv: ("kernel = weights *k i (g o)", "bias = bias (g o)"),
-            TransposedConv: _ungrouped("Flax", "kernel = weights -*k i o"),
+            Conv: _filters("Flax", "kernel = weights *k i (g o)"),
+            TransposedConv: _filters("Flax", "kernel = weights -*k i o", grouped=False),
             SeparableConv: (
                 "depthwise.kernel = depthwise_weights *k 1 (c m)",
                 "pointwise.kernel = pointwise_weights *one (c m) o",

@@ -9,23 +9,22 @@ from functools import cache
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
-from paramgen.arrangement import CONSTANTS, Arrangement, plain
-from paramgen.distributions import Constant, describe
-from paramgen.dtypes import BY_NAME, DType
+from paramgen.arrangement import Arrangement, plain
+from paramgen.distributions import describe
+from paramgen.dtypes import DType
 from paramgen.frameworks import CANONICAL
-from paramgen.layouts import LAYOUTS, UnsupportedError
-from paramgen.sampling.streams import STREAM_VERSION
-from paramgen.spec.expand import Kind, Names, Parameter, PerOperation, expand, parameter
-from paramgen.spec.initializers import Initializer, Ones, Zeros
+from paramgen.layouts import CONSTANTS, LAYOUTS, UnsupportedError
+from paramgen.spec.expand import Names, Parameter, ParameterKind, PerOperation, expand, kind, parameter
+from paramgen.spec.initializers import Target
 from paramgen.spec.model import Spec
 from paramgen.spec.tree import Instance
 from paramgen.storage.header import MAX_HEADER, Entry, arrange, compact, encode
+from paramgen.streams import STREAM_VERSION
 from paramgen.text import shorten
 
 MAX_DATA = 2**63 - 1
 # Bytes of the shortest entry of a header, but for its name.
 LEAST_ENTRY = len('"":{"dtype":"F32","shape":[],"data_offsets":[0,4]},')
-INITIALIZERS: dict[str, Initializer] = {"zeros": Zeros(type="zeros"), "ones": Ones(type="ones")}
 
 
 class Tensor(NamedTuple):
@@ -45,14 +44,20 @@ class Tensor(NamedTuple):
 
     @property
     def nbytes(self) -> int:
-        return self.arrangement.size * (self.sources[0].kind.dtype.bits // 8)
+        return self.dtype.nbytes(self.size)
 
-    def drawn_from(self) -> list[Kind]:
-        """What its parameters are; of a buffer, what that is."""
-        return [source.kind for source in self.sources if source.name] or [source.kind for source in self.sources]
+    @property
+    def kinds(self) -> list[ParameterKind]:
+        """What it is made of."""
+        return [source.kind for source in self.sources]
+
+    @property
+    def key(self) -> tuple[int, ...]:
+        """The same for tensors that differ by their names alone, as long as the plan is there."""
+        return id(self.arrangement), *(id(source.kind) for source in self.sources)
 
 
-def as_tensor(name: str, kind: Kind) -> Tensor:
+def as_tensor(name: str, kind: ParameterKind) -> Tensor:
     """A parameter as a tensor, as it is."""
     return Tensor(name, plain("", kind.shape, name), (parameter(name, kind),))
 
@@ -93,11 +98,6 @@ class Plan:
             yield ("," if number else "") + described(tensor)
         yield "\n  ]\n}"
 
-    def described(self) -> dict[str, Any]:
-        """The document of `plan --json`."""
-        document: dict[str, Any] = json.loads("".join(self.document()))
-        return document
-
 
 _made: WeakKeyDictionary[Spec, Plan] = WeakKeyDictionary()
 
@@ -117,7 +117,6 @@ class _Planner:
         self.names = Names()
         self.streams: dict[int, str] = {}
         self.arrangements = PerOperation(self._arrangements)
-        self.told: set[Any] = set()
 
     def plan(self) -> Plan:
         tensors: list[Tensor] = []
@@ -129,15 +128,13 @@ class _Planner:
             for tensor in made:
                 total += tensor.nbytes
                 header_size += len(tensor.name) + LEAST_ENTRY
-            if total > MAX_DATA or header_size > MAX_HEADER:
-                name = shorten(tensors[-1].name)
-                excess = (
-                    f"the file would pass 2^63 - 1 bytes with {name}; choose smaller sizes"
-                    if total > MAX_DATA
-                    else f"the file's header would pass {MAX_HEADER:,} bytes, the format's limit, with {name}"
-                )
-                self.problems.add(instance.path, excess, context=instance.context)
-                break
+                if excess := _excess(total, header_size):
+                    message = f"{excess} with {shorten(tensor.name)}"
+                    self.problems.add(instance.path, message, context=instance.context)
+                    break
+            else:
+                continue
+            break
         self.problems.raise_any()
         entries = arrange((tensor.name, tensor.dtype, tensor.arrangement.shape) for tensor in tensors)
         header = encode(entries, metadata(self.spec))
@@ -165,25 +162,26 @@ class _Planner:
         return [tensor for tensor in made if tensor]
 
     def _arrangements(self, instance: Instance) -> list[Arrangement]:
+        operation = instance.operation
         try:
-            return self.layout.arrangements(instance.operation)
+            return self.layout.arrangements(operation, list(operation.templates()))
         except UnsupportedError as error:
             message = f"layout: {self.spec.layout}: {error}"
-            self.problems.add((*instance.path, "type"), message, context=instance.context)
+            self.problems.once((*instance.path, "type"), message, context=instance.context)
             return []
 
     def _tensor(self, instance: Instance, arrangement: Arrangement, parameters: dict[str, Parameter]) -> Tensor | None:
         """The tensor of an operation's parameters; None, and a problem, where it cannot be."""
         of_parameters = [parameters[source] for source in arrangement.sources if source in parameters]
         dtypes = {parameter.kind.dtype.name for parameter in of_parameters}
+        name_path = (*instance.path, "name")
         if len(dtypes) > 1:
-            names = " and ".join(shorten(parameter.name) for parameter in of_parameters)
-            message = (
-                f"layout: {self.spec.layout} joins {names}, which have different dtypes: {', '.join(sorted(dtypes))}"
-            )
-            self._once(instance, message)
+            parts = [f"{shorten(parameter.name)} ({parameter.kind.dtype.name})" for parameter in of_parameters]
+            message = f"layout: {self.spec.layout} joins {', '.join(parts)} in one tensor; give them the same dtype"
+            self.problems.once(name_path, message, context=instance.context)
             return None
-        dtype = arrangement.dtype or (dtypes or {p.kind.dtype.name for p in parameters.values()}).pop()
+        first = of_parameters[0] if of_parameters else next(iter(parameters.values()))
+        dtype = arrangement.dtype or first.kind.dtype.name
         sources = tuple(
             parameters[source] if source in parameters else _constant(source, arrangement.shape, dtype)
             for source in arrangement.sources
@@ -191,20 +189,23 @@ class _Planner:
         name = self.layout.name(instance.name, arrangement)
         group, _, _ = name.rpartition(".")
         if clash := self.names.enter(group, instance.path) or self.names.add(name, instance.path):
-            self._once(instance, f"{clash}, in layout {self.spec.layout}")
+            self.problems.once(name_path, f"{clash}, in layout {self.spec.layout}", context=instance.context)
         return Tensor(name, arrangement, sources)
 
-    def _once(self, instance: Instance, message: str) -> None:
-        if instance.path not in self.told:
-            self.told.add(instance.path)
-            self.problems.add((*instance.path, "name"), message, context=instance.context)
+
+def _excess(total: int, header_size: int) -> str | None:
+    """What a file of so many bytes, and its header, would pass."""
+    if total > MAX_DATA:
+        return "choose smaller sizes: the file would pass 2^63 - 1 bytes"
+    if header_size > MAX_HEADER:
+        return f"choose fewer tensors: the file's header would pass {MAX_HEADER:,} bytes, the format's limit,"
+    return None
 
 
 @cache
 def _constant(name: str, shape: tuple[int, ...], dtype: str) -> Parameter:
     """A buffer's values: a parameter without a name."""
-    value = Constant(CONSTANTS[name])
-    return Parameter("", Kind(shape, BY_NAME[dtype], None, None, INITIALIZERS[name], value), 0)
+    return Parameter("", kind(Target(shape), CONSTANTS[name], dtype), 0)
 
 
 class _Descriptions:
@@ -215,11 +216,10 @@ class _Descriptions:
         self._names = json.encoder.JSONEncoder(ensure_ascii=False).encode
 
     def __call__(self, tensor: Tensor) -> str:
-        key = id(tensor.arrangement), *(id(source.kind) for source in tensor.sources)
-        text = self._texts.get(key)
+        text = self._texts.get(tensor.key)
         if text is None:
             described = json.dumps(_described(tensor), indent=2, ensure_ascii=False)
-            text = self._texts[key] = "\n    " + described.replace("\n", "\n    ")
+            text = self._texts[tensor.key] = "\n    " + described.replace("\n", "\n    ")
         canonical = " + ".join(source.name for source in tensor.sources if source.name)
         named = text.replace(_NAME, self._names(tensor.name), 1)
         return named.replace(_CANONICAL, self._names(canonical) if canonical else "null", 1)
@@ -230,18 +230,17 @@ _NAME, _CANONICAL = '"\\u0000name"', '"\\u0000canonical"'
 
 def _described(tensor: Tensor) -> dict[str, Any]:
     """A tensor as the plan's JSON has it, with marks in the place of its names."""
-    drawn = tensor.drawn_from()
-    first = drawn[0]
-    alike = all(kind.initializer == first.initializer and kind.distribution == first.distribution for kind in drawn)
-    initializers = [kind.initializer.described() for kind in drawn]
-    distributions = [describe(kind.distribution) for kind in drawn]
+    kinds = tensor.kinds
+    initializers = [kind.initializer.described() for kind in kinds]
+    distributions = [describe(kind.distribution) for kind in kinds]
+    alike = all(part == (initializers[0], distributions[0]) for part in zip(initializers, distributions, strict=True))
     return {
         "name": "\0name",
         "canonical_name": "\0canonical",
         "shape": list(tensor.arrangement.shape),
         "dtype": tensor.dtype.name,
-        "fan_in": first.fan_in,
-        "fan_out": first.fan_out,
+        "fan_in": kinds[0].fan_in,
+        "fan_out": kinds[0].fan_out,
         "bytes": tensor.nbytes,
         "initializer": initializers[0] if alike else {"type": "joined", "parts": initializers},
         "distribution": distributions[0] if alike else {"type": "joined", "parts": distributions},

@@ -28,10 +28,9 @@ def print_plan(plan: Plan) -> None:
     cells: dict[tuple[int, ...], tuple[str, ...]] = {}
     rows = []
     for tensor in plan.tensors:
-        key = id(tensor.arrangement), *(id(source.kind) for source in tensor.sources)
-        if key not in cells:
-            cells[key] = _cells(tensor)
-        rows.append((tensor.name, *cells[key]))
+        if tensor.key not in cells:
+            cells[tensor.key] = _cells(tensor)
+        rows.append((tensor.name, *cells[tensor.key]))
     _print(columns, rows)
     totals = _totals(len(rows), plan.total_parameters, plan.total_bytes)
     print(f"\n{escape(plan.name)}: {totals}, seed {plan.seed}, layout {plan.layout}")
@@ -39,7 +38,7 @@ def print_plan(plan: Plan) -> None:
 
 def _cells(tensor: Tensor) -> tuple[str, ...]:
     """The cells of a tensor's row but for its name."""
-    kinds = tensor.drawn_from()
+    kinds = tensor.kinds
     fans = ("" if fan is None else f"{fan:,}" for fan in (kinds[0].fan_in, kinds[0].fan_out))
     return (
         _shape(tensor.arrangement.shape),

@@ -17,13 +17,13 @@ import pytest
 from paramgen.arrangement import plain
 from paramgen.distributions import Distribution
 from paramgen.dtypes import DTYPES as TABLE
-from paramgen.plan import Tensor
+from paramgen.plan import Plan, Tensor
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.reference import Reference
 from paramgen.sampling.sampler import Sampler
-from paramgen.sampling.streams import stream_id
-from paramgen.spec.expand import Kind, Parameter
+from paramgen.spec.expand import Parameter, ParameterKind
 from paramgen.spec.initializers import Zeros
+from paramgen.streams import stream_id
 from paramgen.team import Team
 
 try:
@@ -84,8 +84,8 @@ def tiny(tmp_path: Path) -> Path:
 def tensor_of(
     law: Distribution, dtype: str, shape: tuple[int, ...], name: str = "x", stream: int | None = None
 ) -> Tensor:
-    """A parameter of a distribution, as a tensor in its canonical order."""
-    kind = Kind(shape, TABLE[dtype], None, None, Zeros(type="zeros"), law)
+    """A parameter of a distribution, as a tensor in its canonical order; of another stream than its name's, if given."""
+    kind = ParameterKind(shape, TABLE[dtype], None, None, Zeros(type="zeros"), law)
     source = Parameter(name, kind, stream_id(name) if stream is None else stream)
     return Tensor(name, plain("", shape, name), (source,))
 
@@ -146,6 +146,11 @@ def fresh(*names: str) -> Iterator[None]:
         sys.modules.update(before)
 
 
+def described(plan: Plan) -> dict[str, Any]:
+    """The document of `plan --json`."""
+    return json.loads("".join(plan.document()))  # type: ignore[no-any-return]
+
+
 def plan_of(*operations: dict[str, Any], **head: Any) -> list[dict[str, Any]]:
     """The tensors of `plan --json` for the operations, which are named a, b, … unless they have names."""
     from paramgen.plan import make_plan
@@ -153,7 +158,7 @@ def plan_of(*operations: dict[str, Any], **head: Any) -> list[dict[str, Any]]:
 
     named = [{"name": chr(97 + index), **operation} for index, operation in enumerate(operations)]
     plan = make_plan(interpret(*read_document({**head, "operations": named})))
-    return json.loads(json.dumps(plan.described()))["parameters"]  # type: ignore[no-any-return]
+    return described(plan)["parameters"]  # type: ignore[no-any-return]
 
 
 def problems_of(text: str) -> list[str]:

@@ -17,7 +17,7 @@ import paramgen
 from paramgen.sampling.orthogonal import SINGLE, Orthonormalizer
 from paramgen.sampling.philox import words
 from paramgen.sampling.reference import Reference, normal
-from paramgen.sampling.streams import stream_id
+from paramgen.streams import stream_id
 from paramgen.team import Team
 
 SPEC = {

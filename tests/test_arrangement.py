@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from paramgen.arrangement import Arrangement, Axes, arranged, boxes, plain, sources_of
+from paramgen.arrangement import Arrangement, Axes, arranged, boxes, parsed, plain
 
 Array = NDArray[Any]
 
@@ -41,7 +41,7 @@ ROWS: list[tuple[str, dict[str, Axes], Callable[..., Array]]] = [
 ]
 
 
-def canonical(axes: dict[str, Axes]) -> dict[str, Array]:
+def numbered(axes: dict[str, Axes]) -> dict[str, Array]:
     """Arrays of numbers that are all different, and none of which is 0 or 1."""
     arrays = {}
     first = 2
@@ -68,8 +68,8 @@ def gathered(arrangement: Arrangement, arrays: dict[str, Array], start: int, sto
 
 @pytest.mark.parametrize(("row", "axes", "expected"), ROWS, ids=[row for row, _, _ in ROWS])
 def test_row(row: str, axes: dict[str, Axes], expected: Callable[..., Array]) -> None:
-    arrangement = arranged(row, axes)
-    arrays = canonical(axes)
+    (arrangement,) = arranged([row], axes)
+    arrays = numbered(axes)
     array = expected(**arrays)
     assert arrangement.shape == array.shape
     assert arrangement.size == array.size
@@ -80,8 +80,8 @@ def test_row(row: str, axes: dict[str, Axes], expected: Callable[..., Array]) ->
 @settings(max_examples=300, deadline=None)
 def test_any_range(data: st.DataObject) -> None:
     row, axes, expected = data.draw(st.sampled_from(ROWS))
-    arrangement = arranged(row, axes)
-    arrays = canonical(axes)
+    (arrangement,) = arranged([row], axes)
+    arrays = numbered(axes)
     flat = expected(**arrays).reshape(-1)
     start = data.draw(st.integers(0, flat.size - 1))
     stop = data.draw(st.integers(start + 1, flat.size))
@@ -89,7 +89,8 @@ def test_any_range(data: st.DataObject) -> None:
 
 
 def test_boxes_are_few_and_have_few_axes() -> None:
-    arrangement = arranged("w = w (g o) i *k", {"w": Axes("*k i o g", {"k": (3, 3, 3), "i": 8, "o": 8, "g": 4})})
+    axes = Axes("*k i o g", {"k": (3, 3, 3), "i": 8, "o": 8, "g": 4})
+    (arrangement,) = arranged(["w = w (g o) i *k"], {"w": axes})
     for start, stop in [(0, arrangement.size), (1, arrangement.size - 1), (100, 5000)]:
         found = list(boxes(arrangement, start, stop))
         assert len(found) <= 2 * len(arrangement.grid) - 1
@@ -104,17 +105,17 @@ def test_what_is_plain() -> None:
         ("w = w i o", Axes("o i", {"o": 1, "i": 4}), True),
         ("w = w g[1] h", Axes("(g h) 1", {"g": 3, "h": 4}), False),
     ]:
-        arrangement = arranged(row, {"w": axes})
+        (arrangement,) = arranged([row], {"w": axes})
         assert arrangement.is_plain is is_plain, row
 
 
 def test_sources() -> None:
-    assert sources_of("b = bias 1 (g[1,0,2] h) + zeros 1 (g h)") == ["bias", "zeros"]
-    assert sources_of("n = zeros:i64") == ["zeros"]
+    assert parsed("b = bias 1 (g[1,0,2] h) + zeros 1 (g h)").sources == ("bias", "zeros")
+    assert parsed("n = zeros:i64").sources == ("zeros",)
 
 
 def test_dtypes_and_collections() -> None:
-    arrangement = arranged("n = zeros:i64", {})
+    (arrangement,) = arranged(["n = zeros:i64"], {})
     assert (arrangement.dtype, arrangement.shape, arrangement.collection) == ("i64", (), "")
-    arrangement = arranged("batch_stats:mean = zeros i", {"w": HEADS})
+    (arrangement,) = arranged(["batch_stats:mean = zeros i"], {"w": HEADS})
     assert (arrangement.name, arrangement.shape, arrangement.collection) == ("mean", (4,), "batch_stats.")

@@ -179,7 +179,7 @@ def test_arrays_are_on_one_device(simulated: ModuleType, tmp_path: Path) -> None
     for device in ("cpu", "gpu:0,gpu:1", "gpu:x", "auto"):
         with pytest.raises(paramgen.UsageError, match=re.escape(device)):
             paramgen.to_gpu({}, device=device)
-    with pytest.raises(paramgen.UsageError, match="name one"):
+    with pytest.raises(paramgen.UsageError, match="name it: cpu, gpu or gpu:N"):
         paramgen.sample(LAYERS, device="gpu:0,gpu:1")
 
 

@@ -63,11 +63,11 @@ def test_blocks_are_the_file(size: int) -> None:
         assert block.size == size or number == len(blocks) - 1
         assert block.header == made.header[position : position + size]
         used = len(block.header)
-        for piece in block.pieces:
-            assert piece.at == used
-            assert position + used == begins[piece.tensor.name] + piece.tensor.dtype.nbytes(piece.start)
-            used += piece.tensor.dtype.nbytes(piece.stop - piece.start)
-            parts.setdefault(piece.tensor.name, []).append((piece.start, piece.stop))
+        for part in block.parts:
+            assert part.at == used
+            assert position + used == begins[part.tensor.name] + part.tensor.dtype.nbytes(part.start)
+            used += part.tensor.dtype.nbytes(part.stop - part.start)
+            parts.setdefault(part.tensor.name, []).append((part.start, part.stop))
         assert used == block.size
         position += size
     assert sum(block.size for block in blocks) == len(made.header) + made.total_bytes

@@ -27,7 +27,7 @@ from paramgen.distributions import (
 from paramgen.plan import Tensor
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.reference import Reference
-from paramgen.sampling.streams import STREAM_VERSION
+from paramgen.streams import STREAM_VERSION
 
 RECORDED = DATA / "parameters.json"
 NAME = "encoder.3.lstm.input_weights"

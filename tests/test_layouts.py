@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 import paramgen
 import paramgen.storage.reader
-from paramgen.conventions import CONVENTIONS as RULES
-from paramgen.frameworks import CONVENTIONS, FRAMEWORKS, LAYOUTS
-from paramgen.layouts import LAYOUTS as TABLE
+from paramgen.conventions import CONVENTIONS
+from paramgen.frameworks import CONVENTION_NAMES, FRAMEWORKS, LAYOUT_NAMES
+from paramgen.layouts import LAYOUTS
 from paramgen.spec.model import Head
 
 Array = NDArray[Any]
@@ -32,10 +32,10 @@ def names(*operations: dict[str, Any], **head: Any) -> dict[str, list[int]]:
 
 
 def test_the_names_of_layouts_are_in_one_place() -> None:
-    for field, known in (("layout", LAYOUTS), ("conventions", CONVENTIONS)):
+    for field, known in (("layout", LAYOUT_NAMES), ("conventions", CONVENTION_NAMES)):
         assert typing.get_args(Head.model_fields[field].annotation) == known
-    assert tuple(TABLE) == LAYOUTS
-    assert tuple(RULES) == CONVENTIONS
+    assert tuple(LAYOUTS) == LAYOUT_NAMES
+    assert tuple(CONVENTIONS) == CONVENTION_NAMES
 
 
 def test_names_and_shapes() -> None:
@@ -94,8 +94,8 @@ def test_what_is_joined_has_one_dtype() -> None:
     with pytest.raises(paramgen.SpecError) as caught:
         paramgen.load_spec({"layout": "torch", "operations": [ATTENTION], "overrides": overrides})
     assert str(caught.value) == (
-        "<mapping>: operations[0].name: layout: torch joins a.query_weights and a.key_weights and a.value_weights, which have "
-        "different dtypes: float16, float32"
+        "<mapping>: operations[0].name: layout: torch joins a.query_weights (float32), a.key_weights (float16), "
+        "a.value_weights (float32) in one tensor; give them the same dtype"
     )
     for layout in ("canonical", "keras", "flax"):
         assert paramgen.load_spec({"layout": layout, "operations": [ATTENTION], "overrides": overrides})
@@ -135,7 +135,7 @@ def test_what_a_layout_cannot_hold(operation: dict[str, Any], layout: str, messa
     assert str(caught.value).startswith(f"<mapping>: operations[0].type: layout: {layout}: ")
     assert message in str(caught.value)
     assert caught.value.total == 1
-    others = set(LAYOUTS) - {layout}
+    others = set(LAYOUT_NAMES) - {layout}
     held = [other for other in others if not isinstance(loaded(other, operation), Exception)]
     assert "canonical" in held
 
@@ -173,7 +173,7 @@ def canonical(tmp_path: Path, document: dict[str, Any], layout: str) -> dict[str
 def test_the_same_values_rearranged(dtype: str, tmp_path: Path) -> None:
     overrides = [{"match": "*bias", "initializer": {"type": "uniform", "bound": 1.0}}]
     document = {"seed": 4, "dtype": dtype, "operations": [CONV, LSTM, GRU], "overrides": overrides}
-    own, torch, keras, flax = (canonical(tmp_path, document, layout) for layout in LAYOUTS)
+    own, torch, keras, flax = (canonical(tmp_path, document, layout) for layout in LAYOUT_NAMES)
     same = lambda one, other: one.tobytes() == np.ascontiguousarray(other).tobytes()  # noqa: E731
     assert same(torch["c.weight"], own["c.weights"].transpose(3, 2, 0, 1))
     assert same(keras["c.kernel"], own["c.weights"])
@@ -194,7 +194,7 @@ def test_the_same_values_rearranged(dtype: str, tmp_path: Path) -> None:
 def test_every_config_in_every_layout_that_holds_it(path: Path, tmp_path: Path) -> None:
     """As many parameters, buffers and second biases apart, and the same again whatever the size of blocks."""
     held = 0
-    for layout in LAYOUTS:
+    for layout in LAYOUT_NAMES:
         try:
             spec = paramgen.load_spec(path, layout=layout, variables=SMALL.get(path.stem))
         except paramgen.SpecError as error:

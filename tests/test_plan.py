@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 import pytest
-from conftest import ROOT, plan_of
+from conftest import ROOT, described, plan_of
 
 from paramgen import plan as module
 from paramgen.errors import SpecError
@@ -17,7 +17,7 @@ from paramgen.spec.model import interpret, read_document
 
 def tensors_of(path: str) -> dict[str, dict[str, Any]]:
     plan = make_plan(interpret(*read_document(ROOT / "configs" / path)))
-    return {tensor["name"]: tensor for tensor in plan.described()["parameters"]}
+    return {tensor["name"]: tensor for tensor in described(plan)["parameters"]}
 
 
 def test_the_sources_worked_examples() -> None:
@@ -51,8 +51,8 @@ def test_the_sources_worked_examples() -> None:
 def test_the_document_of_a_plan() -> None:
     text = b"name: m\nseed: 42\noperations:\n- {name: conv, type: conv, filter_size: [5, 5], num_channels: 3, num_filters: 128}\n"
     plan = make_plan(interpret(from_yaml(text, "s"), "s"))
-    described = plan.described()
-    assert described.pop("parameters")[0] == {
+    document = described(plan)
+    assert document.pop("parameters")[0] == {
         "name": "conv.weights",
         "canonical_name": "conv.weights",
         "shape": [5, 5, 3, 128],
@@ -63,7 +63,7 @@ def test_the_document_of_a_plan() -> None:
         "initializer": {"type": "glorot"},
         "distribution": {"type": "uniform", "low": -0.0428025825003853, "high": 0.0428025825003853},
     }
-    assert described == {
+    assert document == {
         "name": "m",
         "seed": 42,
         "layout": "canonical",

@@ -14,12 +14,13 @@ import numpy as np
 import typer
 
 from paramgen import cli
-from paramgen.arrangement import CONSTANTS
+from paramgen.arrangement import parsed
+from paramgen.dtypes import BY_NAME
 from paramgen.frameworks import FRAMEWORKS
-from paramgen.layouts import LAYOUTS, UnsupportedError
+from paramgen.layouts import CONSTANTS, LAYOUTS, UnsupportedError
 from paramgen.sampling import normal
 from paramgen.spec import initializers, operations
-from paramgen.spec.operations import CHANNEL_WISE, Convolution, Operation, Standard, Template
+from paramgen.spec.operations import Operation, Standard, Template
 from paramgen.spec.schema import json_schema
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -57,7 +58,7 @@ class Quotient(Symbol):
 
 
 class FilterSize:
-    """All sizes of a filter: one entry of a shape, a product where they are multiplied."""
+    """All sizes of a filter: one entry of a shape, whose length is one, and a product where they are multiplied."""
 
     class Sizes(Symbol):
         def __rmul__(self, other: object) -> Symbol:
@@ -66,40 +67,42 @@ class FilterSize:
     def __iter__(self) -> Iterator[Symbol]:
         yield self.Sizes("*filter_size")
 
+    def __len__(self) -> int:
+        return 1
 
-def symbolic(model: type[Operation], fields: list[str], **values: Any) -> list[Template]:
+
+def symbolic(model: type[Operation], fields: dict[str, Any]) -> list[Template]:
     """The parameters of an operation whose sizes are their names."""
-    names = {"num_hidden_units": "H"}
-    sizes: dict[str, Any] = {field: Symbol(names.get(field, field)) for field in fields}
-    if "filter_size" in sizes:
-        sizes["filter_size"] = FilterSize()
-    return list(model.model_construct(**{**sizes, **values}).templates())
+    sizes = {"num_hidden_units": Symbol("H"), "filter_size": FilterSize()}
+    values = {
+        name: sizes.get(name, Symbol(name)) if isinstance(value, int | list) else value
+        for name, value in {**model.example, **fields}.items()
+    }
+    return list(model.model_construct(**values).templates())
 
 
 def variants(model: type[Standard]) -> Iterator[tuple[str, list[Template]]]:
-    """The rows of an operation's table: a heading and its parameters."""
-    fields = list(model.example)
-    if model is operations.SeparableConv:
-        yield "", symbolic(model, [*fields, "depth_multiplier"])
-        return
-    if not issubclass(model, Convolution):
-        plain = symbolic(model, fields)
-        yield "", plain
-        if model is operations.GRU:
-            mode = "recurrent-bias-after-multiplication"
-            yield f"`reset_gate_mode: {mode}`", symbolic(model, fields, reset_gate_mode=mode)[-1:]
-        elif model is operations.LSTM:
-            yield "`projection_size`", symbolic(model, [*fields, "projection_size"])[1::2]
-        elif model is operations.MultiheadAttention:
-            fused = symbolic(model, fields, projections="fused")
-            yield "`projections: fused`", [template for template in fused if template.key.startswith("qkv")]
-        return
-    grouped = ["filter_size", "num_groups", "num_channels_per_group", "num_filters_per_group"]
-    channel_wise = symbolic(model, ["filter_size", "num_channels", "num_filters_per_group"], num_groups=CHANNEL_WISE)
-    yield "", symbolic(model, fields)
-    yield "`bias: shared`", symbolic(model, fields, bias="shared")[-1:]
-    yield "grouped", symbolic(model, grouped)
-    yield "`num_groups: channel-wise`", channel_wise
+    """The rows of an operation's table: a heading and its parameters, of variants those that the example has not."""
+    told: set[str] = set()
+    for fields in ({}, *model.variants):
+        new = {" ".join(cells(template)): template for template in symbolic(model, fields)}
+        yield heading(fields), [template for text, template in new.items() if text not in told]
+        told = told or set(new)
+
+
+def heading(fields: dict[str, Any]) -> str:
+    """What makes an operation a variant: its first field, of a size only the name."""
+    for name, value in fields.items():
+        return f"`{name}`" if isinstance(value, int) else f"`{name}: {value}`"
+    return ""
+
+
+def cells(template: Template) -> tuple[str, str, str, str, str]:
+    """A parameter's name, size, fan_in, fan_out and default initializer, as tables have them."""
+    target = template.target
+    fans = ("-" if fan is None else str(fan) for fan in (target.fan_in, target.fan_out))
+    ones = "*" if target.axes and target.axes.pattern.startswith("*one") else ""
+    return f"`{template.name}`", f"[{ones}{', '.join(map(str, target.shape))}]", *fans, described(template)
 
 
 def code(names: tuple[str, ...]) -> str:
@@ -108,18 +111,21 @@ def code(names: tuple[str, ...]) -> str:
 
 
 def described(template: Template) -> str:
+    """A default initializer: its name and its numbers, but for gains, which are 1."""
     described = template.initializer.described()
-    fields = ", ".join(f"{key} {value:g}" for key, value in described.items() if key != "type")
-    return template.initializer.kind + (f" ({fields})" if fields and template.initializer.kind == "gaussian" else "")
+    numbers = {name: value for name, value in described.items() if isinstance(value, float) and name != "gain"}
+    fields = ", ".join(f"{name} {value:g}" for name, value in numbers.items())
+    return template.initializer.kind + (f" ({fields})" if fields else "")
 
 
 def operation_tables() -> str:
     parts = [
         NOTICE + "# Operations and initializers\n",
         "Sizes are canonical: arrays in C order, last index fastest. H is `num_hidden_units`; `*filter_size` stands\n"
-        "for the one, two or three sizes of a filter and prod for their product. fan_in and fan_out are what `glorot`\n"
-        "and `he` use; a dash says that there are none. The tables follow MathWorks' page\n"
-        '"Initialize Learnable Parameters for Model Function" (Deep Learning Toolbox).\n',
+        "for the one, two or three sizes of a filter, `*1` for as many ones, and prod for the product of the sizes.\n"
+        "fan_in and fan_out are what the initializers that scale use; a dash says that there are none. What\n"
+        'MathWorks\' page "Initialize Learnable Parameters for Model Function" (Deep Learning Toolbox) has is as\n'
+        "there, the rest as in the modules of PyTorch, Keras and Flax.\n",
         "## Operations\n",
     ]
     for model in operations.TABLE:
@@ -138,13 +144,10 @@ def operation_tables() -> str:
             parts.append("\n".join(rows) + "\n")
             continue
         rows = ["| | parameter | size | fan_in | fan_out | default initializer |", "|---|---|---|---|---|---|"]
-        for heading, templates in variants(model):
+        for title, templates in variants(model):
             for template in templates:
-                target = template.target
-                size = ", ".join(map(str, target.shape))
-                fans = " | ".join("-" if fan is None else str(fan) for fan in (target.fan_in, target.fan_out))
-                rows.append(f"| {heading} | `{template.name}` | [{size}] | {fans} | {described(template)} |")
-                heading = ""  # noqa: PLW2901 (only the first row has it)
+                rows.append(f"| {' | '.join((title, *cells(template)))} |")
+                title = ""  # noqa: PLW2901 (only the first row has it)
         parts.append("\n".join(rows) + "\n")
     parts.append(
         "Every operation also takes `name`, `dtype` and (but for `custom`) `initializers`: see [spec.md](spec.md).\n"
@@ -162,21 +165,6 @@ def operation_tables() -> str:
     return "\n".join(parts)
 
 
-# What of an operation makes other tensors than its example: a heading, and the fields.
-LAYOUT_VARIANTS: dict[type[Operation], list[tuple[str, dict[str, Any]]]] = {
-    operations.Conv: [("`num_groups: channel-wise`", {"num_groups": CHANNEL_WISE, "num_filters": None})],
-    operations.GRU: [
-        (
-            "`reset_gate_mode: recurrent-bias-after-multiplication`",
-            {"reset_gate_mode": "recurrent-bias-after-multiplication"},
-        ),
-        ("`reset_gate_mode: before-multiplication`", {"reset_gate_mode": "before-multiplication"}),
-    ],
-    operations.LSTM: [("`projection_size`", {"projection_size": 50})],
-    operations.MultiheadAttention: [("`projections: fused`", {"projections": "fused"})],
-}
-
-
 def layout_tables() -> str:
     """docs/layouts.md with its tables in their place."""
     text = (ROOT / "docs" / "layouts.md").read_text(encoding="utf-8")
@@ -186,39 +174,36 @@ def layout_tables() -> str:
         if not issubclass(model, Standard):
             continue
         parts.append(f"### {model.title}: {code(model.names())}\n")
-        for heading, fields in [("", {}), *LAYOUT_VARIANTS.get(model, [])]:
-            given = {**model.example, **fields}
-            given = {key: value for key, value in given.items() if value is not None}
-            operation = model.model_validate({"name": "x", "type": model.names()[0], **given})
-            if heading:
-                parts.append(f"With {heading}:\n")
-            rows = ["| layout | tensor | of | axes |", "|---|---|---|---|"]
-            for template in operation.templates():
-                assert template.target.axes
-                rows.append(f"| canonical | `{template.name}` | | `{template.target.axes.pattern}` |")
-            for layout in FRAMEWORKS:
-                try:
-                    found = LAYOUTS[layout].rows_of(operation)
-                except UnsupportedError as error:
-                    rows.append(f"| {layout} | {error} | | |")
-                    continue
-                rows += [f"| {layout} | {' | '.join(row_cells(row))} |" for row in found]
-            parts.append("\n".join(rows) + "\n")
+        plain: list[str] = []
+        for fields, operation in model.examples():
+            templates = list(operation.templates())
+            rows = [row for layout in FRAMEWORKS for row in layout_rows(layout, operation, templates)]
+            if rows == plain:
+                continue
+            plain = plain or rows
+            canonical = [
+                f"| canonical | `{template.name}` | | `{template.target.axes.pattern}` |"
+                for template in templates
+                if template.target.axes
+            ]
+            title = [f"With {heading(fields)}:\n"] if fields else []
+            head = ["| layout | tensor | of | axes |", "|---|---|---|---|"]
+            parts += [*title, "\n".join([*head, *canonical, *rows]) + "\n"]
     return f"{before}<!-- tables -->\n\n" + "\n".join(parts) + "\n<!-- end -->\n" + rest.split("<!-- end -->\n")[1]
 
 
-def row_cells(row: str) -> tuple[str, str, str]:
-    """A tensor's name, what it is made of, and its axes; of what is joined, the parts one after another."""
-    name, _, right = row.partition(" = ")
-    collection, _, name = name.rpartition(":")
-    terms = [term.partition(" ") for term in right.split(" + ")]
-    sources = " + ".join(
-        source.replace(":i64", ", int64") if source.partition(":")[0] in CONSTANTS else f"`{source}`"
-        for source, _, _ in terms
-    )
-    axes = dict.fromkeys(axes for _, _, axes in terms)
-    place = f" in `{collection}`" if collection else ""
-    return f"`{name}`{place}", sources, ", ".join(f"`{one}`" for one in axes if one)
+def layout_rows(layout: str, operation: Operation, templates: list[Template]) -> Iterator[str]:
+    """The rows of a layout's tensors: their names, what they are made of, and their axes; or why there are none."""
+    try:
+        for row in map(parsed, LAYOUTS[layout].rows_of(operation, templates)):
+            place = f" in `{row.collection.rstrip('.')}`" if row.collection else ""
+            sources = " + ".join(source if source in CONSTANTS else f"`{source}`" for source in row.sources)
+            dtype = f", {BY_NAME[row.dtype].array}" if row.dtype else ""
+            axes = dict.fromkeys(" ".join(tokens) for _, tokens in row.terms)
+            found = ", ".join(f"`{one}`" for one in axes if one)
+            yield f"| {layout} | `{row.name}`{place} | {sources}{dtype} | {found} |"
+    except UnsupportedError as error:
+        yield f"| {layout} | {error} | | |"
 
 
 def command_reference() -> str:

@@ -74,7 +74,7 @@ def open_lanes(device: str, threads: int, size: int, seconds: float) -> list[Bac
 
 def open_alone(device: str) -> Backend:
     """A backend that draws into arrays on one device."""
-    kind, numbers = parsed(device)
-    if len(numbers) > 1:
-        raise UsageError(f"{device!r}: arrays are on one device; name one")
+    kind, numbers = parsed(device) if device != AUTO else (device, [])
+    if device == AUTO or len(numbers) > 1:
+        raise UsageError(f"{device!r}: arrays are on one device; name it: cpu, gpu or gpu:N")
     return module(kind).alone(numbers)

@@ -37,7 +37,7 @@ THREADS, SIDE, PANEL = 256, 64, 16
 MOST_BLOCKS = 2**12
 # Blocks of a file that a GPU works on at once: one is drawn while another is copied, and the next one is prepared.
 LANES = 3
-OLDEST_DRIVER, CUDA_13 = 12000, 13000
+CUDA_13 = 13000
 
 
 def _driver() -> int | None:

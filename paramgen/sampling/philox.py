@@ -32,25 +32,28 @@ def philox(counter: Lanes, seed: int) -> Lanes:
 
 
 def words(seed: int, stream: int, first: int, count: int) -> NDArray[np.uint32]:
-    """Words first … first + count - 1 of a stream; word j is output j mod 4 of block j div 4.
-
-    The counter's low half is the number of the block, its high half the stream id.
-    """
+    """Words first … first + count - 1 of a stream; word j is output j mod 4 of block j div 4."""
     first_block, last_block = first // 4, (first + count + 3) // 4
     block = np.arange(first_block, last_block, dtype=np.uint64)
-    c2, c3 = (np.full_like(block, half) for half in (stream & 0xFFFFFFFF, stream >> 32))
-    outputs = np.empty((len(block), 4), np.uint32)
-    for lane, output in enumerate(philox((block & LOW, block >> SHIFT, c2, c3), seed)):
-        outputs[:, lane] = output
-    return outputs.reshape(-1)[first - 4 * first_block :][:count]
+    return _outputs(seed, stream, block).reshape(-1)[first - 4 * first_block :][:count]
 
 
 def words_at(seed: int, stream: int, places: NDArray[np.uint64]) -> NDArray[np.uint32]:
     """The words of a stream at any places."""
-    block = places >> np.uint64(2)
-    c2, c3 = (np.full_like(block, half) for half in (stream & 0xFFFFFFFF, stream >> 32))
-    outputs = np.stack(philox((block & LOW, block >> SHIFT, c2, c3), seed), axis=-1).astype(np.uint32)
+    outputs = _outputs(seed, stream, places >> np.uint64(2))
     return np.take_along_axis(outputs, (places & np.uint64(3)).astype(np.int64)[..., None], axis=-1)[..., 0]
+
+
+def _outputs(seed: int, stream: int, block: NDArray[np.uint64]) -> NDArray[np.uint32]:
+    """The four outputs of blocks, along a last axis.
+
+    The counter's low half is the number of the block, its high half the stream id.
+    """
+    c2, c3 = (np.full_like(block, half) for half in (stream & 0xFFFFFFFF, stream >> 32))
+    outputs = np.empty((*block.shape, 4), np.uint32)
+    for lane, output in enumerate(philox((block & LOW, block >> SHIFT, c2, c3), seed)):
+        outputs[..., lane] = output
+    return outputs
 
 
 def words64(seed: int, stream: int, first: int, count: int) -> NDArray[np.uint64]:

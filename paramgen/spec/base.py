@@ -33,9 +33,9 @@ MANY = 100
 WRONG: Final = "wrong"
 UNKNOWN: Final = "unknown"
 MISSING: Final = "absent"
-Kind = Literal["wrong", "unknown", "absent"]
+ComplaintKind = Literal["wrong", "unknown", "absent"]
 # A path below the mapping that is checked, a message, and its type.
-Complaint = tuple[tuple[str | int, ...], str, Kind]
+Complaint = tuple[tuple[str | int, ...], str, ComplaintKind]
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ def _aliases(model: type[Tagged] = Tagged) -> frozenset[str]:
     return frozenset(own).union(*map(_aliases, model.__subclasses__()))
 
 
-def reserved(path: tuple[str | int, ...], kind: Kind) -> Complaint:
+def reserved(path: tuple[str | int, ...], kind: ComplaintKind) -> Complaint:
     """The complaint of a name that the file format keeps for itself."""
     return path, f"{show(RESERVED)} is the file's own name for its metadata; choose another", kind
 
@@ -219,12 +219,13 @@ def _explain(model: type[Model], error: ValidationError) -> list[Complaint]:
     for item in error.errors(include_url=False):
         loc, kind = item["loc"], item["type"]
         if kind in (WRONG, UNKNOWN, MISSING):
-            complaints[loc] = loc, item["msg"], cast(Kind, kind)
+            complaints[loc] = loc, item["msg"], cast(ComplaintKind, kind)
         elif not loc:
             complaints[loc] = loc, f"{show(item['input'])} is not a mapping; {model.label} is one", WRONG
         elif kind == "extra_forbidden":
             guess = near(str(loc[0]), model.field_names()) if len(complaints) < MANY else None
-            complaints[loc] = loc, f"unknown field of {model.label}{did_you_mean(guess)}", UNKNOWN
+            known = did_you_mean(guess) if guess else f"; it has {', '.join(model.field_names())}"
+            complaints[loc] = loc, f"unknown field of {model.label}{known}", UNKNOWN
         elif kind == "missing":
             complaints[loc] = model.missing(str(loc[0]), model.label)
         elif loc[-1] == "[key]":
@@ -241,12 +242,17 @@ def _explain(model: type[Model], error: ValidationError) -> list[Complaint]:
 
 
 def _expected(model: type[Model], name: str) -> Expected:
-    """The Expected of a field: in its own metadata, or of a type inside its annotation."""
+    """The Expected of a field: in its own metadata, or of a type inside its annotation, or else its literals."""
     field = model.fields_by_key()[name]
     pending = [*field.metadata, field.annotation]
+    words: list[str] = []
     while pending:
         item = pending.pop(0)
         if isinstance(item, Expected):
             return item
-        pending.extend((*getattr(item, "__metadata__", ()), *get_args(item)))
-    return Expected("a value of this field")
+        if item is bool:
+            words += "true", "false"
+        elif isinstance(item, str):
+            words.append(item)
+        pending[:0] = *getattr(item, "__metadata__", ()), *get_args(item)
+    return Expected("true or false" if words == ["true", "false"] else f"one of {', '.join(words)}")

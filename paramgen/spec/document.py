@@ -69,6 +69,12 @@ class Document:
         self.source = source
         self.start = start
         self.has_expressions = has_expressions
+        self._put: set[Path] = set()
+
+    def put(self, path: Path, value: Any) -> None:
+        """Put a value from elsewhere at a path of the document; from then on there is no place for it."""
+        self.value(path[:-1])[path[-1]] = plain(value)
+        self._put.add(path)
 
     def normalize(self, path: Iterable[str | int]) -> Path:
         """The path without what is not in the document: a union's tags, entries of what was written as a scalar.
@@ -89,7 +95,7 @@ class Document:
 
     def place(self, path: Path, of_key: bool = False) -> tuple[int, int] | None:
         """1-based line and column of the value (or key) at a path, or of the nearest that encloses it."""
-        if self.start is None:
+        if self.start is None or any(path[: len(put)] == put for put in self._put):
             return None
         node, place = self.data, self.start
         for entry in path:
@@ -97,8 +103,6 @@ class Document:
                 line, column = node.places[2 * entry : 2 * entry + 2]
             elif isinstance(node, Map) and entry in node:
                 start = 4 * list(node).index(str(entry))
-                if start == len(node.places):  # put in by the command line
-                    break
                 key, value = node.places[start : start + 2], node.places[start + 2 : start + 4]
                 line, column = key if of_key and entry == path[-1] else value
             else:
@@ -299,7 +303,7 @@ class _Composer:
             value = self.plain[text] = self.resolve(text, mark)
         if not text.isascii() and not _encodable(text):
             self.fail(mark, f"{show(text)} is not valid Unicode")
-        if "${" in text:
+        if has_expression(text):
             self.expressions += len(text)
             if self.expressions > MAX_EXPRESSIONS:
                 self.fail(mark, f"the spec is larger than the limit of {MAX_EXPRESSIONS:,} characters in expressions")

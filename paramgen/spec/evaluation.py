@@ -12,6 +12,7 @@ from paramgen.spec.expressions import (
     Number,
     UndefinedError,
     has_expression,
+    is_number,
     is_variable,
     names_in,
     parsed,
@@ -48,7 +49,7 @@ class Evaluator:
         environment = {**self.variables, **(indices or {})}
 
         def evaluate(value: Any, path: Path, is_text: bool = False) -> Any:
-            if isinstance(value, str) and "${" in value:
+            if has_expression(value):
                 try:
                     text = parsed(value)
                     return text.text(environment) if is_text else text.value(environment)
@@ -83,17 +84,15 @@ def evaluator(variables: Any, needed: bool, problems: Problems) -> Evaluator:
     broken: set[str] = set()
     if not isinstance(variables, dict) or len(variables) > MAX_VARIABLES:
         return Evaluator(values, frozenset(variables if isinstance(variables, dict) else ()), needed)
-    for name, value in variables.items():
-        if has_expression(value):
-            here = Evaluator(values, frozenset(broken), True)
-            value, errors = here.evaluated(value)  # noqa: PLW2901
-            for error in errors.values():
-                if isinstance(error, UndefinedError) and error.name in variables and error.name not in broken:
-                    errors = {(): ExpressionError(_too_early(name, error.name, variables))}
-            here.tell(errors, ("variables", name), problems)
-            if not errors and type(value) not in (int, float):
-                problems.add(("variables", name), f"{show(value)} is not {VALUE_EXPECTED}")
-        if is_variable(name) and type(value) in (int, float):
+    for name, written in variables.items():
+        value, errors = Evaluator(values, frozenset(broken), has_expression(written)).evaluated(written)
+        if error := errors.get(()):
+            if isinstance(error, UndefinedError) and error.name in variables and error.name not in broken:
+                errors = {(): ExpressionError(_too_early(name, error.name, variables))}
+            Evaluator(values, frozenset(broken), needed).tell(errors, ("variables", name), problems)
+        elif has_expression(written) and not is_number(value):
+            problems.add(("variables", name), f"{show(value)} is not {VALUE_EXPECTED}")
+        if is_variable(name) and is_number(value):
             values[name] = value
         else:
             broken.add(name)

@@ -13,9 +13,8 @@ from typing import Generic, NamedTuple, TypeVar
 
 from paramgen.conventions import templates
 from paramgen.distributions import Distribution
-from paramgen.dtypes import DTYPES, DType
+from paramgen.dtypes import BY_NAME, DType
 from paramgen.layouts import UnsupportedError
-from paramgen.sampling.streams import stream_id
 from paramgen.spec.document import Path, path_text
 from paramgen.spec.initializers import Initializer, Target
 from paramgen.spec.model import Override, Spec
@@ -23,6 +22,7 @@ from paramgen.spec.operations import BY_TYPE, Operation, Template
 from paramgen.spec.problems import Problems
 from paramgen.spec.tree import Instance
 from paramgen.storage.header import MAX_HEADER
+from paramgen.streams import stream_id
 from paramgen.text import number, shorten, show, suggestion
 
 # How often a pattern of an override is compared with a name, at most: some seconds.
@@ -32,7 +32,7 @@ KEPT = 10_000
 
 
 @dataclass(frozen=True)
-class Kind:
+class ParameterKind:
     """What a parameter is and is drawn from, whatever its name."""
 
     shape: tuple[int, ...]
@@ -61,20 +61,22 @@ class Kind:
         return f"{found}; choose a wider dtype or smaller values"
 
 
-def kind(target: Target, initializer: Initializer, dtype: str) -> Kind:
+def kind(target: Target, initializer: Initializer, dtype: str) -> ParameterKind:
     """What a parameter is whose initializer fits it."""
-    return Kind(target.shape, DTYPES[dtype], target.fan_in, target.fan_out, initializer, initializer.law(target))
+    return ParameterKind(
+        target.shape, BY_NAME[dtype], target.fan_in, target.fan_out, initializer, initializer.law(target)
+    )
 
 
 class Parameter(NamedTuple):
     """One parameter in its canonical size: its name, what it is, and the stream that it is drawn by."""
 
     name: str
-    kind: Kind
+    kind: ParameterKind
     stream: int
 
 
-def parameter(name: str, kind: Kind) -> Parameter:
+def parameter(name: str, kind: ParameterKind) -> Parameter:
     return Parameter(name, kind, stream_id(name))
 
 
@@ -145,7 +147,7 @@ class _Choice:
     dtype: str
     initializer: Initializer
     path: Path
-    kind: Kind | None = None
+    kind: ParameterKind | None = None
 
 
 class _Expansion:
@@ -155,10 +157,11 @@ class _Expansion:
         self.names = Names()
         self.length = 0
         self.overrides = _Overrides(spec.head.overrides)
-        self.wrong = set(_misfits_of_defaults(spec, problems))
+        _check_defaults(spec, problems)
         self.choices = PerOperation(self._choose)
 
     def operations(self) -> Iterator[tuple[Instance, dict[str, Parameter]]]:
+        before = self.problems.total
         for instance in self.spec.instances(self.problems):
             if self.problems.enough or self.overrides.compared > MAX_COMPARISONS:
                 break
@@ -168,10 +171,10 @@ class _Expansion:
             self.length += len(choices) * len(instance.name)
             if self.length > MAX_HEADER:
                 message = f"the names of tensors exceed {MAX_HEADER:,} bytes, the format's limit of a header"
-                self._once(instance.path, message, instance)
+                self.problems.once(instance.path, message, context=instance.context)
                 break
             if clash := self.names.enter(instance.name, instance.path):
-                self._once((*instance.path, "name"), clash, instance)
+                self.problems.once((*instance.path, "name"), clash, context=instance.context)
                 continue
             found = {choice.template.name: self._parameter(instance, choice) for choice in choices}
             if None not in found.values():
@@ -179,10 +182,10 @@ class _Expansion:
         if self.overrides.compared > MAX_COMPARISONS:
             message = f"more than {MAX_COMPARISONS:,} comparisons of patterns with names; give fewer overrides"
             self.problems.add(("overrides",), message)
-            return
-        for index, pattern in self.overrides.idle():
-            message = f"{show(pattern)} matches no parameter{self.names.near(pattern)}"
-            self.problems.add(("overrides", index, "match"), message)
+        elif self.problems.total == before and self.length:  # else they may be meant for what is not there
+            for index, pattern in self.overrides.idle():
+                near = self.names.near(pattern) or "; plan --layout canonical shows the names that patterns are of"
+                self.problems.add(("overrides", index, "match"), f"{show(pattern)} matches no parameter{near}")
 
     def _choose(self, instance: Instance) -> list[_Choice]:
         """What the spec chooses for an operation's parameters, but for overrides."""
@@ -190,13 +193,16 @@ class _Expansion:
         try:
             found = templates(self.spec.head.conventions, operation)
         except UnsupportedError as error:
-            self._once((*instance.path, "type"), f"conventions: {self.spec.head.conventions}: {error}", instance)
+            message = f"conventions: {self.spec.head.conventions}: {error}"
+            self.problems.once((*instance.path, "type"), message, context=instance.context)
             return []
         dtype = operation.dtype or self.spec.dtype
         choices = [_Choice(one, one.dtype or dtype, *self._prevailing(instance, one)) for one in found]
-        for parameter in operation.own_initializers().keys() - {template.key for template in found}:
+        keys = {template.key for template in found}
+        for parameter in [name for name in operation.own_initializers() if name not in keys]:
             message = f"this {operation.kind} has no {parameter}; remove this, or give it a {parameter}"
-            self._once((*instance.path, "initializers", parameter), message, instance, of_key=True)
+            path = (*instance.path, "initializers", parameter)
+            self.problems.once(path, message, of_key=True, context=instance.context)
         return choices
 
     def _prevailing(self, instance: Instance, template: Template) -> tuple[Initializer, Path]:
@@ -211,7 +217,7 @@ class _Expansion:
     def _parameter(self, instance: Instance, choice: _Choice) -> Parameter | None:
         name = f"{instance.name}.{choice.template.name}"
         if clash := self.names.add(name, instance.path):
-            self._once((*instance.path, "name"), clash, instance)
+            self.problems.once((*instance.path, "name"), clash, context=instance.context)
             return None
         found = self.overrides.matching(name) if self.spec.head.overrides else []
         if not found and choice.kind:
@@ -222,21 +228,15 @@ class _Expansion:
                 initializer, path = override.initializer, ("overrides", index, "initializer")
             dtype = override.dtype or dtype
         if misfit := initializer.misfit(choice.template.target):
-            self._once(path, f"{initializer.kind} {misfit}", instance)
+            of = "" if path[0] == "operations" else f"{shorten(name)}: "
+            self.problems.once(path, f"{of}{initializer.kind} {misfit}", context=instance.context)
             return None
         made = kind(choice.template.target, initializer, dtype)
         if excess := made.excess(name):
-            self._once(path, excess, instance)
+            self.problems.once(path, excess, context=instance.context)
         if not found:
             choice.kind = made
         return parameter(name, made)
-
-    def _once(self, path: Path, message: str, instance: Instance, of_key: bool = False) -> None:
-        """Add a problem, unless there is one of its place already."""
-        if path not in self.wrong:
-            self.wrong.add(path)
-            context = instance.context if path[0] == "operations" else None
-            self.problems.add(path, message, of_key=of_key, context=context)
 
 
 class _Overrides:
@@ -267,12 +267,10 @@ class _Overrides:
                 yield index, override.match
 
 
-def _misfits_of_defaults(spec: Spec, problems: Problems) -> Iterator[Path]:
-    """The paths of defaults that fit no operation of their type, whether or not the spec has one."""
+def _check_defaults(spec: Spec, problems: Problems) -> None:
+    """Tell of defaults that fit no operation of their type, whether or not the spec has one."""
     for kind, initializers in spec.head.defaults.items():
         targets = BY_TYPE[kind].targets()
         for name, initializer in initializers.items():
             if misfit := initializer.misfit(targets[name]):
-                path = ("defaults", kind, name)
-                problems.add(path, f"{initializer.kind} {misfit}")
-                yield path
+                problems.once(("defaults", kind, name), f"{initializer.kind} {misfit}")

@@ -96,6 +96,11 @@ def names_in(value: object) -> frozenset[str]:
     return frozenset().union(*map(names_in, inner))
 
 
+def is_number(value: object) -> bool:
+    """Whether a value is what a variable can be: finite, and below 2^128 in magnitude."""
+    return type(value) in (int, float) and -MAX_INTEGER < value < MAX_INTEGER  # type: ignore[operator]
+
+
 def is_variable(name: str) -> bool:
     """Whether an expression can have a variable of this name."""
     return VARIABLE.fullmatch(name) is not None and name not in FUNCTIONS
@@ -268,7 +273,5 @@ def _binary(
             return _checked(function(left(env), right(env)))
         except ZeroDivisionError:
             raise ExpressionError("divides by zero") from None
-        except OverflowError:
-            raise ExpressionError("is beyond the numbers of float64") from None
 
     return value

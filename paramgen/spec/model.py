@@ -10,16 +10,17 @@ from pydantic import Field, PlainValidator, ValidationError, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from paramgen.errors import FileError, UsageError
+from paramgen.frameworks import CONVENTION_NAMES, LAYOUT_NAMES
 from paramgen.spec.base import UNKNOWN, WRONG, Complaint, DTypeName, Expected, Model, unknown_keys
-from paramgen.spec.document import MAX_BYTES, Document, Path, from_mapping, from_yaml, plain
+from paramgen.spec.document import MAX_BYTES, Document, Path, from_mapping, from_yaml
 from paramgen.spec.evaluation import MAX_VARIABLES, VALUE_EXPECTED, Evaluator, evaluator
-from paramgen.spec.expressions import MAX_INTEGER, VARIABLE_EXPECTED, Number, has_expression, is_variable
+from paramgen.spec.expressions import VARIABLE_EXPECTED, Number, has_expression, is_number, is_variable
 from paramgen.spec.initializers import EXPECTED as INITIALIZER_EXPECTED
 from paramgen.spec.initializers import AnyInitializer
 from paramgen.spec.operations import BY_TYPE, Operation, Standard
 from paramgen.spec.problems import Problems
 from paramgen.spec.tree import Instance, Tree, add_errors, written
-from paramgen.text import escape, near, show, suggestion
+from paramgen.text import escape, near, one_of, show, suggestion
 
 AnyModel = TypeVar("AnyModel", bound=Model)
 
@@ -27,7 +28,7 @@ MAX_OVERRIDES = 1000
 
 
 def _variable(value: Any) -> Number:
-    if type(value) in (int, float) and -MAX_INTEGER < value < MAX_INTEGER:
+    if is_number(value):
         number: Number = value
         return number
     raise PydanticCustomError(WRONG, f"{show(value)} is not {VALUE_EXPECTED}")
@@ -62,11 +63,11 @@ class Head(Model):
         default=0, description="seed of every parameter, 0 … 2^64 - 1."
     )
     dtype: DTypeName = Field(default="float32", description="element type of the parameters.")
-    layout: Annotated[
-        Literal["canonical", "torch", "keras", "flax"], Expected("a layout: canonical, torch, keras or flax")
-    ] = Field(default="canonical", description="names and axis orders of the file.")
+    layout: Annotated[Literal["canonical", "torch", "keras", "flax"], Expected(f"a layout: {one_of(LAYOUT_NAMES)}")] = (
+        Field(default="canonical", description="names and axis orders of the file.")
+    )
     conventions: Annotated[
-        Literal["matlab", "torch", "keras", "flax"], Expected("conventions: matlab, torch, keras or flax")
+        Literal["matlab", "torch", "keras", "flax"], Expected(f"conventions: {one_of(CONVENTION_NAMES)}")
     ] = Field(default="matlab", description="whose default initializers and fan rules.")
     defaults: Annotated[
         dict[str, dict[str, AnyInitializer]],
@@ -184,8 +185,10 @@ def interpret(document: Document, name: str, *, variables: Mapping[str, Number] 
     if not isinstance(data, dict):
         problems.add((), "a spec is a mapping; it needs at least operations")
         problems.raise_any()
-    data.update({key: plain(value) for key, value in replaced.items() if value is not None})
-    _set_variables(data, variables or {})
+    for key, value in replaced.items():
+        if value is not None:
+            document.put((key,), value)
+    _set_variables(document, variables or {})
     scope = evaluator(data.get("variables"), document.has_expressions, problems)
     head, source = _head(data, name, scope, problems)
     items = _operation_items(data, problems)
@@ -194,13 +197,15 @@ def interpret(document: Document, name: str, *, variables: Mapping[str, Number] 
     return Spec.of(head, source, problems, items, scope)
 
 
-def _set_variables(data: dict[str, Any], variables: Mapping[str, Number]) -> None:
-    known = data.get("variables")
+def _set_variables(document: Document, variables: Mapping[str, Number]) -> None:
+    if not isinstance(variables, Mapping):
+        raise UsageError(f"variables: {show(variables)} is not a mapping of names to numbers")
+    known = document.value(("variables",))
     for name, value in variables.items():
         if not isinstance(known, dict) or name not in known:
-            guess = suggestion(name, known) if isinstance(known, dict) else ""
+            guess = suggestion(str(name), known) if isinstance(known, dict) else ""
             raise UsageError(f"variable {show(name)}: the spec has none of this name{guess}")
-        known[name] = plain(value)
+        document.put(("variables", name), value)
 
 
 def validated(

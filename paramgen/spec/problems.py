@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from paramgen.errors import Problem, SpecError
-from paramgen.spec.document import Document, path_text
+from paramgen.spec.document import Document, Path, path_text
 from paramgen.spec.expressions import has_expression, names_in
 from paramgen.text import escape, shorten
 
@@ -30,11 +30,12 @@ class Problems:
         self.document = document
         self.kept: list[Problem] = []
         self.total = 0
+        self._told: set[Path] = set()
 
     def copy(self) -> Problems:
         """The same problems, to which others are added without changing these."""
         other = Problems(self.document)
-        other.kept, other.total = list(self.kept), self.total
+        other.kept, other.total, other._told = list(self.kept), self.total, set(self._told)
         return other
 
     @property
@@ -53,6 +54,12 @@ class Problems:
             if notes := list(self._notes(None if of_key else self.document.value(path), message, context)):
                 message = f"{message} ({', '.join(notes)})"
             self.kept.append(Problem(message, path_text(path), *(place or (None, None))))
+
+    def once(self, path: Path, message: str, of_key: bool = False, context: Context | None = None) -> None:
+        """A mistake, unless one was told once of its path: of what repeats in the model and stands in one place."""
+        if path not in self._told:
+            self._told.add(path)
+            self.add(path, message, of_key, context if path[:1] == ("operations",) else None)
 
     def _notes(self, value: Any, message: str, context: Context | None) -> Iterator[str]:
         if has_expression(value):

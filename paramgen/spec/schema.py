@@ -8,13 +8,13 @@ dtype) no schema can say; nor can it tell 4.0 from 4.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from paramgen.spec import initializers, operations
-from paramgen.spec.base import RESERVED, Tagged
+from paramgen.spec.base import MAX_DIMENSIONS, RESERVED, Tagged
 from paramgen.spec.expressions import FUNCTIONS
 from paramgen.spec.initializers import Target
 from paramgen.spec.model import Head, Override
@@ -143,6 +143,8 @@ EXPRESSION: Schema = {
     "pattern": r"^\$\{[^{}]+\}$",
 }
 
+PARTLY_EXPRESSION: Schema = {"type": "string", "pattern": r"\$\{[^{}]+\}"}
+
 OPERATIONS: Schema = {
     "description": "the operations, each with a name, a type and its sizes, and groups of them.",
     "type": "array",
@@ -174,7 +176,8 @@ def _fans_rules() -> Iterator[Schema]:
     """What custom parameters need for initializers that scale with fans: those of the mode, written or default."""
     for model in initializers.TABLE:
         if issubclass(model, initializers.Scaled):
-            for mode, fans in MODES.items():
+            for mode in get_args(initializers.Mode):
+                fans = list(model.model_construct(mode=mode).fans())
                 written = _object({**_has_type(model.names()), "required": ["type", "mode"]})
                 written["properties"] = {**written["properties"], "mode": {"const": mode}}
                 is_default = mode == model.model_fields["mode"].default
@@ -183,20 +186,22 @@ def _fans_rules() -> Iterator[Schema]:
                 yield {"if": {"properties": {"initializer": has_mode}}, "then": {"required": fans}}
 
 
-MODES = {"fan_in": ["fan_in"], "fan_out": ["fan_out"], "fan_avg": ["fan_in", "fan_out"]}
+def _shape_rules() -> Iterator[Schema]:
+    """How many dimensions custom parameters have for initializers that do not fit any number of them."""
+    for model in initializers.TABLE:
+        initializer, every = model.model_construct(), range(MAX_DIMENSIONS + 1)
+        fitting = [count for count in every if initializer.misfit(Target((1,) * count, 1, 1)) is None]
+        if not fitting:
+            yield {"properties": {"initializer": {"not": _is(model.names())}}}
+        elif len(fitting) < len(every):
+            shape = {"minItems": fitting[0], "maxItems": fitting[-1]}
+            yield {
+                "if": {"properties": {"initializer": _is(model.names())}},
+                "then": {"properties": {"shape": shape}},
+            }
 
-CUSTOM_RULES: list[Schema] = [
-    *_fans_rules(),
-    {
-        "if": {"properties": {"initializer": _is(["orthogonal"])}},
-        "then": {"properties": {"shape": {"minItems": 2}}},
-    },
-    {
-        "if": {"properties": {"initializer": _is(["identity"])}},
-        "then": {"properties": {"shape": {"minItems": 2, "maxItems": 2}}},
-    },
-    {"properties": {"initializer": {"not": _is(["unit_forget_gate", "dirac", "delta_orthogonal"])}}},
-]
+
+CUSTOM_RULES: list[Schema] = [*_fans_rules(), *_shape_rules()]
 
 
 def _tidy(schema: Schema) -> Schema:
@@ -218,17 +223,14 @@ def _tidy(schema: Schema) -> Schema:
 
 
 def _expressive(schema: Any) -> Any:
-    """The schema with an expression in the place of any number, and as a part of any name."""
+    """The schema with an expression in the place of any number, and as a part of any name or choice but types."""
     if isinstance(schema, list):
         return [_expressive(entry) for entry in schema]
     if not isinstance(schema, dict):
         return schema
-    if schema.get("type") in ("integer", "number"):
+    is_number = schema.get("type") in ("integer", "number")
+    if is_number or schema.get("not") == {"const": RESERVED} or (schema.get("type") == "string" and "enum" in schema):
         outer = {key: schema[key] for key in ("description", "default") if key in schema}
         plain = {key: value for key, value in schema.items() if key not in outer}
-        return {**outer, "anyOf": [plain, _reference("Expression")]}
-    if schema.get("not") == {"const": RESERVED} and "pattern" in schema:
-        outer = {key: schema[key] for key in ("description",) if key in schema}
-        plain = {key: value for key, value in schema.items() if key not in outer}
-        return {**outer, "anyOf": [plain, {"type": "string", "pattern": r"\$\{[^{}]+\}"}]}
-    return {key: _expressive(value) for key, value in schema.items()}
+        return {**outer, "anyOf": [plain, _reference("Expression") if is_number else PARTLY_EXPRESSION]}
+    return {key: value if key == "type" else _expressive(value) for key, value in schema.items()}

@@ -172,10 +172,8 @@ class Tree:
             node.key = key
             self._read += bool(key)
             if self._read > MAX_READ:
-                message = (
-                    f"depends on an index, and such operations have been read {MAX_READ:,} times, the most that are"
-                )
-                self.problems.add(node.path, message)
+                often = f"more than {MAX_READ:,} times in all; repeat it less, or use the index in names alone"
+                self.problems.add(node.path, f"depends on an index, and what does is repeated {often}")
                 return None
             node.model = self._validated(node, prefix, indices)
             node.failed = node.model is None
@@ -219,6 +217,8 @@ class Tree:
         total = len(self.items) - len(groups)
         for number in groups:
             total += self._count([self.items[number]], ("operations",), "", {}, number)
+            if self._read > MAX_READ:  # told
+                return False
             if total > MAX_OPERATIONS:
                 message = f"makes more than {MAX_OPERATIONS:,} operations, which is the most that a spec has"
                 self.problems.add(("operations", number, "repeat"), message)
@@ -226,9 +226,11 @@ class Tree:
         return True
 
     def _count(self, items: list[Any], path: Path, prefix: str, indices: Mapping[str, int], start: int = 0) -> int:
-        """The number of operations, or some number above the limit."""
+        """The number of operations, or some number above the limit, or any once too many were read."""
         total = 0
         for number, item in enumerate(items, start):
+            if self._read > MAX_READ:
+                break
             if not is_group(item):
                 total += 1
                 continue
@@ -241,7 +243,7 @@ class Tree:
                 continue
             for name, within in _repetitions(model, prefix + model.name, indices):
                 total += self._count(model.operations, (*node.path, "operations"), name, within)
-                if total > MAX_OPERATIONS:
+                if total > MAX_OPERATIONS or self._read > MAX_READ:
                     return total
         return total
 

@@ -43,10 +43,12 @@ def output(path: str, size: int, force: bool) -> Iterator[Write]:
     with _refusals(shown):
         status = _status(path)
         if status is None or stat.S_ISREG(status.st_mode):
-            if path.endswith(os.sep) or not path:
-                raise FileError(f"{shown}: names a directory; name a file")
+            if not os.path.basename(path):
+                raise UsageError(f"{shown}: is not the name of a file")
             if status is not None and not force and not _is_ours(path):
-                raise UsageError(f"{shown}: is not a file that paramgen wrote; --force replaces it")
+                raise UsageError(
+                    f"{shown}: is not a file that paramgen wrote; --force (in Python, force=True) replaces it"
+                )
             with _replacement(os.path.realpath(path), size, status) as descriptor:
                 yield _FileWriter(descriptor, direct=size >= DIRECT_BYTES)
         else:
@@ -135,7 +137,10 @@ def _replacement(target: str, size: int, replaced: os.stat_result | None) -> Ite
     folder = os.path.dirname(target)
     temporary = os.path.join(folder, f".paramgen-{os.urandom(6).hex()}.tmp")
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        try:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        except FileNotFoundError:
+            raise OSError(errno.ENOENT, "its folder does not exist; create it first") from None
         try:
             if replaced is not None:
                 os.fchmod(descriptor, stat.S_IMODE(replaced.st_mode))

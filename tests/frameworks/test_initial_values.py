@@ -6,13 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import plan_of
 from loading import MARKS, Tensors, built, flax_variables, leaves
 from numpy.typing import NDArray
 from scipy.stats import ks_2samp
-
-from paramgen.conventions import CONVENTIONS
-from paramgen.plan import make_plan
-from paramgen.spec.model import interpret, read_document
 
 Array = NDArray[Any]
 pytestmark = MARKS
@@ -164,15 +161,11 @@ def test_fans_are_those_of_the_frameworks_own_functions(convention: str) -> None
     """Of the shape that each tensor has in the framework; but Keras and Flax make the kernels of attention as matrices."""
     operations = [DENSE, CONV, GROUPED, TRANSPOSED, WISE, SEPARABLE, recurrent("lstm"), recurrent("gru"), EMBEDDING]
     operations += [ATTENTION] if convention == "torch" else []
-    named = [{"name": f"x{number}", **operation} for number, operation in enumerate(operations)]
-    document = {"layout": convention, "conventions": convention, "operations": named}
-    count = 0
-    for tensor in make_plan(interpret(*read_document(document))).described()["parameters"]:
-        if tensor["fan_in"] is not None:
-            count += 1
-            assert (tensor["fan_in"], tensor["fan_out"]) == theirs(convention, tuple(tensor["shape"])), tensor["name"]
-    assert count > 10
-    assert convention in CONVENTIONS
+    tensors = plan_of(*operations, layout=convention, conventions=convention)
+    scaling = [tensor for tensor in tensors if tensor["fan_in"] is not None]
+    assert len(scaling) > 10
+    for tensor in scaling:
+        assert (tensor["fan_in"], tensor["fan_out"]) == theirs(convention, tuple(tensor["shape"])), tensor["name"]
 
 
 def theirs(convention: str, shape: tuple[int, ...]) -> tuple[int, int]:

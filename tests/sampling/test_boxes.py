@@ -140,7 +140,7 @@ def test_what_is_not_elementwise(
     law: Distribution, row: str, axes: Axes, expected: Any, dtype: str, pieces: int
 ) -> None:
     plain = tensor_of(law, dtype, axes.shape)
-    arrangement = arranged(row, {row.split()[2]: axes})
+    (arrangement,) = arranged([row], {row.split()[2]: axes})
     tensor = Tensor("x", arrangement, plain.sources)
     array = expected(draw(plain, 5, 0, plain.size).reshape(axes.shape)).reshape(-1)
     sampler, found = Sampler(5, Team(1)), []

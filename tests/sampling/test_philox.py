@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paramgen.sampling.philox import philox, words, words64
-from paramgen.sampling.streams import stream_id
+from paramgen.streams import stream_id
 
 VECTORS = json.loads((DATA / "stream-v1.json").read_text())
 

@@ -23,7 +23,7 @@ from paramgen.distributions import (
 )
 from paramgen.dtypes import DTYPES as TABLE
 from paramgen.plan import Tensor
-from paramgen.sampling.streams import stream_id
+from paramgen.streams import stream_id
 
 VECTORS = json.loads((DATA / "stream-v1.json").read_text())
 SHAPE = (40, 30)

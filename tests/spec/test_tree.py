@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from conftest import problems_of
+from conftest import described, problems_of
 
 import paramgen
 from paramgen.plan import make_plan
@@ -18,7 +18,7 @@ def planned(text: str, **arguments: Any) -> Any:
 
 
 def shapes(text: str, **arguments: Any) -> dict[str, list[int]]:
-    return {tensor["name"]: tensor["shape"] for tensor in planned(text, **arguments).described()["parameters"]}
+    return {tensor["name"]: tensor["shape"] for tensor in described(planned(text, **arguments))["parameters"]}
 
 
 DENSE = "type: fully_connected, bias: false"
@@ -135,7 +135,7 @@ overrides:
 def initializers(overrides: str) -> dict[str, tuple[str, str]]:
     return {
         tensor["name"]: (tensor["initializer"]["type"], tensor["dtype"])
-        for tensor in planned(OVERRIDES + overrides).described()["parameters"]
+        for tensor in described(planned(OVERRIDES + overrides))["parameters"]
     }
 
 
@@ -160,7 +160,7 @@ def test_an_override_goes_before_the_dtype_of_a_custom_parameter() -> None:
         "operations: [{name: a, type: custom, dtype: float16, parameters: "
         "{w: {shape: [1], initializer: ones, dtype: float64}}}]\noverrides: [{match: a.w, dtype: bfloat16}]\n"
     )
-    assert planned(text).described()["parameters"][0]["dtype"] == "bfloat16"
+    assert described(planned(text))["parameters"][0]["dtype"] == "bfloat16"
 
 
 DEEP = "operations:\n- name: g\n  repeat: 3\n  as: i\n  operations:\n  - name: d\n    type: fully_connected\n"
@@ -348,11 +348,15 @@ DEEP = "operations:\n- name: g\n  repeat: 3\n  as: i\n  operations:\n  - name: d
         ),
         (
             "overrides: [{match: 'x${n}.*', dtype: float16}]\nvariables: {n: 3}\n",
-            ["1:21: overrides[0].match: 'x3.*' matches no parameter (x${n}.*)"],
+            [
+                "1:21: overrides[0].match: 'x3.*' matches no parameter; plan --layout canonical shows the names that patterns are of (x${n}.*)"
+            ],
         ),
         (
             "overrides: [{match: b.scale, initializer: glorot}]\n",
-            ["1:43: overrides[0].initializer: glorot needs fan_in"],
+            [
+                "1:43: overrides[0].initializer: b.scale: glorot needs fan_in and fan_out, which this parameter does not have"
+            ],
         ),
         ("overrides: [{match: '*', dtype: float99}]\n", ["overrides[0].dtype: 'float99' is not a dtype"]),
         (
@@ -410,7 +414,7 @@ def test_more_operations_that_depend_on_an_index_than_are_read(monkeypatch: pyte
     assert len(shapes(text % (100, "1"))) == 100
     (line,) = problems_of(text % (21, "'${i + 1}'"))
     assert line.startswith(
-        "1:56: operations[0].operations[0]: depends on an index, and such operations have been read 20 times"
+        "1:56: operations[0].operations[0]: depends on an index, and what does is repeated more than 20 times in all; "
     )
 
 

@@ -52,7 +52,9 @@ def test_a_replaced_file_keeps_its_mode(tmp_path: Path) -> None:
 def test_other_files_need_force(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "other"
     path.write_bytes(content)
-    with pytest.raises(UsageError, match="not a file that paramgen wrote; --force replaces it"):
+    with pytest.raises(
+        UsageError, match=r"not a file that paramgen wrote; --force \(in Python, force=True\) replaces it"
+    ):
         write(path)
     assert path.read_bytes() == content
     write(path, force=True)
@@ -156,7 +158,8 @@ def test_reservation_refused_for_lack_of_space(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize(
-    ("path", "reason"), [("none/x", "No such file"), (".", "Is a directory"), ("f/x", "Not a dir")]
+    ("path", "reason"),
+    [("none/x", "its folder does not exist; create it first"), (".", "Is a directory"), ("f/x", "Not a dir")],
 )
 def test_targets_that_cannot_be(tmp_path: Path, path: str, reason: str) -> None:
     (tmp_path / "f").write_bytes(OURS)

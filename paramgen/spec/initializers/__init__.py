@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field
 
 from paramgen.spec.base import Expected
 from paramgen.spec.initializers.base import Initializer, Target
-from paramgen.spec.initializers.scaled import Glorot, He, Lecun, Scaled, VarianceScaling
+from paramgen.spec.initializers.scaled import Glorot, He, Lecun, Mode, Scaled, VarianceScaling
 from paramgen.spec.initializers.structured import (
     DeltaOrthogonalInitializer,
     Dirac,
@@ -39,6 +39,7 @@ __all__ = [
     "Identity",
     "Initializer",
     "Lecun",
+    "Mode",
     "NarrowNormal",
     "Ones",
     "OrthogonalInitializer",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -15,7 +15,7 @@ from paramgen.distributions import (
     Runs,
     unit_forget_gate,
 )
-from paramgen.spec.base import Expected, Number
+from paramgen.spec.base import Number
 from paramgen.spec.initializers.base import Initializer, Target
 
 
@@ -33,7 +33,7 @@ class OrthogonalInitializer(Initializer):
     quiet = ("per_gate",)
     type: Literal["orthogonal"] = Field(description="Initializer type.")
     gain: Number = Field(default=1.0, description="Factor on the orthonormal matrix.")
-    per_gate: Annotated[bool, Expected("true or false")] = Field(
+    per_gate: bool = Field(
         default=False, description="a matrix for each gate of recurrent weights, not one for all of them."
     )
 

@@ -16,6 +16,7 @@ from paramgen.distributions import (
 )
 from paramgen.spec.base import WRONG, Complaint, Number
 from paramgen.spec.initializers.base import Initializer, NonNegative, Positive, Target
+from paramgen.text import show
 
 
 class Gaussian(Initializer):
@@ -66,7 +67,7 @@ class TruncatedNormalInitializer(Initializer):
                 TruncatedNormal(0.0, 1.0, float(low), float(high))
             except (ValueError, OverflowError):
                 few = "is not below high" if low >= high else "has next to nothing of a normal between it and high"
-                yield ("low" if "low" in data else "high",), f"low, {low}, {few}, {high}", WRONG
+                yield ("low" if "low" in data else "high",), f"low, {show(low)}, {few}, {show(high)}", WRONG
 
     def law(self, target: Target) -> Distribution:
         return TruncatedNormal(self.mean, self.std, self.low, self.high)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from paramgen.spec.base import (
     WRONG,
     Complaint,
-    Expected,
     Size,
 )
 from paramgen.spec.operations.base import (
@@ -44,12 +43,10 @@ class MultiheadAttention(Standard):
         default=None, description="number of channels of values, all heads together; default: num_key_channels."
     )
     output_size: Size | None = Field(default=None, description="number of output features; default: input_size.")
-    projections: Annotated[Literal["separate", "fused"], Expected("one of separate, fused")] = Field(
+    projections: Literal["separate", "fused"] = Field(
         default="separate", description="weights of queries, keys and values each for themselves, or in one matrix."
     )
-    bias: Annotated[bool, Expected("true or false")] = Field(
-        default=True, description="whether projections have biases."
-    )
+    bias: bool = Field(default=True, description="whether projections have biases.")
 
     @classmethod
     def key_problems(cls, data: dict[str, Any]) -> Iterator[Complaint]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field
 
@@ -80,7 +80,7 @@ class Operation(Tagged):
     title: ClassVar[str]
     example: ClassVar[dict[str, Any]]
     variants: ClassVar[tuple[dict[str, Any], ...]] = ()
-    """Fields that, in the example, make other parameters."""
+    """Fields that make other parameters, or other tensors in a layout, of the example; None takes one out of it."""
     name: Name = Field(description="name of the operation; its tensors are <name>.<parameter>.")
     dtype: DTypeName | None = Field(default=None, description="element type of its parameters; default: the spec's.")
 
@@ -98,11 +98,17 @@ class Operation(Tagged):
         return {}
 
     @classmethod
+    def examples(cls) -> Iterator[tuple[dict[str, Any], Self]]:
+        """The example and its variants, each with the fields that make it one."""
+        for fields in ({}, *cls.variants):
+            given = {"name": "example", "type": cls.names()[0], **cls.example, **fields}
+            yield fields, cls.model_validate({key: value for key, value in given.items() if value is not None})
+
+    @classmethod
     def targets(cls) -> dict[str, Target]:
         """Its parameters by key, at the sizes of its example: for what holds at every size."""
         targets: dict[str, Target] = {}
-        for fields in ({}, *cls.variants):
-            example = cls.model_validate({"name": "example", "type": cls.names()[0], **cls.example, **fields})
+        for _, example in cls.examples():
             for template in example.templates():
                 targets.setdefault(template.key, template.target)
         return targets

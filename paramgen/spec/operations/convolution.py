@@ -47,6 +47,17 @@ GROUPINGS: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
 class Convolution(Standard):
     """What `conv` and `transposed_conv` share: filters over channels, plain, grouped or channel-wise."""
 
+    variants = (
+        {"bias": "shared"},
+        {
+            "num_groups": 4,
+            "num_channels_per_group": 8,
+            "num_filters_per_group": 8,
+            "num_channels": None,
+            "num_filters": None,
+        },
+        {"num_groups": CHANNEL_WISE, "num_filters_per_group": 2, "num_filters": None},
+    )
     parameter_names = ("weights", "bias")
     axes: ClassVar[str]
     filter_size: FilterSize = Field(description=FILTER_SIZE)
@@ -65,9 +76,9 @@ class Convolution(Standard):
     num_filters_per_group: Size | None = Field(
         default=None, description="number of filters of a group; default 1 where channel-wise."
     )
-    bias: Annotated[
-        Literal["per_filter", "shared", "none"] | bool, Expected("one of per_filter, shared, none, true, false")
-    ] = Field(default="per_filter", description="a bias for each filter (or true), one shared, or none (or false).")
+    bias: Literal["per_filter", "shared", "none"] | bool = Field(
+        default="per_filter", description="a bias for each filter (or true), one shared, or none (or false)."
+    )
 
     @classmethod
     def key_problems(cls, data: dict[str, Any]) -> Iterator[Complaint]:
@@ -134,18 +145,18 @@ class SeparableConv(Standard):
 
     label = "separable_conv"
     title = "Separable convolution"
-    example = {"filter_size": [3, 3], "num_channels": 64, "num_filters": 128}
+    example = {"filter_size": [3, 3], "num_channels": 64, "num_filters": 128, "depth_multiplier": 1}
     parameter_names = ("depthwise_weights", "pointwise_weights", "bias")
     type: Literal["separable_conv"] = Field(description="Operation type.")
     filter_size: FilterSize = Field(description=FILTER_SIZE)
     num_channels: Size = Field(description="number of input channels.")
     num_filters: Size = Field(description="number of filters (output channels).")
     depth_multiplier: Size = Field(default=1, description="number of filters for each channel, before they are mixed.")
-    bias: Annotated[bool, Expected("true or false")] = Field(default=True, description="whether it has a bias.")
+    bias: bool = Field(default=True, description="whether it has a bias.")
 
     def templates(self) -> Iterator[Template]:
         elements = math.prod(self.filter_size)
-        sizes: dict[str, int | tuple[int, ...]] = {"k": self.filter_size, "one": (1,) * len(tuple(self.filter_size))}
+        sizes: dict[str, int | tuple[int, ...]] = {"k": self.filter_size, "one": (1,) * len(self.filter_size)}
         sizes |= {"m": self.depth_multiplier, "c": self.num_channels, "o": self.num_filters}
         mixed = self.num_channels * self.depth_multiplier
         yield weights("depthwise_weights", "*k 1 m c", sizes, elements, elements * self.depth_multiplier)

@@ -47,7 +47,7 @@ class FullyConnected(Standard):
     type: Literal["fully_connected", "fullyconnect"] = Field(description="Operation type.")
     input_size: Size = Field(description="number of input features.")
     output_size: Size = Field(description="number of output features.")
-    bias: Annotated[bool, Expected("true or false")] = Field(default=True, description="whether it has a bias.")
+    bias: bool = Field(default=True, description="whether it has a bias.")
 
     def templates(self) -> Iterator[Template]:
         sizes = {"o": self.output_size, "i": self.input_size}
@@ -92,8 +92,12 @@ class CustomParameter(Model):
     label = "a custom parameter"
     shape: Shape = Field(description="its size, a list; [] is a scalar.")
     initializer: AnyInitializer = Field(description="its initializer.")
-    fan_in: Size | None = Field(default=None, description="number of inputs of an output, for glorot and he.")
-    fan_out: Size | None = Field(default=None, description="number of outputs of an input, for glorot.")
+    fan_in: Size | None = Field(
+        default=None, description="inputs of an output, for the initializers that scale with it."
+    )
+    fan_out: Size | None = Field(
+        default=None, description="outputs of an input, for the initializers that scale with it."
+    )
     dtype: DTypeName | None = Field(default=None, description="its element type; default: the operation's.")
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from paramgen.spec.base import (
-    Expected,
     Size,
 )
 from paramgen.spec.initializers import (
@@ -49,7 +48,7 @@ class Recurrent(Standard):
     input_size: Size = Field(description="number of input features.")
     num_hidden_units: Size = Field(description="number of hidden units, H.")
     num_layers: Size = Field(default=1, le=MAX_LAYERS, description="number of layers, one upon another.")
-    bidirectional: Annotated[bool, Expected("true or false")] = Field(
+    bidirectional: bool = Field(
         default=False, description="whether each layer goes in both directions; the next has twice the inputs."
     )
 
@@ -94,14 +93,17 @@ class GRU(Recurrent):
 
     label = "gru"
     title = "Gated recurrent unit"
+    variants = (
+        {"reset_gate_mode": "recurrent-bias-after-multiplication"},
+        {"reset_gate_mode": "before-multiplication"},
+    )
     gates = 3
     type: Literal["gru"] = Field(description="Operation type.")
-    reset_gate_mode: Annotated[
-        Literal["after-multiplication", "before-multiplication", "recurrent-bias-after-multiplication"],
-        Expected("one of after-multiplication, before-multiplication, recurrent-bias-after-multiplication"),
-    ] = Field(
-        default="after-multiplication",
-        description="where the reset gate applies; recurrent-bias-after-multiplication has a recurrent bias as well.",
+    reset_gate_mode: Literal["after-multiplication", "before-multiplication", "recurrent-bias-after-multiplication"] = (
+        Field(
+            default="after-multiplication",
+            description="where the reset gate applies; with recurrent-bias-… there is a recurrent bias as well.",
+        )
     )
 
     def bias_of(self, level: Level, sizes: dict[str, int]) -> Template:
