@@ -143,6 +143,28 @@ def test_arguments_in_place_of_a_files_values(arguments: dict[str, Any], tmp_pat
     assert paramgen.load_spec(tmp_path / "m.yaml", seed=np.uint64(2**64 - 1)).seed == 2**64 - 1
 
 
+def test_what_is_given_in_place_of_a_files_value_has_no_line(tmp_path: Path) -> None:
+    path = tmp_path / "m.yaml"
+    path.write_text("seed: 3\nvariables: {n: 2}\noperations: [{name: p, type: prelu, num_channels: '${n}'}]\n")
+    for arguments, told in (
+        ({"seed": -1}, f"{path}: seed: -1 is not an integer from 0 to 2^64 - 1"),
+        ({"layout": "tourch"}, f"{path}: layout: 'tourch' is not a layout: canonical, torch, keras or flax"),
+        ({"variables": {"n": "x"}}, f"{path}: variables.n: 'x' is not a number below 2^128"),
+    ):
+        with pytest.raises(paramgen.SpecError) as caught:
+            paramgen.load_spec(path, **arguments)
+        assert str(caught.value).startswith(told)
+    for variables, reason in (([], "is not a mapping"), ({3: 64}, "variable 3: the spec has none of this name")):
+        with pytest.raises(paramgen.UsageError, match=reason):
+            paramgen.load_spec(path, variables=variables)  # type: ignore[arg-type]
+    huge = {"variables": {"a": 10**400, "b": "${sqrt(a) + int(a)}"}, "operations": [{"name": "p", "type": "prelu"}]}
+    with pytest.raises(paramgen.SpecError, match="variables.a: an integer of 1329 bits is not a number"):
+        paramgen.load_spec(huge)
+    low = {"type": "truncated_normal", "low": 10**5000}
+    with pytest.raises(paramgen.SpecError, match="low, an integer of 16610 bits, is not below high, 2.0"):
+        paramgen.load_spec({"operations": [{"name": "p", "type": "prelu", "initializers": {"alpha": low}}]})
+
+
 def test_errors_can_be_pickled() -> None:
     with pytest.raises(paramgen.SpecError) as caught:
         paramgen.load_spec({"operations": [3] * 30, "seed": 10**5000})

@@ -4,6 +4,7 @@ That each tensor is what real modules take is tested in tests/frameworks.
 """
 
 import typing
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import paramgen.storage.reader
 from paramgen.conventions import CONVENTIONS
 from paramgen.frameworks import CONVENTION_NAMES, FRAMEWORKS, LAYOUT_NAMES
 from paramgen.layouts import LAYOUTS
+from paramgen.plan import make_plan
 from paramgen.spec.model import Head
 
 Array = NDArray[Any]
@@ -89,6 +91,29 @@ def test_what_is_joined_names_all_its_parts() -> None:
     assert joined["distribution"]["parts"][1] == {"type": "constant", "value": 2.0}
 
 
+def test_zeros_that_a_layout_adds_are_told() -> None:
+    overrides = [{"match": "g.bias", "initializer": {"type": "constant", "value": 2}}]
+    bias = {tensor["name"]: tensor for tensor in plan_of(GRU, layout="keras", overrides=overrides)}["g.gru_cell.bias"]
+    assert bias["canonical_name"] == "g.bias"
+    assert bias["distribution"]["parts"] == [{"type": "constant", "value": 2.0}, {"type": "constant", "value": 0.0}]
+
+
+def test_buffers_have_the_dtype_of_the_first_parameter() -> None:
+    norm = {"type": "batchnorm", "num_channels": 3}
+    for parameter, of_buffers in (("scale", "float32"), ("offset", "float16")):
+        overrides = [{"match": f"a.{parameter}", "dtype": "float16"}]
+        for layout, mean in (("torch", "a.running_mean"), ("keras", "a.moving_mean"), ("flax", "batch_stats.a.mean")):
+            dtypes = {tensor["name"]: tensor["dtype"] for tensor in plan_of(norm, layout=layout, overrides=overrides)}
+            assert dtypes[mean] == of_buffers
+    bias = [{"match": "g.bias", "dtype": "float16"}]
+    dtypes = {tensor["name"]: tensor["dtype"] for tensor in plan_of(GRU, layout="keras", overrides=bias)}
+    assert dtypes == {
+        "g.gru_cell.kernel": "float32",
+        "g.gru_cell.recurrent_kernel": "float32",
+        "g.gru_cell.bias": "float16",
+    }
+
+
 def test_what_is_joined_has_one_dtype() -> None:
     overrides = [{"match": "a.key_weights", "dtype": "float16"}]
     with pytest.raises(paramgen.SpecError) as caught:
@@ -115,6 +140,11 @@ def test_what_is_joined_has_one_dtype() -> None:
         ({**GRU, "reset_gate_mode": "recurrent-bias-after-multiplication"}, "flax", "has one bias a gate"),
         ({**LSTM, "projection_size": 2}, "keras", "Keras has no LSTM with a projection; leave projection_size out"),
         ({**LSTM, "projection_size": 2}, "flax", "Flax has no LSTM with a projection"),
+        (
+            {**LSTM, "projection_size": 4},
+            "torch",
+            "PyTorch's LSTM projects to fewer features than hidden units, here to 3 at most",
+        ),
         (
             {**ATTENTION, "num_key_channels": 4},
             "torch",
@@ -192,8 +222,9 @@ def test_the_same_values_rearranged(dtype: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_every_config_in_every_layout_that_holds_it(path: Path, tmp_path: Path) -> None:
-    """As many parameters, buffers and second biases apart, and the same again whatever the size of blocks."""
+    """Every element of every parameter once, and the same again whatever the size of blocks."""
     held = 0
+    total = make_plan(paramgen.load_spec(path, layout="canonical", variables=SMALL.get(path.stem))).total_parameters
     for layout in LAYOUT_NAMES:
         try:
             spec = paramgen.load_spec(path, layout=layout, variables=SMALL.get(path.stem))
@@ -201,9 +232,17 @@ def test_every_config_in_every_layout_that_holds_it(path: Path, tmp_path: Path) 
             assert all("layout: " in problem.message for problem in error.problems)
             continue
         held += 1
+        drawn = [
+            prod(high - low for low, high in zip(piece.low, piece.high, strict=True))
+            for tensor in make_plan(spec).tensors
+            for piece in tensor.arrangement.pieces
+            if tensor.sources[piece.source].name
+        ]
+        assert sum(drawn) == total
         result = paramgen.build(spec, tmp_path / layout, digest=True)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("paramgen.engine.BLOCK_BYTES", 4096)
+            patch.setattr("paramgen.engine.WIDE_BLOCK_BYTES", 16384)
             assert paramgen.build(spec, tmp_path / layout, digest=True, threads=3).sha256 == result.sha256
     assert held >= 1
 

@@ -62,7 +62,13 @@ def test_the_commands_on_configs_run(run: Run, tmp_path: Path) -> None:
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     for line in block.splitlines():
         command, *arguments = line.partition("#")[0].split()
+        if command == "mkdir":
+            for name in arguments:
+                (tmp_path / name).mkdir()
+            continue
         assert command == "paramgen"
+        if "-o" in arguments:
+            assert (tmp_path / arguments[arguments.index("-o") + 1]).parent.is_dir()
         done = run(
             "plan", *(argument for argument in arguments[1:] if "safetensors" not in argument and argument != "-o")
         )

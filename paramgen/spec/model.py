@@ -188,7 +188,7 @@ def interpret(document: Document, name: str, *, variables: Mapping[str, Number] 
     for key, value in replaced.items():
         if value is not None:
             document.put((key,), value)
-    _set_variables(document, variables or {})
+    _set_variables(document, {} if variables is None else variables)
     scope = evaluator(data.get("variables"), document.has_expressions, problems)
     head, source = _head(data, name, scope, problems)
     items = _operation_items(data, problems)

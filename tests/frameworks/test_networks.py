@@ -179,16 +179,19 @@ def flax_words(tensors: Tensors, x: Array) -> Array:
     return np.asarray(Words().apply(flax_variables(tensors), x))
 
 
+NETWORKS = {
+    "pixels": (PIXELS, {"torch": torch_pixels, "keras": keras_pixels, "flax": flax_pixels}),
+    "words": (WORDS, {"torch": torch_words, "keras": keras_words, "flax": flax_words}),
+}
+
+
 @pytest.mark.parametrize("network", ["pixels", "words"])
 def test_a_network_is_the_same_in_every_framework(network: str, tmp_path: Path) -> None:
     for name in ("torch", "keras", "flax"):
         pytest.importorskip(name)
-    operations = {"pixels": PIXELS, "words": WORDS}[network]
+    operations, runs = NETWORKS[network]
     x = random_inputs(2, 9, 10, 3) if network == "pixels" else np.random.default_rng(2).integers(0, 30, (2, 6))
-    first, *others = (
-        globals()[f"{layout}_{network}"](built(tmp_path, layout, *operations), x)
-        for layout in ("torch", "keras", "flax")
-    )
+    first, *others = (run(built(tmp_path, layout, *operations), x) for layout, run in runs.items())
     assert np.abs(first).max() > 0.1
     for other in others:
         np.testing.assert_allclose(other, first, rtol=1e-4, atol=1e-4)

@@ -62,6 +62,10 @@ ACCEPTED: list[dict[str, Any]] = [
     {**CONV, "dtype": "bfloat16", "initializers": {"weights": {"type": "orthogonal", "gain": 2}, "bias": "ones"}},
     {"type": "conv", "filter_size": 3, "num_groups": "channel-wise", "num_channels": 3},
     {"type": "lstm", "input_size": 1, "num_hidden_units": 1, "initializers": {"bias": "unit_forget_gate"}},
+    {**CONV, "dtype": "float${8 * 2}", "num_filters": "${2 * 2}", "name": "conv${1}"},
+    {"type": "fully_connected", "input_size": 2, "output_size": 3, "initializers": {"weights": "identity"}},
+    with_custom(initializer="identity"),
+    with_custom(initializer={"type": "variance_scaling", "mode": "fan_out"}, fan_out=2),
     with_custom(shape=[]),
     with_custom(initializer={"type": "uniform", "bound": 1}),
     with_custom(initializer="glorot", fan_in=1, fan_out=2),
@@ -120,6 +124,12 @@ REFUSED: list[dict[str, Any]] = [
     with_custom(initializer="kaiming"),
     with_custom(initializer="orthogonal", shape=[4]),
     with_custom(initializer="unit_forget_gate"),
+    with_custom(initializer="identity", shape=[4]),
+    with_custom(initializer="identity", shape=[4, 4, 4]),
+    with_custom(initializer="dirac", shape=[3, 4, 4]),
+    with_custom(initializer={"type": "variance_scaling", "mode": "fan_out"}, fan_in=2),
+    with_custom(initializer={"type": "variance_scaling", "gain": 2}, fan_in=2),
+    {**CONV, "type": "co${1}nv"},
 ]
 
 HEADS: list[dict[str, Any]] = [

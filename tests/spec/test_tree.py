@@ -174,6 +174,12 @@ DEEP = "operations:\n- name: g\n  repeat: 3\n  as: i\n  operations:\n  - name: d
         ("variables: {a: b}\n", ["1:16: variables.a: 'b' is not a number below 2^128 in magnitude, or ${…}"]),
         ("variables: {a: true}\n", ["1:16: variables.a: true is not a number"]),
         ("variables: {a: .inf}\n", ["variables.a: .inf is not a number"]),
+        ("variables: {a: .inf, b: '${int(a)}', c: '${round(a)}'}\n", ["variables.a: .inf is not a number"]),
+        ("variables: {a: .nan, b: '${sqrt(a) + int(a)}'}\n", ["variables.a: .nan is not a number"]),
+        (
+            f"variables: {{a: {2**130}, b: '${{sqrt(a)}}'}}\n",
+            ["variables.a: 1361129467683753853853498429727072845824 is not a number"],
+        ),
         ("variables: {a: '3'}\n", ["variables.a: '3' is not a number"]),
         ("variables: {a: }\n", ["variables.a: null is not a number"]),
         ("variables: {1a: 3}\n", ["1:13: variables.1a: '1a' is not a name of a variable"]),
@@ -416,6 +422,20 @@ def test_more_operations_that_depend_on_an_index_than_are_read(monkeypatch: pyte
     assert line.startswith(
         "1:56: operations[0].operations[0]: depends on an index, and what does is repeated more than 20 times in all; "
     )
+
+
+def test_groups_that_depend_on_an_index_are_counted_no_longer_than_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither is told twice, nor does counting go on, where each level makes the next one read again."""
+    monkeypatch.setattr(tree, "MAX_READ", 20)
+    counted = []
+    count = tree.Tree._count
+    monkeypatch.setattr(tree.Tree, "_count", lambda *args: counted.append(args) or count(*args))
+    text = f"{{name: c, {DENSE}, input_size: 1, output_size: 1}}"
+    for level in range(6):
+        text = f"{{name: a, repeat: '${{9 + 0 * i{level + 1}}}', as: i{level}, operations: [{text}]}}"
+    (line,) = problems_of(f"operations: [{{name: a, repeat: 9, as: i6, operations: [{text}]}}]")
+    assert "depends on an index, and what does is repeated more than 20 times in all" in line
+    assert len(counted) < 100
 
 
 def test_more_comparisons_than_are_made(monkeypatch: pytest.MonkeyPatch) -> None:

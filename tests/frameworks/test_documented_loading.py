@@ -1,0 +1,74 @@
+"""The lines of docs/layouts.md that load a file, as they stand there."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from loading import MARKS
+
+import paramgen
+
+pytestmark = MARKS
+
+CONVOLUTIONAL = [
+    {"name": "conv", "type": "conv", "filter_size": [3, 3], "num_channels": 3, "num_filters": 8},
+    {"name": "norm", "type": "batchnorm", "num_channels": 8},
+    {"name": "head", "type": "fully_connected", "input_size": 8, "output_size": 5},
+]
+
+
+def run_lines(framework: str, folder: Path, monkeypatch: pytest.MonkeyPatch, **names: Any) -> None:
+    """Run the documented lines of a framework beside the file."""
+    text = (ROOT / "docs" / "layouts.md").read_text(encoding="utf-8")
+    lines = re.findall(rf"^\*\*{framework}.*?```python\n(.*?)```", text, re.DOTALL | re.MULTILINE)
+    assert len(lines) == 1
+    monkeypatch.chdir(folder)
+    exec(lines[0], names)
+
+
+def test_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from torch import nn
+
+    paramgen.build({"layout": "torch", "operations": CONVOLUTIONAL}, tmp_path / "model.safetensors")
+    model = nn.ModuleDict({"conv": nn.Conv2d(3, 8, 3), "norm": nn.BatchNorm2d(8), "head": nn.Linear(8, 5)})
+    run_lines("PyTorch", tmp_path, monkeypatch, model=model)
+    written = paramgen.load(tmp_path / "model.safetensors")
+    np.testing.assert_array_equal(model["head"].weight.detach().numpy(), written["head"]["weight"])
+
+
+def test_keras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a model that has states of random generators, as every LSTM does."""
+    from keras import Model, layers
+
+    paramgen.build(ROOT / "configs" / "keras_tagger.yaml", tmp_path / "model.safetensors")
+    inputs = layers.Input((7,), dtype="int32")
+    y = layers.Embedding(300, 32, name="embedding")(inputs)
+    y = layers.Bidirectional(layers.LSTM(24, return_sequences=True, name="lstm"), name="encoder")(y)
+    y = layers.LayerNormalization(name="norm")(layers.MultiHeadAttention(4, 12, name="attention")(y, y))
+    model = Model(inputs, layers.Dense(9, name="tags")(y))
+    assert len(model.variables) > len(model.weights)
+    run_lines("Keras 3", tmp_path, monkeypatch, model=model)
+    written = paramgen.load(tmp_path / "model.safetensors")
+    np.testing.assert_array_equal(np.asarray(model.get_layer("tags").kernel), written["tags"]["kernel"])
+
+
+def test_flax(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from flax import linen as nn
+
+    class Net(nn.Module):
+        @nn.compact
+        def __call__(self, x: Any) -> Any:
+            x = nn.BatchNorm(use_running_average=True, name="norm")(nn.Conv(8, (3, 3), name="conv")(x))
+            return nn.Dense(5, name="head")(x.mean((1, 2)))
+
+    class Recording:
+        def apply(self, variables: Any, x: Any) -> None:
+            self.y = Net().apply(variables, x)
+
+    paramgen.build({"layout": "flax", "operations": CONVOLUTIONAL}, tmp_path / "model.safetensors")
+    model, x = Recording(), np.ones((2, 6, 6, 3), np.float32)
+    run_lines("Flax", tmp_path, monkeypatch, model=model, x=x)
+    np.testing.assert_array_equal(np.asarray(model.y), Net().apply(paramgen.load(tmp_path / "model.safetensors"), x))
