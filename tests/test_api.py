@@ -158,10 +158,10 @@ def test_what_is_given_in_place_of_a_files_value_has_no_line(tmp_path: Path) -> 
         with pytest.raises(paramgen.UsageError, match=reason):
             paramgen.load_spec(path, variables=variables)  # type: ignore[arg-type]
     huge = {"variables": {"a": 10**400, "b": "${sqrt(a) + int(a)}"}, "operations": [{"name": "p", "type": "prelu"}]}
-    with pytest.raises(paramgen.SpecError, match="variables.a: an integer of 1329 bits is not a number"):
+    with pytest.raises(paramgen.SpecError, match=r"variables\.a: an integer of 1329 bits is not a number"):
         paramgen.load_spec(huge)
     low = {"type": "truncated_normal", "low": 10**5000}
-    with pytest.raises(paramgen.SpecError, match="low, an integer of 16610 bits, is not below high, 2.0"):
+    with pytest.raises(paramgen.SpecError, match=r"low, an integer of 16610 bits, is not below high, 2\.0"):
         paramgen.load_spec({"operations": [{"name": "p", "type": "prelu", "initializers": {"alpha": low}}]})
 
 
