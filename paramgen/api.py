@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from paramgen.sampling.gpu import Transfer
+    from paramgen.sampling.transfer import Transfer
 
 SpecSource = Spec | str | os.PathLike[str] | Mapping[str, Any]
 
@@ -101,9 +101,9 @@ def initialize(
     """One array of the given shape, equal to the tensor of that name, seed and size in a file.
 
     `initializer` is a name, with its fields as further arguments (initialize("uniform", [100, 100], bound=0.1)), or a
-    mapping as in a spec. fan_in and fan_out are needed by glorot (both) and he (fan_in). Two calls with the same seed
-    and name draw from the same stream. `unit_forget_gate` takes a shape of [4H] or [4H, 1]. Raises SpecError or
-    UsageError for what is not valid.
+    mapping as in a spec. Those that scale need the fans of their mode: glorot fan_in and fan_out, he fan_in. Two calls
+    with the same seed and name draw from the same stream. `unit_forget_gate` takes a shape of [4H] or [4H, 1].
+    Raises SpecError or UsageError for what is not valid.
     """
     chosen: Any = {"type": initializer} if isinstance(initializer, str) else initializer
     if fields:
@@ -205,7 +205,7 @@ def _transfer(device: str) -> Transfer:
     kind, numbers = parsed(device)
     if kind != "gpu" or len(numbers) > 1:
         raise UsageError(f"{device!r} is not one GPU: gpu or gpu:N")
-    from paramgen.sampling.gpu import Transfer
+    from paramgen.sampling.transfer import Transfer
 
     return Transfer(numbers)
 

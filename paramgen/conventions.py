@@ -64,7 +64,7 @@ class Convention:
         arrangements = layout.arrangements(operation, found)
         shapes = {source: arrangement.shape for arrangement in arrangements for source in arrangement.sources}
         found = [self._with_fans(template, operation, shapes.get(template.name)) for template in found]
-        fan_in = {template.key: template.target.fan_in or 0 for template in reversed(found)}
+        fan_in = {template.key: template.target.fan_in or 0 for template in found}
         for number, template in enumerate(found):
             if initializer := self.initializer(operation, template.key, fan_in.__getitem__):
                 found[number] = replace(template, initializer=initializer)

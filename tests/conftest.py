@@ -116,7 +116,7 @@ def simulated(simulated_gpus: dict[str, str], monkeypatch: pytest.MonkeyPatch) -
     """paramgen.sampling.gpu with simulated GPUs."""
     monkeypatch.setenv("SIMULATED_FOLDER", simulated_gpus["SIMULATED_FOLDER"])
     monkeypatch.syspath_prepend(SIMULATED)
-    with fresh("cupy", "cupyx", "paramgen.sampling.gpu"):
+    with fresh("cupy", "cupyx", "paramgen.sampling.gpu", "paramgen.sampling.transfer"):
         yield importlib.import_module("paramgen.sampling.gpu")
 
 

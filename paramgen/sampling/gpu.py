@@ -1,4 +1,4 @@
-"""NVIDIA GPUs as a backend, through CuPy, which only this file imports: drawing, and arrays to and from a GPU."""
+"""NVIDIA GPUs as a backend, through CuPy, which only this file imports."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paramgen.arrangement import Box
-from paramgen.chunks import BLOCK_BYTES
 from paramgen.distributions import Elementwise
 from paramgen.dtypes import DTYPES, DType
 from paramgen.errors import DeviceError
@@ -93,7 +92,7 @@ def devices() -> list[Device]:
 def _described(number: int) -> Device:
     name = f"gpu:{number}"
     try:
-        with _current(number):
+        with current_device(number):
             properties = cupy.cuda.runtime.getDeviceProperties(number)
             free, total = cupy.cuda.runtime.memGetInfo()
             capability = f"{properties['major']}.{properties['minor']}"
@@ -103,7 +102,7 @@ def _described(number: int) -> Device:
         return Device(name, str(error).removeprefix(f"{name}: "), usable=False)
 
 
-def _checked(numbers: Sequence[int]) -> list[int]:
+def checked(numbers: Sequence[int]) -> list[int]:
     """These numbers, or those of all GPUs; DeviceError where one is not there."""
     if problem := _problem():
         raise DeviceError(f"gpu: {problem}")
@@ -118,21 +117,21 @@ def _checked(numbers: Sequence[int]) -> list[int]:
 
 
 def lanes(numbers: Sequence[int], threads: int, size: int) -> list[Backend]:
-    chosen = _checked(numbers)
+    chosen = checked(numbers)
     return [Gpu(number, size) for _ in range(LANES) for number in chosen]
 
 
 def alone(numbers: Sequence[int]) -> Backend:
-    return Gpu(_checked(numbers)[0] if numbers else _current_number())
+    return Gpu(checked(numbers)[0] if numbers else current_number())
 
 
-def _current_number() -> int:
-    _checked(())
+def current_number() -> int:
+    checked(())
     return int(cupy.cuda.runtime.getDevice())
 
 
 @contextmanager
-def _current(number: int) -> Iterator[None]:
+def current_device(number: int) -> Iterator[None]:
     """The GPU is this thread's; what it refuses is a DeviceError."""
     try:
         with cupy.cuda.Device(number):
@@ -184,7 +183,7 @@ class Gpu:
     def __init__(self, number: int, size: int | None = None):
         self.device = f"gpu:{number}"
         self._number = number
-        with _current(number):
+        with current_device(number):
             own = size is not None
             self._stream = cupy.cuda.Stream(non_blocking=True) if own else cupy.cuda.get_current_stream()
             self._kernels = _kernels(number)
@@ -200,17 +199,17 @@ class Gpu:
 
     @contextmanager
     def current(self) -> Iterator[None]:
-        with _current(self._number), self._stream:
+        with current_device(self._number), self._stream:
             yield
 
     def buffer(self, size: int) -> Bytes:
-        with _current(self._number):
-            return _pinned(size)
+        with current_device(self._number):
+            return pinned(size)
 
     def through(self, buffer: Bytes, fill: Callable[[Bytes], None]) -> None:
         block = self._block[: len(buffer)]
         fill(block)
-        _copy(buffer.ctypes.data, _address(block), len(buffer), self._stream)
+        copy_bytes(buffer.ctypes.data, address(block), len(buffer), self._stream)
         self.finish()
 
     def empty(self, size: int) -> Bytes:
@@ -221,7 +220,7 @@ class Gpu:
         return data.view(device_dtype(dtype.numpy())).reshape(shape)
 
     def copy(self, out: Bytes, source: Bytes) -> None:
-        _copy(_address(out), _address(source), out.nbytes, self._stream)
+        copy_bytes(address(out), address(source), out.nbytes, self._stream)
         self.finish()  # before the source may be freed, and its memory drawn into by another stream
 
     def finish(self) -> None:
@@ -260,7 +259,7 @@ class Gpu:
         out: Matrix = cupy.empty(n)
         kind = cupy.cuda.runtime.memcpyDeviceToDevice
         step = matrix.strides[0] + 8
-        cupy.cuda.runtime.memcpy2DAsync(_address(out), 8, _address(matrix), step, 8, n, kind, self._stream.ptr)
+        cupy.cuda.runtime.memcpy2DAsync(address(out), 8, address(matrix), step, 8, n, kind, self._stream.ptr)
         return out
 
     def normal(self, seed: int, stream: int, start: int, double: bool, z: Matrix) -> None:
@@ -299,12 +298,12 @@ class Gpu:
         kernel((blocks,), (THREADS,), arguments, stream=self._stream)
 
 
-def _copy(to: int, source: int, size: int, stream: Any) -> None:
+def copy_bytes(to: int, source: int, size: int, stream: Any) -> None:
     """Between memories of any kind; the stream waits for it, this thread only where host memory is not pinned."""
     cupy.cuda.runtime.memcpyAsync(to, source, size, cupy.cuda.runtime.memcpyDefault, stream.ptr)
 
 
-def _address(array: Any) -> int:
+def address(array: Any) -> int:
     return array.data.ptr  # type: ignore[no-any-return]
 
 
@@ -326,7 +325,7 @@ def _longs(*numbers: int) -> list[np.int64]:
     return [np.int64(number) for number in numbers]
 
 
-def _pinned(size: int) -> Bytes:
+def pinned(size: int) -> Bytes:
     return np.frombuffer(cupy.cuda.alloc_pinned_memory(size), np.uint8, size)
 
 
@@ -343,69 +342,3 @@ def device_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
             raise TypeError(f"has elements that no GPU holds: {dtype}") from None
         return np.dtype(f"u{dtype.itemsize}")
     return dtype
-
-
-class Transfer:
-    """Arrays to and from a GPU through two pinned buffers: one is filled or emptied while the other is copied.
-
-    Without numbers it is the current GPU. Copies are in the order of the thread's current stream, and done on return.
-    """
-
-    def __init__(self, numbers: Sequence[int] = ()):
-        self._number = _checked(numbers)[0] if numbers else _current_number()
-        with _current(self._number):
-            self._slots = [(_pinned(BLOCK_BYTES), cupy.cuda.Event(disable_timing=True)) for _ in range(2)]
-
-    def send(self, read: Callable[[int, Bytes], None], dtype: np.dtype[Any], shape: tuple[int, ...]) -> Any:
-        """An array on the GPU of the bytes that read(position, buffer) puts into host memory, part after part."""
-        with _current(self._number):
-            stream = cupy.cuda.get_current_stream()
-            array = cupy.empty(shape, device_dtype(dtype))
-            for number, start in enumerate(range(0, array.nbytes, BLOCK_BYTES)):
-                buffer, copied = self._slots[number % 2]
-                part = buffer[: array.nbytes - start]
-                copied.synchronize()
-                read(start, part)
-                _copy(_address(array) + start, part.ctypes.data, part.nbytes, stream)
-                copied.record(stream)
-            stream.synchronize()
-            return array
-
-    def to_gpu(self, array: Any) -> Any:
-        """A NumPy array's copy on the GPU; an array that is on it already, as it is. TypeError for anything else."""
-        with _current(self._number):
-            if isinstance(array, cupy.ndarray):
-                return cupy.asarray(array)
-            if not isinstance(array, np.ndarray | np.generic):
-                raise TypeError("is no array of NumPy's or CuPy's")
-            device_dtype(array.dtype.newbyteorder("="))
-            plain = np.ascontiguousarray(array, array.dtype.newbyteorder("="))
-            data = plain.reshape(-1).view(np.uint8)
-
-            def read(start: int, part: Bytes) -> None:
-                part[...] = data[start : start + part.nbytes]
-
-            return self.send(read, plain.dtype, array.shape)
-
-    def to_cpu(self, array: Any) -> NDArray[Any]:
-        """A NumPy copy of an array on any GPU. TypeError for what is not an array of CuPy's."""
-        if not isinstance(array, cupy.ndarray):
-            raise TypeError("is no array of NumPy's or CuPy's")
-        with _current(int(array.device)):
-            stream = cupy.cuda.get_current_stream()
-            plain = cupy.ascontiguousarray(array)
-            out = np.empty(plain.shape, plain.dtype)
-            data = out.reshape(-1).view(np.uint8)
-            starts = range(0, out.nbytes, BLOCK_BYTES)
-            for number, start in enumerate((*starts, None)):
-                if start is not None:
-                    buffer, copied = self._slots[number % 2]
-                    part = buffer[: out.nbytes - start]
-                    _copy(part.ctypes.data, _address(plain) + start, part.nbytes, stream)
-                    copied.record(stream)
-                if number:
-                    buffer, copied = self._slots[(number - 1) % 2]
-                    copied.synchronize()
-                    before = data[starts[number - 1] :][:BLOCK_BYTES]
-                    before[...] = buffer[: before.nbytes]
-            return out

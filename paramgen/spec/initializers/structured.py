@@ -106,7 +106,7 @@ class Dirac(Initializer):
         assert filter_size and target.axes
         outer, inner, *groups = target.shape[len(filter_size) :]
         run = math.prod(groups)
-        first = _centre(filter_size, 2) * outer * inner * run
+        first = _centre(filter_size) * outer * inner * run
         return Runs("dirac", 1.0, first, run, (inner + 1) * run, min(outer, inner))
 
 
@@ -133,7 +133,7 @@ class DeltaOrthogonalInitializer(Initializer):
         filter_size = _filter(target)
         assert filter_size
         rows, columns = target.shape[len(filter_size) :]
-        return DeltaOrthogonal(self.gain, Matrix(_centre(filter_size, 2, 1) * rows * columns, rows, columns))
+        return DeltaOrthogonal(self.gain, Matrix(_centre(filter_size, 1) * rows * columns, rows, columns))
 
 
 def _filter(target: Target) -> tuple[int, ...] | None:
@@ -142,9 +142,9 @@ def _filter(target: Target) -> tuple[int, ...] | None:
     return size if isinstance(size, tuple) else None
 
 
-def _centre(filter_size: tuple[int, ...], parts: int, less: int = 0) -> int:
-    """The element of a filter, in C order, at (size - less) // parts of each of its axes."""
+def _centre(filter_size: tuple[int, ...], less: int = 0) -> int:
+    """The element of a filter, in C order, at (size - less) // 2 of each of its axes."""
     position = 0
     for size in filter_size:
-        position = position * size + (size - less) // parts
+        position = position * size + (size - less) // 2
     return position

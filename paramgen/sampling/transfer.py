@@ -1,0 +1,88 @@
+"""Arrays to and from a GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paramgen.chunks import BLOCK_BYTES
+from paramgen.sampling.backend import Bytes
+from paramgen.sampling.gpu import (  # type: ignore[attr-defined]  # of cupy, which only gpu.py imports
+    address,
+    checked,
+    copy_bytes,
+    cupy,
+    current_device,
+    current_number,
+    device_dtype,
+    pinned,
+)
+
+
+class Transfer:
+    """Arrays to and from a GPU through two pinned buffers: one is filled or emptied while the other is copied.
+
+    Without numbers it is the current GPU. Copies are in the order of the thread's current stream, and done on return.
+    """
+
+    def __init__(self, numbers: Sequence[int] = ()):
+        self._number = checked(numbers)[0] if numbers else current_number()
+        with current_device(self._number):
+            self._slots = [(pinned(BLOCK_BYTES), cupy.cuda.Event(disable_timing=True)) for _ in range(2)]
+
+    def send(self, read: Callable[[int, Bytes], None], dtype: np.dtype[Any], shape: tuple[int, ...]) -> Any:
+        """An array on the GPU of the bytes that read(position, buffer) puts into host memory, part after part."""
+        with current_device(self._number):
+            stream = cupy.cuda.get_current_stream()
+            array = cupy.empty(shape, device_dtype(dtype))
+            for number, start in enumerate(range(0, array.nbytes, BLOCK_BYTES)):
+                buffer, copied = self._slots[number % 2]
+                part = buffer[: array.nbytes - start]
+                copied.synchronize()
+                read(start, part)
+                copy_bytes(address(array) + start, part.ctypes.data, part.nbytes, stream)
+                copied.record(stream)
+            stream.synchronize()
+            return array
+
+    def to_gpu(self, array: Any) -> Any:
+        """A NumPy array's copy on the GPU; an array that is on it already, as it is. TypeError for anything else."""
+        with current_device(self._number):
+            if isinstance(array, cupy.ndarray):
+                return cupy.asarray(array)
+            if not isinstance(array, np.ndarray | np.generic):
+                raise TypeError("is no array of NumPy's or CuPy's")
+            device_dtype(array.dtype.newbyteorder("="))
+            plain = np.ascontiguousarray(array, array.dtype.newbyteorder("="))
+            data = plain.reshape(-1).view(np.uint8)
+
+            def read(start: int, part: Bytes) -> None:
+                part[...] = data[start : start + part.nbytes]
+
+            return self.send(read, plain.dtype, array.shape)
+
+    def to_cpu(self, array: Any) -> NDArray[Any]:
+        """A NumPy copy of an array on any GPU. TypeError for what is not an array of CuPy's."""
+        if not isinstance(array, cupy.ndarray):
+            raise TypeError("is no array of NumPy's or CuPy's")
+        with current_device(int(array.device)):
+            stream = cupy.cuda.get_current_stream()
+            plain = cupy.ascontiguousarray(array)
+            out = np.empty(plain.shape, plain.dtype)
+            data = out.reshape(-1).view(np.uint8)
+            starts = range(0, out.nbytes, BLOCK_BYTES)
+            for number, start in enumerate((*starts, None)):
+                if start is not None:
+                    buffer, copied = self._slots[number % 2]
+                    part = buffer[: out.nbytes - start]
+                    copy_bytes(part.ctypes.data, address(plain) + start, part.nbytes, stream)
+                    copied.record(stream)
+                if number:
+                    buffer, copied = self._slots[(number - 1) % 2]
+                    copied.synchronize()
+                    before = data[starts[number - 1] :][:BLOCK_BYTES]
+                    before[...] = buffer[: before.nbytes]
+            return out
