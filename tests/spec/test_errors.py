@@ -59,6 +59,19 @@ LSTM = "{name: l, type: lstm, input_size: 3, num_hidden_units: 8"
             ["initializers.weight: no parameter of conv", "did you mean weights?"],
         ),
         (
+            HEAD + "- {name: a, type: multihead_attention, input_size: 12, num_heads: 5}\n",
+            ["2:52: operations[0].input_size: 12 is not a multiple of num_heads, 5"],
+        ),
+        (
+            HEAD
+            + "- {name: a, type: multihead_attention, input_size: 8, num_heads: 2, num_value_channels: 6, projections: fused}\n",
+            ["operations[0].num_value_channels: fused projections have as many channels for values as for keys, 8"],
+        ),
+        (
+            HEAD + "- {name: p, type: prelu, size: 3}\n",
+            ["operations[0].size: unknown field of prelu; it has name, dtype, initializers, type, num_channels"],
+        ),
+        (
             HEAD + f"- {CONV}, initializers: {{weights: hee}}}}\n",
             ["initializers.weights: 'hee' is none of the types", "did you mean he?"],
         ),

@@ -8,7 +8,7 @@ from conftest import described, problems_of
 
 import paramgen
 from paramgen.plan import make_plan
-from paramgen.spec import expand, tree
+from paramgen.spec import document, expand, tree
 from paramgen.spec.document import from_yaml
 from paramgen.spec.model import interpret
 
@@ -444,6 +444,33 @@ def test_more_comparisons_than_are_made(monkeypatch: pytest.MonkeyPatch) -> None
     text = overrides + "operations:\n" + "".join(f"- {{name: b{i}, type: prelu}}\n" for i in range(5))
     (line,) = problems_of(text)
     assert line.startswith("1:12: overrides: more than 7 comparisons of patterns with names; give fewer overrides")
+
+
+def test_as_many_variables_overrides_and_expressions_as_a_spec_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    operation = "operations: [{name: p, type: prelu}]\n"
+    many = ", ".join(f"v{number}: 1" for number in range(1001))
+    (line,) = problems_of(f"variables: {{{many}}}\n{operation}")
+    assert line.startswith("1:12: variables: ") and line.endswith("is not a mapping of names to numbers, at most 1,000")
+    many = ", ".join("{match: '*', dtype: float16}" for _ in range(1001))
+    (line,) = problems_of(f"overrides: [{many}]\n{operation}")
+    assert line == "1:12: overrides: a list of 1,001 entries is not a list of at most 1,000 overrides"
+    monkeypatch.setattr(document, "MAX_EXPRESSIONS", 10)
+    assert shapes("variables: {a: '${1 + 22}'}\n" + operation)
+    (line,) = problems_of("variables: {a: '${1 + 2}', b: '${3}'}\n" + operation)
+    assert line == "1:31: the spec is larger than the limit of 10 characters in expressions"
+
+
+def test_names_longer_than_a_header(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(expand, "MAX_HEADER", 50)
+    (line,) = problems_of("operations: [{name: some, repeat: 9, operations: [{name: longer-name, type: prelu}]}]")
+    message = "the names of tensors exceed 50 bytes, the format's limit of a header (in some.2.longer-name)"
+    assert line == f"1:51: operations[0].operations[0]: {message}"
+
+
+def test_what_is_kept_of_operations_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = shapes(MODEL)
+    monkeypatch.setattr(expand, "KEPT", 2)
+    assert shapes(MODEL) == expected
 
 
 def test_what_repeats_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
