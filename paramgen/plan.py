@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
@@ -105,8 +107,22 @@ _made: WeakKeyDictionary[Spec, Plan] = WeakKeyDictionary()
 def make_plan(spec: Spec) -> Plan:
     """The plan of a spec, made once; raises SpecError with every problem of the spec and of the plan."""
     if spec not in _made:
-        _made[spec] = _Planner(spec).plan()
+        with _no_cycles():
+            _made[spec] = _Planner(spec).plan()
     return _made[spec]
+
+
+@contextmanager
+def _no_cycles() -> Iterator[None]:
+    """Without the collection of cycles: going over all tensors again and again is half of a large plan's time."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 class _Planner:
@@ -172,25 +188,26 @@ class _Planner:
 
     def _tensor(self, instance: Instance, arrangement: Arrangement, parameters: dict[str, Parameter]) -> Tensor | None:
         """The tensor of an operation's parameters; None, and a problem, where it cannot be."""
-        of_parameters = [parameters[source] for source in arrangement.sources if source in parameters]
-        dtypes = {parameter.kind.dtype.name for parameter in of_parameters}
         name_path = (*instance.path, "name")
-        if len(dtypes) > 1:
-            parts = [f"{shorten(parameter.name)} ({parameter.kind.dtype.name})" for parameter in of_parameters]
+        found = [parameters.get(source) for source in arrangement.sources]
+        drawn = [one for one in found if one]
+        if len({one.kind.dtype.name for one in drawn}) > 1:
+            parts = [f"{shorten(one.name)} ({one.kind.dtype.name})" for one in drawn]
             message = f"layout: {self.spec.layout} joins {', '.join(parts)} in one tensor; give them the same dtype"
             self.problems.once(name_path, message, context=instance.context)
             return None
-        first = of_parameters[0] if of_parameters else next(iter(parameters.values()))
-        dtype = arrangement.dtype or first.kind.dtype.name
-        sources = tuple(
-            parameters[source] if source in parameters else _constant(source, arrangement.shape, dtype)
-            for source in arrangement.sources
-        )
+        if len(drawn) < len(found):
+            first = drawn[0] if drawn else next(iter(parameters.values()))
+            dtype = arrangement.dtype or first.kind.dtype.name
+            drawn = [
+                one or _constant(source, arrangement.shape, dtype)
+                for source, one in zip(arrangement.sources, found, strict=True)
+            ]
         name = self.layout.name(instance.name, arrangement)
         group, _, _ = name.rpartition(".")
         if clash := self.names.enter(group, instance.path) or self.names.add(name, instance.path):
             self.problems.once(name_path, f"{clash}, in layout {self.spec.layout}", context=instance.context)
-        return Tensor(name, arrangement, sources)
+        return Tensor(name, arrangement, tuple(drawn))
 
 
 def _excess(total: int, header_size: int) -> str | None:
