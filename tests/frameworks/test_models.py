@@ -96,7 +96,23 @@ def t5(**sizes: int) -> tuple[str, Any]:
     )
 
 
+def ast(**sizes: int) -> tuple[str, Any]:
+    from transformers import ASTConfig
+
+    published = {"width": 768, "layers": 12, "mels": 128, "frames": 1024, "labels": 527}
+    names = {
+        "width": "hidden_size",
+        "layers": "num_hidden_layers",
+        "mels": "num_mel_bins",
+        "frames": "max_length",
+        "labels": "num_labels",
+    }
+    own = {names[name]: size for name, size in {**published, **sizes}.items()}
+    return "ASTForAudioClassification", ASTConfig(**own, intermediate_size=4 * own["hidden_size"])
+
+
 MODELS: dict[str, Callable[..., tuple[str, Any]]] = {
+    "ast": ast,
     "bert": bert,
     "gpt2": gpt2,
     "llama": llama,
@@ -105,6 +121,7 @@ MODELS: dict[str, Callable[..., tuple[str, Any]]] = {
     "vit": vit,
 }
 PUBLISHED = {
+    "ast": 86_594_063,
     "bert": 109_514_298,
     "gpt2": 124_439_808,
     "llama": 1_235_814_400,
@@ -139,11 +156,11 @@ def test_the_tiny_model_loads_strictly_and_runs(stem: str, tmp_path: Path) -> No
     assert names == {name for name in model.state_dict() if name not in tied}
     for own, other in zip(model.state_dict().values(), fresh.state_dict().values(), strict=True):
         assert torch.equal(own, other.to(own.dtype))
-    pixels = stem in ("vit", "resnet50")
-    inputs = torch.zeros(1, 3, 32, 32) if pixels else torch.arange(5)[None]
+    values = {"vit": (3, 32, 32), "resnet50": (3, 32, 32), "ast": (48, 32)}.get(stem)
+    inputs = torch.rand(1, *values) if values else torch.arange(5)[None]
     more = {"decoder_input_ids": inputs} if stem == "t5" else {}
     with torch.no_grad():
-        logits = model.eval()(inputs.to(model.dtype) if pixels else inputs, **more).logits
+        logits = model.eval()(inputs.to(model.dtype) if values else inputs, **more).logits
     assert torch.isfinite(logits).all() and logits.std() > 0
 
 
