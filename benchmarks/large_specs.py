@@ -52,6 +52,39 @@ HOSTILE = {
         + ", type: batchnorm, num_channels: 1}\n"
         + "- {name: *n, type: batchnorm, num_channels: 1}\n" * 300
     ),
+    "a million repetitions of a million wrong groups": lambda: (
+        "operations: [{name: a, repeat: 1000000, operations: [{name: b, repeat: 1000000, operations: "
+        "[{name: c, operations: []}]}]}]"
+    ),
+    "1,000 overrides that search 4,000 long names": lambda: (
+        f"operations: [{{name: {'a' * 200}, repeat: 4000, operations: [{{name: p, type: prelu}}]}}]\n"
+        f"overrides: [&o {{match: '*{'a' * 100}b*', dtype: float32}}{', *o' * 999}]"
+    ),
+    "1,000 overrides that match nothing": lambda: (
+        "operations: [{name: encoder_layers_attention, repeat: 1000, operations: [{name: attn, type: prelu}]}]\n"
+        "overrides: ["
+        + ", ".join(f"{{match: encoder.layer.{i}.attention.weight, dtype: float32}}" for i in range(1000))
+        + "]"
+    ),
+    "1,000 variables that are not there": lambda: (
+        "variables: {" + ", ".join(f"long_name_of_a_layer_number_{i}: 1" for i in range(1000)) + "}\n"
+        "operations: [{name: c, type: custom, parameters: {"
+        + ", ".join(
+            f"p{i}: {{shape: ['${{lung_names_of_layer_number_{i}}}'], initializer: zeros}}" for i in range(1000)
+        )
+        + "}}]"
+    ),
+    "31 long expressions, repeated 40,000 times": lambda: (
+        "operations: [{name: g, repeat: 40000, as: i, operations: [{name: c, type: custom, parameters: "
+        f"{{w: {{shape: [&e '${{1+0*(i{'+1' * 490})}}'{', *e' * 31}], initializer: zeros}}}}}}]}}]"
+    ),
+    "26 groups that share a name of 9 MB": lambda: (
+        f"operations: [{{name: &n {'n' * 9_000_000}, operations: ["
+        + "{name: *n, operations: [" * 25
+        + "{name: p, type: prelu}"
+        + "]}" * 25
+        + "]}]"
+    ),
     "34 MB of comments": lambda: "#\n" * 17_000_000,
     "groups that repeat a thousand times, six deep": lambda: (
         "operations:\n"

@@ -20,6 +20,7 @@ from paramgen.spec.operations import CustomParameter
 from paramgen.spec.problems import Problems
 from paramgen.storage.header import Entry
 from paramgen.storage.reader import TensorFile
+from paramgen.team import MAX_THREADS
 from paramgen.text import escape
 
 if TYPE_CHECKING:
@@ -72,8 +73,8 @@ def build(
     """
     if device != AUTO:
         parsed(device)
-    if threads is not None and (not isinstance(threads, int) or threads < 1):
-        raise UsageError(f"build: threads={threads!r} is not a positive integer")
+    if threads is not None and not (isinstance(threads, int) and 1 <= threads <= MAX_THREADS):
+        raise UsageError(f"build: threads={threads!r} is not an integer from 1 to {MAX_THREADS}")
     return engine.build(make_plan(_spec(spec)), _path(path), device=device, threads=threads, force=force, digest=digest)
 
 
@@ -212,6 +213,10 @@ def _transfer(device: str) -> Transfer:
 
 def _path(path: str | os.PathLike[str]) -> str:
     text = os.fsdecode(path)
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        raise FileError(f"{escape(text)}: no file has such a name") from None
     if "\0" in text:
         raise FileError(f"{escape(text)}: no file has such a name")
     return text

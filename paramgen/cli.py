@@ -17,12 +17,11 @@ from paramgen.dtypes import DTYPES
 from paramgen.errors import ParamgenError, UsageError
 from paramgen.frameworks import LAYOUT_NAMES
 from paramgen.sampling.devices import AUTO, parsed
+from paramgen.team import MAX_THREADS
 from paramgen.text import one_of, suggestion
 
 if TYPE_CHECKING:
     from paramgen.plan import Plan
-
-MAX_THREADS = 1024
 
 app = typer.Typer(
     help="Generate a neural network's parameters: the same spec and seed, the same bytes.",

@@ -16,6 +16,7 @@ from paramgen.distributions import describe
 from paramgen.dtypes import DType
 from paramgen.frameworks import CANONICAL
 from paramgen.layouts import CONSTANTS, LAYOUTS, UnsupportedError
+from paramgen.spec.document import REFUSED
 from paramgen.spec.expand import Names, Parameter, ParameterKind, PerOperation, expand, kind, parameter
 from paramgen.spec.initializers import Target
 from paramgen.spec.model import Spec
@@ -265,10 +266,13 @@ def _described(tensor: Tensor) -> dict[str, Any]:
 
 
 def metadata(spec: Spec) -> dict[str, str]:
-    """The file's __metadata__: all that it takes to build the same file again, and nothing else."""
+    """The file's __metadata__: all that it takes to build the same file again, and nothing else.
+
+    Characters that a spec's text cannot have as they are stand there as escapes.
+    """
     return {
         "format": "pt",
         "paramgen_seed": str(spec.seed),
-        "paramgen_spec": compact(spec.source),
+        "paramgen_spec": REFUSED.sub(lambda found: f"\\u{ord(found[0]):04x}", compact(spec.source)),
         "paramgen_stream": STREAM_VERSION,
     }

@@ -15,6 +15,8 @@ Task = TypeVar("Task")
 OWN_GROUPS = "/proc/self/cgroup"
 GROUPS = "/sys/fs/cgroup"
 
+MAX_THREADS = 1024
+
 
 @dataclass(frozen=True, slots=True)
 class Team:

@@ -41,18 +41,18 @@ def show(value: Any) -> str:
     return shorten(json.dumps(value) if is_plain else escape(repr(value)))
 
 
-def near(word: str, known: Iterable[str]) -> str | None:
-    """The known word that `word` may be a misspelling of."""
-    return _near(word[:80].lower(), tuple(known))
+def near(word: str, known: Iterable[str], likeness: float = 0.65) -> str | None:
+    """The known word that `word` may be a misspelling of; `likeness` is difflib's, 1 for the same."""
+    return _near(word[:80].lower(), tuple(known), likeness)
 
 
 @lru_cache(1024)
-def _near(word: str, known: tuple[str, ...]) -> str | None:
+def _near(word: str, known: tuple[str, ...], likeness: float) -> str | None:
     import difflib
 
     # Comparing words takes long: only with those of about the same length.
     alike = [other for other in known if abs(len(word) - len(other)) <= 0.5 * len(other)]
-    matches = difflib.get_close_matches(word, alike, n=1, cutoff=0.65)
+    matches = difflib.get_close_matches(word, alike, n=1, cutoff=likeness)
     return matches[0] if matches else None
 
 

@@ -165,6 +165,18 @@ def test_what_is_given_in_place_of_a_files_value_has_no_line(tmp_path: Path) -> 
         paramgen.load_spec({"operations": [{"name": "p", "type": "prelu", "initializers": {"alpha": low}}]})
 
 
+@pytest.mark.parametrize("threads", [0, -1, 1.5, 1025, 10**30])
+def test_threads_that_cannot_be(threads: Any, tmp_path: Path) -> None:
+    with pytest.raises(paramgen.UsageError, match="is not an integer from 1 to 1024"):
+        paramgen.build({"operations": [{"name": "p", "type": "prelu"}]}, tmp_path / "p", threads=threads)
+
+
+def test_paths_that_no_file_has() -> None:
+    for call in (paramgen.load_spec, paramgen.load):
+        with pytest.raises(paramgen.FileError, match="no file has such a name"):
+            call("o\ud800")  # type: ignore[operator]
+
+
 def test_errors_can_be_pickled() -> None:
     with pytest.raises(paramgen.SpecError) as caught:
         paramgen.load_spec({"operations": [3] * 30, "seed": 10**5000})

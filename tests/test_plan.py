@@ -9,9 +9,9 @@ from conftest import ROOT, described, plan_of
 
 from paramgen import plan as module
 from paramgen.errors import SpecError
-from paramgen.plan import make_plan
+from paramgen.plan import make_plan, metadata
 from paramgen.spec import expand
-from paramgen.spec.document import from_yaml
+from paramgen.spec.document import from_mapping, from_yaml
 from paramgen.spec.model import interpret, read_document
 
 
@@ -146,6 +146,17 @@ def test_the_spec_in_the_metadata_makes_the_same_header(path: str) -> None:
     source = json.loads(plan.header[8:])["__metadata__"]["paramgen_spec"]
     assert make_plan(interpret(*read_document(json.loads(source)))).header == plan.header
     assert make_plan(interpret(from_yaml(source.encode(), "s"), "s")).header == plan.header
+
+
+def test_the_spec_in_the_metadata_is_a_specs_text() -> None:
+    """Of characters, too, that YAML has as escapes only."""
+    name = "a\u2028\x7f\x85\ufffe\u00e9"
+    spec = interpret(from_mapping({"name": name, "operations": [{"name": "p", "type": "prelu"}]}), "m")
+    written = metadata(spec)["paramgen_spec"]
+    assert "\u00e9" in written
+    again = interpret(from_yaml(written.encode(), "s"), "m")
+    assert again.name == name
+    assert make_plan(again).header == make_plan(spec).header
 
 
 def test_a_name_is_in_the_metadata_only_if_written() -> None:

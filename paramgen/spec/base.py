@@ -111,8 +111,15 @@ class Model(BaseModel):
 
     @classmethod
     def field_names(cls) -> Iterable[str]:
-        """What a key may be meant to be."""
+        """The keys that it may have."""
         return cls.fields_by_key()
+
+    @classmethod
+    def meant(cls, key: str, data: Iterable[str]) -> str | None:
+        """The field that an unknown key may be; one that is there already only where they are almost the same."""
+        known = cls.field_names()
+        absent = near(key, [name for name in known if name not in data])
+        return absent or near(key, [name for name in known if name in data], 0.9)
 
     @classmethod
     def key_problems(cls, data: dict[str, Any]) -> Iterator[Complaint]:
@@ -127,7 +134,7 @@ class Model(BaseModel):
         try:
             model = handler(data)
         except ValidationError as error:
-            complaints = _explain(cls, error)
+            complaints = _explain(cls, error, data)
         else:
             if None in data.values():  # pydantic takes it for a field left out; here it is a value forgotten
                 nulls = [key for key, value in data.items() if value is None]
@@ -141,7 +148,7 @@ class Model(BaseModel):
         if any(kind == MISSING for _, _, kind in complaints):
             # A misspelt field and a missing one that it is near to are one mistake.
             unknown = (key for key in keys if key not in cls.fields_by_key())
-            meant = {near(key, cls.field_names()) for key in islice(unknown, MANY)}
+            meant = {cls.meant(key, keys) for key in islice(unknown, MANY)}
         details = [
             InitErrorDetails(type=PydanticCustomError(kind, message), loc=path, input=None)
             for path, message, kind in complaints
@@ -193,7 +200,7 @@ def unknown_keys(
 def explained(item: Any, known: str) -> str:
     """What one of pydantic's errors says of a value; `known` says what would be right there."""
     value = item["input"]
-    if item["type"] == "union_tag_not_found":
+    if item["type"] == "union_tag_not_found" and isinstance(value, dict):
         return f"has no type; expected {known}"
     if item["type"] == "union_tag_invalid":
         known_tags = [tag.strip("'") for tag in item["ctx"]["expected_tags"].split(", ")]
@@ -213,7 +220,7 @@ def explained(item: Any, known: str) -> str:
     return message
 
 
-def _explain(model: type[Model], error: ValidationError) -> list[Complaint]:
+def _explain(model: type[Model], error: ValidationError, data: Any) -> list[Complaint]:
     """Pydantic's errors of a model, one for each place, in the words of its fields."""
     complaints: dict[tuple[str | int, ...], Complaint] = {}
     for item in error.errors(include_url=False):
@@ -223,7 +230,7 @@ def _explain(model: type[Model], error: ValidationError) -> list[Complaint]:
         elif not loc:
             complaints[loc] = loc, f"{show(item['input'])} is not a mapping; {model.label} is one", WRONG
         elif kind == "extra_forbidden":
-            guess = near(str(loc[0]), model.field_names()) if len(complaints) < MANY else None
+            guess = model.meant(str(loc[0]), data) if len(complaints) < MANY else None
             known = did_you_mean(guess) if guess else f"; it has {', '.join(model.field_names())}"
             complaints[loc] = loc, f"unknown field of {model.label}{known}", UNKNOWN
         elif kind == "missing":

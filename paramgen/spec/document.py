@@ -28,6 +28,8 @@ Path = tuple[str | int, ...]
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
+# Not as they are in a text: libyaml, which speaks YAML 1.1, would break lines at the last three, and YAML 1.2 does not.
+REFUSED = re.compile(f"{yaml.reader.Reader.NON_PRINTABLE.pattern}|[\x85\u2028\u2029]")
 _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _CONSTANTS: dict[str, Any] = {
@@ -79,14 +81,16 @@ class Document:
     def normalize(self, path: Iterable[str | int]) -> Path:
         """The path without what is not in the document: a union's tags, entries of what was written as a scalar.
 
-        The last entry may be a missing key; it is kept.
+        The last entry may be a missing key; it is kept, of an initializer's name, too.
         """
         node: Any = self.data
         kept: list[str | int] = []
         for entry in path:
             if entry in (node if isinstance(node, dict) else range(len(node)) if isinstance(node, list) else ()):
                 node = node[entry]
-            elif isinstance(node, dict) and isinstance(entry, str) and entry != node.get("type"):
+            elif isinstance(entry, str) and (
+                entry != node.get("type") if isinstance(node, dict) else entry not in (node, "type")
+            ):
                 return (*kept, entry)
             else:
                 continue
@@ -136,9 +140,7 @@ def from_yaml(raw: bytes, source: str) -> Document:
     except UnicodeDecodeError as error:
         problem = f"byte 0x{raw[error.start]:02x} is not UTF-8; save the spec as UTF-8"
         raise SpecError(source, [_after(raw[: error.start].decode("utf-8", "replace"), problem)]) from None
-    # libyaml, which speaks YAML 1.1, would break lines at the last three, where YAML 1.2 does not.
-    bad = yaml.reader.Reader.NON_PRINTABLE.search(text) or re.search("[\x85\u2028\u2029]", text)
-    if bad:
+    if bad := REFUSED.search(text):
         problem = f"character U+{ord(bad[0]):04X} is not allowed here; write it as an escape in double quotes"
         raise SpecError(source, [_after(text[: bad.start()], problem)])
     composer = _Composer(source)

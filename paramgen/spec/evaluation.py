@@ -74,7 +74,11 @@ class Evaluator:
         for path, error in errors.items():
             if not (isinstance(error, UndefinedError) and error.name in self.broken):
                 whole = (*base, *path)
-                problems.add(whole, f"{escape(shorten(problems.document.value(whole)))}: {error}", **context)
+                if isinstance(error, UndefinedError) and problems.has_a_report:  # suggestions take long
+                    message = f"{shorten(error.name)} is no variable"
+                else:
+                    message = str(error)
+                problems.add(whole, f"{escape(shorten(problems.document.value(whole)))}: {message}", **context)
         return paths
 
 

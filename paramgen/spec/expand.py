@@ -25,8 +25,10 @@ from paramgen.storage.header import MAX_HEADER
 from paramgen.streams import stream_id
 from paramgen.text import number, shorten, show, suggestion
 
-# How often a pattern of an override is compared with a name, at most: some seconds.
+# How often a pattern of an override is compared with a name, at most: some seconds. So many pairs of characters, one
+# of each, count as a comparison.
 MAX_COMPARISONS = 10_000_000
+COMPARED_PAIRS = 500
 # Operations whose choices are kept, for those that are repeated.
 KEPT = 10_000
 
@@ -95,6 +97,8 @@ class Names:
     def __init__(self) -> None:
         self._owners: dict[str, Path] = {}
         self._groups: dict[str, Path] = {}
+        self.length = 0
+        """Characters of the groups' names."""
 
     def enter(self, group: str, owner: Path) -> str | None:
         """Make known that there are names within a group; what is in the way of that, or None."""
@@ -103,6 +107,7 @@ class Names:
                 other = path_text(self._owners[group])
                 return f"{other} has a tensor {shorten(group)}, which is in the way; rename one"
             self._groups[group] = owner
+            self.length += len(group)
             group = group.rpartition(".")[0]
         return None
 
@@ -161,7 +166,6 @@ class _Expansion:
         self.choices = PerOperation(self._choose)
 
     def operations(self) -> Iterator[tuple[Instance, dict[str, Parameter]]]:
-        before = self.problems.total
         for instance in self.spec.instances(self.problems):
             if self.problems.enough or self.overrides.compared > MAX_COMPARISONS:
                 break
@@ -169,7 +173,7 @@ class _Expansion:
             if not choices:  # told
                 continue
             self.length += len(choices) * len(instance.name)
-            if self.length > MAX_HEADER:
+            if self.length + self.names.length > MAX_HEADER:
                 message = f"the names of tensors exceed {MAX_HEADER:,} bytes, the format's limit of a header"
                 self.problems.once(instance.path, message, context=instance.context)
                 break
@@ -182,10 +186,11 @@ class _Expansion:
         if self.overrides.compared > MAX_COMPARISONS:
             message = f"more than {MAX_COMPARISONS:,} comparisons of patterns with names; give fewer overrides"
             self.problems.add(("overrides",), message)
-        elif self.problems.total == before and self.length:  # else they may be meant for what is not there
+        elif not self.problems.total:  # else they may be meant for what is not there
             for index, pattern in self.overrides.idle():
-                near = self.names.near(pattern) or "; plan --layout canonical shows the names that patterns are of"
-                self.problems.add(("overrides", index, "match"), f"{show(pattern)} matches no parameter{near}")
+                near = "" if self.problems.has_a_report else self.names.near(pattern)
+                other = near or "; plan --layout canonical shows the names that patterns are of"
+                self.problems.add(("overrides", index, "match"), f"{show(pattern)} matches no parameter{other}")
 
     def _choose(self, instance: Instance) -> list[_Choice]:
         """What the spec chooses for an operation's parameters, but for overrides."""
@@ -240,7 +245,7 @@ class _Expansion:
 
 
 class _Overrides:
-    """The overrides of a spec; `compared` counts how often a pattern was compared with a name."""
+    """The overrides of a spec; `compared` counts how often a pattern was compared with a name, long ones for more."""
 
     def __init__(self, overrides: Sequence[Override]):
         self.compared = 0
@@ -255,9 +260,11 @@ class _Overrides:
         found = []
         self.compared += len(self._entries)
         for start, match, index, override in self._entries:
-            if name.startswith(start) and match(name):
-                found.append((index, override))
-                self._used[index] = True
+            if name.startswith(start):
+                self.compared += len(name) * len(override.match) // COMPARED_PAIRS
+                if match(name):
+                    found.append((index, override))
+                    self._used[index] = True
         return found
 
     def idle(self) -> Iterator[tuple[int, str]]:

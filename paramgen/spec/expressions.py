@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import lru_cache
 from itertools import islice
 
@@ -37,9 +37,13 @@ class ExpressionError(ValueError):
 class UndefinedError(ExpressionError):
     """A variable that is not there."""
 
-    def __init__(self, name: str, message: str):
+    def __init__(self, name: str, known: Collection[str]):
         self.name = name
-        super().__init__(message)
+        self.known = known
+
+    def __str__(self) -> str:
+        known = f"; there is {one_of(list(islice(self.known, 20)))}" if self.known else "; the spec has no variables"
+        return f"{shorten(self.name)} is no variable{suggestion(self.name, self.known) or known}"
 
 
 class Expression:
@@ -83,6 +87,14 @@ def parsed(text: str) -> Text:
 
 def has_expression(value: object) -> bool:
     return isinstance(value, str) and "${" in value
+
+
+def characters_in(value: object) -> int:
+    """How long the texts with expressions in it are, all together."""
+    if has_expression(value):
+        return len(str(value))
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return sum(map(characters_in, inner))
 
 
 def names_in(value: object) -> frozenset[str]:
@@ -188,9 +200,7 @@ class _Parser:
             try:
                 return env[name]
             except KeyError:
-                known = f"; there is {one_of(list(islice(env, 20)))}" if env else "; the spec has no variables"
-                guess = suggestion(name, env)
-                raise UndefinedError(name, f"{shorten(name)} is no variable{guess or known}") from None
+                raise UndefinedError(name, env) from None
 
         return value
 

@@ -14,7 +14,7 @@ from paramgen.frameworks import CONVENTION_NAMES, LAYOUT_NAMES
 from paramgen.spec.base import UNKNOWN, WRONG, Complaint, DTypeName, Expected, Model, unknown_keys
 from paramgen.spec.document import MAX_BYTES, Document, Path, from_mapping, from_yaml
 from paramgen.spec.evaluation import MAX_VARIABLES, VALUE_EXPECTED, Evaluator, evaluator
-from paramgen.spec.expressions import VARIABLE_EXPECTED, Number, has_expression, is_number, is_variable
+from paramgen.spec.expressions import MAX_INTEGER, VARIABLE_EXPECTED, Number, has_expression, is_number, is_variable
 from paramgen.spec.initializers import EXPECTED as INITIALIZER_EXPECTED
 from paramgen.spec.initializers import AnyInitializer
 from paramgen.spec.operations import BY_TYPE, Operation, Standard
@@ -25,6 +25,9 @@ from paramgen.text import escape, near, one_of, show, suggestion
 AnyModel = TypeVar("AnyModel", bound=Model)
 
 MAX_OVERRIDES = 1000
+
+
+VARIABLE_SCHEMA: dict[str, Any] = {"type": "number", "exclusiveMinimum": -MAX_INTEGER, "exclusiveMaximum": MAX_INTEGER}
 
 
 def _variable(value: Any) -> Number:
@@ -74,7 +77,7 @@ class Head(Model):
         Expected("a mapping of operation types to initializers by parameter", INITIALIZER_EXPECTED),
     ] = Field(default={}, description="initializers by operation type and parameter, for the whole spec.")
     variables: Annotated[
-        dict[str, Annotated[Any, PlainValidator(_variable), WithJsonSchema({"type": "number"})]],
+        dict[str, Annotated[Any, PlainValidator(_variable), WithJsonSchema(VARIABLE_SCHEMA)]],
         Field(max_length=MAX_VARIABLES),
         Expected(f"a mapping of names to numbers, at most {MAX_VARIABLES:,}"),
     ] = Field(default={}, description="numbers by name, for ${…}; each may use those before it.")
@@ -242,7 +245,7 @@ def _operation_items(data: dict[str, Any], problems: Problems) -> list[Any]:
     if isinstance(items, list) and items:
         return items
     if "operations" not in data:
-        if any(near(key, ["operations"]) for key in data):
+        if any(near(key, ["operations"]) for key in data if key not in Head.fields_by_key()):
             return []  # told as a misspelt key
         problems.add(("operations",), "missing; a spec needs it: a list of operations")
     else:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from paramgen.errors import Problem, SpecError
+from paramgen.errors import LARGEST_REPORT, Problem, SpecError
 from paramgen.spec.document import Document, Path, path_text
 from paramgen.spec.expressions import has_expression, names_in
 from paramgen.text import escape, shorten
@@ -42,6 +42,11 @@ class Problems:
     def enough(self) -> bool:
         """Whether so many are known that looking for more is of no use."""
         return self.total >= self.ENOUGH
+
+    @property
+    def has_a_report(self) -> bool:
+        """Whether as many are known as a report shows."""
+        return self.total >= LARGEST_REPORT
 
     def add(
         self, path: Iterable[str | int], message: str, of_key: bool = False, context: Context | None = None

@@ -57,11 +57,12 @@ def json_schema() -> Schema:
     parameters = definitions["Custom"]["properties"]["parameters"]
     names = {"pattern": next(iter(parameters.pop("patternProperties"))), "not": {"const": RESERVED}}
     spec["properties"]["operations"] = OPERATIONS
-    spec["properties"]["variables"]["propertyNames"] = {"pattern": VARIABLE, "not": {"enum": list(FUNCTIONS)}}
+    spec["properties"]["variables"]["propertyNames"] = IS_VARIABLE
     definitions["Override"]["anyOf"] = [{"required": ["initializer"]}, {"required": ["dtype"]}]
     spec["required"] = ["operations"]
     definitions["Group"]["properties"]["operations"] |= OPERATIONS
     definitions["Group"]["dependencies"] = {"as": ["repeat"]}
+    definitions["Group"]["properties"]["as"] |= IS_VARIABLE
     parameters["propertyNames"] = names
     parameters["additionalProperties"] = _reference("CustomParameter")
     spec["properties"]["defaults"] |= _closed(
@@ -135,7 +136,10 @@ def _grouping(name: str) -> Schema:
     return {"required": list(needed), "properties": dict.fromkeys(refused, False)}
 
 
-VARIABLE = "^[A-Za-z_\\u0080-\\uffff][A-Za-z0-9_\\u0080-\\uffff]*$"
+IS_VARIABLE: Schema = {
+    "pattern": "^[A-Za-z_\\u0080-\\uffff][A-Za-z0-9_\\u0080-\\uffff]*$",
+    "not": {"enum": list(FUNCTIONS)},
+}
 
 EXPRESSION: Schema = {
     "description": "An expression over the spec's variables, and the index of a repeated group.",

@@ -33,6 +33,7 @@ from paramgen.spec.expressions import (
     ExpressionError,
     Number,
     Text,
+    characters_in,
     is_variable,
     names_in,
     parsed,
@@ -45,6 +46,9 @@ OPERATION_EXPECTED = "an operation: a mapping with name and type; or a group: on
 MAX_OPERATIONS = 1_000_000
 # How often operations and groups that depend on an index are read anew, at most: some seconds.
 MAX_READ = 40_000
+# The characters of expressions that take about as long as a reading, and those of a name that is one.
+READ_CHARACTERS, NAMED_CHARACTERS = 500, 100
+MAX_NAME = 10_000
 
 
 class Group(Model):
@@ -95,7 +99,8 @@ class Instance(NamedTuple):
 class _Node:
     """An item of a list of operations; its model at the last indices that it depends on, None once it was wrong.
 
-    `title` is its name where that depends on indices; all else that does is in `names`.
+    `title` is its name where that depends on indices; all else that does is in `names`. `cost` and `title_cost` are
+    what it takes to read them anew, in readings.
     """
 
     path: Path
@@ -103,6 +108,8 @@ class _Node:
     is_group: bool
     names: frozenset[str]
     title: Text | None
+    cost: int = 1
+    title_cost: int = 0
     key: tuple[Number, ...] | None = None
     model: Any = None
     failed: bool = False
@@ -153,12 +160,14 @@ class Tree:
         if node := self._nodes.get(path):
             return node
         group = is_group(item)
-        names, title = frozenset[str](), None
+        node = _Node(path, item, group, frozenset(), None)
         if self.evaluator.needed and isinstance(item, dict):
-            names = names_in({key: value for key, value in item.items() if key not in ("name", "operations")})
+            read = {key: value for key, value in item.items() if key not in ("name", "operations")}
+            node.names = names_in(read)
+            node.cost += characters_in(read) // READ_CHARACTERS
             text = item.get("name")
-            title = parsed(text) if isinstance(text, str) and names_in(text) else None
-        node = _Node(path, item, group, names, title)
+            if isinstance(text, str) and names_in(text):
+                node.title, node.title_cost = parsed(text), len(text) // NAMED_CHARACTERS
         if repeated or group:
             self._nodes[path] = node
         return node
@@ -170,18 +179,27 @@ class Tree:
         key = tuple(indices[name] for name in node.names if name in indices)
         if node.key != key:
             node.key = key
-            self._read += bool(key)
-            if self._read > MAX_READ:
-                often = f"more than {MAX_READ:,} times in all; repeat it less, or use the index in names alone"
-                self.problems.add(node.path, f"depends on an index, and what does is repeated {often}")
+            if key and self._is_too_much(node, node.cost):
                 return None
             node.model = self._validated(node, prefix, indices)
             node.failed = node.model is None
         return node.model
 
+    def _is_too_much(self, node: _Node, cost: int) -> bool:
+        """Whether a reading is one more than are made, which is told."""
+        self._read += cost
+        if self._read <= MAX_READ:
+            return False
+        often = f"more than {MAX_READ:,} times in all (long expressions count for more)"
+        message = f"depends on an index, and what does is repeated {often}; repeat it less, or use the index less"
+        self.problems.once(node.path, message)
+        return True
+
     def _title(self, node: _Node, prefix: str, indices: Mapping[str, int]) -> str | None:
         """The name at these indices of a node that is valid at others; None, and a problem, where it is none."""
         assert node.title
+        if self._is_too_much(node, node.title_cost):
+            return None
         try:
             name = node.title.text({**self.evaluator.variables, **indices})
         except ExpressionError:
@@ -202,6 +220,10 @@ class Tree:
             model = Group.model_validate(item) if node.is_group else _operations().validate_python(item)
         except ValidationError as error:
             add_errors(problems, error, node.path, context, bad)
+            return None
+        if len(prefix) + len(model.name) > MAX_NAME:
+            length = f"{len(prefix) + len(model.name):,} characters; at most {MAX_NAME:,} are allowed"
+            problems.add((*node.path, "name"), f"is the end of a name of {length}")
             return None
         if isinstance(model, Group) and model.index is not None:
             taken = "the index of a group around it" if model.index in indices else "a variable of the spec"
@@ -236,7 +258,8 @@ class Tree:
                 continue
             node = self._node((*path, number), item, repeated=True)
             model = self._model(node, prefix, indices)
-            if model is None:
+            if model is None:  # told; it would make one at least
+                total += 1
                 continue
             if not any(map(is_group, model.operations)):
                 total += (model.repeat or 1) * len(model.operations)

@@ -68,6 +68,15 @@ LSTM = "{name: l, type: lstm, input_size: 3, num_hidden_units: 8"
             ["operations[0].num_value_channels: fused projections have as many channels for values as for keys, 8"],
         ),
         (
+            HEAD + f"- {CONV}, input_size: 5}}\n",
+            ["operations[0].input_size: unknown field of conv; it has name, dtype, initializers, filter_size,"],
+        ),
+        ("operations: [[1]]\n", ["1:14: operations[0]: [1] is not an operation: a mapping with name and type"]),
+        (
+            "defaults: {conv: {weights: uniform}}\noperations: [{name: p, type: prelu}]\n",
+            ["1:28: defaults.conv.weights.bound: missing; uniform needs it"],
+        ),
+        (
             HEAD + "- {name: p, type: prelu, size: 3}\n",
             ["operations[0].size: unknown field of prelu; it has name, dtype, initializers, type, num_channels"],
         ),
@@ -90,7 +99,7 @@ LSTM = "{name: l, type: lstm, input_size: 3, num_hidden_units: 8"
         (HEAD + f"- {CONV}, initializers: [he]}}\n", ["initializers: ['he'] is not a mapping of parameter names"]),
         (
             HEAD + f"- {CONV}, initializers: {{weights: uniform}}}}\n",
-            ["initializers.weights: missing; uniform needs it"],
+            ["initializers.weights.bound: missing; uniform needs it"],
         ),
         (
             HEAD + f"- {CONV}, initializers: {{weights: {{type: uniform, bound: 0}}}}}}\n",
@@ -330,3 +339,17 @@ def test_long_values_are_shortened_and_control_characters_escaped() -> None:
     escaped = problems_of('operations: [{name: "\\e[31m", type: batchnorm, num_channels: 1, "\\a": 1}]')
     assert "'\\x1b[31m' is not a name" in escaped[0]
     assert "operations[0].\\x07: unknown field" in escaped[1]
+
+
+def test_one_mistake_is_told_once() -> None:
+    conv = "operations: [{name: c, type: conv, filter_size: [3], num_channels: 3, num_filters: 4, num_groups: true}]"
+    assert problems_of(conv) == ["1:99: operations[0].num_groups: true is not a positive integer or 'channel-wise'"]
+    attention = "operations: [{name: a, type: multihead_attention, input_size: 512, num_heads: 18446744073709551616}]"
+    assert problems_of(attention) == [
+        "1:79: operations[0].num_heads: 18446744073709551616 is not a positive integer below 2^63"
+    ]
+
+
+@pytest.mark.parametrize("key", ["conventions: torch", "layout: torch", "seed: 1"])
+def test_a_spec_without_operations(key: str) -> None:
+    assert problems_of(key) == ["1:1: operations: missing; a spec needs it: a list of operations"]

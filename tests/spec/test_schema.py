@@ -130,6 +130,9 @@ REFUSED: list[dict[str, Any]] = [
     with_custom(initializer={"type": "variance_scaling", "mode": "fan_out"}, fan_in=2),
     with_custom(initializer={"type": "variance_scaling", "gain": 2}, fan_in=2),
     {**CONV, "type": "co${1}nv"},
+    {"as": "i", "operations": [{"name": "p", "type": "prelu"}]},
+    {"repeat": 2, "as": "min", "operations": [{"name": "p", "type": "prelu"}]},
+    {"repeat": 2, "as": "*", "operations": [{"name": "p", "type": "prelu"}]},
 ]
 
 HEADS: list[dict[str, Any]] = [
@@ -146,6 +149,7 @@ HEADS: list[dict[str, Any]] = [
     {"variables": {"a": "b"}},
     {"variables": {"1a": 1}},
     {"variables": {"max": 1}},
+    {"variables": {"a": 2**130}},
     {"overrides": [{"match": "*"}]},
     {"overrides": [{"match": "", "dtype": "float16"}]},
     {"overrides": {}},

@@ -359,6 +359,11 @@ DEEP = "operations:\n- name: g\n  repeat: 3\n  as: i\n  operations:\n  - name: d
             ],
         ),
         (
+            "variables: {n: abc}\noverrides: [{match: g.*, dtype: float16}]\noperations:\n"
+            "- {name: p, type: prelu}\n- {name: g, repeat: '${n}', operations: [{name: p, type: prelu}]}\n",
+            ["1:16: variables.n: 'abc' is not a number below 2^128"],
+        ),
+        (
             "overrides: [{match: b.scale, initializer: glorot}]\n",
             [
                 "1:43: overrides[0].initializer: b.scale: glorot needs fan_in and fan_out, which this parameter does not have"
@@ -420,7 +425,7 @@ def test_more_operations_that_depend_on_an_index_than_are_read(monkeypatch: pyte
     assert len(shapes(text % (100, "1"))) == 100
     (line,) = problems_of(text % (21, "'${i + 1}'"))
     assert line.startswith(
-        "1:56: operations[0].operations[0]: depends on an index, and what does is repeated more than 20 times in all; "
+        "1:56: operations[0].operations[0]: depends on an index, and what does is repeated more than 20 times in all (long expressions count for more); "
     )
 
 
@@ -436,6 +441,47 @@ def test_groups_that_depend_on_an_index_are_counted_no_longer_than_read(monkeypa
     (line,) = problems_of(f"operations: [{{name: a, repeat: 9, as: i6, operations: [{text}]}}]")
     assert "depends on an index, and what does is repeated more than 20 times in all" in line
     assert len(counted) < 100
+
+
+def test_long_expressions_count_for_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tree, "MAX_READ", 20)
+    long = "${1" + " + 0 * i" * 120 + "}"
+    text = f"operations: [{{name: a, repeat: %d, as: i, operations: [{{name: %s, {DENSE}, input_size: %s, output_size: 1}}]}}]"
+    assert len(shapes(text % (10, "b", f"'{long}'"))) == 10
+    assert len(shapes(text % (2, f"'b{long}'", 1))) == 2
+    for count, name, size in ((11, "b", f"'{long}'"), (3, f"'b{long}'", "1")):
+        (line,) = problems_of(text % (count, name, size))
+        assert "depends on an index, and what does is repeated more than 20 times in all" in line
+
+
+def test_a_wrong_group_ends_the_counting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tree, "MAX_OPERATIONS", 50)
+    text = "operations: [{name: a, repeat: 50, operations: [{name: b, repeat: 50, operations: [{name: c, operations: []}]}]}]"
+    lines = problems_of(text)
+    assert lines[0].startswith("1:32: operations[0].repeat: makes more than 50 operations")
+    assert lines[1].startswith(
+        "1:106: operations[0].operations[0].operations[0].operations: [] is not a list of operations"
+    )
+    assert len(lines) == 2
+
+
+def test_names_longer_than_any_need_be() -> None:
+    inner = "{name: *n, operations: [{name: *n, type: prelu}]}"
+    (line,) = problems_of(f"operations: [{{name: &n {'n' * 4000}, operations: [{inner}]}}]")
+    assert (
+        "operations[0].operations[0].operations[0].name: is the end of a name of 12,002 characters; at most 10,000"
+        in line
+    )
+
+
+def test_suggestions_are_made_for_a_report_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    monkeypatch.setattr(expand.Names, "near", lambda self, pattern: made.append(pattern) or "; did you mean …?")
+    overrides = ", ".join("{match: x, dtype: float16}" for _ in range(100))
+    assert (
+        problems_of(f"overrides: [{overrides}]\noperations: [{{name: p, type: prelu}}]\n")[-1] == " and 80 more errors"
+    )
+    assert len(made) == 20
 
 
 def test_more_comparisons_than_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -460,10 +506,19 @@ def test_as_many_variables_overrides_and_expressions_as_a_spec_has(monkeypatch: 
     assert line == "1:31: the spec is larger than the limit of 10 characters in expressions"
 
 
+def test_long_patterns_and_names_count_for_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(expand, "MAX_COMPARISONS", 50)
+    text = f"overrides: [{{match: '*{'a' * 99}', dtype: float16}}]\noperations: [{{name: g, repeat: 9, operations: [%s]}}]\n"
+    (line,) = problems_of(text % f"{{name: {'a' * 100}, type: prelu}}")
+    assert "more than 50 comparisons" in line
+    (line,) = problems_of(text % "{name: a, type: prelu}")
+    assert "matches no parameter" in line
+
+
 def test_names_longer_than_a_header(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(expand, "MAX_HEADER", 50)
     (line,) = problems_of("operations: [{name: some, repeat: 9, operations: [{name: longer-name, type: prelu}]}]")
-    message = "the names of tensors exceed 50 bytes, the format's limit of a header (in some.2.longer-name)"
+    message = "the names of tensors exceed 50 bytes, the format's limit of a header (in some.1.longer-name)"
     assert line == f"1:51: operations[0].operations[0]: {message}"
 
 

@@ -137,5 +137,5 @@ class Standard(Operation):
 def not_divided(data: dict[str, Any], whole: str, parts: str) -> Iterator[Complaint]:
     """A complaint where the one of two sizes is no multiple of the other."""
     size, count = data.get(whole), data.get(parts)
-    if type(size) is int and type(count) is int and size > 0 and count > 0 and size % count:
+    if type(size) is int and type(count) is int and size > 0 and 0 < count < 2**63 and size % count:
         yield (whole,), f"{size} is not a multiple of {parts}, {count}", WRONG

@@ -84,7 +84,7 @@ class Convolution(Standard):
     def key_problems(cls, data: dict[str, Any]) -> Iterator[Complaint]:
         yield from super().key_problems(data)
         groups = data.get("num_groups", "ungrouped")
-        grouping = "grouped" if isinstance(groups, int) else groups
+        grouping = "grouped" if type(groups) is int and groups > 0 else groups
         if not isinstance(grouping, str) or grouping not in GROUPINGS:
             return
         needed, refused = GROUPINGS[grouping]
