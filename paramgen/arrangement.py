@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import product
 from math import prod
+from typing import NamedTuple
 
 Size = int | tuple[int, ...]
 Sizes = Mapping[str, Size]
@@ -37,13 +38,12 @@ class Axes:
         shape: list[int] = []
         for is_many, names in _axes(pattern):
             present = [name for name in names if name in sizes]
-            self.sizes |= {name: sizes[name] for name in present}
+            for name in present:
+                self.sizes[name] = sizes[name]
             if is_many:
                 shape += self._all(names[0])
-            elif present:
-                shape.append(prod(size for name in present for size in self._all(name)))
-            elif names == ("1",):
-                shape.append(1)
+            elif present or names == ("1",):
+                shape.append(prod(sizes[name] for name in present))  # type: ignore[misc]  # no tuples here
         self.shape = tuple(shape)
 
     def _all(self, name: str) -> Sequence[int]:
@@ -62,8 +62,7 @@ class Axes:
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """Part of a tensor: where in its grid, and from which elements of which of its sources.
 
     What lies at low + g in the grid is element offset + Σ g·strides of source number `source`.
@@ -120,8 +119,7 @@ def plain(name: str, shape: tuple[int, ...], source: str) -> Arrangement:
     return Arrangement(name, shape, (size,), (Piece((0,), (size,), 0, 0, (1,)),), (source,))
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """A row of a layout: the tensor's name and collection, and the sources that are joined in it, with their tokens.
 
     `dtype` is that of a constant which has one of its own.
@@ -231,8 +229,7 @@ def _term(tokens: Sequence[str], axes: Axes) -> tuple[tuple[int, ...], tuple[int
     return tuple(shape), tuple(grid), parts
 
 
-@dataclass(frozen=True, slots=True)
-class Box:
+class Box(NamedTuple):
     """Elements of a source, first + Σ i·strides, that go to places to + Σ i·places of a buffer, for i below sizes."""
 
     source: int

@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -30,8 +30,7 @@ if TYPE_CHECKING:
 AHEAD = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """Elements start … stop - 1 of a tensor, whose bytes lie at `at` in their block."""
 
     tensor: Tensor
@@ -40,8 +39,7 @@ class Part:
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(NamedTuple):
     """So many bytes of the file: some of the header, then parts of tensors. It needs nothing else to be drawn."""
 
     size: int

@@ -20,6 +20,7 @@ from paramgen.spec.document import REFUSED
 from paramgen.spec.expand import Names, Parameter, ParameterKind, PerOperation, expand, kind, parameter
 from paramgen.spec.initializers import Target
 from paramgen.spec.model import Spec
+from paramgen.spec.operations import Template
 from paramgen.spec.tree import Instance
 from paramgen.storage.header import MAX_HEADER, Entry, arrange, compact, encode
 from paramgen.streams import STREAM_VERSION
@@ -138,9 +139,9 @@ class _Planner:
     def plan(self) -> Plan:
         tensors: list[Tensor] = []
         total = header_size = 0
-        for instance, parameters in expand(self.spec, self.problems):
+        for instance, templates, parameters in expand(self.spec, self.problems):
             self._check_streams(instance, parameters)
-            made = self._tensors(instance, parameters)
+            made = self._tensors(instance, templates, parameters)
             tensors += made
             for tensor in made:
                 total += tensor.nbytes
@@ -168,8 +169,8 @@ class _Planner:
                 message = f"{shorten(name)} has the stream id of {shorten(other)}; rename one"
                 self.problems.add(instance.path, message, context=instance.context)
 
-    def _tensors(self, instance: Instance, parameters: dict[str, Parameter]) -> list[Tensor]:
-        arrangements = self.arrangements(instance)
+    def _tensors(self, instance: Instance, templates: list[Template], parameters: dict[str, Parameter]) -> list[Tensor]:
+        arrangements = self.arrangements(instance, templates)
         if self.spec.layout == CANONICAL:  # each parameter as it is, by its name, which is known to be free
             return [
                 Tensor(parameter.name, arrangement, (parameter,))
@@ -178,10 +179,9 @@ class _Planner:
         made = (self._tensor(instance, arrangement, parameters) for arrangement in arrangements)
         return [tensor for tensor in made if tensor]
 
-    def _arrangements(self, instance: Instance) -> list[Arrangement]:
-        operation = instance.operation
+    def _arrangements(self, instance: Instance, templates: list[Template]) -> list[Arrangement]:
         try:
-            return self.layout.arrangements(operation, list(operation.templates()))
+            return self.layout.arrangements(instance.operation, templates)
         except UnsupportedError as error:
             message = f"layout: {self.spec.layout}: {error}"
             self.problems.once((*instance.path, "type"), message, context=instance.context)

@@ -82,8 +82,13 @@ def parameter(name: str, kind: ParameterKind) -> Parameter:
     return Parameter(name, kind, stream_id(name))
 
 
-def expand(spec: Spec, problems: Problems) -> Iterator[tuple[Instance, dict[str, Parameter]]]:
-    """The operations of a spec in its order, with their parameters by name; what does not fit is added to the problems.
+Expanded = tuple[Instance, list[Template], dict[str, Parameter]]
+
+
+def expand(spec: Spec, problems: Problems) -> Iterator[Expanded]:
+    """The operations of a spec in its order, with their templates, and their parameters by name.
+
+    What does not fit is added to the problems.
 
     Precedence of initializers, last wins: the operation's default, the spec's `defaults`, the operation's own, and
     `overrides`, in order.
@@ -129,18 +134,18 @@ Made = TypeVar("Made")
 
 
 class PerOperation(Generic[Made]):
-    """What is made of an operation, kept for the next time that it comes."""
+    """What is made of an operation (and what belongs to it), kept for the next time that it comes."""
 
-    def __init__(self, make: Callable[[Instance], Made]):
+    def __init__(self, make: Callable[..., Made]):
         self._make = make
         self._made: dict[int, tuple[Operation, Made]] = {}
 
-    def __call__(self, instance: Instance) -> Made:
+    def __call__(self, instance: Instance, *more: object) -> Made:
         made = self._made.get(id(instance.operation))
         if made is None:
             if len(self._made) == KEPT:
                 self._made.clear()
-            made = self._made[id(instance.operation)] = instance.operation, self._make(instance)
+            made = self._made[id(instance.operation)] = instance.operation, self._make(instance, *more)
         return made[1]
 
 
@@ -165,7 +170,7 @@ class _Expansion:
         _check_defaults(spec, problems)
         self.choices = PerOperation(self._choose)
 
-    def operations(self) -> Iterator[tuple[Instance, dict[str, Parameter]]]:
+    def operations(self) -> Iterator[Expanded]:
         for instance in self.spec.instances(self.problems):
             if self.problems.enough or self.overrides.compared > MAX_COMPARISONS:
                 break
@@ -182,7 +187,7 @@ class _Expansion:
                 continue
             found = {choice.template.name: self._parameter(instance, choice) for choice in choices}
             if None not in found.values():
-                yield instance, found  # type: ignore[misc]
+                yield instance, [choice.template for choice in choices], found  # type: ignore[misc]
         if self.overrides.compared > MAX_COMPARISONS:
             message = f"more than {MAX_COMPARISONS:,} comparisons of patterns with names; give fewer overrides"
             self.problems.add(("overrides",), message)

@@ -1,7 +1,5 @@
 """THE table of initializers: each has its fields, says where it does not fit, and becomes a distribution."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Annotated, Any, Union
 
 from pydantic import BeforeValidator, Field

@@ -1,7 +1,5 @@
 """What initializers are asked to fill, and what they have in common."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 

@@ -1,7 +1,5 @@
 """Initializers that scale with the fans."""
 
-from __future__ import annotations
-
 import math
 from typing import ClassVar, Literal
 

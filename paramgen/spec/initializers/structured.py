@@ -1,7 +1,5 @@
 """Initializers of matrices, of filters and of gates."""
 
-from __future__ import annotations
-
 import math
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """Initializers of constants and of stated distributions."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any, Literal
 

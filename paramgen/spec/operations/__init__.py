@@ -5,8 +5,6 @@ that it names (Deep Learning Toolbox); for what these do not have, the modules o
 canonical: C order, last index fastest.
 """
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Annotated, Union
 
 from pydantic import Field

@@ -1,7 +1,5 @@
 """What the operations share: their parameters as templates, names and dtypes, initializers by parameter."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Self

@@ -1,7 +1,5 @@
 """Convolutions: plain, grouped, channel-wise, transposed and separable."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Final, Literal

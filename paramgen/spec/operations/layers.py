@@ -1,7 +1,5 @@
 """Operations that are a matrix or a vector; and those that no type describes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 

@@ -1,7 +1,5 @@
 """Operations that normalize."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any, Literal
 

@@ -1,7 +1,5 @@
 """Recurrent operations, of one or several layers, in one or both directions."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Literal
