@@ -214,10 +214,10 @@ def _transfer(device: str) -> Transfer:
 def _path(path: str | os.PathLike[str]) -> str:
     text = os.fsdecode(path)
     try:
-        os.fsencode(text)
+        is_a_name = b"\0" not in os.fsencode(text)
     except UnicodeEncodeError:
-        raise FileError(f"{escape(text)}: no file has such a name") from None
-    if "\0" in text:
+        is_a_name = False
+    if not is_a_name:
         raise FileError(f"{escape(text)}: no file has such a name")
     return text
 

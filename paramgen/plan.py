@@ -149,10 +149,7 @@ class _Planner:
                 if excess := _excess(total, header_size):
                     message = f"{excess} with {shorten(tensor.name)}"
                     self.problems.add(instance.path, message, context=instance.context)
-                    break
-            else:
-                continue
-            break
+                    self.problems.raise_any()
         self.problems.raise_any()
         entries = arrange((tensor.name, tensor.dtype, tensor.arrangement.shape) for tensor in tensors)
         header = encode(entries, metadata(self.spec))
@@ -189,13 +186,12 @@ class _Planner:
 
     def _tensor(self, instance: Instance, arrangement: Arrangement, parameters: dict[str, Parameter]) -> Tensor | None:
         """The tensor of an operation's parameters; None, and a problem, where it cannot be."""
-        name_path = (*instance.path, "name")
         found = [parameters.get(source) for source in arrangement.sources]
         drawn = [one for one in found if one]
         if len({one.kind.dtype.name for one in drawn}) > 1:
             parts = [f"{shorten(one.name)} ({one.kind.dtype.name})" for one in drawn]
             message = f"layout: {self.spec.layout} joins {', '.join(parts)} in one tensor; give them the same dtype"
-            self.problems.once(name_path, message, context=instance.context)
+            self.problems.once((*instance.path, "name"), message, context=instance.context)
             return None
         if len(drawn) < len(found):
             first = drawn[0] if drawn else next(iter(parameters.values()))
@@ -207,7 +203,8 @@ class _Planner:
         name = self.layout.name(instance.name, arrangement)
         group, _, _ = name.rpartition(".")
         if clash := self.names.enter(group, instance.path) or self.names.add(name, instance.path):
-            self.problems.once(name_path, f"{clash}, in layout {self.spec.layout}", context=instance.context)
+            message = f"{clash}, in layout {self.spec.layout}"
+            self.problems.once((*instance.path, "name"), message, context=instance.context)
         return Tensor(name, arrangement, tuple(drawn))
 
 

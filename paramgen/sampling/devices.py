@@ -74,7 +74,8 @@ def open_lanes(device: str, threads: int, size: int, seconds: float) -> list[Bac
 
 def open_alone(device: str) -> Backend:
     """A backend that draws into arrays on one device."""
-    kind, numbers = parsed(device) if device != AUTO else (device, [])
-    if device == AUTO or len(numbers) > 1:
+    found = None if device == AUTO else parsed(device)
+    if found is None or len(found[1]) > 1:
         raise UsageError(f"{device!r}: arrays are on one device; name it: cpu, gpu or gpu:N")
+    kind, numbers = found
     return module(kind).alone(numbers)

@@ -86,11 +86,10 @@ class Document:
         node: Any = self.data
         kept: list[str | int] = []
         for entry in path:
+            tags = (node.get("type"),) if isinstance(node, dict) else (node, "type")
             if entry in (node if isinstance(node, dict) else range(len(node)) if isinstance(node, list) else ()):
                 node = node[entry]
-            elif isinstance(entry, str) and (
-                entry != node.get("type") if isinstance(node, dict) else entry not in (node, "type")
-            ):
+            elif isinstance(entry, str) and entry not in tags:
                 return (*kept, entry)
             else:
                 continue

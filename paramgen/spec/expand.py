@@ -11,7 +11,7 @@ from itertools import islice
 from math import prod
 from typing import Generic, NamedTuple, TypeVar
 
-from paramgen.conventions import templates
+from paramgen.conventions import templates as templates_by
 from paramgen.distributions import Distribution
 from paramgen.dtypes import BY_NAME, DType
 from paramgen.layouts import UnsupportedError
@@ -174,7 +174,7 @@ class _Expansion:
         for instance in self.spec.instances(self.problems):
             if self.problems.enough or self.overrides.compared > MAX_COMPARISONS:
                 break
-            choices = self.choices(instance)
+            templates, choices = self.choices(instance)
             if not choices:  # told
                 continue
             self.length += len(choices) * len(instance.name)
@@ -187,7 +187,7 @@ class _Expansion:
                 continue
             found = {choice.template.name: self._parameter(instance, choice) for choice in choices}
             if None not in found.values():
-                yield instance, [choice.template for choice in choices], found  # type: ignore[misc]
+                yield instance, templates, found  # type: ignore[misc]
         if self.overrides.compared > MAX_COMPARISONS:
             message = f"more than {MAX_COMPARISONS:,} comparisons of patterns with names; give fewer overrides"
             self.problems.add(("overrides",), message)
@@ -197,15 +197,15 @@ class _Expansion:
                 other = near or "; plan --layout canonical shows the names that patterns are of"
                 self.problems.add(("overrides", index, "match"), f"{show(pattern)} matches no parameter{other}")
 
-    def _choose(self, instance: Instance) -> list[_Choice]:
-        """What the spec chooses for an operation's parameters, but for overrides."""
+    def _choose(self, instance: Instance) -> tuple[list[Template], list[_Choice]]:
+        """An operation's templates, and what the spec chooses for each, but for overrides."""
         operation = instance.operation
         try:
-            found = templates(self.spec.head.conventions, operation)
+            found = templates_by(self.spec.head.conventions, operation)
         except UnsupportedError as error:
             message = f"conventions: {self.spec.head.conventions}: {error}"
             self.problems.once((*instance.path, "type"), message, context=instance.context)
-            return []
+            return [], []
         dtype = operation.dtype or self.spec.dtype
         choices = [_Choice(one, one.dtype or dtype, *self._prevailing(instance, one)) for one in found]
         keys = {template.key for template in found}
@@ -213,7 +213,7 @@ class _Expansion:
             message = f"this {operation.kind} has no {parameter}; remove this, or give it a {parameter}"
             path = (*instance.path, "initializers", parameter)
             self.problems.once(path, message, of_key=True, context=instance.context)
-        return choices
+        return found, choices
 
     def _prevailing(self, instance: Instance, template: Template) -> tuple[Initializer, Path]:
         """A parameter's initializer, and where the spec says so."""

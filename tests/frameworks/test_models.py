@@ -16,54 +16,63 @@ import paramgen
 pytestmark = MARKS
 
 
+def renamed(sizes: dict[str, int], **fields: tuple[str, int]) -> dict[str, Any]:
+    """A spec's variables as a configuration has them: for each its field, and its published size, unless it is given."""
+    return {field: sizes.get(name, published) for name, (field, published) in fields.items()}
+
+
 def gpt2(**sizes: int) -> tuple[str, Any]:
     from transformers import GPT2Config
 
-    names = {"vocabulary": "vocab_size", "positions": "n_positions", "width": "n_embd", "layers": "n_layer"}
-    return "GPT2LMHeadModel", GPT2Config(n_head=12, **{names[name]: size for name, size in sizes.items()})
+    own = renamed(
+        sizes,
+        vocabulary=("vocab_size", 50257),
+        positions=("n_positions", 1024),
+        width=("n_embd", 768),
+        layers=("n_layer", 12),
+    )
+    return "GPT2LMHeadModel", GPT2Config(n_head=12, **own)
 
 
 def bert(**sizes: int) -> tuple[str, Any]:
     from transformers import BertConfig
 
-    names = {
-        "vocabulary": "vocab_size",
-        "positions": "max_position_embeddings",
-        "width": "hidden_size",
-        "layers": "num_hidden_layers",
-    }
-    own = {names[name]: size for name, size in sizes.items()}
-    return "BertForMaskedLM", BertConfig(**own, intermediate_size=4 * own.get("hidden_size", 768))
+    own = renamed(
+        sizes,
+        vocabulary=("vocab_size", 30522),
+        positions=("max_position_embeddings", 512),
+        width=("hidden_size", 768),
+        layers=("num_hidden_layers", 12),
+    )
+    return "BertForMaskedLM", BertConfig(**own, intermediate_size=4 * own["hidden_size"])
 
 
 def llama(**sizes: int) -> tuple[str, Any]:
     from transformers import LlamaConfig
 
-    published = {"vocabulary": 128256, "width": 2048, "layers": 16, "heads": 32, "key_value_heads": 8, "inner": 8192}
-    names = {
-        "vocabulary": "vocab_size",
-        "width": "hidden_size",
-        "layers": "num_hidden_layers",
-        "heads": "num_attention_heads",
-        "key_value_heads": "num_key_value_heads",
-        "inner": "intermediate_size",
-    }
-    own = {names[name]: size for name, size in {**published, **sizes}.items()}
+    own = renamed(
+        sizes,
+        vocabulary=("vocab_size", 128256),
+        width=("hidden_size", 2048),
+        layers=("num_hidden_layers", 16),
+        heads=("num_attention_heads", 32),
+        key_value_heads=("num_key_value_heads", 8),
+        inner=("intermediate_size", 8192),
+    )
     return "LlamaForCausalLM", LlamaConfig(**own, tie_word_embeddings=True, dtype="bfloat16")
 
 
 def vit(**sizes: int) -> tuple[str, Any]:
     from transformers import ViTConfig
 
-    published = {"width": 768, "layers": 12, "image": 224, "patch": 16, "labels": 1000}
-    names = {
-        "width": "hidden_size",
-        "layers": "num_hidden_layers",
-        "image": "image_size",
-        "patch": "patch_size",
-        "labels": "num_labels",
-    }
-    own = {names[name]: size for name, size in {**published, **sizes}.items()}
+    own = renamed(
+        sizes,
+        width=("hidden_size", 768),
+        layers=("num_hidden_layers", 12),
+        image=("image_size", 224),
+        patch=("patch_size", 16),
+        labels=("num_labels", 1000),
+    )
     return "ViTForImageClassification", ViTConfig(**own, intermediate_size=4 * own["hidden_size"])
 
 
@@ -82,32 +91,29 @@ def resnet50(**sizes: int) -> tuple[str, Any]:
 def t5(**sizes: int) -> tuple[str, Any]:
     from transformers import T5Config
 
-    published = {"vocabulary": 32128, "width": 512, "inner": 2048, "layers": 6, "heads": 8, "head_size": 64}
-    names = {
-        "vocabulary": "vocab_size",
-        "width": "d_model",
-        "inner": "d_ff",
-        "layers": "num_layers",
-        "heads": "num_heads",
-        "head_size": "d_kv",
-    }
-    return "T5ForConditionalGeneration", T5Config(
-        **{names[name]: size for name, size in {**published, **sizes}.items()}
+    own = renamed(
+        sizes,
+        vocabulary=("vocab_size", 32128),
+        width=("d_model", 512),
+        inner=("d_ff", 2048),
+        layers=("num_layers", 6),
+        heads=("num_heads", 8),
+        head_size=("d_kv", 64),
     )
+    return "T5ForConditionalGeneration", T5Config(**own)
 
 
 def ast(**sizes: int) -> tuple[str, Any]:
     from transformers import ASTConfig
 
-    published = {"width": 768, "layers": 12, "mels": 128, "frames": 1024, "labels": 527}
-    names = {
-        "width": "hidden_size",
-        "layers": "num_hidden_layers",
-        "mels": "num_mel_bins",
-        "frames": "max_length",
-        "labels": "num_labels",
-    }
-    own = {names[name]: size for name, size in {**published, **sizes}.items()}
+    own = renamed(
+        sizes,
+        width=("hidden_size", 768),
+        layers=("num_hidden_layers", 12),
+        mels=("num_mel_bins", 128),
+        frames=("max_length", 1024),
+        labels=("num_labels", 527),
+    )
     return "ASTForAudioClassification", ASTConfig(**own, intermediate_size=4 * own["hidden_size"])
 
 
