@@ -57,11 +57,20 @@ def _create(folder: str) -> tuple[str, int]:
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         except FileNotFoundError:
             raise OSError(errno.ENOENT, "its folder does not exist; create it first") from None
-        with suppress(OSError):  # without locks nothing is removed, neither this file nor others
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if os.fstat(descriptor).st_nlink:
+        if _lock(descriptor):
             return temporary, descriptor
-        os.close(descriptor)  # another build removed it before it was locked
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool:
+    """Lock a file; return False if another build had removed it before.
+
+    On a system without locks nothing is removed, neither this file nor others.
+    """
+    with suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        return os.fstat(descriptor).st_nlink > 0
+    return True
 
 
 def _remove_abandoned(folder: str) -> None:
@@ -99,7 +108,7 @@ def _remove(temporary: str, cause: BaseException) -> None:
 def _publish(temporary: str, target: str, replaced: os.stat_result | None, force: bool) -> None:
     if force:
         os.rename(temporary, target)
-    elif replaced is None or not os.path.lexists(target):
+    elif replaced is None:
         _link(temporary, target)
     else:
         _exchange(temporary, target, replaced)
@@ -127,8 +136,12 @@ def _exchange(temporary: str, target: str, replaced: os.stat_result) -> None:
     The two names are exchanged as one step, if the system can do that, so that what was replaced can be looked at
     before it is removed.
     """
-    if _identity(os.stat(target)) != _identity(replaced):
-        raise _changed(target)
+    try:
+        if _identity(os.stat(target)) != _identity(replaced):
+            raise _changed(target)
+    except FileNotFoundError:  # somebody removed it
+        _link(temporary, target)
+        return
     try:
         _exchange_names(temporary, target)
     except OSError as error:
