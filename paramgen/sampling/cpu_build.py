@@ -9,9 +9,9 @@ from cffi import FFI
 
 FOLDER = "paramgen/sampling"
 
-# These undo what CFLAGS may ask for, which come before them: each operation is rounded once, to its own type, in the order
-# written. -fno-fast-math alone undoes only what -ffast-math set. At the link they keep gcc's start-up code out that
-# flushes subnormals to zero in the whole process.
+# These undo CFLAGS, which come before them: each operation is rounded once, to its own type, in the order written.
+# -fno-fast-math alone undoes only what -ffast-math set. At the link they keep out gcc's start-up code that flushes
+# subnormals to zero in the whole process.
 EXACT = [
     "-O3",  # or -Ofast would hold
     "-fno-fast-math",
