@@ -5,7 +5,7 @@
 #include "set.h"
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "files are little-endian; the NumPy reference serves other machines"
+#error "files are little-endian, and paramgen draws on little-endian machines only"
 #endif
 
 /* Words by vectors of LANES blocks; MULTIPLY as PG_PHILOX wants it. */

@@ -14,7 +14,8 @@ from paramgen.text import counted
 
 SLOWER = "so NumPy draws: the same bytes, slower"
 MISSING = (
-    f"the compiled kernels are missing, {SLOWER} (to build them, reinstall with a C compiler and Python's headers)"
+    f"the compiled kernels are missing, {SLOWER} "
+    "(to build them, reinstall with a C compiler and Python's headers, CFLAGS unset)"
 )
 
 
