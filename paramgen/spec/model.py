@@ -9,11 +9,12 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import Field, PlainValidator, ValidationError, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from paramgen import limits
 from paramgen.errors import FileError, UsageError
 from paramgen.frameworks import CONVENTION_NAMES, LAYOUT_NAMES
 from paramgen.spec.base import UNKNOWN, WRONG, Complaint, DTypeName, Expected, Model, unknown_keys
-from paramgen.spec.document import MAX_BYTES, Document, Path, from_mapping, from_yaml
-from paramgen.spec.evaluation import MAX_VARIABLES, VALUE_EXPECTED, Evaluator, evaluator
+from paramgen.spec.document import Document, Path, from_mapping, from_yaml
+from paramgen.spec.evaluation import VALUE_EXPECTED, Evaluator, evaluator
 from paramgen.spec.expressions import MAX_INTEGER, VARIABLE_EXPECTED, Number, has_expression, is_number, is_variable
 from paramgen.spec.initializers import EXPECTED as INITIALIZER_EXPECTED
 from paramgen.spec.initializers import AnyInitializer
@@ -23,9 +24,6 @@ from paramgen.spec.tree import Instance, Tree, add_errors, written
 from paramgen.text import escape, near, one_of, show, suggestion
 
 AnyModel = TypeVar("AnyModel", bound=Model)
-
-MAX_OVERRIDES = 1000
-
 
 VARIABLE_SCHEMA: dict[str, Any] = {"type": "number", "exclusiveMinimum": -MAX_INTEGER, "exclusiveMaximum": MAX_INTEGER}
 
@@ -37,11 +35,14 @@ def _variable(value: Any) -> Number:
     raise PydanticCustomError(WRONG, f"{show(value)} is not {VALUE_EXPECTED}")
 
 
+PATTERN_EXPECTED = f"a pattern of names, with * ? and [], of at most {limits.MAX_PATTERN_LENGTH} characters"
+
+
 class Override(Model):
     """Another initializer or dtype for the parameters whose canonical names match a pattern."""
 
     label = "an override"
-    match: Annotated[str, Field(min_length=1, max_length=1000), Expected("a pattern of names, with * ? and []")] = (
+    match: Annotated[str, Field(min_length=1, max_length=limits.MAX_PATTERN_LENGTH), Expected(PATTERN_EXPECTED)] = (
         Field(description="pattern of canonical names, with * ? and []; * matches dots, too.")
     )
     initializer: AnyInitializer | None = Field(default=None, description="initializer of these parameters.")
@@ -78,13 +79,13 @@ class Head(Model):
     ] = Field(default={}, description="initializers by operation type and parameter, for the whole spec.")
     variables: Annotated[
         dict[str, Annotated[Any, PlainValidator(_variable), WithJsonSchema(VARIABLE_SCHEMA)]],
-        Field(max_length=MAX_VARIABLES),
-        Expected(f"a mapping of names to numbers, at most {MAX_VARIABLES:,}"),
+        Field(max_length=limits.MAX_VARIABLES),
+        Expected(f"a mapping of names to numbers, at most {limits.MAX_VARIABLES:,}"),
     ] = Field(default={}, description="numbers by name, for ${…}; each may use those before it.")
     overrides: Annotated[
         list[Override],
-        Field(max_length=MAX_OVERRIDES),
-        Expected(f"a list of at most {MAX_OVERRIDES:,} overrides", "a mapping with match and initializer or dtype"),
+        Field(max_length=limits.MAX_OVERRIDES),
+        Expected(f"a list of at most {limits.MAX_OVERRIDES:,} overrides", "a mapping with match and initializer or dtype"),
     ] = Field(default=[], description="initializers and dtypes by pattern of names; the last that matches wins.")
 
     @classmethod
@@ -161,7 +162,7 @@ class Spec:
 
     def instances(self, problems: Problems) -> Iterator[Instance]:
         """Its operations, one after another; what is wrong with them is added to the problems."""
-        return Tree(self._items, self._evaluator, problems).instances()
+        return Tree(self._items, self._evaluator.renewed(), problems).instances()
 
 
 def read_document(source: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[Document, str]:
@@ -171,10 +172,10 @@ def read_document(source: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[D
     path = os.fspath(source)
     try:
         with open(path, "rb") as file:
-            raw = file.read(MAX_BYTES + 1)
+            raw = file.read(limits.MAX_FILE_BYTES + 1)
     except OSError as error:
         raise FileError(f"{escape(path) or repr(path)}: {error.strerror or error}") from None
-    return from_yaml(raw, escape(path)), os.path.splitext(os.path.basename(path))[0] or "model"
+    return from_yaml(raw, path), os.path.splitext(os.path.basename(path))[0] or "model"
 
 
 def interpret(document: Document, name: str, *, variables: Mapping[str, Number] | None = None, **replaced: Any) -> Spec:
@@ -196,7 +197,7 @@ def interpret(document: Document, name: str, *, variables: Mapping[str, Number] 
     head, source = _head(data, name, scope, problems)
     items = _operation_items(data, problems)
     if "operations" in source:
-        source["operations"] = written(items, scope) if items else data["operations"]
+        source["operations"] = written(items, ("operations",), scope, problems) if items else data["operations"]
     return Spec.of(head, source, problems, items, scope)
 
 
@@ -224,8 +225,8 @@ def validated(
 
 def _head(data: dict[str, Any], name: str, scope: Evaluator, problems: Problems) -> tuple[Head, dict[str, Any]]:
     """The valid fields of what a spec says besides its operations; and what it says, as its file is to say it."""
-    evaluated, errors = scope.evaluated(data, leave=("variables", "operations"))
-    bad = scope.tell(errors, (), problems)
+    evaluated, errors = scope.evaluated(data, (), problems, leave=("variables", "operations"))
+    bad = scope.report(errors, (), problems)
     variables = data.get("variables")
     if isinstance(variables, dict):
         evaluated = {**evaluated, "variables": {key: scope.variables.get(key, variables[key]) for key in variables}}
