@@ -1,7 +1,4 @@
-"""The limits of a spec: what a hostile one may cost. docs/spec.md has them as a table, benchmarks/large_specs.py measures.
-
-Modules read them as `limits.NAME`, so that each stands in one place.
-"""
+"""The limits of a spec. docs/spec.md explains them; benchmarks/large_specs.py measures what a hostile spec costs."""
 
 # Of the text.
 MAX_FILE_BYTES = 32 * 2**20

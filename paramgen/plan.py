@@ -166,8 +166,8 @@ class _Planner:
     def _check_streams(self, tensors: list[Tensor]) -> None:
         ordered = sorted(self.streams)
         for stream in {one for one, other in pairwise(ordered) if one == other}:
-            names = {source.name for tensor in tensors for source in tensor.sources if source.stream == stream}
-            first, *others = sorted(names - {""})
+            sources = (source for tensor in tensors for source in tensor.sources)
+            first, *others = dict.fromkeys(source.name for source in sources if source.stream == stream and source.name)
             for name in others:
                 self.problems.add((), f"{shorten(name)} has the stream id of {shorten(first)}; rename one")
 

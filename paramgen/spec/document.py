@@ -168,7 +168,9 @@ def from_mapping(mapping: Mapping[str, Any], source: str = "<mapping>") -> Docum
         nonlocal nodes, has_expressions
         nodes += 1
         if len(path) > limits.MAX_DEPTH or nodes > limits.MAX_NODES:
-            limit = f"{limits.MAX_DEPTH} levels deep" if len(path) > limits.MAX_DEPTH else f"{limits.MAX_NODES:,} values"
+            limit = (
+                f"{limits.MAX_DEPTH} levels deep" if len(path) > limits.MAX_DEPTH else f"{limits.MAX_NODES:,} values"
+            )
             raise SpecError(source, [Problem(f"the spec is larger than the limit of {limit}", path_text(path))])
         value = plain(value)
         if value is None or isinstance(value, (str, bool, int, float)):

@@ -136,7 +136,7 @@ Made = TypeVar("Made")
 
 
 class PerOperation(Generic[Made]):
-    """What is made of an operation (and what belongs to it), once for all instances that differ by their names alone."""
+    """A function of an operation, called once for all instances that differ by their names alone."""
 
     def __init__(self, make: Callable[..., Made]):
         self._make = make

@@ -85,7 +85,9 @@ class Head(Model):
     overrides: Annotated[
         list[Override],
         Field(max_length=limits.MAX_OVERRIDES),
-        Expected(f"a list of at most {limits.MAX_OVERRIDES:,} overrides", "a mapping with match and initializer or dtype"),
+        Expected(
+            f"a list of at most {limits.MAX_OVERRIDES:,} overrides", "a mapping with match and initializer or dtype"
+        ),
     ] = Field(default=[], description="initializers and dtypes by pattern of names; the last that matches wins.")
 
     @classmethod

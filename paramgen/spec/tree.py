@@ -173,6 +173,8 @@ class Tree:
                     yield from self._instances(children, inner, within)
             else:
                 yield Instance(model, name, node.path, indices if prefix else None, reading.results)
+                if not node.repeated:
+                    node.last = None  # the memory of 100,000 of them
 
     def _read(self, node: _Node, prefix: str, indices: Mapping[str, int]) -> _Reading | None:
         """Return the node's operation or group at these indices, or None if that is wrong."""
@@ -295,8 +297,8 @@ class Tree:
                 self._count_different(len(children), node.path)
             name = prefix + group.name
             if group.index is None or group.index not in self._inner_names(node, group):
-                _, within = next(_repetitions(group, name, indices))
-                total += (group.repeat or 1) * self._count(children, f"{name}.", within)
+                inner, within = next(_repetitions(group, name, indices))
+                total += (group.repeat or 1) * self._count(children, inner, within)
                 continue
             for inner, within in _repetitions(group, name, indices):
                 total += self._count(children, inner, within)
