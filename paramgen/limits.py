@@ -25,7 +25,7 @@ MAX_LAYERS = 1000
 MAX_OVERRIDES = 1000
 MAX_PATTERN_LENGTH = 100
 MAX_COMPARISONS = 5_000_000  # patterns times tensors
-SEARCH_COMPARISONS = 20  # that a pattern counts for with ? or [] after a *: these take so much longer at worst
+SEARCH_COMPARISONS = 20  # that a piece with ? or [] between two * counts for, which takes so much longer at worst
 
 # Of the report.
 MAX_PROBLEMS = 1000  # then the search for more ends

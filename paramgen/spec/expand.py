@@ -104,13 +104,13 @@ class Names:
 
     def report_nested(self, problems: Problems, note: str = "") -> None:
         """Add a problem for each tensor whose name is another's followed by a dot."""
-        checked = ""
+        checked = "."  # the group before, whose outer groups need no second look
         for name, owner in self._owners.items():
-            group = name.rpartition(".")[0]
+            outer = name.rpartition(".")[0]
+            group = outer + "."
             if group == checked:
                 continue
-            outer = group
-            while outer and not f"{checked}.".startswith(f"{outer}."):
+            while outer and not checked.startswith(outer + "."):
                 if outer in self._owners:
                     self._report(outer, name, owner, problems, note)
                     if problems.enough:
@@ -241,7 +241,7 @@ class _Pattern:
     """A pattern of names with * ? and []: its pieces between the *, each of which matches texts of one length.
 
     Pieces are looked for one after another, each where it first matches: a literal one takes a time that is linear in
-    the name's length. `searches` if one with ? or [] is looked for behind a *, which takes longer at worst.
+    the name's length, one with ? or [] up to so many times as long as it has characters. `cost` is in comparisons.
     """
 
     def __init__(self, pattern: str):
@@ -258,7 +258,10 @@ class _Pattern:
         self._width = len(pieces[-1])
         self._middle = [piece.search for piece in middle if piece.pattern]
         self._start = "".join(takewhile(lambda token: token not in ("*", "?") and len(token) == 1, tokens))
-        self.searches = any(len(token) > 1 or token == "?" for piece in pieces[1:-1] for token in piece)
+        self.cost = 1
+        for piece in filter(None, pieces[1:-1]):
+            is_literal = all(len(token) == 1 and token != "?" for token in piece)
+            self.cost += 1 if is_literal else limits.SEARCH_COMPARISONS
 
     def matches(self, name: str) -> bool:
         if not name.startswith(self._start):
@@ -291,16 +294,15 @@ class _Overrides:
     def __init__(self, overrides: Sequence[Override]):
         self._entries = [(_Pattern(override.match), index, override) for index, override in enumerate(overrides)]
         self._used = [False] * len(overrides)
-        self._cost = sum(limits.SEARCH_COMPARISONS if pattern.searches else 1 for pattern, _, _ in self._entries)
+        self._cost = sum(pattern.cost for pattern, _, _ in self._entries)
         self._compared = 0
 
     def count(self, names: int, problems: Problems) -> None:
         """Count the comparisons with so many names."""
         self._compared += names * self._cost
         if self._compared > limits.MAX_COMPARISONS:
-            weight = f"patterns with ? or [] after a * count {limits.SEARCH_COMPARISONS} times"
-            limit = f"more than {limits.MAX_COMPARISONS:,} patterns times tensors (the limit; {weight})"
-            problems.stop(("overrides",), f"{limit}; give fewer overrides")
+            limit = f"more than {limits.MAX_COMPARISONS:,} patterns times tensors (the limit)"
+            problems.stop(("overrides",), f"{limit}, those with several * counted several times; give fewer overrides")
 
     def matching(self, name: str) -> list[tuple[int, Override]]:
         """Those that match a name, in order."""

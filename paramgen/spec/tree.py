@@ -153,28 +153,30 @@ class Tree:
 
     def _instances(self, nodes: list[_Node], prefix: str, indices: Mapping[str, int]) -> Iterator[Instance]:
         for node in nodes:
-            if self.problems.enough:
+            if self.problems.total >= limits.MAX_PROBLEMS:
                 return
-            reading = self._read(node, prefix, indices)
+            reading = node.last if node.names == () else self._read(node, prefix, indices)
             if reading is None:
                 continue
             model = reading.model
-            name = model.name if node.title is None else self._title(node, prefix, indices)
-            if name is None:
+            own = model.name if node.title is None else self._title(node, prefix, indices)
+            if own is None:
                 continue
-            name = prefix + name
+            name = prefix + own
             if len(name) > limits.MAX_NAME_LENGTH:
-                node.failed = True
-                length = f"{len(name):,} characters; at most {limits.MAX_NAME_LENGTH:,} are allowed"
-                self.problems.add((*node.path, "name"), f"is the end of a name of {length}")
-            elif node.is_group:
-                children = self._children(node, model)
-                for inner, within in _repetitions(model, name, indices):
-                    yield from self._instances(children, inner, within)
-            else:
+                node.last, node.failed = None, True
+                problem = f"the whole name must have at most {limits.MAX_NAME_LENGTH} characters, got {len(name):,}"
+                self.problems.add((*node.path, "name"), problem)
+            elif not node.is_group:
                 yield Instance(model, name, node.path, indices if prefix else None, reading.results)
                 if not node.repeated:
                     node.last = None  # the memory of 100,000 of them
+            elif model.repeat is None:
+                yield from self._instances(self._children(node, model), f"{name}.", indices)
+            else:
+                children = self._children(node, model)
+                for inner, within in _repetitions(model, name, indices):
+                    yield from self._instances(children, inner, within)
 
     def _read(self, node: _Node, prefix: str, indices: Mapping[str, int]) -> _Reading | None:
         """Return the node's operation or group at these indices, or None if that is wrong."""
