@@ -73,17 +73,13 @@ class Document:
         self._put.add(path)
 
     def normalize(self, path: Iterable[str | int]) -> Path:
-        """The path without what is not in the document: a union's tags, entries of what was written as a scalar.
-
-        The last entry may be a missing key; it is kept, of an initializer's name, too.
-        """
+        """Return the path without entries of what was written as a scalar; the last may be a missing key."""
         node: Any = self.data
         kept: list[str | int] = []
         for entry in path:
-            tags = (node.get("type"),) if isinstance(node, dict) else (node, "type")
             if entry in (node if isinstance(node, dict) else range(len(node)) if isinstance(node, list) else ()):
                 node = node[entry]
-            elif isinstance(entry, str) and entry not in tags:
+            elif isinstance(entry, str) and (isinstance(node, dict) or entry != "type"):
                 return (*kept, entry)
             else:
                 continue

@@ -211,7 +211,7 @@ CUSTOM_RULES: list[Schema] = [*_fans_rules(), *_shape_rules()]
 
 def _tidy(schema: Schema) -> Schema:
     """Pydantic's schema without titles and nulls, and with initializers referred to by name."""
-    if "discriminator" in schema:
+    if initializers.SCHEMA.items() <= schema.items():
         return _reference("Initializer")
     tidied: Schema = {}
     for key, value in schema.items():

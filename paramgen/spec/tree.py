@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, ValidationError
 
 from paramgen import limits
 from paramgen.spec.base import (
-    MISSING,
     RESERVED,
     UNKNOWN,
     WRONG,
@@ -23,8 +21,8 @@ from paramgen.spec.base import (
     Expected,
     Model,
     Name,
-    explained,
     is_name,
+    read_tagged,
     reserved,
 )
 from paramgen.spec.document import Path
@@ -34,7 +32,7 @@ from paramgen.spec.expressions import (
     ExpressionError,
     is_variable,
 )
-from paramgen.spec.operations import AnyOperation, Operation
+from paramgen.spec.operations import BY_TYPE, Operation
 from paramgen.spec.problems import Context, Problems
 from paramgen.text import near, show
 
@@ -68,11 +66,6 @@ class Group(Model):
             yield ("as",), f"{show(data['as'])} is not {VARIABLE_EXPECTED}", WRONG
         if "as" in data and "repeat" not in data:
             yield ("as",), "names the index of a repetition; add repeat, or remove this", UNKNOWN
-
-
-@cache
-def _operations() -> TypeAdapter[Operation]:
-    return TypeAdapter(AnyOperation)
 
 
 class Instance(NamedTuple):
@@ -255,7 +248,7 @@ class Tree:
         context = Context(f"{prefix}{name}", indices) if prefix else None
         bad = self.evaluator.report(errors, node.path, problems, context=context)
         try:
-            model = Group.model_validate(item) if node.is_group else _operations().validate_python(item)
+            model = Group.model_validate(item) if node.is_group else read_tagged(BY_TYPE, item, OPERATION_EXPECTED)
         except ValidationError as error:
             add_errors(problems, error, node.path, context, bad)
             return None
@@ -367,8 +360,4 @@ def add_errors(
         path = (*base, *item["loc"])
         if bad and problems.document.normalize(path) in bad:
             continue
-        if item["type"] in (WRONG, UNKNOWN, MISSING):
-            problems.add(path, item["msg"], of_key=item["type"] == UNKNOWN, context=context)
-        else:
-            path = (*path, "type") if item["type"] == "union_tag_invalid" else path
-            problems.add(path, explained(item, OPERATION_EXPECTED), context=context)
+        problems.add(path, item["msg"], of_key=item["type"] == UNKNOWN, context=context)
