@@ -19,7 +19,7 @@ from paramgen.distributions import describe
 from paramgen.dtypes import DType
 from paramgen.frameworks import CANONICAL
 from paramgen.layouts import CONSTANTS, LAYOUTS, UnsupportedError
-from paramgen.spec.document import REFUSED
+from paramgen.spec.document import escape_refused
 from paramgen.spec.expand import Names, Parameter, ParameterKind, PerOperation, expand, kind, parameter
 from paramgen.spec.initializers import Target
 from paramgen.spec.model import Spec
@@ -279,6 +279,6 @@ def metadata(spec: Spec) -> dict[str, str]:
     return {
         "format": "pt",
         "paramgen_seed": str(spec.seed),
-        "paramgen_spec": REFUSED.sub(lambda found: f"\\u{ord(found[0]):04x}", compact(spec.source)),
+        "paramgen_spec": escape_refused(compact(spec.source)),
         "paramgen_stream": STREAM_VERSION,
     }

@@ -23,7 +23,7 @@ Path = tuple[str | int, ...]
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 # Not as they are in a text: libyaml, which speaks YAML 1.1, would break lines at the last three, and YAML 1.2 does not.
-REFUSED = re.compile(f"{yaml.reader.Reader.NON_PRINTABLE.pattern}|[\x85\u2028\u2029]")
+_REFUSED = (yaml.reader.Reader.NON_PRINTABLE, re.compile("[\x85\u2028\u2029]"))
 _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _CONSTANTS: dict[str, Any] = {
@@ -129,7 +129,7 @@ def from_yaml(raw: bytes, source: str) -> Document:
     except UnicodeDecodeError as error:
         problem = f"byte 0x{raw[error.start]:02x} is not UTF-8; save the spec as UTF-8"
         raise SpecError(source, [_after(raw[: error.start].decode("utf-8", "replace"), problem)]) from None
-    if bad := REFUSED.search(text):
+    if bad := min(filter(None, (pattern.search(text) for pattern in _REFUSED)), key=re.Match.start, default=None):
         problem = f"character U+{ord(bad[0]):04X} is not allowed here; write it as an escape in double quotes"
         raise SpecError(source, [_after(text[: bad.start()], problem)])
     composer = _Composer(source)
@@ -147,6 +147,13 @@ def from_yaml(raw: bytes, source: str) -> Document:
         raise SpecError(source, [_problem(f"not valid YAML: {reason}", *place)]) from None
     line, column = composer.start
     return Document(composer.root, source, (line + 1, column + 1), composer.has_expressions)
+
+
+def escape_refused(text: str) -> str:
+    """Return a text with the characters that a spec refuses as JSON's escapes."""
+    for pattern in _REFUSED:
+        text = pattern.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return text
 
 
 def _around(text: str, line: int, column: int) -> tuple[str, str]:
