@@ -1,9 +1,11 @@
 """What the tests share: the command as a process, specs in a few words, and GPUs, simulated and real."""
 
 import importlib
+import importlib.util
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -55,11 +57,45 @@ print(done.returncode, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
+# Of each marker the extra that its tests need, and the packages that they import if the marker does not name them.
+NEEDS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "cupy": ("cuda12", ("cupy",)),
+    "frameworks": ("frameworks", ()),
+    "torch": ("torch", ("torch",)),
+}
+
 TINY = """\
 seed: 3
 operations:
   - {name: dense, type: fully_connected, input_size: 5, output_size: 4}
 """
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test if a package of its marker is not installed.
+
+    Only markers skip for a package, so `-m "frameworks or torch or cupy"` selects all that a run without them skipped.
+    """
+    for name, (extra, packages) in NEEDS.items():
+        if mark := item.get_closest_marker(name):
+            for package in mark.args or packages:
+                if not importlib.util.find_spec(package):
+                    pytest.skip(f"{package} is not installed (the {extra} extra)")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def default_signals() -> Iterator[None]:
+    """Give child processes default signal dispositions, even under nohup or in a shell's background.
+
+    An ignored signal stays ignored in a child; one with a handler does not.
+    """
+    ignored = [number for number in signal.valid_signals() if signal.getsignal(number) is signal.SIG_IGN]
+    inherited = [number for number in ignored if number not in (signal.SIGPIPE, signal.SIGXFSZ)]  # ignored by Python
+    for number in inherited:
+        signal.signal(number, lambda number, frame: None)
+    yield
+    for number in inherited:
+        signal.signal(number, signal.SIG_IGN)
 
 
 @pytest.fixture

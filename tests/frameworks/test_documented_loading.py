@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import ROOT
-from loading import MARKS
+from loading import FRAMEWORK_WARNINGS
 
 import paramgen
 
-pytestmark = MARKS
+pytestmark = FRAMEWORK_WARNINGS
 
 CONVOLUTIONAL = [
     {"name": "conv", "type": "conv", "filter_size": [3, 3], "num_channels": 3, "num_filters": 8},
@@ -29,6 +29,7 @@ def run_lines(framework: str, folder: Path, monkeypatch: pytest.MonkeyPatch, **n
     exec(lines[0], names)
 
 
+@pytest.mark.frameworks("torch")
 def test_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from torch import nn
 
@@ -39,6 +40,7 @@ def test_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_array_equal(model["head"].weight.detach().numpy(), written["head"]["weight"])
 
 
+@pytest.mark.frameworks("jax", "keras")
 def test_keras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a model that has states of random generators, as every LSTM does."""
     from keras import Model, layers
@@ -55,6 +57,7 @@ def test_keras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_array_equal(np.asarray(model.get_layer("tags").kernel), written["tags"]["kernel"])
 
 
+@pytest.mark.frameworks("flax")
 def test_flax(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from flax import linen as nn
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import ROOT, SMALL
-from loading import MARKS
+from loading import FRAMEWORK_WARNINGS
 
 import paramgen
 
-pytestmark = MARKS
+pytestmark = FRAMEWORK_WARNINGS
 
 
 def renamed(sizes: dict[str, int], **fields: tuple[str, int]) -> dict[str, Any]:
@@ -139,7 +139,8 @@ PUBLISHED = {
 
 def loaded(stem: str, folder: Path, **sizes: int) -> Any:
     """The model with the file's parameters, as users load it; nothing is missing, left over or of another size."""
-    transformers = pytest.importorskip("transformers")
+    import transformers
+
     name, config = MODELS[stem](**sizes)
     spec = paramgen.load_spec(ROOT / "configs" / f"{stem}.yaml", variables=sizes)
     paramgen.build(spec, folder / "model.safetensors", device="cpu")
@@ -149,9 +150,10 @@ def loaded(stem: str, folder: Path, **sizes: int) -> Any:
     return model
 
 
+@pytest.mark.frameworks("torch", "transformers")
 @pytest.mark.parametrize("stem", MODELS)
 def test_the_tiny_model_loads_strictly_and_runs(stem: str, tmp_path: Path) -> None:
-    torch = pytest.importorskip("torch")
+    import torch
     from safetensors.torch import load_file, load_model
 
     model = loaded(stem, tmp_path, **SMALL[stem])
@@ -171,9 +173,9 @@ def test_the_tiny_model_loads_strictly_and_runs(stem: str, tmp_path: Path) -> No
 
 
 @pytest.mark.slow
+@pytest.mark.frameworks("torch", "transformers")
 @pytest.mark.parametrize("stem", MODELS)
 def test_the_published_size_loads_strictly(stem: str, tmp_path: Path) -> None:
-    pytest.importorskip("torch")
     model = loaded(stem, tmp_path)
     assert sum(parameter.numel() for parameter in model.parameters()) == PUBLISHED[stem]
 

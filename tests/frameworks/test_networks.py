@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from loading import MARKS, Tensors, built, flax_variables, load_keras, load_torch, random_inputs
+from loading import FRAMEWORK_WARNINGS, Tensors, built, flax_variables, load_keras, load_torch, random_inputs
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-pytestmark = MARKS
+pytestmark = FRAMEWORK_WARNINGS
 
 PIXELS = [
     {
@@ -185,10 +185,9 @@ NETWORKS = {
 }
 
 
+@pytest.mark.frameworks("flax", "keras", "torch")
 @pytest.mark.parametrize("network", ["pixels", "words"])
 def test_a_network_is_the_same_in_every_framework(network: str, tmp_path: Path) -> None:
-    for name in ("torch", "keras", "flax"):
-        pytest.importorskip(name)
     operations, runs = NETWORKS[network]
     x = random_inputs(2, 9, 10, 3) if network == "pixels" else np.random.default_rng(2).integers(0, 30, (2, 6))
     first, *others = (run(built(tmp_path, layout, *operations), x) for layout, run in runs.items())

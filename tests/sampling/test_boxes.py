@@ -133,7 +133,9 @@ STRUCTURED: list[tuple[Distribution, str, Axes, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("law", "row", "axes", "expected"), STRUCTURED, ids=lambda value: str(value)[:60])
+@pytest.mark.parametrize(
+    ("law", "row", "axes", "expected"), STRUCTURED, ids=[f"{law.type}: {row}" for law, row, *_ in STRUCTURED]
+)
 @pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
 @pytest.mark.parametrize("pieces", [1, 3, 7])
 def test_what_is_not_elementwise(
