@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import itertools
 import json
 import os
 import shutil
@@ -42,6 +43,7 @@ SMALL: dict[str, dict[str, int]] = {
     "bert": {"vocabulary": 100, "positions": 20, "width": 24, "layers": 2},
     "gpt2": {"vocabulary": 100, "positions": 20, "width": 24, "layers": 3},
     "llama": {"vocabulary": 100, "width": 32, "layers": 2, "heads": 4, "key_value_heads": 2, "inner": 40},
+    "llama_untied": {"vocabulary": 100, "width": 32, "layers": 2, "heads": 4, "key_value_heads": 2, "inner": 40},
     "resnet50": {"width": 8, "first": 1, "second": 2, "third": 2, "fourth": 1, "labels": 10},
     "t5": {"vocabulary": 100, "width": 24, "inner": 40, "layers": 2, "heads": 3, "head_size": 8},
     "vit": {"width": 24, "layers": 2, "image": 32, "patch": 8, "labels": 10},
@@ -181,6 +183,12 @@ def fresh(*names: str) -> Iterator[None]:
             if within(name):
                 del sys.modules[name]
         sys.modules.update(before)
+
+
+def first_comment(config: Path) -> str:
+    """The comment that opens a spec, without the line for editors, on one line."""
+    lines = config.read_text(encoding="utf-8").splitlines()[1:]
+    return " ".join(line.removeprefix("# ") for line in itertools.takewhile(lambda line: line.startswith("#"), lines))
 
 
 def described(plan: Plan) -> dict[str, Any]:
