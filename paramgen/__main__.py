@@ -1,58 +1,52 @@
 """The entry point: ready for signals before anything is imported that takes time."""
 
+import signal
+
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until main is ready for it, Python's own way is a traceback
+
 import gc
 import os
-import signal
 import sys
 import warnings
 from contextlib import suppress
-from typing import NoReturn
+from typing import TYPE_CHECKING
 
-SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+from paramgen import signals
 
-
-class Interrupted(BaseException):
-    """One of SIGNALS came: unwind, cleaning up on the way."""
-
-
-_received: list[int] = []
-
-
-def _interrupt(number: int, frame: object) -> NoReturn:
-    for other in SIGNALS:
-        signal.signal(other, signal.SIG_IGN)
-    _received.append(number)
-    raise Interrupted
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 
 def main() -> None:
     """Run the `paramgen` command and exit with its status."""
     try:
-        _guarded()
-    except BaseException:  # an interrupted lock or thread may end in an error of its own
-        if not _received:
+        _run_guarded()
+    except BaseException as error:  # an interrupted lock or thread may end in an error of its own
+        number = signals.received()
+        if number is None:
             raise
-        sys.exit(128 + _received[0])
+        for note in getattr(error, "__notes__", ()):
+            print(note, file=sys.stderr)
+        sys.exit(128 + number)
 
 
-def _guarded() -> None:
+def _run_guarded() -> None:
     try:
-        for number in SIGNALS:
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, _interrupt)
+        signals.install()
         _run()
-    except OSError as error:  # of --help and the like; commands tell their own
+    except OSError as error:  # of --help and the like; commands report their own
         with suppress(OSError):
             print(f"standard output: {error.strerror or error}", file=sys.stderr)
         os._exit(3)
     finally:
-        for number in SIGNALS:  # the work is done; what is left of Python's own is not to be interrupted
-            signal.signal(number, signal.SIG_IGN)
+        signals.ignore()
 
 
 def _run() -> None:
     gc.disable()  # nothing here makes garbage in cycles, and large specs are many objects to look through
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for plugins costs a tenth of a tiny build
+    os.environ.pop("_PARAMGEN_COMPLETE", None)  # click would complete words for a shell instead of running
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115 (for the life of the process)
     if sys.stdout is None:
         print("standard output is closed", file=sys.stderr)
@@ -60,11 +54,17 @@ def _run() -> None:
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
+    sys.unraisablehook = _report_unraisable
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
 
     from paramgen.cli import app
 
     app(prog_name="paramgen")
+
+
+def _report_unraisable(unraisable: "UnraisableHookArgs") -> None:
+    if not isinstance(unraisable.exc_value, signals.Interrupted):
+        sys.__unraisablehook__(unraisable)
 
 
 if __name__ == "__main__":

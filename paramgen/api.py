@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from paramgen import engine
+from paramgen.arithmetic import default_mode
 from paramgen.engine import BuildResult
 from paramgen.errors import FileError, UsageError
 from paramgen.nested import Nested, mapped, nest
@@ -88,6 +89,7 @@ def sample(spec: SpecSource, *, device: str = "cpu") -> Nested:
     return nest({tensor.name: engine.draw_array(tensor, sampler, backend) for tensor in plan.tensors})
 
 
+@default_mode()
 def initialize(
     initializer: str | Mapping[str, Any],
     shape: Sequence[int],

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from paramgen import signals
 from paramgen.dtypes import DTYPES
 from paramgen.errors import ParamgenError, UsageError
 from paramgen.frameworks import LAYOUT_NAMES
@@ -146,8 +147,11 @@ def build(
 ) -> None:
     """Draw a spec's parameters and write them to a safetensors file."""
     with _reported():
-        if as_json and output == "-":
-            raise UsageError("--json and -o - both write to standard output; choose one")
+        from paramgen.storage.writer import STDOUT_NAMES
+
+        to_stdout = output in STDOUT_NAMES
+        if as_json and to_stdout:
+            raise UsageError(f"--json and -o {output} both write to standard output; choose one")
         if quiet:
             warnings.simplefilter("ignore")
         plan = _plan(spec, variables, seed=seed, dtype=dtype, layout=layout)
@@ -156,6 +160,11 @@ def build(
         from paramgen.text import counted, escape, human_bytes, human_parameters
 
         with Progress(plan.total_bytes, shown=not quiet) as progress:
+
+            def advance(count: int) -> None:
+                signals.check()
+                progress.advance(count)
+
             result = engine.build(
                 plan,
                 output,
@@ -163,7 +172,7 @@ def build(
                 threads=threads,
                 force=force,
                 digest=as_json,
-                progress=progress.advance,
+                progress=advance,
             )
         if as_json:
             _print_json(
@@ -177,7 +186,6 @@ def build(
                 }
             )
         elif not quiet:
-            to_stdout = output == "-"
             print(
                 f"{'standard output' if to_stdout else escape(output)}: {counted(len(plan.tensors), 'tensor')}, "
                 f"{human_parameters(result.total_parameters)}, {human_bytes(result.total_bytes)}, "
@@ -295,7 +303,7 @@ def _reported() -> Iterator[None]:
         yield
         sys.stdout.flush()
     except ParamgenError as error:
-        _leave(error.exit_status, error)
+        _leave(error.exit_status, "\n".join([str(error), *getattr(error, "__notes__", ())]))
     except BrokenPipeError:  # whoever read our output has seen enough
         _leave(3)
     except OSError as error:

@@ -6,21 +6,23 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from paramgen.chunks import BLOCK_BYTES, PAGE, SHORT_RUN, WIDE_BLOCK_BYTES
+from paramgen.ownership import is_ours
 from paramgen.plan import Plan, Tensor
 from paramgen.sampling.backend import Backend, Bytes
 from paramgen.sampling.devices import AUTO, open_lanes
 from paramgen.sampling.sampler import Progress, Sampler, cpu_seconds
-from paramgen.storage.writer import output
-from paramgen.team import Team, available_cpus, started
+from paramgen.storage.writer import Write, output
+from paramgen.team import Team, available_cpus, run_threads
 from paramgen.text import human_bytes
 
 if TYPE_CHECKING:
@@ -94,10 +96,11 @@ def split(plan: Plan, size: int) -> Iterator[Block]:
 class _Workers:
     """Threads that draw blocks, each into a buffer; `done` gets (number, size, buffer) of each block, or an error."""
 
-    def __init__(self, blocks: Iterator[Block], sampler: Sampler, lanes: Iterable[Backend]):
+    def __init__(self, blocks: Iterator[Block], sampler: Sampler, backends: Sequence[Backend]):
         self.blocks = enumerate(blocks)
         self.sampler = sampler
-        self.lanes = iter(lanes)
+        self.backends = backends
+        self.unused = iter(backends)
         self.lock = threading.Lock()
         self.free: SimpleQueue[Bytes | None] = SimpleQueue()
         self.done: SimpleQueue[tuple[int, int, Bytes] | BaseException] = SimpleQueue()
@@ -106,7 +109,7 @@ class _Workers:
         try:
             _give_way()
             with self.lock:
-                backend = next(self.lanes)
+                backend = next(self.unused)
             with backend.current():
                 while (buffer := self.free.get()) is not None:
                     with self.lock:
@@ -119,18 +122,16 @@ class _Workers:
         except BaseException as error:
             self.done.put(error)
 
-    def stop(self, threads: list[threading.Thread]) -> None:
+    def stop(self) -> None:
         self.sampler.stop()
-        for _ in threads:
+        for _ in self.backends:
             self.free.put(None)
-        for thread in threads:
-            thread.join()
 
 
 def _give_way() -> None:
-    """Let the thread that writes have a CPU as soon as the disk has done: it needs little of it, and the disk waits."""
-    if hasattr(os, "SCHED_BATCH") and os.sched_getscheduler(0) == os.SCHED_OTHER:
-        with suppress(OSError):
+    """Deprioritize this thread, so that the one that writes never waits for a CPU while the disk is idle."""
+    with suppress(OSError, AttributeError):  # musl and some sandboxes refuse, macOS has no such calls
+        if os.sched_getscheduler(0) == os.SCHED_OTHER:
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
@@ -144,11 +145,10 @@ def drawn(
     """
     ready: dict[int, tuple[int, Bytes]] = {}
     workers = _Workers(blocks, sampler, lanes)
-    members = started(workers.work, min(len(lanes), count))
-    if not members:
-        raise MemoryError("no thread can be started")
-    try:
-        for _ in range(min(len(members) + AHEAD, count)):
+    with run_threads(workers.work, min(len(lanes), count), workers.stop) as members:
+        if not members:
+            raise MemoryError("no thread can be started")
+        for _ in range(min(members + AHEAD, count)):
             workers.free.put(lanes[0].buffer(size))
         for number in range(count):
             while number not in ready:
@@ -159,8 +159,6 @@ def drawn(
             length, buffer = ready.pop(number)
             yield buffer.data[:length]
             workers.free.put(buffer)
-    finally:
-        workers.stop(members)
 
 
 def fill(block: Block, buffer: Bytes, sampler: Sampler, backend: Backend) -> None:
@@ -196,17 +194,13 @@ def build(
     total = len(plan.header) + plan.total_bytes
     size = min(max(map(block_bytes, plan.tensors)), -(-total // PAGE) * PAGE)
     sampler = Sampler(plan.seed, Team(threads), progress)
-    with output(path, total, force) as write:
+    with output(path, total, force=force, is_ours=partial(is_ours, plan=plan)) as write:
         sources = {source.name: source for tensor in plan.tensors for source in tensor.sources}
         lanes = open_lanes(device, threads, size, sum(map(cpu_seconds, sources.values())))
         with closing(drawn(split(plan, size), -(-total // size), size, sampler, lanes)) as blocks:
             for data in blocks:
-                hashing = threading.Thread(target=sha256.update, args=(data,), daemon=True) if sha256 else None
-                if hashing:
-                    hashing.start()
-                write(data)
-                if hashing:
-                    hashing.join()
+                _consume(data, write, sha256)
+                sampler.progress(0)
     return BuildResult(
         (path,),
         plan.total_parameters,
@@ -215,6 +209,18 @@ def build(
         ",".join(dict.fromkeys(lane.device for lane in lanes)),
         time.perf_counter() - began,
     )
+
+
+def _consume(data: memoryview, write: Write, sha256: Any) -> None:
+    """Write a block and, beside that, add it to the digest, if one is wanted."""
+    if sha256 is None:
+        write(data)
+        return
+    update = partial(sha256.update, data)
+    with run_threads(update, 1, stop=lambda: None) as members:
+        write(data)
+    if not members:
+        update()
 
 
 def sampler(seed: int) -> Sampler:

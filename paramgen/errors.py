@@ -26,7 +26,7 @@ class FileError(ParamgenError, OSError):
 
 
 class DeviceError(ParamgenError, RuntimeError):
-    """A GPU that is not there or that refuses: no CuPy, no driver, no such number, out of memory (exit status 3)."""
+    """A device that cannot draw: no CuPy, no driver, no such GPU, out of memory, a big-endian CPU (exit status 3)."""
 
     exit_status = 3
 

@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
+from paramgen.arithmetic import default_mode
 from paramgen.arrangement import Arrangement, plain
 from paramgen.distributions import describe
 from paramgen.dtypes import DType
@@ -106,6 +107,7 @@ class Plan:
 _made: WeakKeyDictionary[Spec, Plan] = WeakKeyDictionary()
 
 
+@default_mode()
 def make_plan(spec: Spec) -> Plan:
     """The plan of a spec, made once; raises SpecError with every problem of the spec and of the plan."""
     if spec not in _made:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -30,10 +30,11 @@ class Team:
         end = object()
         errors: list[BaseException] = []
         lock = threading.Lock()
+        stopped = threading.Event()
 
         def member() -> None:
             try:
-                while not errors:
+                while not errors and not stopped.is_set():
                     with lock:
                         task = next(waiting, end)
                     if task is end:
@@ -42,31 +43,38 @@ class Team:
             except BaseException as error:
                 errors.append(error)
 
-        others = started(member, min(self.threads, len(tasks)) - 1)
-        member()
-        try:
-            for thread in others:
-                thread.join()
-        except BaseException as error:  # a signal: the others are not to go on
-            errors.append(error)
+        with run_threads(member, min(self.threads, len(tasks)) - 1, stopped.set):
+            member()
         if errors:
             raise errors[0]
 
 
-def started(work: Callable[[], object], count: int) -> list[threading.Thread]:
-    """So many threads that run work(), or fewer where the system refuses more."""
+@contextmanager
+def run_threads(work: Callable[[], object], count: int, stop: Callable[[], object]) -> Iterator[int]:
+    """Run work() in `count` threads, or fewer if the system refuses more; yield how many there are.
+
+    At the end, or when a signal interrupts even their start, stop() is called, which must make them end, and then they
+    are waited for.
+    """
     threads: list[threading.Thread] = []
-    with suppress(RuntimeError):
-        for _ in range(count):
-            thread = threading.Thread(target=work, daemon=True)
-            thread.start()
-            threads.append(thread)
-    return threads
+    try:
+        with suppress(RuntimeError):
+            for _ in range(count):
+                threads.append(threading.Thread(target=work, daemon=True))
+                threads[-1].start()
+        yield sum(thread.ident is not None for thread in threads)
+    finally:
+        stop()
+        for thread in threads:
+            with suppress(RuntimeError):  # one that was never started
+                thread.join()
 
 
 def available_cpus() -> int:
-    """The CPUs that this process may use: those it may run on, no more than its control groups' quota pays for."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Count the CPUs that this process may use: those it may run on, within the quotas of its control groups."""
+    count = os.cpu_count() or 1
+    with suppress(OSError, AttributeError):  # not every system has it, and some sandboxes refuse it
+        count = len(os.sched_getaffinity(0))
     with suppress(OSError, ValueError):
         for line in Path(OWN_GROUPS).read_text().splitlines():
             _, controllers, group = line.split(":", 2)

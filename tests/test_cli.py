@@ -182,9 +182,29 @@ def test_files_that_the_system_refuses(run: Run, tiny: Path, tmp_path: Path) -> 
         assert one_line(run("inspect", "/proc/self/mem"), 3) == "/proc/self/mem: Input/output error"
     os.mkfifo(tmp_path / "pipe")
     assert one_line(run("inspect", "pipe"), 3) == "pipe: is not a regular file"
-    assert one_line(run("build", "tiny.yaml", "-o", "text"), 2).startswith("text: is not a file that paramgen wrote")
+    assert one_line(run("build", "tiny.yaml", "-o", "text"), 2).startswith(
+        "text: exists and was not written by paramgen, "
+    )
     assert (tmp_path / "text").read_text() == "no tensors"
     assert run("build", "tiny.yaml", "-o", "text", "--force").returncode == 0
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/fd/1"), reason="this system has no /dev/fd")
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1"])
+def test_other_names_of_standard_output(run: Run, tiny: Path, tmp_path: Path, name: str) -> None:
+    plain, named = (run("build", "tiny.yaml", "-o", output, text=False) for output in ("-", name))
+    assert named.stdout == plain.stdout != b""
+    assert named.stderr.startswith(b"standard output: 2 tensors")
+    line = one_line(run("build", "tiny.yaml", "-o", name, "--json"), 2)
+    assert line == f"--json and -o {name} both write to standard output; choose one"
+    assert os.listdir(tmp_path) == ["tiny.yaml"]
+
+
+@pytest.mark.parametrize("value", ["bash_source", "bash_complete", "nonsense"])
+def test_shell_completion_does_not_replace_a_command(run: Run, tiny: Path, value: str) -> None:
+    done = run("plan", "tiny.yaml", env={"_PARAMGEN_COMPLETE": value, "COMP_WORDS": "x", "COMP_CWORD": "0"})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "dense.weights" in done.stdout
 
 
 def test_a_model_larger_than_the_disk(run: Run, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from paramgen import team
-from paramgen.team import Team, available_cpus, started
+from paramgen.team import Team, available_cpus, run_threads
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
@@ -53,7 +53,25 @@ def test_fewer_threads_where_the_system_refuses_more(monkeypatch: pytest.MonkeyP
     done: list[int] = []
     Team(8)(done.append, range(100))
     assert sorted(done) == list(range(100))
-    assert started(lambda: None, 3) == []
+    stopped = threading.Event()
+    with run_threads(stopped.wait, 3, stopped.set) as members:
+        assert members == 0
+
+
+def test_threads_end_whatever_interrupts_their_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = threading.active_count()
+    real = threading.Thread.start
+    stopped = threading.Event()
+
+    def start(self: threading.Thread) -> None:
+        real(self)
+        if threading.active_count() == before + 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(KeyboardInterrupt), run_threads(stopped.wait, 3, stopped.set):
+        pytest.fail("the start was interrupted")
+    assert threading.active_count() == before
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no CPU affinity")
@@ -65,6 +83,17 @@ def test_cpus_are_those_that_the_process_may_use() -> None:
     finally:
         os.sched_setaffinity(0, before)
     assert 1 <= available_cpus() <= len(before)
+
+
+@pytest.mark.parametrize("error", [OSError(38, "Function not implemented"), AttributeError("sched_getaffinity")])
+def test_systems_that_do_not_say_which_cpus(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def refuse(process: int) -> None:
+        raise error
+
+    monkeypatch.setattr(os, "sched_getaffinity", refuse, raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 5)
+    monkeypatch.setattr(team, "OWN_GROUPS", "/nowhere")
+    assert available_cpus() == 5
 
 
 def groups(folder: Path, files: dict[str, str]) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
@@ -12,10 +13,15 @@ from numpy.typing import NDArray
 from paramgen.arrangement import Box
 from paramgen.distributions import Constant, Elementwise, Normal, TruncatedNormal, Uniform
 from paramgen.dtypes import DType
+from paramgen.errors import DeviceError
 from paramgen.sampling.matrix import Matrix
 
 if TYPE_CHECKING:
     from paramgen.sampling.host import HostBackend
+
+# Files are little-endian, and ml_dtypes' types are in the machine's order only.
+if sys.byteorder != "little":
+    raise DeviceError("paramgen draws on little-endian machines only; this one is big-endian")
 
 Bytes = NDArray[np.uint8]
 BOX_AXES = 4

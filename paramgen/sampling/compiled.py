@@ -5,6 +5,7 @@ Calls release the interpreter's lock.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from paramgen.dtypes import DTYPES, DType
@@ -41,7 +42,12 @@ class Compiled(HostBackend):
         self._factor, self._solve, self._reflect = kernels.factor, kernels.solve, kernels.reflect
 
     def fill(self, law: Elementwise, dtype: DType, seed: int, stream: int, start: int, out: Bytes) -> None:
-        name, numbers = law_numbers(law)
+        self.fill_numbers(*law_numbers(law), dtype, seed, stream, start, out)
+
+    def fill_numbers(
+        self, name: str, numbers: Sequence[float], dtype: DType, seed: int, stream: int, start: int, out: Bytes
+    ) -> None:
+        """Fill from a distribution by its name and numbers in kernel.h."""
         count = out.nbytes * 8 // dtype.bits
         self._fill(getattr(lib, name), numbers, _DTYPES[dtype.name], seed, stream, start, count, _at(out, "void *"))
 

@@ -5,7 +5,7 @@
 #include "set.h"
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "files are little-endian; the NumPy reference serves other machines"
+#error "files are little-endian, and paramgen draws on little-endian machines only"
 #endif
 
 /* Words by vectors of LANES blocks; MULTIPLY as PG_PHILOX wants it. */
@@ -43,6 +43,11 @@
     unsigned pg_mode = _mm_getcsr();                                                                                  \
     _mm_setcsr(0x1F80);
 #define PG_LEAVE _mm_setcsr(pg_mode);
+#elif defined(__aarch64__)
+#define PG_ENTER                                                                                                      \
+    uint64_t pg_mode;                                                                                                 \
+    __asm__ volatile("mrs %0, fpcr\n\tmsr fpcr, xzr" : "=r"(pg_mode) : : "memory");
+#define PG_LEAVE __asm__ volatile("msr fpcr, %0" : : "r"(pg_mode) : "memory");
 #else
 #define PG_ENTER
 #define PG_LEAVE

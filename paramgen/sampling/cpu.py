@@ -1,4 +1,4 @@
-"""The CPU as a backend: the compiled kernels, or NumPy where they could not be built. Both make the same bits."""
+"""The CPU as a backend: the compiled kernels, or NumPy if they are missing or give other bits than NumPy."""
 
 from __future__ import annotations
 
@@ -12,29 +12,53 @@ from paramgen.sampling.host import HostBackend
 from paramgen.team import available_cpus
 from paramgen.text import counted
 
-MISSING = "the compiled kernels are missing, so NumPy draws: the same bytes, slower"
-REMEDY = "they are built when paramgen is installed where a C compiler and Python's headers are"
+SLOWER = "so NumPy draws: the same bytes, slower"
+MISSING = (
+    f"the compiled kernels are missing, {SLOWER} "
+    "(to build them, reinstall with a C compiler and Python's headers, CFLAGS unset)"
+)
+
+
+def wrong(kernels: str, distribution: str) -> str:
+    """Describe kernels that give other bits than the reference."""
+    return (
+        f"the compiled kernels for {kernels} give other bits ({distribution}), {SLOWER} (they were built with flags "
+        "that change floating-point arithmetic; reinstall without them, e.g. with CFLAGS unset)"
+    )
+
+
+@cache
+def _found() -> tuple[HostBackend, str | None]:
+    """Return the fastest kernels that this CPU can run; or NumPy, and why there are none to use."""
+    try:
+        from paramgen.sampling.compiled import SETS
+    except ImportError:
+        problem = MISSING
+    else:
+        from paramgen.sampling.known_answers import first_difference
+
+        fastest = SETS[-1]
+        difference = first_difference(fastest)
+        if difference is None:
+            return fastest, None
+        problem = wrong(fastest.name, difference)
+    from paramgen.sampling.reference import Reference
+
+    return Reference(), problem
 
 
 @cache
 def kernels() -> HostBackend:
-    """The fastest kernels that this CPU can run; NumPy, with a warning, where none were built."""
-    try:
-        from paramgen.sampling.compiled import SETS
-    except ImportError:
-        from paramgen.sampling.reference import Reference
-
-        warnings.warn(f"{MISSING} ({REMEDY})", stacklevel=2)
-        return Reference()
-    return SETS[-1]
+    """Return what draws on the CPU; warn, once, if that is NumPy."""
+    backend, problem = _found()
+    if problem:
+        warnings.warn(problem, stacklevel=2)
+    return backend
 
 
 def devices() -> list[Device]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        name = kernels().name
-    drawn_by = f"{MISSING} ({REMEDY})" if name == "reference" else f"kernels for {name}"
-    return [Device("cpu", f"{counted(available_cpus(), 'thread')}, {drawn_by}")]
+    backend, problem = _found()
+    return [Device("cpu", f"{counted(available_cpus(), 'thread')}, {problem or f'kernels for {backend.name}'}")]
 
 
 def lanes(numbers: Sequence[int], threads: int, size: int) -> list[Backend]:

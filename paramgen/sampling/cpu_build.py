@@ -9,9 +9,23 @@ from cffi import FFI
 
 FOLDER = "paramgen/sampling"
 
-# No contraction, so that a multiply and an add are two roundings; the others change no value: they tell the compiler
-# that nobody looks at errno or at floating-point flags, without which it cannot vectorize sqrt and conditions.
-FLAGS = ["-O3", "-g0", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
+# These undo CFLAGS, which come before them: each operation is rounded once, to its own type, in the order written.
+# -fno-fast-math alone undoes only what -ffast-math set. At the link they keep out gcc's start-up code that flushes
+# subnormals to zero in the whole process.
+EXACT = [
+    "-O3",  # or -Ofast would hold
+    "-fno-fast-math",
+    "-fno-unsafe-math-optimizations",
+    "-fno-associative-math",
+    "-fno-reciprocal-math",
+    "-fno-finite-math-only",
+    "-fsigned-zeros",
+    "-fno-single-precision-constant",
+    "-ffp-contract=off",
+]
+# These change no value: without them the compiler, which would have to preserve errno and floating-point flags, cannot
+# vectorize sqrt and conditions.
+FASTER = ["-g0", "-fno-math-errno", "-fno-trapping-math"]
 
 ffi = FFI()
 ffi.cdef(
@@ -29,6 +43,7 @@ ffi.set_source(
     '#include "cpu.c"',
     include_dirs=[FOLDER],
     depends=[f"{FOLDER}/{name}" for name in ("cpu.c", "kernel.h", "loops.h", "matrix.h", "polynomials.h", "set.h")],
-    extra_compile_args=FLAGS,
+    extra_compile_args=EXACT + FASTER,
+    extra_link_args=EXACT,
     optional=True,
 )

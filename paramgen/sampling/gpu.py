@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from paramgen.arithmetic import default_mode
 from paramgen.arrangement import Box
 from paramgen.distributions import Elementwise
 from paramgen.dtypes import DTYPES, DType
@@ -199,7 +200,7 @@ class Gpu:
 
     @contextmanager
     def current(self) -> Iterator[None]:
-        with current_device(self._number), self._stream:
+        with default_mode(), current_device(self._number), self._stream:
             yield
 
     def buffer(self, size: int) -> Bytes:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import mmap
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from paramgen.arithmetic import default_mode
 from paramgen.arrangement import Box
 from paramgen.distributions import Elementwise, Normal
 from paramgen.dtypes import DTYPES, DType
@@ -32,8 +33,10 @@ class HostBackend(ABC):
     def host(self) -> HostBackend:
         return self
 
-    def current(self) -> AbstractContextManager[None]:
-        return nullcontext()
+    @contextmanager
+    def current(self) -> Iterator[None]:
+        with default_mode(), np.errstate(under="ignore"):
+            yield
 
     def buffer(self, size: int) -> Bytes:
         return np.frombuffer(mmap.mmap(-1, size), np.uint8)

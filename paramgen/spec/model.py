@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import Field, PlainValidator, ValidationError, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from paramgen.arithmetic import default_mode
 from paramgen.errors import FileError, UsageError
 from paramgen.frameworks import CONVENTION_NAMES, LAYOUT_NAMES
 from paramgen.spec.base import UNKNOWN, WRONG, Complaint, DTypeName, Expected, Model, unknown_keys
@@ -164,6 +165,7 @@ class Spec:
         return Tree(self._items, self._evaluator, problems).instances()
 
 
+@default_mode()
 def read_document(source: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[Document, str]:
     """The document of a YAML file or a mapping, and the name that the spec has if it says none."""
     if isinstance(source, Mapping):
@@ -177,6 +179,7 @@ def read_document(source: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[D
     return from_yaml(raw, escape(path)), os.path.splitext(os.path.basename(path))[0] or "model"
 
 
+@default_mode()
 def interpret(document: Document, name: str, *, variables: Mapping[str, Number] | None = None, **replaced: Any) -> Spec:
     """The spec of a document: its valid parts, with the problems of the others, which the plan raises.
 

@@ -8,6 +8,7 @@ import select
 import stat
 import subprocess
 import threading
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,18 @@ import numpy as np
 import pytest
 
 from paramgen.errors import FileError, UsageError
-from paramgen.storage import writer
-from paramgen.storage.header import encode
-from paramgen.storage.writer import output
+from paramgen.storage import replacement, writer
+from paramgen.storage.writer import Write
 
-OURS = encode([], {"paramgen_stream": "philox4x32-v1"})
-FOREIGN = encode([], {"format": "pt"})
+OURS = b"a file of ours"
+
+
+def output(path: Path, size: int, force: bool = False) -> AbstractContextManager[Write]:
+    return writer.output(str(path), size, force=force, is_ours=lambda path: Path(path).read_bytes() == OURS)
 
 
 def write(path: Path, data: bytes = b"abc", size: int | None = None, force: bool = False) -> None:
-    with output(str(path), len(data) if size is None else size, force) as put:
+    with output(path, len(data) if size is None else size, force) as put:
         put(memoryview(data))
 
 
@@ -48,28 +51,18 @@ def test_a_replaced_file_keeps_its_mode(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o604
 
 
-@pytest.mark.parametrize("content", [FOREIGN, b"", b"text", OURS[:-1]], ids=["foreign", "empty", "text", "damaged"])
-def test_other_files_need_force(tmp_path: Path, content: bytes) -> None:
+def test_other_files_need_force(tmp_path: Path) -> None:
     path = tmp_path / "other"
-    path.write_bytes(content)
+    path.write_bytes(b"text")
     with pytest.raises(
-        UsageError, match=r"not a file that paramgen wrote; --force \(in Python, force=True\) replaces it"
+        UsageError,
+        match=r"not written by paramgen, or was changed since; --force \(in Python, force=True\) replaces it",
     ):
         write(path)
-    assert path.read_bytes() == content
+    assert path.read_bytes() == b"text"
     write(path, force=True)
     assert path.read_bytes() == b"abc"
     assert os.listdir(tmp_path) == ["other"]
-
-
-def test_a_file_that_cannot_be_read_is_not_taken_for_foreign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(path: str) -> None:
-        raise FileError(f"{path}: Permission denied")
-
-    (tmp_path / "locked").write_bytes(OURS)
-    monkeypatch.setattr(writer, "TensorFile", refuse)
-    with pytest.raises(FileError, match="locked: Permission denied"):
-        write(tmp_path / "locked")
 
 
 def test_symbolic_links_are_followed(tmp_path: Path) -> None:
@@ -91,33 +84,195 @@ def test_symbolic_links_are_followed(tmp_path: Path) -> None:
 def test_a_failure_leaves_what_was_there(tmp_path: Path, error: type[BaseException]) -> None:
     path = tmp_path / "old"
     path.write_bytes(OURS)
-    with pytest.raises(error), output(str(path), 100, False) as put:
+    with pytest.raises(error), output(path, 100) as put:
         put(memoryview(b"half"))
         raise error
     assert path.read_bytes() == OURS
     assert os.listdir(tmp_path) == ["old"]
 
 
-@pytest.mark.parametrize("call", ["fsync", "rename", "fchmod", "pwrite"])
-def test_what_the_system_refuses_is_told_and_cleaned_up(
+def refuse(*arguments: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("call", ["fsync", "fchmod", "pwrite", "link", "rename"])
+def test_what_the_system_refuses_is_reported_and_cleaned_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
-    def refuse(*arguments: object) -> None:
-        raise OSError(28, "No space left on device")
-
+    monkeypatch.setattr(os, call, refuse)
+    target = tmp_path / ("new" if call == "link" else "x")
     (tmp_path / "x").write_bytes(OURS)
-    monkeypatch.setattr(writer.os, call, refuse)
-    with pytest.raises(FileError, match="x: No space left on device"):
-        write(tmp_path / "x")
+    with pytest.raises(FileError, match=f"{target}: No space left on device"):
+        write(target, force=call == "rename")
     monkeypatch.undo()
     assert os.listdir(tmp_path) == ["x"]
     assert (tmp_path / "x").read_bytes() == OURS
 
 
+def test_a_temporary_file_that_cannot_be_removed_is_reported_beside_the_cause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def keep(path: str) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    with pytest.raises(FileError, match="x: No space left on device") as caught, output(tmp_path / "x", 3):
+        monkeypatch.setattr(os, "unlink", keep)
+        refuse()
+    (note,) = caught.value.__notes__
+    assert note.startswith(str(tmp_path / ".paramgen-"))
+    assert note.endswith(".tmp: cannot be removed: Operation not permitted; remove it by hand")
+
+
+@pytest.mark.parametrize("call", ["statvfs", "posix_fallocate", "fcntl.flock"])
+def test_calls_that_only_tune_never_fail_a_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    def missing(*arguments: object) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl if call == "fcntl.flock" else os, call.rpartition(".")[2], missing)
+    data = write_blocks(tmp_path / "x", writer.DIRECT_BYTES + 40, 2**20)
+    assert (tmp_path / "x").read_bytes() == data
+    assert os.listdir(tmp_path) == ["x"]
+
+
+def test_a_file_that_appears_during_a_build_is_kept(tmp_path: Path) -> None:
+    message = "x: another program wrote this file during the build; build again"
+    with pytest.raises(UsageError, match=message), output(tmp_path / "x", 3) as put:
+        put(memoryview(b"abc"))
+        (tmp_path / "x").write_bytes(b"theirs")
+    assert (tmp_path / "x").read_bytes() == b"theirs"
+    assert os.listdir(tmp_path) == ["x"]
+
+
+def test_a_file_that_changes_during_a_build_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(OURS)
+    message = "x: another program wrote this file during the build"
+    with pytest.raises(UsageError, match=message), output(tmp_path / "x", 3) as put:
+        put(memoryview(b"abc"))
+        (tmp_path / "x").write_bytes(b"theirs")
+    assert (tmp_path / "x").read_bytes() == b"theirs"
+    assert os.listdir(tmp_path) == ["x"]
+
+
+def test_a_file_that_changes_between_the_check_and_the_replacement_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The window in which only the exchange of names tells which file is replaced."""
+    exchange = replacement._exchange_names
+
+    def late(first: str, second: str) -> None:
+        if Path(second).read_bytes() == OURS:
+            (tmp_path / "theirs").write_bytes(b"theirs")
+            os.rename(tmp_path / "theirs", second)
+        exchange(first, second)
+
+    (tmp_path / "x").write_bytes(OURS)
+    try:
+        exchange(str(tmp_path / "x"), str(tmp_path / "x"))
+    except OSError:
+        pytest.skip("this system or file system cannot exchange names")
+    monkeypatch.setattr(replacement, "_exchange_names", late)
+    with pytest.raises(UsageError, match="another program wrote this file"):
+        write(tmp_path / "x")
+    assert (tmp_path / "x").read_bytes() == b"theirs"
+    assert os.listdir(tmp_path) == ["x"]
+
+
+@pytest.mark.parametrize("was_there", [False, True])
+def test_file_systems_without_links_and_exchanges(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, was_there: bool
+) -> None:
+    def missing(*arguments: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", missing)
+    monkeypatch.setattr(replacement, "_exchange_names", missing)
+    if was_there:
+        (tmp_path / "x").write_bytes(OURS)
+    write(tmp_path / "x")
+    assert (tmp_path / "x").read_bytes() == b"abc"
+    with pytest.raises(UsageError, match="another program"), output(tmp_path / "y", 3):
+        (tmp_path / "y").write_bytes(b"theirs")
+    assert sorted(os.listdir(tmp_path)) == ["x", "y"]
+
+
+def test_what_killed_builds_left_is_removed(tmp_path: Path) -> None:
+    """And neither what other builds are writing nor what others called similarly."""
+    (tmp_path / ".paramgen-0123456789ab.tmp").write_bytes(bytes(1000))
+    (tmp_path / ".paramgen-notes.tmp").write_bytes(b"mine")
+    (tmp_path / ".paramgen-ba9876543210.tmp").mkdir()
+    with output(tmp_path / "x", 3) as slow:
+        slow(memoryview(b"abc"))
+        write(tmp_path / "y")
+    left = {".paramgen-notes.tmp", ".paramgen-ba9876543210.tmp", "x", "y"}
+    assert set(os.listdir(tmp_path)) == left
+
+
+def test_a_temporary_file_removed_before_it_was_locked_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    removed = []
+
+    def remove(descriptor: int, operation: int) -> None:
+        if not removed:
+            (temporary,) = tmp_path.iterdir()
+            temporary.unlink()
+            removed.append(temporary)
+
+    monkeypatch.setattr(fcntl, "flock", remove)
+    write(tmp_path / "x")
+    assert removed
+    assert os.listdir(tmp_path) == ["x"]
+
+
+def test_what_cannot_be_removed_of_a_killed_build_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".paramgen-0123456789ab.tmp").write_bytes(bytes(1000))
+    real = os.unlink
+
+    def keep(path: str) -> None:
+        if "0123456789ab" in path:
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+        real(path)
+
+    monkeypatch.setattr(os, "unlink", keep)
+    with pytest.warns(UserWarning, match="left by a killed build, cannot be removed: Operation not permitted"):
+        write(tmp_path / "x")
+    assert (tmp_path / "x").read_bytes() == b"abc"
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.EINVAL])
+def test_a_folder_that_cannot_be_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    """Reported if it failed, ignored if the file system has no such thing; the file is whole in either case."""
+    real = os.fsync
+
+    def fail(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(code, os.strerror(code))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fail)
+    if code == errno.EIO:
+        with pytest.raises(FileError, match="cannot be synced: Input/output error; the new file is whole, but"):
+            write(tmp_path / "x")
+    else:
+        write(tmp_path / "x")
+    assert (tmp_path / "x").read_bytes() == b"abc"
+    assert os.listdir(tmp_path) == ["x"]
+
+
+@pytest.mark.parametrize("name", sorted(writer.STDOUT_NAMES))
+def test_the_names_of_standard_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    with (tmp_path / "out").open("wb") as file:
+        file.write(b"before ")
+        file.flush()
+        monkeypatch.setattr(writer.sys, "stdout", file)
+        write(Path(name))
+    assert (tmp_path / "out").read_bytes() == b"before abc"
+
+
 def test_the_space_is_asked_for_first(tmp_path: Path) -> None:
     with (
         pytest.raises(FileError, match=r"no space for 9223 PB, .* are free"),
-        output(str(tmp_path / "x"), 2**63 - 1, False),
+        output(tmp_path / "x", 2**63 - 1),
     ):
         pytest.fail("nothing is to be written")
     assert os.listdir(tmp_path) == []
@@ -128,7 +283,7 @@ reserves = pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="this s
 
 @reserves
 def test_the_space_is_reserved(tmp_path: Path) -> None:
-    with output(str(tmp_path / "x"), 10_000, False) as put:
+    with output(tmp_path / "x", 10_000) as put:
         (temporary,) = tmp_path.iterdir()
         assert temporary.stat().st_size == 10_000
         assert temporary.name.startswith(".paramgen-")
@@ -141,17 +296,14 @@ def test_file_systems_that_cannot_reserve(tmp_path: Path, monkeypatch: pytest.Mo
     def refuse(*arguments: object) -> None:
         raise OSError(code, "not supported")
 
-    monkeypatch.setattr(writer.os, "posix_fallocate", refuse)
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
     write(tmp_path / "x")
     assert (tmp_path / "x").read_bytes() == b"abc"
 
 
 @reserves
 def test_reservation_refused_for_lack_of_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*arguments: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(writer.os, "posix_fallocate", refuse)
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
     with pytest.raises(FileError, match="No space left"):
         write(tmp_path / "x")
     assert os.listdir(tmp_path) == []
@@ -235,7 +387,7 @@ def write_blocks(path: Path, size: int, block: int) -> bytes:
     """A file written as builds write it: from one aligned buffer, in blocks, the last of them what remains."""
     data = np.random.default_rng(0).bytes(size)
     buffer = mmap.mmap(-1, block)
-    with output(str(path), size, False) as put:
+    with output(path, size) as put:
         for start in range(0, size, block):
             part = data[start : start + block]
             buffer[: len(part)] = part
@@ -267,7 +419,7 @@ def test_large_files_go_past_the_page_cache(tmp_path: Path, monkeypatch: pytest.
             fcntl.fcntl(file, fcntl.F_SETFL, os.O_DIRECT)
         except OSError:
             pytest.skip("this file system has no direct writes")
-    monkeypatch.setattr(writer.os, "pwrite", pwrite)
+    monkeypatch.setattr(os, "pwrite", pwrite)
     write_blocks(tmp_path / "x", size, 2**22)
     assert ways == ([False] if size < writer.DIRECT_BYTES else [True] * 4 + [False])
 
@@ -279,7 +431,7 @@ def test_what_refuses_direct_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             raise OSError(code, os.strerror(code))
         return original(descriptor, data, offset)  # type: ignore[no-any-return]
 
-    monkeypatch.setattr(writer.os, "pwrite", pwrite)
+    monkeypatch.setattr(os, "pwrite", pwrite)
     assert write_blocks(tmp_path / "x", writer.DIRECT_BYTES + 40, 2**20) == (tmp_path / "x").read_bytes()
 
 
@@ -290,5 +442,5 @@ def test_short_writes_are_gone_on_with(tmp_path: Path, monkeypatch: pytest.Monke
             return original(descriptor, data[: max(4096, most // 4096 * 4096)], offset)  # type: ignore[no-any-return]
         return original(descriptor, data[: most + offset // 100], offset)  # type: ignore[no-any-return]
 
-    monkeypatch.setattr(writer.os, "pwrite", pwrite)
+    monkeypatch.setattr(os, "pwrite", pwrite)
     assert write_blocks(tmp_path / "x", writer.DIRECT_BYTES + 40, 2**20) == (tmp_path / "x").read_bytes()

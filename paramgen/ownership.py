@@ -1,0 +1,93 @@
+"""Which existing files a build may replace without force: those that still are what paramgen wrote."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from paramgen.distributions import Matrices
+from paramgen.errors import MalformedFileError
+from paramgen.plan import Plan, Tensor, make_plan
+from paramgen.sampling.devices import open_alone
+from paramgen.sampling.sampler import Sampler, cpu_seconds
+from paramgen.spec.document import from_mapping
+from paramgen.spec.model import interpret
+from paramgen.storage.reader import TensorFile
+from paramgen.team import Team
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from paramgen.sampling.backend import Backend
+    from paramgen.spec.expand import Parameter
+
+SAMPLED_TENSORS = 1000
+SAMPLED_ELEMENTS = 16
+# A matrix is drawn as a whole, so that a large one costs more than its sample is worth.
+SAMPLED_SECONDS = 0.01
+
+
+def is_ours(path: str, plan: Plan) -> bool:
+    """Return True if a file is what paramgen writes for the spec in its metadata, as far as a look can tell.
+
+    The header must be the same bytes, and so must SAMPLED_ELEMENTS at the start, in the middle and at the end of up to
+    SAMPLED_TENSORS tensors: a model that was trained further differs, even if its metadata was kept. `plan`, of the
+    build that asks, serves for a file of the same spec. FileError if the file cannot be read.
+    """
+    try:
+        with TensorFile(path) as file:
+            metadata = file.metadata
+    except MalformedFileError:
+        return False
+    with open(path, "rb") as opened:
+        descriptor = opened.fileno()
+        if not _has_header(descriptor, plan):
+            stored = _stored_plan(metadata)
+            if stored is None or not _has_header(descriptor, stored):
+                return False
+            plan = stored
+        return _has_values(descriptor, plan)
+
+
+def _has_header(descriptor: int, plan: Plan) -> bool:
+    return os.pread(descriptor, len(plan.header), 0) == plan.header
+
+
+def _stored_plan(metadata: Mapping[str, str]) -> Plan | None:
+    """Return the plan of the spec that a file's metadata hold, None if they hold none that this version plans."""
+    try:
+        spec = json.loads(metadata["paramgen_spec"])
+        return make_plan(interpret(from_mapping(spec), "model"))
+    except (KeyError, ValueError, RecursionError):
+        return None
+
+
+def _has_values(descriptor: int, plan: Plan) -> bool:
+    tensors = {tensor.name: tensor for tensor in plan.tensors}
+    backend, sampler = open_alone("cpu"), Sampler(plan.seed, Team())
+    step = -(-len(plan.entries) // SAMPLED_TENSORS)
+    for entry in plan.entries[::step]:
+        tensor = tensors[entry.name]
+        if not all(map(_is_cheap, tensor.sources)):
+            continue
+        length = min(tensor.size, SAMPLED_ELEMENTS)
+        for start in {0, (tensor.size - length) // 2, tensor.size - length}:
+            expected = _draw(tensor, start, start + length, sampler, backend)
+            offset = len(plan.header) + entry.begin + tensor.dtype.nbytes(start)
+            if os.pread(descriptor, len(expected), offset) != expected:
+                return False
+    return True
+
+
+def _is_cheap(parameter: Parameter) -> bool:
+    is_matrix = isinstance(parameter.kind.distribution, Matrices)
+    return not is_matrix or cpu_seconds(parameter) <= SAMPLED_SECONDS
+
+
+def _draw(tensor: Tensor, start: int, stop: int, sampler: Sampler, backend: Backend) -> bytes:
+    out = np.empty(tensor.dtype.nbytes(stop - start), np.uint8)
+    sampler.draw(backend, tensor, start, stop, out)
+    return out.tobytes()

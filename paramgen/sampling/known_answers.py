@@ -1,0 +1,73 @@
+"""Known answers of the NumPy reference, which compiled kernels must give before they draw.
+
+Some compiler flags change floating-point arithmetic and define no macro that C could test; the bits reveal them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from zlib import crc32
+
+import numpy as np
+
+from paramgen.dtypes import DTYPES
+
+if TYPE_CHECKING:
+    from paramgen.sampling.compiled import Compiled
+    from paramgen.sampling.host import HostBackend
+
+SEED, STREAM, FIRST = 0xC0FFEE0123456789, 0xFEDCBA9876543210, 3
+# Several vectors and a rest, of elements as of columns.
+ELEMENTS = 523
+ROWS, COLUMNS = 50, 21
+
+# A distribution's name and numbers in kernel.h, and the CRC-32 of its elements in each dtype. The truncated ones reach
+# the polynomials of the tails, which few normal values do; numbers of 1e-40 and 1e-310 are subnormal.
+ANSWERS: tuple[tuple[str, tuple[float, ...], dict[str, int]], ...] = (
+    ("constant", (0.1,), {"float64": 0x8F051475, "float32": 0xF9AC1437}),
+    ("uniform", (0.3,), {"float64": 0xDD46FD94, "float32": 0xA446FE2F}),
+    ("normal", (0.5, 2.0), {"float64": 0x83309178, "float32": 0x1F85F2ED}),
+    ("normal", (0.0, 1e-310), {"float64": 0x5F15C642}),
+    ("normal", (0.0, 1e-40), {"float32": 0x273C34B1}),
+    ("normal", (0.0, 0.02), {"float16": 0x4FCE02BE, "bfloat16": 0x1B28FC66}),
+    ("normal", (0.0, 0.02), {"float8_e4m3fn": 0xF5173D97, "float8_e5m2": 0xF5C17CF9}),
+    (
+        "truncated",
+        (0.1, 0.02, -2.0, 2.0, 0.02275013194817921, 0.02275013194817921, 0.9544997361036416),
+        {"float64": 0xCD7F0E85, "float32": 0x14B69680},
+    ),
+    (
+        "truncated",
+        (0.0, 1.0, 3.3, 5.5, 0.9995165758576162, 1.8989562465887718e-08, 0.0004834051528213116),
+        {"float64": 0x1DEDD418, "float32": 0x96898A03},
+    ),
+    (
+        "truncated",
+        (0.0, 1.0, 7.0, 9.0, 0.9999999999987201, 1.1285884059538405e-19, 1.2798124310269944e-12),
+        {"float64": 0x965C44B3, "float32": 0x06D2022E},
+    ),
+)
+MATRICES = 0xF9F59A4A
+
+
+def first_difference(kernels: Compiled) -> str | None:
+    """Return the first distribution whose known answer the kernels do not give; None if they give all."""
+    for name, numbers, answers in ANSWERS:
+        for dtype, answer in answers.items():
+            out = np.empty(DTYPES[dtype].nbytes(ELEMENTS), np.uint8)
+            kernels.fill_numbers(f"PG_{name.upper()}", numbers, DTYPES[dtype], SEED, STREAM, FIRST, out)
+            if crc32(out.data) != answer:
+                return f"{name} {dtype}"
+    return None if matrices(kernels) == MATRICES else "orthogonal"
+
+
+def matrices(kernels: HostBackend) -> int:
+    """Return the CRC-32 of what the matrix kernels make of a normal matrix, one after another."""
+    z, r, product = kernels.zeros(ROWS, COLUMNS), kernels.zeros(COLUMNS, COLUMNS), kernels.zeros(COLUMNS, COLUMNS)
+    kernels.normal(SEED, STREAM, FIRST, True, z)
+    kernels.accumulate(r, z, z, 1)
+    kernels.factor(r, kernels.diagonal(r), 1e-14)
+    kernels.solve(r, z.T)
+    kernels.reflect(z, z[:, 0].copy(), 0.7)
+    kernels.accumulate(product, z, z, -1)
+    return crc32(product.data, crc32(z.data))

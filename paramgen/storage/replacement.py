@@ -1,0 +1,213 @@
+"""A file that takes its name only when it is whole: created under a temporary one, locked, published at the end."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import os
+import re
+import stat
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from paramgen.errors import FileError, UsageError
+from paramgen.text import escape, human_bytes
+
+RESERVED_BYTES = 2**28
+TEMPORARY = re.compile(r"\.paramgen-[0-9a-f]{12}\.tmp")
+
+# What a file system or kernel answers if it does not have hard links, exchanges, locks, or syncs of folders.
+NOT_SUPPORTED = {errno.EINVAL, errno.EMLINK, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}
+RENAME_EXCHANGE = 2
+AT_FDCWD = -100
+
+
+@contextmanager
+def replacement(target: str, size: int, replaced: os.stat_result | None, force: bool) -> Iterator[int]:
+    """Yield the descriptor of a new file of `size` bytes, which takes the name `target` on success.
+
+    `replaced` is the status of the file that may be replaced, None if there is none. Without `force` any other file
+    that has the name by the end is kept, and UsageError raised. On an error nothing has changed.
+    """
+    folder = os.path.dirname(target)
+    _remove_abandoned(folder)
+    temporary, descriptor = _create(folder)
+    try:
+        if replaced is not None:
+            os.fchmod(descriptor, stat.S_IMODE(replaced.st_mode))
+        _reserve(descriptor, folder, size)
+        yield descriptor
+        os.fsync(descriptor)
+        _publish(temporary, target, replaced, force)
+    except BaseException as error:
+        _remove(temporary, error)
+        raise
+    finally:
+        os.close(descriptor)  # not before the file has its name: until then the lock keeps others from removing it
+    _sync_folder(folder)
+
+
+def _create(folder: str) -> tuple[str, int]:
+    """Create a temporary file in a folder, and lock it for as long as its descriptor is open."""
+    while True:
+        temporary = os.path.join(folder, f".paramgen-{os.urandom(6).hex()}.tmp")
+        try:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        except FileNotFoundError:
+            raise OSError(errno.ENOENT, "its folder does not exist; create it first") from None
+        if _lock(descriptor):
+            return temporary, descriptor
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool:
+    """Lock a file; return False if another build had removed it before.
+
+    On a system without locks nothing is removed, neither this file nor others.
+    """
+    with suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        return os.fstat(descriptor).st_nlink > 0
+    return True
+
+
+def _remove_abandoned(folder: str) -> None:
+    """Remove the temporary files of builds that were killed: those that no process has locked."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        temporary = [entry for entry in entries if TEMPORARY.fullmatch(entry.name)]
+        for path in [entry.path for entry in temporary if entry.is_file(follow_symlinks=False)]:
+            with suppress(OSError):
+                descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    _unlink_abandoned(path)
+                finally:
+                    os.close(descriptor)
+
+
+def _unlink_abandoned(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError as error:
+        reason = error.strerror or error
+        warnings.warn(f"{escape(path)}: left by a killed build, cannot be removed: {reason}", stacklevel=2)
+
+
+def _remove(temporary: str, cause: BaseException) -> None:
+    """Remove a temporary file; if that fails, say so in a note of the error that made it necessary."""
+    try:
+        os.unlink(temporary)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        cause.add_note(f"{escape(temporary)}: cannot be removed: {error.strerror or error}; remove it by hand")
+
+
+def _publish(temporary: str, target: str, replaced: os.stat_result | None, force: bool) -> None:
+    if force:
+        os.rename(temporary, target)
+    elif replaced is None:
+        _link(temporary, target)
+    else:
+        _exchange(temporary, target, replaced)
+
+
+def _link(temporary: str, target: str) -> None:
+    """Give a file a name that no file has: as one step, if the file system has hard links."""
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        raise _changed(target) from None
+    except OSError as error:
+        if error.errno not in NOT_SUPPORTED:
+            raise
+        if os.path.lexists(target):
+            raise _changed(target) from None
+        os.rename(temporary, target)
+    else:
+        os.unlink(temporary)
+
+
+def _exchange(temporary: str, target: str, replaced: os.stat_result) -> None:
+    """Replace the file that was there when the build began, and no other.
+
+    The two names are exchanged as one step, if the system can do that, so that what was replaced can be looked at
+    before it is removed.
+    """
+    try:
+        if _identity(os.stat(target)) != _identity(replaced):
+            raise _changed(target)
+    except FileNotFoundError:  # somebody removed it
+        _link(temporary, target)
+        return
+    try:
+        _exchange_names(temporary, target)
+    except OSError as error:
+        if error.errno not in NOT_SUPPORTED:
+            raise
+        os.rename(temporary, target)
+        return
+    if _identity(os.stat(temporary)) != _identity(replaced):
+        _exchange_names(temporary, target)
+        raise _changed(target)
+    os.unlink(temporary)
+
+
+def _exchange_names(first: str, second: str) -> None:
+    rename: Callable[..., int] | None = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    if rename(AT_FDCWD, os.fsencode(first), AT_FDCWD, os.fsencode(second), RENAME_EXCHANGE):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+def _identity(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _changed(target: str) -> UsageError:
+    fix = "build again, or replace it with --force (in Python, force=True)"
+    return UsageError(f"{escape(target)}: another program wrote this file during the build; {fix}")
+
+
+def _reserve(descriptor: int, folder: str, size: int) -> None:
+    """Reserve the space where the system can, else check that it is free."""
+    free = _free_bytes(folder)
+    if free is not None and size > free:
+        raise FileError(f"{escape(folder)}: no space for {human_bytes(size)}, {human_bytes(free)} are free")
+    if hasattr(os, "posix_fallocate"):
+        try:
+            # In slices: where the file system cannot, the C library writes to every block, and signals must be heard.
+            for start in range(0, size, RESERVED_BYTES):
+                os.posix_fallocate(descriptor, start, min(RESERVED_BYTES, size - start))
+        except OSError as error:
+            if error.errno not in NOT_SUPPORTED:
+                raise
+
+
+def _free_bytes(folder: str) -> int | None:
+    """Return the bytes that a new file in a folder may take, None if the system does not say."""
+    try:
+        space = os.statvfs(folder)
+    except OSError:
+        return None
+    return space.f_bavail * space.f_frsize
+
+
+def _sync_folder(folder: str) -> None:
+    """Sync a folder, so that a new name survives a loss of power; some file systems cannot."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    except PermissionError:  # a folder that may be written and not be read
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in NOT_SUPPORTED:
+            problem = f"cannot be synced: {error.strerror or error}"
+            effect = "the new file is whole, but a loss of power may undo it"
+            raise FileError(f"{escape(folder)}: {problem}; {effect}") from None
+    finally:
+        os.close(descriptor)

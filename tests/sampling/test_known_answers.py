@@ -1,0 +1,197 @@
+"""Kernels that give other bits than the reference are never used: flags are undone, and known answers are checked."""
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+import pytest
+from conftest import ROOT, SETS, TINY
+
+from paramgen.distributions import Constant, Elementwise, Normal, TruncatedNormal, Uniform
+from paramgen.dtypes import DTYPES
+from paramgen.sampling import cpu, known_answers
+from paramgen.sampling.backend import law_numbers
+from paramgen.sampling.reference import Reference
+
+LAWS = {"constant": Constant, "uniform": Uniform, "normal": Normal, "truncated": TruncatedNormal}
+CASES = [
+    (name, numbers, dtype, answer)
+    for name, numbers, answers in known_answers.ANSWERS
+    for dtype, answer in answers.items()
+]
+HOSTILE = (
+    "-Ofast -ffast-math -funsafe-math-optimizations -fassociative-math -fno-signed-zeros -freciprocal-math "
+    "-fsingle-precision-constant -ffinite-math-only -ffp-contract=fast"
+)
+
+needs_kernels = pytest.mark.skipif(not SETS, reason="there are no compiled kernels")
+
+
+def law_of(name: str, numbers: tuple[float, ...]) -> Elementwise:
+    law: Elementwise = LAWS[name](*numbers[:4])
+    assert law_numbers(law) == (f"PG_{name.upper()}", list(numbers))
+    return law
+
+
+@pytest.mark.parametrize(("name", "numbers", "dtype", "answer"), CASES)
+def test_the_answers_are_the_references(name: str, numbers: tuple[float, ...], dtype: str, answer: int) -> None:
+    out = np.empty(DTYPES[dtype].nbytes(known_answers.ELEMENTS), np.uint8)
+    place = known_answers.SEED, known_answers.STREAM, known_answers.FIRST
+    Reference().fill(law_of(name, numbers), DTYPES[dtype], *place, out)
+    assert crc32(out) == answer
+
+
+def test_the_answers_are_of_every_distribution_and_dtype() -> None:
+    assert {name for name, *_ in CASES} == set(LAWS)
+    assert {dtype for _, _, dtype, _ in CASES} == set(DTYPES)
+    for name in LAWS:
+        assert {"float64", "float32"} <= {dtype for case, _, dtype, _ in CASES if case == name}
+    assert known_answers.matrices(Reference()) == known_answers.MATRICES
+
+
+@needs_kernels
+@pytest.mark.parametrize("kernels", SETS, ids=lambda kernels: kernels.name)
+def test_every_instruction_set_gives_them(kernels: Any) -> None:
+    assert known_answers.first_difference(kernels) is None
+
+
+@needs_kernels
+@pytest.mark.parametrize(("name", "numbers", "dtype"), [case[:3] for case in CASES])
+def test_one_wrong_bit_of_a_distribution_is_found(
+    name: str, numbers: tuple[float, ...], dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill = SETS[0].fill_numbers
+
+    def wrong(law: str, given: tuple[float, ...], kind: Any, seed: int, stream: int, start: int, out: Any) -> None:
+        fill(law, given, kind, seed, stream, start, out)
+        if (law, given, kind.name) == (f"PG_{name.upper()}", numbers, dtype):
+            out[-kind.bits // 8] ^= 1  # of the last element
+
+    monkeypatch.setattr(SETS[0], "fill_numbers", wrong)
+    assert known_answers.first_difference(SETS[0]) == f"{name} {dtype}"
+
+
+@needs_kernels
+@pytest.mark.parametrize("function", ["accumulate", "solve", "reflect"])
+def test_one_wrong_bit_of_a_matrix_is_found(function: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = getattr(SETS[0], function)
+
+    def wrong(first: Any, second: Any, *others: Any) -> None:
+        right(first, second, *others)
+        result = second if function == "solve" else first
+        result[5, 7] = np.nextafter(result[5, 7], np.inf)
+
+    monkeypatch.setattr(SETS[0], function, wrong)
+    assert known_answers.first_difference(SETS[0]) == "orthogonal"
+
+
+@pytest.fixture
+def refused(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Kernels that do not give a known answer; the warning of them."""
+    monkeypatch.setattr(known_answers, "MATRICES", 0)
+    caches = cpu._found, cpu.kernels
+    for cache in caches:
+        cache.cache_clear()
+    yield (
+        f"the compiled kernels for {SETS[-1].name} give other bits (orthogonal), so NumPy draws: the same bytes, slower "
+        "(they were built with flags that change floating-point arithmetic; reinstall without them, e.g. with CFLAGS unset)"
+    )
+    for cache in caches:
+        cache.cache_clear()
+
+
+@needs_kernels
+def test_instead_numpy_draws_and_a_warning_says_why(refused: str) -> None:
+    assert cpu.devices()[0].description.endswith(f", {refused}")
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        assert isinstance(cpu.kernels(), Reference)
+        assert isinstance(cpu.kernels(), Reference)
+    assert [str(warning.message) for warning in warned] == [refused]
+
+
+# Loads the extension at argv[1] in the place of the installed one.
+LOAD = """
+import importlib.util, sys
+spec = importlib.util.spec_from_file_location("paramgen.sampling._cpu", sys.argv.pop(1))
+module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+sys.modules["paramgen.sampling._cpu"] = module
+"""
+COMPARE = f"""
+import json, sys
+sys.path.insert(0, {str(ROOT / "tests")!r})
+from paramgen.arithmetic import is_default
+print(is_default())  # before test_frozen imports more
+from paramgen.sampling.known_answers import first_difference
+from test_frozen import RECORDED, SETS, cases, digest
+recorded = json.loads(RECORDED.read_text())["sha256"]
+print([kernels.name for kernels in SETS if first_difference(kernels)])
+print([(kernels.name, name) for kernels in SETS for name, *case in cases() if digest(*case, kernels) != recorded[name]])
+"""
+COMMAND = "from paramgen.__main__ import main; main()"
+
+
+def built(source: Path, to: Path, compiler: str, flags: str) -> Path:
+    """The extension of a source tree, built with these CFLAGS."""
+    command = [sys.executable, "setup.py", "-q", "build_ext", "--build-lib", to, "--build-temp", to / "temp"]
+    environment = {**os.environ, "CC": compiler, "CFLAGS": flags}
+    done = subprocess.run(command, cwd=source, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = list(to.rglob("_cpu*.so"))
+    assert found, done.stderr
+    return found[0]
+
+
+def run_with(extension: Path, program: str, *arguments: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-c", LOAD + program, str(extension), *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=True)
+
+
+@pytest.fixture(params=["gcc", "clang"])
+def compiler(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    if not shutil.which(name):
+        pytest.skip(f"needs {name}")
+    return name
+
+
+@pytest.mark.slow
+def test_no_cflags_change_a_bit(compiler: str, tmp_path: Path) -> None:
+    extension = built(ROOT, tmp_path, compiler, HOSTILE)
+    lines = run_with(extension, COMPARE, cwd=tmp_path).stdout.splitlines()
+    assert lines == ["True", "[]", "[]"]
+
+
+@pytest.mark.slow
+def test_flags_that_nothing_undoes_are_found(tmp_path: Path) -> None:
+    """As if a compiler had a flag that cpu_build.py does not know."""
+    if not shutil.which("gcc") or platform.machine() != "x86_64":
+        pytest.skip("needs gcc on x86-64")
+    source = tmp_path / "source"
+    ignored = shutil.ignore_patterns(".*", "*.so", "__pycache__", "build", "tests", "docs", "configs", "*.egg-info")
+    shutil.copytree(ROOT, source, ignore=ignored)
+    script = source / "paramgen" / "sampling" / "cpu_build.py"
+    text = script.read_text(encoding="utf-8")
+    assert text.count("EXACT + FASTER") == text.count("extra_link_args=EXACT") == 1
+    text = text.replace("EXACT + FASTER", 'FASTER + ["-O3"]').replace("extra_link_args=EXACT", "extra_link_args=[]")
+    script.write_text(text, encoding="utf-8")
+    extension = built(source, tmp_path / "built", "gcc", "-freciprocal-math")
+    lines = run_with(extension, COMPARE, cwd=tmp_path).stdout.splitlines()
+    assert lines[1] == str([kernels.name for kernels in SETS])
+
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    done = run_with(extension, COMMAND, "build", "tiny.yaml", "-o", "numpy", cwd=tmp_path)
+    assert done.stderr.startswith(f"warning: the compiled kernels for {SETS[-1].name} give other bits (")
+    assert done.stderr.count("\n") == 1
+    subprocess.run([sys.executable, "-m", "paramgen", "build", "tiny.yaml", "--quiet"], cwd=tmp_path, check=True)
+    assert (tmp_path / "numpy").read_bytes() == (tmp_path / "params.safetensors").read_bytes()

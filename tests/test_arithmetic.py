@@ -1,0 +1,194 @@
+"""No bit depends on the floating-point mode of the caller's thread, and the caller gets its mode back."""
+
+import ctypes
+import platform
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import CONFIGS, SETS, SMALL, draw, tensor_of
+from test_frozen import RECORDED, cases, digest
+
+import paramgen
+from paramgen.arithmetic import default_mode, is_default
+from paramgen.distributions import Distribution, Normal, Orthogonal
+from paramgen.errors import DeviceError
+from paramgen.gaussian import tails
+from paramgen.plan import make_plan
+from paramgen.sampling.backend import Backend
+from paramgen.sampling.reference import Reference
+
+LIBRARY = ctypes.CDLL(None)
+# Of each machine: where the control register is in an fenv_t of 32-bit integers, and its bits.
+REGISTER, MODES = {
+    "x86_64": (7, {"upward": 0x4000, "downward": 0x2000, "toward zero": 0x6000, "flush": 0x8040, "inputs": 0x40}),
+    "aarch64": (0, {"upward": 1 << 22, "downward": 2 << 22, "toward zero": 3 << 22, "flush": 1 << 24}),
+}.get(platform.machine(), (0, {}))
+ROUNDING = {"x86_64": 0x6000, "aarch64": 3 << 22}.get(platform.machine(), 0)
+
+pytestmark = pytest.mark.skipif(
+    not MODES or sys.platform != "linux", reason="sets the mode by glibc's fenv_t of x86-64 and ARM64"
+)
+
+Planned = tuple[bytes, list[Distribution]]
+Mode = Callable[[], AbstractContextManager[None]]
+backends = pytest.mark.parametrize("backend", [Reference(), *SETS], ids=lambda backend: backend.name)
+
+
+def environment() -> "ctypes.Array[ctypes.c_uint32]":
+    found = (ctypes.c_uint32 * 64)()
+    LIBRARY.fegetenv(found)
+    return found
+
+
+@pytest.fixture(params=MODES)
+def mode(request: pytest.FixtureRequest) -> Mode:
+    """A context in which the thread is in another mode, and which is still in it at the end."""
+
+    @contextmanager
+    def other() -> Iterator[None]:
+        before, changed = environment(), environment()
+        changed[REGISTER] |= MODES[request.param]
+        LIBRARY.fesetenv(changed)
+        try:
+            assert not is_default()
+            yield
+            control = MODES[request.param] | ROUNDING
+            assert environment()[REGISTER] & control == MODES[request.param]
+        finally:
+            LIBRARY.fesetenv(before)
+
+    return other
+
+
+def planned(path: Path, **options: Any) -> Planned:
+    plan = make_plan(paramgen.load_spec(path, **options))
+    return plan.header, [kind.distribution for tensor in plan.tensors for kind in tensor.kinds]
+
+
+def test_the_default_is_known() -> None:
+    assert is_default()
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_plans_are_the_same(mode: Mode, path: Path) -> None:
+    def made() -> Planned:
+        tails.cache_clear()
+        return planned(path, variables=SMALL.get(path.stem))
+
+    expected = made()
+    with mode():
+        found = made()
+    assert found == expected
+
+
+def test_written_numbers_and_expressions_are_the_same(mode: Mode, tmp_path: Path) -> None:
+    """Numbers with more digits than a double has, and arithmetic on them."""
+    path = tmp_path / "numbers.yaml"
+    path.write_text(
+        "variables: {a: 0.1234567890123456789, b: 1.1e-310}\n"
+        "operations:\n"
+        "  - {name: x, type: custom, parameters: {w: {shape: [4], dtype: float64, "
+        "initializer: {type: gaussian, std: '${a * 3 / 7 + sqrt(2)}', mean: '${b / 2}'}}}}\n"
+        "  - {name: y, type: custom, parameters: {w: {shape: [4], "
+        "initializer: {type: constant, value: 1.00000000000000011102230246251565404e-5}}}}\n"
+    )
+
+    expected = planned(path)
+    with mode():
+        found = planned(path)
+    assert found == expected
+
+
+@backends
+def test_recorded_digests_are_the_same(mode: Mode, backend: Backend) -> None:
+    recorded = RECORDED.read_text(encoding="utf-8")
+    wanted = [case for case in cases() if "Orthogonal" in case[0]][::5] + cases()[: -len(cases()) // 3 : 9]
+    assert len(wanted) > 20
+    for name, *case in wanted:
+        with mode():
+            found = digest(*case, backend)
+        assert f'"{name}": "{found}"' in recorded
+
+
+@backends
+@pytest.mark.parametrize(
+    ("law", "dtype", "shape"),
+    [
+        (Normal(0.0, 1e-40), "float32", (5000,)),
+        (Normal(1e-310, 1e-310), "float64", (5000,)),
+        (Normal(0.0, 1e-6), "float16", (5000,)),
+        (Normal(0.0, 3e-39), "bfloat16", (5000,)),
+        (Orthogonal(1e-39), "float32", (30, 20)),
+        (Orthogonal(1e-309), "float64", (30, 20)),
+    ],
+    ids=str,
+)
+def test_subnormal_results_are_the_same(
+    mode: Mode, backend: Backend, law: Normal | Orthogonal, dtype: str, shape: tuple[int, ...]
+) -> None:
+    tensor = tensor_of(law, dtype, shape)
+    expected = draw(tensor, 1, 0, tensor.size, backend)
+    smallest = np.abs(expected[expected != 0].astype(np.float64)).min()
+    assert smallest < {"float64": 2.0**-1022, "float16": 2.0**-14}.get(dtype, 2.0**-126)
+    with mode():
+        found = draw(tensor, 1, 0, tensor.size, backend)
+    assert found.tobytes() == expected.tobytes()
+
+
+def test_what_users_call_gives_the_same(mode: Mode, tmp_path: Path) -> None:
+    spec = {
+        "operations": [
+            {"name": "a", "type": "fully_connected", "input_size": 70, "output_size": 30},
+            {"name": "b", "type": "custom", "parameters": {"w": {"shape": [50, 20], "initializer": "orthogonal"}}},
+            {
+                "name": "c",
+                "type": "custom",
+                "parameters": {"w": {"shape": [900], "initializer": {"type": "gaussian", "std": 1e-40}}},
+            },
+        ]
+    }
+
+    def made() -> list[bytes]:
+        paramgen.build(spec, tmp_path / "x", threads=2)
+        arrays = paramgen.sample(spec)
+        return [
+            (tmp_path / "x").read_bytes(),
+            *(arrays[name]["w"].tobytes() for name in "bc"),
+            paramgen.initialize("truncated_normal", [9], low=-0.3, high=1.1, std=0.1).tobytes(),
+            paramgen.initialize("orthogonal", [40, 30], gain=0.1).tobytes(),
+        ]
+
+    expected = made()
+    with mode():
+        found = made()
+    assert found == expected
+
+
+def test_the_mode_comes_back_after_an_error(mode: Mode) -> None:
+    with mode(), pytest.raises(paramgen.UsageError):
+        paramgen.initialize("glorot", [9])
+
+
+def test_a_mode_that_cannot_be_changed_is_refused(mode: Mode, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ctypes", None)
+    message = "this thread does not round to nearest or flushes subnormals to zero, and C's fesetenv"
+    with mode(), pytest.raises(DeviceError, match=re.escape(message)):
+        paramgen.initialize("zeros", [9])
+    with default_mode():  # needs nothing where the mode is the default
+        pass
+
+
+def test_numpys_error_handling_changes_nothing() -> None:
+    tensor = tensor_of(Normal(0.0, 1e-40), "float32", (5000,))
+    matrix = tensor_of(Orthogonal(1e-39), "float32", (30, 20))
+    for backend in (Reference(), *SETS):
+        expected = [draw(one, 1, 0, one.size, backend).tobytes() for one in (tensor, matrix)]
+        with np.errstate(all="raise"):
+            found = [draw(one, 1, 0, one.size, backend).tobytes() for one in (tensor, matrix)]
+        assert found == expected

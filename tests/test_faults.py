@@ -1,0 +1,151 @@
+"""Every system call of a build fails once: old bytes or new bytes, one line, exit status 3, no litter."""
+
+import json
+import os
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from faults import SPEC
+
+# The C library itself relies on these, and a process cannot go on without them.
+VITAL = {"brk", "exit", "exit_group", "futex", "gettid", "munmap", "restart_syscall", "rseq", "rt_sigaction"}
+VITAL |= {"rt_sigprocmask", "rt_sigreturn", "set_robust_list", "tgkill"}
+# What each fails with; EIO if not listed.
+ERRORS = {
+    "clone3": "EAGAIN",
+    "fallocate": "ENOSPC",
+    "madvise": "ENOMEM",
+    "mbind": "ENOSYS",
+    "mmap": "ENOMEM",
+    "mprotect": "ENOMEM",
+    "mremap": "ENOMEM",
+    "pwrite64": "ENOSPC",
+    "sched_getaffinity": "ENOSYS",
+    "sched_getscheduler": "ENOSYS",
+    "sched_setscheduler": "EPERM",
+    "write": "ENOSPC",
+}
+CALL = re.compile(r"(?:\d+ +)?(\w+)\(")
+
+
+@dataclass
+class Server:
+    process: "subprocess.Popen[str]"
+    folder: Path
+
+    def run(self, folder: Path, arguments: list[str], *options: str) -> tuple[int, str, list[str]]:
+        """Run a command under strace; return its status, what it wrote to stderr, and the log."""
+        assert self.process.stdin is not None
+        stderr, log = self.folder / "stderr", self.folder / "log"
+        job = {"folder": str(folder), "arguments": arguments, "stdout": "/dev/null", "stderr": str(stderr)}
+        self.process.stdin.write(json.dumps(job) + "\n")
+        self.process.stdin.flush()
+        child = self.answer()
+        wait_until(lambda: Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0] == "T")
+        strace = subprocess.Popen(["strace", "-qq", "-o", log, *options, "-p", str(child)], stderr=subprocess.PIPE)
+        wait_until(lambda: "TracerPid:\t0\n" not in Path(f"/proc/{child}/status").read_text())
+        os.kill(child, signal.SIGCONT)
+        if not select.select([self.process.stdout], [], [], 20)[0]:
+            os.kill(child, signal.SIGKILL)
+        status = self.answer()
+        strace.communicate(timeout=60)
+        return status, stderr.read_text(), log.read_text().splitlines()
+
+    def answer(self) -> int:
+        assert self.process.stdout is not None
+        return int(self.process.stdout.readline())
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    if not shutil.which("strace"):
+        pytest.skip("needs strace (Debian: apt-get install strace)")
+    command = [sys.executable, str(Path(__file__).parent / "faults.py")]
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    server = Server(process, tmp_path_factory.mktemp("server"))
+    assert server.answer() == 0
+    yield server
+    process.communicate()
+
+
+@dataclass
+class Case:
+    """A build whose system calls fail: of a new file, or of one that replaces another."""
+
+    server: Server
+    folder: Path
+    elements: int
+    before: bytes | None = None
+
+    def run(self, *options: str, seed: str = "1") -> tuple[int, str, list[str]]:
+        shutil.rmtree(self.folder / "out", ignore_errors=True)
+        (self.folder / "out").mkdir()
+        if self.before is not None:
+            (self.folder / "out" / "x").write_bytes(self.before)
+        (self.folder / "spec.yaml").write_text(SPEC.replace("5000, 1000", str(self.elements)))
+        arguments = ["build", "spec.yaml", "-o", "out/x", "--quiet", "--seed", seed]
+        return self.server.run(self.folder, arguments, *options)
+
+    def built(self, seed: str) -> bytes:
+        assert self.run(seed=seed)[:2] == (0, "")
+        return (self.folder / "out" / "x").read_bytes()
+
+    def left(self) -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in (self.folder / "out").iterdir()}
+
+
+# Files of 16 MB and more are written past the page cache, by other calls.
+@pytest.mark.parametrize("elements", [1000, 5_000_000], ids=["buffered", "direct"])
+@pytest.mark.parametrize("was_there", [False, True], ids=["new", "replaced"])
+def test_every_call_of_a_build_fails_once(server: Server, tmp_path: Path, was_there: bool, elements: int) -> None:
+    """The calls of the main thread, which opens, reserves, writes, syncs and renames."""
+    case = Case(server, tmp_path, elements)
+    case.before = case.built("2") if was_there else None
+    after = case.built("1")
+    old, new = ({} if case.before is None else {"x": case.before}), {"x": after}
+    _, _, log = case.run()
+    calls = Counter(match[1] for match in map(CALL.match, log) if match)
+    documented = set(re.findall(r"(?:^\| |, )`(\w+)`(?=,| \|)", (ROOT / "docs" / "guarantees.md").read_text(), re.MULTILINE))
+    assert calls.keys() - VITAL <= documented
+    injected, wrong = 0, []
+    for name in calls.keys() - VITAL:
+        for number in range(1, calls[name] + 1):
+            fault = f"{name}:error={ERRORS.get(name, 'EIO')}:when={number}"
+            status, stderr, log = case.run("-e", f"trace={name}", "-e", f"inject={fault}")
+            injected += any("INJECTED" in line for line in log)
+            left, lines = case.left(), len(stderr.splitlines())
+            is_whole = (status, lines) == (0, 0) and left == new
+            is_refused = (status, lines) == (3, 1) and left in (old, new)
+            if not (is_whole or is_refused):
+                wrong.append((fault, status, sorted(left), stderr))
+    assert wrong == []
+    assert injected > 25
+
+
+@pytest.mark.parametrize("name", ["sched_getaffinity", "sched_getscheduler", "sched_setscheduler"])
+def test_calls_of_all_threads_that_only_tune(server: Server, tmp_path: Path, name: str) -> None:
+    case = Case(server, tmp_path, 5_000_000)
+    after = case.built("1")
+    status, stderr, log = case.run("-f", "-e", f"trace={name}", "-e", f"inject={name}:error=ENOSYS:when=1+")
+    assert (status, stderr, case.left()) == (0, "", {"x": after})
+    assert any("INJECTED" in line for line in log)
