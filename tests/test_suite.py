@@ -23,7 +23,7 @@ def test_signals_that_the_starter_ignores_reach_child_processes() -> None:
 
 
 def test_only_markers_skip_for_a_package() -> None:
-    """So `-m "frameworks or torch or cupy"` selects every test that needs an extra."""
+    """So CI selects every test that needs an extra."""
     marked = re.compile(rf"^pytestmark = pytest\.mark\.({'|'.join(NEEDS)})\b", re.MULTILINE)
     found = 0
     for path in (ROOT / "tests").rglob("test_*.py"):
@@ -33,3 +33,4 @@ def test_only_markers_skip_for_a_package() -> None:
                 found += 1
                 assert not line.startswith(" ") and marked.search(text), f"{path}: {line}"
     assert found
+    assert f'pytest -m "{" or ".join(NEEDS)}"' in (ROOT / ".ci" / "run").read_text(encoding="utf-8")

@@ -1,15 +1,21 @@
-"""The lines of docs/layouts.md that load a file, as they stand there."""
+"""The lines of the README and of docs/layouts.md that load a file, as written there."""
 
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from conftest import ROOT
-from loading import FRAMEWORK_WARNINGS
+from loading import FRAMEWORK_WARNINGS, leaves, load_torch
 
 import paramgen
+
+sys.path.insert(0, str(ROOT / "tools"))
+
+from snippets import Snippet, snippets
 
 pytestmark = FRAMEWORK_WARNINGS
 
@@ -27,6 +33,41 @@ def run_lines(framework: str, folder: Path, monkeypatch: pytest.MonkeyPatch, **n
     assert len(lines) == 1
     monkeypatch.chdir(folder)
     exec(lines[0], names)
+
+
+def of_readme(language: str) -> Snippet:
+    (found,) = [
+        snippet
+        for snippet in snippets(ROOT / "README.md")
+        if (snippet.section, snippet.language) == ("Whole models", language)
+    ]
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.frameworks("torch", "transformers")
+def test_gpt2_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+    from safetensors.torch import load_file
+
+    (tmp_path / "gpt2").mkdir()
+    paramgen.build(ROOT / "configs" / "gpt2.yaml", tmp_path / "gpt2" / "model.safetensors")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(of_readme("python").text, names)
+    loaded, written = names["model"].state_dict(), load_file("gpt2/model.safetensors")
+    assert set(loaded) - set(written) == set(names["model"].all_tied_weights_keys) == {"lm_head.weight"}
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in written.items())
+
+
+@pytest.mark.frameworks("torch")
+def test_encoder_of_the_readme() -> None:
+    from torch import nn
+
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (module,) = re.findall(r"`(nn\.TransformerEncoder\(.*\))`", text)
+    encoder = eval(module, {"nn": nn})
+    load_torch(encoder, dict(leaves(paramgen.sample(yaml.safe_load(of_readme("yaml").text)))))
 
 
 @pytest.mark.frameworks("torch")
