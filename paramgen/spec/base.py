@@ -21,10 +21,9 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from paramgen import limits
 from paramgen.dtypes import DTYPES
-from paramgen.text import did_you_mean, near, one_of, show, suggestion
-
-MAX_DIMENSIONS = 32
+from paramgen.text import did_you_mean, is_word, near, one_of, show, suggestion
 
 # So many misspelt keys of one mapping are compared with what they may mean; the report has room for fewer.
 MANY = 100
@@ -70,20 +69,29 @@ FilterSize = Annotated[
 ]
 Shape = Annotated[
     tuple[_Size, ...],
-    _tuple_of(0, MAX_DIMENSIONS, or_single=False),
-    WithJsonSchema({**_SIZES, "maxItems": MAX_DIMENSIONS}),
-    Expected(f"a list of at most {MAX_DIMENSIONS} positive integers", "a positive integer"),
+    _tuple_of(0, limits.MAX_DIMENSIONS, or_single=False),
+    WithJsonSchema({**_SIZES, "maxItems": limits.MAX_DIMENSIONS}),
+    Expected(f"a list of at most {limits.MAX_DIMENSIONS} positive integers", "a positive integer"),
 ]
 Number = Annotated[float, Field(allow_inf_nan=False), Expected("a finite number")]
 RESERVED = "__metadata__"
-NAME_EXPECTED = "a name: letters, digits, _ and -, not beginning with - (no dots)"
+NAME_EXPECTED = (
+    f"a name: letters, digits, _ and -, not beginning with - (no dots), at most {limits.MAX_NAME_LENGTH} characters"
+)
 # The schema's pattern must be read by every engine (Python's knows no classes like \p{L}): it refuses what in ASCII,
 # Latin-1 and general punctuation is neither letter nor digit.
-_NO_NAME = r"\x00-,./:-@\[-\^`{-\xa9\xab-\xb4\xb6-\xb9\xbb-\xbf\xd7\xf7\u2000-\u206f\u3000-\u3004"
+NO_NAME = r"\x00-,./:-@\[-\^`{-\xa9\xab-\xb4\xb6-\xb9\xbb-\xbf\xd7\xf7\u2000-\u206f\u3000-\u3004"
 Name = Annotated[
     str,
-    Field(pattern=r"^[\p{L}\p{Nd}_][\p{L}\p{Nd}_-]*$"),
-    WithJsonSchema({"type": "string", "pattern": f"^[^{_NO_NAME}-][^{_NO_NAME}]*$", "not": {"const": RESERVED}}),
+    Field(pattern=r"^[\p{L}\p{Nd}_][\p{L}\p{Nd}_-]*$", max_length=limits.MAX_NAME_LENGTH),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": f"^[^{NO_NAME}-][^{NO_NAME}]*$",
+            "maxLength": limits.MAX_NAME_LENGTH,
+            "not": {"const": RESERVED},
+        }
+    ),
     Expected(NAME_EXPECTED),
 ]
 DTypeName = Annotated[
@@ -93,8 +101,8 @@ DTypeName = Annotated[
 
 
 def is_name(text: str) -> bool:
-    """Whether a text is a name, as Name has it."""
-    return bool(text) and text[0] != "-" and all(c.isalpha() or c.isdecimal() or c in "_-" for c in text)
+    """Return whether a text is a name, as Name has it."""
+    return bool(text) and text[0] != "-" and is_word(text.replace("-", "_")) and len(text) <= limits.MAX_NAME_LENGTH
 
 
 class Model(BaseModel):
@@ -215,7 +223,7 @@ def explained(item: Any, known: str) -> str:
     if item["type"] == "string_type" and isinstance(value, (bool, int, float)):
         return f"{message}; write it in quotes to make it one"
     if item["type"] == "string_pattern_mismatch":
-        bad = next((c for c in value if not (c.isalpha() or c.isdecimal() or c in "_-")), "")
+        bad = next((c for c in value if c != "-" and not is_word(c)), "")
         return f"{message}: U+{ord(bad):04X} is none of these" if bad else message
     return message
 
