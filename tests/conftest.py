@@ -1,9 +1,12 @@
 """What the tests share: the command as a process, specs in a few words, and GPUs, simulated and real."""
 
 import importlib
+import importlib.util
+import itertools
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -40,6 +43,7 @@ SMALL: dict[str, dict[str, int]] = {
     "bert": {"vocabulary": 100, "positions": 20, "width": 24, "layers": 2},
     "gpt2": {"vocabulary": 100, "positions": 20, "width": 24, "layers": 3},
     "llama": {"vocabulary": 100, "width": 32, "layers": 2, "heads": 4, "key_value_heads": 2, "inner": 40},
+    "llama_untied": {"vocabulary": 100, "width": 32, "layers": 2, "heads": 4, "key_value_heads": 2, "inner": 40},
     "resnet50": {"width": 8, "first": 1, "second": 2, "third": 2, "fourth": 1, "labels": 10},
     "t5": {"vocabulary": 100, "width": 24, "inner": 40, "layers": 2, "heads": 3, "head_size": 8},
     "vit": {"width": 24, "layers": 2, "image": 32, "patch": 8, "labels": 10},
@@ -55,11 +59,55 @@ print(done.returncode, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
+# Of each marker the extra that its tests need, and the packages that they import if the marker does not name them.
+NEEDS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "cupy": ("cuda12", ("cupy",)),
+    "frameworks": ("frameworks", ()),
+    "torch": ("torch", ("torch",)),
+}
+
 TINY = """\
 seed: 3
 operations:
   - {name: dense, type: fully_connected, input_size: 5, output_size: 4}
 """
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as quick what needs no extra, starts no command, simulates no GPU and is not slow."""
+    costly_markers, costly_fixtures = {*NEEDS, "gpu", "slow"}, {"gpu", "run", "simulated_gpus"}
+    for item in items:
+        markers = {mark.name for mark in item.iter_markers()}
+        if not costly_markers & markers and not costly_fixtures.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker("quick")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test if a package of its marker is not installed.
+
+    Only markers skip for a package, so `-m "cupy or frameworks or torch"` selects all that a run without them skipped.
+    """
+    for name, (extra, packages) in NEEDS.items():
+        if mark := item.get_closest_marker(name):
+            for package in mark.args or packages:
+                if not importlib.util.find_spec(package):
+                    pytest.skip(f"{package} is not installed (the {extra} extra)")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def default_signals() -> Iterator[None]:
+    """Give child processes default signal dispositions, even under nohup or in a shell's background.
+
+    An ignored signal stays ignored in a child; one with a handler does not.
+    """
+    ignored = [number for number in signal.valid_signals() if signal.getsignal(number) is signal.SIG_IGN]
+    inherited = [number for number in ignored if number not in (signal.SIGPIPE, signal.SIGXFSZ)]  # ignored by Python
+    for number in inherited:
+        signal.signal(number, lambda number, frame: None)
+    yield
+    for number in inherited:
+        signal.signal(number, signal.SIG_IGN)
 
 
 @pytest.fixture
@@ -145,6 +193,12 @@ def fresh(*names: str) -> Iterator[None]:
             if within(name):
                 del sys.modules[name]
         sys.modules.update(before)
+
+
+def first_comment(config: Path) -> str:
+    """The comment that opens a spec, without the line for editors, on one line."""
+    lines = config.read_text(encoding="utf-8").splitlines()[1:]
+    return " ".join(line.removeprefix("# ") for line in itertools.takewhile(lambda line: line.startswith("#"), lines))
 
 
 def described(plan: Plan) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from conftest import DTYPES, ROOT, Run
 
 import paramgen
 from paramgen.spec.schema import json_schema
+
+pytestmark = pytest.mark.slow
 
 PARAMGEN = [sys.executable, "-m", "paramgen"]
 ENDLESS = "operations: [{name: x, type: custom, parameters: {w: {shape: [2000, 1000000], initializer: gaussian}}}]\n"
@@ -318,35 +321,46 @@ def test_plan_draws_nothing(run: Run, tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["huge.yaml"]
 
 
-def test_plan_on_a_terminal_is_a_table(tiny: Path) -> None:
+def on_terminal(stream: str, command: list[str | Path], **keywords: Any) -> str:
+    """What a command shows on a terminal, read while it runs: a terminal that nobody reads blocks its writer."""
     master, slave = pty.openpty()
+    with subprocess.Popen(command, **{stream: slave}, **keywords) as process:
+        os.close(slave)
+        parts = []
+        with suppress(OSError):  # EIO: the command has closed its end
+            while part := os.read(master, 65536):
+                parts.append(part)
+        os.close(master)
+    assert process.returncode == 0
+    return b"".join(parts).decode()
+
+
+def test_plan_on_a_terminal_is_a_table(tiny: Path) -> None:
     environment = {**os.environ, "COLUMNS": "60", "TERM": "xterm"}
-    subprocess.run([*PARAMGEN, "plan", tiny], stdout=slave, check=True, env=environment)
-    os.close(slave)
-    text = os.read(master, 100_000).decode()
-    os.close(master)
+    text = on_terminal("stdout", [*PARAMGEN, "plan", tiny], env=environment)
     assert "─" in text
     assert "dense.weights   [4, 5]   float32   glorot        uniform ±0.816497" in text
 
 
+# The command, whose progress appears at once: a build that lasts half a second on any machine would write gigabytes.
+EAGER = [
+    sys.executable,
+    "-c",
+    "from paramgen import progress; progress.DELAY_SECONDS = 0; from paramgen.__main__ import main; main()",
+]
+
+
 def test_progress_on_a_terminal(tmp_path: Path) -> None:
-    (tmp_path / "large.yaml").write_text(ENDLESS.replace("2000", "600"))
+    (tmp_path / "large.yaml").write_text(ENDLESS.replace("2000", "20"))
     for quiet in ([], ["--quiet"]):
-        master, slave = pty.openpty()
-        subprocess.run([*PARAMGEN, "build", "large.yaml", *quiet], cwd=tmp_path, stderr=slave, check=True)
-        os.set_blocking(master, False)
-        try:
-            shown = os.read(master, 100_000)
-        except BlockingIOError:
-            shown = b""
-        os.close(slave)
-        os.close(master)
-        assert (b"B/s" in shown) is not bool(quiet)
+        shown = on_terminal("stderr", [*EAGER, "build", "large.yaml", *quiet], cwd=tmp_path)
+        assert ("B/s" in shown) is not bool(quiet)
 
 
-def test_no_progress_where_there_is_no_terminal(run: Run, tmp_path: Path) -> None:
-    (tmp_path / "large.yaml").write_text(ENDLESS.replace("2000", "600"))
-    assert run("build", "large.yaml").stderr == ""
+def test_no_progress_where_there_is_no_terminal(tmp_path: Path) -> None:
+    (tmp_path / "large.yaml").write_text(ENDLESS.replace("2000", "20"))
+    done = subprocess.run([*EAGER, "build", "large.yaml"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
 
 
 def test_a_matrix_that_nothing_can_hold(run: Run, tmp_path: Path) -> None:

@@ -5,14 +5,22 @@
 
 import hashlib
 import json
+import math
+import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from conftest import CONFIGS, DATA, DTYPES, ROOT, SMALL, Run
+import yaml
+from conftest import CONFIGS, DATA, DTYPES, ROOT, SMALL, Run, described, first_comment
 
 import paramgen
+from paramgen.plan import make_plan
+from paramgen.spec.initializers import TABLE as INITIALIZERS
+from paramgen.spec.operations import BY_TYPE, Custom
 
 RECORDED = DATA / "digests.json"
 
@@ -43,6 +51,112 @@ def test_the_command_builds_it(path: Path, run: Run) -> None:
 
 def test_recorded_digests_are_of_these_configs() -> None:
     assert sorted(json.loads(RECORDED.read_text())) == [path.stem for path in CONFIGS]
+
+
+def operations_of(*stems: str) -> list[dict[str, Any]]:
+    """The operations at the top of some specs, as written."""
+    return [operation for stem in stems for operation in written(stem)["operations"]]
+
+
+def written(stem: str) -> Any:
+    return yaml.safe_load((ROOT / "configs" / f"{stem}.yaml").read_text(encoding="utf-8"))
+
+
+def tensors_of(stem: str) -> dict[str, dict[str, Any]]:
+    plan = make_plan(paramgen.load_spec(ROOT / "configs" / f"{stem}.yaml"))
+    return {tensor["name"]: tensor for tensor in described(plan)["parameters"]}
+
+
+def claims_of_layers() -> None:
+    operations = operations_of("layers")
+    types = {operation["type"] for operation in operations}
+    assert types == {name for kind in types for name in BY_TYPE[kind].names()}
+    convs = [operation for operation in operations if BY_TYPE[operation["type"]] is BY_TYPE["conv"]]
+    ranks = {len(size) if isinstance(size := operation["filter_size"], list) else 1 for operation in convs}
+    assert ranks == {1, 2, 3}
+    assert {operation.get("bias") for operation in convs} == {None, "shared", "none", False}
+    assert {operation.get("num_groups") for operation in convs} >= {None, 4, "channel-wise"}
+    modes = {operation.get("reset_gate_mode", "after-multiplication") for operation in operations}
+    assert modes == {"after-multiplication", "before-multiplication", "recurrent-bias-after-multiplication"}
+
+
+def claims_of_operations() -> None:
+    in_table = {BY_TYPE[operation["type"]] for operation in operations_of("layers")}
+    operations = operations_of("operations")
+    others = {BY_TYPE[operation["type"]] for operation in operations} - in_table
+    assert in_table | others | {Custom} == set(BY_TYPE.values())
+    fields = {field for model in others for field in model.model_fields}
+    assert fields - {"dtype", "initializers"} <= {field for operation in operations for field in operation}
+
+
+def claims_of_initializers() -> None:
+    types, fields = set(), set()
+    document = written("initializers")
+    for operation in document["operations"]:
+        parameters = {name: value["initializer"] for name, value in operation.get("parameters", {}).items()}
+        for value in [*parameters.values(), *operation.get("initializers", {}).values()]:
+            types.add(value if isinstance(value, str) else value["type"])
+            fields.update({} if isinstance(value, str) else value)
+    for model in INITIALIZERS:
+        assert types & set(model.names()), model.names()
+        assert set(model.model_fields) <= fields, model.names()
+    stds = {name: tensor["distribution"].get("std") for name, tensor in tensors_of("initializers").items()}
+    assert stds["blocks.0.dense_0.weights"] != stds["blocks.1.dense_1.weights"]
+
+
+def claims_of_lenet_batchnorm() -> None:
+    """Modules that load it take an image of 28 × 28 in tests/frameworks/test_networks.py."""
+    tensors = tensors_of("lenet_batchnorm")
+    assert not {"conv1.bias", "conv2.bias"} & set(tensors)
+    stds = [tensors[f"{name}.weights"]["distribution"]["std"] for name in ("conv1", "conv2", "fc1", "fc2")]
+    assert stds == [math.sqrt(2 / fan) for fan in (25, 150, 400, 120)]
+
+
+def claims_of_lstm_classifier() -> None:
+    operations = operations_of("lstm_classifier")
+    assert [operation["type"] for operation in operations] == ["embedding", "lstm", "lstm", "fully_connected"]
+    assert operations[-1]["output_size"] == 4
+
+
+def claims_of_gru_classifier() -> None:
+    dtypes = {name.split(".")[0]: tensor["dtype"] for name, tensor in tensors_of("gru_classifier").items()}
+    assert dtypes == {"embedding": "float8_e4m3fn", "gru": "bfloat16", "classifier": "float32"}
+
+
+# What each config's first comment claims; those about classes of transformers are tested in tests/frameworks.
+CLAIMS: dict[str, Callable[[], None]] = {
+    "gru_classifier": claims_of_gru_classifier,
+    "initializers": claims_of_initializers,
+    "layers": claims_of_layers,
+    "lenet_batchnorm": claims_of_lenet_batchnorm,
+    "lstm_classifier": claims_of_lstm_classifier,
+    "operations": claims_of_operations,
+}
+CLAIMED_ELSEWHERE = {
+    "flax_convnet": "frameworks/test_networks.py",
+    "keras_tagger": "frameworks/test_documented_loading.py",
+    "source_examples": "test_plan.py",
+}
+
+
+@pytest.mark.parametrize("stem", CLAIMS)
+def test_claims(stem: str) -> None:
+    CLAIMS[stem]()
+
+
+def test_every_claim_is_tested() -> None:
+    for stem, file in CLAIMED_ELSEWHERE.items():
+        assert f"{stem}.yaml" in (ROOT / "tests" / file).read_text(encoding="utf-8")
+    of_transformers = {path.stem for path in CONFIGS if "of transformers" in first_comment(path)}
+    assert of_transformers | set(CLAIMS) | set(CLAIMED_ELSEWHERE) == {path.stem for path in CONFIGS}
+
+
+def test_the_sizes_that_the_comment_of_llama_untied_gives() -> None:
+    comment = first_comment(ROOT / "configs" / "llama_untied.yaml")
+    (sizes,) = re.findall(r"Llama 3 8B has (.*?)\.", comment)
+    variables = {name: int(value) for name, value in re.findall(r"(\w+)=(\d+)", sizes)}
+    spec = paramgen.load_spec(ROOT / "configs" / "llama_untied.yaml", variables=variables)
+    assert make_plan(spec).total_parameters == 8_030_261_248
 
 
 def test_check_jsonschema_accepts_every_config() -> None:

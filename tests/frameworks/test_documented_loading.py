@@ -1,17 +1,23 @@
-"""The lines of docs/layouts.md that load a file, as they stand there."""
+"""The lines of the README and of docs/layouts.md that load a file, as written there."""
 
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from conftest import ROOT
-from loading import MARKS
+from loading import FRAMEWORK_WARNINGS, leaves, load_torch
 
 import paramgen
 
-pytestmark = MARKS
+sys.path.insert(0, str(ROOT / "tools"))
+
+from snippets import snippets
+
+pytestmark = FRAMEWORK_WARNINGS
 
 CONVOLUTIONAL = [
     {"name": "conv", "type": "conv", "filter_size": [3, 3], "num_channels": 3, "num_filters": 8},
@@ -20,25 +26,60 @@ CONVOLUTIONAL = [
 ]
 
 
-def run_lines(framework: str, folder: Path, monkeypatch: pytest.MonkeyPatch, **names: Any) -> None:
-    """Run the documented lines of a framework beside the file."""
-    text = (ROOT / "docs" / "layouts.md").read_text(encoding="utf-8")
-    lines = re.findall(rf"^\*\*{framework}.*?```python\n(.*?)```", text, re.DOTALL | re.MULTILINE)
-    assert len(lines) == 1
+def snippet_of(page: str, section: str, language: str, part: str = "") -> str:
+    """The code block of a section that contains `part`."""
+    (found,) = [
+        snippet.text
+        for snippet in snippets(ROOT / page)
+        if (snippet.section, snippet.language) == (section, language) and part in snippet.text
+    ]
+    return found
+
+
+def run_lines(part: str, folder: Path, monkeypatch: pytest.MonkeyPatch, **names: Any) -> None:
+    """Run the lines of docs/layouts.md that contain `part` beside the file."""
     monkeypatch.chdir(folder)
-    exec(lines[0], names)
+    exec(snippet_of("docs/layouts.md", "Loading", "python", part), names)
 
 
+@pytest.mark.slow
+@pytest.mark.frameworks("torch", "transformers")
+def test_gpt2_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+    from safetensors.torch import load_file
+
+    (tmp_path / "gpt2").mkdir()
+    paramgen.build(ROOT / "configs" / "gpt2.yaml", tmp_path / "gpt2" / "model.safetensors")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(snippet_of("README.md", "Whole models", "python"), names)
+    loaded, written = names["model"].state_dict(), load_file("gpt2/model.safetensors")
+    assert set(loaded) - set(written) == set(names["model"].all_tied_weights_keys) == {"lm_head.weight"}
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in written.items())
+
+
+@pytest.mark.frameworks("torch")
+def test_encoder_of_the_readme() -> None:
+    from torch import nn
+
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (module,) = re.findall(r"`(nn\.TransformerEncoder\(.*\))`", text)
+    encoder = eval(module, {"nn": nn})
+    load_torch(encoder, dict(leaves(paramgen.sample(yaml.safe_load(snippet_of("README.md", "Whole models", "yaml"))))))
+
+
+@pytest.mark.frameworks("torch")
 def test_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from torch import nn
 
     paramgen.build({"layout": "torch", "operations": CONVOLUTIONAL}, tmp_path / "model.safetensors")
     model = nn.ModuleDict({"conv": nn.Conv2d(3, 8, 3), "norm": nn.BatchNorm2d(8), "head": nn.Linear(8, 5)})
-    run_lines("PyTorch", tmp_path, monkeypatch, model=model)
+    run_lines("model.load_state_dict(", tmp_path, monkeypatch, model=model)
     written = paramgen.load(tmp_path / "model.safetensors")
     np.testing.assert_array_equal(model["head"].weight.detach().numpy(), written["head"]["weight"])
 
 
+@pytest.mark.frameworks("jax", "keras")
 def test_keras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a model that has states of random generators, as every LSTM does."""
     from keras import Model, layers
@@ -50,11 +91,12 @@ def test_keras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     y = layers.LayerNormalization(name="norm")(layers.MultiHeadAttention(4, 12, name="attention")(y, y))
     model = Model(inputs, layers.Dense(9, name="tags")(y))
     assert len(model.variables) > len(model.weights)
-    run_lines("Keras 3", tmp_path, monkeypatch, model=model)
+    run_lines("model.weights", tmp_path, monkeypatch, model=model)
     written = paramgen.load(tmp_path / "model.safetensors")
     np.testing.assert_array_equal(np.asarray(model.get_layer("tags").kernel), written["tags"]["kernel"])
 
 
+@pytest.mark.frameworks("flax")
 def test_flax(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from flax import linen as nn
 
@@ -70,5 +112,5 @@ def test_flax(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     paramgen.build({"layout": "flax", "operations": CONVOLUTIONAL}, tmp_path / "model.safetensors")
     model, x = Recording(), np.ones((2, 6, 6, 3), np.float32)
-    run_lines("Flax", tmp_path, monkeypatch, model=model, x=x)
+    run_lines("model.apply(", tmp_path, monkeypatch, model=model, x=x)
     np.testing.assert_array_equal(np.asarray(model.y), Net().apply(paramgen.load(tmp_path / "model.safetensors"), x))

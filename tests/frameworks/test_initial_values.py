@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import plan_of
-from loading import MARKS, Tensors, built, flax_variables, leaves
+from loading import FRAMEWORK_WARNINGS, Tensors, built, flax_variables, leaves
 from numpy.typing import NDArray
 from scipy.stats import ks_2samp
 
 Array = NDArray[Any]
-pytestmark = MARKS
+pytestmark = FRAMEWORK_WARNINGS
 # What differs, by name: PyTorch draws a second bias, of which the layout has the sum's other half as zeros.
 SECOND_BIASES = ("bias_hh",)
 # Of each operation enough elements that distributions can be told apart.
@@ -131,30 +131,39 @@ def is_orthonormal(matrix: Array) -> bool:
     return any(np.abs(one @ one.T - np.eye(len(one))).max() < 1e-5 for one in both)
 
 
+@pytest.mark.frameworks("torch")
 def test_torch(tmp_path: Path) -> None:
-    torch = pytest.importorskip("torch")
+    import torch
+
     torch.manual_seed(0)
     for operation, module in torch_modules():
         ours = built(tmp_path, "torch", {"name": "x", **operation}, conventions="torch", overrides=[])
         alike(ours, {f"x.{name}": value.numpy() for name, value in module.state_dict().items()})
 
 
+@pytest.mark.frameworks("jax", "keras")
 def test_keras(tmp_path: Path) -> None:
-    pytest.importorskip("keras")
     for operation, layer in keras_layers():
         ours = built(tmp_path, "keras", {"name": "x", **operation}, conventions="keras", overrides=[])
         alike(ours, {weight.path.replace("/", "."): np.asarray(weight.value) for weight in layer.weights})
 
 
+@pytest.mark.frameworks("flax")
 def test_flax(tmp_path: Path) -> None:
-    pytest.importorskip("flax")
     for operation, tree in flax_trees():
         ours = built(tmp_path, "flax", {"name": "x", **operation}, conventions="flax", overrides=[])
         variables = {collection: inner["x"] for collection, inner in flax_variables(ours).items()}
         alike(dict(leaves(variables)), {name: np.asarray(value) for name, value in leaves(tree)})
 
 
-@pytest.mark.parametrize("convention", ["torch", "keras", "flax"])
+@pytest.mark.parametrize(
+    "convention",
+    [
+        pytest.param("torch", marks=pytest.mark.frameworks("torch")),
+        pytest.param("keras", marks=pytest.mark.frameworks("jax", "keras")),
+        pytest.param("flax", marks=pytest.mark.frameworks("jax")),
+    ],
+)
 def test_fans_are_those_of_the_frameworks_own_functions(convention: str) -> None:
     """Of the shape that each tensor has in the framework; but Keras and Flax make the kernels of attention as matrices."""
     operations = [DENSE, CONV, GROUPED, TRANSPOSED, WISE, SEPARABLE, recurrent("lstm"), recurrent("gru"), EMBEDDING]
@@ -168,14 +177,13 @@ def test_fans_are_those_of_the_frameworks_own_functions(convention: str) -> None
 
 def theirs(convention: str, shape: tuple[int, ...]) -> tuple[int, int]:
     if convention == "torch":
-        torch = pytest.importorskip("torch")
+        import torch
+
         return torch.nn.init._calculate_fan_in_and_fan_out(torch.empty(shape, device="meta"))  # type: ignore[no-any-return]
     if convention == "keras":
-        pytest.importorskip("keras")
         from keras.src.initializers.random_initializers import compute_fans
 
         return compute_fans(shape)  # type: ignore[no-any-return]
-    pytest.importorskip("jax")
     from jax._src.nn.initializers import _compute_fans
 
     fan_in, fan_out = _compute_fans(shape)

@@ -1,165 +1,156 @@
-"""Specs of configs/ for models of transformers: each file loads strictly into the class of that name, in its published size
-and, by variables, in a tiny one; what is tied is in the file once.
+"""Specs of configs/ for models of transformers: each loads strictly as its first comment claims, in its published size and,
+by variables, in a tiny one.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import ROOT, SMALL
-from loading import MARKS
+from conftest import ROOT, SMALL, described, first_comment
+from loading import FRAMEWORK_WARNINGS, leaves
+from scipy.stats import ks_2samp
 
 import paramgen
+from paramgen.plan import make_plan
 
-pytestmark = MARKS
-
-
-def renamed(sizes: dict[str, int], **fields: tuple[str, int]) -> dict[str, Any]:
-    """A spec's variables as a configuration has them: for each its field, and its published size, unless it is given."""
-    return {field: sizes.get(name, published) for name, (field, published) in fields.items()}
+pytestmark = FRAMEWORK_WARNINGS
+transformers_models = pytest.mark.frameworks("torch", "transformers")
 
 
-def gpt2(**sizes: int) -> tuple[str, Any]:
-    from transformers import GPT2Config
-
-    own = renamed(
-        sizes,
-        vocabulary=("vocab_size", 50257),
-        positions=("n_positions", 1024),
-        width=("n_embd", 768),
-        layers=("n_layer", 12),
-    )
-    return "GPT2LMHeadModel", GPT2Config(n_head=12, **own)
+def llama(own: Mapping[str, int]) -> dict[str, Any]:
+    return {
+        "vocab_size": own["vocabulary"],
+        "hidden_size": own["width"],
+        "intermediate_size": own["inner"],
+        "num_hidden_layers": own["layers"],
+        "num_attention_heads": own["heads"],
+        "num_key_value_heads": own["key_value_heads"],
+    }
 
 
-def bert(**sizes: int) -> tuple[str, Any]:
-    from transformers import BertConfig
-
-    own = renamed(
-        sizes,
-        vocabulary=("vocab_size", 30522),
-        positions=("max_position_embeddings", 512),
-        width=("hidden_size", 768),
-        layers=("num_hidden_layers", 12),
-    )
-    return "BertForMaskedLM", BertConfig(**own, intermediate_size=4 * own["hidden_size"])
-
-
-def llama(**sizes: int) -> tuple[str, Any]:
-    from transformers import LlamaConfig
-
-    own = renamed(
-        sizes,
-        vocabulary=("vocab_size", 128256),
-        width=("hidden_size", 2048),
-        layers=("num_hidden_layers", 16),
-        heads=("num_attention_heads", 32),
-        key_value_heads=("num_key_value_heads", 8),
-        inner=("intermediate_size", 8192),
-    )
-    return "LlamaForCausalLM", LlamaConfig(**own, tie_word_embeddings=True, dtype="bfloat16")
-
-
-def vit(**sizes: int) -> tuple[str, Any]:
-    from transformers import ViTConfig
-
-    own = renamed(
-        sizes,
-        width=("hidden_size", 768),
-        layers=("num_hidden_layers", 12),
-        image=("image_size", 224),
-        patch=("patch_size", 16),
-        labels=("num_labels", 1000),
-    )
-    return "ViTForImageClassification", ViTConfig(**own, intermediate_size=4 * own["hidden_size"])
-
-
-def resnet50(**sizes: int) -> tuple[str, Any]:
-    from transformers import ResNetConfig
-
-    own = {"width": 64, "first": 3, "second": 4, "third": 6, "fourth": 3, "labels": 1000, **sizes}
-    return "ResNetForImageClassification", ResNetConfig(
-        embedding_size=own["width"],
-        hidden_sizes=[4 * own["width"] * 2**stage for stage in range(4)],
-        depths=[own[stage] for stage in ("first", "second", "third", "fourth")],
-        num_labels=own["labels"],
-    )
-
-
-def t5(**sizes: int) -> tuple[str, Any]:
-    from transformers import T5Config
-
-    own = renamed(
-        sizes,
-        vocabulary=("vocab_size", 32128),
-        width=("d_model", 512),
-        inner=("d_ff", 2048),
-        layers=("num_layers", 6),
-        heads=("num_heads", 8),
-        head_size=("d_kv", 64),
-    )
-    return "T5ForConditionalGeneration", T5Config(**own)
-
-
-def ast(**sizes: int) -> tuple[str, Any]:
-    from transformers import ASTConfig
-
-    own = renamed(
-        sizes,
-        width=("hidden_size", 768),
-        layers=("num_hidden_layers", 12),
-        mels=("num_mel_bins", 128),
-        frames=("max_length", 1024),
-        labels=("num_labels", 527),
-    )
-    return "ASTForAudioClassification", ASTConfig(**own, intermediate_size=4 * own["hidden_size"])
-
-
-MODELS: dict[str, Callable[..., tuple[str, Any]]] = {
-    "ast": ast,
-    "bert": bert,
-    "gpt2": gpt2,
+# Of each spec: its variables as fields of the configuration that its comment names.
+FIELDS: dict[str, Callable[[Mapping[str, int]], dict[str, Any]]] = {
+    "ast": lambda own: {
+        "hidden_size": own["width"],
+        "intermediate_size": 4 * own["width"],
+        "num_hidden_layers": own["layers"],
+        "num_mel_bins": own["mels"],
+        "max_length": own["frames"],
+        "num_labels": own["labels"],
+    },
+    "bert": lambda own: {
+        "vocab_size": own["vocabulary"],
+        "max_position_embeddings": own["positions"],
+        "hidden_size": own["width"],
+        "intermediate_size": 4 * own["width"],
+        "num_hidden_layers": own["layers"],
+    },
+    "gpt2": lambda own: {
+        "vocab_size": own["vocabulary"],
+        "n_positions": own["positions"],
+        "n_embd": own["width"],
+        "n_layer": own["layers"],
+    },
     "llama": llama,
-    "resnet50": resnet50,
-    "t5": t5,
-    "vit": vit,
+    "llama_untied": llama,
+    "resnet50": lambda own: {
+        "embedding_size": own["width"],
+        "hidden_sizes": [4 * own["width"] * 2**stage for stage in range(4)],
+        "depths": [own[stage] for stage in ("first", "second", "third", "fourth")],
+        "num_labels": own["labels"],
+    },
+    "t5": lambda own: {
+        "vocab_size": own["vocabulary"],
+        "d_model": own["width"],
+        "d_ff": own["inner"],
+        "num_layers": own["layers"],
+        "num_heads": own["heads"],
+        "d_kv": own["head_size"],
+    },
+    "vit": lambda own: {
+        "hidden_size": own["width"],
+        "intermediate_size": 4 * own["width"],
+        "num_hidden_layers": own["layers"],
+        "image_size": own["image"],
+        "patch_size": own["patch"],
+        "num_labels": own["labels"],
+    },
 }
 PUBLISHED = {
     "ast": 86_594_063,
     "bert": 109_514_298,
     "gpt2": 124_439_808,
     "llama": 1_235_814_400,
+    "llama_untied": 6_738_415_616,
     "resnet50": 25_557_032,
     "t5": 60_506_624,
     "vit": 86_567_656,
 }
 
 
-def loaded(stem: str, folder: Path, **sizes: int) -> Any:
-    """The model with the file's parameters, as users load it; nothing is missing, left over or of another size."""
-    transformers = pytest.importorskip("transformers")
-    name, config = MODELS[stem](**sizes)
-    spec = paramgen.load_spec(ROOT / "configs" / f"{stem}.yaml", variables=sizes)
-    paramgen.build(spec, folder / "model.safetensors", device="cpu")
-    config.save_pretrained(folder)
-    model, found = getattr(transformers, name).from_pretrained(folder, output_loading_info=True)
-    assert not any(found[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys"))
-    return model
+def path_of(stem: str) -> Path:
+    return ROOT / "configs" / f"{stem}.yaml"
 
 
-@pytest.mark.parametrize("stem", MODELS)
+def claimed(stem: str, **fields: Any) -> tuple[type, Any]:
+    """The class and the configuration of a spec's first comment, as written there but for some fields."""
+    import transformers
+
+    comment = first_comment(path_of(stem))
+    found = re.search(r"Loads strictly as (\w+)\((\w+)\((.*?)\)\) of transformers 5", comment)
+    assert found
+    model, config, keywords = found.groups()
+    return getattr(transformers, model), getattr(transformers, config)(**{**eval(f"dict({keywords})"), **fields})
+
+
+def tied_names(model: Any, stem: str) -> set[str]:
+    """The names that the file leaves out because they are tied; there are some exactly if the comment says so."""
+    tied = set(getattr(model, "all_tied_weights_keys", {}))
+    assert bool(tied) == (" tied to " in first_comment(path_of(stem)))
+    return tied
+
+
+def test_every_claim_is_tested() -> None:
+    claims = {path.stem for path in (ROOT / "configs").glob("*.yaml") if "transformers" in first_comment(path)}
+    assert claims == set(FIELDS) == set(PUBLISHED)
+
+
+@transformers_models
+@pytest.mark.parametrize("stem", FIELDS)
+def test_the_published_size_has_the_names_and_shapes_of_the_class(stem: str) -> None:
+    """Strict loading compares just these; a model on the meta device takes no memory."""
+    import torch
+
+    cls, config = claimed(stem)
+    with torch.device("meta"):
+        model = cls(config)
+    assert sum(parameter.numel() for parameter in model.parameters()) == PUBLISHED[stem]
+    tied = tied_names(model, stem)
+    expected = {name: list(tensor.shape) for name, tensor in model.state_dict().items() if name not in tied}
+    planned = described(make_plan(paramgen.load_spec(path_of(stem))))["parameters"]
+    assert {tensor["name"]: tensor["shape"] for tensor in planned} == expected
+
+
+@transformers_models
+@pytest.mark.parametrize("stem", FIELDS)
 def test_the_tiny_model_loads_strictly_and_runs(stem: str, tmp_path: Path) -> None:
-    torch = pytest.importorskip("torch")
+    """As users load it: nothing is missing, left over or of another size."""
+    import torch
     from safetensors.torch import load_file, load_model
 
-    model = loaded(stem, tmp_path, **SMALL[stem])
-    fresh = type(model)(model.config)
+    cls, config = claimed(stem, **FIELDS[stem](SMALL[stem]))
+    spec = paramgen.load_spec(path_of(stem), variables=SMALL[stem])
+    paramgen.build(spec, tmp_path / "model.safetensors", device="cpu")
+    config.save_pretrained(tmp_path)
+    model, found = cls.from_pretrained(tmp_path, output_loading_info=True)
+    assert not any(found[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys"))
+    fresh = cls(config)
     load_model(fresh, tmp_path / "model.safetensors", strict=True)
-    names = {name for name, _ in load_file(tmp_path / "model.safetensors").items()}
-    tied = {name for names in [getattr(model, "all_tied_weights_keys", {})] for name in names}
-    assert names == {name for name in model.state_dict() if name not in tied}
+    tied = tied_names(model, stem)
+    assert set(load_file(tmp_path / "model.safetensors")) == {name for name in model.state_dict() if name not in tied}
     for own, other in zip(model.state_dict().values(), fresh.state_dict().values(), strict=True):
         assert torch.equal(own, other.to(own.dtype))
     values = {"vit": (3, 32, 32), "resnet50": (3, 32, 32), "ast": (48, 32)}.get(stem)
@@ -170,12 +161,27 @@ def test_the_tiny_model_loads_strictly_and_runs(stem: str, tmp_path: Path) -> No
     assert torch.isfinite(logits).all() and logits.std() > 0
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("stem", MODELS)
-def test_the_published_size_loads_strictly(stem: str, tmp_path: Path) -> None:
-    pytest.importorskip("torch")
-    model = loaded(stem, tmp_path)
-    assert sum(parameter.numel() for parameter in model.parameters()) == PUBLISHED[stem]
+@transformers_models
+@pytest.mark.parametrize(
+    "stem", [stem for stem in FIELDS if "initialized as in transformers" in first_comment(path_of(stem))]
+)
+def test_values_are_initialized_as_in_transformers(stem: str) -> None:
+    """Constants are equal, everything else is of the same distribution."""
+    import torch
+
+    torch.manual_seed(1)
+    cls, config = claimed(stem, **FIELDS[stem](SMALL[stem]))
+    theirs = cls(config).state_dict()
+    ours = paramgen.sample(paramgen.load_spec(path_of(stem), variables=SMALL[stem], dtype="float32"))
+    compared = 0
+    for name, array in leaves(ours):
+        own, other = array.reshape(-1), theirs[name].float().numpy().reshape(-1)
+        if len(np.unique(other)) == 1 or len(np.unique(own)) == 1:
+            np.testing.assert_array_equal(own, other, err_msg=name)
+        elif own.size >= 60:
+            assert ks_2samp(own, other).pvalue > 1e-4, name
+            compared += 1
+    assert compared >= 5
 
 
 # Of parameters by a part of their names: mean and standard deviation, as the model's code initializes them.

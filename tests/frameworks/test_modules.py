@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from loading import MARKS, Tensors, built, flax_variables, leaves, load_keras, load_torch
+from loading import FRAMEWORK_WARNINGS, Tensors, built, flax_variables, leaves, load_keras, load_torch
 from module_cases import CASES, Case
 from numpy.typing import NDArray
 
@@ -14,11 +14,12 @@ from paramgen.layouts import LAYOUTS
 from paramgen.spec.operations import BY_TYPE, Custom
 
 Array = NDArray[Any]
-pytestmark = MARKS
+pytestmark = FRAMEWORK_WARNINGS
 
 
 def torch_output(case: Case, tensors: Tensors) -> Array:
-    torch = pytest.importorskip("torch")
+    import torch
+
     assert case.torch
     module = load_torch(case.torch(), tensors, "x.")
     x = case.input()
@@ -28,7 +29,6 @@ def torch_output(case: Case, tensors: Tensors) -> Array:
 
 
 def keras_output(case: Case, tensors: Tensors) -> Array:
-    pytest.importorskip("keras")
     assert case.keras
     layer = case.keras()
     case.run_keras(layer, case.input())
@@ -38,7 +38,6 @@ def keras_output(case: Case, tensors: Tensors) -> Array:
 
 def flax_output(case: Case, tensors: Tensors) -> Array:
     """The variables are those of the module, below the operation's name: none is missing or left over."""
-    pytest.importorskip("flax")
     import jax
 
     assert case.flax
@@ -55,6 +54,7 @@ def flax_output(case: Case, tensors: Tensors) -> Array:
 OUTPUTS = {"torch": torch_output, "keras": keras_output, "flax": flax_output}
 
 
+@pytest.mark.frameworks("flax", "keras", "torch")
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_the_same_function_in_every_framework(case: Case, tmp_path: Path) -> None:
     operation = {"name": "x", **case.operation}

@@ -5,11 +5,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from loading import MARKS, Tensors, built, flax_variables, load_keras, load_torch, random_inputs
+from conftest import ROOT
+from loading import FRAMEWORK_WARNINGS, Tensors, built, flax_variables, leaves, load_keras, load_torch, random_inputs
 from numpy.typing import NDArray
 
+import paramgen
+
 Array = NDArray[Any]
-pytestmark = MARKS
+pytestmark = FRAMEWORK_WARNINGS
 
 PIXELS = [
     {
@@ -185,13 +188,73 @@ NETWORKS = {
 }
 
 
+@pytest.mark.frameworks("flax", "keras", "torch")
 @pytest.mark.parametrize("network", ["pixels", "words"])
 def test_a_network_is_the_same_in_every_framework(network: str, tmp_path: Path) -> None:
-    for name in ("torch", "keras", "flax"):
-        pytest.importorskip(name)
     operations, runs = NETWORKS[network]
     x = random_inputs(2, 9, 10, 3) if network == "pixels" else np.random.default_rng(2).integers(0, 30, (2, 6))
     first, *others = (run(built(tmp_path, layout, *operations), x) for layout, run in runs.items())
     assert np.abs(first).max() > 0.1
     for other in others:
         np.testing.assert_allclose(other, first, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.frameworks("torch")
+def test_lenet_takes_an_image_of_28_by_28() -> None:
+    from torch import nn, relu
+
+    model = nn.ModuleDict(
+        {
+            "conv1": nn.Conv2d(1, 6, 5, padding=2, bias=False),
+            "bn1": nn.BatchNorm2d(6),
+            "conv2": nn.Conv2d(6, 16, 5, bias=False),
+            "bn2": nn.BatchNorm2d(16),
+            "fc1": nn.Linear(400, 120),
+            "fc2": nn.Linear(120, 84),
+            "classifier": nn.Linear(84, 10),
+        }
+    )
+    spec = paramgen.load_spec(ROOT / "configs" / "lenet_batchnorm.yaml", layout="torch")
+    load_torch(model, dict(leaves(paramgen.sample(spec))))
+    import torch
+
+    y = torch.rand(1, 1, 28, 28)
+    for number in ("1", "2"):
+        y = nn.functional.max_pool2d(relu(model[f"bn{number}"](model[f"conv{number}"](y))), 2)
+    y = model["classifier"](relu(model["fc2"](relu(model["fc1"](y.flatten(1))))))
+    assert y.shape == (1, 10) and torch.isfinite(y).all()
+
+
+@pytest.mark.frameworks("flax")
+def test_the_variables_of_flax_convnet_are_those_of_its_modules() -> None:
+    import jax
+    from flax import linen as nn
+
+    class Block(nn.Module):
+        filters: int
+
+        @nn.compact
+        def __call__(self, x: Any) -> Any:
+            x = nn.Conv(self.filters, (3, 3), name="conv")(x)
+            return jax.nn.relu(nn.BatchNorm(use_running_average=True, name="norm")(x))
+
+    class Blocks(nn.Module):
+        @nn.compact
+        def __call__(self, x: Any) -> Any:
+            for number in range(3):
+                x = Block(16 * 2**number, name=str(number))(x)
+            return x
+
+    class Convnet(nn.Module):
+        @nn.compact
+        def __call__(self, x: Any) -> Any:
+            x = nn.ConvTranspose(32, (2, 2), name="up")(Blocks(name="blocks")(x))
+            x = nn.RNN(nn.GRUCell(20, name="gru"))(x.mean(1))
+            return nn.Dense(10, name="head")(x[:, -1])
+
+    variables, x = paramgen.sample(ROOT / "configs" / "flax_convnet.yaml"), random_inputs(1, 8, 8, 3)
+    expected = jax.eval_shape(Convnet().init, jax.random.key(0), x)
+    assert {name: array.shape for name, array in leaves(variables)} == {
+        name: array.shape for name, array in leaves(expected)
+    }
+    assert np.isfinite(Convnet().apply(variables, x)).all()

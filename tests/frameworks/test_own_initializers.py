@@ -4,14 +4,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from loading import MARKS
+from loading import FRAMEWORK_WARNINGS
 from numpy.typing import NDArray
 from scipy.stats import ks_2samp
 
 import paramgen
 
 Array = NDArray[Any]
-pytestmark = MARKS
+pytestmark = FRAMEWORK_WARNINGS
 SHAPE = (300, 200)
 
 
@@ -21,11 +21,13 @@ def alike(ours: Array, theirs: Any) -> None:
     assert one.std() == pytest.approx(other.std(), rel=0.02)
 
 
+@pytest.mark.frameworks("jax", "keras")
 @pytest.mark.parametrize("family", ["normal", "uniform", "truncated_normal"])
 @pytest.mark.parametrize("mode", ["fan_in", "fan_out", "fan_avg"])
 def test_variance_scaling(family: str, mode: str) -> None:
-    jax = pytest.importorskip("jax")
-    keras = pytest.importorskip("keras")
+    import jax
+    import keras
+
     ours = paramgen.initialize(
         {"type": "variance_scaling", "scale": 1.7, "mode": mode, "distribution": family}, SHAPE, fan_in=300, fan_out=200
     )
@@ -34,19 +36,23 @@ def test_variance_scaling(family: str, mode: str) -> None:
     alike(ours, keras.initializers.VarianceScaling(1.7, mode, named, seed=2)(SHAPE))
 
 
+@pytest.mark.frameworks("jax", "keras")
 @pytest.mark.parametrize("name", ["glorot", "he", "lecun"])
 @pytest.mark.parametrize("family", ["truncated_normal", "uniform"])
 def test_named_ones(name: str, family: str) -> None:
-    jax = pytest.importorskip("jax")
-    keras = pytest.importorskip("keras")
+    import jax
+    import keras
+
     ours = paramgen.initialize({"type": name, "distribution": family}, SHAPE, fan_in=300, fan_out=200)
     kind = "uniform" if family == "uniform" else "normal"
     alike(ours, getattr(jax.nn.initializers, f"{name}_{kind}")()(jax.random.key(1), SHAPE))
     alike(ours, getattr(keras.initializers, f"{name.capitalize()}{kind.capitalize()}")(seed=2)(SHAPE))
 
 
+@pytest.mark.frameworks("torch")
 def test_those_of_torch() -> None:
-    torch = pytest.importorskip("torch")
+    import torch
+
     torch.manual_seed(0)
     made = lambda function, *args, **kw: function(torch.empty(SHAPE[::-1]), *args, **kw).numpy()  # noqa: E731
     fans = {"fan_in": 300, "fan_out": 200}
@@ -64,8 +70,10 @@ def test_those_of_torch() -> None:
         alike(paramgen.initialize(ours, SHAPE, **fans), theirs)
 
 
+@pytest.mark.frameworks("jax", "keras")
 def test_keras_truncated_normal_is_not_widened() -> None:
-    keras = pytest.importorskip("keras")
+    import keras
+
     alike(
         paramgen.initialize("truncated_normal", SHAPE, mean=0.3, std=0.05),
         keras.initializers.TruncatedNormal(0.3, 0.05, seed=1)(SHAPE),
@@ -78,8 +86,10 @@ def convolution(initializer: Any, **fields: Any) -> Array:
     return paramgen.sample(spec)["x"]["weight"]  # type: ignore[no-any-return]
 
 
+@pytest.mark.frameworks("torch")
 def test_dirac_and_identity_are_those_of_torch() -> None:
-    torch = pytest.importorskip("torch")
+    import torch
+
     ours = convolution("dirac", num_channels=4, num_filters=6)
     np.testing.assert_array_equal(ours, torch.nn.init.dirac_(torch.empty(6, 4, 3, 5)).numpy())
     ours = convolution("dirac", num_groups=2, num_channels_per_group=3, num_filters_per_group=4)
@@ -88,8 +98,10 @@ def test_dirac_and_identity_are_those_of_torch() -> None:
     np.testing.assert_array_equal(ours, torch.nn.init.eye_(torch.empty(6, 9)).numpy())
 
 
+@pytest.mark.frameworks("jax")
 def test_delta_orthogonal_is_where_jax_has_it() -> None:
-    jax = pytest.importorskip("jax")
+    import jax
+
     operation = {"name": "x", "type": "conv", "filter_size": [3, 3], "num_channels": 5, "num_filters": 8}
     ours = paramgen.sample({"operations": [{**operation, "initializers": {"weights": "delta_orthogonal"}}]})["x"][
         "weights"

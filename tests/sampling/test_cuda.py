@@ -1,6 +1,5 @@
 """gpu.cu is what NVRTC compiles, for every GPU that it knows, to PTX without fused or approximate arithmetic."""
 
-import importlib.util
 import re
 from typing import Any
 
@@ -19,8 +18,6 @@ EXACT = {"neg", "abs", "cvt", "mov", "setp", "selp", "min", "max", "ld", "st", "
 
 @pytest.fixture(scope="module")
 def nvrtc() -> Any:
-    if not importlib.util.find_spec("cupy"):
-        pytest.skip("CuPy is not installed (the cuda12 extra)")
     import cupy
 
     try:
@@ -30,6 +27,7 @@ def nvrtc() -> Any:
     return cupy.cuda.nvrtc
 
 
+@pytest.mark.cupy
 @pytest.mark.parametrize("defines", VARIANTS, ids=lambda defines: " ".join(defines) or "matrices")
 def test_ptx_of_plain_operations(nvrtc: Any, defines: tuple[str, ...]) -> None:
     for known in nvrtc.getSupportedArchs():
@@ -43,6 +41,7 @@ def test_ptx_of_plain_operations(nvrtc: Any, defines: tuple[str, ...]) -> None:
             assert {"add", "mul"} <= {name for name, _ in instructions}
 
 
+@pytest.mark.cupy
 @pytest.mark.parametrize("defines", VARIANTS[:3], ids=lambda defines: " ".join(defines) or "matrices")
 def test_machine_code(nvrtc: Any, defines: tuple[str, ...]) -> None:
     """Registers and shared memory suffice: the assembler takes it."""

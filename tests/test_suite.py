@@ -1,0 +1,38 @@
+"""The suite itself: it runs without the extras, and whatever signals its starter ignored."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+from conftest import NEEDS, ROOT
+
+IGNORING = """
+import os, signal, sys
+for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, signal.SIG_IGN)
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+PYTEST = ["-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider"]
+
+
+@pytest.mark.slow
+def test_signals_that_the_starter_ignores_reach_child_processes() -> None:
+    test = f"{ROOT / 'tests' / 'test_cli.py'}::test_an_interrupted_build_leaves_what_was_there"
+    done = subprocess.run([sys.executable, "-c", IGNORING, *PYTEST, test], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert "3 passed" in done.stdout
+
+
+def test_only_markers_skip_for_a_package() -> None:
+    """So CI selects every test that needs an extra."""
+    marked = re.compile(rf"^pytestmark = pytest\.mark\.({'|'.join(NEEDS)})\b", re.MULTILINE)
+    found = 0
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        text = path.read_text(encoding="utf-8")
+        for line in text.splitlines():
+            if re.search(r"\b(importorskip|find_spec)\(", line):
+                found += 1
+                assert not line.startswith(" ") and marked.search(text), f"{path}: {line}"
+    assert found
+    assert f'pytest -m "{" or ".join(NEEDS)}"' in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
