@@ -50,10 +50,10 @@
 
 /* The loops with the words of a set. */
 #define PG_DEFINE_FILL(set, TARGET)                                                                                   \
-    TARGET static __attribute__((noinline)) void pg_batch_##set(int law, const double *n, int dtype,                  \
+    TARGET static __attribute__((noinline)) void pg_batch_##set(const pg_source *source, int dtype,                   \
                                                                 const void *word, int count, void *out)               \
     {                                                                                                                 \
-        pg_values(law, n, dtype, word, count, out);                                                                   \
+        pg_values(source, dtype, word, count, out);                                                                   \
     }                                                                                                                 \
     TARGET static void pg_fill_##set(int law, const double *n, int dtype, uint64_t seed, uint64_t stream,             \
                                      uint64_t start, uint64_t count, void *out)                                       \
