@@ -53,11 +53,11 @@ PG void pg_keys(uint64_t seed, uint64_t key[2 * PG_ROUNDS])
     }
 }
 
-/* The ten rounds over c0 … c3, each in the low half of a 64-bit LANE (one integer, or a vector of them) whose high half
-   is of no account; MULTIPLY is the 64-bit product of two low halves:
+/* Round r over c0 … c3, each in the low half of a 64-bit LANE (one integer, or a vector of them) whose high half is
+   ignored; MULTIPLY is the 64-bit product of two low halves:
    (c0, c1, c2, c3) -> (hi(M1·c2) ^ c1 ^ k0, lo(M1·c2), hi(M0·c0) ^ c3 ^ k1, lo(M0·c0)). */
-#define PG_PHILOX(LANE, MULTIPLY, key, m0, m1, c0, c1, c2, c3)                                                        \
-    for (int r = 0; r < PG_ROUNDS; r++) {                                                                            \
+#define PG_PHILOX(LANE, MULTIPLY, key, r, m0, m1, c0, c1, c2, c3)                                                     \
+    {                                                                                                                 \
         LANE p0 = MULTIPLY(c0, m0), p1 = MULTIPLY(c2, m1);                                                            \
         c0 = (p1 >> 32) ^ c1 ^ key[2 * r];                                                                            \
         c2 = (p0 >> 32) ^ c3 ^ key[2 * r + 1];                                                                        \
@@ -71,7 +71,8 @@ PG void pg_keys(uint64_t seed, uint64_t key[2 * PG_ROUNDS])
 PG void pg_block(const uint64_t *key, uint64_t stream, uint64_t block, uint64_t *first, uint64_t *second)
 {
     uint64_t c0 = block, c1 = block >> 32, c2 = stream, c3 = stream >> 32;
-    PG_PHILOX(uint64_t, PG_MULTIPLY, key, PG_MULTIPLIER_0, PG_MULTIPLIER_1, c0, c1, c2, c3)
+    for (int r = 0; r < PG_ROUNDS; r++)
+        PG_PHILOX(uint64_t, PG_MULTIPLY, key, r, PG_MULTIPLIER_0, PG_MULTIPLIER_1, c0, c1, c2, c3)
     *first = (uint32_t)c0 | c1 << 32;
     *second = (uint32_t)c2 | c3 << 32;
 }
@@ -79,13 +80,20 @@ PG void pg_block(const uint64_t *key, uint64_t stream, uint64_t block, uint64_t 
 /* ---- Words to numbers ---- */
 
 /* The smaller of a word and its complement: its distance from the nearer end of the range. */
-PG uint32_t pg_nearer32(uint32_t word) { uint32_t other = ~word; return word < other ? word : other; }
-PG uint64_t pg_nearer64(uint64_t word) { uint64_t other = ~word; return word < other ? word : other; }
+PG uint32_t pg_nearer32(uint32_t word) { return word ^ (0 - (word >> 31)); }
+PG uint64_t pg_nearer64(uint64_t word) { return word ^ (0 - (word >> 63)); }
 
-/* An unsigned or signed 64-bit integer to the nearest double, by halves, which every instruction set can do for vectors. */
+/* The low half of an integer, exactly. */
 PG double pg_from_low(uint64_t i) { return (double)(int32_t)((uint32_t)i ^ 0x80000000u) + 2147483648.0; }
-PG double pg_from_int64(uint64_t i) { return (double)(int32_t)(i >> 32) * 4294967296.0 + pg_from_low(i); }
-PG double pg_from_uint64(uint64_t i) { return pg_from_low(i >> 32) * 4294967296.0 + pg_from_low(i); }
+/* A 64-bit integer to the nearest double, by operations that every instruction set has for vectors. The halves become
+   the last places of 2^84 and 2^52; `base` is what they have too much, and only the last addition rounds. */
+PG double pg_from_halves(uint64_t i, double base)
+{
+    double high = pg_float64(i >> 32 | 0x4530000000000000u), low = pg_float64((i & 0xFFFFFFFFu) | 0x4330000000000000u);
+    return (high - base) + low;
+}
+PG double pg_from_uint64(uint64_t i) { return pg_from_halves(i, 0x1.00000001p84); }
+PG double pg_from_int64(uint64_t i) { return pg_from_halves(i ^ 0x8000000000000000u, 0x1.00000801p84); }
 
 /* ---- Uniform on (-bound, bound): bound·(2u - 1) = (i + 1/2)·bound/2^31 (2^63), i the signed word about the middle ---- */
 
@@ -176,10 +184,10 @@ PG double pg_quantile64(double p, double q)
     return root > 5.0 ? pg_far64(root) : pg_tail64(root);
 }
 
-PG double pg_half64(uint64_t word) { return (pg_from_int64(pg_nearer64(word)) + 0.5) * 0x1p-64; }
+PG double pg_half64(uint64_t word) { return (pg_from_uint64(pg_nearer64(word)) + 0.5) * 0x1p-64; }
 PG double pg_middle64(uint64_t word)
 {
-    return (pg_from_int64(0x7FFFFFFFFFFFFFFFu - pg_nearer64(word)) + 0.5) * 0x1p-64;
+    return (pg_from_uint64(0x7FFFFFFFFFFFFFFFu - pg_nearer64(word)) + 0.5) * 0x1p-64;
 }
 
 PG double pg_signed64(double magnitude, uint64_t word)

@@ -27,8 +27,15 @@ typedef struct {
     uint64_t split, all;
 } pg_source;
 
+PG int pg_is_below(const double *n, int dtype, uint64_t word)
+{
+    if (dtype == PG_FLOAT64)
+        return pg_below64(n, word) < pg_above64(n, word);
+    return pg_below32(n, (uint32_t)word) < pg_above32(n, (uint32_t)word);
+}
+
 /* Find the words below the middle by bisection: the tail below grows with the word, and the tail above shrinks, however
-   they are rounded. */
+   they are rounded. Comparing words saves the batches one of the two tails. */
 PG pg_source pg_source_of(int law, const double *n, int dtype)
 {
     pg_source source = {law, n, 0, 0};
@@ -37,16 +44,12 @@ PG pg_source pg_source_of(int law, const double *n, int dtype)
     uint64_t last = dtype == PG_FLOAT64 ? UINT64_MAX : UINT32_MAX, above = last;
     while (source.split < above) {
         uint64_t word = source.split + (above - source.split) / 2;
-        int below = dtype == PG_FLOAT64 ? pg_below64(n, word) < pg_above64(n, word)
-                                        : pg_below32(n, (uint32_t)word) < pg_above32(n, (uint32_t)word);
-        if (below)
+        if (pg_is_below(n, dtype, word))
             source.split = word + 1;
         else
             above = word;
     }
-    int all = dtype == PG_FLOAT64 ? pg_below64(n, last) < pg_above64(n, last)
-                                  : pg_below32(n, UINT32_MAX) < pg_above32(n, UINT32_MAX);
-    source.all = all ? UINT64_MAX : 0;
+    source.all = pg_is_below(n, dtype, last) ? UINT64_MAX : 0;
     return source;
 }
 
@@ -134,7 +137,7 @@ PG void pg_tails64(const double *p, int count, double *value)
             value[i] = pg_far64(root[i]);
 }
 
-/* |Quantiles| of a batch: `value` holds the middles, and gets the magnitudes; `tail` has p of those beyond the centre. */
+/* |Quantiles| within the centre: `value` holds the middles, and gets the magnitudes. */
 PG void pg_centres64(int count, double *value)
 {
     PG_ALIGNED double above[PG_BATCH64], below[PG_BATCH64];
@@ -176,9 +179,10 @@ PG void pg_batch64(const pg_source *source, const uint64_t *word, int count, dou
             middle[i] = 0.5 - p[i];
         }
     }
+    /* As integers, which spares a comparison of doubles its trip through the flags. */
     for (int i = 0; i < count; i++) {
         place[outside] = i;
-        outside += middle[i] > PG_CENTRAL64;
+        outside += (int64_t)pg_bits64(middle[i]) > (int64_t)pg_bits64(PG_CENTRAL64);
     }
     for (int i = 0; i < outside; i++)
         p[i] = source->law == PG_NORMAL ? pg_half64(word[place[i]]) : p[place[i]];
