@@ -5,7 +5,11 @@ Calls release the interpreter's lock.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from paramgen.dtypes import DTYPES, DType
 from paramgen.sampling._cpu import ffi, lib
@@ -39,6 +43,17 @@ class Compiled(HostBackend):
         self.name = ffi.string(kernels.name).decode()
         self._fill, self._fill_box, self._accumulate = kernels.fill, kernels.fill_box, kernels.accumulate
         self._factor, self._solve, self._reflect = kernels.factor, kernels.solve, kernels.reflect
+        self._rooms: list[NDArray[np.float64]] = []
+
+    @contextmanager
+    def _room(self) -> Iterator[Any]:
+        """Working memory of a call: of an earlier one if possible, whose pages are there already."""
+        try:
+            room = self._rooms.pop()
+        except IndexError:
+            room = np.empty(lib.PG_ROOM)
+        yield _at(room)
+        self._rooms.append(room)
 
     def fill(self, law: Elementwise, dtype: DType, seed: int, stream: int, start: int, out: Bytes) -> None:
         name, numbers = law_numbers(law)
@@ -58,13 +73,16 @@ class Compiled(HostBackend):
         assert max(c.shape) <= TILE
         depth_step, step = _steps(left)
         matrices = _at(c), _steps(c)[0], _at(left), step, depth_step, _at(right), _steps(right)[0]
-        self._accumulate(*matrices, *c.shape, len(left), sign, upper)
+        with self._room() as room:
+            self._accumulate(*matrices, *c.shape, len(left), sign, upper, room)
 
     def factor(self, g: Matrix, diagonal: Matrix, dependent: float) -> bool:
-        return bool(self._factor(_at(g), _steps(g)[0], _at(diagonal), len(g), dependent))
+        with self._room() as room:
+            return bool(self._factor(_at(g), _steps(g)[0], _at(diagonal), len(g), dependent, room))
 
     def solve(self, r: Matrix, x: Matrix) -> None:
-        self._solve(_at(r), _steps(r)[0], _at(x), *_steps(x), *x.shape)
+        with self._room() as room:
+            self._solve(_at(r), _steps(r)[0], _at(x), *_steps(x), *x.shape, room)
 
     def reflect(self, a: Matrix, v: Matrix, factor: float) -> None:
         dot = ffi.new("double[]", a.shape[1])

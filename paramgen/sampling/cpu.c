@@ -97,25 +97,26 @@
     }                                                                                                                 \
     TARGET static void pg_accumulate_##set(double *c, long c_step, const double *left, long left_step,                \
                                            long left_depth_step, const double *right, long right_step, int rows,      \
-                                           int columns, long depth, double sign, int upper)                           \
+                                           int columns, long depth, double sign, int upper, double *room)             \
     {                                                                                                                 \
         PG_ENTER                                                                                                      \
         pg_accumulate(pg_micro_##set, 2 * LANES, c, c_step, left, left_step, left_depth_step, right, right_step,      \
-                      rows, columns, depth, sign, upper);                                                             \
+                      rows, columns, depth, sign, upper, room);                                                       \
         PG_LEAVE                                                                                                      \
     }                                                                                                                 \
-    TARGET static int pg_factor_##set(double *g, long step, const double *diagonal, int n, double dependent)          \
+    TARGET static int pg_factor_##set(double *g, long step, const double *diagonal, int n, double dependent,          \
+                                      double *room)                                                                   \
     {                                                                                                                 \
         PG_ENTER                                                                                                      \
-        int found = pg_factor(g, step, diagonal, n, dependent);                                                       \
+        int found = pg_factor(pg_micro_##set, 2 * LANES, g, step, diagonal, n, dependent, room);                      \
         PG_LEAVE                                                                                                      \
         return found;                                                                                                 \
     }                                                                                                                 \
     TARGET static void pg_solve_##set(const double *r, long r_step, double *x, long k_step, long j_step, int n,       \
-                                      int count)                                                                      \
+                                      int count, double *room)                                                        \
     {                                                                                                                 \
         PG_ENTER                                                                                                      \
-        pg_solve(r, r_step, x, k_step, j_step, n, count);                                                             \
+        pg_solve(pg_micro_##set, 2 * LANES, r, r_step, x, k_step, j_step, n, count, room);                            \
         PG_LEAVE                                                                                                      \
     }                                                                                                                 \
     TARGET static void pg_reflect_##set(double *a, long step, const double *v, double factor, long m, long n,         \

@@ -8,7 +8,10 @@
 
 #include "kernel.h"
 
-enum { PG_DEPTH = 256, PG_TILE = 240, PG_PANEL = 32, PG_MICRO_ROWS = 6, PG_WIDEST = 8 };
+enum { PG_DEPTH = 260, PG_TILE = 240, PG_BLOCK_ROWS = 24, PG_MICRO_ROWS = 6, PG_WIDEST = 8 };
+
+/* Room for packed operands, in numbers: the caller's, because a thread's own would be zeroed for every new thread. */
+enum { PG_ROOM = 2 * PG_DEPTH * PG_TILE };
 
 /* c[i, j] += left[k, i]·right[k, j], one k after another, for PG_MICRO_ROWS rows of two vectors. */
 typedef void pg_micro(double *c, long c_step, const double *left, const double *right, long depth);
@@ -17,24 +20,27 @@ typedef void pg_micro(double *c, long c_step, const double *left, const double *
 PG void pg_pack(double *packed, int width, double sign, const double *source, long step, long depth_step, int count,
                 long depth)
 {
-    if (count >= width && step == 1) {
+    if (count < width)
+        for (long k = 0; k < depth; k++)
+            for (int i = 0; i < width; i++)
+                packed[k * width + i] = i < count ? sign * source[i * step + k * depth_step] : 0.0;
+    else if (step == 1)
         for (long k = 0; k < depth; k++)
             for (int i = 0; i < width; i++)
                 packed[k * width + i] = sign * source[k * depth_step + i];
-        return;
-    }
-    for (int i = 0; i < width; i++)
+    else
         for (long k = 0; k < depth; k++)
-            packed[k * width + i] = i < count ? sign * source[i * step + k * depth_step] : 0.0;
+            for (int i = 0; i < width; i++)
+                packed[k * width + i] = sign * source[i * step + k * depth_step];
 }
 
 /* c[i, j] += sign·left[i, k]·right[k, j], one k after another, sign being 1 or -1; c is at most PG_TILE × PG_TILE. With
-   `upper`, what lies below c's diagonal is of no account. */
+   `upper`, entries below the diagonal of c are ignored. */
 PG void pg_accumulate(pg_micro *micro, int width, double *c, long c_step, const double *left, long left_step,
                       long left_depth_step, const double *right, long right_step, int rows, int columns, long depth,
-                      double sign, int upper)
+                      double sign, int upper, double *room)
 {
-    static PG_ALIGNED __thread double packed_left[PG_DEPTH * PG_TILE], packed_right[PG_DEPTH * PG_TILE];
+    double *packed_left = room, *packed_right = room + PG_DEPTH * PG_TILE;
     PG_ALIGNED double tile[PG_MICRO_ROWS * PG_WIDEST] = {0};
     for (long start = 0; start < depth; start += PG_DEPTH) {
         long here = depth - start < PG_DEPTH ? depth - start : PG_DEPTH;
@@ -68,42 +74,54 @@ PG void pg_accumulate(pg_micro *micro, int width, double *c, long c_step, const 
 
 /* The Cholesky factor of a diagonal tile, in its upper triangle, from what accumulate left of it; `diagonal` is the tile's
    before that. 0 is returned where an r[k, k]² is not above dependent·diagonal[k]. */
-PG int pg_factor(double *g, long step, const double *diagonal, int n, double dependent)
+PG int pg_factor(pg_micro *micro, int width, double *g, long step, const double *diagonal, int n, double dependent,
+                 double *room)
 {
-    for (int k = 0; k < n; k++) {
-        double *row = g + k * step, rest = row[k];
-        if (!(rest > dependent * diagonal[k]))
-            return 0;
-        row[k] = pg_sqrt64(rest);
-        for (int j = k + 1; j < n; j++)
-            row[j] /= row[k];
-        for (int i = k + 1; i < n; i++)
-            for (int j = i; j < n; j++)
-                g[i * step + j] -= row[i] * row[j];
+    for (int start = 0; start < n; start += PG_BLOCK_ROWS) {
+        int stop = start + PG_BLOCK_ROWS < n ? start + PG_BLOCK_ROWS : n;
+        pg_accumulate(micro, width, g + start * step + start, step, g + start, 1, step, g + start, step, stop - start,
+                      n - start, start, -1.0, 1, room);
+        for (int k = start; k < stop; k++) {
+            double *row = g + k * step, rest = row[k];
+            if (!(rest > dependent * diagonal[k]))
+                return 0;
+            double root = pg_sqrt64(rest);
+            for (int j = k; j < n; j++)
+                row[j] = j == k ? root : row[j] / root;
+            for (int i = k + 1; i < stop; i++)
+                for (int j = i; j < n; j++)
+                    g[i * step + j] -= row[i] * row[j];
+        }
     }
     return 1;
 }
 
-/* Solve rᵀ·x = x for a tile r of n rows and n × count numbers x[k·k_step + j·j_step], a panel of them at a time; with the
-   steps exchanged that is x·r⁻¹ of the transpose. */
-PG void pg_solve(const double *r, long r_step, double *x, long k_step, long j_step, int n, int count)
+/* Solve rᵀ·x = x for a tile r of n rows and n × count numbers x[k·k_step + j·j_step], so many of the j at a time as fill
+   vectors; with the steps exchanged that is x·r⁻¹ of the transpose. */
+PG void pg_solve(pg_micro *micro, int width, const double *r, long r_step, double *x, long k_step, long j_step, int n,
+                 int count, double *room)
 {
-    PG_ALIGNED double panel[PG_TILE][PG_PANEL];
-    for (int first = 0; first < count; first += PG_PANEL) {
-        int width = count - first < PG_PANEL ? count - first : PG_PANEL;
-        for (int k = 0; k < n; k++)
-            for (int j = 0; j < PG_PANEL; j++)
-                panel[k][j] = j < width ? x[k * k_step + (first + j) * j_step] : 0.0;
-        for (int k = 0; k < n; k++) {
-            for (int j = 0; j < PG_PANEL; j++)
-                panel[k][j] /= r[k * r_step + k];
-            for (int i = k + 1; i < n; i++)
-                for (int j = 0; j < PG_PANEL; j++)
-                    panel[i][j] -= r[k * r_step + i] * panel[k][j];
+    PG_ALIGNED double panel[PG_TILE * PG_WIDEST];
+    memset(panel, 0, sizeof panel);
+    for (int i = 0; i < n; i += PG_MICRO_ROWS)
+        pg_pack(room + i * PG_DEPTH, PG_MICRO_ROWS, -1.0, r + i, 1, r_step, n - i, i);
+    for (int first = 0; first < count; first += width) {
+        int wide = count - first < width ? count - first : width;
+        double *corner = x + first * j_step;
+        pg_pack(panel, width, 1.0, corner, j_step, k_step, wide, n);
+        for (int i = 0; i < n; i += PG_MICRO_ROWS) {
+            micro(panel + i * width, width, room + i * PG_DEPTH, panel, i);
+            for (int k = i; k < i + PG_MICRO_ROWS && k < n; k++) {
+                for (int j = 0; j < width; j++)
+                    panel[k * width + j] /= r[k * r_step + k];
+                for (int below = k + 1; below < i + PG_MICRO_ROWS && below < n; below++)
+                    for (int j = 0; j < width; j++)
+                        panel[below * width + j] -= r[k * r_step + below] * panel[k * width + j];
+            }
         }
         for (int k = 0; k < n; k++)
-            for (int j = 0; j < width; j++)
-                x[k * k_step + (first + j) * j_step] = panel[k][j];
+            for (int j = 0; j < wide; j++)
+                corner[k * k_step + j * j_step] = panel[k * width + j];
     }
 }
 
