@@ -74,8 +74,9 @@
 /* The matrix kernels, with tiles of PG_MICRO_ROWS × 2 vectors of LANES numbers in registers. */
 #define PG_DEFINE_MATRIX(set, TARGET, LANES)                                                                          \
     typedef double pg_numbers_##set __attribute__((vector_size(8 * LANES), aligned(8), may_alias));                   \
-    TARGET static inline void pg_micro_##set(double *c, long c_step, const double *left, const double *right,         \
-                                             long depth)                                                              \
+    TARGET static __attribute__((noinline)) void pg_micro_##set(double *c, long c_step, const double *left,           \
+                                                                const double *right, long depth,                      \
+                                                                const double *triangle)                               \
     {                                                                                                                 \
         pg_numbers_##set sum[PG_MICRO_ROWS][2];                                                                       \
         _Pragma("GCC unroll 6") for (int i = 0; i < PG_MICRO_ROWS; i++) {                                             \
@@ -90,6 +91,15 @@
                 sum[i][1] += left[i] * second;                                                                        \
             }                                                                                                         \
         }                                                                                                             \
+        if (triangle)                                                                                                 \
+            _Pragma("GCC unroll 6") for (int k = 0; k < PG_MICRO_ROWS; k++, triangle += PG_MICRO_ROWS) {              \
+                sum[k][0] /= triangle[k];                                                                             \
+                sum[k][1] /= triangle[k];                                                                             \
+                _Pragma("GCC unroll 6") for (int i = k + 1; i < PG_MICRO_ROWS; i++) {                                 \
+                    sum[i][0] -= triangle[i] * sum[k][0];                                                             \
+                    sum[i][1] -= triangle[i] * sum[k][1];                                                             \
+                }                                                                                                     \
+            }                                                                                                         \
         _Pragma("GCC unroll 6") for (int i = 0; i < PG_MICRO_ROWS; i++) {                                             \
             *(pg_numbers_##set *)(c + i * c_step) = sum[i][0];                                                        \
             *(pg_numbers_##set *)(c + i * c_step + LANES) = sum[i][1];                                                \

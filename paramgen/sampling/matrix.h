@@ -8,30 +8,37 @@
 
 #include "kernel.h"
 
-enum { PG_DEPTH = 260, PG_TILE = 240, PG_BLOCK_ROWS = 24, PG_MICRO_ROWS = 6, PG_WIDEST = 8 };
+enum { PG_DEPTH = 132, PG_TILE = 240, PG_BLOCK_ROWS = 24, PG_MICRO_ROWS = 6, PG_WIDEST = 8 };
 
 /* Room for packed operands, in numbers: the caller's, because a thread's own would be zeroed for every new thread. */
 enum { PG_ROOM = 2 * PG_DEPTH * PG_TILE };
 
-/* c[i, j] += left[k, i]·right[k, j], one k after another, for PG_MICRO_ROWS rows of two vectors. */
-typedef void pg_micro(double *c, long c_step, const double *left, const double *right, long depth);
+/* c[i, j] += left[k, i]·right[k, j], one k after another, for PG_MICRO_ROWS rows of two vectors. With a triangle t (or
+   NULL), upper and PG_MICRO_ROWS wide, tᵀ·c = c is then solved. */
+typedef void pg_micro(double *c, long c_step, const double *left, const double *right, long depth,
+                      const double *triangle);
 
-/* packed[k·width + i] = sign·source[i·step + k·depth_step], with zeros where i is not below `count`. */
+/* Panels of `width` numbers at each depth: packed[i·PG_DEPTH + k·width + a] = sign·source[(i + a)·step + k·depth_step], for
+   i in steps of `width`, with zeros where i + a is not below `count`. */
 PG void pg_pack(double *packed, int width, double sign, const double *source, long step, long depth_step, int count,
                 long depth)
 {
-    if (count < width)
+    int whole = count - count % width;
+    if (step == 1)
         for (long k = 0; k < depth; k++)
-            for (int i = 0; i < width; i++)
-                packed[k * width + i] = i < count ? sign * source[i * step + k * depth_step] : 0.0;
-    else if (step == 1)
-        for (long k = 0; k < depth; k++)
-            for (int i = 0; i < width; i++)
-                packed[k * width + i] = sign * source[k * depth_step + i];
+            for (int i = 0; i < whole; i += width)
+                for (int a = 0; a < width; a++)
+                    packed[i * PG_DEPTH + k * width + a] = sign * source[k * depth_step + i + a];
     else
+        for (int i = 0; i < whole; i += width)
+            for (long k = 0; k < depth; k++)
+                for (int a = 0; a < width; a++)
+                    packed[i * PG_DEPTH + k * width + a] = sign * source[(i + a) * step + k * depth_step];
+    if (whole < count)
         for (long k = 0; k < depth; k++)
-            for (int i = 0; i < width; i++)
-                packed[k * width + i] = sign * source[i * step + k * depth_step];
+            for (int a = 0; a < width; a++)
+                packed[whole * PG_DEPTH + k * width + a] =
+                    whole + a < count ? sign * source[(whole + a) * step + k * depth_step] : 0.0;
 }
 
 /* c[i, j] += sign·left[i, k]·right[k, j], one k after another, sign being 1 or -1; c is at most PG_TILE × PG_TILE. With
@@ -44,27 +51,24 @@ PG void pg_accumulate(pg_micro *micro, int width, double *c, long c_step, const 
     PG_ALIGNED double tile[PG_MICRO_ROWS * PG_WIDEST] = {0};
     for (long start = 0; start < depth; start += PG_DEPTH) {
         long here = depth - start < PG_DEPTH ? depth - start : PG_DEPTH;
+        pg_pack(packed_left, PG_MICRO_ROWS, sign, left + start * left_depth_step, left_step, left_depth_step, rows,
+                here);
+        pg_pack(packed_right, width, 1.0, right + start * right_step, 1, right_step, columns, here);
         for (int i = 0; i < rows; i += PG_MICRO_ROWS)
-            pg_pack(packed_left + i * PG_DEPTH, PG_MICRO_ROWS, sign, left + i * left_step + start * left_depth_step,
-                    left_step, left_depth_step, rows - i, here);
-        for (int j = 0; j < columns; j += width)
-            pg_pack(packed_right + j * PG_DEPTH, width, 1.0, right + start * right_step + j, 1, right_step,
-                    columns - j, here);
-        for (int j = 0; j < columns; j += width)
-            for (int i = 0; i < rows; i += PG_MICRO_ROWS) {
+            for (int j = 0; j < columns; j += width) {
                 double *corner = c + i * c_step + j;
                 const double *l = packed_left + i * PG_DEPTH, *r = packed_right + j * PG_DEPTH;
                 int high = rows - i, wide = columns - j;
                 if (upper && i >= j + width)
-                    break;
+                    continue;
                 if (high >= PG_MICRO_ROWS && wide >= width) {
-                    micro(corner, c_step, l, r, here);
+                    micro(corner, c_step, l, r, here, NULL);
                     continue;
                 }
                 for (int a = 0; a < high && a < PG_MICRO_ROWS; a++)
                     for (int b = 0; b < wide && b < width; b++)
                         tile[a * width + b] = corner[a * c_step + b];
-                micro(tile, width, l, r, here);
+                micro(tile, width, l, r, here, NULL);
                 for (int a = 0; a < high && a < PG_MICRO_ROWS; a++)
                     for (int b = 0; b < wide && b < width; b++)
                         corner[a * c_step + b] = tile[a * width + b];
@@ -96,29 +100,29 @@ PG int pg_factor(pg_micro *micro, int width, double *g, long step, const double 
     return 1;
 }
 
-/* Solve rᵀ·x = x for a tile r of n rows and n × count numbers x[k·k_step + j·j_step], so many of the j at a time as fill
-   vectors; with the steps exchanged that is x·r⁻¹ of the transpose. */
+/* Solve rᵀ·x = x for a tile r of n rows and n × count numbers x[k·k_step + j·j_step], two vectors of the j at a time; with
+   the steps exchanged that is x·r⁻¹ of the transpose. */
 PG void pg_solve(pg_micro *micro, int width, const double *r, long r_step, double *x, long k_step, long j_step, int n,
                  int count, double *room)
 {
     PG_ALIGNED double panel[PG_TILE * PG_WIDEST];
-    memset(panel, 0, sizeof panel);
-    for (int i = 0; i < n; i += PG_MICRO_ROWS)
-        pg_pack(room + i * PG_DEPTH, PG_MICRO_ROWS, -1.0, r + i, 1, r_step, n - i, i);
+    double triangles[PG_TILE * PG_MICRO_ROWS];
+    for (int i = 0; i < n; i += PG_MICRO_ROWS) {
+        int high = n - i < PG_MICRO_ROWS ? n - i : PG_MICRO_ROWS;
+        pg_pack(room + i * PG_TILE, PG_MICRO_ROWS, -1.0, r + i, 1, r_step, high, i);
+        for (int a = 0; a < PG_MICRO_ROWS; a++)
+            for (int b = 0; b < PG_MICRO_ROWS; b++)
+                triangles[(i + a) * PG_MICRO_ROWS + b] = a <= b && b < high ? r[(i + a) * r_step + i + b] : a == b;
+    }
     for (int first = 0; first < count; first += width) {
         int wide = count - first < width ? count - first : width;
         double *corner = x + first * j_step;
         pg_pack(panel, width, 1.0, corner, j_step, k_step, wide, n);
-        for (int i = 0; i < n; i += PG_MICRO_ROWS) {
-            micro(panel + i * width, width, room + i * PG_DEPTH, panel, i);
-            for (int k = i; k < i + PG_MICRO_ROWS && k < n; k++) {
-                for (int j = 0; j < width; j++)
-                    panel[k * width + j] /= r[k * r_step + k];
-                for (int below = k + 1; below < i + PG_MICRO_ROWS && below < n; below++)
-                    for (int j = 0; j < width; j++)
-                        panel[below * width + j] -= r[k * r_step + below] * panel[k * width + j];
-            }
-        }
+        for (int k = n; k % PG_MICRO_ROWS; k++)
+            for (int j = 0; j < width; j++)
+                panel[k * width + j] = 0.0;
+        for (int i = 0; i < n; i += PG_MICRO_ROWS)
+            micro(panel + i * width, width, room + i * PG_TILE, panel, i, triangles + i * PG_MICRO_ROWS);
         for (int k = 0; k < n; k++)
             for (int j = 0; j < wide; j++)
                 corner[k * k_step + j * j_step] = panel[k * width + j];
