@@ -8,7 +8,7 @@
 
 #include "kernel.h"
 
-enum { PG_DEPTH = 132, PG_TILE = 240, PG_BLOCK_ROWS = 24, PG_MICRO_ROWS = 6, PG_WIDEST = 8 };
+enum { PG_DEPTH = 132, PG_AHEAD = 16, PG_TILE = 264, PG_BLOCK_ROWS = 24, PG_MICRO_ROWS = 6, PG_WIDEST = 8 };
 
 /* Room for packed operands, in numbers: the caller's, because a thread's own would be zeroed for every new thread. */
 enum { PG_ROOM = 2 * PG_DEPTH * PG_TILE };
@@ -25,10 +25,14 @@ PG void pg_pack(double *packed, int width, double sign, const double *source, lo
 {
     int whole = count - count % width;
     if (step == 1)
-        for (long k = 0; k < depth; k++)
-            for (int i = 0; i < whole; i += width)
+        for (long k = 0; k < depth; k++) {
+            const double *row = source + k * depth_step, *next = k + PG_AHEAD < depth ? row + PG_AHEAD * depth_step : row;
+            for (int i = 0; i < whole; i += width) {
+                __builtin_prefetch(next + i, 0, 2);
                 for (int a = 0; a < width; a++)
-                    packed[i * PG_DEPTH + k * width + a] = sign * source[k * depth_step + i + a];
+                    packed[i * PG_DEPTH + k * width + a] = sign * row[i + a];
+            }
+        }
     else
         for (int i = 0; i < whole; i += width)
             for (long k = 0; k < depth; k++)
