@@ -82,8 +82,9 @@
 /* The matrix kernels, with tiles of PG_MICRO_ROWS × 2 vectors of LANES numbers in registers. */
 #define PG_DEFINE_MATRIX(set, TARGET, LANES)                                                                          \
     typedef double pg_numbers_##set __attribute__((vector_size(8 * LANES), aligned(8), may_alias));                   \
-    TARGET static inline void pg_micro_##set(double *c, long c_step, const double *left, const double *right,         \
-                                             long depth)                                                              \
+    TARGET static __attribute__((noinline)) void pg_micro_##set(double *c, long c_step, const double *left,           \
+                                                                const double *right, long depth,                      \
+                                                                const double *triangle)                               \
     {                                                                                                                 \
         pg_numbers_##set sum[PG_MICRO_ROWS][2];                                                                       \
         _Pragma("GCC unroll 6") for (int i = 0; i < PG_MICRO_ROWS; i++) {                                             \
@@ -98,6 +99,15 @@
                 sum[i][1] += left[i] * second;                                                                        \
             }                                                                                                         \
         }                                                                                                             \
+        if (triangle)                                                                                                 \
+            _Pragma("GCC unroll 6") for (int k = 0; k < PG_MICRO_ROWS; k++, triangle += PG_MICRO_ROWS) {              \
+                sum[k][0] /= triangle[k];                                                                             \
+                sum[k][1] /= triangle[k];                                                                             \
+                _Pragma("GCC unroll 6") for (int i = k + 1; i < PG_MICRO_ROWS; i++) {                                 \
+                    sum[i][0] -= triangle[i] * sum[k][0];                                                             \
+                    sum[i][1] -= triangle[i] * sum[k][1];                                                             \
+                }                                                                                                     \
+            }                                                                                                         \
         _Pragma("GCC unroll 6") for (int i = 0; i < PG_MICRO_ROWS; i++) {                                             \
             *(pg_numbers_##set *)(c + i * c_step) = sum[i][0];                                                        \
             *(pg_numbers_##set *)(c + i * c_step + LANES) = sum[i][1];                                                \
@@ -105,25 +115,26 @@
     }                                                                                                                 \
     TARGET static void pg_accumulate_##set(double *c, long c_step, const double *left, long left_step,                \
                                            long left_depth_step, const double *right, long right_step, int rows,      \
-                                           int columns, long depth, double sign, int upper)                           \
+                                           int columns, long depth, double sign, int upper, double *room)             \
     {                                                                                                                 \
         PG_ENTER                                                                                                      \
         pg_accumulate(pg_micro_##set, 2 * LANES, c, c_step, left, left_step, left_depth_step, right, right_step,      \
-                      rows, columns, depth, sign, upper);                                                             \
+                      rows, columns, depth, sign, upper, room);                                                       \
         PG_LEAVE                                                                                                      \
     }                                                                                                                 \
-    TARGET static int pg_factor_##set(double *g, long step, const double *diagonal, int n, double dependent)          \
+    TARGET static int pg_factor_##set(double *g, long step, const double *diagonal, int n, double dependent,          \
+                                      double *room)                                                                   \
     {                                                                                                                 \
         PG_ENTER                                                                                                      \
-        int found = pg_factor(g, step, diagonal, n, dependent);                                                       \
+        int found = pg_factor(pg_micro_##set, 2 * LANES, g, step, diagonal, n, dependent, room);                      \
         PG_LEAVE                                                                                                      \
         return found;                                                                                                 \
     }                                                                                                                 \
     TARGET static void pg_solve_##set(const double *r, long r_step, double *x, long k_step, long j_step, int n,       \
-                                      int count)                                                                      \
+                                      int count, double *room)                                                        \
     {                                                                                                                 \
         PG_ENTER                                                                                                      \
-        pg_solve(r, r_step, x, k_step, j_step, n, count);                                                             \
+        pg_solve(pg_micro_##set, 2 * LANES, r, r_step, x, k_step, j_step, n, count, room);                            \
         PG_LEAVE                                                                                                      \
     }                                                                                                                 \
     TARGET static void pg_reflect_##set(double *a, long step, const double *v, double factor, long m, long n,         \

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int], None]
 
+# CPU seconds from which a matrix is worth several threads: starting them takes about a millisecond altogether.
+PARALLEL = 0.02
+
 
 @dataclass(slots=True)
 class _Whole:
@@ -108,7 +111,7 @@ class Sampler:
             if whole.error:  # in another thread; to draw it again would end the same way
                 raise whole.error
             if whole.data is None:
-                large = parameter.kind.nbytes > BLOCK_BYTES
+                large = parameter.kind.nbytes > BLOCK_BYTES or cpu_seconds(parameter) > PARALLEL
                 team = self.team if large and backend.shared else Team()
                 try:
                     with self._large if large else nullcontext():

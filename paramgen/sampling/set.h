@@ -10,8 +10,9 @@ typedef struct {
                      const int64_t *sizes, const int64_t *strides, const int64_t *places, void *out);
     void (*accumulate)(double *c, long c_step, const double *left, long left_step, long left_depth_step,
                        const double *right, long right_step, int rows, int columns, long depth, double sign,
-                       int upper);
-    int (*factor)(double *g, long step, const double *diagonal, int n, double dependent);
-    void (*solve)(const double *r, long r_step, double *x, long k_step, long j_step, int n, int count);
+                       int upper, double *room);
+    int (*factor)(double *g, long step, const double *diagonal, int n, double dependent, double *room);
+    void (*solve)(const double *r, long r_step, double *x, long k_step, long j_step, int n, int count,
+                  double *room);
     void (*reflect)(double *a, long step, const double *v, double factor, long m, long n, double *dot);
 } pg_set;

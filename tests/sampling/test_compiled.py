@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from paramgen.distributions import Constant, Normal, Orthogonal, TruncatedNormal, Uniform, unit_forget_gate
 from paramgen.dtypes import DTYPES as TABLE
 from paramgen.sampling.backend import Backend, Elementwise
+from paramgen.sampling.host import HostBackend
 from paramgen.sampling.matrix import TILE
 from paramgen.sampling.reference import Reference
 
@@ -125,6 +126,53 @@ def test_reflections_are_the_references(kernels: Backend) -> None:
     kernels.reflect(a[:, 5:], v, 0.3)
     REFERENCE.reflect(b[:, 5:], v, 0.3)
     assert a.tobytes() == b.tobytes()
+
+
+@each_set
+@pytest.mark.parametrize("n", [1, 5, 6, 25, 48, 131, TILE - 2])
+def test_matrix_tiles_are_the_references(kernels: HostBackend, n: int) -> None:
+    """Of sizes that do and do not fill the kernels' registers, within a matrix whose rows are longer."""
+    rng = np.random.default_rng(n)
+    left, right = rng.normal(size=(2 * TILE + 3, n)), rng.normal(size=(2 * TILE + 3, n + 2))
+    whole = rng.normal(size=(n, n + 9))
+    for sign in (1, -1):
+        c, d = whole.copy(), whole.copy()
+        kernels.accumulate(c[:, 3 : n + 5], left, right, sign)
+        REFERENCE.accumulate(d[:, 3 : n + 5], left, right, sign)
+        assert c.tobytes() == d.tobytes()
+    gram = np.zeros((n, n + 9))
+    REFERENCE.accumulate(gram[:, :n], left, left, 1)
+    r, s = gram.copy(), gram.copy()
+    kernels.accumulate(r[:, :n], left[:5], left[:5], 1, upper=True)
+    REFERENCE.accumulate(s[:, :n], left[:5], left[:5], 1, upper=True)
+    assert np.triu(r).tobytes() == np.triu(s).tobytes()
+    assert kernels.factor(r[:, :n], gram.diagonal().copy(), 1e-14)
+    assert REFERENCE.factor(s[:, :n], gram.diagonal().copy(), 1e-14)
+    assert np.triu(r[:, :n]).tobytes() == np.triu(s[:, :n]).tobytes()
+    for x in (rng.normal(size=(n, 37)), rng.normal(size=(37, n)).T):
+        y = x.copy(order="K")
+        kernels.solve(s[:, :n], x)
+        REFERENCE.solve(s[:, :n], y)
+        assert x.tobytes() == y.tobytes()
+
+
+@each_set
+def test_a_tile_that_is_not_positive_is_refused_in_any_row(kernels: HostBackend) -> None:
+    for k in (0, 23, 24, 40):
+        g = np.eye(41)
+        g[k, k] = 0.0
+        assert not kernels.factor(g, np.ones(41), 1e-14)
+
+
+@each_set
+def test_scratch_memory_is_reused_and_lies_where_vectors_do(kernels: Any) -> None:
+    """Vectors that cross cache lines cost the kernels a third of their speed."""
+    left = np.ones((3, 5))
+    kernels.accumulate(np.zeros((5, 5)), left, left, 1)
+    before = [room.ctypes.data for room in kernels._rooms]
+    assert before and not any(address % 64 for address in before)
+    kernels.accumulate(np.zeros((5, 5)), left, left, 1)
+    assert [room.ctypes.data for room in kernels._rooms] == before
 
 
 @each_set
