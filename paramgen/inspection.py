@@ -34,16 +34,15 @@ def document(file: TensorFile, entries: Sequence[Entry], statistics: Sequence[St
         "total_parameters": sum(entry.size for entry in entries),
         "total_bytes": sum(entry.end - entry.begin for entry in entries),
     }
-    encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
     yield json.dumps(head, indent=2, ensure_ascii=False)[:-2] + ',\n  "tensors": ['
+    encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
     path = encode(file.path)
-    for number, entry in enumerate(entries):
-        name, dtype, shape, begin, end = entry
+    for number, (name, dtype, shape, begin, end) in enumerate(entries):
+        found = f', "stats": {encode(statistics[number])}' if statistics else ""
         yield (
             f'{"," if number else ""}\n    {{"name": {encode(name)}, "dtype": "{dtype.name}", "shape": {list(shape)}, '
-            f'"parameters": {prod(shape)}, "bytes": {end - begin}, "file": {path}'
+            f'"parameters": {prod(shape)}, "bytes": {end - begin}, "file": {path}{found}}}'
         )
-        yield f', "stats": {encode(statistics[number])}}}' if statistics else "}"
     yield "\n  ]\n}"
 
 

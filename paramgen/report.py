@@ -39,7 +39,7 @@ def print_plan(plan: Plan) -> None:
     for tensor in plan.tensors:
         if tensor.key not in cells:
             cells[tensor.key] = _cells(tensor)
-        rows.append((tensor.name, *cells[tensor.key]))
+        rows.append((escape(tensor.name), *cells[tensor.key]))
     _print(columns, rows)
     totals = _totals(len(rows), plan.total_parameters, plan.total_bytes)
     print(f"\n{escape(plan.name)}: {totals}, seed {plan.seed}, layout {plan.layout}")
@@ -93,9 +93,7 @@ def print_inspection(file: TensorFile, entries: Sequence[Entry], statistics: Seq
     if statistics:
         keys = ("mean", "std", "min", "max", "zeros", "nan", "inf")
         columns += tuple(f">{key}" for key in keys)
-        rows = [
-            (*row, *(_statistic(found, key) for key in keys)) for row, found in zip(rows, statistics, strict=True)
-        ]
+        rows = [(*row, *(_statistic(found, key) for key in keys)) for row, found in zip(rows, statistics, strict=True)]
     _print(columns, rows)
     parameters, size = sum(entry.size for entry in entries), sum(entry.end - entry.begin for entry in entries)
     of_all = f" (of {counted(len(file.entries), 'tensor')})" if len(entries) < len(file.entries) else ""

@@ -160,5 +160,4 @@ def print_table(columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]
             padded.append([" " * (widest - width) + cell for cell, width in zip(cells, widths, strict=True)])
         else:
             padded.append([cell + " " * (widest - width) for cell, width in zip(cells, widths, strict=True)])
-    for line in zip(*padded, strict=True):
-        print("  ".join(line).rstrip())
+    print("\n".join("  ".join(line).rstrip() for line in zip(*padded, strict=True)))

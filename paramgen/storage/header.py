@@ -31,7 +31,7 @@ class Entry(NamedTuple):
 
 
 def arrange(tensors: Iterable[tuple[str, DType, tuple[int, ...]]]) -> list[Entry]:
-    """Place tensors one after another in the official order: by falling dtype, as the format ranks them, then by name."""
+    """Place tensors one after another in the official order: by falling dtype, as the format ranks it, then by name."""
     entries, begin = [], 0
     for name, dtype, shape in sorted(tensors, key=lambda tensor: (FILE_RANK[tensor[1].code], tensor[0])):
         end = begin + dtype.nbytes(prod(shape))
