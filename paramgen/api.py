@@ -22,7 +22,7 @@ from paramgen.spec.problems import Problems
 from paramgen.storage.header import Entry
 from paramgen.storage.reader import TensorFile
 from paramgen.team import MAX_THREADS
-from paramgen.text import escape
+from paramgen.text import escape, shorten, show
 
 if TYPE_CHECKING:
     import numpy as np
@@ -148,28 +148,46 @@ def load(path: str | os.PathLike[str], *, device: str = "cpu") -> Nested:
 
     On "cpu" they are NumPy's; dtypes that NumPy lacks (bfloat16, 8-bit floats) are ml_dtypes'. On "gpu", the current
     GPU, or "gpu:N" they are CuPy's, read through two pinned buffers of a few megabytes; of a dtype that CuPy lacks
-    (8-bit floats) they are unsigned integers with the same bits. Raises FileError for what is no safetensors file, or
-    whose names do not nest, DeviceError for a GPU that cannot be used.
+    (8-bit floats) they are unsigned integers with the same bits. Raises FileError for a file that is not a safetensors
+    file, whose names do not nest, or whose arrays do not fit into memory or NumPy's types and limits; DeviceError for a
+    GPU that cannot be used.
     """
     transfer = None if device == "cpu" else _transfer(device)
-    with TensorFile(_path(path)) as file:
-        for entry in file.entries:
-            if entry.dtype.array is None:
-                raise FileError(f"{file.shown}: {escape(entry.name)}: NumPy has no type for {entry.dtype.name}")
+    try:
+        with TensorFile(_path(path)) as file:
+            return _load(file, transfer)
+    except MemoryError as error:
+        raise FileError(f"{escape(_path(path))}: does not fit into memory{_because(error)}") from None
 
-        def read(entry: Entry) -> Any:
-            if transfer is None:
-                return file.read(entry, 0, entry.size).reshape(entry.shape)
 
-            def part(position: int, buffer: NDArray[np.uint8]) -> None:
-                file.read_into(entry, position, buffer.data)
+def _load(file: TensorFile, transfer: Transfer | None) -> Nested:
+    """Load a file's arrays; what the header alone shows to be impossible is refused before anything large is read."""
+    for entry in file.entries:
+        if entry.dtype.array is None:
+            raise FileError(f"{file.shown}: {escape(shorten(entry.name))}: NumPy has no type for {entry.dtype.name}")
+    try:
+        nest(dict.fromkeys(entry.name for entry in file.entries))
+    except ValueError as error:
+        raise FileError(f"{file.shown}: {error}") from None
+    return nest({entry.name: _read(file, entry, transfer) for entry in file.entries})
 
-            return transfer.send(part, entry.dtype.numpy(), entry.shape)
 
-        try:
-            return nest({entry.name: read(entry) for entry in file.entries})
-        except ValueError as error:
-            raise FileError(f"{file.shown}: {error}") from None
+def _read(file: TensorFile, entry: Entry, transfer: Transfer | None) -> Any:
+    def read_part(position: int, buffer: NDArray[np.uint8]) -> None:
+        file.read_into(entry, position, buffer.data)
+
+    try:
+        if transfer is None:
+            return file.read(entry, 0, entry.size).reshape(entry.shape)
+        return transfer.send(read_part, entry.dtype.numpy(), entry.shape)
+    except (MemoryError, OverflowError, ValueError) as error:
+        where = f"{file.shown}: {escape(shorten(entry.name))}"
+        what = f"{entry.dtype.name} of shape {show(list(entry.shape))} does not fit into an array"
+        raise FileError(f"{where}: {what}{_because(error)}") from None
+
+
+def _because(error: Exception) -> str:
+    return f": {escape(shorten(str(error), 200))}" if str(error) else ""
 
 
 def to_gpu(params: Any, *, device: str = "gpu") -> Any:

@@ -6,9 +6,10 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
@@ -19,10 +20,13 @@ from paramgen.errors import ParamgenError, UsageError
 from paramgen.frameworks import LAYOUT_NAMES
 from paramgen.sampling.devices import AUTO, parsed
 from paramgen.team import MAX_THREADS
-from paramgen.text import one_of, suggestion
+from paramgen.text import escape_json, one_of, suggestion
 
 if TYPE_CHECKING:
     from paramgen.plan import Plan
+
+# A million tensors are written twice as fast as one by one.
+JOINED_PARTS = 4096
 
 app = typer.Typer(
     help="Generate a neural network's parameters: the same spec and seed, the same bytes.",
@@ -207,9 +211,7 @@ def plan(
     with _reported():
         made = _plan(spec, variables, seed=seed, dtype=dtype, layout=layout)
         if as_json:
-            for part in made.document():
-                sys.stdout.buffer.write(part.encode("utf-8", "backslashreplace"))
-            sys.stdout.buffer.write(b"\n")
+            _print_parts(made.document())
             return
         from paramgen.report import print_plan
 
@@ -234,13 +236,14 @@ def inspect(
         from paramgen.storage.reader import TensorFile
 
         with TensorFile(file) as opened:
-            document = inspection.inspect(opened, inspection.select(opened, name), stats)
+            entries = inspection.select(opened, name)
+            statistics = [inspection.stats(opened, entry) for entry in entries] if stats else None
         if as_json:
-            _print_json(document)
+            _print_parts(inspection.document(opened, entries, statistics))
             return
         from paramgen.report import print_inspection
 
-        print_inspection(document, len(opened.entries))
+        print_inspection(opened, entries, statistics)
 
 
 @app.command()
@@ -292,8 +295,15 @@ def _plan(path: str, variables: list[tuple[str, float]] | None, **replaced: Any)
 
 
 def _print_json(document: Any) -> None:
-    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
-    sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace") + b"\n")
+    _print_parts([json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)])
+
+
+def _print_parts(document: Iterable[str]) -> None:
+    """Print JSON in UTF-8, whatever the terminal's encoding; no text in it acts on the terminal."""
+    parts = iter(document)
+    while batch := "".join(islice(parts, JOINED_PARTS)):
+        sys.stdout.buffer.write(escape_json(batch).encode())
+    sys.stdout.buffer.write(b"\n")
 
 
 @contextmanager

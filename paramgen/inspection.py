@@ -1,10 +1,13 @@
-"""What is in a file: its tensors, and their statistics in bounded memory."""
+"""The tensors of a file, and their statistics in bounded memory."""
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
+from math import prod
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from paramgen.chunks import CHUNK_ELEMENTS
@@ -14,49 +17,46 @@ from paramgen.storage.reader import TensorFile
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+Statistics = dict[str, Any] | None
+
 
 def select(file: TensorFile, pattern: str | None) -> list[Entry]:
-    """The tensors whose name matches a glob (all without one), by name."""
+    """Return the tensors whose name matches a glob (all without one), by name."""
     entries = [entry for entry in file.entries if pattern is None or fnmatchcase(entry.name, pattern)]
-    return sorted(entries, key=lambda entry: entry.name)
+    return sorted(entries, key=attrgetter("name"))
 
 
-def inspect(file: TensorFile, entries: Sequence[Entry], with_stats: bool) -> dict[str, Any]:
-    """The document of `inspect --json`; the totals are of the given entries."""
-    return {
+def document(file: TensorFile, entries: Sequence[Entry], statistics: Sequence[Statistics] | None) -> Iterator[str]:
+    """Yield the document of `inspect --json` in parts, a line for each tensor; the totals are of the given entries."""
+    head = {
         "files": [file.path],
         "metadata": file.metadata,
         "total_parameters": sum(entry.size for entry in entries),
         "total_bytes": sum(entry.end - entry.begin for entry in entries),
-        "tensors": [_described(file, entry, with_stats) for entry in entries],
     }
+    yield json.dumps(head, indent=2, ensure_ascii=False)[:-2] + ',\n  "tensors": ['
+    encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+    path = encode(file.path)
+    for number, (name, dtype, shape, begin, end) in enumerate(entries):
+        found = f', "stats": {encode(statistics[number])}' if statistics else ""
+        yield (
+            f'{"," if number else ""}\n    {{"name": {encode(name)}, "dtype": "{dtype.name}", "shape": {list(shape)}, '
+            f'"parameters": {prod(shape)}, "bytes": {end - begin}, "file": {path}{found}}}'
+        )
+    yield "\n  ]\n}"
 
 
-def _described(file: TensorFile, entry: Entry, with_stats: bool) -> dict[str, Any]:
-    described: dict[str, Any] = {
-        "name": entry.name,
-        "dtype": entry.dtype.name,
-        "shape": list(entry.shape),
-        "parameters": entry.size,
-        "bytes": entry.end - entry.begin,
-        "file": file.path,
-    }
-    if with_stats:
-        described["stats"] = stats(file, entry)
-    return described
+def stats(file: TensorFile, entry: Entry) -> Statistics:
+    """Return mean, std (of the population), min and max of the finite elements; count zeros, NaNs and infinities.
 
-
-def stats(file: TensorFile, entry: Entry) -> dict[str, Any] | None:
-    """mean, std (of the population), min and max of the finite elements, and counts of zeros, NaNs and infinities.
-
-    mean to max are None where there is no finite element; all is None for complex and sub-byte types.
+    mean to max are None if no element is finite; all is None for complex and sub-byte types.
     """
     if entry.dtype.array is None or entry.dtype.name == "c64":
         return None
     moments = Moments()
     for start in range(0, entry.size, CHUNK_ELEMENTS):
         moments.add(file.read(entry, start, min(start + CHUNK_ELEMENTS, entry.size)))
-    return moments.described()
+    return moments.describe()
 
 
 class Moments:
@@ -111,7 +111,7 @@ class Moments:
         self.squares += squares + delta * delta * (self.count * (count / total))
         self.count, self.scale = total, common
 
-    def described(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, Any]:
         scale = self.scale or 1.0
         return {
             "mean": self.mean * scale if self.count else None,

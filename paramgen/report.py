@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from functools import lru_cache
+from math import prod
+from typing import TYPE_CHECKING, Any
 
 from paramgen.distributions import (
     Constant,
@@ -15,11 +17,18 @@ from paramgen.distributions import (
     TruncatedNormal,
     Uniform,
 )
-from paramgen.plan import Plan, Tensor
-from paramgen.sampling.devices import Device
+from paramgen.dtypes import DType
 from paramgen.text import counted, escape, human_bytes, human_parameters, number, print_table, shorten
 
+if TYPE_CHECKING:
+    from paramgen.inspection import Statistics
+    from paramgen.plan import Plan, Tensor
+    from paramgen.sampling.devices import Device
+    from paramgen.storage.header import Entry
+    from paramgen.storage.reader import TensorFile
+
 LONGEST_METADATA = 100
+CACHED_CELLS = 4096
 
 
 def print_plan(plan: Plan) -> None:
@@ -30,7 +39,7 @@ def print_plan(plan: Plan) -> None:
     for tensor in plan.tensors:
         if tensor.key not in cells:
             cells[tensor.key] = _cells(tensor)
-        rows.append((tensor.name, *cells[tensor.key]))
+        rows.append((escape(tensor.name), *cells[tensor.key]))
     _print(columns, rows)
     totals = _totals(len(rows), plan.total_parameters, plan.total_bytes)
     print(f"\n{escape(plan.name)}: {totals}, seed {plan.seed}, layout {plan.layout}")
@@ -72,32 +81,28 @@ def values(distribution: Distribution) -> str:
     return text
 
 
-def print_inspection(document: dict[str, Any], of_tensors: int) -> None:
-    """The document of `inspect` as a table; of_tensors is the number of tensors in the whole file."""
-    tensors = document["tensors"]
-    for key, value in sorted(document["metadata"].items()):
+def print_inspection(file: TensorFile, entries: Sequence[Entry], statistics: Sequence[Statistics] | None) -> None:
+    """Print tensors of a file as a table, with their totals."""
+    for key, value in sorted(file.metadata.items()):
         print(f"{escape(key)}: {escape(shorten(value, LONGEST_METADATA))}")
-    if document["metadata"]:
+    if file.metadata:
         print()
-    with_stats = bool(tensors) and "stats" in tensors[0]
-    columns = ("name", "shape", "dtype", ">parameters", ">bytes")
-    statistics = ("mean", "std", "min", "max", "zeros", "nan", "inf")
-    rows = []
-    for tensor in tensors:
-        row = [
-            escape(tensor["name"]),
-            _shape(tensor["shape"]),
-            tensor["dtype"],
-            f"{tensor['parameters']:,}",
-            human_bytes(tensor["bytes"]),
-        ]
-        if with_stats:
-            row += [_statistic(tensor["stats"], key) for key in statistics]
-        rows.append(row)
-    _print((*columns, *(f">{key}" for key in statistics)) if with_stats else columns, rows)
-    totals = _totals(len(tensors), document["total_parameters"], document["total_bytes"])
-    of_all = f" (of {counted(of_tensors, 'tensor')})" if len(tensors) < of_tensors else ""
-    print(f"\n{escape(document['files'][0])}: {totals}{of_all}")
+    columns: tuple[str, ...] = ("name", "shape", "dtype", ">parameters", ">bytes")
+    cells = lru_cache(CACHED_CELLS)(_inspection_cells)
+    rows = [(escape(entry.name), *cells(entry.dtype, entry.shape)) for entry in entries]
+    if statistics:
+        keys = ("mean", "std", "min", "max", "zeros", "nan", "inf")
+        columns += tuple(f">{key}" for key in keys)
+        rows = [(*row, *(_statistic(found, key) for key in keys)) for row, found in zip(rows, statistics, strict=True)]
+    _print(columns, rows)
+    parameters, size = sum(entry.size for entry in entries), sum(entry.end - entry.begin for entry in entries)
+    of_all = f" (of {counted(len(file.entries), 'tensor')})" if len(entries) < len(file.entries) else ""
+    print(f"\n{file.shown}: {_totals(len(entries), parameters, size)}{of_all}")
+
+
+def _inspection_cells(dtype: DType, shape: tuple[int, ...]) -> tuple[str, ...]:
+    size = prod(shape)
+    return _shape(shape), dtype.name, f"{size:,}", human_bytes(dtype.nbytes(size))
 
 
 def print_devices(devices: Sequence[Device]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -11,6 +12,7 @@ from typing import Any
 
 LONGEST_VALUE = 60
 LARGEST_RICH_TABLE = 2000
+_UNPLAIN = re.compile(r"[^\x00-\x7e]")
 
 
 def escape(text: str) -> str:
@@ -25,6 +27,20 @@ def is_word(text: str) -> bool:
     if text.isascii():
         return text.replace("_", "a").isalnum() or not text
     return all(c.isalpha() or c.isdecimal() or c == "_" for c in text)
+
+
+def escape_json(text: str) -> str:
+    """Escape what is not printable in a text of JSON, which keeps its value."""
+    if text.isascii() and "\x7f" not in text:  # control characters below are escaped in any JSON
+        return text
+    return _UNPLAIN.sub(_escape_in_json, text)
+
+
+def _escape_in_json(found: re.Match[str]) -> str:
+    character = found[0]
+    if character.isprintable():
+        return character
+    return "\\u007f" if character == "\x7f" else json.dumps(character)[1:-1]
 
 
 def shorten(text: str, longest: int = LONGEST_VALUE) -> str:
@@ -112,8 +128,8 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
-@lru_cache(4096)
 def _width(text: str) -> int:
+    """Return the columns that a text takes on a terminal."""
     if text.isascii():
         return len(text)
     from unicodedata import combining, east_asian_width
@@ -145,12 +161,10 @@ def print_table(columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]
     titles = [title for title, _ in columns]
     padded = []
     for cells, (_, side) in zip(zip(titles, *rows, strict=True), columns, strict=True):
-        widths = {cell: _width(cell) for cell in set(cells)}  # of most columns a few
-        widest = max(widths.values())
-        spaced = {
-            cell: " " * (widest - width) + cell if side == "right" else cell + " " * (widest - width)
-            for cell, width in widths.items()
-        }
-        padded.append([spaced[cell] for cell in cells])
-    for line in zip(*padded, strict=True):
-        print("  ".join(line).rstrip())
+        widths = list(map(_width, cells))
+        widest = max(widths)
+        if side == "right":
+            padded.append([" " * (widest - width) + cell for cell, width in zip(cells, widths, strict=True)])
+        else:
+            padded.append([cell + " " * (widest - width) for cell, width in zip(cells, widths, strict=True)])
+    print("\n".join("  ".join(line).rstrip() for line in zip(*padded, strict=True)))
