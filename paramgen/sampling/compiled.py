@@ -47,7 +47,7 @@ class Compiled(HostBackend):
     def _room(self) -> Iterator[Any]:
         """Lend scratch memory to one call.
 
-        It is reused, so that its pages exist, and aligned: vectors across cache lines cost a third of the speed.
+        It is reused, so that its pages exist, and aligned: vectors across cache lines cost a tenth of the speed.
         """
         try:
             room = self._rooms.pop()

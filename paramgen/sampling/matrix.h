@@ -8,9 +8,11 @@
 
 #include "kernel.h"
 
+/* PG_DEPTH: a packed strip must stay in the first-level cache. PG_AHEAD: the rows of latency of the third-level cache. */
 enum { PG_DEPTH = 132, PG_AHEAD = 16, PG_TILE = 264, PG_BLOCK_ROWS = 24, PG_MICRO_ROWS = 6, PG_WIDEST = 8 };
 
-/* Room for packed operands, in numbers: the caller's, because a thread's own would be zeroed for every new thread. */
+/* Scratch memory for packed operands, in numbers. The caller provides it, because a thread's own would have to be paged
+   in for every new thread. */
 enum { PG_ROOM = 2 * PG_DEPTH * PG_TILE };
 
 /* c[i, j] += left[k, i]·right[k, j], one k after another, for PG_MICRO_ROWS rows of two vectors. With a triangle t (or
@@ -18,7 +20,7 @@ enum { PG_ROOM = 2 * PG_DEPTH * PG_TILE };
 typedef void pg_micro(double *c, long c_step, const double *left, const double *right, long depth,
                       const double *triangle);
 
-/* Panels of `width` numbers at each depth: packed[i·PG_DEPTH + k·width + a] = sign·source[(i + a)·step + k·depth_step], for
+/* Panels of `width` numbers for each k: packed[i·PG_DEPTH + k·width + a] = sign·source[(i + a)·step + k·depth_step], for
    i in steps of `width`, with zeros where i + a is not below `count`. */
 PG void pg_pack(double *packed, int width, double sign, const double *source, long step, long depth_step, int count,
                 long depth)

@@ -166,7 +166,7 @@ def test_a_tile_that_is_not_positive_is_refused_in_any_row(kernels: HostBackend)
 
 @each_set
 def test_scratch_memory_is_reused_and_lies_where_vectors_do(kernels: Any) -> None:
-    """Vectors that cross cache lines cost the kernels a third of their speed."""
+    """Vectors that cross cache lines cost the kernels a tenth of their speed."""
     left = np.ones((3, 5))
     kernels.accumulate(np.zeros((5, 5)), left, left, 1)
     before = [room.ctypes.data for room in kernels._rooms]
