@@ -167,6 +167,7 @@ class _Expansion:
         self.overrides = _Overrides(spec.head.overrides)
         _check_defaults(spec, problems)
         self.choices = PerOperation(self._choose)
+        self.different = 0
 
     def operations(self) -> Iterator[Expanded]:
         problems, overrides = self.problems, self.overrides
@@ -194,6 +195,10 @@ class _Expansion:
             message = f"conventions: {self.spec.head.conventions}: {error}"
             self.problems.once((*instance.path, "type"), message, context=instance.context)
             return [], []
+        self.different += len(found)
+        if self.different > limits.MAX_DIFFERENT_TENSORS:
+            limit = f"more than {limits.MAX_DIFFERENT_TENSORS:,} different tensors (the limit)"
+            self.problems.stop(instance.path, f"{limit}, counting those that an index makes different")
         dtype = operation.dtype or self.spec.dtype
         choices = [_Choice(one, one.dtype or dtype, *self._prevailing(instance, one)) for one in found]
         keys = {template.key for template in found}
