@@ -20,7 +20,7 @@ from paramgen.spec.initializers import EXPECTED as INITIALIZER_EXPECTED
 from paramgen.spec.initializers import AnyInitializer
 from paramgen.spec.operations import BY_TYPE, Operation, Standard
 from paramgen.spec.problems import Problems
-from paramgen.spec.tree import Instance, Tree, add_errors, written
+from paramgen.spec.tree import Instance, Tree, add_errors, check_different, written
 from paramgen.text import escape, near, one_of, show, suggestion
 
 AnyModel = TypeVar("AnyModel", bound=Model)
@@ -246,6 +246,7 @@ def _head(data: dict[str, Any], name: str, scope: Evaluator, problems: Problems)
 def _operation_items(data: dict[str, Any], problems: Problems) -> list[Any]:
     items = data.get("operations")
     if isinstance(items, list) and items:
+        check_different(len(items), ("operations",), problems)
         return items
     if "operations" not in data:
         if any(near(key, ["operations"]) for key in data if key not in Head.fields_by_key()):
