@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,6 @@ from paramgen.distributions import (
     TruncatedNormal,
     Uniform,
 )
-from paramgen.dtypes import DType
 from paramgen.text import counted, escape, human_bytes, human_parameters, number, print_table, shorten
 
 if TYPE_CHECKING:
@@ -28,7 +26,6 @@ if TYPE_CHECKING:
     from paramgen.storage.reader import TensorFile
 
 LONGEST_METADATA = 100
-CACHED_CELLS = 4096
 
 
 def print_plan(plan: Plan) -> None:
@@ -88,21 +85,19 @@ def print_inspection(file: TensorFile, entries: Sequence[Entry], statistics: Seq
     if file.metadata:
         print()
     columns: tuple[str, ...] = ("name", "shape", "dtype", ">parameters", ">bytes")
-    cells = lru_cache(CACHED_CELLS)(_inspection_cells)
-    rows = [(escape(entry.name), *cells(entry.dtype, entry.shape)) for entry in entries]
+    sizes = [prod(entry.shape) for entry in entries]
+    rows: list[tuple[str, ...]] = [
+        (escape(name), _shape(shape), dtype.name, f"{size:,}", human_bytes(end - begin))
+        for (name, dtype, shape, begin, end), size in zip(entries, sizes, strict=True)
+    ]
     if statistics:
         keys = ("mean", "std", "min", "max", "zeros", "nan", "inf")
         columns += tuple(f">{key}" for key in keys)
         rows = [(*row, *(_statistic(found, key) for key in keys)) for row, found in zip(rows, statistics, strict=True)]
     _print(columns, rows)
-    parameters, size = sum(entry.size for entry in entries), sum(entry.end - entry.begin for entry in entries)
+    size = sum(entry.end - entry.begin for entry in entries)
     of_all = f" (of {counted(len(file.entries), 'tensor')})" if len(entries) < len(file.entries) else ""
-    print(f"\n{file.shown}: {_totals(len(entries), parameters, size)}{of_all}")
-
-
-def _inspection_cells(dtype: DType, shape: tuple[int, ...]) -> tuple[str, ...]:
-    size = prod(shape)
-    return _shape(shape), dtype.name, f"{size:,}", human_bytes(dtype.nbytes(size))
+    print(f"\n{file.shown}: {_totals(len(entries), sum(sizes), size)}{of_all}")
 
 
 def print_devices(devices: Sequence[Device]) -> None:
@@ -119,7 +114,7 @@ def _statistic(stats: dict[str, Any] | None, key: str) -> str:
 
 
 def _shape(shape: Sequence[int]) -> str:
-    return "[" + ", ".join(map(str, shape)) + "]"
+    return str(list(shape))
 
 
 def _totals(tensors: int, parameters: int, size: int) -> str:

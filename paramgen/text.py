@@ -121,13 +121,13 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
-def _width(text: str) -> int:
-    """Return the columns that a text takes on a terminal."""
-    if text.isascii():
-        return len(text)
+def _widths(cells: Sequence[str]) -> list[int]:
+    """Return the columns that texts take on a terminal."""
+    if all(map(str.isascii, cells)):
+        return list(map(len, cells))
     from unicodedata import combining, east_asian_width
 
-    return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)
+    return [sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in cell) for cell in cells]
 
 
 def print_table(columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]]) -> None:
@@ -154,7 +154,7 @@ def print_table(columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]
     titles = [title for title, _ in columns]
     padded = []
     for cells, (_, side) in zip(zip(titles, *rows, strict=True), columns, strict=True):
-        widths = list(map(_width, cells))
+        widths = _widths(cells)
         widest = max(widths)
         if side == "right":
             padded.append([" " * (widest - width) + cell for cell, width in zip(cells, widths, strict=True)])
