@@ -10,9 +10,9 @@ import pytest
 
 import paramgen
 from paramgen.errors import ParamgenError, SpecError
-from paramgen.planning.plan import make_plan
-from paramgen.language.yaml_reader import from_mapping, from_yaml
 from paramgen.language.model import interpret, read_document
+from paramgen.language.yaml_reader import from_mapping, from_yaml
+from paramgen.planning.plan import make_plan
 
 EVERY = [chr(code) for code in range(sys.maxunicode + 1)]
 CONTROLS = [c for c in EVERY if category(c) in ("Cc", "Cf", "Zl", "Zp")]
