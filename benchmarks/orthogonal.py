@@ -14,7 +14,7 @@ from measuring import found
 
 import paramgen
 from paramgen.sampling.orthogonal import Orthonormalizer
-from paramgen.team import available_cpus
+from paramgen.threads import available_cpus
 
 SHAPES = [(256, 256), (512, 512), (1024, 1024), (2048, 2048), (1024, 256), (4096, 1024), (1024, 4096)]
 

@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 from paramgen import engine
 from paramgen.arithmetic import default_mode
+from paramgen.catalog.initializers import Target
+from paramgen.catalog.operations import CustomParameter
 from paramgen.engine import BuildResult
 from paramgen.errors import FileError, UsageError
+from paramgen.formatting import escape, shorten, show
+from paramgen.language.diagnostics import Problems
+from paramgen.language.model import Head, Spec, interpret, read_document, validated
+from paramgen.language.yaml_reader import from_mapping
 from paramgen.nested import Nested, mapped, nest
-from paramgen.plan import as_tensor, make_plan
+from paramgen.planning.plan import as_tensor, make_plan
+from paramgen.planning.resolve import kind as kind_of
 from paramgen.sampling.devices import AUTO, open_alone, parsed
-from paramgen.spec.document import from_mapping
-from paramgen.spec.expand import kind as kind_of
-from paramgen.spec.initializers import Target
-from paramgen.spec.model import Head, Spec, interpret, read_document, validated
-from paramgen.spec.operations import CustomParameter
-from paramgen.spec.problems import Problems
 from paramgen.storage.header import Entry
 from paramgen.storage.reader import TensorFile
-from paramgen.team import MAX_THREADS
-from paramgen.text import escape, shorten, show
+from paramgen.threads import MAX_THREADS
 
 if TYPE_CHECKING:
     import numpy as np

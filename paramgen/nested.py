@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from paramgen.errors import UsageError
-from paramgen.text import escape, shorten
+from paramgen.formatting import escape, shorten
 
 Nested = dict[str, Any]
 

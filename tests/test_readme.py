@@ -157,7 +157,7 @@ SPECIAL: dict[tuple[str, str, str], Runner | str] = {
     ("README.md", "Set up", "sh"): ".ci/run",
     ("README.md", "Tests", "sh"): ".ci/run",
     ("README.md", "Whole models", "python"): "tests/frameworks/test_documented_loading.py",
-    ("CONTRIBUTING.md", "Contributing", "sh"): is_run_by_ci,
+    ("CONTRIBUTING.md", "Before a commit", "sh"): is_run_by_ci,
     ("docs/gpu.md", "Python", "python"): run_python_with_gpus,
     ("docs/gpu.md", "Set up", "console"): run_devices,
     ("docs/gpu.md", "Set up", "sh"): names_what_exists,

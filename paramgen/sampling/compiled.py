@@ -18,8 +18,8 @@ from paramgen.sampling.matrix import TILE, Matrix
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from paramgen.arrangement import Box
-    from paramgen.distributions import Elementwise
+    from paramgen.catalog.axes import Box
+    from paramgen.catalog.distributions import Elementwise
     from paramgen.sampling.backend import Bytes
 
 _DTYPES = {name: getattr(lib, f"PG_{name.upper()}") for name in DTYPES}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cffi import FFI
 
-FOLDER = "paramgen/sampling"
+FOLDER = "paramgen/sampling/kernels"
 
 # These undo CFLAGS, which come before them: each operation is rounded once, to its own type, in the order written.
 # -fno-fast-math alone undoes only what -ffast-math set. At the link they keep out gcc's start-up code that flushes

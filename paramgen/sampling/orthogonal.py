@@ -17,7 +17,7 @@ import numpy as np
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.host import HostBackend
 from paramgen.sampling.matrix import Matrix
-from paramgen.team import Team
+from paramgen.threads import Team
 
 # The loss above which there is a second pass, for parameters that are float64 and for those rounded to float32.
 DOUBLE, SINGLE = 1e-13, 2.0**-22

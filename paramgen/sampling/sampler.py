@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from paramgen.arrangement import Box, boxes
-from paramgen.chunks import BLOCK_BYTES
-from paramgen.distributions import Constant, DeltaOrthogonal, Elementwise, Matrices, Matrix, Orthogonal, Runs
+from paramgen.buffers import BLOCK_BYTES
+from paramgen.catalog.axes import Box, boxes
+from paramgen.catalog.distributions import Constant, DeltaOrthogonal, Elementwise, Matrices, Matrix, Orthogonal, Runs
 from paramgen.dtypes import DTYPES
 from paramgen.sampling.backend import Backend, Bytes
 from paramgen.sampling.matrix import Matrix as Array
 from paramgen.sampling.orthogonal import DOUBLE, SINGLE, Orthonormalizer, tiles
-from paramgen.team import Team
+from paramgen.threads import Team
 
 if TYPE_CHECKING:
-    from paramgen.plan import Tensor
-    from paramgen.spec.expand import Parameter
+    from paramgen.planning.plan import Tensor
+    from paramgen.planning.resolve import Parameter
 
 Progress = Callable[[int], None]
 

@@ -14,8 +14,8 @@ from safetensors import SafetensorError, safe_open
 
 from paramgen.dtypes import BY_CODE
 from paramgen.errors import FileError, MalformedFileError
+from paramgen.formatting import escape, shorten
 from paramgen.storage.header import MAX_HEADER, Entry, find_duplicate
-from paramgen.text import escape, shorten
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -13,7 +13,7 @@ from conftest import DTYPES, ROOT, SETS, TINY, draw, tensor_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paramgen.distributions import Constant, Normal, Orthogonal, TruncatedNormal, Uniform, unit_forget_gate
+from paramgen.catalog.distributions import Constant, Normal, Orthogonal, TruncatedNormal, Uniform, unit_forget_gate
 from paramgen.dtypes import DTYPES as TABLE
 from paramgen.sampling.backend import Backend, Elementwise
 from paramgen.sampling.host import HostBackend
@@ -187,7 +187,7 @@ def test_arithmetic_that_is_not_ieee_is_refused(flag: str) -> None:
     compiler = shutil.which("gcc")
     if not compiler or platform.machine() != "x86_64":
         pytest.skip("needs gcc on x86-64")
-    command = [compiler, flag, "-fsyntax-only", ROOT / "paramgen" / "sampling" / "cpu.c"]
+    command = [compiler, flag, "-fsyntax-only", ROOT / "paramgen" / "sampling" / "kernels" / "cpu.c"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert "each operation must be rounded once" in done.stderr
@@ -219,7 +219,7 @@ def test_on_arm_the_threads_mode_changes_nothing(tmp_path: Path) -> None:
     if not compiler or not emulator:
         pytest.skip("needs aarch64-linux-gnu-gcc and qemu-aarch64-static")
     (tmp_path / "modes.c").write_text(ARM_MODES)
-    flags = ["-static", "-O3", "-ffp-contract=off", "-fno-math-errno", "-I", ROOT / "paramgen" / "sampling"]
+    flags = ["-static", "-O3", "-ffp-contract=off", "-fno-math-errno", "-I", ROOT / "paramgen" / "sampling" / "kernels"]
     subprocess.run([compiler, *flags, "-o", "modes", "modes.c"], cwd=tmp_path, check=True)
     assert subprocess.run([emulator, "./modes"], cwd=tmp_path, check=False).returncode == 0
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from paramgen.distributions import Orthogonal
-from paramgen.plan import Tensor
+from paramgen.catalog.distributions import Orthogonal
+from paramgen.planning.plan import Tensor
 from paramgen.sampling import orthogonal as module
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.cpu import kernels
@@ -20,7 +20,7 @@ from paramgen.sampling.matrix import TILE
 from paramgen.sampling.orthogonal import Orthonormalizer, householder, tiles
 from paramgen.sampling.philox import words, words64
 from paramgen.sampling.reference import Reference, normal
-from paramgen.team import Team
+from paramgen.threads import Team
 
 SHAPES = [(1, 1), (2, 2), (7, 3), (3, 7), (1, 5), (5, 1), (400, 100), (100, 400), (TILE + 2, TILE + 1), (300, 300)]
 BACKENDS: list[HostBackend] = [Reference(), kernels()]
