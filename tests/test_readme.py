@@ -164,8 +164,6 @@ SPECIAL: dict[tuple[str, str, str], Runner | str] = {
     ("docs/gpu.md", "What has been tried where", "sh"): names_what_exists,
     ("docs/layouts.md", "Loading", "python"): "tests/frameworks/test_documented_loading.py",
 }
-# Builds half a gigabyte.
-SLOW = {("README.md", "Whole models", "sh")}
 
 
 def key(page: Path, snippet: Snippet) -> tuple[str, str, str]:
@@ -174,17 +172,13 @@ def key(page: Path, snippet: Snippet) -> tuple[str, str, str]:
 
 ALL = [(page, snippet) for page in PAGES for snippet in snippets(page)]
 HERE = [
-    pytest.param(
-        page,
-        snippet,
-        id=f"{key(page, snippet)[0]}:{snippet.line}",
-        marks=[pytest.mark.slow] * (key(page, snippet) in SLOW),
-    )
+    pytest.param(page, snippet, id=f"{key(page, snippet)[0]}:{snippet.line}")
     for page, snippet in ALL
     if not isinstance(SPECIAL.get(key(page, snippet)), str)
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("page", "snippet"), HERE)
 def test_snippet(page: Path, snippet: Snippet, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     specs = [other.text for other in snippets(page) if other.language == "yaml"]
@@ -196,7 +190,7 @@ def test_snippet(page: Path, snippet: Snippet, request: pytest.FixtureRequest, t
 
 
 def test_special_snippets_exist() -> None:
-    assert set(SPECIAL) | SLOW <= {key(page, snippet) for page, snippet in ALL}
+    assert set(SPECIAL) <= {key(page, snippet) for page, snippet in ALL}
     for (page, section, _), runner in SPECIAL.items():
         if isinstance(runner, str):
             text = (ROOT / runner).read_text(encoding="utf-8")
