@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 from conftest import LAUNCHER, ROOT, problems_of
-from paramgen.plan import make_plan
 from paramgen.spec import expressions, tree
-from paramgen.spec.document import from_yaml
-from paramgen.spec.model import interpret
 
 from paramgen import limits
 from paramgen.errors import SpecError
+from paramgen.language.model import interpret
+from paramgen.language.yaml_reader import from_yaml
+from paramgen.planning.plan import make_plan
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
