@@ -170,7 +170,8 @@ def key(page: Path, snippet: Snippet) -> tuple[str, str, str]:
     return page.relative_to(ROOT).as_posix(), snippet.section, snippet.language
 
 
-ALL = [(page, snippet) for page in PAGES for snippet in snippets(page)]
+# A block without a language is a drawing.
+ALL = [(page, snippet) for page in PAGES for snippet in snippets(page) if snippet.language]
 HERE = [
     pytest.param(page, snippet, id=f"{key(page, snippet)[0]}:{snippet.line}")
     for page, snippet in ALL
