@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from conftest import LAUNCHER, ROOT, problems_of
-from paramgen.language import expressions, groups
 
 from paramgen import limits
 from paramgen.errors import SpecError
+from paramgen.language import expressions, groups
 from paramgen.language.model import interpret
 from paramgen.language.yaml_reader import from_yaml
 from paramgen.planning.plan import make_plan
