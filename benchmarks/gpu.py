@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 from builds import MODELS, Model, spec
-from kernels import LAWS
+from kernels import DISTRIBUTIONS
 from measuring import PARAMGEN, found, measure
 
 import paramgen
@@ -90,7 +90,7 @@ def jax_calls(dtype: str, elements: int) -> dict[str, Callable[[], Any]]:
 def rates(elements: int, runs: int) -> list[str]:
     import cupy
 
-    gpu = module("gpu").alone([])
+    gpu = module("gpu").open_backend([])
     rows = []
     with gpu.current():
         for dtype in DTYPES_OF_INTEREST:
@@ -101,10 +101,10 @@ def rates(elements: int, runs: int) -> list[str]:
                 cupy.cuda.runtime.memsetAsync(out.data.ptr, 0, out.nbytes, stream.ptr)
 
             torch_begins, jax_begins = torch_calls(dtype, elements), jax_calls(dtype, elements)
-            for name, law in LAWS.items():
+            for name, distribution in DISTRIBUTIONS.items():
 
-                def draw(out: Any = out, law: Any = law, dtype: str = dtype) -> None:
-                    gpu.fill(law, DTYPES[dtype], 7, 12345, 0, out)
+                def draw(out: Any = out, distribution: Any = distribution, dtype: str = dtype) -> None:
+                    gpu.fill(distribution, DTYPES[dtype], 7, 12345, 0, out)
 
                 plain, own = per_call(fill, gpu.finish, runs), per_call(draw, gpu.finish, runs)
                 cells = [f"{own / elements * 1e9:.4f}", f"{out.nbytes / own / 1e9:.0f}", f"{plain / own:.0%}"]

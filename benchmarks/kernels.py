@@ -16,13 +16,13 @@ from paramgen.catalog.initializers import Zeros
 from paramgen.dtypes import DTYPES
 from paramgen.engine import draw_into
 from paramgen.planning.plan import as_tensor
-from paramgen.planning.resolve import ParameterKind
+from paramgen.planning.resolve import ParameterSpec
 from paramgen.sampling import cpu
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.sampler import Sampler
 from paramgen.threads import Team
 
-LAWS: dict[str, Distribution] = {
+DISTRIBUTIONS: dict[str, Distribution] = {
     "uniform": Uniform(0.1),
     "normal": Normal(0.0, 0.02),
     "truncated normal": TruncatedNormal(0.0, 0.02, -2.0, 2.0),
@@ -38,20 +38,20 @@ REST = 0.02
 def instruction_sets() -> list[Backend]:
     """Return the kernels that this CPU can run, the fastest last; NumPy's if none were built."""
     try:
-        from paramgen.sampling.compiled import SETS
+        from paramgen.sampling.compiled import KERNELS
     except ImportError:
         return [cpu.kernels()]
-    return list(SETS)
+    return list(KERNELS)
 
 
-def paramgen(law: Distribution, dtype: str, elements: int, threads: int, kernels: Backend) -> Call:
-    tensor = as_tensor("x", ParameterKind((elements,), DTYPES[dtype], None, None, Zeros(type="zeros"), law))
+def paramgen(distribution: Distribution, dtype: str, elements: int, threads: int, kernels: Backend) -> Call:
+    tensor = as_tensor("x", ParameterSpec((elements,), DTYPES[dtype], None, None, Zeros(type="zeros"), distribution))
     out = np.empty(tensor.nbytes, np.uint8)
     sampler = Sampler(7, Team(threads))
     return lambda: draw_into(out, tensor, sampler, kernels)
 
 
-def pytorch(law: str, dtype: str, elements: int, threads: int) -> Call | None:
+def pytorch(distribution: str, dtype: str, elements: int, threads: int) -> Call | None:
     if not found("torch") or not hasattr(__import__("torch"), dtype):
         return None
     import torch
@@ -66,7 +66,7 @@ def pytorch(law: str, dtype: str, elements: int, threads: int) -> Call | None:
 
     def call() -> None:
         torch.set_num_threads(threads)
-        calls[law]()
+        calls[distribution]()
 
     try:
         call()
@@ -75,7 +75,7 @@ def pytorch(law: str, dtype: str, elements: int, threads: int) -> Call | None:
     return call
 
 
-def numpy(law: str, dtype: str, elements: int) -> Call | None:
+def numpy(distribution: str, dtype: str, elements: int) -> Call | None:
     if dtype not in ("float32", "float64"):
         return None
     rng, out = np.random.default_rng(7), np.empty(elements, dtype)
@@ -84,10 +84,10 @@ def numpy(law: str, dtype: str, elements: int) -> Call | None:
         "normal": lambda: rng.standard_normal(dtype=dtype, out=out),  # type: ignore[call-overload]
         "constant": lambda: out.fill(1.0),
     }
-    return calls.get(law)
+    return calls.get(distribution)
 
 
-def jax(law: str, dtype: str, elements: int) -> Call | None:
+def jax(distribution: str, dtype: str, elements: int) -> Call | None:
     """Return a call of JAX, which takes all the threads there are."""
     if not found("jax") or dtype not in ("float32", "bfloat16"):
         return None
@@ -98,9 +98,9 @@ def jax(law: str, dtype: str, elements: int) -> Call | None:
         "normal": lambda key: 0.02 * jax.random.normal(key, (elements,), dtype),
         "truncated normal": lambda key: 0.02 * jax.random.truncated_normal(key, -2.0, 2.0, (elements,), dtype),
     }
-    if law not in draws:
+    if distribution not in draws:
         return None
-    draw, key = jax.jit(draws[law]), jax.random.key(7)
+    draw, key = jax.jit(draws[distribution]), jax.random.key(7)
     return lambda: draw(key).block_until_ready()
 
 
@@ -127,30 +127,30 @@ def cell(own: float, peer: float | None) -> str:
     return f"{own:.2f} ({peer / own:.1f} ×)" if peer else f"{own:.2f}"
 
 
-def one_thread(law: str, dtype: str, elements: int, runs: int) -> str:
+def one_thread(distribution: str, dtype: str, elements: int, runs: int) -> str:
     sets = instruction_sets()
-    calls = {kernels.name: paramgen(LAWS[law], dtype, elements, 1, kernels) for kernels in sets}
-    peers = {"PyTorch": pytorch(law, dtype, elements, 1), "NumPy": numpy(law, dtype, elements)}
+    calls = {kernels.name: paramgen(DISTRIBUTIONS[distribution], dtype, elements, 1, kernels) for kernels in sets}
+    peers = {"PyTorch": pytorch(distribution, dtype, elements, 1), "NumPy": numpy(distribution, dtype, elements)}
     times = medians({**calls, **peers}, elements, runs)
     cells = [cell(times[kernels.name], times.get("PyTorch")) for kernels in sets]
     cells += [f"{times[name]:.2f}" if name in times else "-" for name in peers]
-    return f"| {law} | {dtype} | {' | '.join(cells)} |"
+    return f"| {distribution} | {dtype} | {' | '.join(cells)} |"
 
 
-def two_threads(law: str, dtype: str, elements: int, runs: int) -> str:
-    own = {"paramgen": paramgen(LAWS[law], dtype, elements, 2, instruction_sets()[-1])}
-    times = medians({**own, "PyTorch": pytorch(law, dtype, elements, 2)}, elements, runs)
-    times |= medians({"JAX": jax(law, dtype, elements)}, elements, runs)
+def two_threads(distribution: str, dtype: str, elements: int, runs: int) -> str:
+    own = {"paramgen": paramgen(DISTRIBUTIONS[distribution], dtype, elements, 2, instruction_sets()[-1])}
+    times = medians({**own, "PyTorch": pytorch(distribution, dtype, elements, 2)}, elements, runs)
+    times |= medians({"JAX": jax(distribution, dtype, elements)}, elements, runs)
     cells = [f"{times[name]:.2f} ({times[name] / times['paramgen']:.1f} ×)" if name in times else "-" for name in PEERS]
-    return f"| {law} | {dtype} | {times['paramgen']:.2f} | {' | '.join(cells)} |"
+    return f"| {distribution} | {dtype} | {times['paramgen']:.2f} | {' | '.join(cells)} |"
 
 
 def kernels(elements: int, runs: int) -> list[str]:
     cases = [
-        (law, dtype)
-        for law in LAWS
+        (distribution, dtype)
+        for distribution in DISTRIBUTIONS
         for dtype in DTYPES
-        if law not in ("truncated normal", "constant") or dtype in ("float64", "float32", "bfloat16")
+        if distribution not in ("truncated normal", "constant") or dtype in ("float64", "float32", "bfloat16")
     ]
     names = [kernels.name for kernels in instruction_sets()]
     return [
@@ -162,14 +162,14 @@ def kernels(elements: int, runs: int) -> list[str]:
         "",
         f"| distribution | dtype | {' | '.join(names)} | PyTorch | NumPy |",
         f"|---|---|{'---|' * len(names)}---|---|",
-        *(one_thread(law, dtype, elements, runs) for law, dtype in cases),
+        *(one_thread(distribution, dtype, elements, runs) for distribution, dtype in cases),
         "",
         f"Two threads, with the kernels for {names[-1]}; in brackets how many times as long the peer takes. JAX makes its",
         "own memory, and runs after the others:",
         "",
         "| distribution | dtype | paramgen | PyTorch | JAX |",
         "|---|---|---|---|---|",
-        *(two_threads(law, dtype, elements, runs) for law, dtype in cases),
+        *(two_threads(distribution, dtype, elements, runs) for distribution, dtype in cases),
         "",
         "The aims: float32 uniform at least 6 times and normal at least 3 times PyTorch's rate, on two cores each;",
         "bfloat16 no slower per element than float32. PyTorch draws on one thread, whatever it is given. NumPy's normal",

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 from paramgen import engine
 from paramgen.arithmetic import default_mode
-from paramgen.catalog.initializers import Target
+from paramgen.catalog.initializers import ParameterShape
 from paramgen.catalog.operations import CustomParameter
 from paramgen.engine import BuildResult
 from paramgen.errors import FileError, UsageError
 from paramgen.formatting import escape, shorten, show
-from paramgen.language.diagnostics import Problems
-from paramgen.language.model import Head, Spec, interpret, read_document, validated
+from paramgen.language.diagnostics import Diagnostics
+from paramgen.language.model import Spec, SpecFields, interpret, read_document, validated
 from paramgen.language.yaml_reader import from_mapping
 from paramgen.nested import Nested, mapped, nest
 from paramgen.planning.plan import as_tensor, make_plan
-from paramgen.planning.resolve import kind as kind_of
-from paramgen.sampling.devices import AUTO, open_alone, parsed
+from paramgen.planning.resolve import resolve_parameter
+from paramgen.sampling.devices import AUTO, open_backend, parsed
 from paramgen.storage.header import Entry
 from paramgen.storage.reader import TensorFile
 from paramgen.threads import MAX_THREADS
@@ -85,7 +85,7 @@ def sample(spec: SpecSource, *, device: str = "cpu") -> Nested:
     They are NumPy's, or drawn on "gpu" (the current GPU) or "gpu:N" and CuPy's; of which dtypes, see load.
     """
     plan = make_plan(_spec(spec))
-    backend, sampler = open_alone(device), engine.sampler(plan.seed)
+    backend, sampler = open_backend(device), engine.sampler(plan.seed)
     return nest({tensor.name: engine.draw_array(tensor, sampler, backend) for tensor in plan.tensors})
 
 
@@ -126,21 +126,23 @@ def initialize(
         },
         "initialize",
     )
-    problems = Problems(document)
+    problems = Diagnostics(document)
     data = dict(document.data)
-    head = validated(Head, {key: data.pop(key) for key in ("seed", "name")}, problems)
+    head = validated(SpecFields, {key: data.pop(key) for key in ("seed", "name")}, problems)
     parameter = validated(CustomParameter, data, problems)
     problems.raise_any()
     assert head is not None and parameter is not None
     size = parameter.shape
     is_gates = size[1:] in ((), (1,)) and size[:1] and size[0] % 4 == 0
-    target = Target(size, parameter.fan_in, parameter.fan_out, num_hidden_units=size[0] // 4 if is_gates else None)
-    if misfit := parameter.initializer.misfit(target):
-        raise UsageError(f"initialize: {parameter.initializer.kind} {misfit}")
-    kind = kind_of(target, parameter.initializer, document.data["dtype"])
-    if excess := kind.excess(head.name):
-        raise UsageError(f"initialize: {excess}")
-    return engine.draw_array(as_tensor(head.name, kind), engine.sampler(head.seed), open_alone("cpu"))
+    target = ParameterShape(
+        size, parameter.fan_in, parameter.fan_out, num_hidden_units=size[0] // 4 if is_gates else None
+    )
+    if reason := parameter.initializer.why_unsupported(target):
+        raise UsageError(f"initialize: {parameter.initializer.type_name} {reason}")
+    resolved = resolve_parameter(target, parameter.initializer, document.data["dtype"])
+    if problem := resolved.dtype_overflow(head.name):
+        raise UsageError(f"initialize: {problem}")
+    return engine.draw_array(as_tensor(head.name, resolved), engine.sampler(head.seed), open_backend("cpu"))
 
 
 def load(path: str | os.PathLike[str], *, device: str = "cpu") -> Nested:

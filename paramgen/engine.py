@@ -20,7 +20,7 @@ from paramgen.formatting import human_bytes
 from paramgen.ownership import is_ours
 from paramgen.planning.plan import Plan, Tensor
 from paramgen.sampling.backend import Backend, Bytes
-from paramgen.sampling.devices import AUTO, open_lanes
+from paramgen.sampling.devices import AUTO, open_backends
 from paramgen.sampling.sampler import Progress, Sampler, cpu_seconds
 from paramgen.storage.writer import Write, output
 from paramgen.threads import Team, available_cpus, run_threads
@@ -63,7 +63,7 @@ class BuildResult:
 
 def block_bytes(tensor: Tensor) -> int:
     """How many bytes of a tensor are drawn at once, so that there are enough neighbours of the same source in them."""
-    is_short = tensor.dtype.nbytes(tensor.arrangement.row) * SHORT_RUN > BLOCK_BYTES
+    is_short = tensor.dtype.nbytes(tensor.rearrangement.row) * SHORT_RUN > BLOCK_BYTES
     return WIDE_BLOCK_BYTES if is_short and tensor.nbytes > WIDE_BLOCK_BYTES else BLOCK_BYTES
 
 
@@ -136,7 +136,7 @@ def _give_way() -> None:
 
 
 def drawn(
-    blocks: Iterator[Block], count: int, size: int, sampler: Sampler, lanes: list[Backend]
+    blocks: Iterator[Block], count: int, size: int, sampler: Sampler, backends: list[Backend]
 ) -> Generator[memoryview, None, None]:
     """The bytes of `count` blocks of at most `size` bytes, in order, drawn into buffers that are used again.
 
@@ -144,12 +144,12 @@ def drawn(
     be started.
     """
     ready: dict[int, tuple[int, Bytes]] = {}
-    workers = _Workers(blocks, sampler, lanes)
-    with run_threads(workers.work, min(len(lanes), count), workers.stop) as members:
+    workers = _Workers(blocks, sampler, backends)
+    with run_threads(workers.work, min(len(backends), count), workers.stop) as members:
         if not members:
             raise MemoryError("no thread can be started")
         for _ in range(min(members + AHEAD, count)):
-            workers.free.put(lanes[0].buffer(size))
+            workers.free.put(backends[0].buffer(size))
         for number in range(count):
             while number not in ready:
                 result = workers.done.get()
@@ -196,8 +196,8 @@ def build(
     sampler = Sampler(plan.seed, Team(threads), progress)
     with output(path, total, force=force, is_ours=partial(is_ours, plan=plan)) as write:
         sources = {source.name: source for tensor in plan.tensors for source in tensor.sources}
-        lanes = open_lanes(device, threads, size, sum(map(cpu_seconds, sources.values())))
-        with closing(drawn(split(plan, size), -(-total // size), size, sampler, lanes)) as blocks:
+        backends = open_backends(device, threads, size, sum(map(cpu_seconds, sources.values())))
+        with closing(drawn(split(plan, size), -(-total // size), size, sampler, backends)) as blocks:
             for data in blocks:
                 _consume(data, write, sha256)
                 sampler.progress(0)
@@ -206,7 +206,7 @@ def build(
         plan.total_parameters,
         plan.total_bytes,
         sha256.hexdigest() if sha256 else None,
-        ",".join(dict.fromkeys(lane.device for lane in lanes)),
+        ",".join(dict.fromkeys(lane.device for lane in backends)),
         time.perf_counter() - began,
     )
 
@@ -236,7 +236,7 @@ def draw_array(tensor: Tensor, sampler: Sampler, backend: Backend) -> NDArray[An
         except MemoryError:
             raise MemoryError(f"{tensor.name} of {human_bytes(tensor.nbytes)}") from None
         draw_into(out, tensor, sampler, backend)
-        return backend.shaped(out, tensor.dtype, tensor.arrangement.shape)
+        return backend.shaped(out, tensor.dtype, tensor.rearrangement.shape)
 
 
 def draw_into(out: Bytes, tensor: Tensor, sampler: Sampler, backend: Backend) -> None:

@@ -38,7 +38,7 @@ class MalformedFileError(FileError):
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class Diagnostic:
     """One mistake in a spec: its place in the text (1-based line and column, None for a mapping) and its path."""
 
     message: str
@@ -59,7 +59,7 @@ class Problem:
 class SpecError(ParamgenError, ValueError):
     """All the mistakes of one spec (exit status 2). `problems` holds those kept; `total` counts the others too."""
 
-    def __init__(self, source: str, problems: Sequence[Problem], total: int | None = None, at_least: bool = False):
+    def __init__(self, source: str, problems: Sequence[Diagnostic], total: int | None = None, at_least: bool = False):
         self.source = source = escape(source)
         self.problems = tuple(problems)
         self.total = len(self.problems) if total is None else total

@@ -13,7 +13,7 @@ from paramgen.errors import MalformedFileError
 from paramgen.language.model import interpret
 from paramgen.language.yaml_reader import from_mapping
 from paramgen.planning.plan import Plan, Tensor, make_plan
-from paramgen.sampling.devices import open_alone
+from paramgen.sampling.devices import open_backend
 from paramgen.sampling.sampler import Sampler, cpu_seconds
 from paramgen.storage.reader import TensorFile
 from paramgen.threads import Team
@@ -67,7 +67,7 @@ def _stored_plan(metadata: Mapping[str, str]) -> Plan | None:
 
 def _has_values(descriptor: int, plan: Plan) -> bool:
     tensors = {tensor.name: tensor for tensor in plan.tensors}
-    backend, sampler = open_alone("cpu"), Sampler(plan.seed, Team())
+    backend, sampler = open_backend("cpu"), Sampler(plan.seed, Team())
     step = -(-len(plan.entries) // SAMPLED_TENSORS)
     for entry in plan.entries[::step]:
         tensor = tensors[entry.name]
@@ -83,7 +83,7 @@ def _has_values(descriptor: int, plan: Plan) -> bool:
 
 
 def _is_cheap(parameter: Parameter) -> bool:
-    is_matrix = isinstance(parameter.kind.distribution, Matrices)
+    is_matrix = isinstance(parameter.spec.distribution, Matrices)
     return not is_matrix or cpu_seconds(parameter) <= SAMPLED_SECONDS
 
 

@@ -22,7 +22,7 @@ from paramgen.catalog.distributions import Distribution
 from paramgen.catalog.initializers import Zeros
 from paramgen.dtypes import DTYPES as TABLE
 from paramgen.planning.plan import Plan, Tensor
-from paramgen.planning.resolve import Parameter, ParameterKind
+from paramgen.planning.resolve import Parameter, ParameterSpec
 from paramgen.planning.streams import stream_id
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.reference import Reference
@@ -30,9 +30,9 @@ from paramgen.sampling.sampler import Sampler
 from paramgen.threads import Team
 
 try:
-    from paramgen.sampling.compiled import SETS
+    from paramgen.sampling.compiled import KERNELS
 except ImportError:  # without a C compiler there are only the tests of the reference
-    SETS = ()
+    KERNELS = ()
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "tests" / "data"
@@ -131,10 +131,10 @@ def tiny(tmp_path: Path) -> Path:
 
 
 def tensor_of(
-    law: Distribution, dtype: str, shape: tuple[int, ...], name: str = "x", stream: int | None = None
+    distribution: Distribution, dtype: str, shape: tuple[int, ...], name: str = "x", stream: int | None = None
 ) -> Tensor:
     """A parameter of a distribution, as a tensor in its canonical order; of another stream than its name's, if given."""
-    kind = ParameterKind(shape, TABLE[dtype], None, None, Zeros(type="zeros"), law)
+    kind = ParameterSpec(shape, TABLE[dtype], None, None, Zeros(type="zeros"), distribution)
     source = Parameter(name, kind, stream_id(name) if stream is None else stream)
     return Tensor(name, plain("", shape, name), (source,))
 
@@ -201,7 +201,7 @@ def first_comment(config: Path) -> str:
     return " ".join(line.removeprefix("# ") for line in itertools.takewhile(lambda line: line.startswith("#"), lines))
 
 
-def described(plan: Plan) -> dict[str, Any]:
+def document_of(plan: Plan) -> dict[str, Any]:
     """The document of `plan --json`."""
     return json.loads("".join(plan.document()))  # type: ignore[no-any-return]
 
@@ -213,7 +213,7 @@ def plan_of(*operations: dict[str, Any], **head: Any) -> list[dict[str, Any]]:
 
     named = [{"name": chr(97 + index), **operation} for index, operation in enumerate(operations)]
     plan = make_plan(interpret(*read_document({**head, "operations": named})))
-    return described(plan)["parameters"]  # type: ignore[no-any-return]
+    return document_of(plan)["parameters"]  # type: ignore[no-any-return]
 
 
 def problems_of(text: str) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import CONFIGS, SETS, SMALL, draw, tensor_of
+from conftest import CONFIGS, KERNELS, SMALL, draw, tensor_of
 from test_frozen import RECORDED, cases, digest
 
 import paramgen
@@ -37,7 +37,7 @@ pytestmark = pytest.mark.skipif(
 
 Planned = tuple[bytes, list[Distribution]]
 Mode = Callable[[], AbstractContextManager[None]]
-backends = pytest.mark.parametrize("backend", [Reference(), *SETS], ids=lambda backend: backend.name)
+backends = pytest.mark.parametrize("backend", [Reference(), *KERNELS], ids=lambda backend: backend.name)
 
 
 def environment() -> "ctypes.Array[ctypes.c_uint32]":
@@ -118,7 +118,7 @@ def test_recorded_digests_are_the_same(mode: Mode, backend: Backend) -> None:
 
 @backends
 @pytest.mark.parametrize(
-    ("law", "dtype", "shape"),
+    ("distribution", "dtype", "shape"),
     [
         (Normal(0.0, 1e-40), "float32", (5000,)),
         (Normal(1e-310, 1e-310), "float64", (5000,)),
@@ -130,9 +130,9 @@ def test_recorded_digests_are_the_same(mode: Mode, backend: Backend) -> None:
     ids=str,
 )
 def test_subnormal_results_are_the_same(
-    mode: Mode, backend: Backend, law: Normal | Orthogonal, dtype: str, shape: tuple[int, ...]
+    mode: Mode, backend: Backend, distribution: Normal | Orthogonal, dtype: str, shape: tuple[int, ...]
 ) -> None:
-    tensor = tensor_of(law, dtype, shape)
+    tensor = tensor_of(distribution, dtype, shape)
     expected = draw(tensor, 1, 0, tensor.size, backend)
     smallest = np.abs(expected[expected != 0].astype(np.float64)).min()
     assert smallest < {"float64": 2.0**-1022, "float16": 2.0**-14}.get(dtype, 2.0**-126)
@@ -187,7 +187,7 @@ def test_a_mode_that_cannot_be_changed_is_refused(mode: Mode, monkeypatch: pytes
 def test_numpys_error_handling_changes_nothing() -> None:
     tensor = tensor_of(Normal(0.0, 1e-40), "float32", (5000,))
     matrix = tensor_of(Orthogonal(1e-39), "float32", (30, 20))
-    for backend in (Reference(), *SETS):
+    for backend in (Reference(), *KERNELS):
         expected = [draw(one, 1, 0, one.size, backend).tobytes() for one in (tensor, matrix)]
         with np.errstate(all="raise"):
             found = [draw(one, 1, 0, one.size, backend).tobytes() for one in (tensor, matrix)]

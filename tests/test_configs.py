@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import CONFIGS, DATA, DTYPES, ROOT, SMALL, Run, described, first_comment
+from conftest import CONFIGS, DATA, DTYPES, ROOT, SMALL, Run, document_of, first_comment
 
 import paramgen
 from paramgen.catalog.initializers import TABLE as INITIALIZERS
@@ -64,7 +64,7 @@ def written(stem: str) -> Any:
 
 def tensors_of(stem: str) -> dict[str, dict[str, Any]]:
     plan = make_plan(paramgen.load_spec(ROOT / "configs" / f"{stem}.yaml"))
-    return {tensor["name"]: tensor for tensor in described(plan)["parameters"]}
+    return {tensor["name"]: tensor for tensor in document_of(plan)["parameters"]}
 
 
 def claims_of_layers() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import CONFIGS, LAUNCHER, ROOT, SETS, SMALL
+from conftest import CONFIGS, KERNELS, LAUNCHER, ROOT, SMALL
 
 import paramgen
 from paramgen import engine
@@ -42,7 +42,7 @@ def test_threads_and_blocks_do_not_change_a_byte(
     assert built(plan(path), tmp_path / "b", threads=threads) == whole
 
 
-@pytest.mark.parametrize("backend", [Reference(), *SETS], ids=lambda backend: backend.name)
+@pytest.mark.parametrize("backend", [Reference(), *KERNELS], ids=lambda backend: backend.name)
 def test_instruction_sets_do_not_change_a_byte(
     backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

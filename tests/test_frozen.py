@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import DATA, DTYPES, SETS, draw, tensor_of
+from conftest import DATA, DTYPES, KERNELS, draw, tensor_of
 
 import paramgen
 from paramgen.catalog.distributions import (
@@ -19,7 +19,7 @@ from paramgen.catalog.distributions import (
     Matrix,
     Normal,
     Orthogonal,
-    Runs,
+    PeriodicConstant,
     TruncatedNormal,
     Uniform,
     unit_forget_gate,
@@ -66,30 +66,32 @@ STRUCTURED: list[tuple[Distribution, tuple[int, ...]]] = [
     (Orthogonal(1.0, 4), (80, 20)),
     (Orthogonal(0.5, 3), (30, 17)),
     (DeltaOrthogonal(2.0, Matrix(4 * 48, 6, 8)), (3, 3, 6, 8)),
-    (Runs("identity", 1.5, 0, 1, 8, 5), (5, 7)),
-    (Runs("dirac", 1.0, 4 * 48, 2, 10, 4), (3, 3, 6, 4, 2)),
+    (PeriodicConstant("identity", 1.5, 0, 1, 8, 5), (5, 7)),
+    (PeriodicConstant("dirac", 1.0, 4 * 48, 2, 10, 4), (3, 3, 6, 4, 2)),
 ]
 
 
-def _shown(law: Distribution) -> str:
+def _shown(distribution: Distribution) -> str:
     """A distribution as it was called when its digests were recorded."""
-    if isinstance(law, Runs) and law.type == "unit_forget_gate":
-        return f"UnitForgetGate(num_hidden_units={law.first})"
-    return str(law).replace(", matrices=1)", ")")
+    if isinstance(distribution, PeriodicConstant) and distribution.type == "unit_forget_gate":
+        return f"UnitForgetGate(num_hidden_units={distribution.first})"
+    return str(distribution).replace(", matrices=1)", ")")
 
 
 def cases() -> list[tuple[str, Tensor, int, int, int]]:
     """(what it is, a tensor, seed, start, stop) of every case."""
 
-    def case(law: Distribution, dtype: str, seed: int, shape: tuple[int, ...], name: str, start: int, stop: int) -> Any:
-        tensor = tensor_of(law, dtype, shape, name)
-        shown = _shown(law)
+    def case(
+        distribution: Distribution, dtype: str, seed: int, shape: tuple[int, ...], name: str, start: int, stop: int
+    ) -> Any:
+        tensor = tensor_of(distribution, dtype, shape, name)
+        shown = _shown(distribution).replace("PeriodicConstant(", "Runs(")  # its name when these were recorded
         return f"{shown} {dtype} {name} {shape} seed {seed}: {start} … {stop - 1}", tensor, seed, start, stop
 
     return [
         *(
-            case(law, dtype, 42, (2**41,), NAME, *bounds)
-            for law in ELEMENTWISE
+            case(distribution, dtype, 42, (2**41,), NAME, *bounds)
+            for distribution in ELEMENTWISE
             for dtype in DTYPES
             for bounds in RANGES
         ),
@@ -100,8 +102,8 @@ def cases() -> list[tuple[str, Tensor, int, int, int]]:
             for dtype in ("float64", "float32", "bfloat16")
         ),
         *(
-            case(law, dtype, 7, shape, "s.weights", 0, int(np.prod(shape)))
-            for law, shape in STRUCTURED
+            case(distribution, dtype, 7, shape, "s.weights", 0, int(np.prod(shape)))
+            for distribution, shape in STRUCTURED
             for dtype in ("float64", "float32", "bfloat16")
         ),
     ]
@@ -111,7 +113,7 @@ def digest(tensor: Tensor, seed: int, start: int, stop: int, backend: Backend) -
     return hashlib.sha256(draw(tensor, seed, start, stop, backend).tobytes()).hexdigest()
 
 
-@pytest.mark.parametrize("backend", [Reference(), *SETS], ids=lambda backend: backend.name)
+@pytest.mark.parametrize("backend", [Reference(), *KERNELS], ids=lambda backend: backend.name)
 def test_every_case_has_its_recorded_digest(backend: Backend) -> None:
     document = json.loads(RECORDED.read_text(encoding="utf-8"))
     assert document.pop("stream") == STREAM_VERSION

@@ -2,7 +2,7 @@
 
 With u = (w + 1/2)/2^32, x = 2u - 1 and L = -log(1 - x^2) = -log(4u(1 - u)), the quotient z/x of the normal
 quantile z and x is a smooth function of L near the centre and of sqrt(L) in the tails (the form of M. Giles,
-"Approximating the erfinv function", GPU Computing Gems, 2012). This script fits both pieces by Remez exchange for the
+"Approximating the erfinv function", GPU Computing Gems, 2012). This script fits both parts by Remez exchange for the
 least largest relative error, up to the extreme words 0 and 2^32 - 1 (L = 21.49), and prints them with the series of
 the logarithm. Needs mpmath:  python tools/fit_normal.py
 """

@@ -17,7 +17,7 @@ from paramgen.catalog import initializers, operations
 from paramgen.catalog.axes import parsed
 from paramgen.catalog.frameworks import FRAMEWORKS
 from paramgen.catalog.layouts import CONSTANTS, LAYOUTS, UnsupportedError
-from paramgen.catalog.operations import Operation, Standard, Template
+from paramgen.catalog.operations import Operation, ParameterDef, Standard
 from paramgen.cli import commands as cli
 from paramgen.dtypes import BY_NAME
 from paramgen.language.schema import json_schema
@@ -71,22 +71,22 @@ class FilterSize:
         return 1
 
 
-def symbolic(model: type[Operation], fields: dict[str, Any]) -> list[Template]:
+def symbolic(model: type[Operation], fields: dict[str, Any]) -> list[ParameterDef]:
     """The parameters of an operation whose sizes are their names."""
     sizes = {"num_hidden_units": Symbol("H"), "filter_size": FilterSize()}
     values = {
         name: sizes.get(name, Symbol(name)) if isinstance(value, int | list) else value
         for name, value in {**model.example, **fields}.items()
     }
-    return list(model.model_construct(**values).templates())
+    return list(model.model_construct(**values).parameter_defs())
 
 
-def variants(model: type[Standard]) -> Iterator[tuple[str, list[Template]]]:
+def variants(model: type[Standard]) -> Iterator[tuple[str, list[ParameterDef]]]:
     """The rows of an operation's table: a heading and its parameters, of variants those that the example has not."""
     told: set[str] = set()
     for fields in ({}, *model.variants):
-        new = {" ".join(cells(template)): template for template in symbolic(model, fields)}
-        yield heading(fields), [template for text, template in new.items() if text not in told]
+        new = {" ".join(cells(definition)): definition for definition in symbolic(model, fields)}
+        yield heading(fields), [definition for text, definition in new.items() if text not in told]
         told = told or set(new)
 
 
@@ -97,12 +97,12 @@ def heading(fields: dict[str, Any]) -> str:
     return ""
 
 
-def cells(template: Template) -> tuple[str, str, str, str, str]:
+def cells(definition: ParameterDef) -> tuple[str, str, str, str, str]:
     """A parameter's name, size, fan_in, fan_out and default initializer, as tables have them."""
-    target = template.target
+    target = definition.target
     fans = ("-" if fan is None else str(fan) for fan in (target.fan_in, target.fan_out))
     ones = "*" if target.axes and target.axes.pattern.startswith("*one") else ""
-    return f"`{template.name}`", f"[{ones}{', '.join(map(str, target.shape))}]", *fans, described(template)
+    return f"`{definition.name}`", f"[{ones}{', '.join(map(str, target.shape))}]", *fans, describe(definition)
 
 
 def code(names: tuple[str, ...]) -> str:
@@ -110,12 +110,12 @@ def code(names: tuple[str, ...]) -> str:
     return f"{own} (alias {', '.join(aliases)})" if aliases else own
 
 
-def described(template: Template) -> str:
+def describe(definition: ParameterDef) -> str:
     """A default initializer: its name and its numbers, but for gains, which are 1."""
-    described = template.initializer.described()
+    described = definition.initializer.describe()
     numbers = {name: value for name, value in described.items() if isinstance(value, float) and name != "gain"}
     fields = ", ".join(f"{name} {value:g}" for name, value in numbers.items())
-    return template.initializer.kind + (f" ({fields})" if fields else "")
+    return definition.initializer.type_name + (f" ({fields})" if fields else "")
 
 
 def operation_tables() -> str:
@@ -144,9 +144,9 @@ def operation_tables() -> str:
             parts.append("\n".join(rows) + "\n")
             continue
         rows = ["| | parameter | size | fan_in | fan_out | default initializer |", "|---|---|---|---|---|---|"]
-        for title, templates in variants(model):
-            for template in templates:
-                rows.append(f"| {' | '.join((title, *cells(template)))} |")
+        for title, definitions in variants(model):
+            for definition in definitions:
+                rows.append(f"| {' | '.join((title, *cells(definition)))} |")
                 title = ""  # noqa: PLW2901 (only the first row has it)
         parts.append("\n".join(rows) + "\n")
     parts.append(
@@ -176,15 +176,15 @@ def layout_tables() -> str:
         parts.append(f"### {model.title}: {code(model.names())}\n")
         plain: list[str] = []
         for fields, operation in model.examples():
-            templates = list(operation.templates())
-            rows = [row for layout in FRAMEWORKS for row in layout_rows(layout, operation, templates)]
+            definitions = list(operation.parameter_defs())
+            rows = [row for layout in FRAMEWORKS for row in layout_rows(layout, operation, definitions)]
             if rows == plain:
                 continue
             plain = plain or rows
             canonical = [
-                f"| canonical | `{template.name}` | | `{template.target.axes.pattern}` |"
-                for template in templates
-                if template.target.axes
+                f"| canonical | `{definition.name}` | | `{definition.target.axes.pattern}` |"
+                for definition in definitions
+                if definition.target.axes
             ]
             title = [f"With {heading(fields)}:\n"] if fields else []
             head = ["| layout | tensor | of | axes |", "|---|---|---|---|"]
@@ -192,10 +192,10 @@ def layout_tables() -> str:
     return f"{before}<!-- tables -->\n\n" + "\n".join(parts) + "\n<!-- end -->\n" + rest.split("<!-- end -->\n")[1]
 
 
-def layout_rows(layout: str, operation: Operation, templates: list[Template]) -> Iterator[str]:
+def layout_rows(layout: str, operation: Operation, definitions: list[ParameterDef]) -> Iterator[str]:
     """The rows of a layout's tensors: their names, what they are made of, and their axes; or why there are none."""
     try:
-        for row in map(parsed, LAYOUTS[layout].rows_of(operation, templates)):
+        for row in map(parsed, LAYOUTS[layout].rows_of(operation, definitions)):
             place = f" in `{row.collection.rstrip('.')}`" if row.collection else ""
             sources = " + ".join(source if source in CONSTANTS else f"`{source}`" for source in row.sources)
             dtype = f", {BY_NAME[row.dtype].array}" if row.dtype else ""

@@ -62,7 +62,7 @@ class Axes:
         return found
 
 
-class Piece(NamedTuple):
+class SourceSlice(NamedTuple):
     """Part of a tensor: where in its grid, and from which elements of which of its sources.
 
     What lies at low + g in the grid is element offset + Σ g·strides of source number `source`.
@@ -76,8 +76,8 @@ class Piece(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Arrangement:
-    """A tensor of a file: its name below its operation's, its shape, and the grid that its pieces fill.
+class Rearrangement:
+    """A tensor of a file: its name below its operation's, its shape, and the grid that its slices fill.
 
     The grid has the tensor's elements in the same order, by finer axes. `sources` are names of parameters, or of
     constants.
@@ -86,7 +86,7 @@ class Arrangement:
     name: str
     shape: tuple[int, ...]
     grid: tuple[int, ...]
-    pieces: tuple[Piece, ...]
+    slices: tuple[SourceSlice, ...]
     sources: tuple[str, ...]
     collection: str = ""
     dtype: str | None = None
@@ -98,7 +98,7 @@ class Arrangement:
     @cached_property
     def is_plain(self) -> bool:
         """Whether its elements are those of one source in their order."""
-        first, *others = _boxes(self, 0, self.size)
+        first, *others = _regions(self, 0, self.size)
         return not others and first.first == 0 and first.is_run
 
     @cached_property
@@ -106,17 +106,17 @@ class Arrangement:
         """How many elements lie, at most, between two that follow one another in a source."""
         rows = [
             prod(self.grid[axis + 1 :])
-            for piece in self.pieces
+            for piece in self.slices
             for axis, stride in enumerate(piece.strides)
             if abs(stride) == 1 and self.grid[axis] > 1
         ]
         return max(rows, default=1)
 
 
-def plain(name: str, shape: tuple[int, ...], source: str) -> Arrangement:
+def plain(name: str, shape: tuple[int, ...], source: str) -> Rearrangement:
     """A parameter as it is."""
     size = prod(shape)
-    return Arrangement(name, shape, (size,), (Piece((0,), (size,), 0, 0, (1,)),), (source,))
+    return Rearrangement(name, shape, (size,), (SourceSlice((0,), (size,), 0, 0, (1,)),), (source,))
 
 
 class Row(NamedTuple):
@@ -154,14 +154,14 @@ def parsed(row: str) -> Row:
     return Row(name, f"{collection}." if colon else "", tuple(terms), dtype)
 
 
-def arranged(rows: Iterable[str], parameters: Mapping[str, Axes]) -> list[Arrangement]:
-    """The arrangements that the rows of a layout say; constants have the sizes that their axes have in parameters."""
+def rearrange(rows: Iterable[str], parameters: Mapping[str, Axes]) -> list[Rearrangement]:
+    """The rearrangements that the rows of a layout say; constants have the sizes that their axes have in parameters."""
     sizes = {name: size for axes in parameters.values() for name, size in axes.sizes.items()}
-    return [_arranged(parsed(row), parameters, sizes) for row in rows]
+    return [_rearrange_row(parsed(row), parameters, sizes) for row in rows]
 
 
-def _arranged(row: Row, parameters: Mapping[str, Axes], sizes: Sizes) -> Arrangement:
-    pieces: list[Piece] = []
+def _rearrange_row(row: Row, parameters: Mapping[str, Axes], sizes: Sizes) -> Rearrangement:
+    slices: list[SourceSlice] = []
     joined = 0
     shape: tuple[int, ...] = ()
     grid: tuple[int, ...] = ()
@@ -171,7 +171,7 @@ def _arranged(row: Row, parameters: Mapping[str, Axes], sizes: Sizes) -> Arrange
         for low, high, offset, strides in own_pieces:
             begin = (low[0] + joined, *low[1:]) if low else low
             end = (high[0] + joined, *high[1:]) if high else high
-            pieces.append(Piece(begin, end, number, offset, strides))
+            slices.append(SourceSlice(begin, end, number, offset, strides))
         if joined:
             assert grid[1:] == own_grid[1:] and shape[1:] == own_shape[1:], row
             shape = (shape[0] + own_shape[0], *shape[1:])
@@ -179,13 +179,13 @@ def _arranged(row: Row, parameters: Mapping[str, Axes], sizes: Sizes) -> Arrange
         else:
             shape, grid = own_shape, own_grid
         joined = grid[0] if grid else 0
-    return Arrangement(row.name, shape, grid, tuple(pieces), row.sources, row.collection, row.dtype)
+    return Rearrangement(row.name, shape, grid, tuple(slices), row.sources, row.collection, row.dtype)
 
 
-_Part = tuple[tuple[int, ...], tuple[int, ...], int, tuple[int, ...]]
+_GridSlice = tuple[tuple[int, ...], tuple[int, ...], int, tuple[int, ...]]
 
 
-def _term(tokens: Sequence[str], axes: Axes) -> tuple[tuple[int, ...], tuple[int, ...], list[_Part]]:
+def _term(tokens: Sequence[str], axes: Axes) -> tuple[tuple[int, ...], tuple[int, ...], list[_GridSlice]]:
     """The shape and grid of a term, and its parts: low, high, offset and strides of each."""
     shape: list[int] = []
     grid: list[int] = []
@@ -229,7 +229,7 @@ def _term(tokens: Sequence[str], axes: Axes) -> tuple[tuple[int, ...], tuple[int
     return tuple(shape), tuple(grid), parts
 
 
-class Box(NamedTuple):
+class StridedRegion(NamedTuple):
     """Elements of a source, first + Σ i·strides, that go to places to + Σ i·places of a buffer, for i below sizes."""
 
     source: int
@@ -249,21 +249,21 @@ class Box(NamedTuple):
         return prod(self.sizes)
 
 
-def boxes(arrangement: Arrangement, start: int, stop: int) -> Iterator[Box]:
-    """Elements start … stop - 1 of a tensor, in C order, as boxes of its sources; their places count from start."""
-    if arrangement.is_plain:
-        return iter((Box(0, start, 0, (stop - start,), (1,), (1,)),))
-    return _boxes(arrangement, start, stop)
+def regions(rearrangement: Rearrangement, start: int, stop: int) -> Iterator[StridedRegion]:
+    """Elements start … stop - 1 of a tensor, in C order, as regions of its sources; their places count from start."""
+    if rearrangement.is_plain:
+        return iter((StridedRegion(0, start, 0, (stop - start,), (1,), (1,)),))
+    return _regions(rearrangement, start, stop)
 
 
-def _boxes(arrangement: Arrangement, start: int, stop: int) -> Iterator[Box]:
+def _regions(rearrangement: Rearrangement, start: int, stop: int) -> Iterator[StridedRegion]:
     steps: list[int] = []
     step = 1
-    for size in reversed(arrangement.grid):
+    for size in reversed(rearrangement.grid):
         steps.insert(0, step)
         step *= size
-    for low, high in _blocks(arrangement.grid, start, stop):
-        for piece in arrangement.pieces:
+    for low, high in _blocks(rearrangement.grid, start, stop):
+        for piece in rearrangement.slices:
             begin = tuple(map(max, low, piece.low))
             end = tuple(map(min, high, piece.high))
             if all(a < b for a, b in zip(begin, end, strict=True)):
@@ -299,8 +299,8 @@ def _blocks(grid: tuple[int, ...], start: int, stop: int) -> Iterator[tuple[tupl
 
 def _merged(
     source: int, first: int, to: int, sizes: Sequence[int], strides: Sequence[int], places: Sequence[int]
-) -> Box:
-    """A box with as few axes as it can have, none of them reversed in the source."""
+) -> StridedRegion:
+    """A region with as few axes as it can have, none of them reversed in the source."""
     kept: list[tuple[int, int, int]] = []
     for size, stride, place in zip(sizes, strides, places, strict=True):
         if size == 1:
@@ -312,4 +312,4 @@ def _merged(
             kept[-1] = (kept[-1][0] * size, stride, place)
         else:
             kept.append((size, stride, place))
-    return Box(source, first, to, *(tuple(axis[i] for axis in kept) for i in range(3)))
+    return StridedRegion(source, first, to, *(tuple(axis[i] for axis in kept) for i in range(3)))

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import prod
 
-from paramgen.catalog.frameworks import MATLAB
+from paramgen.catalog.frameworks import MATHWORKS
 from paramgen.catalog.initializers import (
     ConstantInitializer,
     Gaussian,
@@ -33,11 +33,11 @@ from paramgen.catalog.operations import (
     FullyConnected,
     MultiheadAttention,
     Operation,
+    ParameterDef,
     PReLU,
     Recurrent,
     SeparableConv,
     Standard,
-    Template,
 )
 
 Shape = tuple[int, ...]
@@ -55,27 +55,27 @@ class Convention:
     fans: Callable[[Operation, str, Shape], tuple[int, int]]
     initializer: Callable[[Operation, str, FanIn], Initializer | None]
 
-    def templates(self, operation: Operation, layout: Layout) -> list[Template]:
+    def parameter_defs(self, operation: Operation, layout: Layout) -> list[ParameterDef]:
         """The operation's parameters with the framework's fans and default initializers.
 
         UnsupportedError where the framework has no such operation.
         """
-        found = list(operation.templates())
-        arrangements = layout.arrangements(operation, found)
-        shapes = {source: arrangement.shape for arrangement in arrangements for source in arrangement.sources}
-        found = [self._with_fans(template, operation, shapes.get(template.name)) for template in found]
-        fan_in = {template.key: template.target.fan_in or 0 for template in found}
-        for number, template in enumerate(found):
-            if initializer := self.initializer(operation, template.key, fan_in.__getitem__):
-                found[number] = replace(template, initializer=initializer)
+        found = list(operation.parameter_defs())
+        rearrangements = layout.rearrangements(operation, found)
+        shapes = {source: rearrangement.shape for rearrangement in rearrangements for source in rearrangement.sources}
+        found = [self._with_fans(definition, operation, shapes.get(definition.name)) for definition in found]
+        fan_in = {definition.key: definition.target.fan_in or 0 for definition in found}
+        for number, definition in enumerate(found):
+            if initializer := self.initializer(operation, definition.key, fan_in.__getitem__):
+                found[number] = replace(definition, initializer=initializer)
         return found
 
-    def _with_fans(self, template: Template, operation: Operation, shape: Shape | None) -> Template:
-        target = template.target
+    def _with_fans(self, definition: ParameterDef, operation: Operation, shape: Shape | None) -> ParameterDef:
+        target = definition.target
         if target.fan_in is None or shape is None:
-            return template
-        fan_in, fan_out = self.fans(operation, template.key, shape)
-        return replace(template, target=replace(target, fan_in=fan_in, fan_out=fan_out))
+            return definition
+        fan_in, fan_out = self.fans(operation, definition.key, shape)
+        return replace(definition, target=replace(target, fan_in=fan_in, fan_out=fan_out))
 
 
 def _of_first_axes(operation: Operation, key: str, shape: Shape) -> tuple[int, int]:
@@ -133,16 +133,16 @@ def _flax(operation: Operation, key: str, fan_in: FanIn) -> Initializer | None:
 
 
 CONVENTIONS: dict[str, Convention | None] = {
-    MATLAB: None,
+    MATHWORKS: None,
     "torch": Convention(_of_first_axes, _torch),
     "keras": Convention(_of_last_axes, _keras),
     "flax": Convention(_of_last_axes, _flax),
 }
 
 
-def templates(convention: str, operation: Operation) -> list[Template]:
+def parameter_defs(convention: str, operation: Operation) -> list[ParameterDef]:
     """An operation's parameters by a convention; UnsupportedError where its framework has no such operation."""
     rules = CONVENTIONS[convention]
     if rules and isinstance(operation, Standard):
-        return rules.templates(operation, LAYOUTS[convention])
-    return list(operation.templates())
+        return rules.parameter_defs(operation, LAYOUTS[convention])
+    return list(operation.parameter_defs())

@@ -121,7 +121,7 @@ class Orthogonal:
     def fields(self) -> dict[str, Any]:
         return {"gain": self.gain} | ({"matrices": self.matrices} if self.matrices > 1 else {})
 
-    def places(self, shape: tuple[int, ...]) -> list[Matrix]:
+    def submatrices(self, shape: tuple[int, ...]) -> list[Matrix]:
         rows, columns = prod(shape[:-1]) // self.matrices, shape[-1]
         return [Matrix(number * rows * columns, rows, columns) for number in range(self.matrices)]
 
@@ -140,7 +140,7 @@ class DeltaOrthogonal:
     def fields(self) -> dict[str, Any]:
         return {"gain": self.gain}
 
-    def places(self, shape: tuple[int, ...]) -> list[Matrix]:
+    def submatrices(self, shape: tuple[int, ...]) -> list[Matrix]:
         return [self.matrix]
 
 
@@ -158,7 +158,7 @@ class Matrix:
 
 
 @dataclass(frozen=True, slots=True)
-class Runs:
+class PeriodicConstant:
     """Zeros, but `value` at `count` runs of `length` elements, the first of which begins at `first`, each `step` on."""
 
     type: str
@@ -175,14 +175,14 @@ class Runs:
         return {} if self.type == "unit_forget_gate" else {"value": self.value}
 
 
-def unit_forget_gate(num_hidden_units: int) -> Runs:
+def unit_forget_gate(num_hidden_units: int) -> PeriodicConstant:
     """Zeros, but ones at elements H … 2H - 1, the forget gate of an LSTM's bias."""
-    return Runs("unit_forget_gate", 1.0, num_hidden_units, num_hidden_units, num_hidden_units, 1)
+    return PeriodicConstant("unit_forget_gate", 1.0, num_hidden_units, num_hidden_units, num_hidden_units, 1)
 
 
 Elementwise = Constant | Uniform | Normal | TruncatedNormal
 Matrices = Orthogonal | DeltaOrthogonal
-Distribution = Elementwise | Matrices | Runs
+Distribution = Elementwise | Matrices | PeriodicConstant
 
 
 def describe(distribution: Distribution) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The names of layouts and conventions, for those who only choose one."""
 
 FRAMEWORKS = ("torch", "keras", "flax")
-CANONICAL, MATLAB = "canonical", "matlab"
+CANONICAL, MATHWORKS = "canonical", "matlab"
 LAYOUT_NAMES = (CANONICAL, *FRAMEWORKS)
-CONVENTION_NAMES = (MATLAB, *FRAMEWORKS)
+CONVENTION_NAMES = (MATHWORKS, *FRAMEWORKS)

@@ -1,7 +1,7 @@
-"""THE table of layouts: for each operation, the tensors that a framework has of it, as arrangements of its parameters.
+"""THE table of layouts: for each operation, the tensors that a framework has of it, as rearranged parameters.
 
 Names are those of the framework's own modules: PyTorch's state_dict, the paths of Keras 3's variables with dots, and
-the collections and variables of flax.linen. arrangement.py says how a row is read. What a framework cannot hold is an
+the collections and variables of flax.linen. axes.py says how a row is read. What a framework cannot hold is an
 UnsupportedError.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from paramgen.catalog.axes import Arrangement, arranged, parsed, plain
+from paramgen.catalog.axes import Rearrangement, parsed, plain, rearrange
 from paramgen.catalog.frameworks import CANONICAL
 from paramgen.catalog.initializers import Initializer, Ones, Zeros
 from paramgen.catalog.operations import (
@@ -30,11 +30,11 @@ from paramgen.catalog.operations import (
     Level,
     MultiheadAttention,
     Operation,
+    ParameterDef,
     PReLU,
     Recurrent,
     RMSNorm,
     SeparableConv,
-    Template,
     TransposedConv,
 )
 
@@ -56,26 +56,26 @@ class Layout:
     rows: dict[type[Operation], Rows]
     collection: str = ""
 
-    def arrangements(self, operation: Operation, templates: Sequence[Template]) -> list[Arrangement]:
+    def rearrangements(self, operation: Operation, definitions: Sequence[ParameterDef]) -> list[Rearrangement]:
         """The tensors of an operation with these parameters, named below it.
 
         UnsupportedError where the framework has no such operation.
         """
         if type(operation) not in self.rows:
-            return [plain(template.name, template.target.shape, template.name) for template in templates]
-        axes = {template.name: template.target.axes for template in templates if template.target.axes}
-        return arranged(self.rows_of(operation, templates), axes)
+            return [plain(definition.name, definition.target.shape, definition.name) for definition in definitions]
+        axes = {definition.name: definition.target.axes for definition in definitions if definition.target.axes}
+        return rearrange(self.rows_of(operation, definitions), axes)
 
-    def rows_of(self, operation: Operation, templates: Sequence[Template]) -> list[str]:
+    def rows_of(self, operation: Operation, definitions: Sequence[ParameterDef]) -> list[str]:
         """The rows of an operation, as arrangement.py reads them, without those of parameters that it has not."""
         rows = self.rows[type(operation)]
-        known = {template.name for template in templates} | CONSTANTS.keys()
+        known = {definition.name for definition in definitions} | CONSTANTS.keys()
         return [row for row in (rows(operation) if callable(rows) else rows) if known.issuperset(parsed(row).sources)]
 
-    def name(self, operation: str, arrangement: Arrangement) -> str:
+    def name(self, operation: str, rearrangement: Rearrangement) -> str:
         """The name of a tensor in the file."""
-        collection = arrangement.collection or self.collection
-        return f"{collection}{operation}.{arrangement.name}"
+        collection = rearrangement.collection or self.collection
+        return f"{collection}{operation}.{rearrangement.name}"
 
 
 def _torch_recurrent(operation: Recurrent) -> Iterator[str]:

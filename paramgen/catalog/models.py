@@ -26,15 +26,15 @@ from paramgen.dtypes import DTYPES
 from paramgen.formatting import did_you_mean, is_word, near, one_of, show, suggestion
 
 # So many misspelt keys of one mapping are compared with what they may mean; the report has room for fewer.
-MANY = 100
+MAX_SUGGESTIONS = 100
 
 # The types of our own errors: of a value, of a key, of what is not there.
 WRONG: Final = "wrong"
 UNKNOWN: Final = "unknown"
 MISSING: Final = "absent"
-ComplaintKind = Literal["wrong", "unknown", "absent"]
+ErrorKind = Literal["wrong", "unknown", "absent"]
 # A path below the mapping that is checked, a message, and its type.
-Complaint = tuple[tuple[str | int, ...], str, ComplaintKind]
+FieldError = tuple[tuple[str | int, ...], str, ErrorKind]
 
 
 @dataclass(frozen=True)
@@ -130,14 +130,14 @@ class Model(BaseModel):
         return absent or near(key, [name for name in known if name in data], 0.9)
 
     @classmethod
-    def key_problems(cls, data: dict[str, Any]) -> Iterator[Complaint]:
+    def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
         """What the keys of the mapping alone show to be wrong, whatever its values."""
         yield from ()
 
     @model_validator(mode="wrap")
     @classmethod
     def _explained(cls, data: Any, handler: ModelWrapValidatorHandler[Any]) -> Any:
-        complaints: list[Complaint] = []
+        complaints: list[FieldError] = []
         model = None
         try:
             model = handler(data)
@@ -149,14 +149,14 @@ class Model(BaseModel):
                 complaints = [((key,), f"null is not {_expected(cls, key).what}", WRONG) for key in nulls]
         keys = data if isinstance(data, dict) else {}
         if isinstance(data, dict):
-            complaints += cls.key_problems(data)
+            complaints += cls.check_keys(data)
         if not complaints:
             return model
         meant = set()
         if any(kind == MISSING for _, _, kind in complaints):
             # A misspelt field and a missing one that it is near to are one mistake.
             unknown = (key for key in keys if key not in cls.fields_by_key())
-            meant = {cls.meant(key, keys) for key in islice(unknown, MANY)}
+            meant = {cls.meant(key, keys) for key in islice(unknown, MAX_SUGGESTIONS)}
         details = [
             InitErrorDetails(type=PydanticCustomError(kind, message), loc=path, input=None)
             for path, message, kind in complaints
@@ -165,7 +165,7 @@ class Model(BaseModel):
         raise ValidationError.from_exception_data(cls.label, details)
 
     @classmethod
-    def missing(cls, name: str, label: str) -> Complaint:
+    def missing(cls, name: str, label: str) -> FieldError:
         """The complaint that a field is missing; `label` is what needs it."""
         return (name,), f"missing; {label} needs it: {cls.fields_by_key()[name].description}", MISSING
 
@@ -179,7 +179,7 @@ class Tagged(Model):
         return get_args(cls.model_fields["type"].annotation)
 
     @property
-    def kind(self) -> str:
+    def type_name(self) -> str:
         """Its type's own name, whichever alias was written."""
         return self.names()[0]
 
@@ -211,17 +211,17 @@ def _error(path: tuple[str | int, ...], message: str) -> ValidationError:
     return ValidationError.from_exception_data("", [details])
 
 
-def reserved(path: tuple[str | int, ...], kind: ComplaintKind) -> Complaint:
+def reserved(path: tuple[str | int, ...], kind: ErrorKind) -> FieldError:
     """The complaint of a name that the file format keeps for itself."""
     return path, f"{show(RESERVED)} is the file's own name for its metadata; choose another", kind
 
 
 def unknown_keys(
     path: tuple[str | int, ...], keys: Iterable[str], known: Sequence[str], what: str
-) -> Iterator[Complaint]:
+) -> Iterator[FieldError]:
     """Complaints of the keys at a path that are not known; `what` is what each is."""
     for index, key in enumerate(key for key in keys if key not in known):
-        guess = suggestion(key, known) if index < MANY else ""
+        guess = suggestion(key, known) if index < MAX_SUGGESTIONS else ""
         yield (*path, key), f"{what}; one of {', '.join(known)}{guess}", UNKNOWN
 
 
@@ -239,17 +239,17 @@ def explained(item: Any, known: str) -> str:
     return message
 
 
-def _explain(model: type[Model], error: ValidationError, data: Any) -> list[Complaint]:
+def _explain(model: type[Model], error: ValidationError, data: Any) -> list[FieldError]:
     """Pydantic's errors of a model, one for each place, in the words of its fields."""
-    complaints: dict[tuple[str | int, ...], Complaint] = {}
+    complaints: dict[tuple[str | int, ...], FieldError] = {}
     for item in error.errors(include_url=False):
         loc, kind = item["loc"], item["type"]
         if kind in (WRONG, UNKNOWN, MISSING):
-            complaints[loc] = loc, item["msg"], cast(ComplaintKind, kind)
+            complaints[loc] = loc, item["msg"], cast(ErrorKind, kind)
         elif not loc:
             complaints[loc] = loc, f"{show(item['input'])} is not a mapping; {model.label} is one", WRONG
         elif kind == "extra_forbidden":
-            guess = model.meant(str(loc[0]), data) if len(complaints) < MANY else None
+            guess = model.meant(str(loc[0]), data) if len(complaints) < MAX_SUGGESTIONS else None
             known = did_you_mean(guess) if guess else f"; it has {', '.join(model.field_names())}"
             complaints[loc] = loc, f"unknown field of {model.label}{known}", UNKNOWN
         elif kind == "missing":

@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 DIGITS = 60
 PI = "3.14159265358979323846264338327950288419716939937510582097494459"
 # Above it the continued fraction, which converges there in TERMS terms; below it the power series.
-FAR = 3
+SERIES_LIMIT = 3
 TERMS = 400
 # P(Z > 50) is below the smallest float64.
-FARTHEST = 50
+UNDERFLOW = 50
 
 
 @lru_cache(maxsize=256)
@@ -37,10 +37,10 @@ def _upper(x: Decimal) -> Decimal:
     """P(Z > x): M. Abramowitz, I. Stegun, "Handbook of Mathematical Functions", 26.2.11 and 26.2.14."""
     if x < 0:
         return 1 - _upper(-x)
-    if x > FARTHEST:
+    if x > UNDERFLOW:
         return x * 0
     density = (-x * x / 2).exp() / (2 * type(x)(PI)).sqrt()
-    if x > FAR:
+    if x > SERIES_LIMIT:
         fraction = x
         for k in range(TERMS, 0, -1):
             fraction = x + k / fraction

@@ -12,7 +12,7 @@ from paramgen.catalog.distributions import (
     Distribution,
     Normal,
     Orthogonal,
-    Runs,
+    PeriodicConstant,
     TruncatedNormal,
     Uniform,
 )
@@ -47,9 +47,9 @@ def _cells(tensor: Tensor) -> tuple[str, ...]:
     kinds = tensor.kinds
     fans = ("" if fan is None else f"{fan:,}" for fan in (kinds[0].fan_in, kinds[0].fan_out))
     return (
-        _shape(tensor.arrangement.shape),
+        _shape(tensor.rearrangement.shape),
         tensor.dtype.name,
-        ", ".join(dict.fromkeys(kind.initializer.kind for kind in kinds)),
+        ", ".join(dict.fromkeys(kind.initializer.type_name for kind in kinds)),
         ", ".join(dict.fromkeys(values(kind.distribution) for kind in kinds)),
         *fans,
         f"{tensor.size:,}",
@@ -71,9 +71,9 @@ def values(distribution: Distribution) -> str:
             text = f"normal {number(mean)}, std {number(std)}, in {low} … {high}"
         case Orthogonal(gain) | DeltaOrthogonal(gain):
             text = "orthonormal" if gain == 1 else f"orthonormal × {number(gain)}"
-        case Runs("unit_forget_gate"):
+        case PeriodicConstant("unit_forget_gate"):
             text = "ones for the forget gate"
-        case Runs(_, value):
+        case PeriodicConstant(_, value):
             text = f"{number(value)} in zeros"
     return text
 

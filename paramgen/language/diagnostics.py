@@ -7,47 +7,47 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from paramgen import limits
-from paramgen.errors import LARGEST_REPORT, Problem, SpecError
+from paramgen.errors import LARGEST_REPORT, Diagnostic, SpecError
 from paramgen.formatting import shorten
 from paramgen.language.expressions import has_expression, names_in
 from paramgen.language.yaml_reader import Document, Path, path_text
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
+class RepeatLocation:
     """Where in the model something stands that a document says once: its whole name, and the indices around it."""
 
     name: str
     indices: Mapping[str, Any]
 
 
-class Problems:
+class Diagnostics:
     """Collects a spec's mistakes with their places: keeps so many as the limit says, and counts the others."""
 
     def __init__(self, document: Document):
         self.document = document
-        self.kept: list[Problem] = []
+        self.kept: list[Diagnostic] = []
         self.total = 0
         self._told: set[Path] = set()
 
-    def copy(self) -> Problems:
+    def copy(self) -> Diagnostics:
         """The same problems, to which others are added without changing these."""
-        other = Problems(self.document)
+        other = Diagnostics(self.document)
         other.kept, other.total, other._told = list(self.kept), self.total, set(self._told)
         return other
 
     @property
-    def enough(self) -> bool:
+    def is_full(self) -> bool:
         """Whether so many are known that looking for more is of no use."""
         return self.total >= limits.MAX_PROBLEMS
 
     @property
-    def has_a_report(self) -> bool:
+    def fills_report(self) -> bool:
         """Whether as many are known as a report shows."""
         return self.total >= LARGEST_REPORT
 
     def add(
-        self, path: Iterable[str | int], message: str, of_key: bool = False, context: Context | None = None
+        self, path: Iterable[str | int], message: str, of_key: bool = False, context: RepeatLocation | None = None
     ) -> None:
         """A mistake at a path, of its value or of its key; told with the expression of the value, and the context."""
         self.total += 1
@@ -56,15 +56,15 @@ class Problems:
             place = self.document.place(path, of_key)
             if notes := list(self._notes(None if of_key else self.document.value(path), message, context)):
                 message = f"{message} ({', '.join(notes)})"
-            self.kept.append(Problem(message, path_text(path), *(place or (None, None))))
+            self.kept.append(Diagnostic(message, path_text(path), *(place or (None, None))))
 
-    def once(self, path: Path, message: str, of_key: bool = False, context: Context | None = None) -> None:
+    def add_once(self, path: Path, message: str, of_key: bool = False, context: RepeatLocation | None = None) -> None:
         """A mistake, unless one was told once of its path: of what repeats in the model and stands in one place."""
         if path not in self._told:
             self._told.add(path)
             self.add(path, message, of_key, context if path[:1] == ("operations",) else None)
 
-    def _notes(self, value: Any, message: str, context: Context | None) -> Iterator[str]:
+    def _notes(self, value: Any, message: str, context: RepeatLocation | None) -> Iterator[str]:
         if has_expression(value):
             if shorten(value) not in message:
                 yield shorten(value)
@@ -82,4 +82,4 @@ class Problems:
     def raise_any(self) -> None:
         if self.total:
             ordered = sorted(self.kept, key=lambda problem: (problem.line or 0, problem.column or 0))
-            raise SpecError(self.document.source, ordered, self.total, at_least=self.enough)
+            raise SpecError(self.document.source, ordered, self.total, at_least=self.is_full)

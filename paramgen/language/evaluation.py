@@ -8,7 +8,7 @@ from typing import Any
 
 from paramgen import limits
 from paramgen.formatting import shorten, show
-from paramgen.language.diagnostics import Problems
+from paramgen.language.diagnostics import Diagnostics
 from paramgen.language.expressions import (
     Environment,
     ExpressionError,
@@ -51,7 +51,7 @@ class Evaluator:
         other._texts, other._values = self._texts, self._values
         return other
 
-    def parse(self, text: str, path: Path, problems: Problems) -> Text:
+    def parse(self, text: str, path: Path, problems: Diagnostics) -> Text:
         """Return a text that has '${' in it, parsed. ExpressionError if that cannot be."""
         parsed = self._texts.get(text)
         if parsed is None:
@@ -60,7 +60,7 @@ class Evaluator:
             self._texts[text] = parsed
         return parsed
 
-    def names(self, value: Any, path: Path, problems: Problems) -> frozenset[str]:
+    def names(self, value: Any, path: Path, problems: Diagnostics) -> frozenset[str]:
         """Return the variables that the expressions in a value use, but for those evaluated once and for all."""
 
         def names(text: str) -> frozenset[str]:
@@ -68,7 +68,7 @@ class Evaluator:
 
         return names_in(value, names)
 
-    def value(self, text: str, indices: Mapping[str, int], path: Path, problems: Problems) -> Number | str:
+    def value(self, text: str, indices: Mapping[str, int], path: Path, problems: Diagnostics) -> Number | str:
         """Return the value of a text that has '${' in it. ExpressionError if it has none."""
         if text in self._values:
             return self._values[text]
@@ -84,7 +84,7 @@ class Evaluator:
         self,
         value: Any,
         base: Path,
-        problems: Problems,
+        problems: Diagnostics,
         indices: Mapping[str, int] | None = None,
         leave: Collection[str] = (),
     ) -> tuple[Any, Errors]:
@@ -118,13 +118,13 @@ class Evaluator:
 
         return evaluate(value, ()), errors
 
-    def report(self, errors: Errors, base: Path, problems: Problems, **context: Any) -> frozenset[Path]:
+    def report(self, errors: Errors, base: Path, problems: Diagnostics, **context: Any) -> frozenset[Path]:
         """Add the errors to the problems, but for those of broken variables; return the paths of all of them."""
         paths = frozenset((*base, *path) for path in errors)
         for path, error in errors.items():
             if not (isinstance(error, UndefinedError) and error.name in self.broken):
                 whole = (*base, *path)
-                if isinstance(error, UndefinedError) and problems.has_a_report:  # suggestions take long
+                if isinstance(error, UndefinedError) and problems.fills_report:  # suggestions take long
                     message = f"{shorten(error.name)} is no variable"
                 else:
                     message = str(error)
@@ -136,14 +136,14 @@ class Evaluator:
             return self.variables
         return ChainMap(indices, self.variables) if self.variables else indices  # type: ignore[arg-type]
 
-    def _spend(self, terms: int, path: Path, problems: Problems) -> None:
+    def _spend(self, terms: int, path: Path, problems: Diagnostics) -> None:
         self._terms += terms
         if self._terms > limits.MAX_TERMS:
             limit = f"more than {limits.MAX_TERMS:,} numbers, variables and operators in all (the limit)"
             problems.stop(path, f"expressions are too many or repeat too often: {limit}")
 
 
-def evaluator(variables: Any, needed: bool, problems: Problems) -> Evaluator:
+def evaluator(variables: Any, needed: bool, problems: Diagnostics) -> Evaluator:
     """Return the evaluator of a spec's `variables`, each over those before it."""
     scope = Evaluator(needed)
     if not isinstance(variables, dict) or len(variables) > limits.MAX_VARIABLES:
@@ -165,7 +165,7 @@ def evaluator(variables: Any, needed: bool, problems: Problems) -> Evaluator:
     return scope
 
 
-def _too_early(name: str, used: str, variables: Mapping[str, Any], scope: Evaluator, problems: Problems) -> str:
+def _too_early(name: str, used: str, variables: Mapping[str, Any], scope: Evaluator, problems: Diagnostics) -> str:
     """Return what is wrong with a variable that uses one that does not stand before it."""
     reached, pending = set(), [used]
     while pending:

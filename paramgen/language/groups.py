@@ -17,8 +17,8 @@ from paramgen.catalog.models import (
     RESERVED,
     UNKNOWN,
     WRONG,
-    Complaint,
     Expected,
+    FieldError,
     Model,
     Name,
     is_name,
@@ -27,7 +27,7 @@ from paramgen.catalog.models import (
 )
 from paramgen.catalog.operations import BY_TYPE, Operation
 from paramgen.formatting import near, show
-from paramgen.language.diagnostics import Context, Problems
+from paramgen.language.diagnostics import Diagnostics, RepeatLocation
 from paramgen.language.evaluation import Evaluator
 from paramgen.language.expressions import (
     VARIABLE_EXPECTED,
@@ -38,7 +38,7 @@ from paramgen.language.yaml_reader import Path
 
 OPERATION_EXPECTED = "an operation: a mapping with name and type; or a group: one with name and operations"
 # What is kept of one operation's readings at different indices, or of one group's operations.
-KEPT = 1000
+CACHE_SIZE = 1000
 
 
 class Group(Model):
@@ -59,7 +59,7 @@ class Group(Model):
     ] = Field(description="its operations, and groups of them.")
 
     @classmethod
-    def key_problems(cls, data: dict[str, Any]) -> Iterator[Complaint]:
+    def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
         if data.get("name") == RESERVED:
             yield reserved(("name",), WRONG)
         if isinstance(data.get("as"), str) and not is_variable(data["as"]):
@@ -68,7 +68,7 @@ class Group(Model):
             yield ("as",), "names the index of a repetition; add repeat, or remove this", UNKNOWN
 
 
-class Instance(NamedTuple):
+class NamedOperation(NamedTuple):
     """An operation of the model, its whole name, where the document says it, and the indices around it there.
 
     `results` is the same for all instances that differ by their names alone: what is worked out once for them.
@@ -81,9 +81,9 @@ class Instance(NamedTuple):
     results: dict[Any, Any]
 
     @property
-    def context(self) -> Context | None:
+    def context(self) -> RepeatLocation | None:
         """For what is wrong with it; None where it stands in no group."""
-        return None if self.indices is None else Context(self.name, self.indices)
+        return None if self.indices is None else RepeatLocation(self.name, self.indices)
 
 
 class _Reading(NamedTuple):
@@ -124,7 +124,7 @@ def is_group(item: Any) -> bool:
     return isinstance(item, dict) and "type" not in item and any(near(key, ("operations",)) for key in item)
 
 
-def check_different(count: int, path: Path, problems: Problems) -> None:
+def check_different(count: int, path: Path, problems: Diagnostics) -> None:
     """Raise the problems if there are more different operations than a spec may have."""
     if count > limits.MAX_DIFFERENT_OPERATIONS:
         limit = f"more than {limits.MAX_DIFFERENT_OPERATIONS:,} different operations and groups (the limit)"
@@ -134,13 +134,13 @@ def check_different(count: int, path: Path, problems: Problems) -> None:
 class Tree:
     """The items of a spec's `operations`; an error in one is added to the problems once, when it is first visited."""
 
-    def __init__(self, items: list[Any], evaluator: Evaluator, problems: Problems):
+    def __init__(self, items: list[Any], evaluator: Evaluator, problems: Diagnostics):
         self.evaluator = evaluator
         self.problems = problems
         self._nodes = self._made(items, ("operations",), repeated=False)
         self._different = 0
 
-    def instances(self) -> Iterator[Instance]:
+    def instances(self) -> Iterator[NamedOperation]:
         """Yield every operation of the model, in order, as long as there are not too many problems."""
         self._check_count()
         yield from self._instances([("", node) for node in self._nodes], "", {})
@@ -154,7 +154,9 @@ class Tree:
             node.children = self._made(group.operations, (*node.path, "operations"), repeated)
         return node.children
 
-    def _instances(self, nodes: list[tuple[str, _Node]], prefix: str, indices: Mapping[str, int]) -> Iterator[Instance]:
+    def _instances(
+        self, nodes: list[tuple[str, _Node]], prefix: str, indices: Mapping[str, int]
+    ) -> Iterator[NamedOperation]:
         for before, node in nodes:
             if self.problems.total >= limits.MAX_PROBLEMS:
                 return
@@ -172,7 +174,7 @@ class Tree:
                 problem = f"the whole name must have at most {limits.MAX_NAME_LENGTH} characters, got {len(name):,}"
                 self.problems.add((*node.path, "name"), problem)
             elif not node.is_group:
-                yield Instance(model, name, node.path, indices if base else None, reading.results)
+                yield NamedOperation(model, name, node.path, indices if base else None, reading.results)
                 if not node.repeated:
                     node.last = None  # the memory of 100,000 of them
             else:
@@ -189,11 +191,11 @@ class Tree:
 
     def _dissolved(self, node: _Node, prefix: str, indices: Mapping[str, int]) -> list[tuple[str, _Node]]:
         reading = self._read(node, prefix, indices)
-        if reading and not node.used and (reading.model.repeat or 1) <= KEPT:
+        if reading and not node.used and (reading.model.repeat or 1) <= CACHE_SIZE:
             group = reading.model
             inner, within = next(_repetitions(group, prefix + group.name, indices))
             walked = self._walked(node, group, inner, within)
-            few = len(walked) * (group.repeat or 1) <= KEPT
+            few = len(walked) * (group.repeat or 1) <= CACHE_SIZE
             if few and not any(one.is_group or group.index in self._used(one, within) for _, one in walked):
                 repetitions = [before for before, _ in _repetitions(group, group.name, {})]
                 return [(before + deeper, one) for before in repetitions for deeper, one in walked]
@@ -213,7 +215,7 @@ class Tree:
                 node.last = self._reading(node, prefix, indices)
                 node.failed = node.last is None
                 if node.names and node.last:
-                    if len(node.readings) == KEPT:
+                    if len(node.readings) == CACHE_SIZE:
                         node.readings.clear()
                     node.readings[values] = node.last
         return node.last
@@ -273,7 +275,7 @@ class Tree:
         leave = ("operations",) if node.is_group else ()
         item, errors = self.evaluator.evaluated(node.item, node.path, problems, indices, leave)
         name = item.get("name") if isinstance(item, dict) else None
-        context = Context(f"{prefix}{name}", indices) if prefix else None
+        context = RepeatLocation(f"{prefix}{name}", indices) if prefix else None
         bad = self.evaluator.report(errors, node.path, problems, context=context)
         try:
             model = Group.model_validate(item) if node.is_group else read_tagged(BY_TYPE, item, OPERATION_EXPECTED)
@@ -351,7 +353,7 @@ def _repetitions(group: Group, name: str, indices: Mapping[str, int]) -> Iterato
         yield f"{name}.{index}.", {**indices, group.index: index} if group.index else indices
 
 
-def written(items: list[Any], path: Path, evaluator: Evaluator, problems: Problems) -> list[Any]:
+def written(items: list[Any], path: Path, evaluator: Evaluator, problems: Diagnostics) -> list[Any]:
     """Return the items with the expressions outside of repetitions evaluated, as far as that can be done."""
 
     def evaluated(item: Any, path: Path) -> Any:
@@ -369,10 +371,10 @@ def written(items: list[Any], path: Path, evaluator: Evaluator, problems: Proble
 
 
 def add_errors(
-    problems: Problems,
+    problems: Diagnostics,
     error: ValidationError,
     base: Path,
-    context: Context | None = None,
+    context: RepeatLocation | None = None,
     bad: frozenset[Path] = frozenset(),
 ) -> None:
     """Add pydantic's errors of what stands at `base`, as long as they are kept; count them all.

@@ -14,14 +14,14 @@ from paramgen.arithmetic import default_mode
 from paramgen.catalog.frameworks import CONVENTION_NAMES, LAYOUT_NAMES
 from paramgen.catalog.initializers import EXPECTED as INITIALIZER_EXPECTED
 from paramgen.catalog.initializers import AnyInitializer
-from paramgen.catalog.models import UNKNOWN, WRONG, Complaint, DTypeName, Expected, Model, unknown_keys
+from paramgen.catalog.models import UNKNOWN, WRONG, DTypeName, Expected, FieldError, Model, unknown_keys
 from paramgen.catalog.operations import BY_TYPE, Operation, Standard
 from paramgen.errors import FileError, UsageError
 from paramgen.formatting import escape, near, one_of, show, suggestion
-from paramgen.language.diagnostics import Problems
+from paramgen.language.diagnostics import Diagnostics
 from paramgen.language.evaluation import VALUE_EXPECTED, Evaluator, evaluator
 from paramgen.language.expressions import MAX_INTEGER, VARIABLE_EXPECTED, Number, has_expression, is_number, is_variable
-from paramgen.language.groups import Instance, Tree, add_errors, check_different, written
+from paramgen.language.groups import NamedOperation, Tree, add_errors, check_different, written
 from paramgen.language.yaml_reader import Document, Path, from_mapping, from_yaml
 
 AnyModel = TypeVar("AnyModel", bound=Model)
@@ -50,12 +50,12 @@ class Override(Model):
     dtype: DTypeName | None = Field(default=None, description="element type of these parameters.")
 
     @classmethod
-    def key_problems(cls, data: dict[str, Any]) -> Iterator[Complaint]:
+    def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
         if not data.keys() & {"initializer", "dtype"}:
             yield (), "says nothing of the parameters that it matches; give an initializer or a dtype", WRONG
 
 
-class Head(Model):
+class SpecFields(Model):
     """What a spec says besides its operations."""
 
     paramgen: Annotated[int, Field(ge=1, le=1), Expected("1, the version of the spec language")] = Field(
@@ -96,7 +96,7 @@ class Head(Model):
         return (*cls.model_fields, "operations")
 
     @classmethod
-    def key_problems(cls, data: dict[str, Any]) -> Iterator[Complaint]:
+    def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
         variables = data.get("variables")
         for name in variables if isinstance(variables, dict) else ():
             if not is_variable(name):
@@ -131,9 +131,9 @@ class Spec:
     evaluated. `problems_found` are those of all but its operations; the plan adds theirs, and raises all of them.
     """
 
-    head: Head
+    head: SpecFields
     source: dict[str, Any]
-    problems_found: Problems
+    problems_found: Diagnostics
     _items: list[Any]
     _evaluator: Evaluator
 
@@ -141,7 +141,9 @@ class Spec:
         raise TypeError("a Spec is made by paramgen.load_spec")
 
     @classmethod
-    def of(cls, head: Head, source: dict[str, Any], problems: Problems, items: list[Any], evaluator: Evaluator) -> Spec:
+    def of(
+        cls, head: SpecFields, source: dict[str, Any], problems: Diagnostics, items: list[Any], evaluator: Evaluator
+    ) -> Spec:
         spec = object.__new__(cls)
         spec.head, spec.source, spec.problems_found = head, source, problems
         spec._items, spec._evaluator = items, evaluator
@@ -163,7 +165,7 @@ class Spec:
     def layout(self) -> str:
         return self.head.layout
 
-    def instances(self, problems: Problems) -> Iterator[Instance]:
+    def instances(self, problems: Diagnostics) -> Iterator[NamedOperation]:
         """Its operations, one after another; what is wrong with them is added to the problems."""
         return Tree(self._items, self._evaluator.renewed(), problems).instances()
 
@@ -189,7 +191,7 @@ def interpret(document: Document, name: str, *, variables: Mapping[str, Number] 
     `replaced` (seed, dtype, layout) take the place of the document's, where they are not None, and `variables` that of
     its variables of the same names; UsageError where it has none of that name.
     """
-    problems = Problems(document)
+    problems = Diagnostics(document)
     data = document.data
     if not isinstance(data, dict):
         problems.add((), "a spec is a mapping; it needs at least operations")
@@ -218,7 +220,7 @@ def _set_variables(document: Document, variables: Mapping[str, Number]) -> None:
 
 
 def validated(
-    model: type[AnyModel], data: Any, problems: Problems, bad: frozenset[Path] = frozenset()
+    model: type[AnyModel], data: Any, problems: Diagnostics, bad: frozenset[Path] = frozenset()
 ) -> AnyModel | None:
     """The model of the data at the document's top, or None with its problems added, but for those of the bad paths."""
     try:
@@ -228,7 +230,9 @@ def validated(
         return None
 
 
-def _head(data: dict[str, Any], name: str, scope: Evaluator, problems: Problems) -> tuple[Head, dict[str, Any]]:
+def _head(
+    data: dict[str, Any], name: str, scope: Evaluator, problems: Diagnostics
+) -> tuple[SpecFields, dict[str, Any]]:
     """The valid fields of what a spec says besides its operations; and what it says, as its file is to say it."""
     evaluated, errors = scope.evaluated(data, (), problems, leave=("variables", "operations"))
     bad = scope.report(errors, (), problems)
@@ -237,22 +241,22 @@ def _head(data: dict[str, Any], name: str, scope: Evaluator, problems: Problems)
         evaluated = {**evaluated, "variables": {key: scope.variables.get(key, variables[key]) for key in variables}}
         bad |= {("variables", key) for key in scope.broken if has_expression(variables[key])}
     fields = {key: value for key, value in evaluated.items() if key != "operations"}
-    head = validated(Head, fields, problems, bad)
+    head = validated(SpecFields, fields, problems, bad)
     if head is None:
-        apart = [{field: fields[field]} for field in Head.model_fields if field in fields]
-        sound = [part for part in apart if validated(Head, part, Problems(problems.document))]
-        head = Head.model_validate({field: value for part in sound for field, value in part.items()})
+        apart = [{field: fields[field]} for field in SpecFields.model_fields if field in fields]
+        sound = [part for part in apart if validated(SpecFields, part, Diagnostics(problems.document))]
+        head = SpecFields.model_validate({field: value for part in sound for field, value in part.items()})
     as_written = {key: data[key] for key in ("defaults", "overrides") if key in data}
     return head if "name" in data else head.model_copy(update={"name": name}), {**evaluated, **as_written}
 
 
-def _operation_items(data: dict[str, Any], problems: Problems) -> list[Any]:
+def _operation_items(data: dict[str, Any], problems: Diagnostics) -> list[Any]:
     items = data.get("operations")
     if isinstance(items, list) and items:
         check_different(len(items), ("operations",), problems)
         return items
     if "operations" not in data:
-        if any(near(key, ["operations"]) for key in data if key not in Head.fields_by_key()):
+        if any(near(key, ["operations"]) for key in data if key not in SpecFields.fields_by_key()):
             return []  # told as a misspelt key
         problems.add(("operations",), "missing; a spec needs it: a list of operations")
     else:

@@ -15,12 +15,12 @@ from pydantic.json_schema import models_json_schema
 
 from paramgen import limits
 from paramgen.catalog import initializers, operations
-from paramgen.catalog.initializers import Target
+from paramgen.catalog.initializers import ParameterShape
 from paramgen.catalog.models import NO_NAME, RESERVED, Tagged
 from paramgen.catalog.operations import CHANNEL_WISE, GROUPINGS, Convolution, CustomParameter, Standard
 from paramgen.language.expressions import FUNCTIONS
 from paramgen.language.groups import Group
-from paramgen.language.model import Head, Override
+from paramgen.language.model import Override, SpecFields
 
 Schema = dict[str, Any]
 
@@ -29,13 +29,20 @@ STANDARD = [model for model in operations.TABLE if issubclass(model, Standard)]
 
 def json_schema() -> Schema:
     """The schema of a whole spec."""
-    models: list[type[BaseModel]] = [Head, Override, Group, CustomParameter, *operations.TABLE, *initializers.TABLE]
+    models: list[type[BaseModel]] = [
+        SpecFields,
+        Override,
+        Group,
+        CustomParameter,
+        *operations.TABLE,
+        *initializers.TABLE,
+    ]
     _, generated = models_json_schema([(model, "validation") for model in models], ref_template="#/definitions/{model}")
     definitions: dict[str, Schema] = {
         name: _expressive(_tidy(definition)) for name, definition in generated["$defs"].items()
     }
     definitions["Expression"] = EXPRESSION
-    spec = definitions.pop("Head")
+    spec = definitions.pop("SpecFields")
     definitions["Operation"] = _by_type(operations.TABLE)
     definitions["Initializer"] = {
         "description": "An initializer: a name, or a mapping with type and its fields.",
@@ -119,17 +126,17 @@ def _is_whole(definition: Schema) -> bool:
 
 def _by_parameter(model: type[Standard]) -> Schema:
     """Initializers by parameter, each without those that do not fit it."""
-    return _closed({name: _fitting(target) for name, target in model.targets().items()})
+    return _closed({name: _fitting(target) for name, target in model.example_shapes().items()})
 
 
-def _fitting(target: Target) -> Schema:
-    misfits = [
+def _fitting(target: ParameterShape) -> Schema:
+    unsupported = [
         name
         for model in initializers.TABLE
-        if model.model_construct().misfit(target) is not None
+        if model.model_construct().why_unsupported(target) is not None
         for name in model.names()
     ]
-    return {"allOf": [_reference("Initializer")], "not": _is(misfits)}
+    return {"allOf": [_reference("Initializer")], "not": _is(unsupported)}
 
 
 def _grouping(name: str) -> Schema:
@@ -195,7 +202,7 @@ def _shape_rules() -> Iterator[Schema]:
     """How many dimensions custom parameters have for initializers that do not fit any number of them."""
     for model in initializers.TABLE:
         initializer, every = model.model_construct(), range(limits.MAX_DIMENSIONS + 1)
-        fitting = [count for count in every if initializer.misfit(Target((1,) * count, 1, 1)) is None]
+        fitting = [count for count in every if initializer.why_unsupported(ParameterShape((1,) * count, 1, 1)) is None]
         if not fitting:
             yield {"properties": {"initializer": {"not": _is(model.names())}}}
         elif len(fitting) < len(every):

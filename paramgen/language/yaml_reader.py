@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from paramgen import limits
-from paramgen.errors import Problem, SpecError
+from paramgen.errors import Diagnostic, SpecError
 from paramgen.formatting import shorten, show
 from paramgen.language.expressions import has_expression
 
@@ -123,7 +123,7 @@ def path_text(path: Path) -> str:
 def from_yaml(raw: bytes, source: str) -> Document:
     """The document of a spec's YAML text in UTF-8; a SpecError with its place for what is not such a text."""
     if len(raw) > limits.MAX_FILE_BYTES:
-        raise SpecError(source, [Problem(f"the spec is larger than the limit of {limits.MAX_FILE_BYTES:,} bytes")])
+        raise SpecError(source, [Diagnostic(f"the spec is larger than the limit of {limits.MAX_FILE_BYTES:,} bytes")])
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -174,24 +174,24 @@ def from_mapping(mapping: Mapping[str, Any], source: str = "<mapping>") -> Docum
             limit = (
                 f"{limits.MAX_DEPTH} levels deep" if len(path) > limits.MAX_DEPTH else f"{limits.MAX_NODES:,} values"
             )
-            raise SpecError(source, [Problem(f"the spec is larger than the limit of {limit}", path_text(path))])
+            raise SpecError(source, [Diagnostic(f"the spec is larger than the limit of {limit}", path_text(path))])
         value = plain(value)
         if value is None or isinstance(value, (str, bool, int, float)):
             if isinstance(value, str) and not _encodable(value):
-                raise SpecError(source, [Problem(f"{show(value)} is not valid Unicode", path_text(path))])
+                raise SpecError(source, [Diagnostic(f"{show(value)} is not valid Unicode", path_text(path))])
             has_expressions = has_expressions or has_expression(value)
             return value
         if isinstance(value, Mapping):
             result: dict[str, Any] = {}
             for key, entry in value.items():
                 if type(key) is not str or not _encodable(key):
-                    raise SpecError(source, [Problem(f"key {show(key)} is not a string", path_text(path))])
+                    raise SpecError(source, [Diagnostic(f"key {show(key)} is not a string", path_text(path))])
                 result[key] = convert(entry, (*path, key))
             return result
         if isinstance(value, (list, tuple)):
             return [convert(entry, (*path, index)) for index, entry in enumerate(value)]
         message = f"{show(value)} is a {type(value).__name__}; a spec holds dicts, lists, strings, numbers and booleans"
-        raise SpecError(source, [Problem(message, path_text(path))])
+        raise SpecError(source, [Diagnostic(message, path_text(path))])
 
     data = convert(mapping, ())
     return Document(data, source, None, has_expressions)
@@ -207,11 +207,11 @@ def plain(value: Any) -> Any:
     return value
 
 
-def _problem(message: str, line: int, column: int) -> Problem:
-    return Problem(message, "", line + 1, column + 1)
+def _problem(message: str, line: int, column: int) -> Diagnostic:
+    return Diagnostic(message, "", line + 1, column + 1)
 
 
-def _after(before: str, message: str) -> Problem:
+def _after(before: str, message: str) -> Diagnostic:
     lines = before.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     return _problem(message, len(lines) - 1, len(lines[-1]))
 

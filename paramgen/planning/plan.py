@@ -14,59 +14,67 @@ from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 from paramgen.arithmetic import default_mode
-from paramgen.catalog.axes import Arrangement, plain
+from paramgen.catalog.axes import Rearrangement, plain
 from paramgen.catalog.distributions import describe
 from paramgen.catalog.frameworks import CANONICAL
-from paramgen.catalog.initializers import Target
+from paramgen.catalog.initializers import ParameterShape
 from paramgen.catalog.layouts import CONSTANTS, LAYOUTS, UnsupportedError
-from paramgen.catalog.operations import Template
+from paramgen.catalog.operations import ParameterDef
 from paramgen.dtypes import DType
 from paramgen.formatting import shorten
-from paramgen.language.groups import Instance
+from paramgen.language.groups import NamedOperation
 from paramgen.language.model import Spec
 from paramgen.language.yaml_reader import escape_refused
-from paramgen.planning.resolve import Names, Parameter, ParameterKind, PerOperation, expand, kind, parameter
+from paramgen.planning.resolve import (
+    NameRegistry,
+    Parameter,
+    ParameterSpec,
+    PerOperation,
+    expand,
+    name_parameter,
+    resolve_parameter,
+)
 from paramgen.planning.streams import STREAM_VERSION
-from paramgen.storage.header import MAX_HEADER, Entry, arrange, compact, encode
+from paramgen.storage.header import MAX_HEADER, Entry, compact, encode, order_tensors
 
 MAX_DATA = 2**63 - 1
 # Bytes of the shortest entry of a header, but for its name.
-LEAST_ENTRY = len('"":{"dtype":"F32","shape":[],"data_offsets":[0,4]},')
+MIN_ENTRY_BYTES = len('"":{"dtype":"F32","shape":[],"data_offsets":[0,4]},')
 
 
 class Tensor(NamedTuple):
-    """One tensor of the file: how it is arranged, and of which parameters; those of buffers have no name."""
+    """One tensor of the file: how it is rearrange, and of which parameters; those of buffers have no name."""
 
     name: str
-    arrangement: Arrangement
+    rearrangement: Rearrangement
     sources: tuple[Parameter, ...]
 
     @property
     def dtype(self) -> DType:
-        return self.sources[0].kind.dtype
+        return self.sources[0].spec.dtype
 
     @property
     def size(self) -> int:
-        return self.arrangement.size
+        return self.rearrangement.size
 
     @property
     def nbytes(self) -> int:
         return self.dtype.nbytes(self.size)
 
     @property
-    def kinds(self) -> list[ParameterKind]:
+    def kinds(self) -> list[ParameterSpec]:
         """What it is made of."""
-        return [source.kind for source in self.sources]
+        return [source.spec for source in self.sources]
 
     @property
     def key(self) -> tuple[int, ...]:
         """The same for tensors that differ by their names alone, as long as the plan is there."""
-        return id(self.arrangement), *(id(source.kind) for source in self.sources)
+        return id(self.rearrangement), *(id(source.spec) for source in self.sources)
 
 
-def as_tensor(name: str, kind: ParameterKind) -> Tensor:
+def as_tensor(name: str, spec: ParameterSpec) -> Tensor:
     """A parameter as a tensor, as it is."""
-    return Tensor(name, plain("", kind.shape, name), (parameter(name, kind),))
+    return Tensor(name, plain("", spec.shape, name), (name_parameter(name, spec),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,28 +144,28 @@ class _Planner:
         self.spec = spec
         self.problems = spec.problems_found.copy()
         self.layout = LAYOUTS[spec.layout]
-        self.names = Names()
+        self.names = NameRegistry()
         self.streams = array("Q")
-        self.arrangements = PerOperation(self._arrangements)
+        self.rearrangements = PerOperation(self._rearrangements)
 
     def plan(self) -> Plan:
         tensors: list[Tensor] = []
         total = header_size = 0
-        for instance, templates, parameters in expand(self.spec, self.problems):
+        for instance, definitions, parameters in expand(self.spec, self.problems):
             self.streams.extend([parameter.stream for parameter in parameters.values()])
-            made = self._tensors(instance, templates, parameters)
+            made = self._tensors(instance, definitions, parameters)
             tensors += made
             for tensor in made:
                 total += tensor.nbytes
-                header_size += len(tensor.name) + LEAST_ENTRY
-            if excess := _excess(total, header_size):
-                message = f"{excess} with {shorten(made[-1].name)}"
+                header_size += len(tensor.name) + MIN_ENTRY_BYTES
+            if problem := _size_limit_error(total, header_size):
+                message = f"{problem} with {shorten(made[-1].name)}"
                 self.problems.add(instance.path, message, context=instance.context)
                 self.problems.raise_any()
         self.names.report_nested(self.problems, self._in_layout())
         self._check_streams(tensors)
         self.problems.raise_any()
-        entries = arrange((tensor.name, tensor.dtype, tensor.arrangement.shape) for tensor in tensors)
+        entries = order_tensors((tensor.name, tensor.dtype, tensor.rearrangement.shape) for tensor in tensors)
         header = encode(entries, metadata(self.spec))
         if len(header) - 8 > MAX_HEADER:
             size = f"{len(header) - 8:,} bytes; the format allows {MAX_HEADER:,}"
@@ -176,48 +184,52 @@ class _Planner:
     def _in_layout(self) -> str:
         return f", in layout {self.spec.layout}"
 
-    def _tensors(self, instance: Instance, templates: list[Template], parameters: dict[str, Parameter]) -> list[Tensor]:
-        arrangements = self.arrangements(instance, templates)
+    def _tensors(
+        self, instance: NamedOperation, definitions: list[ParameterDef], parameters: dict[str, Parameter]
+    ) -> list[Tensor]:
+        rearrangements = self.rearrangements(instance, definitions)
         if self.spec.layout == CANONICAL:  # each parameter as it is, by its name, which is known to be free
             return [
-                Tensor(parameter.name, arrangement, (parameter,))
-                for arrangement, parameter in zip(arrangements, parameters.values(), strict=True)
+                Tensor(parameter.name, rearrangement, (parameter,))
+                for rearrangement, parameter in zip(rearrangements, parameters.values(), strict=True)
             ]
-        made = (self._tensor(instance, arrangement, parameters) for arrangement in arrangements)
+        made = (self._tensor(instance, rearrangement, parameters) for rearrangement in rearrangements)
         return [tensor for tensor in made if tensor]
 
-    def _arrangements(self, instance: Instance, templates: list[Template]) -> list[Arrangement]:
+    def _rearrangements(self, instance: NamedOperation, definitions: list[ParameterDef]) -> list[Rearrangement]:
         try:
-            return self.layout.arrangements(instance.operation, templates)
+            return self.layout.rearrangements(instance.operation, definitions)
         except UnsupportedError as error:
             message = f"layout: {self.spec.layout}: {error}"
-            self.problems.once((*instance.path, "type"), message, context=instance.context)
+            self.problems.add_once((*instance.path, "type"), message, context=instance.context)
             return []
 
-    def _tensor(self, instance: Instance, arrangement: Arrangement, parameters: dict[str, Parameter]) -> Tensor | None:
+    def _tensor(
+        self, instance: NamedOperation, rearrangement: Rearrangement, parameters: dict[str, Parameter]
+    ) -> Tensor | None:
         """The tensor of an operation's parameters; None, and a problem, where it cannot be."""
-        found = [parameters.get(source) for source in arrangement.sources]
+        found = [parameters.get(source) for source in rearrangement.sources]
         drawn = [one for one in found if one]
-        if len({one.kind.dtype.name for one in drawn}) > 1:
-            parts = [f"{shorten(one.name)} ({one.kind.dtype.name})" for one in drawn]
+        if len({one.spec.dtype.name for one in drawn}) > 1:
+            parts = [f"{shorten(one.name)} ({one.spec.dtype.name})" for one in drawn]
             message = f"layout: {self.spec.layout} joins {', '.join(parts)} in one tensor; give them the same dtype"
-            self.problems.once((*instance.path, "name"), message, context=instance.context)
+            self.problems.add_once((*instance.path, "name"), message, context=instance.context)
             return None
         if len(drawn) < len(found):
             first = drawn[0] if drawn else next(iter(parameters.values()))
-            dtype = arrangement.dtype or first.kind.dtype.name
+            dtype = rearrangement.dtype or first.spec.dtype.name
             drawn = [
-                one or _constant(source, arrangement.shape, dtype)
-                for source, one in zip(arrangement.sources, found, strict=True)
+                one or _constant(source, rearrangement.shape, dtype)
+                for source, one in zip(rearrangement.sources, found, strict=True)
             ]
-        name = self.layout.name(instance.name, arrangement)
+        name = self.layout.name(instance.name, rearrangement)
         if clash := self.names.add(name, instance.path):
             message = clash + self._in_layout()
-            self.problems.once((*instance.path, "name"), message, context=instance.context)
-        return Tensor(name, arrangement, tuple(drawn))
+            self.problems.add_once((*instance.path, "name"), message, context=instance.context)
+        return Tensor(name, rearrangement, tuple(drawn))
 
 
-def _excess(total: int, header_size: int) -> str | None:
+def _size_limit_error(total: int, header_size: int) -> str | None:
     """What a file of so many bytes, and its header, would pass."""
     if total > MAX_DATA:
         return "choose smaller sizes: the file would pass 2^63 - 1 bytes"
@@ -229,7 +241,7 @@ def _excess(total: int, header_size: int) -> str | None:
 @cache
 def _constant(name: str, shape: tuple[int, ...], dtype: str) -> Parameter:
     """A buffer's values: a parameter without a name."""
-    return Parameter("", kind(Target(shape), CONSTANTS[name], dtype), 0)
+    return Parameter("", resolve_parameter(ParameterShape(shape), CONSTANTS[name], dtype), 0)
 
 
 class _Descriptions:
@@ -255,13 +267,13 @@ _NAME, _CANONICAL = '"\\u0000name"', '"\\u0000canonical"'
 def _described(tensor: Tensor) -> dict[str, Any]:
     """A tensor as the plan's JSON has it, with marks in the place of its names."""
     kinds = tensor.kinds
-    initializers = [kind.initializer.described() for kind in kinds]
+    initializers = [kind.initializer.describe() for kind in kinds]
     distributions = [describe(kind.distribution) for kind in kinds]
     alike = all(part == (initializers[0], distributions[0]) for part in zip(initializers, distributions, strict=True))
     return {
         "name": "\0name",
         "canonical_name": "\0canonical",
-        "shape": list(tensor.arrangement.shape),
+        "shape": list(tensor.rearrangement.shape),
         "dtype": tensor.dtype.name,
         "fan_in": kinds[0].fan_in,
         "fan_out": kinds[0].fan_out,

@@ -12,22 +12,22 @@ from math import prod
 from typing import Generic, NamedTuple, TypeVar
 
 from paramgen import limits
-from paramgen.catalog.conventions import templates as templates_by
+from paramgen.catalog.conventions import parameter_defs as parameter_defs_by
 from paramgen.catalog.distributions import Distribution
-from paramgen.catalog.initializers import Initializer, Target
+from paramgen.catalog.initializers import Initializer, ParameterShape
 from paramgen.catalog.layouts import UnsupportedError
-from paramgen.catalog.operations import BY_TYPE, Template
+from paramgen.catalog.operations import BY_TYPE, ParameterDef
 from paramgen.dtypes import BY_NAME, DType
 from paramgen.formatting import escape, number, shorten, show, suggestion
-from paramgen.language.diagnostics import Context, Problems
-from paramgen.language.groups import Instance
+from paramgen.language.diagnostics import Diagnostics, RepeatLocation
+from paramgen.language.groups import NamedOperation
 from paramgen.language.model import Override, Spec
 from paramgen.language.yaml_reader import Path, path_text
 from paramgen.planning.streams import stream_id
 
 
 @dataclass(frozen=True)
-class ParameterKind:
+class ParameterSpec:
     """What a parameter is and is drawn from, whatever its name."""
 
     shape: tuple[int, ...]
@@ -45,7 +45,7 @@ class ParameterKind:
     def nbytes(self) -> int:
         return self.dtype.nbytes(self.size)
 
-    def excess(self, name: str) -> str | None:
+    def dtype_overflow(self, name: str) -> str | None:
         """What is wrong where its extreme values exceed its dtype, or None; `name` is its first parameter's."""
         largest = self.distribution.largest(self.dtype.name)
         assert self.dtype.largest is not None
@@ -56,10 +56,10 @@ class ParameterKind:
         return f"{found}; choose a wider dtype or smaller values"
 
 
-def kind(target: Target, initializer: Initializer, dtype: str) -> ParameterKind:
+def resolve_parameter(target: ParameterShape, initializer: Initializer, dtype: str) -> ParameterSpec:
     """What a parameter is whose initializer fits it."""
-    return ParameterKind(
-        target.shape, BY_NAME[dtype], target.fan_in, target.fan_out, initializer, initializer.law(target)
+    return ParameterSpec(
+        target.shape, BY_NAME[dtype], target.fan_in, target.fan_out, initializer, initializer.to_distribution(target)
     )
 
 
@@ -67,19 +67,19 @@ class Parameter(NamedTuple):
     """One parameter in its canonical size: its name, what it is, and the stream that it is drawn by."""
 
     name: str
-    kind: ParameterKind
+    spec: ParameterSpec
     stream: int
 
 
-def parameter(name: str, kind: ParameterKind) -> Parameter:
-    return Parameter(name, kind, stream_id(name))
+def name_parameter(name: str, spec: ParameterSpec) -> Parameter:
+    return Parameter(name, spec, stream_id(name))
 
 
-Expanded = tuple[Instance, list[Template], dict[str, Parameter]]
+Expanded = tuple[NamedOperation, list[ParameterDef], dict[str, Parameter]]
 
 
-def expand(spec: Spec, problems: Problems) -> Iterator[Expanded]:
-    """The operations of a spec in its order, with their templates, and their parameters by name.
+def expand(spec: Spec, problems: Diagnostics) -> Iterator[Expanded]:
+    """The operations of a spec in its order, with their definitions, and their parameters by name.
 
     What does not fit is added to the problems.
 
@@ -89,7 +89,7 @@ def expand(spec: Spec, problems: Problems) -> Iterator[Expanded]:
     return _Expansion(spec, problems).operations()
 
 
-class Names:
+class NameRegistry:
     """The names of tensors, each with its owner: no two are the same, and none is another's followed by a dot."""
 
     def __init__(self) -> None:
@@ -102,7 +102,7 @@ class Names:
             return None
         return f"{path_text(other)} has a tensor {shorten(name)} already; give each operation its own name"
 
-    def report_nested(self, problems: Problems, note: str = "") -> None:
+    def report_nested(self, problems: Diagnostics, note: str = "") -> None:
         """Add a problem for each tensor whose name is another's followed by a dot."""
         last_words = {name.rpartition(".")[2] for name in self._owners}
         before = ""
@@ -113,20 +113,20 @@ class Names:
             before = outer
             if last_words.isdisjoint(outer.split(".")):  # almost always, and much faster than the names one by one
                 continue
-            while outer and not problems.enough:
+            while outer and not problems.is_full:
                 if outer in self._owners:
                     self._report(outer, name, owner, problems, note)
                 outer = outer.rpartition(".")[0]
 
-    def _report(self, tensor: str, inner: str, owner: Path, problems: Problems, note: str) -> None:
+    def _report(self, tensor: str, inner: str, owner: Path, problems: Diagnostics, note: str) -> None:
         other = self._owners[tensor]
         if owner > other:
             message = f"{path_text(other)} has a tensor {shorten(tensor)}, which is in the way; rename one"
         else:
             message = f"{path_text(owner)} has tensors named {shorten(tensor)}.…, which are in the way; rename one"
             owner, inner = other, tensor
-        context = Context(inner.rpartition(".")[0], {}) if len(owner) > 2 else None
-        problems.once((*owner, "name"), message + note, context=context)
+        context = RepeatLocation(inner.rpartition(".")[0], {}) if len(owner) > 2 else None
+        problems.add_once((*owner, "name"), message + note, context=context)
 
     def near(self, pattern: str) -> str:
         return suggestion(pattern, list(islice(self._owners, 1000)))
@@ -141,7 +141,7 @@ class PerOperation(Generic[Made]):
     def __init__(self, make: Callable[..., Made]):
         self._make = make
 
-    def __call__(self, instance: Instance, *more: object) -> Made:
+    def __call__(self, instance: NamedOperation, *more: object) -> Made:
         made: Made | None = instance.results.get(self)
         if made is None:
             made = instance.results[self] = self._make(instance, *more)
@@ -149,21 +149,21 @@ class PerOperation(Generic[Made]):
 
 
 @dataclass(slots=True)
-class _Choice:
-    """A template with what a spec chooses for it, where the spec says so; and what it makes without overrides."""
+class _Resolved:
+    """A definition with what a spec chooses for it, where the spec says so; and what it makes without overrides."""
 
-    template: Template
+    definition: ParameterDef
     dtype: str
     initializer: Initializer
     path: Path
-    kind: ParameterKind | None = None
+    spec: ParameterSpec | None = None
 
 
 class _Expansion:
-    def __init__(self, spec: Spec, problems: Problems):
+    def __init__(self, spec: Spec, problems: Diagnostics):
         self.spec = spec
         self.problems = problems
-        self.names = Names()
+        self.names = NameRegistry()
         self.overrides = _Overrides(spec.head.overrides)
         _check_defaults(spec, problems)
         self.choices = PerOperation(self._choose)
@@ -172,74 +172,74 @@ class _Expansion:
     def operations(self) -> Iterator[Expanded]:
         problems, overrides = self.problems, self.overrides
         for instance in self.spec.instances(problems):
-            templates, choices = self.choices(instance)
+            definitions, choices = self.choices(instance)
             if not choices:  # its problem is known
                 continue
             overrides.count(len(choices), problems)
-            found = {choice.template.name: self._parameter(instance, choice) for choice in choices}
+            found = {choice.definition.name: self._parameter(instance, choice) for choice in choices}
             if None not in found.values():
-                yield instance, templates, found  # type: ignore[misc]
+                yield instance, definitions, found  # type: ignore[misc]
         self.names.report_nested(problems)
         if not problems.total:  # else they may be meant for what is not there
             for index, pattern in overrides.idle():
-                near = "" if problems.has_a_report else self.names.near(pattern)
+                near = "" if problems.fills_report else self.names.near(pattern)
                 other = near or "; plan --layout canonical shows the names that patterns are of"
                 problems.add(("overrides", index, "match"), f"{show(pattern)} matches no parameter{other}")
 
-    def _choose(self, instance: Instance) -> tuple[list[Template], list[_Choice]]:
-        """An operation's templates, and what the spec chooses for each, but for overrides."""
+    def _choose(self, instance: NamedOperation) -> tuple[list[ParameterDef], list[_Resolved]]:
+        """An operation's definitions, and what the spec chooses for each, but for overrides."""
         operation = instance.operation
         try:
-            found = templates_by(self.spec.head.conventions, operation)
+            found = parameter_defs_by(self.spec.head.conventions, operation)
         except UnsupportedError as error:
             message = f"conventions: {self.spec.head.conventions}: {error}"
-            self.problems.once((*instance.path, "type"), message, context=instance.context)
+            self.problems.add_once((*instance.path, "type"), message, context=instance.context)
             return [], []
         self.different += len(found)
         if self.different > limits.MAX_DIFFERENT_TENSORS:
             limit = f"more than {limits.MAX_DIFFERENT_TENSORS:,} different tensors (the limit)"
             self.problems.stop(instance.path, f"{limit}, counting those that an index makes different")
         dtype = operation.dtype or self.spec.dtype
-        choices = [_Choice(one, one.dtype or dtype, *self._prevailing(instance, one)) for one in found]
-        keys = {template.key for template in found}
+        choices = [_Resolved(one, one.dtype or dtype, *self._prevailing(instance, one)) for one in found]
+        keys = {definition.key for definition in found}
         for parameter in [name for name in operation.own_initializers() if name not in keys]:
-            message = f"this {operation.kind} has no {parameter}; remove this, or give it a {parameter}"
+            message = f"this {operation.type_name} has no {parameter}; remove this, or give it a {parameter}"
             path = (*instance.path, "initializers", parameter)
-            self.problems.once(path, message, of_key=True, context=instance.context)
+            self.problems.add_once(path, message, of_key=True, context=instance.context)
         return found, choices
 
-    def _prevailing(self, instance: Instance, template: Template) -> tuple[Initializer, Path]:
+    def _prevailing(self, instance: NamedOperation, definition: ParameterDef) -> tuple[Initializer, Path]:
         """A parameter's initializer, and where the spec says so."""
         operation, base = instance.operation, instance.path
-        if own := operation.own_initializers().get(template.key):
-            return own, (*base, "initializers", template.key)
-        if self.spec.head.defaults and (default := self.spec.head.default_of(operation, template.key)):
+        if own := operation.own_initializers().get(definition.key):
+            return own, (*base, "initializers", definition.key)
+        if self.spec.head.defaults and (default := self.spec.head.default_of(operation, definition.key)):
             return default
-        return template.initializer, (*base, *template.path)
+        return definition.initializer, (*base, *definition.path)
 
-    def _parameter(self, instance: Instance, choice: _Choice) -> Parameter | None:
-        name = f"{instance.name}.{choice.template.name}"
+    def _parameter(self, instance: NamedOperation, choice: _Resolved) -> Parameter | None:
+        name = f"{instance.name}.{choice.definition.name}"
         if clash := self.names.add(name, instance.path):
-            self.problems.once((*instance.path, "name"), clash, context=instance.context)
+            self.problems.add_once((*instance.path, "name"), clash, context=instance.context)
             return None
         found = self.overrides.matching(name) if self.spec.head.overrides else []
-        if not found and choice.kind:
-            return parameter(name, choice.kind)
+        if not found and choice.spec:
+            return name_parameter(name, choice.spec)
         initializer, dtype, path = choice.initializer, choice.dtype, choice.path
         for index, override in found:
             if override.initializer:
                 initializer, path = override.initializer, ("overrides", index, "initializer")
             dtype = override.dtype or dtype
-        if misfit := initializer.misfit(choice.template.target):
+        if reason := initializer.why_unsupported(choice.definition.target):
             of = "" if path[0] == "operations" else f"{shorten(name)}: "
-            self.problems.once(path, f"{of}{initializer.kind} {misfit}", context=instance.context)
+            self.problems.add_once(path, f"{of}{initializer.type_name} {reason}", context=instance.context)
             return None
-        made = kind(choice.template.target, initializer, dtype)
-        if excess := made.excess(name):
-            self.problems.once(path, excess, context=instance.context)
+        made = resolve_parameter(choice.definition.target, initializer, dtype)
+        if problem := made.dtype_overflow(name):
+            self.problems.add_once(path, problem, context=instance.context)
         if not found:
-            choice.kind = made
-        return parameter(name, made)
+            choice.spec = made
+        return name_parameter(name, made)
 
 
 class _Pattern:
@@ -302,7 +302,7 @@ class _Overrides:
         self._cost = sum(pattern.cost for pattern, _, _ in self._entries)
         self._compared = 0
 
-    def count(self, names: int, problems: Problems) -> None:
+    def count(self, names: int, problems: Diagnostics) -> None:
         """Count the comparisons with so many names."""
         self._compared += names * self._cost
         if self._compared > limits.MAX_COMPARISONS:
@@ -325,10 +325,10 @@ class _Overrides:
                 yield index, override.match
 
 
-def _check_defaults(spec: Spec, problems: Problems) -> None:
+def _check_defaults(spec: Spec, problems: Diagnostics) -> None:
     """Tell of defaults that fit no operation of their type, whether or not the spec has one."""
     for kind, initializers in spec.head.defaults.items():
-        targets = BY_TYPE[kind].targets()
+        targets = BY_TYPE[kind].example_shapes()
         for name, initializer in initializers.items():
-            if misfit := initializer.misfit(targets[name]):
-                problems.once(("defaults", kind, name), f"{initializer.kind} {misfit}")
+            if reason := initializer.why_unsupported(targets[name]):
+                problems.add_once(("defaults", kind, name), f"{initializer.type_name} {reason}")

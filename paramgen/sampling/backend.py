@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from paramgen.catalog.axes import Box
+from paramgen.catalog.axes import StridedRegion
 from paramgen.catalog.distributions import Constant, Elementwise, Normal, TruncatedNormal, Uniform
 from paramgen.dtypes import DType
 from paramgen.errors import DeviceError
@@ -24,7 +24,7 @@ if sys.byteorder != "little":
     raise DeviceError("paramgen draws on little-endian machines only; this one is big-endian")
 
 Bytes = NDArray[np.uint8]
-BOX_AXES = 4
+REGION_AXES = 4
 
 
 class Backend(Protocol):
@@ -68,14 +68,16 @@ class Backend(Protocol):
     def finish(self) -> None:
         """Wait until all that was begun is done."""
 
-    def fill(self, law: Elementwise, dtype: DType, seed: int, stream: int, start: int, out: Bytes) -> None:
+    def fill(self, distribution: Elementwise, dtype: DType, seed: int, stream: int, start: int, out: Bytes) -> None:
         """Elements start … of a stream, as many as `out` holds the bytes of."""
 
-    def fill_box(self, law: Elementwise, dtype: DType, seed: int, stream: int, box: Box, out: Bytes) -> None:
-        """The elements of a stream that are in a box, each to its place in `out`."""
+    def fill_region(
+        self, distribution: Elementwise, dtype: DType, seed: int, stream: int, region: StridedRegion, out: Bytes
+    ) -> None:
+        """The elements of a stream that are in a region, each to its place in `out`."""
 
-    def take_box(self, source: Bytes, dtype: DType, box: Box, out: Bytes) -> None:
-        """The elements of `source` that are in a box, each to its place in `out`."""
+    def take_region(self, source: Bytes, dtype: DType, region: StridedRegion, out: Bytes) -> None:
+        """The elements of `source` that are in a region, each to its place in `out`."""
 
     def zeros(self, rows: int, columns: int) -> Matrix: ...
 
@@ -105,26 +107,34 @@ class Backend(Protocol):
         """x becomes r⁻ᵀ·x, for a tile r, upper triangular: a column's sums run over k in order."""
 
 
-def law_numbers(law: Elementwise) -> tuple[str, list[float]]:
-    """A law's name in kernel.h, and its own numbers in the order that they have there."""
-    match law:
+def distribution_numbers(distribution: Elementwise) -> tuple[str, list[float]]:
+    """A distribution's name in kernel.h, and its own numbers in the order that they have there."""
+    match distribution:
         case Constant():
-            return "PG_CONSTANT", [law.value]
+            return "PG_CONSTANT", [distribution.value]
         case Uniform():
-            return "PG_UNIFORM", [law.bound]
+            return "PG_UNIFORM", [distribution.bound]
         case Normal():
-            return "PG_NORMAL", [law.mean, law.std]
+            return "PG_NORMAL", [distribution.mean, distribution.std]
         case TruncatedNormal():
-            return "PG_TRUNCATED", [law.mean, law.std, law.low, law.high, law.below, law.above, law.within]
+            return "PG_TRUNCATED", [
+                distribution.mean,
+                distribution.std,
+                distribution.low,
+                distribution.high,
+                distribution.below,
+                distribution.above,
+                distribution.within,
+            ]
 
 
-def axes_of(box: Box) -> list[tuple[int, int, int]]:
-    """A box's axes, each its size, stride and place, those with near places last."""
-    return sorted(zip(box.sizes, box.strides, box.places, strict=True), key=lambda axis: -abs(axis[2]))
+def axes_of(region: StridedRegion) -> list[tuple[int, int, int]]:
+    """A region's axes, each its size, stride and place, those with near places last."""
+    return sorted(zip(region.sizes, region.strides, region.places, strict=True), key=lambda axis: -abs(axis[2]))
 
 
 def padded(axes: list[tuple[int, int, int]]) -> list[list[int]]:
-    """The sizes, the strides and the places of BOX_AXES axes, the first of which are of no account."""
-    whole = [(1, 0, 0)] * (BOX_AXES - len(axes)) + axes
-    assert len(whole) == BOX_AXES
+    """The sizes, the strides and the places of REGION_AXES axes, the first of which are of no account."""
+    whole = [(1, 0, 0)] * (REGION_AXES - len(axes)) + axes
+    assert len(whole) == REGION_AXES
     return [[axis[i] for axis in whole] for i in range(3)]

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from paramgen.dtypes import DTYPES, DType
 from paramgen.sampling._cpu import ffi, lib
-from paramgen.sampling.backend import axes_of, law_numbers, padded
+from paramgen.sampling.backend import axes_of, distribution_numbers, padded
 from paramgen.sampling.host import HostBackend
 from paramgen.sampling.matrix import TILE, Matrix
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from paramgen.catalog.axes import Box
+    from paramgen.catalog.axes import StridedRegion
     from paramgen.catalog.distributions import Elementwise
     from paramgen.sampling.backend import Bytes
 
@@ -39,7 +39,7 @@ class Compiled(HostBackend):
 
     def __init__(self, kernels: Any):
         self.name = ffi.string(kernels.name).decode()
-        self._fill, self._fill_box, self._accumulate = kernels.fill, kernels.fill_box, kernels.accumulate
+        self._fill, self._fill_region, self._accumulate = kernels.fill, kernels.fill_region, kernels.accumulate
         self._factor, self._solve, self._reflect = kernels.factor, kernels.solve, kernels.reflect
         self._rooms: list[Bytes] = []
 
@@ -56,8 +56,8 @@ class Compiled(HostBackend):
         yield _at(room)
         self._rooms.append(room)
 
-    def fill(self, law: Elementwise, dtype: DType, seed: int, stream: int, start: int, out: Bytes) -> None:
-        self.fill_numbers(*law_numbers(law), dtype, seed, stream, start, out)
+    def fill(self, distribution: Elementwise, dtype: DType, seed: int, stream: int, start: int, out: Bytes) -> None:
+        self.fill_numbers(*distribution_numbers(distribution), dtype, seed, stream, start, out)
 
     def fill_numbers(
         self, name: str, numbers: Sequence[float], dtype: DType, seed: int, stream: int, start: int, out: Bytes
@@ -66,14 +66,16 @@ class Compiled(HostBackend):
         count = out.nbytes * 8 // dtype.bits
         self._fill(getattr(lib, name), numbers, _DTYPES[dtype.name], seed, stream, start, count, _at(out, "void *"))
 
-    def fill_box(self, law: Elementwise, dtype: DType, seed: int, stream: int, box: Box, out: Bytes) -> None:
-        name, numbers = law_numbers(law)
+    def fill_region(
+        self, distribution: Elementwise, dtype: DType, seed: int, stream: int, region: StridedRegion, out: Bytes
+    ) -> None:
+        name, numbers = distribution_numbers(distribution)
         # As pg_box wants them: elements that follow one another along the last axis, near places along the one before.
-        axes = axes_of(box)
+        axes = axes_of(region)
         runs = [axis for axis in axes if axis[1] == 1] or [(1, 1, 0)]
         ordered = padded([*(axis for axis in axes if axis[1] != 1), *runs])
-        at = _at(out[dtype.nbytes(box.to) :], "void *")
-        self._fill_box(getattr(lib, name), numbers, _DTYPES[dtype.name], seed, stream, box.first, *ordered, at)
+        at = _at(out[dtype.nbytes(region.to) :], "void *")
+        self._fill_region(getattr(lib, name), numbers, _DTYPES[dtype.name], seed, stream, region.first, *ordered, at)
 
     def accumulate(self, c: Matrix, left: Matrix, right: Matrix, sign: int, upper: bool = False) -> None:
         assert max(c.shape) <= TILE
@@ -98,4 +100,4 @@ class Compiled(HostBackend):
 if lib.PG_TILE != TILE:
     raise ImportError("the compiled kernels are of another version")
 
-SETS = tuple(Compiled(lib.pg_sets[i]) for i in range(lib.PG_SETS) if lib.pg_sets[i].available())
+KERNELS = tuple(Compiled(lib.pg_kernel_sets[i]) for i in range(lib.PG_SETS) if lib.pg_kernel_sets[i].available())

@@ -31,13 +31,13 @@ def wrong(kernels: str, distribution: str) -> str:
 def _found() -> tuple[HostBackend, str | None]:
     """Return the fastest kernels that this CPU can run; or NumPy, and why there are none to use."""
     try:
-        from paramgen.sampling.compiled import SETS
+        from paramgen.sampling.compiled import KERNELS
     except ImportError:
         problem = MISSING
     else:
         from paramgen.sampling.known_answers import first_difference
 
-        fastest = SETS[-1]
+        fastest = KERNELS[-1]
         difference = first_difference(fastest)
         if difference is None:
             return fastest, None
@@ -61,9 +61,9 @@ def devices() -> list[Device]:
     return [Device("cpu", f"{counted(available_cpus(), 'thread')}, {problem or f'kernels for {backend.name}'}")]
 
 
-def lanes(numbers: Sequence[int], threads: int, size: int) -> list[Backend]:
+def open_backends(numbers: Sequence[int], threads: int, size: int) -> list[Backend]:
     return [kernels()] * threads
 
 
-def alone(numbers: Sequence[int]) -> Backend:
+def open_backend(numbers: Sequence[int]) -> Backend:
     return kernels()

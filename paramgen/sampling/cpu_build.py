@@ -35,14 +35,16 @@ ffi.cdef(
     enum { PG_TILE, PG_ROOM, ... };
     enum { PG_SETS, ... };
     """
-    + Path(FOLDER, "set.h").read_text(encoding="utf-8")
-    + "static const pg_set pg_sets[];"
+    + Path(FOLDER, "kernel_table.h").read_text(encoding="utf-8")
+    + "static const pg_kernels pg_kernel_sets[];"
 )
 ffi.set_source(
     "paramgen.sampling._cpu",
     '#include "cpu.c"',
     include_dirs=[FOLDER],
-    depends=[f"{FOLDER}/{name}" for name in ("cpu.c", "kernel.h", "loops.h", "matrix.h", "polynomials.h", "set.h")],
+    depends=[
+        f"{FOLDER}/{name}" for name in ("cpu.c", "kernel.h", "loops.h", "matrix.h", "polynomials.h", "kernel_table.h")
+    ],
     extra_compile_args=EXACT + FASTER,
     extra_link_args=EXACT,
     optional=True,

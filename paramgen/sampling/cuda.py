@@ -18,9 +18,10 @@ OPTIONS = ("--fmad=false", "--prec-div=true", "--prec-sqrt=true", "--ftz=false",
 ELEMENTS = {64: "double", 32: "float", 16: "uint16_t", 8: "uint8_t"}
 
 
-def draw_defines(law: str, dtype: DType) -> tuple[str, ...]:
+def draw_defines(distribution: str, dtype: DType) -> tuple[str, ...]:
     """What makes gpu.cu the kernel that draws a distribution of kernel.h in a dtype, and not those of matrices."""
-    return f"-DPG_LAW={law}", f"-DPG_DTYPE=PG_{dtype.name.upper()}", f"-DPG_ELEMENT={ELEMENTS[dtype.bits]}"
+    element = ELEMENTS[dtype.bits]
+    return f"-DPG_DISTRIBUTION={distribution}", f"-DPG_DTYPE=PG_{dtype.name.upper()}", f"-DPG_ELEMENT={element}"
 
 
 def architecture(nvrtc: Any, capability: str) -> str:

@@ -35,10 +35,10 @@ class Module(Protocol):
     def devices(self) -> list[Device]:
         """All there are; one that is not usable, where there are none."""
 
-    def lanes(self, numbers: Sequence[int], threads: int, size: int) -> list[Backend]:
+    def open_backends(self, numbers: Sequence[int], threads: int, size: int) -> list[Backend]:
         """A backend for each thread that is to draw blocks of at most `size` bytes, on these devices or on all."""
 
-    def alone(self, numbers: Sequence[int]) -> Backend:
+    def open_backend(self, numbers: Sequence[int]) -> Backend:
         """A backend that draws into arrays, on the device of this number or on the current one."""
 
 
@@ -55,7 +55,7 @@ def parsed(device: str) -> tuple[str, list[int]]:
     raise UsageError(f"{device!r} is no device: cpu, gpu (all there are), gpu:0, gpu:0,gpu:1 or auto")
 
 
-def open_lanes(device: str, threads: int, size: int, seconds: float) -> list[Backend]:
+def open_backends(device: str, threads: int, size: int, seconds: float) -> list[Backend]:
     """A backend for each thread of a build that a thread of a CPU would draw in so many seconds.
 
     "auto" is the first GPU, where there is one that can be used and the work is worth starting it. DeviceError says
@@ -64,18 +64,18 @@ def open_lanes(device: str, threads: int, size: int, seconds: float) -> list[Bac
     if device == AUTO:
         if seconds / threads > GPU_START_SECONDS and any(found.usable for found in module("gpu").devices()):
             try:
-                return module("gpu").lanes([0], threads, size)
+                return module("gpu").open_backends([0], threads, size)
             except DeviceError:  # another process may have all of its memory
                 pass
         device = "cpu"
     kind, numbers = parsed(device)
-    return module(kind).lanes(numbers, threads, size)
+    return module(kind).open_backends(numbers, threads, size)
 
 
-def open_alone(device: str) -> Backend:
+def open_backend(device: str) -> Backend:
     """A backend that draws into arrays on one device."""
     found = None if device == AUTO else parsed(device)
     if found is None or len(found[1]) > 1:
         raise UsageError(f"{device!r}: arrays are on one device; name it: cpu, gpu or gpu:N")
     kind, numbers = found
-    return module(kind).alone(numbers)
+    return module(kind).open_backend(numbers)

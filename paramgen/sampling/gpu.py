@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paramgen.arithmetic import default_mode
-from paramgen.catalog.axes import Box
+from paramgen.catalog.axes import StridedRegion
 from paramgen.catalog.distributions import Elementwise
 from paramgen.dtypes import DTYPES, DType
 from paramgen.errors import DeviceError
 from paramgen.formatting import human_bytes
 from paramgen.sampling import cuda
-from paramgen.sampling.backend import Backend, Bytes, axes_of, law_numbers, padded
+from paramgen.sampling.backend import Backend, Bytes, axes_of, distribution_numbers, padded
 from paramgen.sampling.devices import Device
 from paramgen.sampling.host import HostBackend
 from paramgen.sampling.matrix import Matrix
@@ -117,12 +117,12 @@ def checked(numbers: Sequence[int]) -> list[int]:
     return list(numbers or there)
 
 
-def lanes(numbers: Sequence[int], threads: int, size: int) -> list[Backend]:
+def open_backends(numbers: Sequence[int], threads: int, size: int) -> list[Backend]:
     chosen = checked(numbers)
     return [Gpu(number, size) for _ in range(LANES) for number in chosen]
 
 
-def alone(numbers: Sequence[int]) -> Backend:
+def open_backend(numbers: Sequence[int]) -> Backend:
     return Gpu(checked(numbers)[0] if numbers else current_number())
 
 
@@ -155,9 +155,9 @@ class _Kernels:
         self._lock = threading.Lock()
         self._modules: dict[tuple[str, ...], Any] = {}
 
-    def draw(self, law: str, dtype: DType, name: str = "pg_draw") -> Any:
+    def draw(self, distribution: str, dtype: DType, name: str = "pg_draw") -> Any:
         """The kernel that draws a distribution of kernel.h in a dtype."""
-        return self.get(name, *cuda.draw_defines(law, dtype))
+        return self.get(name, *cuda.draw_defines(distribution, dtype))
 
     def get(self, name: str, *defines: str) -> Any:
         with self._lock:
@@ -227,22 +227,26 @@ class Gpu:
     def finish(self) -> None:
         self._stream.synchronize()
 
-    def fill(self, law: Elementwise, dtype: DType, seed: int, stream: int, start: int, out: Bytes) -> None:
-        name, numbers = law_numbers(law)
+    def fill(self, distribution: Elementwise, dtype: DType, seed: int, stream: int, start: int, out: Bytes) -> None:
+        name, numbers = distribution_numbers(distribution)
         count = out.nbytes * 8 // dtype.bits
         integers = [np.uint64(number) for number in (seed, stream, start, count)]
         self._spread(self._kernels.draw(name, dtype), count // 2 + 1, *_padded(numbers), *integers, out)
 
-    def fill_box(self, law: Elementwise, dtype: DType, seed: int, stream: int, box: Box, out: Bytes) -> None:
-        name, numbers = law_numbers(law)
-        integers = np.uint64(seed), np.uint64(stream), np.int64(box.first), *_axes(box)
+    def fill_region(
+        self, distribution: Elementwise, dtype: DType, seed: int, stream: int, region: StridedRegion, out: Bytes
+    ) -> None:
+        name, numbers = distribution_numbers(distribution)
+        integers = np.uint64(seed), np.uint64(stream), np.int64(region.first), *_axes(region)
         kernel = self._kernels.draw(name, dtype, "pg_draw_box")
-        self._spread(kernel, box.size, *_padded(numbers), *integers, out[dtype.nbytes(box.to) :])
+        self._spread(kernel, region.size, *_padded(numbers), *integers, out[dtype.nbytes(region.to) :])
 
-    def take_box(self, source: Bytes, dtype: DType, box: Box, out: Bytes) -> None:
+    def take_region(self, source: Bytes, dtype: DType, region: StridedRegion, out: Bytes) -> None:
         kernel = self._kernels.get("pg_take_box")
         width = np.int32(dtype.bits // 8)
-        self._spread(kernel, box.size, source, width, np.int64(box.first), *_axes(box), out[dtype.nbytes(box.to) :])
+        self._spread(
+            kernel, region.size, source, width, np.int64(region.first), *_axes(region), out[dtype.nbytes(region.to) :]
+        )
 
     def zeros(self, rows: int, columns: int) -> Matrix:
         matrix: Matrix = cupy.zeros((rows, columns))
@@ -309,12 +313,12 @@ def address(array: Any) -> int:
 
 
 def _padded(numbers: Sequence[float]) -> list[np.float64]:
-    """The numbers of a law as kernels take them, seven of them."""
+    """The numbers of a distribution as kernels take them, seven of them."""
     return [np.float64(number) for number in (*numbers, *[0.0] * (7 - len(numbers)))]
 
 
-def _axes(box: Box) -> list[np.int64]:
-    return [np.int64(number) for numbers in padded(axes_of(box)) for number in numbers]
+def _axes(region: StridedRegion) -> list[np.int64]:
+    return [np.int64(number) for numbers in padded(axes_of(region)) for number in numbers]
 
 
 def _steps(matrix: Matrix) -> tuple[int, int]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paramgen.arithmetic import default_mode
-from paramgen.catalog.axes import Box
+from paramgen.catalog.axes import StridedRegion
 from paramgen.catalog.distributions import Elementwise, Normal
 from paramgen.dtypes import DTYPES, DType
 from paramgen.formatting import human_bytes
@@ -71,9 +71,9 @@ class HostBackend(ABC):
     def download(self, matrix: Matrix) -> Matrix:
         return matrix
 
-    def take_box(self, source: Bytes, dtype: DType, box: Box, out: Bytes) -> None:
+    def take_region(self, source: Bytes, dtype: DType, region: StridedRegion, out: Bytes) -> None:
         bits = np.dtype(f"u{dtype.bits // 8}")
-        placed(out.view(bits), box)[...] = strided(source.view(bits), box.first, box.sizes, box.strides)
+        placed(out.view(bits), region)[...] = strided(source.view(bits), region.first, region.sizes, region.strides)
 
     def diagonal(self, matrix: Matrix) -> Matrix:
         return matrix.diagonal().copy()
@@ -90,10 +90,12 @@ class HostBackend(ABC):
         result[...] = values if dtype.name == "float64" else values.astype(np.float32)
 
     @abstractmethod
-    def fill(self, law: Elementwise, dtype: DType, seed: int, stream: int, start: int, out: Bytes) -> None: ...
+    def fill(self, distribution: Elementwise, dtype: DType, seed: int, stream: int, start: int, out: Bytes) -> None: ...
 
     @abstractmethod
-    def fill_box(self, law: Elementwise, dtype: DType, seed: int, stream: int, box: Box, out: Bytes) -> None: ...
+    def fill_region(
+        self, distribution: Elementwise, dtype: DType, seed: int, stream: int, region: StridedRegion, out: Bytes
+    ) -> None: ...
 
     @abstractmethod
     def accumulate(self, c: Matrix, left: Matrix, right: Matrix, sign: int, upper: bool = False) -> None: ...
@@ -115,6 +117,6 @@ def strided(data: NDArray[Any], first: int, sizes: tuple[int, ...], strides: tup
     return np.ndarray(sizes, data.dtype, data, first * data.itemsize, steps)
 
 
-def placed(out: NDArray[Any], box: Box) -> NDArray[Any]:
-    """A view of the places of a box in a one-dimensional array."""
-    return strided(out, box.to, box.sizes, box.places)
+def placed(out: NDArray[Any], region: StridedRegion) -> NDArray[Any]:
+    """A view of the places of a region in a one-dimensional array."""
+    return strided(out, region.to, region.sizes, region.places)

@@ -215,14 +215,14 @@ def normal_float64(word: NDArray[np.uint64]) -> NDArray[np.float64]:
     return np.where(word >> np.uint64(63), z, -z)
 
 
-def truncated(law: TruncatedNormal, word: NDArray[np.uint32] | NDArray[np.uint64]) -> NDArray[Any]:
-    """Standard normal values within the limits of a law: float32 of 32-bit words, float64 of 64-bit words.
+def truncated(distribution: TruncatedNormal, word: NDArray[np.uint32] | NDArray[np.uint64]) -> NDArray[Any]:
+    """Standard normal values within the limits of a distribution: float32 of 32-bit words, float64 of 64-bit words.
 
     Both tails of a value, P(Z < z) and P(Z > z), are computed to full relative precision, and the nearer one decides.
     """
     scale = 2.0 ** (-8 * word.itemsize)
-    below = law.below + (word.astype(np.float64) + 0.5) * scale * law.within
-    above = law.above + ((~word).astype(np.float64) + 0.5) * scale * law.within
+    below = distribution.below + (word.astype(np.float64) + 0.5) * scale * distribution.within
+    above = distribution.above + ((~word).astype(np.float64) + 0.5) * scale * distribution.within
     p = np.minimum(below, above)
     magnitude: NDArray[Any]
     if word.dtype == np.uint64:
@@ -234,6 +234,6 @@ def truncated(law: TruncatedNormal, word: NDArray[np.uint32] | NDArray[np.uint64
         beyond = distance < np.float32(2.0**-32)
         magnitude[beyond] = magnitude_float64(p[beyond], 0.5 - p[beyond])
     z = np.where(below < above, -magnitude, magnitude)
-    low, high = magnitude.dtype.type(law.low), magnitude.dtype.type(law.high)
+    low, high = magnitude.dtype.type(distribution.low), magnitude.dtype.type(distribution.high)
     z = np.where(z < low, low, z)
     return np.where(z > high, high, z)

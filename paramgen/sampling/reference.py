@@ -17,7 +17,7 @@ from paramgen.sampling.normal import normal_float32, normal_float64, truncated
 from paramgen.sampling.philox import joined, words, words64, words_at
 
 if TYPE_CHECKING:
-    from paramgen.catalog.axes import Box
+    from paramgen.catalog.axes import StridedRegion
     from paramgen.sampling.backend import Bytes
 
 # glibc returns a freed block above a threshold to the system, so that each large temporary is paged in anew, at three
@@ -45,20 +45,20 @@ def normal(words: Words) -> NDArray[Any]:
     return normal_float64(words) if words.dtype == np.uint64 else normal_float32(words)  # type: ignore[arg-type]
 
 
-def _constant(law: Constant, words: Words) -> NDArray[Any]:
-    return np.full(words.shape, law.value, _float(words))
+def _constant(distribution: Constant, words: Words) -> NDArray[Any]:
+    return np.full(words.shape, distribution.value, _float(words))
 
 
-def _uniform(law: Uniform, words: Words) -> NDArray[Any]:
-    return (np.float64(law.bound) * signed(words)).astype(_float(words))
+def _uniform(distribution: Uniform, words: Words) -> NDArray[Any]:
+    return (np.float64(distribution.bound) * signed(words)).astype(_float(words))
 
 
-def _normal(law: Normal, words: Words) -> NDArray[Any]:
-    return _float(words)(law.std) * normal(words) + _float(words)(law.mean)
+def _normal(distribution: Normal, words: Words) -> NDArray[Any]:
+    return _float(words)(distribution.std) * normal(words) + _float(words)(distribution.mean)
 
 
-def _truncated(law: TruncatedNormal, words: Words) -> NDArray[Any]:
-    return _float(words)(law.std) * truncated(law, words) + _float(words)(law.mean)
+def _truncated(distribution: TruncatedNormal, words: Words) -> NDArray[Any]:
+    return _float(words)(distribution.std) * truncated(distribution, words) + _float(words)(distribution.mean)
 
 
 _SAMPLERS: dict[type, Callable[[Any, Words], NDArray[Any]]] = {
@@ -79,22 +79,24 @@ class Reference(HostBackend):
     solve = staticmethod(matrix.solve)
     reflect = staticmethod(matrix.reflect)
 
-    def fill(self, law: Elementwise, dtype: DType, seed: int, stream: int, start: int, out: Bytes) -> None:
+    def fill(self, distribution: Elementwise, dtype: DType, seed: int, stream: int, start: int, out: Bytes) -> None:
         """Narrow types are the float32 value rounded to nearest, ties to even."""
         draw = words64 if dtype.name == "float64" else words
         values = out.view(dtype.numpy())
         for first in range(0, len(values), CHUNK_ELEMENTS):
             part = values[first : first + CHUNK_ELEMENTS]
-            part[...] = _SAMPLERS[type(law)](law, draw(seed, stream, start + first, len(part)))
+            part[...] = _SAMPLERS[type(distribution)](distribution, draw(seed, stream, start + first, len(part)))
 
-    def fill_box(self, law: Elementwise, dtype: DType, seed: int, stream: int, box: Box, out: Bytes) -> None:
-        element: NDArray[Any] = np.full((), box.first, np.uint64)
-        for size, stride in zip(box.sizes, box.strides, strict=True):
+    def fill_region(
+        self, distribution: Elementwise, dtype: DType, seed: int, stream: int, region: StridedRegion, out: Bytes
+    ) -> None:
+        element: NDArray[Any] = np.full((), region.first, np.uint64)
+        for size, stride in zip(region.sizes, region.strides, strict=True):
             element = element[..., None] + np.arange(size, dtype=np.uint64) * np.uint64(stride)
         if dtype.name == "float64":
             pairs: NDArray[Any] = np.uint64(2) * element[..., None] + np.arange(2, dtype=np.uint64)
             drawn: Words = joined(words_at(seed, stream, pairs))
         else:
             drawn = words_at(seed, stream, element)
-        values = _SAMPLERS[type(law)](law, drawn.reshape(-1)).reshape(box.sizes)
-        placed(out.view(dtype.numpy()), box)[...] = values
+        values = _SAMPLERS[type(distribution)](distribution, drawn.reshape(-1)).reshape(region.sizes)
+        placed(out.view(dtype.numpy()), region)[...] = values

@@ -11,8 +11,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from paramgen.buffers import BLOCK_BYTES
-from paramgen.catalog.axes import Box, boxes
-from paramgen.catalog.distributions import Constant, DeltaOrthogonal, Elementwise, Matrices, Matrix, Orthogonal, Runs
+from paramgen.catalog.axes import StridedRegion, regions
+from paramgen.catalog.distributions import (
+    Constant,
+    DeltaOrthogonal,
+    Elementwise,
+    Matrices,
+    Matrix,
+    Orthogonal,
+    PeriodicConstant,
+)
 from paramgen.dtypes import DTYPES
 from paramgen.sampling.backend import Backend, Bytes
 from paramgen.sampling.matrix import Matrix as Array
@@ -30,7 +38,7 @@ PARALLEL = 0.02
 
 
 @dataclass(slots=True)
-class _Whole:
+class _CachedMatrix:
     """A matrix that has been drawn, until the last of its elements is handed out."""
 
     left: int
@@ -40,7 +48,7 @@ class _Whole:
 
 
 class Sampler:
-    """Draws pieces of tensors; several threads may, at the same time, each on a backend of its own or on a shared one.
+    """Draws slices of tensors; several threads may, at the same time, each on a backend of its own or on a shared one.
 
     Large matrices are drawn one at a time, by `team` where threads can share their backend. `progress` is told the
     bytes that have been drawn, by one thread at a time.
@@ -51,7 +59,7 @@ class Sampler:
         self.team = team
         self._progress = progress
         self._stopped = False
-        self._wholes: dict[str, _Whole] = {}
+        self._matrices_drawn: dict[str, _CachedMatrix] = {}
         self._lock = threading.Lock()
         self._told = threading.Lock()
         self._large = threading.Lock()
@@ -68,83 +76,85 @@ class Sampler:
 
     def draw(self, backend: Backend, tensor: Tensor, start: int, stop: int, out: Bytes) -> None:
         """Elements start … stop - 1 (C order) of a tensor, into their bytes. Each element may be drawn once."""
-        for box in boxes(tensor.arrangement, start, stop):
-            self._draw_box(backend, tensor.sources[box.source], box, out)
+        for region in regions(tensor.rearrangement, start, stop):
+            self._draw_region(backend, tensor.sources[region.source], region, out)
 
-    def _draw_box(self, backend: Backend, parameter: Parameter, box: Box, out: Bytes) -> None:
-        kind, law = parameter.kind, parameter.kind.distribution
+    def _draw_region(self, backend: Backend, parameter: Parameter, region: StridedRegion, out: Bytes) -> None:
+        kind, distribution = parameter.spec, parameter.spec.distribution
         nbytes = kind.dtype.nbytes
-        if isinstance(law, Orthogonal | DeltaOrthogonal):
-            whole = self._whole(backend, parameter, law, box.size)
-            if box.is_run:
-                here = out[nbytes(box.to) : nbytes(box.to + box.size)]
-                backend.copy(here, whole[nbytes(box.first) : nbytes(box.first + box.size)])
+        if isinstance(distribution, Orthogonal | DeltaOrthogonal):
+            whole = self._whole(backend, parameter, distribution, region.size)
+            if region.is_run:
+                here = out[nbytes(region.to) : nbytes(region.to + region.size)]
+                backend.copy(here, whole[nbytes(region.first) : nbytes(region.first + region.size)])
             else:
-                backend.take_box(whole, kind.dtype, box, out)
+                backend.take_region(whole, kind.dtype, region, out)
             return
-        if isinstance(law, Runs):
-            self._fill_box(backend, parameter, Constant(0.0), box, out)
-            for run in _runs(law, box):
-                self._fill_box(backend, parameter, Constant(law.value), run, out)
+        if isinstance(distribution, PeriodicConstant):
+            self._fill_region(backend, parameter, Constant(0.0), region, out)
+            for run in _runs(distribution, region):
+                self._fill_region(backend, parameter, Constant(distribution.value), run, out)
         else:
-            self._fill_box(backend, parameter, law, box, out)
-        self.progress(nbytes(box.size))
+            self._fill_region(backend, parameter, distribution, region, out)
+        self.progress(nbytes(region.size))
 
-    def _fill_box(self, backend: Backend, parameter: Parameter, law: Elementwise, box: Box, out: Bytes) -> None:
-        dtype = parameter.kind.dtype
+    def _fill_region(
+        self, backend: Backend, parameter: Parameter, distribution: Elementwise, region: StridedRegion, out: Bytes
+    ) -> None:
+        dtype = parameter.spec.dtype
         if dtype.largest is None:  # a counter of a layout's: zero, which is the same bits
-            assert law == Constant(0.0)
+            assert distribution == Constant(0.0)
             dtype = DTYPES[f"float{dtype.bits}"]
-        if box.is_run:
-            here = out[dtype.nbytes(box.to) : dtype.nbytes(box.to + box.size)]
-            backend.fill(law, dtype, self.seed, parameter.stream, box.first, here)
+        if region.is_run:
+            here = out[dtype.nbytes(region.to) : dtype.nbytes(region.to + region.size)]
+            backend.fill(distribution, dtype, self.seed, parameter.stream, region.first, here)
         else:
-            backend.fill_box(law, dtype, self.seed, parameter.stream, box, out)
+            backend.fill_region(distribution, dtype, self.seed, parameter.stream, region, out)
 
-    def _whole(self, backend: Backend, parameter: Parameter, law: Matrices, taken: int) -> Bytes:
+    def _whole(self, backend: Backend, parameter: Parameter, distribution: Matrices, taken: int) -> Bytes:
         with self._lock:
-            whole = self._wholes.setdefault(parameter.name, _Whole(parameter.kind.size))
+            whole = self._matrices_drawn.setdefault(parameter.name, _CachedMatrix(parameter.spec.size))
             whole.left -= taken
             if not whole.left:
-                del self._wholes[parameter.name]
+                del self._matrices_drawn[parameter.name]
         with whole.lock:
             if whole.error:  # in another thread; to draw it again would end the same way
                 raise whole.error
             if whole.data is None:
-                large = parameter.kind.nbytes > BLOCK_BYTES or cpu_seconds(parameter) > PARALLEL
+                large = parameter.spec.nbytes > BLOCK_BYTES or cpu_seconds(parameter) > PARALLEL
                 team = self.team if large and backend.shared else Team()
                 try:
                     with self._large if large else nullcontext():
                         self.progress(0)
-                        whole.data = self._matrices(backend, parameter, law, team)
+                        whole.data = self._matrices(backend, parameter, distribution, team)
                         backend.finish()
                 except BaseException as error:
                     whole.error = error
                     raise
             return whole.data
 
-    def _matrices(self, backend: Backend, parameter: Parameter, law: Matrices, team: Team) -> Bytes:
+    def _matrices(self, backend: Backend, parameter: Parameter, distribution: Matrices, team: Team) -> Bytes:
         """All bytes of a parameter that consists of orthogonal matrices; MemoryError where it does not fit."""
-        dtype, shape = parameter.kind.dtype, parameter.kind.shape
+        dtype, shape = parameter.spec.dtype, parameter.spec.shape
         try:
-            result = backend.empty(parameter.kind.nbytes)
+            result = backend.empty(parameter.spec.nbytes)
         except MemoryError as error:
             raise MemoryError(f"{parameter.name} of {error}") from None
-        places = law.places(shape)
+        places = distribution.submatrices(shape)
         drawn = sum(dtype.nbytes(place.size) for place in places)
-        if drawn < parameter.kind.nbytes:
+        if drawn < parameter.spec.nbytes:
             backend.fill(Constant(0.0), dtype, self.seed, parameter.stream, 0, result)
-            self.progress(parameter.kind.nbytes - drawn)
+            self.progress(parameter.spec.nbytes - drawn)
         for place in places:
             out = result[dtype.nbytes(place.first) :][: dtype.nbytes(place.size)]
-            self._orthogonal(backend, parameter, law.gain, place, team, out)
+            self._orthogonal(backend, parameter, distribution.gain, place, team, out)
         return result
 
     def _orthogonal(
         self, backend: Backend, parameter: Parameter, gain: float, place: Matrix, team: Team, out: Bytes
     ) -> None:
         """One matrix of a parameter; a wide one is made from its transpose."""
-        rows, columns, dtype = place.rows, place.columns, parameter.kind.dtype
+        rows, columns, dtype = place.rows, place.columns, parameter.spec.dtype
         double = dtype.name == "float64"
         told = 0.0
         passes = 2 if double else 1
@@ -182,35 +192,46 @@ class Sampler:
 
 def cpu_seconds(parameter: Parameter) -> float:
     """About how long a thread of a CPU takes to draw a parameter."""
-    law = parameter.kind.distribution
-    if not isinstance(law, Orthogonal | DeltaOrthogonal):
-        return 2e-9 * parameter.kind.size
-    places = law.places(parameter.kind.shape)
+    distribution = parameter.spec.distribution
+    if not isinstance(distribution, Orthogonal | DeltaOrthogonal):
+        return 2e-9 * parameter.spec.size
+    places = distribution.submatrices(parameter.spec.shape)
     return 7e-11 * sum(place.size * min(place.rows, place.columns) for place in places)
 
 
-def _runs(law: Runs, box: Box) -> Iterator[Box]:
-    """What a box has of the runs that are not zero."""
-    if box.is_run:
-        begin = max(0, (box.first - law.first - law.length) // law.step) if law.count > 1 else 0
-        for number in range(begin, law.count):
-            start = law.first + number * law.step
-            first, last = max(start, box.first), min(start + law.length, box.first + box.size)
-            if start >= box.first + box.size:
+def _runs(distribution: PeriodicConstant, region: StridedRegion) -> Iterator[StridedRegion]:
+    """What a region has of the runs that are not zero."""
+    if region.is_run:
+        begin = (
+            max(0, (region.first - distribution.first - distribution.length) // distribution.step)
+            if distribution.count > 1
+            else 0
+        )
+        for number in range(begin, distribution.count):
+            start = distribution.first + number * distribution.step
+            first, last = max(start, region.first), min(start + distribution.length, region.first + region.size)
+            if start >= region.first + region.size:
                 return
             if first < last:
-                yield Box(box.source, first, box.to + first - box.first, (last - first,), (1,), (1,))
+                yield StridedRegion(region.source, first, region.to + first - region.first, (last - first,), (1,), (1,))
         return
-    elements = np.add.outer(law.first + law.step * np.arange(law.count), np.arange(law.length)).reshape(-1) - box.first
-    place = np.full(elements.shape, box.to)
+    elements = (
+        np.add.outer(
+            distribution.first + distribution.step * np.arange(distribution.count), np.arange(distribution.length)
+        ).reshape(-1)
+        - region.first
+    )
+    place = np.full(elements.shape, region.to)
     rest = elements
     # The strides are those of an array in C order, one axis after another: the largest first.
-    for size, stride, step in sorted(zip(box.sizes, box.strides, box.places, strict=True), key=lambda axis: -axis[1]):
+    for size, stride, step in sorted(
+        zip(region.sizes, region.strides, region.places, strict=True), key=lambda axis: -axis[1]
+    ):
         index = np.clip(rest // stride, 0, size - 1)
         rest = rest - index * stride
         place = place + index * step
     for element, to in zip(elements[rest == 0], place[rest == 0], strict=True):
-        yield Box(box.source, box.first + int(element), int(to), (), (), ())
+        yield StridedRegion(region.source, region.first + int(element), int(to), (), (), ())
 
 
 def _bands(rows: int, columns: int) -> Iterator[slice]:

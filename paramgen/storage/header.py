@@ -30,7 +30,7 @@ class Entry(NamedTuple):
         return prod(self.shape)
 
 
-def arrange(tensors: Iterable[tuple[str, DType, tuple[int, ...]]]) -> list[Entry]:
+def order_tensors(tensors: Iterable[tuple[str, DType, tuple[int, ...]]]) -> list[Entry]:
     """Place tensors one after another in the official order: by falling dtype, as the format ranks it, then by name."""
     entries, begin = [], 0
     for name, dtype, shape in sorted(tensors, key=lambda tensor: (FILE_RANK[tensor[1].code], tensor[0])):

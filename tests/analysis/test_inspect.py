@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from paramgen.analysis import inspect as inspection
 from paramgen.analysis.inspect import Moments, document, select, stats
-from paramgen.storage.header import arrange, encode
+from paramgen.storage.header import encode, order_tensors
 from paramgen.storage.reader import TensorFile
 
 
@@ -20,7 +20,7 @@ def stats_of(array: NDArray[Any], tmp_path: Path) -> Any:
     from paramgen.dtypes import FILE_DTYPES
 
     dtype = next(dtype for dtype in FILE_DTYPES if dtype.array == array.dtype.name)
-    entries = arrange([("x", dtype, array.shape)])
+    entries = order_tensors([("x", dtype, array.shape)])
     (tmp_path / "f").write_bytes(encode(entries, {}) + array.tobytes())
     with TensorFile(tmp_path / "f") as file:
         return inspection.stats(file, file.entries[0])

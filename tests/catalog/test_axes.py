@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from paramgen.catalog.axes import Arrangement, Axes, arranged, boxes, parsed, plain
+from paramgen.catalog.axes import Axes, Rearrangement, parsed, plain, rearrange, regions
 
 Array = NDArray[Any]
 
@@ -52,14 +52,14 @@ def numbered(axes: dict[str, Axes]) -> dict[str, Array]:
     return arrays
 
 
-def gathered(arrangement: Arrangement, arrays: dict[str, Array], start: int, stop: int) -> Array:
-    """Elements start … stop - 1 of a tensor, box by box, each place written once."""
+def gathered(rearrangement: Rearrangement, arrays: dict[str, Array], start: int, stop: int) -> Array:
+    """Elements start … stop - 1 of a tensor, region by region, each place written once."""
     out = np.full(stop - start, -1.0)
-    for box in boxes(arrangement, start, stop):
-        name = arrangement.sources[box.source]
-        for index in np.ndindex(*box.sizes):
-            element = box.first + int(np.dot(index, box.strides))
-            place = box.to + int(np.dot(index, box.places))
+    for region in regions(rearrangement, start, stop):
+        name = rearrangement.sources[region.source]
+        for index in np.ndindex(*region.sizes):
+            element = region.first + int(np.dot(index, region.strides))
+            place = region.to + int(np.dot(index, region.places))
             assert out[place] == -1
             out[place] = {"zeros": 0.0, "ones": 1.0}[name] if name not in arrays else arrays[name].reshape(-1)[element]
     assert (out != -1).all()
@@ -68,33 +68,33 @@ def gathered(arrangement: Arrangement, arrays: dict[str, Array], start: int, sto
 
 @pytest.mark.parametrize(("row", "axes", "expected"), ROWS, ids=[row for row, _, _ in ROWS])
 def test_row(row: str, axes: dict[str, Axes], expected: Callable[..., Array]) -> None:
-    (arrangement,) = arranged([row], axes)
+    (rearrangement,) = rearrange([row], axes)
     arrays = numbered(axes)
     array = expected(**arrays)
-    assert arrangement.shape == array.shape
-    assert arrangement.size == array.size
-    np.testing.assert_array_equal(gathered(arrangement, arrays, 0, array.size), array.reshape(-1))
+    assert rearrangement.shape == array.shape
+    assert rearrangement.size == array.size
+    np.testing.assert_array_equal(gathered(rearrangement, arrays, 0, array.size), array.reshape(-1))
 
 
 @given(st.data())
 @settings(max_examples=300, deadline=None)
 def test_any_range(data: st.DataObject) -> None:
     row, axes, expected = data.draw(st.sampled_from(ROWS))
-    (arrangement,) = arranged([row], axes)
+    (rearrangement,) = rearrange([row], axes)
     arrays = numbered(axes)
     flat = expected(**arrays).reshape(-1)
     start = data.draw(st.integers(0, flat.size - 1))
     stop = data.draw(st.integers(start + 1, flat.size))
-    np.testing.assert_array_equal(gathered(arrangement, arrays, start, stop), flat[start:stop])
+    np.testing.assert_array_equal(gathered(rearrangement, arrays, start, stop), flat[start:stop])
 
 
 def test_boxes_are_few_and_have_few_axes() -> None:
     axes = Axes("*k i o g", {"k": (3, 3, 3), "i": 8, "o": 8, "g": 4})
-    (arrangement,) = arranged(["w = w (g o) i *k"], {"w": axes})
-    for start, stop in [(0, arrangement.size), (1, arrangement.size - 1), (100, 5000)]:
-        found = list(boxes(arrangement, start, stop))
-        assert len(found) <= 2 * len(arrangement.grid) - 1
-        assert max(len(box.sizes) for box in found) <= 4
+    (rearrangement,) = rearrange(["w = w (g o) i *k"], {"w": axes})
+    for start, stop in [(0, rearrangement.size), (1, rearrangement.size - 1), (100, 5000)]:
+        found = list(regions(rearrangement, start, stop))
+        assert len(found) <= 2 * len(rearrangement.grid) - 1
+        assert max(len(region.sizes) for region in found) <= 4
 
 
 def test_what_is_plain() -> None:
@@ -105,8 +105,8 @@ def test_what_is_plain() -> None:
         ("w = w i o", Axes("o i", {"o": 1, "i": 4}), True),
         ("w = w g[1] h", Axes("(g h) 1", {"g": 3, "h": 4}), False),
     ]:
-        (arrangement,) = arranged([row], {"w": axes})
-        assert arrangement.is_plain is is_plain, row
+        (rearrangement,) = rearrange([row], {"w": axes})
+        assert rearrangement.is_plain is is_plain, row
 
 
 def test_sources() -> None:
@@ -115,7 +115,7 @@ def test_sources() -> None:
 
 
 def test_dtypes_and_collections() -> None:
-    (arrangement,) = arranged(["n = zeros:i64"], {})
-    assert (arrangement.dtype, arrangement.shape, arrangement.collection) == ("i64", (), "")
-    (arrangement,) = arranged(["batch_stats:mean = zeros i"], {"w": HEADS})
-    assert (arrangement.name, arrangement.shape, arrangement.collection) == ("mean", (4,), "batch_stats.")
+    (rearrangement,) = rearrange(["n = zeros:i64"], {})
+    assert (rearrangement.dtype, rearrangement.shape, rearrangement.collection) == ("i64", (), "")
+    (rearrangement,) = rearrange(["batch_stats:mean = zeros i"], {"w": HEADS})
+    assert (rearrangement.name, rearrangement.shape, rearrangement.collection) == ("mean", (4,), "batch_stats.")

@@ -7,7 +7,7 @@ import pytest
 from conftest import plan_of
 
 import paramgen
-from paramgen.catalog.conventions import CONVENTIONS, templates
+from paramgen.catalog.conventions import CONVENTIONS, parameter_defs
 from paramgen.catalog.layouts import LAYOUTS
 from paramgen.catalog.operations import BY_TYPE, TABLE, Custom
 
@@ -277,4 +277,6 @@ def test_templates_have_the_names_of_the_table() -> None:
     for model in TABLE:
         operation = model.model_validate({"name": "n", "type": model.names()[0], **model.example})
         for convention in CONVENTIONS:
-            assert [t.name for t in templates(convention, operation)] == [t.name for t in operation.templates()]
+            assert [t.name for t in parameter_defs(convention, operation)] == [
+                t.name for t in operation.parameter_defs()
+            ]

@@ -18,7 +18,7 @@ import paramgen.storage.reader
 from paramgen.catalog.conventions import CONVENTIONS
 from paramgen.catalog.frameworks import CONVENTION_NAMES, FRAMEWORKS, LAYOUT_NAMES
 from paramgen.catalog.layouts import LAYOUTS
-from paramgen.language.model import Head
+from paramgen.language.model import SpecFields
 from paramgen.planning.plan import make_plan
 
 Array = NDArray[Any]
@@ -35,7 +35,7 @@ def names(*operations: dict[str, Any], **head: Any) -> dict[str, list[int]]:
 
 def test_the_names_of_layouts_are_in_one_place() -> None:
     for field, known in (("layout", LAYOUT_NAMES), ("conventions", CONVENTION_NAMES)):
-        assert typing.get_args(Head.model_fields[field].annotation) == known
+        assert typing.get_args(SpecFields.model_fields[field].annotation) == known
     assert tuple(LAYOUTS) == LAYOUT_NAMES
     assert tuple(CONVENTIONS) == CONVENTION_NAMES
 
@@ -235,7 +235,7 @@ def test_every_config_in_every_layout_that_holds_it(path: Path, tmp_path: Path) 
         drawn = [
             prod(high - low for low, high in zip(piece.low, piece.high, strict=True))
             for tensor in make_plan(spec).tensors
-            for piece in tensor.arrangement.pieces
+            for piece in tensor.rearrangement.slices
             if tensor.sources[piece.source].name
         ]
         assert sum(drawn) == total

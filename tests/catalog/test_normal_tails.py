@@ -31,8 +31,8 @@ def test_limits_between_which_nothing_lies_are_refused(low: float, high: float) 
 
 
 def test_the_plan_describes_limits_as_values() -> None:
-    law = TruncatedNormal(1.0, 0.5, -2.0, 3.0)
-    assert law.fields() == {"mean": 1.0, "std": 0.5, "low": 0.0, "high": 2.5}
-    assert law.largest("float32") == 2.5
+    distribution = TruncatedNormal(1.0, 0.5, -2.0, 3.0)
+    assert distribution.fields() == {"mean": 1.0, "std": 0.5, "low": 0.0, "high": 2.5}
+    assert distribution.largest("float32") == 2.5
     assert TruncatedNormal(0.0, 1.0, -1e30, 1e30).largest("float32") < 38
     assert TruncatedNormal(0.0, 5.75e41, -1e-12, 1e-12).largest("float32") == 5.75e41

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import ROOT, SMALL, described, first_comment
+from conftest import ROOT, SMALL, document_of, first_comment
 from loading import FRAMEWORK_WARNINGS, leaves
 from scipy.stats import ks_2samp
 
@@ -130,7 +130,7 @@ def test_the_published_size_has_the_names_and_shapes_of_the_class(stem: str) -> 
     assert sum(parameter.numel() for parameter in model.parameters()) == PUBLISHED[stem]
     tied = tied_names(model, stem)
     expected = {name: list(tensor.shape) for name, tensor in model.state_dict().items() if name not in tied}
-    planned = described(make_plan(paramgen.load_spec(path_of(stem))))["parameters"]
+    planned = document_of(make_plan(paramgen.load_spec(path_of(stem))))["parameters"]
     assert {tensor["name"]: tensor["shape"] for tensor in planned} == expected
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from paramgen.catalog.initializers import TABLE as INITIALIZERS
 from paramgen.catalog.operations import BY_TYPE, TABLE, CustomParameter
 from paramgen.errors import SpecError
-from paramgen.language.model import Head, interpret
+from paramgen.language.model import SpecFields, interpret
 from paramgen.language.schema import json_schema
 from paramgen.language.yaml_reader import from_yaml
 from paramgen.planning.plan import make_plan
@@ -86,7 +86,7 @@ override = st.fixed_dictionaries(
 heads = st.fixed_dictionaries(
     {},
     optional={
-        **dict.fromkeys(Head.model_fields, anything),
+        **dict.fromkeys(SpecFields.model_fields, anything),
         "seed": st.integers(0, 2**64 - 1) | anything,
         "layout": st.sampled_from(["canonical", "torch", "keras", "flax"]) | anything,
         "conventions": st.sampled_from(["matlab", "torch", "keras", "flax"]) | anything,

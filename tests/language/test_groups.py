@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
-from conftest import described, problems_of
+from conftest import document_of, problems_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,7 +24,7 @@ def planned(text: str, **arguments: Any) -> Any:
 
 
 def shapes(text: str, **arguments: Any) -> dict[str, list[int]]:
-    return {tensor["name"]: tensor["shape"] for tensor in described(planned(text, **arguments))["parameters"]}
+    return {tensor["name"]: tensor["shape"] for tensor in document_of(planned(text, **arguments))["parameters"]}
 
 
 DENSE = "type: fully_connected, bias: false"
@@ -141,7 +141,7 @@ overrides:
 def initializers(overrides: str) -> dict[str, tuple[str, str]]:
     return {
         tensor["name"]: (tensor["initializer"]["type"], tensor["dtype"])
-        for tensor in described(planned(OVERRIDES + overrides))["parameters"]
+        for tensor in document_of(planned(OVERRIDES + overrides))["parameters"]
     }
 
 
@@ -166,7 +166,7 @@ def test_an_override_goes_before_the_dtype_of_a_custom_parameter() -> None:
         "operations: [{name: a, type: custom, dtype: float16, parameters: "
         "{w: {shape: [1], initializer: ones, dtype: float64}}}]\noverrides: [{match: a.w, dtype: bfloat16}]\n"
     )
-    assert described(planned(text))["parameters"][0]["dtype"] == "bfloat16"
+    assert document_of(planned(text))["parameters"][0]["dtype"] == "bfloat16"
 
 
 DEEP = "operations:\n- name: g\n  repeat: 3\n  as: i\n  operations:\n  - name: d\n    type: fully_connected\n"
@@ -516,7 +516,7 @@ def test_names_longer_than_any_need_be() -> None:
 
 def test_suggestions_are_made_for_a_report_only(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
-    monkeypatch.setattr(expand.Names, "near", lambda self, pattern: made.append(pattern) or "; did you mean …?")
+    monkeypatch.setattr(expand.NameRegistry, "near", lambda self, pattern: made.append(pattern) or "; did you mean …?")
     overrides = ", ".join("{match: x, dtype: float16}" for _ in range(100))
     assert (
         problems_of(f"overrides: [{overrides}]\noperations: [{{name: p, type: prelu}}]\n")[-1] == " and 80 more errors"
@@ -577,7 +577,7 @@ def test_names_longer_than_a_header(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_is_kept_of_operations_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = shapes(MODEL)
-    monkeypatch.setattr(tree, "KEPT", 1)
+    monkeypatch.setattr(tree, "CACHE_SIZE", 1)
     assert shapes(MODEL) == expected
 
 

@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 import pytest
-from conftest import ROOT, described, plan_of
+from conftest import ROOT, document_of, plan_of
 
 from paramgen.errors import SpecError
 from paramgen.language.model import interpret, read_document
@@ -17,7 +17,7 @@ from paramgen.planning.plan import make_plan, metadata
 
 def tensors_of(path: str) -> dict[str, dict[str, Any]]:
     plan = make_plan(interpret(*read_document(ROOT / "configs" / path)))
-    return {tensor["name"]: tensor for tensor in described(plan)["parameters"]}
+    return {tensor["name"]: tensor for tensor in document_of(plan)["parameters"]}
 
 
 def test_the_sources_worked_examples() -> None:
@@ -51,7 +51,7 @@ def test_the_sources_worked_examples() -> None:
 def test_the_document_of_a_plan() -> None:
     text = b"name: m\nseed: 42\noperations:\n- {name: conv, type: conv, filter_size: [5, 5], num_channels: 3, num_filters: 128}\n"
     plan = make_plan(interpret(from_yaml(text, "s"), "s"))
-    document = described(plan)
+    document = document_of(plan)
     assert document.pop("parameters")[0] == {
         "name": "conv.weights",
         "canonical_name": "conv.weights",

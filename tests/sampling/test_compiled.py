@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import DTYPES, ROOT, SETS, TINY, draw, tensor_of
+from conftest import DTYPES, KERNELS, ROOT, TINY, draw, tensor_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,7 +21,7 @@ from paramgen.sampling.matrix import TILE
 from paramgen.sampling.reference import Reference
 
 REFERENCE = Reference()
-LAWS: list[Elementwise] = [
+DISTRIBUTIONS: list[Elementwise] = [
     Constant(0.3),
     Uniform(0.7),
     Uniform(1e-7),
@@ -36,25 +36,25 @@ LAWS: list[Elementwise] = [
     TruncatedNormal(0.0, 1.0, -100.0, 100.0),
 ]
 
-each_set = pytest.mark.parametrize("kernels", SETS, ids=lambda kernels: kernels.name)
-each_law = pytest.mark.parametrize("law", LAWS, ids=str)
+each_set = pytest.mark.parametrize("kernels", KERNELS, ids=lambda kernels: kernels.name)
+each_law = pytest.mark.parametrize("distribution", DISTRIBUTIONS, ids=str)
 
 
-def bits(backend: Any, law: Elementwise, dtype: str, seed: int, stream: int, start: int, count: int) -> bytes:
+def bits(backend: Any, distribution: Elementwise, dtype: str, seed: int, stream: int, start: int, count: int) -> bytes:
     out = np.full(TABLE[dtype].nbytes(count), 0xA5, np.uint8)
-    backend.fill(law, TABLE[dtype], seed, stream, start, out)
+    backend.fill(distribution, TABLE[dtype], seed, stream, start, out)
     return out.tobytes()
 
 
 def test_the_instruction_sets_of_x86() -> None:
-    names = [kernels.name for kernels in SETS]
+    names = [kernels.name for kernels in KERNELS]
     assert names == ["portable", "baseline", "avx2", "avx512"][: len(names)]
 
 
 @each_set
 @each_law
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_any_range_is_the_references(kernels: Backend, law: Elementwise, dtype: str) -> None:
+def test_any_range_is_the_references(kernels: Backend, distribution: Elementwise, dtype: str) -> None:
     for start, count in [
         (0, 1),
         (0, 5000),
@@ -64,13 +64,13 @@ def test_any_range_is_the_references(kernels: Backend, law: Elementwise, dtype: 
         (2**40 + 3, 40_000),
         (2**63, 9),
     ]:
-        expected = bits(REFERENCE, law, dtype, 42, 777, start, count)
-        assert bits(kernels, law, dtype, 42, 777, start, count) == expected, (start, count)
+        expected = bits(REFERENCE, distribution, dtype, 42, 777, start, count)
+        assert bits(kernels, distribution, dtype, 42, 777, start, count) == expected, (start, count)
 
 
 @each_set
 @given(
-    law=st.sampled_from(LAWS),
+    distribution=st.sampled_from(DISTRIBUTIONS),
     dtype=st.sampled_from(DTYPES),
     seed=st.integers(0, 2**64 - 1),
     stream=st.integers(0, 2**64 - 1),
@@ -87,10 +87,10 @@ def test_any_stream_is_the_references(kernels: Backend, **drawn: Any) -> None:
 def test_extreme_words_are_among_those_compared(kernels: Backend) -> None:
     """Elements in the far tails, where vectors hand over to scalar code: some 40 of float32's, 3 of float64's."""
     for dtype, root in (("float32", 4.9), ("float64", 5.2)):
-        law = Normal(0.0, 1.0)
-        expected = np.frombuffer(bits(REFERENCE, law, dtype, 5, 6, 7, 2**23), dtype)
+        distribution = Normal(0.0, 1.0)
+        expected = np.frombuffer(bits(REFERENCE, distribution, dtype, 5, 6, 7, 2**23), dtype)
         assert np.abs(expected).max() > root
-        assert bits(kernels, law, dtype, 5, 6, 7, 2**23) == expected.tobytes()
+        assert bits(kernels, distribution, dtype, 5, 6, 7, 2**23) == expected.tobytes()
 
 
 @each_set
@@ -200,10 +200,10 @@ int main(void)
     static float expected[5000], found[5000];
     double numbers[] = {0, 1e-40};
     uint64_t modes[] = {1 << 22, 2 << 22, 3 << 22, 1 << 24}, after; /* upward, downward, toward zero, flush */
-    pg_sets[0].fill(PG_NORMAL, numbers, PG_FLOAT32, 1, 2, 3, 5000, expected);
+    pg_kernel_sets[0].fill(PG_NORMAL, numbers, PG_FLOAT32, 1, 2, 3, 5000, expected);
     for (int i = 0; i < 4; i++) {
         __asm__ volatile("msr fpcr, %0" : : "r"(modes[i]));
-        pg_sets[0].fill(PG_NORMAL, numbers, PG_FLOAT32, 1, 2, 3, 5000, found);
+        pg_kernel_sets[0].fill(PG_NORMAL, numbers, PG_FLOAT32, 1, 2, 3, 5000, found);
         __asm__ volatile("mrs %0, fpcr" : "=r"(after));
         if (memcmp(expected, found, sizeof found) || after != modes[i])
             return i + 1;

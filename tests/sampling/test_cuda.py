@@ -10,8 +10,8 @@ from paramgen.dtypes import DTYPES as TABLE
 from paramgen.errors import DeviceError
 from paramgen.sampling import cuda
 
-LAWS = ("PG_CONSTANT", "PG_UNIFORM", "PG_NORMAL", "PG_TRUNCATED")
-VARIANTS = [(), *(cuda.draw_defines(law, TABLE[dtype]) for law in LAWS for dtype in DTYPES)]
+DISTRIBUTIONS = ("PG_CONSTANT", "PG_UNIFORM", "PG_NORMAL", "PG_TRUNCATED")
+VARIANTS = [(), *(cuda.draw_defines(distribution, TABLE[dtype]) for distribution in DISTRIBUTIONS for dtype in DTYPES)]
 ROUNDED = ("add", "sub", "mul", "div", "sqrt")
 EXACT = {"neg", "abs", "cvt", "mov", "setp", "selp", "min", "max", "ld", "st", "param"}
 
@@ -37,7 +37,7 @@ def test_ptx_of_plain_operations(nvrtc: Any, defines: tuple[str, ...]) -> None:
         assert {name for name, _ in instructions} <= {*ROUNDED, *EXACT}
         assert {rounding for name, rounding in instructions if name in ROUNDED} <= {".rn"}
         assert not re.search(r"approx|ftz|\.full\.|fma", ptx)
-        if "-DPG_LAW=PG_CONSTANT" not in defines:
+        if "-DPG_DISTRIBUTION=PG_CONSTANT" not in defines:
             assert {"add", "mul"} <= {name for name, _ in instructions}
 
 

@@ -11,11 +11,11 @@ from conftest import DTYPES, draw, tensor_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from test_boxes import LARGE, any_box, elements, filled
-from test_compiled import LAWS
+from test_compiled import DISTRIBUTIONS
 from test_frozen import RECORDED, cases, digest
+from test_regions import LARGE, any_box, elements, filled
 
-from paramgen.catalog.axes import Box
+from paramgen.catalog.axes import StridedRegion
 from paramgen.catalog.distributions import Constant, Elementwise, Orthogonal, Uniform
 from paramgen.dtypes import DTYPES as TABLE
 from paramgen.sampling.backend import Backend
@@ -35,26 +35,26 @@ def order(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.fixture
 def lane(gpu: ModuleType) -> Iterator[Backend]:
-    (lane, *_) = gpu.lanes([0], 2, 2**20)
+    (lane, *_) = gpu.open_backends([0], 2, 2**20)
     with lane.current():
         yield lane
 
 
 def bits(
-    backend: Backend, law: Elementwise, dtype: str, seed: int, stream: int, start: int, count: int, at: int = 0
+    backend: Backend, distribution: Elementwise, dtype: str, seed: int, stream: int, start: int, count: int, at: int = 0
 ) -> bytes:
     """Elements as a backend draws them, `at` elements after the beginning of an allocation."""
     nbytes = TABLE[dtype].nbytes
     with backend.current():
         out = backend.empty(nbytes(at + count + 3))
-        backend.fill(law, TABLE[dtype], seed, stream, start, out[nbytes(at) : nbytes(at + count)])
+        backend.fill(distribution, TABLE[dtype], seed, stream, start, out[nbytes(at) : nbytes(at + count)])
         after = backend.download(out)
     return after[nbytes(at) : nbytes(at + count)].tobytes()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("law", LAWS, ids=str)
-def test_any_range_is_the_references(lane: Backend, law: Elementwise, dtype: str) -> None:
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS, ids=str)
+def test_any_range_is_the_references(lane: Backend, distribution: Elementwise, dtype: str) -> None:
     for start, count, at in [
         (0, 1, 0),
         (0, 700, 0),
@@ -64,8 +64,8 @@ def test_any_range_is_the_references(lane: Backend, law: Elementwise, dtype: str
         (2**32 - 5, 40, 2),
         (2**63, 9, 0),
     ]:
-        expected = bits(REFERENCE, law, dtype, 42, 777, start, count)
-        assert bits(lane, law, dtype, 42, 777, start, count, at) == expected, (start, count, at)
+        expected = bits(REFERENCE, distribution, dtype, 42, 777, start, count)
+        assert bits(lane, distribution, dtype, 42, 777, start, count, at) == expected, (start, count, at)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -78,7 +78,7 @@ def test_a_thread_goes_on_to_further_elements(
 
 
 @given(
-    law=st.sampled_from(LAWS),
+    distribution=st.sampled_from(DISTRIBUTIONS),
     dtype=st.sampled_from(DTYPES),
     seed=st.integers(0, 2**64 - 1),
     stream=st.integers(0, 2**64 - 1),
@@ -90,30 +90,30 @@ def test_any_stream_is_the_references(lane: Backend, **drawn: Any) -> None:
     assert bits(lane, **drawn) == bits(REFERENCE, **drawn)
 
 
-@given(box=any_box(), law=st.sampled_from(LAWS), dtype=st.sampled_from(DTYPES))
+@given(region=any_box(), distribution=st.sampled_from(DISTRIBUTIONS), dtype=st.sampled_from(DTYPES))
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_box_is_the_references(lane: Backend, box: Box, law: Elementwise, dtype: str) -> None:
-    assert filled(lane, law, dtype, box) == filled(REFERENCE, law, dtype, box)
+def test_any_box_is_the_references(lane: Backend, region: StridedRegion, distribution: Elementwise, dtype: str) -> None:
+    assert filled(lane, distribution, dtype, region) == filled(REFERENCE, distribution, dtype, region)
 
 
 @pytest.mark.parametrize("blocks", [1, 3])
-@pytest.mark.parametrize("box", LARGE, ids=str)
+@pytest.mark.parametrize("region", LARGE, ids=str)
 def test_large_boxes(
-    gpu: ModuleType, lane: Backend, order: None, box: Box, blocks: int, monkeypatch: pytest.MonkeyPatch
+    gpu: ModuleType, lane: Backend, order: None, region: StridedRegion, blocks: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gpu, "MOST_BLOCKS", blocks)
     for dtype in ("float32", "float64"):
-        assert filled(lane, Uniform(0.5), dtype, box) == filled(REFERENCE, Uniform(0.5), dtype, box)
+        assert filled(lane, Uniform(0.5), dtype, region) == filled(REFERENCE, Uniform(0.5), dtype, region)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_taken_from_an_array(lane: Backend, order: None, dtype: str) -> None:
-    for box in LARGE:
-        source = RANDOM.integers(0, 256, TABLE[dtype].nbytes(int(elements(box).max()) + 1), np.uint8)
-        mine = np.empty(TABLE[dtype].nbytes(box.size), np.uint8)
-        REFERENCE.take_box(source, TABLE[dtype], box, mine)
+    for region in LARGE:
+        source = RANDOM.integers(0, 256, TABLE[dtype].nbytes(int(elements(region).max()) + 1), np.uint8)
+        mine = np.empty(TABLE[dtype].nbytes(region.size), np.uint8)
+        REFERENCE.take_region(source, TABLE[dtype], region, mine)
         out = lane.empty(mine.nbytes)
-        lane.take_box(lane.upload(source), TABLE[dtype], box, out)  # type: ignore[arg-type]
+        lane.take_region(lane.upload(source), TABLE[dtype], region, out)  # type: ignore[arg-type]
         assert lane.download(out).tobytes() == mine.tobytes()  # type: ignore[arg-type]
 
 

@@ -13,15 +13,15 @@ from zlib import crc32
 
 import numpy as np
 import pytest
-from conftest import ROOT, SETS, TINY
+from conftest import KERNELS, ROOT, TINY
 
 from paramgen.catalog.distributions import Constant, Elementwise, Normal, TruncatedNormal, Uniform
 from paramgen.dtypes import DTYPES
 from paramgen.sampling import cpu, known_answers
-from paramgen.sampling.backend import law_numbers
+from paramgen.sampling.backend import distribution_numbers
 from paramgen.sampling.reference import Reference
 
-LAWS = {"constant": Constant, "uniform": Uniform, "normal": Normal, "truncated": TruncatedNormal}
+DISTRIBUTIONS = {"constant": Constant, "uniform": Uniform, "normal": Normal, "truncated": TruncatedNormal}
 CASES = [
     (name, numbers, dtype, answer)
     for name, numbers, answers in known_answers.ANSWERS
@@ -32,13 +32,13 @@ HOSTILE = (
     "-fsingle-precision-constant -ffinite-math-only -ffp-contract=fast"
 )
 
-needs_kernels = pytest.mark.skipif(not SETS, reason="there are no compiled kernels")
+needs_kernels = pytest.mark.skipif(not KERNELS, reason="there are no compiled kernels")
 
 
 def law_of(name: str, numbers: tuple[float, ...]) -> Elementwise:
-    law: Elementwise = LAWS[name](*numbers[:4])
-    assert law_numbers(law) == (f"PG_{name.upper()}", list(numbers))
-    return law
+    distribution: Elementwise = DISTRIBUTIONS[name](*numbers[:4])
+    assert distribution_numbers(distribution) == (f"PG_{name.upper()}", list(numbers))
+    return distribution
 
 
 @pytest.mark.parametrize(("name", "numbers", "dtype", "answer"), CASES)
@@ -50,15 +50,15 @@ def test_the_answers_are_the_references(name: str, numbers: tuple[float, ...], d
 
 
 def test_the_answers_are_of_every_distribution_and_dtype() -> None:
-    assert {name for name, *_ in CASES} == set(LAWS)
+    assert {name for name, *_ in CASES} == set(DISTRIBUTIONS)
     assert {dtype for _, _, dtype, _ in CASES} == set(DTYPES)
-    for name in LAWS:
+    for name in DISTRIBUTIONS:
         assert {"float64", "float32"} <= {dtype for case, _, dtype, _ in CASES if case == name}
     assert known_answers.matrices(Reference()) == known_answers.MATRICES
 
 
 @needs_kernels
-@pytest.mark.parametrize("kernels", SETS, ids=lambda kernels: kernels.name)
+@pytest.mark.parametrize("kernels", KERNELS, ids=lambda kernels: kernels.name)
 def test_every_instruction_set_gives_them(kernels: Any) -> None:
     assert known_answers.first_difference(kernels) is None
 
@@ -68,29 +68,31 @@ def test_every_instruction_set_gives_them(kernels: Any) -> None:
 def test_one_wrong_bit_of_a_distribution_is_found(
     name: str, numbers: tuple[float, ...], dtype: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fill = SETS[0].fill_numbers
+    fill = KERNELS[0].fill_numbers
 
-    def wrong(law: str, given: tuple[float, ...], kind: Any, seed: int, stream: int, start: int, out: Any) -> None:
-        fill(law, given, kind, seed, stream, start, out)
-        if (law, given, kind.name) == (f"PG_{name.upper()}", numbers, dtype):
+    def wrong(
+        distribution: str, given: tuple[float, ...], kind: Any, seed: int, stream: int, start: int, out: Any
+    ) -> None:
+        fill(distribution, given, kind, seed, stream, start, out)
+        if (distribution, given, kind.name) == (f"PG_{name.upper()}", numbers, dtype):
             out[-kind.bits // 8] ^= 1  # of the last element
 
-    monkeypatch.setattr(SETS[0], "fill_numbers", wrong)
-    assert known_answers.first_difference(SETS[0]) == f"{name} {dtype}"
+    monkeypatch.setattr(KERNELS[0], "fill_numbers", wrong)
+    assert known_answers.first_difference(KERNELS[0]) == f"{name} {dtype}"
 
 
 @needs_kernels
 @pytest.mark.parametrize("function", ["accumulate", "solve", "reflect"])
 def test_one_wrong_bit_of_a_matrix_is_found(function: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    right = getattr(SETS[0], function)
+    right = getattr(KERNELS[0], function)
 
     def wrong(first: Any, second: Any, *others: Any) -> None:
         right(first, second, *others)
         result = second if function == "solve" else first
         result[5, 7] = np.nextafter(result[5, 7], np.inf)
 
-    monkeypatch.setattr(SETS[0], function, wrong)
-    assert known_answers.first_difference(SETS[0]) == "orthogonal"
+    monkeypatch.setattr(KERNELS[0], function, wrong)
+    assert known_answers.first_difference(KERNELS[0]) == "orthogonal"
 
 
 @pytest.fixture
@@ -101,7 +103,7 @@ def refused(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     for cache in caches:
         cache.cache_clear()
     yield (
-        f"the compiled kernels for {SETS[-1].name} give other bits (orthogonal), so NumPy draws: the same bytes, slower "
+        f"the compiled kernels for {KERNELS[-1].name} give other bits (orthogonal), so NumPy draws: the same bytes, slower "
         "(they were built with flags that change floating-point arithmetic; reinstall without them, e.g. with CFLAGS unset)"
     )
     for cache in caches:
@@ -132,10 +134,10 @@ sys.path.insert(0, {str(ROOT / "tests")!r})
 from paramgen.arithmetic import is_default
 print(is_default())  # before test_frozen imports more
 from paramgen.sampling.known_answers import first_difference
-from test_frozen import RECORDED, SETS, cases, digest
+from test_frozen import RECORDED, KERNELS, cases, digest
 recorded = json.loads(RECORDED.read_text())["sha256"]
-print([kernels.name for kernels in SETS if first_difference(kernels)])
-print([(kernels.name, name) for kernels in SETS for name, *case in cases() if digest(*case, kernels) != recorded[name]])
+print([kernels.name for kernels in KERNELS if first_difference(kernels)])
+print([(kernels.name, name) for kernels in KERNELS for name, *case in cases() if digest(*case, kernels) != recorded[name]])
 """
 COMMAND = "from paramgen.__main__ import main; main()"
 
@@ -187,11 +189,11 @@ def test_flags_that_nothing_undoes_are_found(tmp_path: Path) -> None:
     script.write_text(text, encoding="utf-8")
     extension = built(source, tmp_path / "built", "gcc", "-freciprocal-math")
     lines = run_with(extension, COMPARE, cwd=tmp_path).stdout.splitlines()
-    assert lines[1] == str([kernels.name for kernels in SETS])
+    assert lines[1] == str([kernels.name for kernels in KERNELS])
 
     (tmp_path / "tiny.yaml").write_text(TINY)
     done = run_with(extension, COMMAND, "build", "tiny.yaml", "-o", "numpy", cwd=tmp_path)
-    assert done.stderr.startswith(f"warning: the compiled kernels for {SETS[-1].name} give other bits (")
+    assert done.stderr.startswith(f"warning: the compiled kernels for {KERNELS[-1].name} give other bits (")
     assert done.stderr.count("\n") == 1
     subprocess.run([sys.executable, "-m", "paramgen", "build", "tiny.yaml", "--quiet"], cwd=tmp_path, check=True)
     assert (tmp_path / "numpy").read_bytes() == (tmp_path / "params.safetensors").read_bytes()

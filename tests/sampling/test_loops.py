@@ -8,9 +8,9 @@ import pytest
 from conftest import ROOT
 
 from paramgen.catalog.distributions import Normal, TruncatedNormal, Uniform
-from paramgen.sampling.backend import law_numbers
+from paramgen.sampling.backend import distribution_numbers
 
-LAWS = [
+DISTRIBUTIONS = [
     Uniform(0.7),
     Normal(0.5, 2.0),
     TruncatedNormal(0.0, 1.0, -2.0, 2.0),
@@ -23,20 +23,20 @@ LAWS = [
     TruncatedNormal(0.0, 1.0, -100.0, 100.0),
 ]
 
-# Words around both ends, the middle, the limits of the tails and the word that divides a truncated law's sides.
+# Words around both ends, the middle, the limits of the tails and the word that divides a truncated distribution's sides.
 PROGRAM = """
 #include "loops.h"
 #include <stdio.h>
 
 static int failed;
 
-static void compare(int law, const double *n, const uint64_t *centre, int centres)
+static void compare(int distribution, const double *n, const uint64_t *centre, int centres)
 {
     uint64_t wide[PG_BATCH64];
     uint32_t narrow[PG_BATCH32];
     double values64[PG_BATCH64];
     float values32[PG_BATCH32];
-    pg_source source32 = pg_source_of(law, n, PG_FLOAT32), source64 = pg_source_of(law, n, PG_FLOAT64);
+    pg_source source32 = pg_source_of(distribution, n, PG_FLOAT32), source64 = pg_source_of(distribution, n, PG_FLOAT64);
     int count = 0;
     for (int i = 0; i < centres + 1; i++)
         for (int step = -8; step < 8; step++, count++) {
@@ -46,10 +46,10 @@ static void compare(int law, const double *n, const uint64_t *centre, int centre
     pg_batch64(&source64, wide, count, values64);
     pg_batch32(&source32, narrow, count, values32);
     for (int i = 0; i < count; i++) {
-        if (pg_bits64(values64[i]) != pg_bits64(pg_value64(law, n, wide[i])))
-            failed = printf("float64 law %d word %016llx: %.17g\\n", law, (unsigned long long)wide[i], values64[i]);
-        if (pg_bits32(values32[i]) != pg_bits32(pg_value32(law, n, narrow[i])))
-            failed = printf("float32 law %d word %08x: %.9g\\n", law, narrow[i], (double)values32[i]);
+        if (pg_bits64(values64[i]) != pg_bits64(pg_value64(distribution, n, wide[i])))
+            failed = printf("float64 distribution %d word %016llx: %.17g\\n", distribution, (unsigned long long)wide[i], values64[i]);
+        if (pg_bits32(values32[i]) != pg_bits32(pg_value32(distribution, n, narrow[i])))
+            failed = printf("float32 distribution %d word %08x: %.9g\\n", distribution, narrow[i], (double)values32[i]);
     }
 }
 
@@ -71,7 +71,7 @@ def test_rare_words_are_the_scalar_functions(tmp_path: Path, compiler: str) -> N
     """The compiler must also find nothing to warn of."""
     if not shutil.which(compiler):
         pytest.skip(f"needs {compiler}")
-    named = [law_numbers(law) for law in LAWS]
+    named = [distribution_numbers(distribution) for distribution in DISTRIBUTIONS]
     numbers = ", ".join("{" + ", ".join(number.hex() for number in numbers) + "}" for _, numbers in named)
     text = PROGRAM.replace("LAW_NUMBERS", numbers).replace("LAW_NAMES", ", ".join(name for name, _ in named))
     (tmp_path / "words.c").write_text(text)

@@ -84,10 +84,10 @@ LIMITS = [(-2.0, 2.0), (-1.0, 30.0), (-100.0, 100.0), (0.5, 0.6), (2.0, 9.0), (7
 @pytest.mark.parametrize(("dtype", "bits", "tolerance"), [(np.float32, 32, 1e-6), (np.float64, 64, 1e-13)])
 def test_truncated_is_within_its_tolerance(low: float, high: float, dtype: type, bits: int, tolerance: float) -> None:
     """Against the nearer tail in extended precision, inverted by mpmath; the stream allows 4e-6 and 1e-12."""
-    law = TruncatedNormal(0.0, 1.0, low, high)
+    distribution = TruncatedNormal(0.0, 1.0, low, high)
     word = some_words(bits)[::40_000]
     word = np.concatenate([word, np.array([0, 1, 2**bits - 1, 2**bits - 2, 2 ** (bits - 1)], np.uint64)])
-    z = truncated(law, word.astype(f"uint{bits}"))
+    z = truncated(distribution, word.astype(f"uint{bits}"))
     assert z.dtype == dtype
     with mpmath.workdps(60):
 
@@ -105,11 +105,11 @@ def test_truncated_is_within_its_tolerance(low: float, high: float, dtype: type,
 
 @pytest.mark.parametrize("bits", [32, 64])
 def test_truncated_values_are_monotone_and_within_their_limits(bits: int) -> None:
-    law = TruncatedNormal(0.0, 1.0, -1.5, 2.5)
+    distribution = TruncatedNormal(0.0, 1.0, -1.5, 2.5)
     word = np.sort(some_words(bits)[::7]).astype(f"uint{bits}")
-    z = truncated(law, word)
+    z = truncated(distribution, word)
     assert z.min() >= -1.5
     assert z.max() <= 2.5
     assert (np.diff(z) >= (-1e-6 if bits == 32 else -1e-14)).all()
-    middle = ndtri((law.below + 1 - law.above) / 2)
+    middle = ndtri((distribution.below + 1 - distribution.above) / 2)
     assert z[word < 2 ** (bits - 1)].max() == pytest.approx(middle, abs=1e-3)

@@ -27,7 +27,7 @@ from paramgen.planning.streams import stream_id
 
 VECTORS = json.loads((DATA / "stream-v1.json").read_text())
 SHAPE = (40, 30)
-LAWS: list[Distribution] = [
+DISTRIBUTIONS: list[Distribution] = [
     Constant(0.3),
     Uniform(0.7),
     Normal(0.5, 2.0),
@@ -38,9 +38,9 @@ LAWS: list[Distribution] = [
 
 
 def tensor(
-    law: Distribution, dtype: str = "float32", name: str = "t.weights", shape: tuple[int, ...] = SHAPE
+    distribution: Distribution, dtype: str = "float32", name: str = "t.weights", shape: tuple[int, ...] = SHAPE
 ) -> Tensor:
-    return tensor_of(law, dtype, shape, name)
+    return tensor_of(distribution, dtype, shape, name)
 
 
 def test_uniform_known_answers() -> None:
@@ -58,11 +58,11 @@ def test_normal_known_answers() -> None:
 
 
 def test_uniform_float32_is_within_two_units_in_the_last_place() -> None:
-    law = Uniform(0.0428025825003853)
-    values = draw(tensor(law), 1, 0, 200_000)
+    distribution = Uniform(0.0428025825003853)
+    values = draw(tensor(distribution), 1, 0, 200_000)
     from paramgen.sampling.philox import words
 
-    exact = law.bound * (2 * ((words(1, stream_id("t.weights"), 0, 200_000) + 0.5) / 2.0**32) - 1)
+    exact = distribution.bound * (2 * ((words(1, stream_id("t.weights"), 0, 200_000) + 0.5) / 2.0**32) - 1)
     assert (np.abs(values - exact) <= 2 * np.spacing(np.abs(values))).all()
 
 
@@ -75,34 +75,38 @@ def test_uniform_float64_is_within_its_tolerance() -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.type)
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS, ids=lambda distribution: distribution.type)
 @given(start=st.integers(0, 1200), stop=st.integers(0, 1200))
 @settings(max_examples=15, deadline=None)
-def test_any_range_equals_that_range_of_the_whole(law: Distribution, dtype: str, start: int, stop: int) -> None:
+def test_any_range_equals_that_range_of_the_whole(
+    distribution: Distribution, dtype: str, start: int, stop: int
+) -> None:
     start, stop = sorted((start, stop))
-    whole = draw(tensor(law, dtype), 8, 0, 1200)
-    part = draw(tensor(law, dtype), 8, start, stop)
+    whole = draw(tensor(distribution, dtype), 8, 0, 1200)
+    part = draw(tensor(distribution, dtype), 8, start, stop)
     assert part.tobytes() == whole[start:stop].tobytes()
     assert whole.dtype == TABLE[dtype].numpy()
 
 
 @pytest.mark.parametrize(
-    "law", [Uniform(1.0), Normal(0.0, 1.0), TruncatedNormal(0.0, 1.0, -2.0, 2.0)], ids=lambda law: law.type
+    "distribution",
+    [Uniform(1.0), Normal(0.0, 1.0), TruncatedNormal(0.0, 1.0, -2.0, 2.0)],
+    ids=lambda distribution: distribution.type,
 )
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_ranges_beyond_32_bits(law: Distribution, dtype: str) -> None:
+def test_ranges_beyond_32_bits(distribution: Distribution, dtype: str) -> None:
     far = 2**33 + 5
-    one = draw(tensor(law, dtype, shape=(2**40,)), 8, far, far + 9)
-    other = draw(tensor(law, dtype, shape=(2**40,)), 8, far - 3, far + 20)
+    one = draw(tensor(distribution, dtype, shape=(2**40,)), 8, far, far + 9)
+    other = draw(tensor(distribution, dtype, shape=(2**40,)), 8, far - 3, far + 20)
     assert one.tobytes() == other[3:12].tobytes()
-    assert one.tobytes() != draw(tensor(law, dtype, shape=(2**40,)), 8, 5, 14).tobytes()
+    assert one.tobytes() != draw(tensor(distribution, dtype, shape=(2**40,)), 8, 5, 14).tobytes()
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"])
-@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.type)
-def test_narrow_types_are_the_float32_value_rounded_to_even(law: Distribution, dtype: str) -> None:
-    wide = draw(tensor(law), 8, 0, 1200)
-    narrow = draw(tensor(law, dtype), 8, 0, 1200).astype(np.float64)
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS, ids=lambda distribution: distribution.type)
+def test_narrow_types_are_the_float32_value_rounded_to_even(distribution: Distribution, dtype: str) -> None:
+    wide = draw(tensor(distribution), 8, 0, 1200)
+    narrow = draw(tensor(distribution, dtype), 8, 0, 1200).astype(np.float64)
     info = ml_dtypes.finfo(TABLE[dtype].numpy())
     exponent = np.maximum(np.floor(np.log2(np.maximum(np.abs(wide.astype(np.float64)), 1e-300))), info.minexp)
     unit = 2.0 ** (exponent - info.nmant)
@@ -116,9 +120,15 @@ def test_extreme_values_are_finite(dtype: str) -> None:
     assert largest is not None
     std = largest / (9.2 if dtype == "float64" else 6.34)
     truncated = TruncatedNormal(0.0, largest / 2, -2.0, 2.0)
-    for law in (Uniform(largest), Normal(0.0, std), Constant(largest), Normal(largest / 2, std / 2), truncated):
-        assert law.largest(dtype) <= largest * (1 + 1e-15)
-        assert np.isfinite(draw(tensor(law, dtype), 8, 0, 1200).astype(np.float64)).all()
+    for distribution in (
+        Uniform(largest),
+        Normal(0.0, std),
+        Constant(largest),
+        Normal(largest / 2, std / 2),
+        truncated,
+    ):
+        assert distribution.largest(dtype) <= largest * (1 + 1e-15)
+        assert np.isfinite(draw(tensor(distribution, dtype), 8, 0, 1200).astype(np.float64)).all()
 
 
 def test_the_largest_normal_values_are_those_of_the_extreme_words() -> None:

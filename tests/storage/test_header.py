@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paramgen.dtypes import BY_CODE, DTYPES, FILE_DTYPES
-from paramgen.storage.header import arrange, encode
+from paramgen.storage.header import encode, order_tensors
 
 names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12).filter(lambda n: n != "__metadata__")
 codes = ["F64", "F32", "F16", "I64", "I32", "I16", "I8", "U8", "U16", "U32", "U64", "BOOL"]
@@ -26,14 +26,14 @@ def test_it_is_the_official_writers(tensors: dict[str, Any], metadata: tuple[str
     ours = [(name, BY_CODE[code], tuple(shape)) for name, (code, shape) in tensors.items()]
     theirs = {name: np.zeros(shape, dtype.numpy()) for name, dtype, shape in ours}
     fields = dict([metadata]) if metadata else {}  # of several keys, the official writer's order is random
-    header = encode(arrange(ours), fields)
+    header = encode(order_tensors(ours), fields)
     official = safetensors.numpy.save(theirs, fields or None)
     assert header == official[: len(header)]
     assert len(header) + sum(array.nbytes for array in theirs.values()) == len(official)
 
 
 def test_drawn_dtypes_stand_in_the_official_order() -> None:
-    entries = arrange([(name, dtype, (1,)) for name, dtype in sorted(DTYPES.items())])
+    entries = order_tensors([(name, dtype, (1,)) for name, dtype in sorted(DTYPES.items())])
     order = [entry.name for entry in entries]
     assert order == ["float64", "float32", "bfloat16", "float16", "float8_e4m3fn", "float8_e5m2"]
     assert [entry.begin for entry in entries] == [0, 8, 12, 14, 16, 17]

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import PlainValidator, WithJsonSchema
 
-from paramgen.catalog.initializers.base import Initializer, Target
+from paramgen.catalog.initializers.base import Initializer, ParameterShape
 from paramgen.catalog.initializers.scaled import Glorot, He, Lecun, Mode, Scaled, VarianceScaling
 from paramgen.catalog.initializers.structured import (
     DeltaOrthogonalInitializer,
@@ -42,8 +42,8 @@ __all__ = [
     "NarrowNormal",
     "Ones",
     "OrthogonalInitializer",
+    "ParameterShape",
     "Scaled",
-    "Target",
     "TruncatedNormalInitializer",
     "UniformInitializer",
     "UnitForgetGateInitializer",

@@ -16,7 +16,7 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), Expected("a finite
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class ParameterShape:
     """What an initializer is asked to fill: a parameter's size and what its operation says of it.
 
     `vector` marks biases, offsets and scales, whatever their shape; an LSTM's bias has `num_hidden_units`; `axes` are
@@ -45,15 +45,15 @@ class Initializer(Tagged):
     quiet: ClassVar[tuple[str, ...]] = ()
     """Fields that a description leaves out where they have their defaults."""
 
-    def misfit(self, target: Target) -> str | None:
+    def why_unsupported(self, target: ParameterShape) -> str | None:
         """Why it cannot fill the target, or None."""
         return None
 
-    def law(self, target: Target) -> Distribution:
+    def to_distribution(self, target: ParameterShape) -> Distribution:
         """What it draws from for a target that it fits."""
         raise NotImplementedError
 
-    def described(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, Any]:
         """The initializer as the plan's JSON has it: its own name, and its fields."""
         quiet = {name for name in self.quiet if getattr(self, name) == type(self).model_fields[name].default}
-        return {**self.model_dump(exclude=quiet), "type": self.kind}
+        return {**self.model_dump(exclude=quiet), "type": self.type_name}

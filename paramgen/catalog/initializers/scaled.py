@@ -11,7 +11,7 @@ from paramgen.catalog.distributions import (
     TruncatedNormal,
     Uniform,
 )
-from paramgen.catalog.initializers.base import Initializer, Positive, Target
+from paramgen.catalog.initializers.base import Initializer, ParameterShape, Positive
 
 # The standard deviation of a standard normal that is truncated at -2 and 2.
 TRUNCATED_STD = 0.87962566103423978
@@ -40,11 +40,11 @@ class Scaled(Initializer):
         """The fans that n is the average of."""
         return ("fan_in", "fan_out") if self.mode == "fan_avg" else (self.mode,)
 
-    def misfit(self, target: Target) -> str | None:
+    def why_unsupported(self, target: ParameterShape) -> str | None:
         missing = [fan for fan in self.fans() if getattr(target, fan) is None]
         return f"needs {' and '.join(missing)}, which this parameter does not have" if missing else None
 
-    def law(self, target: Target) -> Distribution:
+    def to_distribution(self, target: ParameterShape) -> Distribution:
         fans = [getattr(target, fan) for fan in self.fans()]
         uniform = self.distribution == "uniform"
         gain, variance = self.factors()

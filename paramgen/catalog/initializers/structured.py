@@ -10,10 +10,10 @@ from paramgen.catalog.distributions import (
     Distribution,
     Matrix,
     Orthogonal,
-    Runs,
+    PeriodicConstant,
     unit_forget_gate,
 )
-from paramgen.catalog.initializers.base import Initializer, Target
+from paramgen.catalog.initializers.base import Initializer, ParameterShape
 from paramgen.catalog.models import Number
 
 
@@ -35,7 +35,7 @@ class OrthogonalInitializer(Initializer):
         default=False, description="a matrix for each gate of recurrent weights, not one for all of them."
     )
 
-    def misfit(self, target: Target) -> str | None:
+    def why_unsupported(self, target: ParameterShape) -> str | None:
         if target.vector:
             return "makes matrices; this parameter is a vector"
         if len(target.shape) < 2:
@@ -44,7 +44,7 @@ class OrthogonalInitializer(Initializer):
             return "with per_gate fills the weights of gates; this parameter has none"
         return None
 
-    def law(self, target: Target) -> Distribution:
+    def to_distribution(self, target: ParameterShape) -> Distribution:
         gates, *_ = target.sizes("g") or [1]
         return Orthogonal(self.gain, gates if self.per_gate else 1)
 
@@ -57,10 +57,10 @@ class UnitForgetGateInitializer(Initializer):
     source = "Jozefowicz, Zaremba & Sutskever, ICML 2015"
     type: Literal["unit_forget_gate"] = Field(description="Initializer type.")
 
-    def misfit(self, target: Target) -> str | None:
+    def why_unsupported(self, target: ParameterShape) -> str | None:
         return None if target.num_hidden_units else "fills the bias of an LSTM only"
 
-    def law(self, target: Target) -> Distribution:
+    def to_distribution(self, target: ParameterShape) -> Distribution:
         assert target.num_hidden_units is not None
         return unit_forget_gate(target.num_hidden_units)
 
@@ -74,16 +74,16 @@ class Identity(Initializer):
     type: Literal["identity"] = Field(description="Initializer type.")
     gain: Number = Field(default=1.0, description="Factor on the identity.")
 
-    def misfit(self, target: Target) -> str | None:
+    def why_unsupported(self, target: ParameterShape) -> str | None:
         if target.vector:
             return "makes matrices; this parameter is a vector"
         if len(target.shape) != 2:
             return f"makes matrices; shape {list(target.shape)} has not two dimensions"
         return None
 
-    def law(self, target: Target) -> Distribution:
+    def to_distribution(self, target: ParameterShape) -> Distribution:
         rows, columns = target.shape
-        return Runs("identity", self.gain, 0, 1, columns + 1, min(rows, columns))
+        return PeriodicConstant("identity", self.gain, 0, 1, columns + 1, min(rows, columns))
 
 
 class Dirac(Initializer):
@@ -96,16 +96,16 @@ class Dirac(Initializer):
     source = "Zagoruyko & Komodakis, 2017; torch.nn.init.dirac_"
     type: Literal["dirac"] = Field(description="Initializer type.")
 
-    def misfit(self, target: Target) -> str | None:
+    def why_unsupported(self, target: ParameterShape) -> str | None:
         return None if _filter(target) else "fills the weights of convolutions only"
 
-    def law(self, target: Target) -> Distribution:
+    def to_distribution(self, target: ParameterShape) -> Distribution:
         filter_size = _filter(target)
         assert filter_size and target.axes
         outer, inner, *groups = target.shape[len(filter_size) :]
         run = math.prod(groups)
         first = _centre(filter_size) * outer * inner * run
-        return Runs("dirac", 1.0, first, run, (inner + 1) * run, min(outer, inner))
+        return PeriodicConstant("dirac", 1.0, first, run, (inner + 1) * run, min(outer, inner))
 
 
 class DeltaOrthogonalInitializer(Initializer):
@@ -117,7 +117,7 @@ class DeltaOrthogonalInitializer(Initializer):
     type: Literal["delta_orthogonal"] = Field(description="Initializer type.")
     gain: Number = Field(default=1.0, description="Factor on the orthonormal matrix.")
 
-    def misfit(self, target: Target) -> str | None:
+    def why_unsupported(self, target: ParameterShape) -> str | None:
         if not _filter(target):
             return "fills the weights of convolutions only"
         if target.sizes("g"):
@@ -127,14 +127,14 @@ class DeltaOrthogonalInitializer(Initializer):
             return f"needs at least as many filters as channels; this convolution has {filters:,} and {channels:,}"
         return None
 
-    def law(self, target: Target) -> Distribution:
+    def to_distribution(self, target: ParameterShape) -> Distribution:
         filter_size = _filter(target)
         assert filter_size
         rows, columns = target.shape[len(filter_size) :]
         return DeltaOrthogonal(self.gain, Matrix(_centre(filter_size, 1) * rows * columns, rows, columns))
 
 
-def _filter(target: Target) -> tuple[int, ...] | None:
+def _filter(target: ParameterShape) -> tuple[int, ...] | None:
     """The sizes of a convolution's filter, of one with both channels and filters."""
     size = target.axes.sizes.get("k") if target.axes and target.sizes("i", "o") else None
     return size if isinstance(size, tuple) else None

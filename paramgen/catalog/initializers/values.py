@@ -12,8 +12,8 @@ from paramgen.catalog.distributions import (
     TruncatedNormal,
     Uniform,
 )
-from paramgen.catalog.initializers.base import Initializer, NonNegative, Positive, Target
-from paramgen.catalog.models import WRONG, Complaint, Number
+from paramgen.catalog.initializers.base import Initializer, NonNegative, ParameterShape, Positive
+from paramgen.catalog.models import WRONG, FieldError, Number
 from paramgen.formatting import show
 
 
@@ -26,7 +26,7 @@ class Gaussian(Initializer):
     mean: Number = Field(default=0.0, description="Mean.")
     std: NonNegative = Field(default=0.01, description="Standard deviation.")
 
-    def law(self, target: Target) -> Distribution:
+    def to_distribution(self, target: ParameterShape) -> Distribution:
         return Normal(self.mean, self.std)
 
 
@@ -38,7 +38,7 @@ class NarrowNormal(Initializer):
     source = "MathWorks, Deep Learning Toolbox"
     type: Literal["narrow_normal"] = Field(description="Initializer type.")
 
-    def law(self, target: Target) -> Distribution:
+    def to_distribution(self, target: ParameterShape) -> Distribution:
         return Normal(0.0, 0.01)
 
 
@@ -58,7 +58,7 @@ class TruncatedNormalInitializer(Initializer):
     high: Number = Field(default=2.0, description="upper limit, in standard deviations from the mean.")
 
     @classmethod
-    def key_problems(cls, data: dict[str, Any]) -> Iterator[Complaint]:
+    def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
         low, high = (data.get(name, cls.model_fields[name].default) for name in ("low", "high"))
         if type(low) in (int, float) and type(high) in (int, float):
             try:
@@ -67,7 +67,7 @@ class TruncatedNormalInitializer(Initializer):
                 few = "is not below high" if low >= high else "has next to nothing of a normal between it and high"
                 yield ("low" if "low" in data else "high",), f"low, {show(low)}, {few}, {show(high)}", WRONG
 
-    def law(self, target: Target) -> Distribution:
+    def to_distribution(self, target: ParameterShape) -> Distribution:
         return TruncatedNormal(self.mean, self.std, self.low, self.high)
 
 
@@ -79,7 +79,7 @@ class UniformInitializer(Initializer):
     type: Literal["uniform"] = Field(description="Initializer type.")
     bound: Positive = Field(description="values lie between -bound and bound.")
 
-    def law(self, target: Target) -> Distribution:
+    def to_distribution(self, target: ParameterShape) -> Distribution:
         return Uniform(self.bound)
 
 
@@ -91,7 +91,7 @@ class ConstantInitializer(Initializer):
     type: Literal["constant"] = Field(description="Initializer type.")
     value: Number = Field(description="every element.")
 
-    def law(self, target: Target) -> Distribution:
+    def to_distribution(self, target: ParameterShape) -> Distribution:
         return Constant(self.value)
 
 
@@ -102,7 +102,7 @@ class Ones(Initializer):
     values = "constant 1"
     type: Literal["ones"] = Field(description="Initializer type.")
 
-    def law(self, target: Target) -> Distribution:
+    def to_distribution(self, target: ParameterShape) -> Distribution:
         return Constant(1.0)
 
 
@@ -113,5 +113,5 @@ class Zeros(Initializer):
     values = "constant 0"
     type: Literal["zeros"] = Field(description="Initializer type.")
 
-    def law(self, target: Target) -> Distribution:
+    def to_distribution(self, target: ParameterShape) -> Distribution:
         return Constant(0.0)

@@ -6,7 +6,7 @@ canonical: C order, last index fastest.
 """
 
 from paramgen.catalog.operations.attention import MultiheadAttention
-from paramgen.catalog.operations.base import Operation, Standard, Template
+from paramgen.catalog.operations.base import Operation, ParameterDef, Standard
 from paramgen.catalog.operations.convolution import (
     CHANNEL_WISE,
     GROUPINGS,
@@ -41,11 +41,11 @@ __all__ = [
     "MultiheadAttention",
     "Operation",
     "PReLU",
+    "ParameterDef",
     "RMSNorm",
     "Recurrent",
     "SeparableConv",
     "Standard",
-    "Template",
     "TransposedConv",
 ]
 

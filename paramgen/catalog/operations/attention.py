@@ -7,12 +7,12 @@ from pydantic import Field
 
 from paramgen.catalog.models import (
     WRONG,
-    Complaint,
+    FieldError,
     Size,
 )
 from paramgen.catalog.operations.base import (
+    ParameterDef,
     Standard,
-    Template,
     not_divided,
     vector,
     weights,
@@ -47,8 +47,8 @@ class MultiheadAttention(Standard):
     bias: bool = Field(default=True, description="whether projections have biases.")
 
     @classmethod
-    def key_problems(cls, data: dict[str, Any]) -> Iterator[Complaint]:
-        yield from super().key_problems(data)
+    def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
+        yield from super().check_keys(data)
         keys = "num_key_channels" if "num_key_channels" in data else "input_size"
         yield from not_divided(data, keys, "num_heads")
         yield from not_divided(data, "num_value_channels", "num_heads")
@@ -56,7 +56,7 @@ class MultiheadAttention(Standard):
             message = f"fused projections have as many channels for values as for keys, {show(data.get(keys))}"
             yield ("num_value_channels",), message, WRONG
 
-    def templates(self) -> Iterator[Template]:
+    def parameter_defs(self) -> Iterator[ParameterDef]:
         keys = self.num_key_channels or self.input_size
         values = self.num_value_channels or keys
         outputs = self.output_size or self.input_size

@@ -1,4 +1,4 @@
-"""What the operations share: their parameters as templates, names and dtypes, initializers by parameter."""
+"""What the operations share: their parameters as definitions, names and dtypes, initializers by parameter."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ from paramgen.catalog.initializers import (
     Initializer,
     Ones,
     OrthogonalInitializer,
-    Target,
+    ParameterShape,
     Zeros,
 )
 from paramgen.catalog.models import (
     RESERVED,
     WRONG,
-    Complaint,
     DTypeName,
     Expected,
+    FieldError,
     Name,
     Tagged,
     reserved,
@@ -36,14 +36,14 @@ ZEROS = Zeros(type="zeros")
 
 
 @dataclass(frozen=True, slots=True)
-class Template:
+class ParameterDef:
     """A parameter of an operation, before the spec's initializers: name, size and fans, and its own default.
 
     `key` is its name in `initializers` and `defaults`, which several parameters may share.
     """
 
     name: str
-    target: Target
+    target: ParameterShape
     initializer: Initializer
     key: str
     dtype: str | None = None
@@ -52,10 +52,10 @@ class Template:
 
 def weights(
     name: str, axes: str, sizes: Sizes, fan_in: int, fan_out: int, initializer: Initializer = GLOROT, suffix: str = ""
-) -> Template:
+) -> ParameterDef:
     """Weights with named axes (see arrangement.py)."""
     named = Axes(axes, sizes)
-    return Template(name + suffix, Target(named.shape, fan_in, fan_out, axes=named), initializer, name)
+    return ParameterDef(name + suffix, ParameterShape(named.shape, fan_in, fan_out, axes=named), initializer, name)
 
 
 def vector(
@@ -65,11 +65,11 @@ def vector(
     initializer: Initializer = ZEROS,
     num_hidden_units: int | None = None,
     suffix: str = "",
-) -> Template:
+) -> ParameterDef:
     """A bias, offset or scale: one axis, and one of size 1."""
     named = Axes(f"{axes} 1", sizes)
-    target = Target(named.shape, None, None, True, num_hidden_units, named)
-    return Template(name + suffix, target, initializer, name)
+    target = ParameterShape(named.shape, None, None, True, num_hidden_units, named)
+    return ParameterDef(name + suffix, target, initializer, name)
 
 
 class Operation(Tagged):
@@ -83,11 +83,11 @@ class Operation(Tagged):
     dtype: DTypeName | None = Field(default=None, description="element type of its parameters; default: the spec's.")
 
     @classmethod
-    def key_problems(cls, data: dict[str, Any]) -> Iterator[Complaint]:
+    def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
         if data.get("name") == RESERVED:
             yield reserved(("name",), WRONG)
 
-    def templates(self) -> Iterator[Template]:
+    def parameter_defs(self) -> Iterator[ParameterDef]:
         """Its parameters, in the order of the table."""
         raise NotImplementedError
 
@@ -103,12 +103,12 @@ class Operation(Tagged):
             yield fields, cls.model_validate({key: value for key, value in given.items() if value is not None})
 
     @classmethod
-    def targets(cls) -> dict[str, Target]:
+    def example_shapes(cls) -> dict[str, ParameterShape]:
         """Its parameters by key, at the sizes of its example: for what holds at every size."""
-        targets: dict[str, Target] = {}
+        targets: dict[str, ParameterShape] = {}
         for _, example in cls.examples():
-            for template in example.templates():
-                targets.setdefault(template.key, template.target)
+            for definition in example.parameter_defs():
+                targets.setdefault(definition.key, definition.target)
         return targets
 
 
@@ -124,15 +124,15 @@ class Standard(Operation):
         return self.initializers
 
     @classmethod
-    def key_problems(cls, data: dict[str, Any]) -> Iterator[Complaint]:
-        yield from super().key_problems(data)
+    def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
+        yield from super().check_keys(data)
         initializers = data.get("initializers")
         if isinstance(initializers, dict):
             known, what = cls.parameter_names, f"no parameter of {cls.label}"
             yield from unknown_keys(("initializers",), initializers, known, what)
 
 
-def not_divided(data: dict[str, Any], whole: str, parts: str) -> Iterator[Complaint]:
+def not_divided(data: dict[str, Any], whole: str, parts: str) -> Iterator[FieldError]:
     """A complaint where the one of two sizes is no multiple of the other."""
     size, count = data.get(whole), data.get(parts)
     if type(size) is int and type(count) is int and size > 0 and 0 < count < 2**63 and size % count:

@@ -8,14 +8,14 @@ from pydantic import Field
 
 from paramgen.catalog.models import (
     UNKNOWN,
-    Complaint,
     Expected,
+    FieldError,
     FilterSize,
     Size,
 )
 from paramgen.catalog.operations.base import (
+    ParameterDef,
     Standard,
-    Template,
     vector,
     weights,
 )
@@ -79,8 +79,8 @@ class Convolution(Standard):
     )
 
     @classmethod
-    def key_problems(cls, data: dict[str, Any]) -> Iterator[Complaint]:
-        yield from super().key_problems(data)
+    def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
+        yield from super().check_keys(data)
         groups = data.get("num_groups", "ungrouped")
         grouping = "grouped" if type(groups) is int and groups > 0 else groups
         if not isinstance(grouping, str) or grouping not in GROUPINGS:
@@ -105,7 +105,7 @@ class Convolution(Standard):
         assert channels is not None and filters is not None
         return self.num_groups, channels, filters
 
-    def templates(self) -> Iterator[Template]:
+    def parameter_defs(self) -> Iterator[ParameterDef]:
         groups, channels, filters = self.groups()
         elements = math.prod(self.filter_size)
         sizes: dict[str, int | tuple[int, ...]] = {"k": self.filter_size, "i": channels, "o": filters}
@@ -152,7 +152,7 @@ class SeparableConv(Standard):
     depth_multiplier: Size = Field(default=1, description="number of filters for each channel, before they are mixed.")
     bias: bool = Field(default=True, description="whether it has a bias.")
 
-    def templates(self) -> Iterator[Template]:
+    def parameter_defs(self) -> Iterator[ParameterDef]:
         elements = math.prod(self.filter_size)
         sizes: dict[str, int | tuple[int, ...]] = {"k": self.filter_size, "one": (1,) * len(self.filter_size)}
         sizes |= {"m": self.depth_multiplier, "c": self.num_channels, "o": self.num_filters}

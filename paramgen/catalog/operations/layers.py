@@ -9,14 +9,14 @@ from paramgen.catalog.initializers import (
     AnyInitializer,
     ConstantInitializer,
     Gaussian,
-    Target,
+    ParameterShape,
 )
 from paramgen.catalog.models import (
     RESERVED,
     UNKNOWN,
-    Complaint,
     DTypeName,
     Expected,
+    FieldError,
     Model,
     Name,
     Shape,
@@ -25,8 +25,8 @@ from paramgen.catalog.models import (
 )
 from paramgen.catalog.operations.base import (
     Operation,
+    ParameterDef,
     Standard,
-    Template,
     vector,
     weights,
 )
@@ -47,7 +47,7 @@ class FullyConnected(Standard):
     output_size: Size = Field(description="number of output features.")
     bias: bool = Field(default=True, description="whether it has a bias.")
 
-    def templates(self) -> Iterator[Template]:
+    def parameter_defs(self) -> Iterator[ParameterDef]:
         sizes = {"o": self.output_size, "i": self.input_size}
         yield weights("weights", "o i", sizes, self.input_size, self.output_size)
         if self.bias:
@@ -65,7 +65,7 @@ class Embedding(Standard):
     embedding_dimension: Size = Field(description="length of an embedding vector.")
     vocabulary_size: Size = Field(description="number of indices.")
 
-    def templates(self) -> Iterator[Template]:
+    def parameter_defs(self) -> Iterator[ParameterDef]:
         sizes = {"d": self.embedding_dimension, "v": self.vocabulary_size}
         yield weights("weights", "d v", sizes, self.vocabulary_size, self.embedding_dimension, EMBEDDING_GAUSSIAN)
 
@@ -80,7 +80,7 @@ class PReLU(Standard):
     type: Literal["prelu"] = Field(description="Operation type.")
     num_channels: Size = Field(default=1, description="number of channels; 1 if all have one slope.")
 
-    def templates(self) -> Iterator[Template]:
+    def parameter_defs(self) -> Iterator[ParameterDef]:
         yield vector("alpha", "c", {"c": self.num_channels}, QUARTER)
 
 
@@ -113,13 +113,13 @@ class Custom(Operation):
     ] = Field(description="its parameters by name.")
 
     @classmethod
-    def key_problems(cls, data: dict[str, Any]) -> Iterator[Complaint]:
-        yield from super().key_problems(data)
+    def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
+        yield from super().check_keys(data)
         if isinstance(data.get("parameters"), dict) and RESERVED in data["parameters"]:
             yield reserved(("parameters", RESERVED), UNKNOWN)
 
-    def templates(self) -> Iterator[Template]:
+    def parameter_defs(self) -> Iterator[ParameterDef]:
         for name, parameter in self.parameters.items():
-            target = Target(parameter.shape, parameter.fan_in, parameter.fan_out)
+            target = ParameterShape(parameter.shape, parameter.fan_in, parameter.fan_out)
             path = ("parameters", name, "initializer")
-            yield Template(name, target, parameter.initializer, name, parameter.dtype, path)
+            yield ParameterDef(name, target, parameter.initializer, name, parameter.dtype, path)

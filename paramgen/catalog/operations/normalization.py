@@ -6,13 +6,13 @@ from typing import Any, Literal
 from pydantic import Field
 
 from paramgen.catalog.models import (
-    Complaint,
+    FieldError,
     Size,
 )
 from paramgen.catalog.operations.base import (
     ONES,
+    ParameterDef,
     Standard,
-    Template,
     not_divided,
     vector,
 )
@@ -25,7 +25,7 @@ class Normalization(Standard):
     parameter_names = ("offset", "scale")
     num_channels: Size = Field(description="number of channels.")
 
-    def templates(self) -> Iterator[Template]:
+    def parameter_defs(self) -> Iterator[ParameterDef]:
         yield vector("offset", "c", {"c": self.num_channels})
         yield vector("scale", "c", {"c": self.num_channels}, ONES)
 
@@ -63,8 +63,8 @@ class GroupNorm(Normalization):
     num_groups: Size | None = Field(default=None, description="number of groups; the parameters do not depend on it.")
 
     @classmethod
-    def key_problems(cls, data: dict[str, Any]) -> Iterator[Complaint]:
-        yield from super().key_problems(data)
+    def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
+        yield from super().check_keys(data)
         yield from not_divided(data, "num_channels", "num_groups")
 
 
@@ -78,5 +78,5 @@ class RMSNorm(Standard):
     type: Literal["rms_norm", "rmsnorm"] = Field(description="Operation type.")
     num_channels: Size = Field(description="number of channels.")
 
-    def templates(self) -> Iterator[Template]:
+    def parameter_defs(self) -> Iterator[ParameterDef]:
         yield vector("scale", "c", {"c": self.num_channels}, ONES)

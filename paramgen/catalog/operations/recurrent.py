@@ -15,8 +15,8 @@ from paramgen.catalog.models import (
 )
 from paramgen.catalog.operations.base import (
     ORTHOGONAL,
+    ParameterDef,
     Standard,
-    Template,
     vector,
     weights,
 )
@@ -60,11 +60,11 @@ class Recurrent(Standard):
         """The number of features that a layer gives, in one direction."""
         return self.num_hidden_units
 
-    def templates(self) -> Iterator[Template]:
+    def parameter_defs(self) -> Iterator[ParameterDef]:
         for level in self.levels():
             yield from self.templates_of(level)
 
-    def templates_of(self, level: Level) -> Iterator[Template]:
+    def templates_of(self, level: Level) -> Iterator[ParameterDef]:
         """The parameters of a layer in one direction."""
         inputs = self.outputs() * (1 + self.bidirectional) if level.layer else self.input_size
         sizes = {"g": self.gates, "h": self.num_hidden_units, "i": inputs, "r": self.outputs()}
@@ -73,7 +73,7 @@ class Recurrent(Standard):
         yield weights("recurrent_weights", "(g h) r", sizes, self.outputs(), rows, ORTHOGONAL, suffix=level.suffix)
         yield self.bias_of(level, sizes)
 
-    def bias_of(self, level: Level, sizes: dict[str, int]) -> Template:
+    def bias_of(self, level: Level, sizes: dict[str, int]) -> ParameterDef:
         return vector("bias", "(g h)", sizes, suffix=level.suffix)
 
 
@@ -104,7 +104,7 @@ class GRU(Recurrent):
         )
     )
 
-    def bias_of(self, level: Level, sizes: dict[str, int]) -> Template:
+    def bias_of(self, level: Level, sizes: dict[str, int]) -> ParameterDef:
         recurrent = {"b": 2} if self.reset_gate_mode == "recurrent-bias-after-multiplication" else {}
         return vector("bias", "(b g h)", {**recurrent, **sizes}, suffix=level.suffix)
 
@@ -125,10 +125,10 @@ class LSTM(Recurrent):
     def outputs(self) -> int:
         return self.projection_size or self.num_hidden_units
 
-    def bias_of(self, level: Level, sizes: dict[str, int]) -> Template:
+    def bias_of(self, level: Level, sizes: dict[str, int]) -> ParameterDef:
         return vector("bias", "(g h)", sizes, UNIT_FORGET_GATE, self.num_hidden_units, suffix=level.suffix)
 
-    def templates_of(self, level: Level) -> Iterator[Template]:
+    def templates_of(self, level: Level) -> Iterator[ParameterDef]:
         yield from super().templates_of(level)
         if self.projection_size:
             sizes = {"p": self.projection_size, "h": self.num_hidden_units}

@@ -2,7 +2,7 @@
 
 #include "loops.h"
 #include "matrix.h"
-#include "set.h"
+#include "kernel_table.h"
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "files are little-endian, and paramgen draws on little-endian machines only"
@@ -63,19 +63,19 @@
     {                                                                                                                 \
         pg_values(source, dtype, word, count, out);                                                                   \
     }                                                                                                                 \
-    TARGET static void pg_fill_##set(int law, const double *n, int dtype, uint64_t seed, uint64_t stream,             \
+    TARGET static void pg_fill_##set(int distribution, const double *n, int dtype, uint64_t seed, uint64_t stream,             \
                                      uint64_t start, uint64_t count, void *out)                                       \
     {                                                                                                                 \
         PG_ENTER                                                                                                      \
-        pg_range(pg_words_##set, pg_batch_##set, law, n, dtype, seed, stream, start, count, out);                     \
+        pg_range(pg_words_##set, pg_batch_##set, distribution, n, dtype, seed, stream, start, count, out);                     \
         PG_LEAVE                                                                                                      \
     }                                                                                                                 \
-    TARGET static void pg_fill_box_##set(int law, const double *n, int dtype, uint64_t seed, uint64_t stream,         \
+    TARGET static void pg_fill_region_##set(int distribution, const double *n, int dtype, uint64_t seed, uint64_t stream,         \
                                          uint64_t first, const int64_t *sizes, const int64_t *strides,                \
                                          const int64_t *places, void *out)                                            \
     {                                                                                                                 \
         PG_ENTER                                                                                                      \
-        pg_box(pg_words_##set, pg_batch_##set, law, n, dtype, seed, stream, first, sizes, strides, places, out);      \
+        pg_region(pg_words_##set, pg_batch_##set, distribution, n, dtype, seed, stream, first, sizes, strides, places, out);      \
         PG_LEAVE                                                                                                      \
     }
 
@@ -149,7 +149,7 @@
     {#set,                                                                                                            \
      available,                                                                                                       \
      pg_fill_##set,                                                                                                   \
-     pg_fill_box_##set,                                                                                               \
+     pg_fill_region_##set,                                                                                               \
      pg_accumulate_##matrix,                                                                                          \
      pg_factor_##matrix,                                                                                              \
      pg_solve_##matrix,                                                                                               \
@@ -206,7 +206,7 @@ static int pg_has_avx512(void)
 #endif
 
 /* The last that is available is the fastest. Matrix tiles in wider vectors than AVX2's were measured to be slower. */
-static const pg_set pg_sets[] = {
+static const pg_kernels pg_kernel_sets[] = {
     PG_ENTRY(portable, pg_always, portable),
 #if defined(__x86_64__)
     PG_ENTRY(baseline, pg_always, portable),
@@ -214,4 +214,4 @@ static const pg_set pg_sets[] = {
     PG_ENTRY(avx512, pg_has_avx512, avx2),
 #endif
 };
-enum { PG_SETS = sizeof pg_sets / sizeof *pg_sets };
+enum { PG_SETS = sizeof pg_kernel_sets / sizeof *pg_kernel_sets };

@@ -1,4 +1,4 @@
-/* The GPU's loops around kernel.h, for NVRTC: with PG_LAW, PG_DTYPE and PG_ELEMENT (its C type) defined, the one kernel
+/* The GPU's loops around kernel.h, for NVRTC: with PG_DISTRIBUTION, PG_DTYPE and PG_ELEMENT (its C type) defined, the one kernel
    that draws this distribution in this type, else those of matrices.
 
    Indices have 64 bits. Each matrix element's sum runs over k in order, a multiply then an add (or subtract), as in
@@ -18,7 +18,7 @@ enum { PG_THREADS = 256 };
 
 enum { PG_AXES = 4 };
 
-/* Element number e of a box, the last axis fastest: where it is taken from, and where it is put. */
+/* Element number e of a region, the last axis fastest: where it is taken from, and where it is put. */
 PG void pg_of_box(uint64_t e, const int64_t *sizes, const int64_t *strides, const int64_t *places, int64_t *element,
                   int64_t *place)
 {
@@ -30,7 +30,7 @@ PG void pg_of_box(uint64_t e, const int64_t *sizes, const int64_t *strides, cons
     }
 }
 
-#ifdef PG_LAW
+#ifdef PG_DISTRIBUTION
 
 enum { PG_PER_BLOCK = sizeof(PG_ELEMENT) == 8 ? 2 : 4 };
 typedef struct __attribute__((aligned(PG_PER_BLOCK * sizeof(PG_ELEMENT)))) { PG_ELEMENT at[PG_PER_BLOCK]; } pg_values;
@@ -51,9 +51,9 @@ PG_KERNEL pg_draw(double n0, double n1, double n2, double n3, double n4, double 
         pg_block(key, stream, first + block, &pair[0], &pair[1]);
         for (int i = 0; i < PG_PER_BLOCK; i++) {
             if (PG_DTYPE == PG_FLOAT64)
-                values.at[i] = (PG_ELEMENT)pg_value64(PG_LAW, n, pair[i & 1]);
+                values.at[i] = (PG_ELEMENT)pg_value64(PG_DISTRIBUTION, n, pair[i & 1]);
             else
-                pg_store(PG_DTYPE, values.at, i, pg_value32(PG_LAW, n, (uint32_t)(pair[i / 2] >> 32 * (i % 2))));
+                pg_store(PG_DTYPE, values.at, i, pg_value32(PG_DISTRIBUTION, n, (uint32_t)(pair[i / 2] >> 32 * (i % 2))));
         }
         if (aligned && at >= skipped && at + PG_PER_BLOCK <= end)
             *(pg_values *)(origin + at) = values;
@@ -84,9 +84,9 @@ PG_KERNEL pg_draw_box(double n0, double n1, double n2, double n3, double n4, dou
         PG_ELEMENT value;
         pg_block(key, stream, (uint64_t)element / PG_PER_BLOCK, &pair[0], &pair[1]);
         if (PG_DTYPE == PG_FLOAT64)
-            value = (PG_ELEMENT)pg_value64(PG_LAW, n, pair[i & 1]);
+            value = (PG_ELEMENT)pg_value64(PG_DISTRIBUTION, n, pair[i & 1]);
         else
-            pg_store(PG_DTYPE, &value, 0, pg_value32(PG_LAW, n, (uint32_t)(pair[i / 2] >> 32 * (i % 2))));
+            pg_store(PG_DTYPE, &value, 0, pg_value32(PG_DISTRIBUTION, n, (uint32_t)(pair[i / 2] >> 32 * (i % 2))));
         out[place] = value;
     }
 }

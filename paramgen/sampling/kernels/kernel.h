@@ -200,7 +200,7 @@ PG double pg_normal64(uint64_t word)
     return pg_signed64(pg_quantile64(pg_half64(word), pg_middle64(word)), word);
 }
 
-/* ---- Distributions: one value of a word; `n` holds the numbers of the law ---- */
+/* ---- Distributions: one value of a word; `n` holds the numbers of the distribution ---- */
 
 enum { PG_CONSTANT, PG_UNIFORM, PG_NORMAL, PG_TRUNCATED };
 /* n: constant {value}; uniform {bound}; normal {mean, std};
@@ -261,9 +261,9 @@ PG double pg_truncated64(const double *n, uint64_t word)
     return pg_truncate64(n, below < above ? -magnitude : magnitude);
 }
 
-PG float pg_value32(int law, const double *n, uint32_t word)
+PG float pg_value32(int distribution, const double *n, uint32_t word)
 {
-    switch (law) {
+    switch (distribution) {
     case PG_UNIFORM: return pg_uniform32(word, n[PG_BOUND] * 0x1p-31);
     case PG_NORMAL: return pg_scaled32(n, pg_normal32(word));
     case PG_TRUNCATED: return pg_truncated32(n, word);
@@ -271,9 +271,9 @@ PG float pg_value32(int law, const double *n, uint32_t word)
     }
 }
 
-PG double pg_value64(int law, const double *n, uint64_t word)
+PG double pg_value64(int distribution, const double *n, uint64_t word)
 {
-    switch (law) {
+    switch (distribution) {
     case PG_UNIFORM: return pg_uniform64(word, n[PG_BOUND]);
     case PG_NORMAL: return pg_scaled64(n, pg_normal64(word));
     case PG_TRUNCATED: return pg_truncated64(n, word);

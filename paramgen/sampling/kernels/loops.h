@@ -16,13 +16,13 @@ static const int pg_itemsize[] = {8, 4, 2, 2, 1, 1};
 #define PG_BATCH32 (4 * PG_BLOCKS)
 #define PG_BATCH64 (2 * PG_BLOCKS)
 #define PG_GROUP 64
-/* Elements that a box takes at once along the axis in which they follow one another, where they are not to stay so. */
+/* Elements that a region takes at once along the axis in which they follow one another, where they are not to stay so. */
 #define PG_RUN 64
 #define PG_SHORT_RUN 16
 
 /* A distribution and its numbers. Of a truncated one, the words below the middle: those less than `split`, or all. */
 typedef struct {
-    int law;
+    int distribution;
     const double *n;
     uint64_t split, all;
 } pg_source;
@@ -36,10 +36,10 @@ PG int pg_is_below(const double *n, int dtype, uint64_t word)
 
 /* Find the words below the middle by bisection: the tail below grows with the word, and the tail above shrinks, however
    they are rounded. Comparing words saves the batches one of the two tails. */
-PG pg_source pg_source_of(int law, const double *n, int dtype)
+PG pg_source pg_source_of(int distribution, const double *n, int dtype)
 {
-    pg_source source = {law, n, 0, 0};
-    if (law != PG_TRUNCATED)
+    pg_source source = {distribution, n, 0, 0};
+    if (distribution != PG_TRUNCATED)
         return source;
     uint64_t last = dtype == PG_FLOAT64 ? UINT64_MAX : UINT32_MAX, above = last;
     while (source.split < above) {
@@ -83,13 +83,13 @@ PG void pg_batch32(const pg_source *source, const uint32_t *word, int count, flo
     PG_ALIGNED float distance[PG_BATCH32], middle[PG_BATCH32];
     PG_ALIGNED uint32_t below[PG_BATCH32];
     const double *n = source->n;
-    if (source->law == PG_UNIFORM) {
+    if (source->distribution == PG_UNIFORM) {
         double scale = n[PG_BOUND] * 0x1p-31;
         for (int i = 0; i < count; i++)
             value[i] = pg_uniform32(word[i], scale);
         return;
     }
-    if (source->law == PG_NORMAL) {
+    if (source->distribution == PG_NORMAL) {
         for (int i = 0; i < count; i++) {
             distance[i] = pg_distance32(word[i]);
             middle[i] = pg_middle32(word[i]);
@@ -116,7 +116,7 @@ PG void pg_batch32(const pg_source *source, const uint32_t *word, int count, flo
             far |= distance[i] < PG_FAR_DISTANCE;
         for (int i = start; far && i < stop; i++)
             if (distance[i] < PG_FAR_DISTANCE)
-                value[i] = pg_value32(source->law, n, word[i]);
+                value[i] = pg_value32(source->distribution, n, word[i]);
     }
 }
 
@@ -163,12 +163,12 @@ PG void pg_batch64(const pg_source *source, const uint64_t *word, int count, dou
     const double *n = source->n;
     uint64_t split = source->split, all = source->all;
     int place[PG_BATCH64], outside = 0;
-    if (source->law == PG_UNIFORM) {
+    if (source->distribution == PG_UNIFORM) {
         for (int i = 0; i < count; i++)
             value[i] = pg_uniform64(word[i], n[PG_BOUND]);
         return;
     }
-    if (source->law == PG_NORMAL) {
+    if (source->distribution == PG_NORMAL) {
         for (int i = 0; i < count; i++)
             middle[i] = pg_middle64(word[i]);
     } else {
@@ -185,12 +185,12 @@ PG void pg_batch64(const pg_source *source, const uint64_t *word, int count, dou
         outside += (int64_t)pg_bits64(middle[i]) > (int64_t)pg_bits64(PG_CENTRAL64);
     }
     for (int i = 0; i < outside; i++)
-        p[i] = source->law == PG_NORMAL ? pg_half64(word[place[i]]) : p[place[i]];
+        p[i] = source->distribution == PG_NORMAL ? pg_half64(word[place[i]]) : p[place[i]];
     pg_centres64(count, middle);
     pg_tails64(p, outside, tail);
     for (int i = 0; i < outside; i++)
         middle[place[i]] = tail[i];
-    if (source->law == PG_NORMAL) {
+    if (source->distribution == PG_NORMAL) {
         for (int i = 0; i < count; i++)
             value[i] = pg_scaled64(n, pg_signed64(middle[i], word[i]));
     } else {
@@ -249,7 +249,7 @@ typedef void pg_words(const uint64_t *key, uint64_t stream, const uint64_t *bloc
 typedef void pg_batch(const pg_source *source, int dtype, const void *word, int count, void *out);
 
 /* Elements start … start + count - 1 of a parameter, into `out`, which is aligned to its elements. */
-PG void pg_range(pg_words *words, pg_batch *batch, int law, const double *n, int dtype, uint64_t seed, uint64_t stream,
+PG void pg_range(pg_words *words, pg_batch *batch, int distribution, const double *n, int dtype, uint64_t seed, uint64_t stream,
                  uint64_t start, uint64_t count, void *out)
 {
     PG_ALIGNED uint64_t pair[PG_BATCH64], block[PG_BLOCKS];
@@ -257,11 +257,11 @@ PG void pg_range(pg_words *words, pg_batch *batch, int law, const double *n, int
     unsigned char *to = out;
     int per_block = dtype == PG_FLOAT64 ? 2 : 4, size = dtype == PG_FLOAT64 ? 8 : 4;
     int skipped = (int)(start % (uint64_t)per_block);
-    if (law == PG_CONSTANT) {
+    if (distribution == PG_CONSTANT) {
         pg_constant(dtype, n[PG_VALUE], count, out);
         return;
     }
-    pg_source source = pg_source_of(law, n, dtype);
+    pg_source source = pg_source_of(distribution, n, dtype);
     pg_keys(seed, key);
     for (uint64_t first = start / (uint64_t)per_block; count; first += PG_BLOCKS) {
         int room = per_block * PG_BLOCKS - skipped, here = count < (uint64_t)room ? (int)count : room;
@@ -323,7 +323,7 @@ PG void pg_pick(int size, const void *word, const int *start, int rows, int leng
    the last of which the elements follow one another (its stride is 1, or its size). A batch is a tile of runs along it,
    for so many indices of the other axes, the third fastest: whole lines of memory are written where its places are next
    to each other. */
-PG void pg_box(pg_words *words, pg_batch *batch, int law, const double *n, int dtype, uint64_t seed, uint64_t stream,
+PG void pg_region(pg_words *words, pg_batch *batch, int distribution, const double *n, int dtype, uint64_t seed, uint64_t stream,
                uint64_t first, const int64_t *sizes, const int64_t *strides, const int64_t *places, void *out)
 {
     PG_ALIGNED uint64_t pair[PG_BATCH64], wanted[PG_BATCH64], value[PG_BATCH64], block[PG_BLOCKS];
@@ -334,9 +334,9 @@ PG void pg_box(pg_words *words, pg_batch *batch, int law, const double *n, int d
     int64_t longest = places[3] == 1 ? per_block * (PG_BLOCKS - 1) : PG_RUN;
     int64_t length = sizes[3] < longest ? sizes[3] : longest, all = sizes[0] * sizes[1] * sizes[2];
     int most = (int)(PG_BLOCKS / ((length + per_block - 2) / per_block + 1));
-    pg_source source = pg_source_of(law, n, dtype);
+    pg_source source = pg_source_of(distribution, n, dtype);
     pg_keys(seed, key);
-    if (law == PG_CONSTANT)
+    if (distribution == PG_CONSTANT)
         pg_constant(dtype, n[PG_VALUE], (uint64_t)(most * length), value);
     for (int64_t u = 0; u < sizes[3]; u += length) {
         int here = (int)(sizes[3] - u < length ? sizes[3] - u : length);
@@ -368,7 +368,7 @@ PG void pg_box(pg_words *words, pg_batch *batch, int law, const double *n, int d
                     b %= sizes[1];
                 }
             }
-            if (law != PG_CONSTANT) {
+            if (distribution != PG_CONSTANT) {
                 words(key, stream, block, here == 1 ? rows : used, pair);
                 pg_pick(dtype == PG_FLOAT64 ? 8 : 4, pair, start, rows, here, wanted);
                 batch(&source, dtype, wanted, rows * here, value);

@@ -210,7 +210,7 @@ def _compile(program, options):
     for name, parameters, body in kernels:
         types = [re.fullmatch(r"(.*?)\w+", parameter.strip(), re.S)[1] for parameter in parameters.split(",")]
         given = ", ".join(f"*({kind} *)a[{number}]" for number, kind in enumerate(types))
-        guard = "#ifdef PG_LAW" if name.startswith("pg_draw") else "#ifndef PG_LAW"
+        guard = "#ifdef PG_DISTRIBUTION" if name.startswith("pg_draw") else "#ifndef PG_DISTRIBUTION"
         text += f"""{guard}
 static void call_{name}(void **a) {{ {name}({given}); }}
 int launch_{name}(void **a, unsigned blocks, unsigned threads, int reversed)
