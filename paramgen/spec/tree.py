@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import islice
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from paramgen import limits
 from paramgen.spec.base import (
+    MANY,
     MISSING,
     RESERVED,
     UNKNOWN,
@@ -128,7 +130,10 @@ class _Node:
 
 
 def is_group(item: Any) -> bool:
-    return isinstance(item, dict) and "type" not in item and any(near(key, ("operations",)) for key in item)
+    """Return whether an item is a group: without a type, and with operations, however misspelt."""
+    if not isinstance(item, dict) or "type" in item:
+        return False
+    return "operations" in item or any(near(key, ("operations",)) for key in islice(item, MANY))
 
 
 def check_different(count: int, path: Path, problems: Problems) -> None:
@@ -268,9 +273,9 @@ class Tree:
             name = ""
         if is_name(name):
             return name
-        self._reading(node, prefix, indices)
-        node.failed = True
-        return None
+        reading = self._reading(node, prefix, indices)
+        node.failed = reading is None
+        return reading.model.name if reading else None
 
     def _reading(self, node: _Node, prefix: str, indices: Mapping[str, int]) -> _Reading | None:
         """Return the node validated at these indices, or None, and problems, if it is wrong."""
