@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, ValidationError
 
 from paramgen import limits
 from paramgen.catalog.models import (
+    MAX_SUGGESTIONS,
     RESERVED,
     UNKNOWN,
     WRONG,
@@ -121,7 +123,10 @@ class _Node:
 
 
 def is_group(item: Any) -> bool:
-    return isinstance(item, dict) and "type" not in item and any(near(key, ("operations",)) for key in item)
+    """Return whether an item is a group: without a type, and with operations, however misspelt."""
+    if not isinstance(item, dict) or "type" in item:
+        return False
+    return "operations" in item or any(near(key, ("operations",)) for key in islice(item, MAX_SUGGESTIONS))
 
 
 def check_different(count: int, path: Path, problems: Diagnostics) -> None:
@@ -263,9 +268,9 @@ class Tree:
             name = ""
         if is_name(name):
             return name
-        self._reading(node, prefix, indices)
-        node.failed = True
-        return None
+        reading = self._reading(node, prefix, indices)
+        node.failed = reading is None
+        return reading.model.name if reading else None
 
     def _reading(self, node: _Node, prefix: str, indices: Mapping[str, int]) -> _Reading | None:
         """Return the node validated at these indices, or None, and problems, if it is wrong."""
