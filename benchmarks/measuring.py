@@ -21,15 +21,16 @@ status = subprocess.run(sys.argv[2:], stdout=subprocess.DEVNULL, stderr=subproce
 seconds = time.perf_counter() - began
 assert status == int(sys.argv[1]), status
 unit = 1 if sys.platform == "darwin" else 1024
-print(seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss * unit)
 """
 
 
-def measure(*command: str | Path, status: int = 0) -> tuple[float, float]:
-    """Seconds of a whole process, which ends with the status, and its peak memory in bytes."""
+def measure(*command: str | Path, status: int = 0, processor: bool = False) -> tuple[float, float]:
+    """Return seconds (or processor time) of a whole process, which ends with the status, and its peak memory in bytes."""
     run = [sys.executable, "-I", "-S", "-c", LAUNCHER, str(status), *map(str, command)]
-    seconds, peak = subprocess.run(run, capture_output=True, text=True, check=True).stdout.split()
-    return float(seconds), float(peak)
+    seconds, used, peak = subprocess.run(run, capture_output=True, text=True, check=True).stdout.split()
+    return float(used if processor else seconds), float(peak)
 
 
 def paired(one: Callable[[], float], other: Callable[[], float], runs: int) -> tuple[float, float, float]:
