@@ -346,7 +346,7 @@ def test_plan_on_a_terminal_is_a_table(tiny: Path) -> None:
 EAGER = [
     sys.executable,
     "-c",
-    "from paramgen import progress; progress.DELAY_SECONDS = 0; from paramgen.__main__ import main; main()",
+    "from paramgen.cli import progress; progress.DELAY_SECONDS = 0; from paramgen.__main__ import main; main()",
 ]
 
 
