@@ -1,18 +1,25 @@
-"""Make the files that are made from the code: the schema, the tables of operations, the command reference.
+"""Make the files that are made from the code: the schema, the tables of operations, the references.
 
 python tools/generate.py            write them
 python tools/generate.py --check    exit with 1 if one is not up to date
 """
 
+import inspect
 import json
+import re
 import sys
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import fields as dataclass_fields
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
 
+import mdformat
 import numpy as np
 import typer
 
+import paramgen
 from paramgen import cli
 from paramgen.arrangement import parsed
 from paramgen.dtypes import BY_NAME
@@ -24,7 +31,7 @@ from paramgen.spec.operations import Operation, Standard, Template
 from paramgen.spec.schema import json_schema
 
 ROOT = Path(__file__).resolve().parent.parent
-NOTICE = "<!-- Made by tools/generate.py from the code; not edited by hand. -->\n\n"
+NOTICE = "<!-- Made by tools/generate.py from the code. Do not edit. -->\n\n"
 
 
 class Symbol:
@@ -237,6 +244,63 @@ def command_reference() -> str:
     return "\n".join(parts)
 
 
+def python_reference() -> str:
+    """Return docs/python.md: the signature and docstring of each public name."""
+    public = {name: getattr(paramgen, name) for name in sorted(paramgen.__all__) if name != "__version__"}
+    functions = {name: value for name, value in public.items() if inspect.isfunction(value)}
+    errors = {name: value for name, value in public.items() if isinstance(value, type) and issubclass(value, Exception)}
+    classes = {name: value for name, value in public.items() if name not in functions and name not in errors}
+    parts = [
+        NOTICE + "# Python\n",
+        "What the commands do, as functions, and arrays without a file.\n",
+        "```python\n"
+        "import paramgen\n\n"
+        'params = paramgen.sample("model.yaml")  # nested dicts of NumPy arrays\n'
+        'paramgen.build("model.yaml", "params.safetensors")\n'
+        'params = paramgen.load("params.safetensors")\n'
+        "```\n",
+        "A spec is the path of a YAML file, a mapping of the same form, or a `Spec`.\n",
+        "## Functions\n",
+    ]
+    for name, function in functions.items():
+        parts += [f"### {name}\n", f"`paramgen.{name}{signature(function)}`\n", documentation(function)]
+    parts.append("## Classes\n")
+    for name, value in classes.items():
+        parts += [f"### {name}\n", documentation(value)]
+        if is_dataclass(value):
+            rows = [
+                f"| `{field.name}` | `{field.type}` |".replace(" | None", " or None")
+                for field in dataclass_fields(value)
+            ]
+            parts.append("\n".join(["| field | type |", "|---|---|", *rows]) + "\n")
+    parts.append("## Errors\n")
+    rows = [
+        f"| `{name}` | {', '.join(f'`{base.__name__}`' for base in error.__bases__)} | {inspect.getdoc(error)} |"
+        for name, error in errors.items()
+    ]
+    parts.append("\n".join(["| error | is a | meaning |", "|---|---|---|", *rows]) + "\n")
+    return "\n".join(parts)
+
+
+def signature(function: Callable[..., Any]) -> str:
+    """Return a function's parameters with their defaults, without annotations."""
+    found = inspect.signature(function)
+    parameters = [value.replace(annotation=value.empty) for value in found.parameters.values()]
+    return str(found.replace(parameters=parameters, return_annotation=found.empty)).replace("'", '"')
+
+
+def documentation(value: object) -> str:
+    """Return a docstring in Markdown; its indented lines are Python."""
+    text = inspect.getdoc(value) or ""
+    return re.sub(r"(?m)(?:^    .*\n?)+", lambda found: f"```python\n{inspect.cleandoc(found[0])}\n```\n", text) + "\n"
+
+
+def formatted(page: str) -> str:
+    """Return a page as `mdformat` writes it with the project's settings."""
+    options = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["mdformat"]
+    return mdformat.text(page, options=options, extensions={"gfm", "tables"})
+
+
 def polynomials() -> str:
     """normal.py's polynomials in C; as many digits as their type needs."""
     parts = ["/* Made by tools/generate.py from normal.py, not by hand: Horner's rule, a multiply then an add. */\n"]
@@ -255,11 +319,10 @@ def stream_document() -> str:
     before, rest = text.split("<!-- coefficients -->\n")
     lists = []
     for name, coefficients in normal.POLYNOMIALS.items():
-        numbers = [str(coefficient) for coefficient in coefficients]
-        lists.append(f"    {name.upper()} ({coefficients[0].dtype})\n" + "".join(f"        {n}\n" for n in numbers))
-    return (
-        f"{before}<!-- coefficients -->\n\n" + "\n".join(lists) + "\n<!-- end -->\n" + rest.split("<!-- end -->\n")[1]
-    )
+        numbers = "\n".join(f"    {coefficient!s}" for coefficient in coefficients)
+        lists.append(f"{name.upper()} ({coefficients[0].dtype})\n{numbers}\n")
+    block = "```text\n" + "\n".join(lists) + "```\n"
+    return f"{before}<!-- coefficients -->\n\n{block}\n<!-- end -->\n" + rest.split("<!-- end -->\n")[1]
 
 
 def main() -> int:
@@ -270,10 +333,12 @@ def main() -> int:
         "docs/operations.md": operation_tables(),
         "docs/layouts.md": layout_tables(),
         "docs/command-line.md": command_reference(),
+        "docs/python.md": python_reference(),
     }
     stale = []
     for name, text in made.items():
         path = ROOT / name
+        text = formatted(text) if path.suffix == ".md" else text  # noqa: PLW2901
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             stale.append(name)
             if "--check" not in sys.argv:

@@ -122,15 +122,15 @@ class Head(Model):
 
 
 class Spec:
-    """A model's parameters, as their author wrote them: made by load_spec from YAML or a mapping.
+    """A checked spec, made by `load_spec`.
 
-    `source` is what was written, with the command line's values put in and the expressions outside of repetitions
-    evaluated. `problems_found` are those of all but its operations; the plan adds theirs, and raises all of them.
+    `source` is the spec as it was written, with the command line's values put in and the expressions outside of
+    repetitions evaluated.
     """
 
     head: Head
     source: dict[str, Any]
-    problems_found: Problems
+    problems_found: Problems  # those of all but the operations; the plan adds theirs and raises all of them
     _items: list[Any]
     _evaluator: Evaluator
 
