@@ -268,10 +268,8 @@ def python_reference() -> str:
     for name, value in classes.items():
         parts += [f"### {name}\n", documentation(value)]
         if is_dataclass(value):
-            rows = [
-                f"| `{field.name}` | `{field.type}` |".replace(" | None", " or None")
-                for field in dataclass_fields(value)
-            ]
+            types = {field.name: str(field.type).replace(" |", " or") for field in dataclass_fields(value)}
+            rows = [f"| `{field}` | `{annotation}` |" for field, annotation in types.items()]
             parts.append("\n".join(["| field | type |", "|---|---|", *rows]) + "\n")
     parts.append("## Errors\n")
     rows = [
