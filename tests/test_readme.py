@@ -63,12 +63,20 @@ def run_python(snippet: Snippet, place: Place) -> None:
     run_code(snippet.text, place)
 
 
-def run_python_with_gpus(snippet: Snippet, place: Place) -> None:
-    start = (
-        'import paramgen\nspec = paramgen.load_spec("model.yaml")\n'
-        'paramgen.build(spec, "params.safetensors")\nparams = paramgen.sample(spec)\n'
-    )
-    run_code(start + snippet.text, place, **place.simulated_gpus())
+START = """\
+import paramgen
+spec = paramgen.load_spec("model.yaml")
+paramgen.build(spec, "params.safetensors")
+params = paramgen.sample(spec)
+"""
+
+
+def run_excerpt(snippet: Snippet, place: Place) -> None:
+    run_code(START + snippet.text, place)
+
+
+def run_excerpt_with_gpus(snippet: Snippet, place: Place) -> None:
+    run_code(START + snippet.text, place, **place.simulated_gpus())
 
 
 def run_code(code: str, place: Place, **environment: str) -> None:
@@ -143,13 +151,17 @@ SPECIAL: dict[tuple[str, str, str], Runner | str] = {
     ("README.md", "Install", "sh"): ".ci/run",
     ("README.md", "Tests", "sh"): ".ci/run",
     ("CONTRIBUTING.md", "Contributing", "sh"): is_run_by_ci,
-    ("docs/gpu.md", "Python", "python"): run_python_with_gpus,
+    ("docs/gpu.md", "Python", "python"): run_excerpt_with_gpus,
     ("docs/gpu.md", "Set up", "console"): run_devices,
     ("docs/gpu.md", "Set up", "sh"): names_what_exists,
     ("docs/gpu.md", "What has been tried where", "sh"): names_what_exists,
     ("docs/layouts.md", "Loading", "python"): "tests/frameworks/test_documented_loading.py",
-    ("docs/python.md", "to_cpu", "python"): run_python_with_gpus,
-    ("docs/python.md", "to_gpu", "python"): run_python_with_gpus,
+    **{
+        ("docs/python.md", name, "python"): run_excerpt
+        for name in ("build", "initialize", "load", "load_spec", "sample")
+    },
+    ("docs/python.md", "to_cpu", "python"): run_excerpt_with_gpus,
+    ("docs/python.md", "to_gpu", "python"): run_excerpt_with_gpus,
     ("docs/stream.md", "Coefficients", "text"): "tools/generate.py",
     ("docs/stream.md", "From words to values", "text"): is_a_formula,
     ("docs/stream.md", "Random words", "text"): is_a_formula,
