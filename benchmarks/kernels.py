@@ -1,4 +1,4 @@
-"""Drawing in memory: nanoseconds an element beside PyTorch, NumPy and JAX, on one thread and on two.
+"""Measure drawing in memory: each instruction set on one thread and the best on two, beside PyTorch, NumPy and JAX.
 
 python benchmarks/kernels.py
 """
@@ -16,6 +16,7 @@ from paramgen.dtypes import DTYPES
 from paramgen.engine import draw_into
 from paramgen.plan import as_tensor
 from paramgen.sampling import cpu
+from paramgen.sampling.backend import Backend
 from paramgen.sampling.sampler import Sampler
 from paramgen.spec.expand import ParameterKind
 from paramgen.spec.initializers import Zeros
@@ -28,13 +29,26 @@ LAWS: dict[str, Distribution] = {
     "constant": Constant(1.0),
 }
 Call = Callable[[], object]
+PEERS = ("PyTorch", "JAX")
+
+# Seconds of rest before each call: PyTorch's second thread spins for some 5 ms after a call, on a core of the next.
+REST = 0.02
 
 
-def paramgen(law: Distribution, dtype: str, elements: int, threads: int) -> Call:
+def instruction_sets() -> list[Backend]:
+    """Return the kernels that this CPU can run, the fastest last; NumPy's if none were built."""
+    try:
+        from paramgen.sampling.compiled import SETS
+    except ImportError:
+        return [cpu.kernels()]
+    return list(SETS)
+
+
+def paramgen(law: Distribution, dtype: str, elements: int, threads: int, kernels: Backend) -> Call:
     tensor = as_tensor("x", ParameterKind((elements,), DTYPES[dtype], None, None, Zeros(type="zeros"), law))
     out = np.empty(tensor.nbytes, np.uint8)
     sampler = Sampler(7, Team(threads))
-    return lambda: draw_into(out, tensor, sampler, cpu.kernels())
+    return lambda: draw_into(out, tensor, sampler, kernels)
 
 
 def pytorch(law: str, dtype: str, elements: int, threads: int) -> Call | None:
@@ -61,8 +75,8 @@ def pytorch(law: str, dtype: str, elements: int, threads: int) -> Call | None:
     return call
 
 
-def numpy(law: str, dtype: str, elements: int, threads: int) -> Call | None:
-    if threads > 1 or dtype not in ("float32", "float64"):
+def numpy(law: str, dtype: str, elements: int) -> Call | None:
+    if dtype not in ("float32", "float64"):
         return None
     rng, out = np.random.default_rng(7), np.empty(elements, dtype)
     calls: dict[str, Call] = {
@@ -73,9 +87,9 @@ def numpy(law: str, dtype: str, elements: int, threads: int) -> Call | None:
     return calls.get(law)
 
 
-def jax(law: str, dtype: str, elements: int, threads: int) -> Call | None:
-    """JAX takes all the threads there are."""
-    if threads == 1 or not found("jax") or dtype not in ("float32", "bfloat16"):
+def jax(law: str, dtype: str, elements: int) -> Call | None:
+    """Return a call of JAX, which takes all the threads there are."""
+    if not found("jax") or dtype not in ("float32", "bfloat16"):
         return None
     import jax
 
@@ -90,53 +104,77 @@ def jax(law: str, dtype: str, elements: int, threads: int) -> Call | None:
     return lambda: draw(key).block_until_ready()
 
 
-def timed(call: Call | None) -> float:
-    assert call
+def timed(call: Call) -> float:
+    time.sleep(REST)
     began = time.perf_counter()
     call()
     return time.perf_counter() - began
 
 
+def medians(calls: dict[str, Call | None], elements: int, runs: int) -> dict[str, float]:
+    """Return nanoseconds an element, of calls that take turns after one warm-up each."""
+    given = {name: call for name, call in calls.items() if call}
+    for call in given.values():
+        call()
+    times: dict[str, list[float]] = {name: [] for name in given}
+    for _ in range(runs):
+        for name, call in given.items():
+            times[name].append(timed(call) / elements * 1e9)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def cell(own: float, peer: float | None) -> str:
+    return f"{own:.2f} ({peer / own:.1f} ×)" if peer else f"{own:.2f}"
+
+
+def one_thread(law: str, dtype: str, elements: int, runs: int) -> str:
+    sets = instruction_sets()
+    calls = {kernels.name: paramgen(LAWS[law], dtype, elements, 1, kernels) for kernels in sets}
+    peers = {"PyTorch": pytorch(law, dtype, elements, 1), "NumPy": numpy(law, dtype, elements)}
+    times = medians({**calls, **peers}, elements, runs)
+    cells = [cell(times[kernels.name], times.get("PyTorch")) for kernels in sets]
+    cells += [f"{times[name]:.2f}" if name in times else "-" for name in peers]
+    return f"| {law} | {dtype} | {' | '.join(cells)} |"
+
+
+def two_threads(law: str, dtype: str, elements: int, runs: int) -> str:
+    own = {"paramgen": paramgen(LAWS[law], dtype, elements, 2, instruction_sets()[-1])}
+    times = medians({**own, "PyTorch": pytorch(law, dtype, elements, 2)}, elements, runs)
+    times |= medians({"JAX": jax(law, dtype, elements)}, elements, runs)
+    cells = [f"{times[name]:.2f} ({times[name] / times['paramgen']:.1f} ×)" if name in times else "-" for name in PEERS]
+    return f"| {law} | {dtype} | {times['paramgen']:.2f} | {' | '.join(cells)} |"
+
+
 def kernels(elements: int, runs: int) -> list[str]:
-    rows = []
-    for law, distribution in LAWS.items():
-        for dtype in DTYPES:
-            if law in ("truncated normal", "constant") and dtype not in ("float64", "float32", "bfloat16"):
-                continue
-            for threads in (1, 2):
-                calls = {
-                    "paramgen": paramgen(distribution, dtype, elements, threads),
-                    "PyTorch": pytorch(law, dtype, elements, threads),
-                    "NumPy": numpy(law, dtype, elements, threads),
-                    "JAX": jax(law, dtype, elements, threads),
-                }
-                times: dict[str, list[float]] = {name: [] for name, call in calls.items() if call}
-                for group in (times.keys() - {"JAX"}, times.keys() & {"JAX"}):
-                    for run in range(runs + 1):
-                        for name in sorted(group):
-                            seconds = timed(calls[name])
-                            if run:  # the first is a warm-up
-                                times[name].append(seconds / elements * 1e9)
-                own = statistics.median(times.pop("paramgen"))
-                cells = []
-                for name in ("PyTorch", "NumPy", "JAX"):
-                    other = statistics.median(times[name]) if name in times else None
-                    cells.append(f"{other:.2f} ({other / own:.1f} ×)" if other else "-")
-                rows.append(f"| {law} | {dtype} | {threads} | {own:.2f} | {' | '.join(cells)} |")
+    cases = [
+        (law, dtype)
+        for law in LAWS
+        for dtype in DTYPES
+        if law not in ("truncated normal", "constant") or dtype in ("float64", "float32", "bfloat16")
+    ]
+    names = [kernels.name for kernels in instruction_sets()]
     return [
         "## Drawing in memory",
         "",
-        f"Nanoseconds an element for {elements / 1e6:.0f} million elements, into memory that is there already (JAX makes",
-        f"its own); medians of {runs} runs in turn, JAX's after the others', as its threads spin on. In brackets how many",
-        f"times as long the peer takes. The kernels used: {cpu.kernels().name}.",
+        f"Nanoseconds an element for {elements / 1e6:.0f} million elements, into memory that is there already: medians of",
+        f"{runs} runs in turn. One thread, with the kernels of each instruction set that this CPU has; in brackets how many",
+        "times as long PyTorch takes, which chooses its own instruction set:",
         "",
-        "| distribution | dtype | threads | paramgen | PyTorch | NumPy | JAX |",
-        "|---|---|---|---|---|---|---|",
-        *rows,
+        f"| distribution | dtype | {' | '.join(names)} | PyTorch | NumPy |",
+        f"|---|---|{'---|' * len(names)}---|---|",
+        *(one_thread(law, dtype, elements, runs) for law, dtype in cases),
+        "",
+        f"Two threads, with the kernels for {names[-1]}; in brackets how many times as long the peer takes. JAX makes its",
+        "own memory, and runs after the others:",
+        "",
+        "| distribution | dtype | paramgen | PyTorch | JAX |",
+        "|---|---|---|---|---|",
+        *(two_threads(law, dtype, elements, runs) for law, dtype in cases),
         "",
         "The aims: float32 uniform at least 6 times and normal at least 3 times PyTorch's rate, on two cores each;",
-        "bfloat16 no slower per element than float32. PyTorch draws on one thread whatever it is given. NumPy's normal",
-        "is a ziggurat, which takes an unpredictable number of random words: no range of it can be drawn alone.",
+        "bfloat16 no slower per element than float32. PyTorch draws on one thread, whatever it is given. NumPy's normal",
+        "is a ziggurat, which takes an unpredictable number of random words: no range of it can be drawn alone. A",
+        "constant takes what the memory takes, by one thread as by two.",
         "",
     ]
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from paramgen.text import escape
+
 LARGEST_REPORT = 20
 
 
@@ -44,6 +46,11 @@ class Problem:
     line: int | None = None
     column: int | None = None
 
+    def __post_init__(self) -> None:
+        """Escape what a spec's author wrote, here for all messages: it must not act on a terminal or add lines."""
+        object.__setattr__(self, "message", escape(self.message))
+        object.__setattr__(self, "path", escape(self.path))
+
     def text(self, source: str) -> str:
         place = f"{source}:{self.line}:{self.column}" if self.line is not None else source
         return f"{place}: {self.path}: {self.message}" if self.path else f"{place}: {self.message}"
@@ -53,7 +60,7 @@ class SpecError(ParamgenError, ValueError):
     """All errors of a spec (exit status 2). `problems` holds the first ones; `total` counts all of them."""
 
     def __init__(self, source: str, problems: Sequence[Problem], total: int | None = None, at_least: bool = False):
-        self.source = source
+        self.source = source = escape(source)
         self.problems = tuple(problems)
         self.total = len(self.problems) if total is None else total
         lines = [problem.text(source) for problem in self.problems[:LARGEST_REPORT]]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gc
 import json
+from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -17,7 +19,7 @@ from paramgen.distributions import describe
 from paramgen.dtypes import DType
 from paramgen.frameworks import CANONICAL
 from paramgen.layouts import CONSTANTS, LAYOUTS, UnsupportedError
-from paramgen.spec.document import REFUSED
+from paramgen.spec.document import escape_refused
 from paramgen.spec.expand import Names, Parameter, ParameterKind, PerOperation, expand, kind, parameter
 from paramgen.spec.initializers import Target
 from paramgen.spec.model import Spec
@@ -135,23 +137,25 @@ class _Planner:
         self.problems = spec.problems_found.copy()
         self.layout = LAYOUTS[spec.layout]
         self.names = Names()
-        self.streams: dict[int, str] = {}
+        self.streams = array("Q")
         self.arrangements = PerOperation(self._arrangements)
 
     def plan(self) -> Plan:
         tensors: list[Tensor] = []
         total = header_size = 0
         for instance, templates, parameters in expand(self.spec, self.problems):
-            self._check_streams(instance, parameters)
+            self.streams.extend([parameter.stream for parameter in parameters.values()])
             made = self._tensors(instance, templates, parameters)
             tensors += made
             for tensor in made:
                 total += tensor.nbytes
                 header_size += len(tensor.name) + LEAST_ENTRY
-                if excess := _excess(total, header_size):
-                    message = f"{excess} with {shorten(tensor.name)}"
-                    self.problems.add(instance.path, message, context=instance.context)
-                    self.problems.raise_any()
+            if excess := _excess(total, header_size):
+                message = f"{excess} with {shorten(made[-1].name)}"
+                self.problems.add(instance.path, message, context=instance.context)
+                self.problems.raise_any()
+        self.names.report_nested(self.problems, self._in_layout())
+        self._check_streams(tensors)
         self.problems.raise_any()
         entries = arrange((tensor.name, tensor.dtype, tensor.arrangement.shape) for tensor in tensors)
         header = encode(entries, metadata(self.spec))
@@ -161,12 +165,16 @@ class _Planner:
         self.problems.raise_any()
         return Plan(self.spec.name, self.spec.seed, self.spec.layout, tuple(tensors), tuple(entries), header)
 
-    def _check_streams(self, instance: Instance, parameters: dict[str, Parameter]) -> None:
-        for name, _, stream in parameters.values():
-            other = self.streams.setdefault(stream, name)
-            if other is not name:
-                message = f"{shorten(name)} has the stream id of {shorten(other)}; rename one"
-                self.problems.add(instance.path, message, context=instance.context)
+    def _check_streams(self, tensors: list[Tensor]) -> None:
+        ordered = sorted(self.streams)
+        for stream in {one for one, other in pairwise(ordered) if one == other}:
+            sources = (source for tensor in tensors for source in tensor.sources)
+            first, *others = dict.fromkeys(source.name for source in sources if source.stream == stream and source.name)
+            for name in others:
+                self.problems.add((), f"{shorten(name)} has the stream id of {shorten(first)}; rename one")
+
+    def _in_layout(self) -> str:
+        return f", in layout {self.spec.layout}"
 
     def _tensors(self, instance: Instance, templates: list[Template], parameters: dict[str, Parameter]) -> list[Tensor]:
         arrangements = self.arrangements(instance, templates)
@@ -203,9 +211,8 @@ class _Planner:
                 for source, one in zip(arrangement.sources, found, strict=True)
             ]
         name = self.layout.name(instance.name, arrangement)
-        group, _, _ = name.rpartition(".")
-        if clash := self.names.enter(group, instance.path) or self.names.add(name, instance.path):
-            message = f"{clash}, in layout {self.spec.layout}"
+        if clash := self.names.add(name, instance.path):
+            message = clash + self._in_layout()
             self.problems.once((*instance.path, "name"), message, context=instance.context)
         return Tensor(name, arrangement, tuple(drawn))
 
@@ -272,6 +279,6 @@ def metadata(spec: Spec) -> dict[str, str]:
     return {
         "format": "pt",
         "paramgen_seed": str(spec.seed),
-        "paramgen_spec": REFUSED.sub(lambda found: f"\\u{ord(found[0]):04x}", compact(spec.source)),
+        "paramgen_spec": escape_refused(compact(spec.source)),
         "paramgen_stream": STREAM_VERSION,
     }

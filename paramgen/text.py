@@ -20,6 +20,13 @@ def escape(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
 
 
+def is_word(text: str) -> bool:
+    """Return whether a text has Unicode letters, decimal digits and _ only (no ², ① or combining marks)."""
+    if text.isascii():
+        return text.replace("_", "a").isalnum() or not text
+    return all(c.isalpha() or c.isdecimal() or c == "_" for c in text)
+
+
 def shorten(text: str, longest: int = LONGEST_VALUE) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
@@ -57,7 +64,7 @@ def _near(word: str, known: tuple[str, ...], likeness: float) -> str | None:
 
 
 def did_you_mean(guess: str | None) -> str:
-    return f"; did you mean {guess}?" if guess else ""
+    return f"; did you mean {escape(guess)}?" if guess else ""
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:

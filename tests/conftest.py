@@ -73,6 +73,16 @@ operations:
 """
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as quick what needs no extra, starts no command, simulates no GPU and is not slow."""
+    costly_markers, costly_fixtures = {*NEEDS, "gpu", "slow"}, {"gpu", "run", "simulated_gpus"}
+    for item in items:
+        markers = {mark.name for mark in item.iter_markers()}
+        if not costly_markers & markers and not costly_fixtures.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker("quick")
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a test if a package of its marker is not installed.
 

@@ -20,6 +20,8 @@ from conftest import DTYPES, ROOT, Run
 import paramgen
 from paramgen.spec.schema import json_schema
 
+pytestmark = pytest.mark.slow
+
 PARAMGEN = [sys.executable, "-m", "paramgen"]
 ENDLESS = "operations: [{name: x, type: custom, parameters: {w: {shape: [2000, 1000000], initializer: gaussian}}}]\n"
 

@@ -18,6 +18,8 @@ import pytest
 from conftest import ROOT
 from faults import SPEC
 
+pytestmark = pytest.mark.slow
+
 # The C library itself relies on these, and a process cannot go on without them.
 VITAL = {"brk", "exit", "exit_group", "futex", "gettid", "munmap", "restart_syscall", "rseq", "rt_sigaction"}
 VITAL |= {"rt_sigprocmask", "rt_sigreturn", "set_robust_list", "tgkill"}

@@ -11,6 +11,8 @@ import pytest
 
 from paramgen import signals
 
+pytestmark = pytest.mark.slow
+
 SPEC = "operations: [{name: x, type: custom, parameters: {w: {shape: [2000, 1000000], initializer: gaussian}}}]\n"
 
 # The command, with a part of it replaced: what runs before main() is given as text.

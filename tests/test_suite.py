@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 
+import pytest
 from conftest import NEEDS, ROOT
 
 IGNORING = """
@@ -15,6 +16,7 @@ os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 PYTEST = ["-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider"]
 
 
+@pytest.mark.slow
 def test_signals_that_the_starter_ignores_reach_child_processes() -> None:
     test = f"{ROOT / 'tests' / 'test_cli.py'}::test_an_interrupted_build_leaves_what_was_there"
     done = subprocess.run([sys.executable, "-c", IGNORING, *PYTEST, test], capture_output=True, text=True, check=False)

@@ -300,14 +300,18 @@ def formatted(page: str) -> str:
 
 
 def polynomials() -> str:
-    """normal.py's polynomials in C; as many digits as their type needs."""
+    """Return normal.py's polynomials in C, whole and in halves, with as many digits as their type needs."""
     parts = ["/* Made by tools/generate.py from normal.py, not by hand: Horner's rule, a multiply then an add. */\n"]
     for name, coefficients in normal.POLYNOMIALS.items():
         single = coefficients[0].dtype == np.float32
         ctype, suffix = ("float", "f") if single else ("double", "")
         first, *rest = (f"{coefficient:.{8 if single else 16}e}{suffix}" for coefficient in coefficients)
-        lines = "".join(f"    p = p * v + {coefficient};\n" for coefficient in rest)
-        parts.append(f"PG {ctype} pg_{name}({ctype} v)\n{{\n    {ctype} p = {first};\n{lines}    return p;\n}}\n")
+        steps = [f"    p = p * v + {coefficient};\n" for coefficient in rest]
+        half = len(coefficients) // 2 - 1
+        begin, end = "".join(steps[:half]), "".join(steps[half:])
+        parts.append(f"PG {ctype} pg_{name}_begin({ctype} v)\n{{\n    {ctype} p = {first};\n{begin}    return p;\n}}\n")
+        parts.append(f"PG {ctype} pg_{name}_end({ctype} v, {ctype} p)\n{{\n{end}    return p;\n}}\n")
+        parts.append(f"PG {ctype} pg_{name}({ctype} v) {{ return pg_{name}_end(v, pg_{name}_begin(v)); }}\n")
     return "\n".join(parts)
 
 

@@ -8,31 +8,34 @@
 #error "files are little-endian, and paramgen draws on little-endian machines only"
 #endif
 
-/* Words by vectors of LANES blocks; MULTIPLY as PG_PHILOX wants it. */
-#define PG_DEFINE_WORDS(set, TARGET, LANES, MULTIPLY)                                                                 \
+/* Words by VECTORS vectors of LANES blocks at a time: as many as the registers hold, since each of the rounds waits for the
+   one before. MULTIPLY is as PG_PHILOX wants it; UNPACK stores the pairs (first, second) of each block in order. */
+#define PG_DEFINE_WORDS(set, TARGET, LANES, VECTORS, MULTIPLY, UNPACK)                                                \
     typedef uint64_t pg_lanes_##set __attribute__((vector_size(8 * LANES)));                                          \
     TARGET static inline void pg_words_##set(const uint64_t *key, uint64_t stream, const uint64_t *block, int count,  \
                                              uint64_t *out)                                                           \
     {                                                                                                                 \
-        PG_ALIGNED uint64_t first[PG_BLOCKS], second[PG_BLOCKS];                                                      \
         pg_lanes_##set m0 = {0}, m1 = {0}, stream_low = {0}, stream_high = {0};                                       \
         m0 += PG_MULTIPLIER_0;                                                                                        \
         m1 += PG_MULTIPLIER_1;                                                                                        \
         stream_low += stream;                                                                                         \
         stream_high += stream >> 32;                                                                                  \
-        for (int i = 0; i < count; i += LANES) {                                                                      \
-            pg_lanes_##set c0, c1, c2 = stream_low, c3 = stream_high;                                                 \
-            memcpy(&c0, block + i, sizeof c0);                                                                        \
-            c1 = c0 >> 32;                                                                                            \
-            PG_PHILOX(pg_lanes_##set, MULTIPLY, key, m0, m1, c0, c1, c2, c3)                                          \
-            c0 = (c0 & 0xFFFFFFFFu) | c1 << 32;                                                                       \
-            c2 = (c2 & 0xFFFFFFFFu) | c3 << 32;                                                                       \
-            memcpy(first + i, &c0, sizeof c0);                                                                        \
-            memcpy(second + i, &c2, sizeof c2);                                                                       \
-        }                                                                                                             \
-        for (int i = 0; i < count; i++) {                                                                             \
-            out[2 * i] = first[i];                                                                                    \
-            out[2 * i + 1] = second[i];                                                                               \
+        for (int i = 0; i < count; i += VECTORS * LANES) {                                                            \
+            pg_lanes_##set c0[VECTORS], c1[VECTORS], c2[VECTORS], c3[VECTORS];                                        \
+            _Pragma("GCC unroll 4") for (int j = 0; j < VECTORS; j++) {                                               \
+                memcpy(&c0[j], block + i + j * LANES, sizeof c0[j]);                                                  \
+                c1[j] = c0[j] >> 32;                                                                                  \
+                c2[j] = stream_low;                                                                                   \
+                c3[j] = stream_high;                                                                                  \
+            }                                                                                                         \
+            _Pragma("GCC unroll 10") for (int r = 0; r < PG_ROUNDS; r++)                                              \
+                _Pragma("GCC unroll 4") for (int j = 0; j < VECTORS; j++)                                             \
+                    PG_PHILOX(pg_lanes_##set, MULTIPLY, key, r, m0, m1, c0[j], c1[j], c2[j], c3[j])                   \
+            _Pragma("GCC unroll 4") for (int j = 0; j < VECTORS; j++) {                                               \
+                c0[j] = (c0[j] & 0xFFFFFFFFu) | c1[j] << 32;                                                          \
+                c2[j] = (c2[j] & 0xFFFFFFFFu) | c3[j] << 32;                                                          \
+                UNPACK(out + 2 * (i + j * LANES), c0[j], c2[j]);                                                      \
+            }                                                                                                         \
         }                                                                                                             \
     }
 
@@ -55,10 +58,10 @@
 
 /* The loops with the words of a set. */
 #define PG_DEFINE_FILL(set, TARGET)                                                                                   \
-    TARGET static __attribute__((noinline)) void pg_batch_##set(int law, const double *n, int dtype,                  \
+    TARGET static __attribute__((noinline)) void pg_batch_##set(const pg_source *source, int dtype,                   \
                                                                 const void *word, int count, void *out)               \
     {                                                                                                                 \
-        pg_values(law, n, dtype, word, count, out);                                                                   \
+        pg_values(source, dtype, word, count, out);                                                                   \
     }                                                                                                                 \
     TARGET static void pg_fill_##set(int law, const double *n, int dtype, uint64_t seed, uint64_t stream,             \
                                      uint64_t start, uint64_t count, void *out)                                       \
@@ -162,12 +165,25 @@ PG_DEFINE_MATRIX(portable, , 2)
 #define PG_MULTIPLY_AVX2(a, b) ((pg_lanes_avx2)_mm256_mul_epu32((__m256i)(a), (__m256i)(b)))
 #define PG_MULTIPLY_AVX512(a, b) ((pg_lanes_avx512)_mm512_mul_epu32((__m512i)(a), (__m512i)(b)))
 
-PG_DEFINE_WORDS(baseline, , 2, PG_MULTIPLY_BASELINE)
+#define PG_UNPACK_BASELINE(out, first, second)                                                                        \
+    _mm_storeu_si128((__m128i *)(out), _mm_unpacklo_epi64((__m128i)(first), (__m128i)(second)));                      \
+    _mm_storeu_si128((__m128i *)(out) + 1, _mm_unpackhi_epi64((__m128i)(first), (__m128i)(second)))
+#define PG_UNPACK_AVX2(out, first, second)                                                                            \
+    __m256i even = _mm256_unpacklo_epi64((__m256i)(first), (__m256i)(second));                                        \
+    __m256i odd = _mm256_unpackhi_epi64((__m256i)(first), (__m256i)(second));                                         \
+    _mm256_storeu_si256((__m256i *)(out), _mm256_permute2x128_si256(even, odd, 0x20));                                \
+    _mm256_storeu_si256((__m256i *)(out) + 1, _mm256_permute2x128_si256(even, odd, 0x31))
+#define PG_UNPACK_AVX512(out, first, second)                                                                          \
+    __m512i low = _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11), high = _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15);  \
+    _mm512_storeu_si512(out, _mm512_permutex2var_epi64((__m512i)(first), low, (__m512i)(second)));                    \
+    _mm512_storeu_si512((out) + 8, _mm512_permutex2var_epi64((__m512i)(first), high, (__m512i)(second)))
+
+PG_DEFINE_WORDS(baseline, , 2, 4, PG_MULTIPLY_BASELINE, PG_UNPACK_BASELINE)
 PG_DEFINE_FILL(baseline, )
-PG_DEFINE_WORDS(avx2, PG_TARGET_AVX2, 4, PG_MULTIPLY_AVX2)
+PG_DEFINE_WORDS(avx2, PG_TARGET_AVX2, 4, 2, PG_MULTIPLY_AVX2, PG_UNPACK_AVX2)
 PG_DEFINE_FILL(avx2, PG_TARGET_AVX2)
 PG_DEFINE_MATRIX(avx2, PG_TARGET_AVX2, 4)
-PG_DEFINE_WORDS(avx512, PG_TARGET_AVX512, 8, PG_MULTIPLY_AVX512)
+PG_DEFINE_WORDS(avx512, PG_TARGET_AVX512, 8, 4, PG_MULTIPLY_AVX512, PG_UNPACK_AVX512)
 PG_DEFINE_FILL(avx512, PG_TARGET_AVX512)
 
 static int pg_has_avx2(void) { return !!__builtin_cpu_supports("avx2"); }

@@ -53,11 +53,11 @@ PG void pg_keys(uint64_t seed, uint64_t key[2 * PG_ROUNDS])
     }
 }
 
-/* The ten rounds over c0 … c3, each in the low half of a 64-bit LANE (one integer, or a vector of them) whose high half
-   is of no account; MULTIPLY is the 64-bit product of two low halves:
+/* Round r over c0 … c3, each in the low half of a 64-bit LANE (one integer, or a vector of them) whose high half is
+   ignored; MULTIPLY is the 64-bit product of two low halves:
    (c0, c1, c2, c3) -> (hi(M1·c2) ^ c1 ^ k0, lo(M1·c2), hi(M0·c0) ^ c3 ^ k1, lo(M0·c0)). */
-#define PG_PHILOX(LANE, MULTIPLY, key, m0, m1, c0, c1, c2, c3)                                                        \
-    for (int r = 0; r < PG_ROUNDS; r++) {                                                                            \
+#define PG_PHILOX(LANE, MULTIPLY, key, r, m0, m1, c0, c1, c2, c3)                                                     \
+    {                                                                                                                 \
         LANE p0 = MULTIPLY(c0, m0), p1 = MULTIPLY(c2, m1);                                                            \
         c0 = (p1 >> 32) ^ c1 ^ key[2 * r];                                                                            \
         c2 = (p0 >> 32) ^ c3 ^ key[2 * r + 1];                                                                        \
@@ -71,7 +71,8 @@ PG void pg_keys(uint64_t seed, uint64_t key[2 * PG_ROUNDS])
 PG void pg_block(const uint64_t *key, uint64_t stream, uint64_t block, uint64_t *first, uint64_t *second)
 {
     uint64_t c0 = block, c1 = block >> 32, c2 = stream, c3 = stream >> 32;
-    PG_PHILOX(uint64_t, PG_MULTIPLY, key, PG_MULTIPLIER_0, PG_MULTIPLIER_1, c0, c1, c2, c3)
+    for (int r = 0; r < PG_ROUNDS; r++)
+        PG_PHILOX(uint64_t, PG_MULTIPLY, key, r, PG_MULTIPLIER_0, PG_MULTIPLIER_1, c0, c1, c2, c3)
     *first = (uint32_t)c0 | c1 << 32;
     *second = (uint32_t)c2 | c3 << 32;
 }
@@ -79,13 +80,20 @@ PG void pg_block(const uint64_t *key, uint64_t stream, uint64_t block, uint64_t 
 /* ---- Words to numbers ---- */
 
 /* The smaller of a word and its complement: its distance from the nearer end of the range. */
-PG uint32_t pg_nearer32(uint32_t word) { uint32_t other = ~word; return word < other ? word : other; }
-PG uint64_t pg_nearer64(uint64_t word) { uint64_t other = ~word; return word < other ? word : other; }
+PG uint32_t pg_nearer32(uint32_t word) { return word ^ (0 - (word >> 31)); }
+PG uint64_t pg_nearer64(uint64_t word) { return word ^ (0 - (word >> 63)); }
 
-/* An unsigned or signed 64-bit integer to the nearest double, by halves, which every instruction set can do for vectors. */
+/* The low half of an integer, exactly. */
 PG double pg_from_low(uint64_t i) { return (double)(int32_t)((uint32_t)i ^ 0x80000000u) + 2147483648.0; }
-PG double pg_from_int64(uint64_t i) { return (double)(int32_t)(i >> 32) * 4294967296.0 + pg_from_low(i); }
-PG double pg_from_uint64(uint64_t i) { return pg_from_low(i >> 32) * 4294967296.0 + pg_from_low(i); }
+/* A 64-bit integer to the nearest double, by operations that every instruction set has for vectors. The halves become
+   the last places of 2^84 and 2^52; `base` is what they have too much, and only the last addition rounds. */
+PG double pg_from_halves(uint64_t i, double base)
+{
+    double high = pg_float64(i >> 32 | 0x4530000000000000u), low = pg_float64((i & 0xFFFFFFFFu) | 0x4330000000000000u);
+    return (high - base) + low;
+}
+PG double pg_from_uint64(uint64_t i) { return pg_from_halves(i, 0x1.00000001p84); }
+PG double pg_from_int64(uint64_t i) { return pg_from_halves(i ^ 0x8000000000000000u, 0x1.00000801p84); }
 
 /* ---- Uniform on (-bound, bound): bound·(2u - 1) = (i + 1/2)·bound/2^31 (2^63), i the signed word about the middle ---- */
 
@@ -103,28 +111,32 @@ PG double pg_uniform64(uint64_t word, double bound)
 /* ---- Natural logarithm of a positive normal number: t = 2^k·f, f in [sqrt(1/2), sqrt(2)) by its bits,
         log t = k·ln 2 + s·LOG(s²), s = (f - 1)/(f + 1) ---- */
 
-PG float pg_log32(float t)
+PG int32_t pg_power32(float t) { return ((int32_t)pg_bits32(t) - 0x3F3504F3) >> 23; }
+PG float pg_ratio32(float t)
 {
-    int32_t bits = (int32_t)pg_bits32(t), k = (bits - 0x3F3504F3) >> 23;
-    float f = pg_float32((uint32_t)bits - ((uint32_t)k << 23));
-    float s = (f - 1.0f) / (f + 1.0f);
-    return (float)k * 0.693147182464599609375f + s * pg_log_float32(s * s);
+    float f = pg_float32(pg_bits32(t) - ((uint32_t)pg_power32(t) << 23));
+    return (f - 1.0f) / (f + 1.0f);
 }
+PG float pg_log_of32(float k, float s) { return k * 0.693147182464599609375f + s * pg_log_float32(s * s); }
+PG float pg_log32(float t) { return pg_log_of32((float)pg_power32(t), pg_ratio32(t)); }
 
-PG double pg_log64(double t)
+/* The exponent is small: counted from 2^-1022 so that no signed shift of 64 bits is needed. */
+PG int32_t pg_power64(double t)
 {
-    uint64_t bits = pg_bits64(t);
-    /* The exponent is small: counted from 2^-1022 so that no signed shift of 64 bits is needed. */
-    int32_t k = (int32_t)((bits - 0x3FE6A09E667F3BCDu + 0x4000000000000000u) >> 52) - 1024;
-    double f = pg_float64(bits - ((uint64_t)(int64_t)k << 52));
-    double s = (f - 1.0) / (f + 1.0);
-    return (double)k * 0.6931471805599453 + s * pg_log_float64(s * s);
+    return (int32_t)((pg_bits64(t) - 0x3FE6A09E667F3BCDu + 0x4000000000000000u) >> 52) - 1024;
 }
+PG double pg_ratio64(double t)
+{
+    double f = pg_float64(pg_bits64(t) - ((uint64_t)(int64_t)pg_power64(t) << 52));
+    return (f - 1.0) / (f + 1.0);
+}
+PG double pg_log_of64(double k, double s) { return k * 0.6931471805599453 + s * pg_log_float64(s * s); }
+PG double pg_log64(double t) { return pg_log_of64((double)pg_power64(t), pg_ratio64(t)); }
 
 /* ---- |Quantile| of the normal distribution, in float32: of distance = 2p and x = 1 - 2p, p the nearer tail ---- */
 
-PG float pg_level32(float distance) { return -pg_log32(distance * (2.0f - distance)); }
-PG float pg_centre32(float distance, float x) { return x * pg_centre(pg_level32(distance) - 3.0f); }
+PG float pg_product32(float distance) { return distance * (2.0f - distance); }
+PG float pg_level32(float distance) { return -pg_log32(pg_product32(distance)); }
 
 /* Below this distance the level may be 6 or more, where the tail's polynomial takes over. */
 #define PG_FAR_DISTANCE 0.00126f
@@ -157,11 +169,8 @@ PG float pg_normal32(uint32_t word)
 
 #define PG_CENTRAL64 0.425
 
-PG double pg_centre64(double q)
-{
-    double r = 0.180625 - q * q;
-    return q * pg_a(r) / pg_b(r);
-}
+PG double pg_square64(double q) { return 0.180625 - q * q; }
+PG double pg_centre64(double q) { return q * pg_a(pg_square64(q)) / pg_b(pg_square64(q)); }
 
 PG double pg_root64(double p) { return pg_sqrt64(-pg_log64(p)); }
 PG double pg_tail64(double root) { return pg_c(root - 1.6) / pg_d(root - 1.6); }
@@ -175,10 +184,10 @@ PG double pg_quantile64(double p, double q)
     return root > 5.0 ? pg_far64(root) : pg_tail64(root);
 }
 
-PG double pg_half64(uint64_t word) { return (pg_from_int64(pg_nearer64(word)) + 0.5) * 0x1p-64; }
+PG double pg_half64(uint64_t word) { return (pg_from_uint64(pg_nearer64(word)) + 0.5) * 0x1p-64; }
 PG double pg_middle64(uint64_t word)
 {
-    return (pg_from_int64(0x7FFFFFFFFFFFFFFFu - pg_nearer64(word)) + 0.5) * 0x1p-64;
+    return (pg_from_uint64(0x7FFFFFFFFFFFFFFFu - pg_nearer64(word)) + 0.5) * 0x1p-64;
 }
 
 PG double pg_signed64(double magnitude, uint64_t word)
@@ -198,27 +207,35 @@ enum { PG_CONSTANT, PG_UNIFORM, PG_NORMAL, PG_TRUNCATED };
    truncated {mean, std, low, high, P(Z < low), P(Z > high), P(low < Z < high)}, low and high in standard deviations. */
 enum { PG_VALUE = 0, PG_BOUND = 0, PG_MEAN = 0, PG_STD, PG_LOW, PG_HIGH, PG_BELOW, PG_ABOVE, PG_WITHIN };
 
-/* The tails p = P(Z < z) and P(Z > z) of a truncated value, of u and 1 - u. */
-PG double pg_below32(const double *n, uint32_t word) { return n[PG_BELOW] + (pg_from_low(word) + 0.5) * 0x1p-32 * n[PG_WITHIN]; }
-PG double pg_above32(const double *n, uint32_t word) { return n[PG_ABOVE] + (pg_from_low(~word) + 0.5) * 0x1p-32 * n[PG_WITHIN]; }
-PG double pg_below64(const double *n, uint64_t word) { return n[PG_BELOW] + (pg_from_uint64(word) + 0.5) * 0x1p-64 * n[PG_WITHIN]; }
-PG double pg_above64(const double *n, uint64_t word) { return n[PG_ABOVE] + (pg_from_uint64(~word) + 0.5) * 0x1p-64 * n[PG_WITHIN]; }
+/* The tails p = P(Z < z) and P(Z > z) of a truncated value: `outside` is the tail beyond the limit, `word` counts from it. */
+PG double pg_tail_of32(const double *n, double outside, uint32_t word)
+{
+    return outside + (pg_from_low(word) + 0.5) * 0x1p-32 * n[PG_WITHIN];
+}
+PG double pg_tail_of64(const double *n, double outside, uint64_t word)
+{
+    return outside + (pg_from_uint64(word) + 0.5) * 0x1p-64 * n[PG_WITHIN];
+}
+PG double pg_below32(const double *n, uint32_t word) { return pg_tail_of32(n, n[PG_BELOW], word); }
+PG double pg_above32(const double *n, uint32_t word) { return pg_tail_of32(n, n[PG_ABOVE], ~word); }
+PG double pg_below64(const double *n, uint64_t word) { return pg_tail_of64(n, n[PG_BELOW], word); }
+PG double pg_above64(const double *n, uint64_t word) { return pg_tail_of64(n, n[PG_ABOVE], ~word); }
 
 PG float pg_scaled32(const double *n, float z) { return (float)n[PG_STD] * z + (float)n[PG_MEAN]; }
 PG double pg_scaled64(const double *n, double z) { return n[PG_STD] * z + n[PG_MEAN]; }
 
-/* The value of a magnitude that lies below or above the middle, held within the limits. */
-PG float pg_truncate32(const double *n, float magnitude, int negative)
+/* The value of z, held within the limits. */
+PG float pg_truncate32(const double *n, float z)
 {
-    float z = negative ? -magnitude : magnitude, low = (float)n[PG_LOW], high = (float)n[PG_HIGH];
+    float low = (float)n[PG_LOW], high = (float)n[PG_HIGH];
     z = z < low ? low : z;
     z = z > high ? high : z;
     return pg_scaled32(n, z);
 }
 
-PG double pg_truncate64(const double *n, double magnitude, int negative)
+PG double pg_truncate64(const double *n, double z)
 {
-    double z = negative ? -magnitude : magnitude, low = n[PG_LOW], high = n[PG_HIGH];
+    double low = n[PG_LOW], high = n[PG_HIGH];
     z = z < low ? low : z;
     z = z > high ? high : z;
     return pg_scaled64(n, z);
@@ -234,13 +251,14 @@ PG float pg_truncated32(const double *n, uint32_t word)
     } else {
         magnitude = pg_quantile32(distance, (float)(1.0 - 2.0 * p));
     }
-    return pg_truncate32(n, magnitude, below < above);
+    return pg_truncate32(n, below < above ? -magnitude : magnitude);
 }
 
 PG double pg_truncated64(const double *n, uint64_t word)
 {
     double below = pg_below64(n, word), above = pg_above64(n, word), p = below < above ? below : above;
-    return pg_truncate64(n, pg_quantile64(p, 0.5 - p), below < above);
+    double magnitude = pg_quantile64(p, 0.5 - p);
+    return pg_truncate64(n, below < above ? -magnitude : magnitude);
 }
 
 PG float pg_value32(int law, const double *n, uint32_t word)

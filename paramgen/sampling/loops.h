@@ -1,7 +1,9 @@
 /* The CPU's loops around kernel.h: ranges of a stream, for every distribution and dtype.
 
    They are written once, for the compiler to vectorize, and built by cpu.c for each instruction set. A batch of words is
-   drawn first, then each step runs over the batch; what few elements need (the far tails) is done for these alone. */
+   drawn first, then each step runs over the batch. A processor looks ahead some hundred instructions, so a loop overlaps
+   elements only if each needs few: a chain of more than ten operations is split into several loops, whose arrays stay in
+   the first-level cache. What few elements need (the far tails) is done for these alone. */
 
 #ifndef PARAMGEN_LOOPS_H
 #define PARAMGEN_LOOPS_H
@@ -18,29 +20,95 @@ static const int pg_itemsize[] = {8, 4, 2, 2, 1, 1};
 #define PG_RUN 64
 #define PG_SHORT_RUN 16
 
-/* Central values of all words, then anew those that lie in the tails. The dtype is a constant of each call. */
-PG void pg_batch32(int law, const double *n, const uint32_t *word, int count, int dtype, void *out)
+/* A distribution and its numbers. Of a truncated one, the words below the middle: those less than `split`, or all. */
+typedef struct {
+    int law;
+    const double *n;
+    uint64_t split, all;
+} pg_source;
+
+PG int pg_is_below(const double *n, int dtype, uint64_t word)
 {
-    PG_ALIGNED float distance[PG_BATCH32];
-    if (law == PG_UNIFORM) {
+    if (dtype == PG_FLOAT64)
+        return pg_below64(n, word) < pg_above64(n, word);
+    return pg_below32(n, (uint32_t)word) < pg_above32(n, (uint32_t)word);
+}
+
+/* Find the words below the middle by bisection: the tail below grows with the word, and the tail above shrinks, however
+   they are rounded. Comparing words saves the batches one of the two tails. */
+PG pg_source pg_source_of(int law, const double *n, int dtype)
+{
+    pg_source source = {law, n, 0, 0};
+    if (law != PG_TRUNCATED)
+        return source;
+    uint64_t last = dtype == PG_FLOAT64 ? UINT64_MAX : UINT32_MAX, above = last;
+    while (source.split < above) {
+        uint64_t word = source.split + (above - source.split) / 2;
+        if (pg_is_below(n, dtype, word))
+            source.split = word + 1;
+        else
+            above = word;
+    }
+    source.all = pg_is_below(n, dtype, last) ? UINT64_MAX : 0;
+    return source;
+}
+
+/* The tail beyond the nearer limit: below the lower where `below` is all ones, else above the upper. */
+PG double pg_outside(const double *n, uint64_t below)
+{
+    uint64_t above = pg_bits64(n[PG_ABOVE]);
+    return pg_float64(above ^ ((above ^ pg_bits64(n[PG_BELOW])) & below));
+}
+
+/* |Quantiles| within the far tails' limits: `value` holds the middles, and gets the magnitudes. */
+PG void pg_centres32(const float *distance, int count, float *value)
+{
+    PG_ALIGNED float power[PG_BATCH32], level[PG_BATCH32];
+    for (int i = 0; i < count; i++) {
+        float t = pg_product32(distance[i]);
+        power[i] = (float)pg_power32(t);
+        level[i] = pg_ratio32(t);
+    }
+    for (int i = 0; i < count; i++)
+        level[i] = -pg_log_of32(power[i], level[i]) - 3.0f;
+    for (int i = 0; i < count; i++)
+        power[i] = pg_centre_begin(level[i]);
+    for (int i = 0; i < count; i++)
+        value[i] = value[i] * pg_centre_end(level[i], power[i]);
+}
+
+/* Central values of all words, then anew those that lie in the tails. */
+PG void pg_batch32(const pg_source *source, const uint32_t *word, int count, float *value)
+{
+    PG_ALIGNED float distance[PG_BATCH32], middle[PG_BATCH32];
+    PG_ALIGNED uint32_t below[PG_BATCH32];
+    const double *n = source->n;
+    if (source->law == PG_UNIFORM) {
         double scale = n[PG_BOUND] * 0x1p-31;
         for (int i = 0; i < count; i++)
-            pg_store(dtype, out, i, pg_uniform32(word[i], scale));
+            value[i] = pg_uniform32(word[i], scale);
         return;
     }
-    if (law == PG_NORMAL) {
+    if (source->law == PG_NORMAL) {
         for (int i = 0; i < count; i++) {
             distance[i] = pg_distance32(word[i]);
-            float z = pg_signed32(pg_centre32(distance[i], pg_middle32(word[i])), word[i]);
-            pg_store(dtype, out, i, pg_scaled32(n, z));
+            middle[i] = pg_middle32(word[i]);
         }
+        pg_centres32(distance, count, middle);
+        for (int i = 0; i < count; i++)
+            value[i] = pg_scaled32(n, pg_signed32(middle[i], word[i]));
     } else {
+        uint32_t split = (uint32_t)source->split, all = (uint32_t)source->all;
+        for (int i = 0; i < count; i++)
+            below[i] = (word[i] < split ? UINT32_MAX : 0) | all;
         for (int i = 0; i < count; i++) {
-            double below = pg_below32(n, word[i]), above = pg_above32(n, word[i]), p = below < above ? below : above;
+            double p = pg_tail_of32(n, pg_outside(n, (uint64_t)(int32_t)below[i]), word[i] ^ ~below[i]);
             distance[i] = (float)(2.0 * p);
-            float magnitude = pg_centre32(distance[i], (float)(1.0 - 2.0 * p));
-            pg_store(dtype, out, i, pg_truncate32(n, magnitude, below < above));
+            middle[i] = (float)(1.0 - 2.0 * p);
         }
+        pg_centres32(distance, count, middle);
+        for (int i = 0; i < count; i++)
+            value[i] = pg_truncate32(n, pg_float32(pg_bits32(middle[i]) ^ (below[i] & 0x80000000u)));
     }
     for (int start = 0; start < count; start += PG_GROUP) {
         int stop = start + PG_GROUP < count ? start + PG_GROUP : count, far = 0;
@@ -48,52 +116,87 @@ PG void pg_batch32(int law, const double *n, const uint32_t *word, int count, in
             far |= distance[i] < PG_FAR_DISTANCE;
         for (int i = start; far && i < stop; i++)
             if (distance[i] < PG_FAR_DISTANCE)
-                pg_store(dtype, out, i, pg_value32(law, n, word[i]));
+                value[i] = pg_value32(source->law, n, word[i]);
     }
 }
 
-/* Central values of all words; those beyond are gathered, done anew and put back; few of these lie farther yet. */
-PG void pg_batch64(int law, const double *n, const uint64_t *word, int count, double *value)
+/* |Quantiles| of tails p beyond the centre; those that lie farther yet are few. */
+PG void pg_tails64(const double *p, int count, double *value)
 {
-    PG_ALIGNED double middle[PG_BATCH64], root[PG_BATCH64], tail[PG_BATCH64];
-    PG_ALIGNED uint64_t outer[PG_BATCH64];
+    PG_ALIGNED double power[PG_BATCH64], root[PG_BATCH64];
+    for (int i = 0; i < count; i++) {
+        power[i] = (double)pg_power64(p[i]);
+        root[i] = pg_ratio64(p[i]);
+    }
+    for (int i = 0; i < count; i++)
+        root[i] = pg_sqrt64(-pg_log_of64(power[i], root[i]));
+    for (int i = 0; i < count; i++)
+        value[i] = pg_tail64(root[i]);
+    for (int i = 0; i < count; i++)
+        if (root[i] > 5.0)
+            value[i] = pg_far64(root[i]);
+}
+
+/* |Quantiles| within the centre: `value` holds the middles, and gets the magnitudes. */
+PG void pg_centres64(int count, double *value)
+{
+    PG_ALIGNED double above[PG_BATCH64], below[PG_BATCH64];
+    for (int i = 0; i < count; i++) {
+        double r = pg_square64(value[i]);
+        above[i] = pg_a_begin(r);
+        below[i] = pg_b_begin(r);
+    }
+    for (int i = 0; i < count; i++) {
+        double r = pg_square64(value[i]);
+        above[i] = value[i] * pg_a_end(r, above[i]);
+        below[i] = pg_b_end(r, below[i]);
+    }
+    for (int i = 0; i < count; i++)
+        value[i] = above[i] / below[i];
+}
+
+/* Central values of all words; those beyond are gathered, done anew and put back. */
+PG void pg_batch64(const pg_source *source, const uint64_t *word, int count, double *value)
+{
+    PG_ALIGNED double middle[PG_BATCH64], p[PG_BATCH64], tail[PG_BATCH64];
+    PG_ALIGNED uint64_t below[PG_BATCH64];
+    const double *n = source->n;
+    uint64_t split = source->split, all = source->all;
     int place[PG_BATCH64], outside = 0;
-    if (law == PG_UNIFORM) {
+    if (source->law == PG_UNIFORM) {
         for (int i = 0; i < count; i++)
             value[i] = pg_uniform64(word[i], n[PG_BOUND]);
         return;
     }
-    if (law == PG_NORMAL) {
-        for (int i = 0; i < count; i++) {
+    if (source->law == PG_NORMAL) {
+        for (int i = 0; i < count; i++)
             middle[i] = pg_middle64(word[i]);
-            value[i] = pg_scaled64(n, pg_signed64(pg_centre64(middle[i]), word[i]));
-        }
     } else {
+        for (int i = 0; i < count; i++)
+            below[i] = (word[i] < split ? UINT64_MAX : 0) | all;
         for (int i = 0; i < count; i++) {
-            double below = pg_below64(n, word[i]), above = pg_above64(n, word[i]);
-            middle[i] = 0.5 - (below < above ? below : above);
-            value[i] = pg_truncate64(n, pg_centre64(middle[i]), below < above);
+            p[i] = pg_tail_of64(n, pg_outside(n, below[i]), word[i] ^ ~below[i]);
+            middle[i] = 0.5 - p[i];
         }
     }
+    /* As integers, which spares a comparison of doubles its trip through the flags. */
     for (int i = 0; i < count; i++) {
-        outer[outside] = word[i];
         place[outside] = i;
-        outside += middle[i] > PG_CENTRAL64;
-    }
-    if (law == PG_NORMAL) {
-        for (int i = 0; i < outside; i++) {
-            root[i] = pg_root64(pg_half64(outer[i]));
-            tail[i] = pg_scaled64(n, pg_signed64(pg_tail64(root[i]), outer[i]));
-        }
-    } else {
-        for (int i = 0; i < outside; i++) {
-            double below = pg_below64(n, outer[i]), above = pg_above64(n, outer[i]);
-            root[i] = pg_root64(below < above ? below : above);
-            tail[i] = pg_truncate64(n, pg_tail64(root[i]), below < above);
-        }
+        outside += (int64_t)pg_bits64(middle[i]) > (int64_t)pg_bits64(PG_CENTRAL64);
     }
     for (int i = 0; i < outside; i++)
-        value[place[i]] = root[i] > 5.0 ? pg_value64(law, n, outer[i]) : tail[i];
+        p[i] = source->law == PG_NORMAL ? pg_half64(word[place[i]]) : p[place[i]];
+    pg_centres64(count, middle);
+    pg_tails64(p, outside, tail);
+    for (int i = 0; i < outside; i++)
+        middle[place[i]] = tail[i];
+    if (source->law == PG_NORMAL) {
+        for (int i = 0; i < count; i++)
+            value[i] = pg_scaled64(n, pg_signed64(middle[i], word[i]));
+    } else {
+        for (int i = 0; i < count; i++)
+            value[i] = pg_truncate64(n, pg_float64(pg_bits64(middle[i]) ^ (below[i] & 0x8000000000000000u)));
+    }
 }
 
 PG void pg_constant(int dtype, double number, uint64_t count, void *out)
@@ -118,22 +221,32 @@ PG void pg_constant(int dtype, double number, uint64_t count, void *out)
 }
 
 /* `count` values of words: of 64-bit words for float64, else of 32-bit words. */
-PG void pg_values(int law, const double *n, int dtype, const void *word, int count, void *out)
+PG void pg_values(const pg_source *source, int dtype, const void *word, int count, void *out)
 {
+    PG_ALIGNED float value[PG_BATCH32];
+    if (dtype == PG_FLOAT64) {
+        pg_batch64(source, word, count, out);
+        return;
+    }
+    pg_batch32(source, word, count, dtype == PG_FLOAT32 ? out : value);
     switch (dtype) {
-    case PG_FLOAT64: pg_batch64(law, n, word, count, out); break;
-    case PG_FLOAT32: pg_batch32(law, n, word, count, PG_FLOAT32, out); break;
-    case PG_FLOAT16: pg_batch32(law, n, word, count, PG_FLOAT16, out); break;
-    case PG_BFLOAT16: pg_batch32(law, n, word, count, PG_BFLOAT16, out); break;
-    case PG_FLOAT8_E4M3FN: pg_batch32(law, n, word, count, PG_FLOAT8_E4M3FN, out); break;
-    default: pg_batch32(law, n, word, count, PG_FLOAT8_E5M2, out);
+#define PG_CASE(dtype)                                                                                                \
+    case dtype:                                                                                                       \
+        for (int i = 0; i < count; i++)                                                                               \
+            pg_store(dtype, out, i, value[i]);                                                                        \
+        break;
+    PG_CASE(PG_FLOAT16)
+    PG_CASE(PG_BFLOAT16)
+    PG_CASE(PG_FLOAT8_E4M3FN)
+    PG_CASE(PG_FLOAT8_E5M2)
+#undef PG_CASE
     }
 }
 
 /* The words of the blocks with these numbers, `count` of them, of which `out` has room for PG_BLOCKS. */
 typedef void pg_words(const uint64_t *key, uint64_t stream, const uint64_t *block, int count, uint64_t *out);
 /* pg_values of an instruction set. */
-typedef void pg_batch(int law, const double *n, int dtype, const void *word, int count, void *out);
+typedef void pg_batch(const pg_source *source, int dtype, const void *word, int count, void *out);
 
 /* Elements start … start + count - 1 of a parameter, into `out`, which is aligned to its elements. */
 PG void pg_range(pg_words *words, pg_batch *batch, int law, const double *n, int dtype, uint64_t seed, uint64_t stream,
@@ -148,13 +261,14 @@ PG void pg_range(pg_words *words, pg_batch *batch, int law, const double *n, int
         pg_constant(dtype, n[PG_VALUE], count, out);
         return;
     }
+    pg_source source = pg_source_of(law, n, dtype);
     pg_keys(seed, key);
     for (uint64_t first = start / (uint64_t)per_block; count; first += PG_BLOCKS) {
         int room = per_block * PG_BLOCKS - skipped, here = count < (uint64_t)room ? (int)count : room;
         for (int i = 0; i < PG_BLOCKS; i++)
             block[i] = first + (uint64_t)i;
         words(key, stream, block, (skipped + here + per_block - 1) / per_block, pair);
-        batch(law, n, dtype, (unsigned char *)pair + skipped * size, here, to);
+        batch(&source, dtype, (unsigned char *)pair + skipped * size, here, to);
         to += here * pg_itemsize[dtype];
         count -= (uint64_t)here;
         skipped = 0;
@@ -216,6 +330,7 @@ PG void pg_box(pg_words *words, pg_batch *batch, int law, const double *n, int d
     int64_t longest = places[3] == 1 ? per_block * (PG_BLOCKS - 1) : PG_RUN;
     int64_t length = sizes[3] < longest ? sizes[3] : longest, all = sizes[0] * sizes[1] * sizes[2];
     int most = (int)(PG_BLOCKS / ((length + per_block - 2) / per_block + 1));
+    pg_source source = pg_source_of(law, n, dtype);
     pg_keys(seed, key);
     if (law == PG_CONSTANT)
         pg_constant(dtype, n[PG_VALUE], (uint64_t)(most * length), value);
@@ -252,7 +367,7 @@ PG void pg_box(pg_words *words, pg_batch *batch, int law, const double *n, int d
             if (law != PG_CONSTANT) {
                 words(key, stream, block, here == 1 ? rows : used, pair);
                 pg_pick(dtype == PG_FLOAT64 ? 8 : 4, pair, start, rows, here, wanted);
-                batch(law, n, dtype, wanted, rows * here, value);
+                batch(&source, dtype, wanted, rows * here, value);
             }
             pg_put(width, value, rows, here, place, places[3], out);
         }

@@ -1,20 +1,32 @@
 /* Made by tools/generate.py from normal.py, not by hand: Horner's rule, a multiply then an add. */
 
-PG float pg_log_float32(float v)
+PG float pg_log_float32_begin(float v)
 {
     float p = 2.99256504e-01f;
     p = p * v + 3.99747938e-01f;
+    return p;
+}
+
+PG float pg_log_float32_end(float v, float p)
+{
     p = p * v + 6.66668177e-01f;
     p = p * v + 2.00000000e+00f;
     return p;
 }
 
-PG double pg_log_float64(double v)
+PG float pg_log_float32(float v) { return pg_log_float32_end(v, pg_log_float32_begin(v)); }
+
+PG double pg_log_float64_begin(double v)
 {
     double p = 1.4810529728750974e-01;
     p = p * v + 1.5312443714297319e-01;
     p = p * v + 1.8183635098484158e-01;
     p = p * v + 2.2222196988100870e-01;
+    return p;
+}
+
+PG double pg_log_float64_end(double v, double p)
+{
     p = p * v + 2.8571428761349005e-01;
     p = p * v + 3.9999999999298863e-01;
     p = p * v + 6.6666666666667651e-01;
@@ -22,13 +34,20 @@ PG double pg_log_float64(double v)
     return p;
 }
 
-PG float pg_centre(float v)
+PG double pg_log_float64(double v) { return pg_log_float64_end(v, pg_log_float64_begin(v)); }
+
+PG float pg_centre_begin(float v)
 {
     float p = -8.24039859e-09f;
     p = p * v + -6.13078788e-09f;
     p = p * v + 6.44292129e-07f;
     p = p * v + -2.66625852e-06f;
     p = p * v + -1.80414463e-05f;
+    return p;
+}
+
+PG float pg_centre_end(float v, float p)
+{
     p = p * v + 2.76445237e-04f;
     p = p * v + -1.18238362e-03f;
     p = p * v + -8.11557844e-03f;
@@ -37,12 +56,19 @@ PG float pg_centre(float v)
     return p;
 }
 
-PG float pg_tail(float v)
+PG float pg_centre(float v) { return pg_centre_end(v, pg_centre_begin(v)); }
+
+PG float pg_tail_begin(float v)
 {
     float p = 3.86863503e-05f;
     p = p * v + -2.82671594e-04f;
     p = p * v + 6.92633505e-04f;
     p = p * v + -1.00675737e-03f;
+    return p;
+}
+
+PG float pg_tail_end(float v, float p)
+{
     p = p * v + 1.50611938e-03f;
     p = p * v + -2.90149427e-03f;
     p = p * v + 4.64135921e-03f;
@@ -51,12 +77,19 @@ PG float pg_tail(float v)
     return p;
 }
 
-PG double pg_a(double v)
+PG float pg_tail(float v) { return pg_tail_end(v, pg_tail_begin(v)); }
+
+PG double pg_a_begin(double v)
 {
     double p = 2.5090809287301227e+03;
     p = p * v + 3.3430575583588128e+04;
     p = p * v + 6.7265770927008707e+04;
     p = p * v + 4.5921953931549870e+04;
+    return p;
+}
+
+PG double pg_a_end(double v, double p)
+{
     p = p * v + 1.3731693765509461e+04;
     p = p * v + 1.9715909503065513e+03;
     p = p * v + 1.3314166789178438e+02;
@@ -64,12 +97,19 @@ PG double pg_a(double v)
     return p;
 }
 
-PG double pg_b(double v)
+PG double pg_a(double v) { return pg_a_end(v, pg_a_begin(v)); }
+
+PG double pg_b_begin(double v)
 {
     double p = 5.2264952788528544e+03;
     p = p * v + 2.8729085735721943e+04;
     p = p * v + 3.9307895800092709e+04;
     p = p * v + 2.1213794301586597e+04;
+    return p;
+}
+
+PG double pg_b_end(double v, double p)
+{
     p = p * v + 5.3941960214247511e+03;
     p = p * v + 6.8718700749205789e+02;
     p = p * v + 4.2313330701600911e+01;
@@ -77,12 +117,19 @@ PG double pg_b(double v)
     return p;
 }
 
-PG double pg_c(double v)
+PG double pg_b(double v) { return pg_b_end(v, pg_b_begin(v)); }
+
+PG double pg_c_begin(double v)
 {
     double p = 7.7454501427834139e-04;
     p = p * v + 2.2723844989269184e-02;
     p = p * v + 2.4178072517745061e-01;
     p = p * v + 1.2704582524523684e+00;
+    return p;
+}
+
+PG double pg_c_end(double v, double p)
+{
     p = p * v + 3.6478483247632045e+00;
     p = p * v + 5.7694972214606910e+00;
     p = p * v + 4.6303378461565456e+00;
@@ -90,12 +137,19 @@ PG double pg_c(double v)
     return p;
 }
 
-PG double pg_d(double v)
+PG double pg_c(double v) { return pg_c_end(v, pg_c_begin(v)); }
+
+PG double pg_d_begin(double v)
 {
     double p = 1.0507500716444169e-09;
     p = p * v + 5.4759380849953455e-04;
     p = p * v + 1.5198666563616457e-02;
     p = p * v + 1.4810397642748008e-01;
+    return p;
+}
+
+PG double pg_d_end(double v, double p)
+{
     p = p * v + 6.8976733498510001e-01;
     p = p * v + 1.6763848301838038e+00;
     p = p * v + 2.0531916266377590e+00;
@@ -103,12 +157,19 @@ PG double pg_d(double v)
     return p;
 }
 
-PG double pg_e(double v)
+PG double pg_d(double v) { return pg_d_end(v, pg_d_begin(v)); }
+
+PG double pg_e_begin(double v)
 {
     double p = 2.0103343992922881e-07;
     p = p * v + 2.7115555687434876e-05;
     p = p * v + 1.2426609473880784e-03;
     p = p * v + 2.6532189526576124e-02;
+    return p;
+}
+
+PG double pg_e_end(double v, double p)
+{
     p = p * v + 2.9656057182850487e-01;
     p = p * v + 1.7848265399172913e+00;
     p = p * v + 5.4637849111641144e+00;
@@ -116,15 +177,24 @@ PG double pg_e(double v)
     return p;
 }
 
-PG double pg_f(double v)
+PG double pg_e(double v) { return pg_e_end(v, pg_e_begin(v)); }
+
+PG double pg_f_begin(double v)
 {
     double p = 2.0442631033899397e-15;
     p = p * v + 1.4215117583164459e-07;
     p = p * v + 1.8463183175100548e-05;
     p = p * v + 7.8686913114561329e-04;
+    return p;
+}
+
+PG double pg_f_end(double v, double p)
+{
     p = p * v + 1.4875361290850615e-02;
     p = p * v + 1.3692988092273581e-01;
     p = p * v + 5.9983220655588798e-01;
     p = p * v + 1.0000000000000000e+00;
     return p;
 }
+
+PG double pg_f(double v) { return pg_f_end(v, pg_f_begin(v)); }

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
-from typing import Annotated, Any, ClassVar, Final, Literal, cast, get_args
+from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar, cast, get_args
 
 from pydantic import (
     BaseModel,
@@ -21,10 +21,9 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from paramgen import limits
 from paramgen.dtypes import DTYPES
-from paramgen.text import did_you_mean, near, one_of, show, suggestion
-
-MAX_DIMENSIONS = 32
+from paramgen.text import did_you_mean, is_word, near, one_of, show, suggestion
 
 # So many misspelt keys of one mapping are compared with what they may mean; the report has room for fewer.
 MANY = 100
@@ -70,20 +69,29 @@ FilterSize = Annotated[
 ]
 Shape = Annotated[
     tuple[_Size, ...],
-    _tuple_of(0, MAX_DIMENSIONS, or_single=False),
-    WithJsonSchema({**_SIZES, "maxItems": MAX_DIMENSIONS}),
-    Expected(f"a list of at most {MAX_DIMENSIONS} positive integers", "a positive integer"),
+    _tuple_of(0, limits.MAX_DIMENSIONS, or_single=False),
+    WithJsonSchema({**_SIZES, "maxItems": limits.MAX_DIMENSIONS}),
+    Expected(f"a list of at most {limits.MAX_DIMENSIONS} positive integers", "a positive integer"),
 ]
 Number = Annotated[float, Field(allow_inf_nan=False), Expected("a finite number")]
 RESERVED = "__metadata__"
-NAME_EXPECTED = "a name: letters, digits, _ and -, not beginning with - (no dots)"
+NAME_EXPECTED = (
+    f"a name: letters, digits, _ and -, not beginning with - (no dots), at most {limits.MAX_NAME_LENGTH} characters"
+)
 # The schema's pattern must be read by every engine (Python's knows no classes like \p{L}): it refuses what in ASCII,
 # Latin-1 and general punctuation is neither letter nor digit.
-_NO_NAME = r"\x00-,./:-@\[-\^`{-\xa9\xab-\xb4\xb6-\xb9\xbb-\xbf\xd7\xf7\u2000-\u206f\u3000-\u3004"
+NO_NAME = r"\x00-,./:-@\[-\^`{-\xa9\xab-\xb4\xb6-\xb9\xbb-\xbf\xd7\xf7\u2000-\u206f\u3000-\u3004"
 Name = Annotated[
     str,
-    Field(pattern=r"^[\p{L}\p{Nd}_][\p{L}\p{Nd}_-]*$"),
-    WithJsonSchema({"type": "string", "pattern": f"^[^{_NO_NAME}-][^{_NO_NAME}]*$", "not": {"const": RESERVED}}),
+    Field(pattern=r"^[\p{L}\p{Nd}_][\p{L}\p{Nd}_-]*$", max_length=limits.MAX_NAME_LENGTH),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": f"^[^{NO_NAME}-][^{NO_NAME}]*$",
+            "maxLength": limits.MAX_NAME_LENGTH,
+            "not": {"const": RESERVED},
+        }
+    ),
     Expected(NAME_EXPECTED),
 ]
 DTypeName = Annotated[
@@ -93,8 +101,8 @@ DTypeName = Annotated[
 
 
 def is_name(text: str) -> bool:
-    """Whether a text is a name, as Name has it."""
-    return bool(text) and text[0] != "-" and all(c.isalpha() or c.isdecimal() or c in "_-" for c in text)
+    """Return whether a text is a name, as Name has it."""
+    return bool(text) and text[0] != "-" and is_word(text.replace("-", "_")) and len(text) <= limits.MAX_NAME_LENGTH
 
 
 class Model(BaseModel):
@@ -176,11 +184,31 @@ class Tagged(Model):
         return self.names()[0]
 
 
-@cache
-def _aliases(model: type[Tagged] = Tagged) -> frozenset[str]:
-    """The aliases of all types below a model."""
-    own = model.names()[1:] if "type" in model.model_fields else ()
-    return frozenset(own).union(*map(_aliases, model.__subclasses__()))
+AnyTagged = TypeVar("AnyTagged", bound=Tagged)
+
+
+def read_tagged(table: Mapping[str, type[AnyTagged]], data: Any, expected: str) -> AnyTagged:
+    """Return the model of a mapping, chosen from a table by its `type`; ValidationError if it is not valid.
+
+    Only the chosen model's validator is built. Building those of a whole table, as for a pydantic union, takes a tenth
+    of a tiny build.
+    """
+    if not isinstance(data, dict):
+        raise _error((), f"{show(data)} is not {expected}")
+    if "type" not in data:
+        raise _error((), f"has no type; expected {expected}")
+    written = data["type"]
+    model = table.get(written) if isinstance(written, str) else None
+    if model is None:
+        names = [name for name, other in table.items() if name == other.names()[0]]
+        guess = suggestion(written, table) if isinstance(written, str) else ""
+        raise _error(("type",), f"{show(written)} is none of the types {', '.join(names)}{guess}")
+    return model.model_validate(data)
+
+
+def _error(path: tuple[str | int, ...], message: str) -> ValidationError:
+    details = InitErrorDetails(type=PydanticCustomError(WRONG, message), loc=path, input=None)
+    return ValidationError.from_exception_data("", [details])
 
 
 def reserved(path: tuple[str | int, ...], kind: ComplaintKind) -> Complaint:
@@ -200,22 +228,13 @@ def unknown_keys(
 def explained(item: Any, known: str) -> str:
     """What one of pydantic's errors says of a value; `known` says what would be right there."""
     value = item["input"]
-    if item["type"] == "union_tag_not_found" and isinstance(value, dict):
-        return f"has no type; expected {known}"
-    if item["type"] == "union_tag_invalid":
-        known_tags = [tag.strip("'") for tag in item["ctx"]["expected_tags"].split(", ")]
-        tag = value["type"]
-        guess = suggestion(tag, known_tags) if isinstance(tag, str) else ""
-        return (
-            f"{show(tag)} is none of the types {', '.join(tag for tag in known_tags if tag not in _aliases())}{guess}"
-        )
     message = f"{show(value)} is not {known}"
     if item["type"] == "less_than" and item["ctx"]["lt"] == 2**63:
         return f"{message} below 2^63"
     if item["type"] == "string_type" and isinstance(value, (bool, int, float)):
         return f"{message}; write it in quotes to make it one"
     if item["type"] == "string_pattern_mismatch":
-        bad = next((c for c in value if not (c.isalpha() or c.isdecimal() or c in "_-")), "")
+        bad = next((c for c in value if c != "-" and not is_word(c)), "")
         return f"{message}: U+{ord(bad):04X} is none of these" if bad else message
     return message
 
@@ -243,7 +262,6 @@ def _explain(model: type[Model], error: ValidationError, data: Any) -> list[Comp
                 loc = loc[:1]  # what follows is a branch of a union
             known = expected.entry if len(loc) > 1 else expected.what
             known = "a mapping" if kind == "dict_type" and len(loc) > 1 else known
-            loc = (*loc, "type") if kind == "union_tag_invalid" else loc
             complaints.setdefault(loc, (loc, explained(item, known), WRONG))
     return list(complaints.values())
 

@@ -13,23 +13,17 @@ from typing import Any
 
 import yaml
 
+from paramgen import limits
 from paramgen.errors import Problem, SpecError
 from paramgen.spec.expressions import has_expression
-from paramgen.text import escape, shorten, show
-
-MAX_BYTES = 32 * 2**20
-MAX_EVENTS = 2_000_000
-MAX_KEYS = 32_768
-MAX_DEPTH = 64
-MAX_EXPRESSIONS = 8_000_000
-MAX_NUMBER_LENGTH = 128
+from paramgen.text import shorten, show
 
 Path = tuple[str | int, ...]
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 # Not as they are in a text: libyaml, which speaks YAML 1.1, would break lines at the last three, and YAML 1.2 does not.
-REFUSED = re.compile(f"{yaml.reader.Reader.NON_PRINTABLE.pattern}|[\x85\u2028\u2029]")
+_REFUSED = (yaml.reader.Reader.NON_PRINTABLE, re.compile("[\x85\u2028\u2029]"))
 _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _CONSTANTS: dict[str, Any] = {
@@ -79,17 +73,13 @@ class Document:
         self._put.add(path)
 
     def normalize(self, path: Iterable[str | int]) -> Path:
-        """The path without what is not in the document: a union's tags, entries of what was written as a scalar.
-
-        The last entry may be a missing key; it is kept, of an initializer's name, too.
-        """
+        """Return the path without entries of what was written as a scalar; the last may be a missing key."""
         node: Any = self.data
         kept: list[str | int] = []
         for entry in path:
-            tags = (node.get("type"),) if isinstance(node, dict) else (node, "type")
             if entry in (node if isinstance(node, dict) else range(len(node)) if isinstance(node, list) else ()):
                 node = node[entry]
-            elif isinstance(entry, str) and entry not in tags:
+            elif isinstance(entry, str) and (isinstance(node, dict) or entry != "type"):
                 return (*kept, entry)
             else:
                 continue
@@ -126,20 +116,20 @@ class Document:
 
 def path_text(path: Path) -> str:
     """operations[1].num_filters"""
-    text = "".join(f"[{entry}]" if isinstance(entry, int) else f".{escape(entry[:80])}" for entry in path)
+    text = "".join(f"[{entry}]" if isinstance(entry, int) else f".{entry[:80]}" for entry in path)
     return text.removeprefix(".")
 
 
 def from_yaml(raw: bytes, source: str) -> Document:
     """The document of a spec's YAML text in UTF-8; a SpecError with its place for what is not such a text."""
-    if len(raw) > MAX_BYTES:
-        raise SpecError(source, [Problem(f"the spec is larger than the limit of {MAX_BYTES:,} bytes")])
+    if len(raw) > limits.MAX_FILE_BYTES:
+        raise SpecError(source, [Problem(f"the spec is larger than the limit of {limits.MAX_FILE_BYTES:,} bytes")])
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         problem = f"byte 0x{raw[error.start]:02x} is not UTF-8; save the spec as UTF-8"
         raise SpecError(source, [_after(raw[: error.start].decode("utf-8", "replace"), problem)]) from None
-    if bad := REFUSED.search(text):
+    if bad := min(filter(None, (pattern.search(text) for pattern in _REFUSED)), key=re.Match.start, default=None):
         problem = f"character U+{ord(bad[0]):04X} is not allowed here; write it as an escape in double quotes"
         raise SpecError(source, [_after(text[: bad.start()], problem)])
     composer = _Composer(source)
@@ -156,7 +146,14 @@ def from_yaml(raw: bytes, source: str) -> Document:
             reason += '; ${…} inside [ ] or { } needs quotes around it: "${…}"'
         raise SpecError(source, [_problem(f"not valid YAML: {reason}", *place)]) from None
     line, column = composer.start
-    return Document(composer.root, source, (line + 1, column + 1), composer.expressions > 0)
+    return Document(composer.root, source, (line + 1, column + 1), composer.has_expressions)
+
+
+def escape_refused(text: str) -> str:
+    """Return a text with the characters that a spec refuses as JSON's escapes."""
+    for pattern in _REFUSED:
+        text = pattern.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return text
 
 
 def _around(text: str, line: int, column: int) -> tuple[str, str]:
@@ -173,8 +170,10 @@ def from_mapping(mapping: Mapping[str, Any], source: str = "<mapping>") -> Docum
     def convert(value: Any, path: Path) -> Any:
         nonlocal nodes, has_expressions
         nodes += 1
-        if len(path) > MAX_DEPTH or nodes > MAX_EVENTS:
-            limit = f"{MAX_DEPTH} levels deep" if len(path) > MAX_DEPTH else f"{MAX_EVENTS:,} values"
+        if len(path) > limits.MAX_DEPTH or nodes > limits.MAX_NODES:
+            limit = (
+                f"{limits.MAX_DEPTH} levels deep" if len(path) > limits.MAX_DEPTH else f"{limits.MAX_NODES:,} values"
+            )
             raise SpecError(source, [Problem(f"the spec is larger than the limit of {limit}", path_text(path))])
         value = plain(value)
         if value is None or isinstance(value, (str, bool, int, float)):
@@ -218,7 +217,7 @@ def _after(before: str, message: str) -> Problem:
 
 
 def _tag(tag: str) -> str:
-    return escape(shorten(tag.replace("tag:yaml.org,2002:", "!!")))
+    return shorten(tag.replace("tag:yaml.org,2002:", "!!"))
 
 
 def _encodable(text: str) -> bool:
@@ -264,7 +263,7 @@ class _Composer:
         self.stack: list[_Frame] = []
         self.anchors: dict[str, tuple[Any, int] | None] = {}
         self.plain: dict[str, Any] = dict(_CONSTANTS)
-        self.expressions = 0  # characters of texts that have any
+        self.has_expressions = False
 
     def compose(self, text: str) -> None:
         for event in yaml.parse(text, Loader=_Loader):
@@ -288,8 +287,8 @@ class _Composer:
 
     def count(self, events: int, event: Any) -> None:
         self.events += events
-        if self.events > MAX_EVENTS:
-            limit = f"{MAX_EVENTS:,} keys, values and ends of lists and mappings, counted with aliases expanded"
+        if self.events > limits.MAX_NODES:
+            limit = f"{limits.MAX_NODES:,} keys, values and ends of lists and mappings, counted with aliases expanded"
             self.fail(event.start_mark, f"the spec is larger than the limit of {limit}")
 
     def scalar(self, event: Any) -> None:
@@ -305,9 +304,7 @@ class _Composer:
         if not text.isascii() and not _encodable(text):
             self.fail(mark, f"{show(text)} is not valid Unicode")
         if has_expression(text):
-            self.expressions += len(text)
-            if self.expressions > MAX_EXPRESSIONS:
-                self.fail(mark, f"the spec is larger than the limit of {MAX_EXPRESSIONS:,} characters in expressions")
+            self.has_expressions = True
         if event.anchor is not None:
             self.anchors[event.anchor] = (value, 1)
         self.put(value, mark.line, mark.column, is_merge=text == "<<" and event.implicit[0])
@@ -318,8 +315,8 @@ class _Composer:
         integer = _INTEGER.fullmatch(text)
         if not integer and not _FLOAT.fullmatch(text):
             return text
-        if len(text) > MAX_NUMBER_LENGTH:
-            self.fail(mark, f"a number of {len(text):,} characters; at most {MAX_NUMBER_LENGTH} are allowed")
+        if len(text) > limits.MAX_NUMBER_LENGTH:
+            self.fail(mark, f"a number of {len(text):,} characters; at most {limits.MAX_NUMBER_LENGTH} are allowed")
         if integer:
             return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
         return float(text)
@@ -339,7 +336,7 @@ class _Composer:
                 written = f"key {show(value)} is not a string; write it in quotes"
                 raise SpecError(self.source, [_problem(written, line, column)])
             if value in container or (is_merge and frame.merged):
-                twice = f"key {escape(shorten(value))} stands twice in this mapping; remove one"
+                twice = f"key {shorten(value)} stands twice in this mapping; remove one"
                 raise SpecError(self.source, [_problem(twice, line, column)])
             frame.key, frame.key_line, frame.key_column, frame.is_merge = value, line, column, is_merge
         elif frame.is_merge:
@@ -359,8 +356,8 @@ class _Composer:
         mark = event.start_mark
         if event.tag is not None:
             self.fail(mark, f"tag {_tag(event.tag)} is not allowed; a spec uses YAML's plain types only")
-        if len(self.stack) == MAX_DEPTH:
-            self.fail(mark, f"nested more than {MAX_DEPTH} levels deep")
+        if len(self.stack) == limits.MAX_DEPTH:
+            self.fail(mark, f"nested more than {limits.MAX_DEPTH} levels deep")
         if self.stack and self.stack[-1].key is None and isinstance(self.stack[-1].container, Map):
             self.fail(mark, "a key is a string, not a mapping or list")
         if event.anchor is not None:
@@ -376,8 +373,8 @@ class _Composer:
                     if key not in container:
                         container[key] = value
                         container.places.extend(source.places[4 * index : 4 * index + 4])
-            if len(container) > MAX_KEYS:
-                message = f"a mapping of {len(container):,} keys; at most {MAX_KEYS:,} are allowed"
+            if len(container) > limits.MAX_KEYS:
+                message = f"a mapping of {len(container):,} keys; at most {limits.MAX_KEYS:,} are allowed"
                 raise SpecError(self.source, [_problem(message, frame.line, frame.column)])
         if frame.anchor is not None:
             self.anchors[frame.anchor] = (container, self.events - frame.first + 1)
@@ -386,10 +383,10 @@ class _Composer:
     def alias(self, event: Any) -> None:
         mark = event.start_mark
         if event.anchor not in self.anchors:
-            self.fail(mark, f"alias *{escape(event.anchor)} has no anchor before it")
+            self.fail(mark, f"alias *{shorten(event.anchor)} has no anchor before it")
         anchored = self.anchors[event.anchor]
         if anchored is None:
-            self.fail(mark, f"alias *{escape(event.anchor)} stands inside what it refers to")
+            self.fail(mark, f"alias *{shorten(event.anchor)} stands inside what it refers to")
         assert anchored is not None
         value, events = anchored
         self.count(events, event)

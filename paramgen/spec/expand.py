@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import translate
 from functools import cached_property
-from itertools import islice
+from itertools import islice, takewhile
 from math import prod
 from typing import Generic, NamedTuple, TypeVar
 
+from paramgen import limits
 from paramgen.conventions import templates as templates_by
 from paramgen.distributions import Distribution
 from paramgen.dtypes import BY_NAME, DType
@@ -18,19 +19,11 @@ from paramgen.layouts import UnsupportedError
 from paramgen.spec.document import Path, path_text
 from paramgen.spec.initializers import Initializer, Target
 from paramgen.spec.model import Override, Spec
-from paramgen.spec.operations import BY_TYPE, Operation, Template
-from paramgen.spec.problems import Problems
+from paramgen.spec.operations import BY_TYPE, Template
+from paramgen.spec.problems import Context, Problems
 from paramgen.spec.tree import Instance
-from paramgen.storage.header import MAX_HEADER
 from paramgen.streams import stream_id
-from paramgen.text import number, shorten, show, suggestion
-
-# How often a pattern of an override is compared with a name, at most: some seconds. So many pairs of characters, one
-# of each, count as a comparison.
-MAX_COMPARISONS = 10_000_000
-COMPARED_PAIRS = 500
-# Operations whose choices are kept, for those that are repeated.
-KEPT = 10_000
+from paramgen.text import escape, number, shorten, show, suggestion
 
 
 @dataclass(frozen=True)
@@ -59,7 +52,7 @@ class ParameterKind:
         if largest <= self.dtype.largest:
             return None
         limit = f"{number(self.dtype.largest)}, the largest {self.dtype.name}"
-        found = f"{shorten(name)} has values up to {number(largest)}, beyond {limit}"
+        found = f"{escape(shorten(name))} has values up to {number(largest)}, beyond {limit}"
         return f"{found}; choose a wider dtype or smaller values"
 
 
@@ -101,30 +94,39 @@ class Names:
 
     def __init__(self) -> None:
         self._owners: dict[str, Path] = {}
-        self._groups: dict[str, Path] = {}
-        self.length = 0
-        """Characters of the groups' names."""
-
-    def enter(self, group: str, owner: Path) -> str | None:
-        """Make known that there are names within a group; what is in the way of that, or None."""
-        while group and group not in self._groups:
-            if group in self._owners:
-                other = path_text(self._owners[group])
-                return f"{other} has a tensor {shorten(group)}, which is in the way; rename one"
-            self._groups[group] = owner
-            self.length += len(group)
-            group = group.rpartition(".")[0]
-        return None
 
     def add(self, name: str, owner: Path) -> str | None:
-        """Take a name; what is in the way of it, or None."""
+        """Take a name; return the conflict, if any."""
         other = self._owners.setdefault(name, owner)
-        if other is not owner:
-            return f"{path_text(other)} has a tensor {shorten(name)} already; give each operation its own name"
-        if name in self._groups:
-            other = self._groups[name]
-            return f"{path_text(other)} has tensors named {shorten(name)}.…, which are in the way; rename one"
-        return None
+        if other is owner:
+            return None
+        return f"{path_text(other)} has a tensor {shorten(name)} already; give each operation its own name"
+
+    def report_nested(self, problems: Problems, note: str = "") -> None:
+        """Add a problem for each tensor whose name is another's followed by a dot."""
+        checked = "."  # the group before, whose outer groups need no second look
+        for name, owner in self._owners.items():
+            outer = name.rpartition(".")[0]
+            group = outer + "."
+            if group == checked:
+                continue
+            while outer and not checked.startswith(outer + "."):
+                if outer in self._owners:
+                    self._report(outer, name, owner, problems, note)
+                    if problems.enough:
+                        return
+                outer = outer.rpartition(".")[0]
+            checked = group
+
+    def _report(self, tensor: str, inner: str, owner: Path, problems: Problems, note: str) -> None:
+        other = self._owners[tensor]
+        if owner > other:
+            message = f"{path_text(other)} has a tensor {shorten(tensor)}, which is in the way; rename one"
+        else:
+            message = f"{path_text(owner)} has tensors named {shorten(tensor)}.…, which are in the way; rename one"
+            owner, inner = other, tensor
+        context = Context(inner.rpartition(".")[0], {}) if len(owner) > 2 else None
+        problems.once((*owner, "name"), message + note, context=context)
 
     def near(self, pattern: str) -> str:
         return suggestion(pattern, list(islice(self._owners, 1000)))
@@ -134,19 +136,16 @@ Made = TypeVar("Made")
 
 
 class PerOperation(Generic[Made]):
-    """What is made of an operation (and what belongs to it), kept for the next time that it comes."""
+    """A function of an operation, called once for all instances that differ by their names alone."""
 
     def __init__(self, make: Callable[..., Made]):
         self._make = make
-        self._made: dict[int, tuple[Operation, Made]] = {}
 
     def __call__(self, instance: Instance, *more: object) -> Made:
-        made = self._made.get(id(instance.operation))
+        made: Made | None = instance.results.get(self)
         if made is None:
-            if len(self._made) == KEPT:
-                self._made.clear()
-            made = self._made[id(instance.operation)] = instance.operation, self._make(instance, *more)
-        return made[1]
+            made = instance.results[self] = self._make(instance, *more)
+        return made
 
 
 @dataclass(slots=True)
@@ -165,37 +164,26 @@ class _Expansion:
         self.spec = spec
         self.problems = problems
         self.names = Names()
-        self.length = 0
         self.overrides = _Overrides(spec.head.overrides)
         _check_defaults(spec, problems)
         self.choices = PerOperation(self._choose)
 
     def operations(self) -> Iterator[Expanded]:
-        for instance in self.spec.instances(self.problems):
-            if self.problems.enough or self.overrides.compared > MAX_COMPARISONS:
-                break
+        problems, overrides = self.problems, self.overrides
+        for instance in self.spec.instances(problems):
             templates, choices = self.choices(instance)
-            if not choices:  # told
+            if not choices:  # its problem is known
                 continue
-            self.length += len(choices) * len(instance.name)
-            if self.length + self.names.length > MAX_HEADER:
-                message = f"the names of tensors exceed {MAX_HEADER:,} bytes, the format's limit of a header"
-                self.problems.once(instance.path, message, context=instance.context)
-                break
-            if clash := self.names.enter(instance.name, instance.path):
-                self.problems.once((*instance.path, "name"), clash, context=instance.context)
-                continue
+            overrides.count(len(choices), problems)
             found = {choice.template.name: self._parameter(instance, choice) for choice in choices}
             if None not in found.values():
                 yield instance, templates, found  # type: ignore[misc]
-        if self.overrides.compared > MAX_COMPARISONS:
-            message = f"more than {MAX_COMPARISONS:,} comparisons of patterns with names; give fewer overrides"
-            self.problems.add(("overrides",), message)
-        elif not self.problems.total:  # else they may be meant for what is not there
-            for index, pattern in self.overrides.idle():
-                near = "" if self.problems.has_a_report else self.names.near(pattern)
+        self.names.report_nested(problems)
+        if not problems.total:  # else they may be meant for what is not there
+            for index, pattern in overrides.idle():
+                near = "" if problems.has_a_report else self.names.near(pattern)
                 other = near or "; plan --layout canonical shows the names that patterns are of"
-                self.problems.add(("overrides", index, "match"), f"{show(pattern)} matches no parameter{other}")
+                problems.add(("overrides", index, "match"), f"{show(pattern)} matches no parameter{other}")
 
     def _choose(self, instance: Instance) -> tuple[list[Template], list[_Choice]]:
         """An operation's templates, and what the spec chooses for each, but for overrides."""
@@ -249,32 +237,85 @@ class _Expansion:
         return parameter(name, made)
 
 
+class _Pattern:
+    """A pattern of names with * ? and []: its pieces between the *, each of which matches texts of one length.
+
+    Pieces are looked for one after another, each where it first matches: a literal one takes a time that is linear in
+    the name's length, one with ? or [] up to so many times as long as it has characters. `cost` is in comparisons.
+    """
+
+    def __init__(self, pattern: str):
+        tokens = re.findall(r"\*+|\?|\[!?\]?[^]]*\]|.", pattern, re.DOTALL)
+        pieces: list[list[str]] = [[]]
+        for token in tokens:
+            if token[0] == "*":
+                pieces.append([])
+            else:
+                pieces[-1].append(token)
+        first, *middle = [re.compile("".join(map(_one_character, piece)), re.DOTALL) for piece in pieces]
+        self._first = first.match if middle else first.fullmatch
+        self._last = middle.pop().fullmatch if middle else None
+        self._width = len(pieces[-1])
+        self._middle = [piece.search for piece in middle if piece.pattern]
+        self._start = "".join(takewhile(lambda token: token not in ("*", "?") and len(token) == 1, tokens))
+        self.cost = 1
+        for piece in filter(None, pieces[1:-1]):
+            is_literal = all(len(token) == 1 and token != "?" for token in piece)
+            self.cost += 1 if is_literal else limits.SEARCH_COMPARISONS
+
+    def matches(self, name: str) -> bool:
+        if not name.startswith(self._start):
+            return False
+        found = self._first(name)
+        if self._last is None or not found:
+            return found is not None
+        end = len(name) - self._width
+        at = found.end()
+        if end < at or not self._last(name, end):
+            return False
+        for search in self._middle:
+            found = search(name, at, end)
+            if not found:
+                return False
+            at = found.end()
+        return True
+
+
+def _one_character(token: str) -> str:
+    """The regular expression of a pattern's token for one character."""
+    if token == "?":
+        return "."
+    return translate(token)[len("(?s:") : -len(r")\Z")] if len(token) > 1 else re.escape(token)
+
+
 class _Overrides:
-    """The overrides of a spec; `compared` counts how often a pattern was compared with a name, long ones for more."""
+    """The overrides of a spec; how often their patterns are compared with names is limited."""
 
     def __init__(self, overrides: Sequence[Override]):
-        self.compared = 0
-        self._entries = [
-            (re.split(r"[*?\[]", override.match)[0], re.compile(translate(override.match)).match, index, override)
-            for index, override in enumerate(overrides)
-        ]
+        self._entries = [(_Pattern(override.match), index, override) for index, override in enumerate(overrides)]
         self._used = [False] * len(overrides)
+        self._cost = sum(pattern.cost for pattern, _, _ in self._entries)
+        self._compared = 0
+
+    def count(self, names: int, problems: Problems) -> None:
+        """Count the comparisons with so many names."""
+        self._compared += names * self._cost
+        if self._compared > limits.MAX_COMPARISONS:
+            limit = f"more than {limits.MAX_COMPARISONS:,} patterns times tensors (the limit)"
+            problems.stop(("overrides",), f"{limit}, those with several * counted several times; give fewer overrides")
 
     def matching(self, name: str) -> list[tuple[int, Override]]:
         """Those that match a name, in order."""
         found = []
-        self.compared += len(self._entries)
-        for start, match, index, override in self._entries:
-            if name.startswith(start):
-                self.compared += len(name) * len(override.match) // COMPARED_PAIRS
-                if match(name):
-                    found.append((index, override))
-                    self._used[index] = True
+        for pattern, index, override in self._entries:
+            if pattern.matches(name):
+                found.append((index, override))
+                self._used[index] = True
         return found
 
     def idle(self) -> Iterator[tuple[int, str]]:
         """Those that have matched nothing: their indices and patterns."""
-        for _, _, index, override in self._entries:
+        for _, index, override in self._entries:
             if not self._used[index]:
                 yield index, override.match
 

@@ -9,25 +9,25 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Collection, Mapping
 from itertools import islice
+from typing import Any
 
-from paramgen.text import counted, one_of, shorten, suggestion
+from paramgen import limits
+from paramgen.text import counted, is_word, one_of, shorten, suggestion
 
 Number = int | float
 Environment = Mapping[str, Number]
+# A number; a variable's name; (function, operand, …); or [operand, function, operand, …], from left to right.
+_Node = Any
 
-MAX_LENGTH = 1000
-MAX_DEPTH = 32
 MAX_INTEGER = 2**128
 MAX_EXPONENT = 64
 
 VARIABLE_EXPECTED = "a name of a variable: letters, digits and _, not beginning with a digit, and no function's name"
 
-VARIABLE = re.compile(r"[^\W\d]\w*")
 _HOLE = re.compile(r"\$\{([^{}]*)\}")
-_TOKEN = re.compile(r"\s*(?:((?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)|([^\W\d]\w*)|(\*\*|//|[-+*/%(),]))")
+_TOKEN = re.compile(r"\s*((?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[^\W\d]\w*|\*\*|//|[-+*/%(),])")
 
 
 class ExpressionError(ValueError):
@@ -47,17 +47,27 @@ class UndefinedError(ExpressionError):
 
 
 class Expression:
-    """A parsed expression: `names` are the variables that it uses, `value` computes it."""
+    """A parsed expression: `names` are its variables, `terms` count its numbers, variables, operators and brackets."""
+
+    __slots__ = ("_node", "names", "terms")
 
     def __init__(self, text: str):
-        self.text = text
         parser = _Parser(text)
-        self.value: Callable[[Environment], Number] = parser.parsed()
+        self._node = parser.parse()
         self.names = frozenset(parser.names)
+        self.terms = len(parser.tokens)
+
+    def value(self, environment: Environment) -> Number:
+        try:
+            return _evaluate(self._node, environment)
+        except ZeroDivisionError:
+            raise ExpressionError("divides by zero") from None
 
 
 class Text:
-    """A string with expressions in it: `whole` where it is one expression and nothing else."""
+    """A string with expressions in it: `whole` if it is one expression and nothing else."""
+
+    __slots__ = ("expressions", "literals", "names", "terms", "whole")
 
     def __init__(self, text: str):
         pieces = _HOLE.split(text)
@@ -67,45 +77,38 @@ class Text:
         self.expressions = [Expression(piece) for piece in pieces[1::2]]
         self.whole = self.literals == ["", ""]
         self.names = frozenset().union(*(expression.names for expression in self.expressions))
+        self.terms = sum(expression.terms for expression in self.expressions)
 
     def value(self, environment: Environment) -> Number | str:
-        """The number of a whole expression; else the text with each expression's number in its place."""
+        """Return the number of a whole expression; else the text with each expression's number in its place."""
         if self.whole:
             return self.expressions[0].value(environment)
         return self.text(environment)
 
     def text(self, environment: Environment) -> str:
+        """Return the text with each expression's number in its place."""
         values = (str(expression.value(environment)) for expression in self.expressions)
         return self.literals[0] + "".join(v + literal for v, literal in zip(values, self.literals[1:], strict=True))
-
-
-@lru_cache(4096)
-def parsed(text: str) -> Text:
-    """A string that has '${' in it, parsed. ExpressionError if that cannot be."""
-    return Text(text)
 
 
 def has_expression(value: object) -> bool:
     return isinstance(value, str) and "${" in value
 
 
-def characters_in(value: object) -> int:
-    """How long the texts with expressions in it are, all together."""
-    if has_expression(value):
-        return len(str(value))
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return sum(map(characters_in, inner))
+def names_in(value: object, names: Callable[[str], frozenset[str]] | None = None) -> frozenset[str]:
+    """Return the variables that the expressions in a document's value use, as far as they can be parsed.
 
-
-def names_in(value: object) -> frozenset[str]:
-    """The variables that the expressions in a document's value use, as far as they can be parsed."""
-    if has_expression(value):
+    `names` returns those of one text; without it, the text is parsed.
+    """
+    if isinstance(value, str):
+        if not has_expression(value):
+            return frozenset()
         try:
-            return parsed(str(value)).names
+            return names(value) if names else Text(value).names
         except ExpressionError:
             return frozenset()
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return frozenset().union(*map(names_in, inner))
+    return frozenset().union(*(names_in(entry, names) for entry in inner))
 
 
 def is_number(value: object) -> bool:
@@ -114,120 +117,137 @@ def is_number(value: object) -> bool:
 
 
 def is_variable(name: str) -> bool:
-    """Whether an expression can have a variable of this name."""
-    return VARIABLE.fullmatch(name) is not None and name not in FUNCTIONS
+    """Return whether an expression can have a variable of this name."""
+    return is_word(name) and bool(name) and not name[0].isdecimal() and name not in FUNCTIONS
 
 
 class _Parser:
     """Recursive descent: + and - bind least, then * / // %, then signs, then **, which takes a sign on its right."""
 
     def __init__(self, text: str):
-        if len(text) > MAX_LENGTH:
-            raise ExpressionError(f"an expression of {len(text):,} characters; at most {MAX_LENGTH:,} are allowed")
-        self.tokens = list(_tokens(text))
+        if len(text) > limits.MAX_EXPRESSION_LENGTH:
+            most = limits.MAX_EXPRESSION_LENGTH
+            raise ExpressionError(f"an expression of {len(text):,} characters; at most {most:,} are allowed")
+        self.tokens = _split(text)
         self.at = 0
         self.depth = 0
         self.names: set[str] = set()
 
-    def parsed(self) -> Callable[[Environment], Number]:
-        value = self.sum()
-        if self.at < len(self.tokens):
+    def parse(self) -> _Node:
+        node = self.sum()
+        if self.tokens[self.at]:
             raise ExpressionError(f"{self.tokens[self.at]!r} is not expected here; an operator is missing before it")
-        return value
+        return node
 
-    def next(self, *wanted: str) -> str | None:
-        """The next token, if it is one of those."""
-        if self.at < len(self.tokens) and self.tokens[self.at] in wanted:
-            self.at += 1
-            return self.tokens[self.at - 1]
-        return None
+    def skip(self, wanted: str) -> bool:
+        """Go past the next token if it is the wanted one."""
+        found = self.tokens[self.at] == wanted
+        self.at += found
+        return found
 
-    def sum(self) -> Callable[[Environment], Number]:
+    def deeper(self) -> None:
         self.depth += 1
-        if self.depth > MAX_DEPTH:
-            raise ExpressionError(f"nested more than {MAX_DEPTH} levels deep")
-        value = self.product()
-        while symbol := self.next("+", "-"):
-            value = _binary(symbol, value, self.product())
+        if self.depth > limits.MAX_EXPRESSION_DEPTH:
+            raise ExpressionError(f"nested more than {limits.MAX_EXPRESSION_DEPTH} levels deep")
+
+    def sum(self) -> _Node:
+        self.deeper()
+        chain = [self.product()]
+        while function := _SUMS.get(self.tokens[self.at]):
+            self.at += 1
+            chain += function, self.product()
         self.depth -= 1
-        return value
+        return chain if len(chain) > 1 else chain[0]
 
-    def product(self) -> Callable[[Environment], Number]:
-        value = self.signed()
-        while symbol := self.next("*", "/", "//", "%"):
-            value = _binary(symbol, value, self.signed())
-        return value
+    def product(self) -> _Node:
+        chain = [self.signed()]
+        while function := _PRODUCTS.get(self.tokens[self.at]):
+            self.at += 1
+            chain += function, self.signed()
+        return chain if len(chain) > 1 else chain[0]
 
-    def signed(self) -> Callable[[Environment], Number]:
-        signs = list(iter(lambda: self.next("-", "+"), None))
-        value = self.power()
-        return (lambda env: -value(env)) if signs.count("-") % 2 else value
+    def signed(self) -> _Node:
+        negative = False
+        while (sign := self.tokens[self.at]) in _SUMS:
+            negative ^= sign == "-"
+            self.at += 1
+        node = self.power()
+        return (operator.neg, node) if negative else node
 
-    def power(self) -> Callable[[Environment], Number]:
-        value = self.atom()
-        if self.next("**"):
-            self.depth += 1
-            if self.depth > MAX_DEPTH:
-                raise ExpressionError(f"nested more than {MAX_DEPTH} levels deep")
-            exponent = self.signed()
+    def power(self) -> _Node:
+        node = self.atom()
+        if self.skip("**"):
+            self.deeper()
+            node = (_power, node, self.signed())
             self.depth -= 1
-            return _binary("**", value, exponent)
-        return value
+        return node
 
-    def atom(self) -> Callable[[Environment], Number]:
-        if self.at == len(self.tokens):
+    def atom(self) -> _Node:
+        token = self.tokens[self.at]
+        if not token:
             raise ExpressionError(
                 "ends where a number, a variable or a bracket is to follow" if self.at else "is empty"
             )
-        token = self.tokens[self.at]
         self.at += 1
-        if token[0].isdigit() or token[0] == ".":
-            number = _checked(int(token) if token.isdecimal() else float(token))
-            return lambda env: number
+        if token[0] in "0123456789.":
+            return _checked(int(token) if token.isdecimal() else float(token))
         if token == "(":
-            value = self.sum()
-            if not self.next(")"):
+            node = self.sum()
+            if not self.skip(")"):
                 raise ExpressionError("'(' has no ')'")
-            return value
-        if VARIABLE.fullmatch(token):
-            return self.call(token) if self.next("(") else self.variable(token)
+            return node
+        if token[0] == "_" or token[0].isalpha():
+            if self.skip("("):
+                return self.call(token)
+            self.names.add(token)
+            return token
         raise ExpressionError(f"{token!r} stands where a number, a variable or a bracket is expected")
 
-    def variable(self, name: str) -> Callable[[Environment], Number]:
-        self.names.add(name)
-
-        def value(env: Environment) -> Number:
-            try:
-                return env[name]
-            except KeyError:
-                raise UndefinedError(name, env) from None
-
-        return value
-
-    def call(self, name: str) -> Callable[[Environment], Number]:
+    def call(self, name: str) -> _Node:
         if name not in FUNCTIONS:
             guess = suggestion(name, FUNCTIONS)
             raise ExpressionError(f"{shorten(name)} is no function; one of {', '.join(FUNCTIONS)}{guess}")
         arguments = [self.sum()]
-        while self.next(","):
+        while self.skip(","):
             arguments.append(self.sum())
-        if not self.next(")"):
+        if not self.skip(")"):
             raise ExpressionError(f"{name}( has no ')'")
         function, most = FUNCTIONS[name]
         if most and len(arguments) > most:
             raise ExpressionError(f"{name} takes {counted(most, 'number')}, not {len(arguments)}")
-        return lambda env: _checked(function(*(argument(env) for argument in arguments)))
+        return (function, *arguments)
 
 
-def _tokens(text: str) -> Iterator[str]:
-    at, end = 0, len(text.rstrip())
+def _split(text: str) -> list[str]:
+    """Return the tokens, and an empty one that ends them."""
+    tokens, at, end = [], 0, len(text.rstrip())
     while at < end:
         match = _TOKEN.match(text, at)
-        if not match:
-            bad = text[at:].lstrip()[0]
+        bad = "" if match else text[at:].lstrip()[0]
+        if match and not match[1].isascii():
+            bad = next((c for c in match[1] if not is_word(c)), "")
+        if bad or not match:
             raise ExpressionError(f"{bad!r} is not arithmetic; numbers, variables, + - * / // % ** and brackets are")
         at = match.end()
-        yield match[1] or match[2] or match[3]
+        tokens.append(match[1])
+    return [*tokens, ""]
+
+
+def _evaluate(node: _Node, environment: Environment) -> Number:
+    if node.__class__ is list:
+        value = _evaluate(node[0], environment)
+        for at in range(1, len(node), 2):
+            value = _checked(node[at](value, _evaluate(node[at + 1], environment)))
+        return value
+    if node.__class__ is str:
+        if node not in environment:
+            raise UndefinedError(node, environment)
+        return environment[node]
+    if node.__class__ is tuple:
+        function, *operands = node
+        return _checked(function(*(_evaluate(operand, environment) for operand in operands)))
+    number: Number = node
+    return number
 
 
 def _checked(value: Number) -> Number:
@@ -254,15 +274,6 @@ def _sqrt(value: Number) -> Number:
     return math.sqrt(value)
 
 
-OPERATORS: dict[str, Callable[[Number, Number], Number]] = {
-    "+": operator.add,
-    "-": operator.sub,
-    "*": operator.mul,
-    "/": operator.truediv,
-    "//": operator.floordiv,
-    "%": operator.mod,
-    "**": _power,
-}
 # Each with the most arguments that it takes; 0 is any number of them.
 FUNCTIONS: dict[str, tuple[Callable[..., Number], int]] = {
     "min": (lambda *values: min(values), 0),
@@ -272,16 +283,10 @@ FUNCTIONS: dict[str, tuple[Callable[..., Number], int]] = {
     "round": (round, 1),
 }
 
-
-def _binary(
-    symbol: str, left: Callable[[Environment], Number], right: Callable[[Environment], Number]
-) -> Callable[[Environment], Number]:
-    function = OPERATORS[symbol]
-
-    def value(env: Environment) -> Number:
-        try:
-            return _checked(function(left(env), right(env)))
-        except ZeroDivisionError:
-            raise ExpressionError("divides by zero") from None
-
-    return value
+_SUMS: dict[str, Callable[[Number, Number], Number]] = {"+": operator.add, "-": operator.sub}
+_PRODUCTS: dict[str, Callable[[Number, Number], Number]] = {
+    "*": operator.mul,
+    "/": operator.truediv,
+    "//": operator.floordiv,
+    "%": operator.mod,
+}

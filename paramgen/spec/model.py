@@ -9,12 +9,13 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import Field, PlainValidator, ValidationError, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from paramgen import limits
 from paramgen.arithmetic import default_mode
 from paramgen.errors import FileError, UsageError
 from paramgen.frameworks import CONVENTION_NAMES, LAYOUT_NAMES
 from paramgen.spec.base import UNKNOWN, WRONG, Complaint, DTypeName, Expected, Model, unknown_keys
-from paramgen.spec.document import MAX_BYTES, Document, Path, from_mapping, from_yaml
-from paramgen.spec.evaluation import MAX_VARIABLES, VALUE_EXPECTED, Evaluator, evaluator
+from paramgen.spec.document import Document, Path, from_mapping, from_yaml
+from paramgen.spec.evaluation import VALUE_EXPECTED, Evaluator, evaluator
 from paramgen.spec.expressions import MAX_INTEGER, VARIABLE_EXPECTED, Number, has_expression, is_number, is_variable
 from paramgen.spec.initializers import EXPECTED as INITIALIZER_EXPECTED
 from paramgen.spec.initializers import AnyInitializer
@@ -24,9 +25,6 @@ from paramgen.spec.tree import Instance, Tree, add_errors, written
 from paramgen.text import escape, near, one_of, show, suggestion
 
 AnyModel = TypeVar("AnyModel", bound=Model)
-
-MAX_OVERRIDES = 1000
-
 
 VARIABLE_SCHEMA: dict[str, Any] = {"type": "number", "exclusiveMinimum": -MAX_INTEGER, "exclusiveMaximum": MAX_INTEGER}
 
@@ -38,11 +36,14 @@ def _variable(value: Any) -> Number:
     raise PydanticCustomError(WRONG, f"{show(value)} is not {VALUE_EXPECTED}")
 
 
+PATTERN_EXPECTED = f"a pattern of names, with * ? and [], of at most {limits.MAX_PATTERN_LENGTH} characters"
+
+
 class Override(Model):
     """Another initializer or dtype for the parameters whose canonical names match a pattern."""
 
     label = "an override"
-    match: Annotated[str, Field(min_length=1, max_length=1000), Expected("a pattern of names, with * ? and []")] = (
+    match: Annotated[str, Field(min_length=1, max_length=limits.MAX_PATTERN_LENGTH), Expected(PATTERN_EXPECTED)] = (
         Field(description="pattern of canonical names, with * ? and []; * matches dots, too.")
     )
     initializer: AnyInitializer | None = Field(default=None, description="initializer of these parameters.")
@@ -79,13 +80,15 @@ class Head(Model):
     ] = Field(default={}, description="initializers by operation type and parameter, for the whole spec.")
     variables: Annotated[
         dict[str, Annotated[Any, PlainValidator(_variable), WithJsonSchema(VARIABLE_SCHEMA)]],
-        Field(max_length=MAX_VARIABLES),
-        Expected(f"a mapping of names to numbers, at most {MAX_VARIABLES:,}"),
+        Field(max_length=limits.MAX_VARIABLES),
+        Expected(f"a mapping of names to numbers, at most {limits.MAX_VARIABLES:,}"),
     ] = Field(default={}, description="numbers by name, for ${…}; each may use those before it.")
     overrides: Annotated[
         list[Override],
-        Field(max_length=MAX_OVERRIDES),
-        Expected(f"a list of at most {MAX_OVERRIDES:,} overrides", "a mapping with match and initializer or dtype"),
+        Field(max_length=limits.MAX_OVERRIDES),
+        Expected(
+            f"a list of at most {limits.MAX_OVERRIDES:,} overrides", "a mapping with match and initializer or dtype"
+        ),
     ] = Field(default=[], description="initializers and dtypes by pattern of names; the last that matches wins.")
 
     @classmethod
@@ -162,7 +165,7 @@ class Spec:
 
     def instances(self, problems: Problems) -> Iterator[Instance]:
         """Its operations, one after another; what is wrong with them is added to the problems."""
-        return Tree(self._items, self._evaluator, problems).instances()
+        return Tree(self._items, self._evaluator.renewed(), problems).instances()
 
 
 @default_mode()
@@ -173,10 +176,10 @@ def read_document(source: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[D
     path = os.fspath(source)
     try:
         with open(path, "rb") as file:
-            raw = file.read(MAX_BYTES + 1)
+            raw = file.read(limits.MAX_FILE_BYTES + 1)
     except OSError as error:
         raise FileError(f"{escape(path) or repr(path)}: {error.strerror or error}") from None
-    return from_yaml(raw, escape(path)), os.path.splitext(os.path.basename(path))[0] or "model"
+    return from_yaml(raw, path), os.path.splitext(os.path.basename(path))[0] or "model"
 
 
 @default_mode()
@@ -199,7 +202,7 @@ def interpret(document: Document, name: str, *, variables: Mapping[str, Number] 
     head, source = _head(data, name, scope, problems)
     items = _operation_items(data, problems)
     if "operations" in source:
-        source["operations"] = written(items, scope) if items else data["operations"]
+        source["operations"] = written(items, ("operations",), scope, problems) if items else data["operations"]
     return Spec.of(head, source, problems, items, scope)
 
 
@@ -227,8 +230,8 @@ def validated(
 
 def _head(data: dict[str, Any], name: str, scope: Evaluator, problems: Problems) -> tuple[Head, dict[str, Any]]:
     """The valid fields of what a spec says besides its operations; and what it says, as its file is to say it."""
-    evaluated, errors = scope.evaluated(data, leave=("variables", "operations"))
-    bad = scope.tell(errors, (), problems)
+    evaluated, errors = scope.evaluated(data, (), problems, leave=("variables", "operations"))
+    bad = scope.report(errors, (), problems)
     variables = data.get("variables")
     if isinstance(variables, dict):
         evaluated = {**evaluated, "variables": {key: scope.variables.get(key, variables[key]) for key in variables}}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
+from paramgen import limits
 from paramgen.errors import LARGEST_REPORT, Problem, SpecError
 from paramgen.spec.document import Document, Path, path_text
 from paramgen.spec.expressions import has_expression, names_in
-from paramgen.text import escape, shorten
+from paramgen.text import shorten
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +22,7 @@ class Context:
 
 
 class Problems:
-    """Collects a spec's mistakes with their places; keeps the first thousand and counts the others."""
-
-    KEPT = 1000
-    ENOUGH = 10_000
+    """Collects a spec's mistakes with their places: keeps so many as the limit says, and counts the others."""
 
     def __init__(self, document: Document):
         self.document = document
@@ -41,7 +39,7 @@ class Problems:
     @property
     def enough(self) -> bool:
         """Whether so many are known that looking for more is of no use."""
-        return self.total >= self.ENOUGH
+        return self.total >= limits.MAX_PROBLEMS
 
     @property
     def has_a_report(self) -> bool:
@@ -53,7 +51,7 @@ class Problems:
     ) -> None:
         """A mistake at a path, of its value or of its key; told with the expression of the value, and the context."""
         self.total += 1
-        if len(self.kept) < self.KEPT:
+        if len(self.kept) < limits.MAX_PROBLEMS:
             path = self.document.normalize(path)
             place = self.document.place(path, of_key)
             if notes := list(self._notes(None if of_key else self.document.value(path), message, context)):
@@ -69,11 +67,17 @@ class Problems:
     def _notes(self, value: Any, message: str, context: Context | None) -> Iterator[str]:
         if has_expression(value):
             if shorten(value) not in message:
-                yield escape(shorten(value))
+                yield shorten(value)
             if context:
                 yield from (f"{name} = {context.indices[name]}" for name in context.indices if name in names_in(value))
         if context:
             yield f"in {shorten(context.name)}"
+
+    def stop(self, path: Iterable[str | int], message: str) -> NoReturn:
+        """Raise all mistakes with a last one: a limit that ends the search for more."""
+        self.add(path, message)
+        self.raise_any()
+        raise AssertionError
 
     def raise_any(self) -> None:
         if self.total:

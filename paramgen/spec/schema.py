@@ -13,8 +13,9 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from paramgen import limits
 from paramgen.spec import initializers, operations
-from paramgen.spec.base import MAX_DIMENSIONS, RESERVED, Tagged
+from paramgen.spec.base import NO_NAME, RESERVED, Tagged
 from paramgen.spec.expressions import FUNCTIONS
 from paramgen.spec.initializers import Target
 from paramgen.spec.model import Head, Override
@@ -137,7 +138,7 @@ def _grouping(name: str) -> Schema:
 
 
 IS_VARIABLE: Schema = {
-    "pattern": "^[A-Za-z_\\u0080-\\uffff][A-Za-z0-9_\\u0080-\\uffff]*$",
+    "pattern": f"^[^{NO_NAME}0-9-][^{NO_NAME}-]*$",
     "not": {"enum": list(FUNCTIONS)},
 }
 
@@ -193,7 +194,7 @@ def _fans_rules() -> Iterator[Schema]:
 def _shape_rules() -> Iterator[Schema]:
     """How many dimensions custom parameters have for initializers that do not fit any number of them."""
     for model in initializers.TABLE:
-        initializer, every = model.model_construct(), range(MAX_DIMENSIONS + 1)
+        initializer, every = model.model_construct(), range(limits.MAX_DIMENSIONS + 1)
         fitting = [count for count in every if initializer.misfit(Target((1,) * count, 1, 1)) is None]
         if not fitting:
             yield {"properties": {"initializer": {"not": _is(model.names())}}}
@@ -210,7 +211,7 @@ CUSTOM_RULES: list[Schema] = [*_fans_rules(), *_shape_rules()]
 
 def _tidy(schema: Schema) -> Schema:
     """Pydantic's schema without titles and nulls, and with initializers referred to by name."""
-    if "discriminator" in schema:
+    if initializers.SCHEMA.items() <= schema.items():
         return _reference("Initializer")
     tidied: Schema = {}
     for key, value in schema.items():

@@ -39,6 +39,7 @@ def test_float32_is_within_its_tolerance() -> None:
     assert np.abs((z - exact) / exact).max() < 1e-6  # the stream allows 4e-6
 
 
+@pytest.mark.slow
 def test_float64_is_within_its_tolerance() -> None:
     word = some_words(64)
     z = normal_float64(word)
@@ -78,6 +79,7 @@ def test_log_of_one_is_zero() -> None:
 LIMITS = [(-2.0, 2.0), (-1.0, 30.0), (-100.0, 100.0), (0.5, 0.6), (2.0, 9.0), (7.0, 9.0), (-12.0, -8.5), (-3.0, -1.0)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("low", "high"), LIMITS)
 @pytest.mark.parametrize(("dtype", "bits", "tolerance"), [(np.float32, 32, 1e-6), (np.float64, 64, 1e-13)])
 def test_truncated_is_within_its_tolerance(low: float, high: float, dtype: type, bits: int, tolerance: float) -> None:

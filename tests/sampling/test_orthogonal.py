@@ -57,6 +57,7 @@ def test_it_is_q_of_the_normal_matrix(shape: tuple[int, int], dtype: str) -> Non
     assert np.abs(q - qr(z)).max() <= 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [2, 3, 5, 8, 20])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_many_square_matrices(n: int, dtype: str) -> None:

@@ -13,6 +13,7 @@ from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
+from paramgen import limits
 from paramgen.errors import SpecError
 from paramgen.spec import document
 from paramgen.spec.document import from_mapping, from_yaml
@@ -116,8 +117,8 @@ def test_anchors_aliases_and_merges() -> None:
         ("a: 1\r\nb: \x07", "2:4", "U+0007"),
         ("a: 1 # \u2028seed: 2", "1:8", "U+2028 is not allowed here"),
         ("a: " + "9" * 200, "1:4", "a number of 200 characters"),
-        ("a: " + "[" * 100, "1:67", "nested more than 64 levels"),
-        ("- " * 70 + "a", "1:129", "nested more than 64 levels"),
+        ("a: " + "[" * 100, "1:35", "nested more than 32 levels"),
+        ("- " * 70 + "a", "1:65", "nested more than 32 levels"),
         (b"a: \xff", "1:4", "byte 0xff is not UTF-8"),
         (b"a: 1\nb: \xe5\x9c", "2:4", "is not UTF-8"),
         ("%YAML 3.0\n--- a", "1:1", "not valid YAML"),
@@ -158,7 +159,7 @@ def test_places_of_values_and_keys() -> None:
 
 
 def test_alias_bombs_are_counted_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(document, "MAX_EVENTS", 1000)
+    monkeypatch.setattr(limits, "MAX_NODES", 1000)
     lines = ["a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
     lines += [f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]" for before, name in ("ab", "bc", "cd")]
     assert "s:3:" in refusal("\n".join(lines))
@@ -167,11 +168,11 @@ def test_alias_bombs_are_counted_expanded(monkeypatch: pytest.MonkeyPatch) -> No
     assert read("a: &a [1]\nb: [*a, *a, *a]")["b"] == [[1], [1], [1]]
 
 
-@pytest.mark.parametrize("limit", ["MAX_EVENTS", "MAX_KEYS", "MAX_BYTES"])
+@pytest.mark.parametrize("limit", ["MAX_NODES", "MAX_KEYS", "MAX_FILE_BYTES"])
 def test_limits(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
     text = "a: {" + ", ".join(f"k{i}: {i}" for i in range(50)) + "}"
     assert len(read(text)["a"]) == 50
-    monkeypatch.setattr(document, limit, 49)
+    monkeypatch.setattr(limits, limit, 49)
     assert "limit of 49" in refusal(text) or "at most 49" in refusal(text)
 
 
@@ -237,7 +238,7 @@ def test_mappings_of_other_things_are_refused(mapping: Any, line: str) -> None:
 def test_a_mapping_within_itself_is_refused() -> None:
     loop: dict[str, Any] = {}
     loop["a"] = loop
-    with pytest.raises(SpecError, match="64 levels deep"):
+    with pytest.raises(SpecError, match="32 levels deep"):
         from_mapping(loop)
 
 

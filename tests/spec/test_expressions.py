@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from paramgen.limits import MAX_EXPRESSION_DEPTH as MAX_DEPTH
+from paramgen.limits import MAX_EXPRESSION_LENGTH as MAX_LENGTH
 from paramgen.spec.expressions import (
-    MAX_DEPTH,
-    MAX_LENGTH,
     ExpressionError,
     Text,
     UndefinedError,

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import jsonschema
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -96,6 +97,7 @@ heads = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @given(
     head=st.just({"variables": {"v": 3}}) | st.just({"variables": {"v": 3}, "layout": "torch"}) | heads,
     items=st.lists(items_, min_size=1, max_size=3) | st.lists(items_ | anything, max_size=3),

@@ -1,14 +1,19 @@
 """Variables, groups, repetition and overrides: what they make, and what is wrong with them, at its line."""
 
 import json
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
 from conftest import described, problems_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import paramgen
+from paramgen import limits
+from paramgen import plan as plans
 from paramgen.plan import make_plan
-from paramgen.spec import document, expand, tree
+from paramgen.spec import expand, tree
 from paramgen.spec.document import from_yaml
 from paramgen.spec.model import interpret
 
@@ -407,7 +412,7 @@ def test_a_variable_that_is_not_there_is_told() -> None:
 
 
 def test_more_operations_than_a_spec_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tree, "MAX_OPERATIONS", 50)
+    monkeypatch.setattr(limits, "MAX_OPERATIONS", 50)
     inner = f"operations: [{{name: c, {DENSE}, input_size: 1, output_size: 1}}]"
     assert len(shapes(f"operations: [{{name: a, repeat: 5, operations: [{{name: b, repeat: 10, {inner}}}]}}]")) == 50
     for text in (
@@ -415,23 +420,48 @@ def test_more_operations_than_a_spec_has(monkeypatch: pytest.MonkeyPatch) -> Non
         f"operations: [{{name: a, repeat: 11, as: i, operations: [{{name: b, repeat: '${{i + 1}}', {inner}}}]}}]",
     ):
         (line,) = problems_of(text)
-        assert line.startswith("1:32: operations[0].repeat: makes more than 50 operations, which is the most")
+        assert line.startswith("1:32: operations[0].repeat: expands to more than 50 operations (the limit)")
 
 
-def test_more_operations_that_depend_on_an_index_than_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tree, "MAX_READ", 20)
-    text = f"operations: [{{name: a, repeat: %d, as: i, operations: [{{name: 'c${{i}}', {DENSE}, input_size: %s, output_size: 1}}]}}]"
-    assert len(shapes(text % (20, "'${i + 1}'"))) == 20
-    assert len(shapes(text % (100, "1"))) == 100
-    (line,) = problems_of(text % (21, "'${i + 1}'"))
-    assert line.startswith(
-        "1:56: operations[0].operations[0]: depends on an index, and what does is repeated more than 20 times in all (long expressions count for more); "
+REPEATED = (
+    f"operations: [{{name: a, repeat: %s, as: i, operations: [{{name: %s, {DENSE}, input_size: %s, output_size: 1}}]}}]"
+)
+
+
+def test_more_different_operations_than_a_spec_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_DIFFERENT_OPERATIONS", 20)
+    assert len(shapes(REPEATED % (18, "'c${i}'", "'${i + 1}'"))) == 18
+    assert len(shapes(REPEATED % (100, "c", "1"))) == 100
+    assert len(shapes(REPEATED % (100, "'c${i}'", "'${i // 50 + 1}'"))) == 100
+    (line,) = problems_of(REPEATED % (19, "'c${i}'", "'${i + 1}'"))
+    assert line == (
+        "1:56: operations[0].operations[0]: more than 20 different operations and groups (the limit), "
+        "counting those that an index makes different"
     )
+    (line,) = problems_of("operations:\n" + "- {name: p, type: prelu}\n" * 21)
+    assert line.startswith("2:1: operations: more than 20 different operations and groups (the limit)")
 
 
-def test_groups_that_depend_on_an_index_are_counted_no_longer_than_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither is told twice, nor does counting go on, where each level makes the next one read again."""
-    monkeypatch.setattr(tree, "MAX_READ", 20)
+def test_more_terms_than_are_evaluated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is counted when it is read, and twice for each value: to know the operation again, and to make it."""
+    monkeypatch.setattr(limits, "MAX_TERMS", 84)
+    assert len(shapes(REPEATED % (10, "b", "'${i + 1}'"))) == 10
+    monkeypatch.setattr(limits, "MAX_TERMS", 83)
+    (line,) = problems_of(REPEATED % (10, "b", "'${i + 1}'"))
+    assert line == (
+        "1:114: operations[0].operations[0].input_size: expressions are too many or repeat too often: "
+        "more than 83 numbers, variables and operators in all (the limit) (${i + 1})"
+    )
+    for name, size in (("'b${i}'", "1"), ("b", "'${1" + " + 0 * i" * 20 + "}'")):
+        (line,) = problems_of(REPEATED % (100, name, size))
+        assert "expressions are too many or repeat too often" in line
+    (line,) = problems_of("variables: {a: '${1 + 22}', b: '${" + "1 + " * 50 + "1}'}\noperations: []\n")
+    assert line.startswith("1:32: variables.b: expressions are too many")
+
+
+def test_groups_that_depend_on_an_index_are_counted_no_longer_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit is told once, and ends the counting where each level makes the next one read again."""
+    monkeypatch.setattr(limits, "MAX_TERMS", 1000)
     counted = []
     count = tree.Tree._count
     monkeypatch.setattr(tree.Tree, "_count", lambda *args: counted.append(args) or count(*args))
@@ -439,26 +469,27 @@ def test_groups_that_depend_on_an_index_are_counted_no_longer_than_read(monkeypa
     for level in range(6):
         text = f"{{name: a, repeat: '${{9 + 0 * i{level + 1}}}', as: i{level}, operations: [{text}]}}"
     (line,) = problems_of(f"operations: [{{name: a, repeat: 9, as: i6, operations: [{text}]}}]")
-    assert "depends on an index, and what does is repeated more than 20 times in all" in line
-    assert len(counted) < 100
+    assert "expressions are too many or repeat too often" in line
+    assert len(counted) < 300
 
 
-def test_long_expressions_count_for_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tree, "MAX_READ", 20)
-    long = "${1" + " + 0 * i" * 120 + "}"
-    text = f"operations: [{{name: a, repeat: %d, as: i, operations: [{{name: %s, {DENSE}, input_size: %s, output_size: 1}}]}}]"
-    assert len(shapes(text % (10, "b", f"'{long}'"))) == 10
-    assert len(shapes(text % (2, f"'b{long}'", 1))) == 2
-    for count, name, size in ((11, "b", f"'{long}'"), (3, f"'b{long}'", "1")):
-        (line,) = problems_of(text % (count, name, size))
-        assert "depends on an index, and what does is repeated more than 20 times in all" in line
+def test_groups_that_depend_on_no_index_are_counted_by_multiplication(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted = []
+    count = tree.Tree._count
+    monkeypatch.setattr(tree.Tree, "_count", lambda *args: counted.append(args) or count(*args))
+    text = f"{{name: c, {DENSE}, input_size: 1, output_size: 1}}"
+    for _ in range(13):
+        text = f"{{name: a, repeat: 1000, as: i, operations: [{text}]}}".replace("as: i", f"as: i{len(text)}")
+    (line,) = problems_of(f"operations: [{text}]")
+    assert "expands to more than 1,000,000 operations (the limit)" in line
+    assert len(counted) == 14
 
 
 def test_a_wrong_group_ends_the_counting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tree, "MAX_OPERATIONS", 50)
+    monkeypatch.setattr(limits, "MAX_OPERATIONS", 50)
     text = "operations: [{name: a, repeat: 50, operations: [{name: b, repeat: 50, operations: [{name: c, operations: []}]}]}]"
     lines = problems_of(text)
-    assert lines[0].startswith("1:32: operations[0].repeat: makes more than 50 operations")
+    assert lines[0].startswith("1:32: operations[0].repeat: expands to more than 50 operations (the limit)")
     assert lines[1].startswith(
         "1:106: operations[0].operations[0].operations[0].operations: [] is not a list of operations"
     )
@@ -467,11 +498,15 @@ def test_a_wrong_group_ends_the_counting(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_names_longer_than_any_need_be() -> None:
     inner = "{name: *n, operations: [{name: *n, type: prelu}]}"
-    (line,) = problems_of(f"operations: [{{name: &n {'n' * 4000}, operations: [{inner}]}}]")
+    (line,) = problems_of(f"operations: [{{name: &n {'n' * 100}, operations: [{inner}]}}]")
     assert (
-        "operations[0].operations[0].operations[0].name: is the end of a name of 12,002 characters; at most 10,000"
+        "operations[0].operations[0].operations[0].name: the whole name must have at most 256 characters, got 302"
         in line
     )
+    (line,) = problems_of(f"operations: [{{name: {'n' * 257}, type: prelu}}]")
+    assert "is not a name: letters, digits, _ and -, not beginning with - (no dots), at most 256 characters" in line
+    (line,) = problems_of(f"operations: [{{name: {'n' * 252}, repeat: 11, operations: [{{name: p, type: prelu}}]}}]")
+    assert line.endswith("operations[0].operations[0].name: the whole name must have at most 256 characters, got 257")
 
 
 def test_suggestions_are_made_for_a_report_only(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -485,14 +520,32 @@ def test_suggestions_are_made_for_a_report_only(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_more_comparisons_than_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(expand, "MAX_COMPARISONS", 7)
-    overrides = "overrides: [{match: '*', dtype: float16}, {match: b.*, dtype: float16}]\n"
-    text = overrides + "operations:\n" + "".join(f"- {{name: b{i}, type: prelu}}\n" for i in range(5))
-    (line,) = problems_of(text)
-    assert line.startswith("1:12: overrides: more than 7 comparisons of patterns with names; give fewer overrides")
+    operations = "operations:\n" + "".join(f"- {{name: b{i}, type: prelu}}\n" for i in range(5))
+    for patterns, cost in ((["*", "b*"], 10), (["b?.*", "*[hp][hp]a"], 10), (["*", "*?a*"], 110), (["*a*l*"], 15)):
+        entries = [f"{{match: '{pattern}', dtype: float16}}" for pattern in patterns]
+        overrides = f"overrides: [{', '.join(entries)}]\n"
+        monkeypatch.setattr(limits, "MAX_COMPARISONS", cost)
+        assert len(shapes(overrides + operations)) == 5
+        monkeypatch.setattr(limits, "MAX_COMPARISONS", cost - 1)
+        (line,) = problems_of(overrides + operations)
+        assert line == (
+            f"1:12: overrides: more than {cost - 1} patterns times tensors "
+            "(the limit), those with several * counted several times; give fewer overrides"
+        )
 
 
-def test_as_many_variables_overrides_and_expressions_as_a_spec_has(monkeypatch: pytest.MonkeyPatch) -> None:
+PIECES = st.lists(
+    st.sampled_from(["a", "b", ".", "*", "?", "[ab]", "[!a]", "[", "]", "[]]", "[b-a]", "-", "!"]), max_size=9
+)
+
+
+@given(PIECES.map("".join), st.text("ab.][-!", max_size=12))
+@settings(max_examples=2000, deadline=None)
+def test_patterns_match_what_fnmatch_matches(pattern: str, name: str) -> None:
+    assert expand._Pattern(pattern).matches(name) == fnmatchcase(name, pattern)
+
+
+def test_as_many_variables_and_overrides_as_a_spec_has() -> None:
     operation = "operations: [{name: p, type: prelu}]\n"
     many = ", ".join(f"v{number}: 1" for number in range(1001))
     (line,) = problems_of(f"variables: {{{many}}}\n{operation}")
@@ -500,41 +553,40 @@ def test_as_many_variables_overrides_and_expressions_as_a_spec_has(monkeypatch: 
     many = ", ".join("{match: '*', dtype: float16}" for _ in range(1001))
     (line,) = problems_of(f"overrides: [{many}]\n{operation}")
     assert line == "1:12: overrides: a list of 1,001 entries is not a list of at most 1,000 overrides"
-    monkeypatch.setattr(document, "MAX_EXPRESSIONS", 10)
-    assert shapes("variables: {a: '${1 + 22}'}\n" + operation)
-    (line,) = problems_of("variables: {a: '${1 + 2}', b: '${3}'}\n" + operation)
-    assert line == "1:31: the spec is larger than the limit of 10 characters in expressions"
 
 
-def test_long_patterns_and_names_count_for_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(expand, "MAX_COMPARISONS", 50)
-    text = f"overrides: [{{match: '*{'a' * 99}', dtype: float16}}]\noperations: [{{name: g, repeat: 9, operations: [%s]}}]\n"
-    (line,) = problems_of(text % f"{{name: {'a' * 100}, type: prelu}}")
-    assert "more than 50 comparisons" in line
-    (line,) = problems_of(text % "{name: a, type: prelu}")
-    assert "matches no parameter" in line
+def test_patterns_longer_than_any_need_be() -> None:
+    (line,) = problems_of(
+        f"overrides: [{{match: '{'a' * 101}', dtype: float16}}]\noperations: [{{name: p, type: prelu}}]"
+    )
+    assert line.endswith("is not a pattern of names, with * ? and [], of at most 100 characters")
 
 
 def test_names_longer_than_a_header(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(expand, "MAX_HEADER", 50)
+    monkeypatch.setattr(plans, "MAX_HEADER", 150)
     (line,) = problems_of("operations: [{name: some, repeat: 9, operations: [{name: longer-name, type: prelu}]}]")
-    message = "the names of tensors exceed 50 bytes, the format's limit of a header (in some.1.longer-name)"
-    assert line == f"1:51: operations[0].operations[0]: {message}"
+    message = "choose fewer tensors: the file's header would pass 150 bytes, the format's limit, with some.2.longer-name.alpha"
+    assert line.startswith(f"1:51: operations[0].operations[0]: {message}")
 
 
 def test_what_is_kept_of_operations_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = shapes(MODEL)
-    monkeypatch.setattr(expand, "KEPT", 2)
+    monkeypatch.setattr(tree, "KEPT", 1)
     assert shapes(MODEL) == expected
 
 
 def test_what_repeats_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
-    validated = tree.Tree._validated
-    monkeypatch.setattr(tree.Tree, "_validated", lambda *args: calls.append(args[1].path) or validated(*args))
+    reading = tree.Tree._reading
+    monkeypatch.setattr(tree.Tree, "_reading", lambda *args: calls.append(args[1].path) or reading(*args))
     text = (
         f"operations: [{{name: a, repeat: 100, as: i, operations: [{{name: b, {DENSE}, input_size: 1, output_size: 1}}, "
-        f"{{name: 'c${{i}}', {DENSE}, input_size: 1, output_size: 1}}]}}]"
+        f"{{name: 'c${{i}}', {DENSE}, input_size: '${{i % 3 + 1}}', output_size: 1}}]}}]"
     )
     assert len(shapes(text)) == 200
-    assert len(calls) == 3
+    assert len(calls) == 5
+
+
+def test_an_integer_and_a_float_of_one_value_differ() -> None:
+    (line,) = problems_of(REPEATED % (2, "b", "'${2 if_one}'".replace("if_one", "** (1 - 2 * i) * 2 ** i * 2 ** i")))
+    assert "input_size: 2.0 is not a positive integer" in line

@@ -1,10 +1,10 @@
 """THE table of initializers: each has its fields, says where it does not fit, and becomes a distribution."""
 
-from typing import TYPE_CHECKING, Annotated, Any, Union
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import PlainValidator, WithJsonSchema
 
-from paramgen.spec.base import Expected
+from paramgen.spec.base import Expected, read_tagged
 from paramgen.spec.initializers.base import Initializer, Target
 from paramgen.spec.initializers.scaled import Glorot, He, Lecun, Mode, Scaled, VarianceScaling
 from paramgen.spec.initializers.structured import (
@@ -25,6 +25,7 @@ from paramgen.spec.initializers.values import (
 )
 
 __all__ = [
+    "BY_TYPE",
     "EXPECTED",
     "TABLE",
     "AnyInitializer",
@@ -48,6 +49,7 @@ __all__ = [
     "UnitForgetGateInitializer",
     "VarianceScaling",
     "Zeros",
+    "read_initializer",
 ]
 
 TABLE: tuple[type[Initializer], ...] = (
@@ -70,17 +72,27 @@ TABLE: tuple[type[Initializer], ...] = (
 )
 
 
-def _as_mapping(value: Any) -> Any:
-    return {"type": value} if isinstance(value, str) else value
-
+BY_TYPE = {name: model for model in TABLE for name in model.names()}
 
 EXPECTED = "an initializer: a name, or a mapping with type and its fields"
+
+# The JSON Schema of a field that holds one, until schema.py refers to the definition of them all.
+SCHEMA = {"const": "an initializer"}
+
+
+def read_initializer(value: Any) -> Initializer:
+    """Return the initializer that a name or a mapping describes; ValidationError if it is not valid."""
+    if isinstance(value, Initializer):
+        return value
+    return read_tagged(BY_TYPE, {"type": value} if isinstance(value, str) else value, EXPECTED)
+
 
 if TYPE_CHECKING:
     AnyInitializer = Initializer
 else:
     AnyInitializer = Annotated[
-        Annotated[Union[TABLE], Field(discriminator="type")],  # noqa: UP007 (a tuple of models)
-        BeforeValidator(_as_mapping),
+        Initializer,
+        PlainValidator(read_initializer),
+        WithJsonSchema(SCHEMA),
         Expected(EXPECTED),
     ]

@@ -5,10 +5,6 @@ that it names (Deep Learning Toolbox); for what these do not have, the modules o
 canonical: C order, last index fastest.
 """
 
-from typing import TYPE_CHECKING, Annotated, Union
-
-from pydantic import Field
-
 from paramgen.spec.operations.attention import MultiheadAttention
 from paramgen.spec.operations.base import Operation, Standard, Template
 from paramgen.spec.operations.convolution import (
@@ -31,7 +27,6 @@ __all__ = [
     "LSTM",
     "RNN",
     "TABLE",
-    "AnyOperation",
     "BatchNorm",
     "Conv",
     "Convolution",
@@ -74,8 +69,3 @@ TABLE: tuple[type[Operation], ...] = (
 )
 
 BY_TYPE = {name: model for model in TABLE for name in model.names()}
-
-if TYPE_CHECKING:
-    AnyOperation = Operation
-else:
-    AnyOperation = Annotated[Union[TABLE], Field(discriminator="type")]  # noqa: UP007 (a tuple of models)

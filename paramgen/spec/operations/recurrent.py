@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from paramgen import limits
 from paramgen.spec.base import (
     Size,
 )
@@ -20,7 +21,6 @@ from paramgen.spec.operations.base import (
     weights,
 )
 
-MAX_LAYERS = 1000
 UNIT_FORGET_GATE = UnitForgetGateInitializer(type="unit_forget_gate")
 
 
@@ -45,7 +45,7 @@ class Recurrent(Standard):
     gates: ClassVar[int]
     input_size: Size = Field(description="number of input features.")
     num_hidden_units: Size = Field(description="number of hidden units, H.")
-    num_layers: Size = Field(default=1, le=MAX_LAYERS, description="number of layers, one upon another.")
+    num_layers: Size = Field(default=1, le=limits.MAX_LAYERS, description="number of layers, one upon another.")
     bidirectional: bool = Field(
         default=False, description="whether each layer goes in both directions; the next has twice the inputs."
     )

@@ -1,0 +1,83 @@
+"""The CPU's loops against kernel.h's scalar functions, at words that a stream holds too rarely to meet them in a test."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from paramgen.distributions import Normal, TruncatedNormal, Uniform
+from paramgen.sampling.backend import law_numbers
+
+LAWS = [
+    Uniform(0.7),
+    Normal(0.5, 2.0),
+    TruncatedNormal(0.0, 1.0, -2.0, 2.0),
+    TruncatedNormal(0.1, 0.02, -1.0, 30.0),
+    TruncatedNormal(0.0, 1.0, 7.0, 9.0),
+    TruncatedNormal(0.0, 1.0, -12.0, -8.5),
+    TruncatedNormal(0.0, 1.0, 0.0, 1.0),
+    TruncatedNormal(0.0, 1.0, -1.0, 0.0),
+    TruncatedNormal(0.0, 1.0, -1e-9, 3.0),
+    TruncatedNormal(0.0, 1.0, -100.0, 100.0),
+]
+
+# Words around both ends, the middle, the limits of the tails and the word that divides a truncated law's sides.
+PROGRAM = """
+#include "loops.h"
+#include <stdio.h>
+
+static int failed;
+
+static void compare(int law, const double *n, const uint64_t *centre, int centres)
+{
+    uint64_t wide[PG_BATCH64];
+    uint32_t narrow[PG_BATCH32];
+    double values64[PG_BATCH64];
+    float values32[PG_BATCH32];
+    pg_source source32 = pg_source_of(law, n, PG_FLOAT32), source64 = pg_source_of(law, n, PG_FLOAT64);
+    int count = 0;
+    for (int i = 0; i < centres + 1; i++)
+        for (int step = -8; step < 8; step++, count++) {
+            wide[count] = (i < centres ? centre[i] : source64.split) + (uint64_t)step;
+            narrow[count] = (uint32_t)((i < centres ? centre[i] >> 32 : source32.split) + (uint64_t)step);
+        }
+    pg_batch64(&source64, wide, count, values64);
+    pg_batch32(&source32, narrow, count, values32);
+    for (int i = 0; i < count; i++) {
+        if (pg_bits64(values64[i]) != pg_bits64(pg_value64(law, n, wide[i])))
+            failed = printf("float64 law %d word %016llx: %.17g\\n", law, (unsigned long long)wide[i], values64[i]);
+        if (pg_bits32(values32[i]) != pg_bits32(pg_value32(law, n, narrow[i])))
+            failed = printf("float32 law %d word %08x: %.9g\\n", law, narrow[i], (double)values32[i]);
+    }
+}
+
+int main(void)
+{
+    const uint64_t centre[] = {0, 1ull << 63, 0xFFFFFFFFull << 32, 0x133333333333333Full, 0xECCCCCCCCCCCCCC0ull,
+                               0x002949A500000000ull, 0x0025000000000000ull, 0x7FFFFFFF00000000ull};
+    static const double laws[][7] = {LAW_NUMBERS};
+    static const int names[] = {LAW_NAMES};
+    for (int i = 0; i < (int)(sizeof names / sizeof *names); i++)
+        compare(names[i], laws[i], centre, (int)(sizeof centre / sizeof *centre));
+    return failed != 0;
+}
+"""
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+def test_rare_words_are_the_scalar_functions(tmp_path: Path, compiler: str) -> None:
+    """The compiler must also find nothing to warn of."""
+    if not shutil.which(compiler):
+        pytest.skip(f"needs {compiler}")
+    named = [law_numbers(law) for law in LAWS]
+    numbers = ", ".join("{" + ", ".join(number.hex() for number in numbers) + "}" for _, numbers in named)
+    text = PROGRAM.replace("LAW_NUMBERS", numbers).replace("LAW_NAMES", ", ".join(name for name, _ in named))
+    (tmp_path / "words.c").write_text(text)
+    command = [compiler, "-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-Wall", "-Wextra"]
+    command += ["-Werror", f"-I{ROOT / 'paramgen' / 'sampling'}", "words.c", "-o", "words"]
+    built = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stderr
+    done = subprocess.run([tmp_path / "words"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
