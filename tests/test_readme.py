@@ -149,12 +149,14 @@ BY_LANGUAGE: dict[str, Runner] = {
 # What is not run by its language alone: by page, section and language, what runs it, or the file that does.
 SPECIAL: dict[tuple[str, str, str], Runner | str] = {
     ("README.md", "Install", "sh"): ".ci/run",
+    ("README.md", "Load it", "python"): "tests/frameworks/test_documented_loading.py",
     ("README.md", "Tests", "sh"): ".ci/run",
     ("CONTRIBUTING.md", "Contributing", "sh"): is_run_by_ci,
     ("docs/gpu.md", "Python", "python"): run_excerpt_with_gpus,
     ("docs/gpu.md", "Set up", "console"): run_devices,
     ("docs/gpu.md", "Set up", "sh"): names_what_exists,
     ("docs/gpu.md", "What has been tried where", "sh"): names_what_exists,
+    ("docs/how-to/fixtures-in-ci.md", "In a pipeline", "yaml"): run_pipeline,
     ("docs/layouts.md", "Loading", "python"): "tests/frameworks/test_documented_loading.py",
     **{
         ("docs/python.md", name, "python"): run_excerpt
@@ -165,6 +167,7 @@ SPECIAL: dict[tuple[str, str, str], Runner | str] = {
     ("docs/stream.md", "Coefficients", "text"): "tools/generate.py",
     ("docs/stream.md", "From words to values", "text"): is_a_formula,
     ("docs/stream.md", "Random words", "text"): is_a_formula,
+    ("docs/tutorial.md", "1. Install", "sh"): names_what_exists,
 }
 
 
