@@ -131,6 +131,12 @@ def names_what_exists(snippet: Snippet, place: Place) -> None:
     assert all((ROOT / script).exists() for script in scripts)
 
 
+def names_packages(snippet: Snippet, place: Place) -> None:
+    """Those that the README names; installing them needs the system's package manager."""
+    (packages,) = re.findall(r"apt-get install -y (.*)", snippet.text)
+    assert packages in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
 def is_run_by_ci(snippet: Snippet, place: Place) -> None:
     """All its tools; the commands themselves change files of the checkout."""
     tools = re.findall(r"\.venv/bin/(?:python )?\S+", snippet.text)
@@ -167,6 +173,12 @@ SPECIAL: dict[tuple[str, str, str], Runner | str] = {
     ("docs/stream.md", "Coefficients", "text"): "tools/generate.py",
     ("docs/stream.md", "From words to values", "text"): is_a_formula,
     ("docs/stream.md", "Random words", "text"): is_a_formula,
+    **{
+        ("docs/troubleshooting.md", snippet.section, "yaml"): save_wrong_spec
+        for snippet in snippets(ROOT / "docs" / "troubleshooting.md")
+        if snippet.language == "yaml"
+    },
+    ("docs/troubleshooting.md", "Builds are slow, and a warning mentions NumPy", "sh"): names_packages,
     ("docs/tutorial.md", "1. Install", "sh"): names_what_exists,
 }
 
