@@ -159,7 +159,7 @@ SPECIAL: dict[tuple[str, str, str], Runner | str] = {
     ("README.md", "Tests", "sh"): ".ci/run",
     ("CONTRIBUTING.md", "Contributing", "sh"): is_run_by_ci,
     ("docs/gpu.md", "Python", "python"): run_excerpt_with_gpus,
-    ("docs/gpu.md", "Set up", "console"): run_devices,
+    ("docs/gpu.md", "GPUs", "console"): run_devices,
     ("docs/gpu.md", "Set up", "sh"): names_what_exists,
     ("docs/gpu.md", "What has been tried where", "sh"): names_what_exists,
     ("docs/how-to/fixtures-in-ci.md", "In a pipeline", "yaml"): run_pipeline,
