@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 from measuring import found
 
-from paramgen.distributions import Constant, Distribution, Normal, TruncatedNormal, Uniform
+from paramgen.catalog.distributions import Constant, Distribution, Normal, TruncatedNormal, Uniform
+from paramgen.catalog.initializers import Zeros
 from paramgen.dtypes import DTYPES
 from paramgen.engine import draw_into
-from paramgen.plan import as_tensor
+from paramgen.planning.plan import as_tensor
+from paramgen.planning.resolve import ParameterKind
 from paramgen.sampling import cpu
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.sampler import Sampler
-from paramgen.spec.expand import ParameterKind
-from paramgen.spec.initializers import Zeros
-from paramgen.team import Team
+from paramgen.threads import Team
 
 LAWS: dict[str, Distribution] = {
     "uniform": Uniform(0.1),

@@ -7,7 +7,7 @@ Needs the test extra (safetensors is a peer); PyTorch and JAX have their columns
 turn, so that a change of the machine's speed meets all, and figures are medians. Run it with paramgen installed as
 users have it (pip install ".[test]", not -e: an editable install starts some 10 ms later) and the working directory on
 the disk that is to be measured. startup.py, kernels.py, builds.py, orthogonal.py, layouts.py,
-gpu.py and large_specs.py run alone, too; gpu.py says so where there is no GPU.
+gpu.py, large_specs.py and headers.py run alone, too; gpu.py says so where there is no GPU.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from builds import MODELS, builds
 from gpu import gpu
+from headers import COUNT, headers
 from kernels import kernels
 from large_specs import large_specs
 from layouts import GIGABYTE, layouts
@@ -40,10 +41,11 @@ def main() -> None:
             *startup(scratch, 5 if quick else 21),
             *kernels(2**22 if quick else 2**25, 1 if quick else 7),
             *builds(scratch, [(5000, 64, 256, 2)] if quick else MODELS, 1 if quick else 3),
-            *orthogonal(SHAPES[:2] if quick else SHAPES, 1 if quick else 3),
+            *orthogonal(SHAPES[:2] if quick else SHAPES, 1 if quick else 7),
             *layouts(scratch, 10**7 if quick else GIGABYTE, 1 if quick else 3),
             *gpu(scratch, quick),
             *large_specs(scratch, [2_500, 5_000] if quick else [25_000, 50_000, 100_000]),
+            *headers(scratch, COUNT // 100 if quick else COUNT, 1 if quick else 3),
             TRIED.read_text(encoding="utf-8").rstrip(),
             "",
         ]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from paramgen.errors import ParamgenError as ParamgenError
     from paramgen.errors import SpecError as SpecError
     from paramgen.errors import UsageError as UsageError
-    from paramgen.spec.model import Spec as Spec
+    from paramgen.language.model import Spec as Spec
 
 __version__ = "0.1.0"
 
@@ -28,7 +28,7 @@ _HOMES = {
     "DeviceError": "paramgen.errors",
     "FileError": "paramgen.errors",
     "ParamgenError": "paramgen.errors",
-    "Spec": "paramgen.spec.model",
+    "Spec": "paramgen.language.model",
     "SpecError": "paramgen.errors",
     "UsageError": "paramgen.errors",
     "build": "paramgen.api",

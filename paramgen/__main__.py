@@ -12,7 +12,7 @@ import warnings
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from paramgen import signals
+from paramgen.cli import signals
 
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
@@ -57,7 +57,7 @@ def _run() -> None:
     sys.unraisablehook = _report_unraisable
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
 
-    from paramgen.cli import app
+    from paramgen.cli.commands import app
 
     app(prog_name="paramgen")
 

@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 from paramgen import engine
 from paramgen.arithmetic import default_mode
+from paramgen.catalog.initializers import Target
+from paramgen.catalog.operations import CustomParameter
 from paramgen.engine import BuildResult
 from paramgen.errors import FileError, UsageError
+from paramgen.formatting import escape, shorten, show
+from paramgen.language.diagnostics import Problems
+from paramgen.language.model import Head, Spec, interpret, read_document, validated
+from paramgen.language.yaml_reader import from_mapping
 from paramgen.nested import Nested, mapped, nest
-from paramgen.plan import as_tensor, make_plan
+from paramgen.planning.plan import as_tensor, make_plan
+from paramgen.planning.resolve import kind as kind_of
 from paramgen.sampling.devices import AUTO, open_alone, parsed
-from paramgen.spec.document import from_mapping
-from paramgen.spec.expand import kind as kind_of
-from paramgen.spec.initializers import Target
-from paramgen.spec.model import Head, Spec, interpret, read_document, validated
-from paramgen.spec.operations import CustomParameter
-from paramgen.spec.problems import Problems
 from paramgen.storage.header import Entry
 from paramgen.storage.reader import TensorFile
-from paramgen.team import MAX_THREADS
-from paramgen.text import escape
+from paramgen.threads import MAX_THREADS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -161,29 +161,46 @@ def load(path: str | os.PathLike[str], *, device: str = "cpu") -> Nested:
         params = paramgen.load("params.safetensors")
 
     On "cpu" the arrays are NumPy's. Dtypes that NumPy lacks (bfloat16, 8-bit floats) are those of `ml_dtypes`. On
-    "gpu", the current GPU, or "gpu:N" the arrays are CuPy's; 8-bit floats, which CuPy lacks, are unsigned integers with
-    the same bits. Raises FileError if the file is not a valid safetensors file or its names do not nest (`a` beside
-    `a.b`), and DeviceError if a GPU cannot be used.
+    "gpu", the current GPU, or "gpu:N" the arrays are CuPy's. 8-bit floats, which CuPy lacks, are unsigned integers with
+    the same bits. Raises FileError for a file that is not a valid safetensors file, whose names do not nest (`a` beside
+    `a.b`), or whose arrays do not fit into memory or NumPy's limits; DeviceError if a GPU cannot be used.
     """
     transfer = None if device == "cpu" else _transfer(device)
-    with TensorFile(_path(path)) as file:
-        for entry in file.entries:
-            if entry.dtype.array is None:
-                raise FileError(f"{file.shown}: {escape(entry.name)}: NumPy has no type for {entry.dtype.name}")
+    try:
+        with TensorFile(_path(path)) as file:
+            return _load(file, transfer)
+    except MemoryError as error:
+        raise FileError(f"{escape(_path(path))}: does not fit into memory{_because(error)}") from None
 
-        def read(entry: Entry) -> Any:
-            if transfer is None:
-                return file.read(entry, 0, entry.size).reshape(entry.shape)
 
-            def part(position: int, buffer: NDArray[np.uint8]) -> None:
-                file.read_into(entry, position, buffer.data)
+def _load(file: TensorFile, transfer: Transfer | None) -> Nested:
+    """Load a file's arrays; what the header alone shows to be impossible is refused before anything large is read."""
+    for entry in file.entries:
+        if entry.dtype.array is None:
+            raise FileError(f"{file.shown}: {escape(shorten(entry.name))}: NumPy has no type for {entry.dtype.name}")
+    try:
+        nest(dict.fromkeys(entry.name for entry in file.entries))
+    except ValueError as error:
+        raise FileError(f"{file.shown}: {error}") from None
+    return nest({entry.name: _read(file, entry, transfer) for entry in file.entries})
 
-            return transfer.send(part, entry.dtype.numpy(), entry.shape)
 
-        try:
-            return nest({entry.name: read(entry) for entry in file.entries})
-        except ValueError as error:
-            raise FileError(f"{file.shown}: {error}") from None
+def _read(file: TensorFile, entry: Entry, transfer: Transfer | None) -> Any:
+    def read_part(position: int, buffer: NDArray[np.uint8]) -> None:
+        file.read_into(entry, position, buffer.data)
+
+    try:
+        if transfer is None:
+            return file.read(entry, 0, entry.size).reshape(entry.shape)
+        return transfer.send(read_part, entry.dtype.numpy(), entry.shape)
+    except (MemoryError, OverflowError, ValueError) as error:
+        where = f"{file.shown}: {escape(shorten(entry.name))}"
+        what = f"{entry.dtype.name} of shape {show(list(entry.shape))} does not fit into an array"
+        raise FileError(f"{where}: {what}{_because(error)}") from None
+
+
+def _because(error: Exception) -> str:
+    return f": {escape(shorten(str(error), 200))}" if str(error) else ""
 
 
 def to_gpu(params: Any, *, device: str = "gpu") -> Any:

@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from paramgen.chunks import BLOCK_BYTES, PAGE, SHORT_RUN, WIDE_BLOCK_BYTES
+from paramgen.buffers import BLOCK_BYTES, PAGE, SHORT_RUN, WIDE_BLOCK_BYTES
+from paramgen.formatting import human_bytes
 from paramgen.ownership import is_ours
-from paramgen.plan import Plan, Tensor
+from paramgen.planning.plan import Plan, Tensor
 from paramgen.sampling.backend import Backend, Bytes
 from paramgen.sampling.devices import AUTO, open_lanes
 from paramgen.sampling.sampler import Progress, Sampler, cpu_seconds
 from paramgen.storage.writer import Write, output
-from paramgen.team import Team, available_cpus, run_threads
-from paramgen.text import human_bytes
+from paramgen.threads import Team, available_cpus, run_threads
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from paramgen.text import escape
+from paramgen.formatting import escape
 
 LARGEST_REPORT = 20
 

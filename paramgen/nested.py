@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from paramgen.errors import UsageError
-from paramgen.text import escape
+from paramgen.formatting import escape, shorten
 
 Nested = dict[str, Any]
 
@@ -20,11 +20,15 @@ def nest(tensors: Mapping[str, Any]) -> Nested:
         for depth, group in enumerate(groups, 1):
             node = node.setdefault(group, {})
             if not isinstance(node, dict):
-                raise ValueError(f"tensor {escape('.'.join(groups[:depth]))} is in the way of {escape(name)}")
+                raise ValueError(f"tensor {_show('.'.join(groups[:depth]))} is in the way of {_show(name)}")
         if last in node:
-            raise ValueError(f"tensor {escape(name)} is in the way of others")
+            raise ValueError(f"tensor {_show(name)} is in the way of others")
         node[last] = tensor
     return root
+
+
+def _show(name: str) -> str:
+    return escape(shorten(name))
 
 
 def mapped(params: Any, function: Callable[[Any], Any], path: str = "") -> Any:

@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from paramgen.distributions import Matrices
+from paramgen.catalog.distributions import Matrices
 from paramgen.errors import MalformedFileError
-from paramgen.plan import Plan, Tensor, make_plan
+from paramgen.language.model import interpret
+from paramgen.language.yaml_reader import from_mapping
+from paramgen.planning.plan import Plan, Tensor, make_plan
 from paramgen.sampling.devices import open_alone
 from paramgen.sampling.sampler import Sampler, cpu_seconds
-from paramgen.spec.document import from_mapping
-from paramgen.spec.model import interpret
 from paramgen.storage.reader import TensorFile
-from paramgen.team import Team
+from paramgen.threads import Team
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from paramgen.planning.resolve import Parameter
     from paramgen.sampling.backend import Backend
-    from paramgen.spec.expand import Parameter
 
 SAMPLED_TENSORS = 1000
 SAMPLED_ELEMENTS = 16

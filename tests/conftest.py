@@ -17,17 +17,17 @@ from typing import Any
 
 import pytest
 
-from paramgen.arrangement import plain
-from paramgen.distributions import Distribution
+from paramgen.catalog.axes import plain
+from paramgen.catalog.distributions import Distribution
+from paramgen.catalog.initializers import Zeros
 from paramgen.dtypes import DTYPES as TABLE
-from paramgen.plan import Plan, Tensor
+from paramgen.planning.plan import Plan, Tensor
+from paramgen.planning.resolve import Parameter, ParameterKind
+from paramgen.planning.streams import stream_id
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.reference import Reference
 from paramgen.sampling.sampler import Sampler
-from paramgen.spec.expand import Parameter, ParameterKind
-from paramgen.spec.initializers import Zeros
-from paramgen.streams import stream_id
-from paramgen.team import Team
+from paramgen.threads import Team
 
 try:
     from paramgen.sampling.compiled import SETS
@@ -208,8 +208,8 @@ def described(plan: Plan) -> dict[str, Any]:
 
 def plan_of(*operations: dict[str, Any], **head: Any) -> list[dict[str, Any]]:
     """The tensors of `plan --json` for the operations, which are named a, b, … unless they have names."""
-    from paramgen.plan import make_plan
-    from paramgen.spec.model import interpret, read_document
+    from paramgen.language.model import interpret, read_document
+    from paramgen.planning.plan import make_plan
 
     named = [{"name": chr(97 + index), **operation} for index, operation in enumerate(operations)]
     plan = make_plan(interpret(*read_document({**head, "operations": named})))
@@ -219,9 +219,9 @@ def plan_of(*operations: dict[str, Any], **head: Any) -> list[dict[str, Any]]:
 def problems_of(text: str) -> list[str]:
     """The lines of the error of a spec's text, without the file's name."""
     from paramgen.errors import SpecError
-    from paramgen.plan import make_plan
-    from paramgen.spec.document import from_yaml
-    from paramgen.spec.model import interpret
+    from paramgen.language.model import interpret
+    from paramgen.language.yaml_reader import from_yaml
+    from paramgen.planning.plan import make_plan
 
     try:
         make_plan(interpret(from_yaml(text.encode(), "s"), "s"))

@@ -14,11 +14,11 @@ import safetensors.numpy
 from conftest import ROOT, TINY
 
 import paramgen
+from paramgen.planning.streams import stream_id
 from paramgen.sampling.orthogonal import SINGLE, Orthonormalizer
 from paramgen.sampling.philox import words
 from paramgen.sampling.reference import Reference, normal
-from paramgen.streams import stream_id
-from paramgen.team import Team
+from paramgen.threads import Team
 
 SPEC = {
     "seed": 42,

@@ -16,10 +16,10 @@ from test_frozen import RECORDED, cases, digest
 
 import paramgen
 from paramgen.arithmetic import default_mode, is_default
-from paramgen.distributions import Distribution, Normal, Orthogonal
+from paramgen.catalog.distributions import Distribution, Normal, Orthogonal
+from paramgen.catalog.normal_tails import tails
 from paramgen.errors import DeviceError
-from paramgen.gaussian import tails
-from paramgen.plan import make_plan
+from paramgen.planning.plan import make_plan
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.reference import Reference
 

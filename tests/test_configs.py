@@ -18,9 +18,9 @@ import yaml
 from conftest import CONFIGS, DATA, DTYPES, ROOT, SMALL, Run, described, first_comment
 
 import paramgen
-from paramgen.plan import make_plan
-from paramgen.spec.initializers import TABLE as INITIALIZERS
-from paramgen.spec.operations import BY_TYPE, Custom
+from paramgen.catalog.initializers import TABLE as INITIALIZERS
+from paramgen.catalog.operations import BY_TYPE, Custom
+from paramgen.planning.plan import make_plan
 
 RECORDED = DATA / "digests.json"
 

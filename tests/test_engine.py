@@ -14,12 +14,12 @@ from conftest import CONFIGS, LAUNCHER, ROOT, SETS, SMALL
 import paramgen
 from paramgen import engine
 from paramgen.engine import split
-from paramgen.plan import Plan, make_plan
+from paramgen.language.model import interpret, read_document
+from paramgen.planning.plan import Plan, make_plan
 from paramgen.sampling import cpu
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.reference import Reference
 from paramgen.sampling.sampler import Sampler
-from paramgen.spec.model import interpret, read_document
 
 
 def plan(path: Path | str | dict[str, Any]) -> Plan:

@@ -12,7 +12,7 @@ import pytest
 from conftest import DATA, DTYPES, SETS, draw, tensor_of
 
 import paramgen
-from paramgen.distributions import (
+from paramgen.catalog.distributions import (
     Constant,
     DeltaOrthogonal,
     Distribution,
@@ -24,10 +24,10 @@ from paramgen.distributions import (
     Uniform,
     unit_forget_gate,
 )
-from paramgen.plan import Tensor
+from paramgen.planning.plan import Tensor
+from paramgen.planning.streams import STREAM_VERSION
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.reference import Reference
-from paramgen.streams import STREAM_VERSION
 
 RECORDED = DATA / "parameters.json"
 NAME = "encoder.3.lstm.input_weights"

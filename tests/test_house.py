@@ -1,68 +1,108 @@
-"""The order of the code: CONTRIBUTING.md lists the modules, and each imports only what stands above it."""
+"""The house: which package may import which, and no cycles of packages or files."""
 
 import ast
 import re
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from conftest import ROOT
 
 PACKAGE = ROOT / "paramgen"
-# The package's face and its entrance, which stand above and below all.
-APART = ("__init__.py", "__main__.py")
+# The ground floor imports nothing above it.
+GROUND = {"arithmetic", "buffers", "dtypes", "errors", "formatting", "limits", "threads"}
+# What each part may import, and with it whatever that may import.
+MAY_IMPORT = {
+    **dict.fromkeys(GROUND, GROUND),
+    "catalog": GROUND,
+    "storage": GROUND,
+    "language": {"catalog"},
+    "planning": {"language", "storage"},
+    "sampling": {"catalog"},
+    "ownership": {"planning", "sampling"},
+    "engine": {"ownership"},
+    "analysis": {"engine"},
+    "nested": GROUND,
+    "api": {"analysis", "nested"},
+    "cli": {"api"},
+    "__init__": {"cli"},
+    "__main__": {"cli"},
+}
+# The plan's types, which samplers see, and the header, which plans compute: types alone, and pure functions.
+TYPES_OF = {"sampling": {"planning"}}
+ONLY = {("planning", "storage"): {"paramgen.storage.header"}}
 
 
-def listed() -> list[list[str]]:
-    """Files and folders of each line of the list, those after the first in its folder."""
-    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    lines = re.findall(r"^    (\S.*?)   +\S", text, re.MULTILINE)
-    found = []
-    for line in lines:
-        first, *others = line.split(", ")
-        folder = first.rpartition("/")[0]
-        found.append([first, *(f"{folder}/{other}" if folder else other for other in others)])
-    return found
+def part(module: str) -> str:
+    """Return the package or file below paramgen that a module belongs to."""
+    return module.split(".")[1] if "." in module else "__init__"
 
 
-def rank(file: str) -> int:
-    (number,) = [number for number, entries in enumerate(listed()) if any(is_in(file, entry) for entry in entries)]
-    return number
+def modules() -> dict[str, Path]:
+    return {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in PACKAGE.rglob("*.py")
+    }
 
 
-def is_in(file: str, entry: str) -> bool:
-    return file.startswith(entry) if entry.endswith("/") else file == entry
-
-
-def imported(path: Path) -> Iterator[str]:
-    """The package's files that a module imports, at its top or in its functions, but for types alone."""
-    for_types = set()
+def imports(path: Path) -> Iterator[tuple[str, bool]]:
+    """Yield the modules of paramgen that a file imports, anywhere in it, and whether it does so for types alone."""
+    known = modules()
     tree = ast.parse(path.read_text(encoding="utf-8"))
+    checking = [
+        node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+    ]
+    for_types = {id(inner) for node in checking for inner in ast.walk(node)}
     for node in ast.walk(tree):
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            for_types.update(map(id, ast.walk(node)))
-    for node in ast.walk(tree):
-        if (
-            isinstance(node, ast.ImportFrom)
-            and id(node) not in for_types
-            and (node.module or "").startswith("paramgen")
-        ):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "paramgen":
             for alias in node.names:
-                for name in (f"{node.module}.{alias.name}", str(node.module)):
-                    file = ROOT / name.replace(".", "/")
-                    if file.with_suffix(".py").exists() or (file / "__init__.py").exists():
-                        python = file.with_suffix(".py") if file.with_suffix(".py").exists() else file / "__init__.py"
-                        yield str(python.relative_to(PACKAGE))
-                        break
+                name = f"{node.module}.{alias.name}"
+                module = name if name in known else str(node.module)
+                if module != "paramgen":  # its version
+                    yield module, id(node) in for_types
 
 
-def test_the_list_is_of_all_modules_and_data_goes_downwards() -> None:
-    files = [str(path.relative_to(PACKAGE)) for path in sorted(PACKAGE.rglob("*.py"))]
+def allowed(importer: str) -> set[str]:
+    """Return the parts that a part may import."""
+    found: set[str] = set()
+    pending = [importer]
+    while pending:
+        for other in MAY_IMPORT[pending.pop()] - found:
+            found.add(other)
+            pending.append(other)
+    return found | {importer}
+
+
+def test_each_part_imports_what_the_table_allows() -> None:
     edges = 0
-    for file in files:
-        if file in APART or file in ("spec/__init__.py", "storage/__init__.py"):
-            continue
-        for other in imported(PACKAGE / file):
-            if other not in APART:
-                edges += 1
-                assert rank(other) <= rank(file), f"{file} imports {other}, which stands below it"
+    for module, path in modules().items():
+        importer = part(module)
+        for imported, for_types in imports(path):
+            other = part(imported)
+            edges += 1
+            assert other in allowed(importer) | (TYPES_OF.get(importer, set()) if for_types else set()), (
+                f"{module} imports {imported}"
+            )
+            assert imported in ONLY.get((importer, other), {imported}), f"{module} imports {imported}"
     assert edges > 200
+
+
+def test_there_are_no_cycles() -> None:
+    """Of packages, as drawn by the imports of their files, and of files."""
+    files: dict[str, set[str]] = {}
+    packages: dict[str, set[str]] = {}
+    for module, path in modules().items():
+        found = {imported for imported, for_types in imports(path) if not for_types}
+        files[module] = found - {module}
+        packages.setdefault(part(module), set()).update(map(part, found))
+    for graph in (files, {name: others - {name} for name, others in packages.items() if name != "__init__"}):
+        try:
+            TopologicalSorter(graph).prepare()
+        except CycleError as error:
+            raise AssertionError(" → ".join(error.args[1])) from None
+
+
+def test_the_picture_in_contributing_shows_every_part() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    picture = text.split("```")[1]
+    assert MAY_IMPORT.keys() - set(re.findall(r"\w+", picture)) == set()

@@ -157,7 +157,8 @@ SPECIAL: dict[tuple[str, str, str], Runner | str] = {
     ("README.md", "Install", "sh"): ".ci/run",
     ("README.md", "Load it", "python"): "tests/frameworks/test_documented_loading.py",
     ("README.md", "Tests", "sh"): ".ci/run",
-    ("CONTRIBUTING.md", "Contributing", "sh"): is_run_by_ci,
+    ("CONTRIBUTING.md", "Before a commit", "sh"): is_run_by_ci,
+    ("CONTRIBUTING.md", "Contributing", ""): "tests/test_house.py",
     ("docs/gpu.md", "Python", "python"): run_excerpt_with_gpus,
     ("docs/gpu.md", "GPUs", "console"): run_devices,
     ("docs/gpu.md", "Set up", "sh"): names_what_exists,
@@ -256,6 +257,12 @@ def test_the_readme_is_short_and_starts_with_what_readers_need() -> None:
 def test_digests_of_the_first_spec_agree() -> None:
     digests = [digest for page in PAGES for digest in re.findall(r"\b[0-9a-f]{64}\b", page.read_text(encoding="utf-8"))]
     assert len(digests) >= 2 and len(set(digests)) == 1
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_named_files_exist(path: Path) -> None:
+    for name in re.findall(r"`((?:benchmarks|configs|schemas|tests|tools)/[^` *]*)`", path.read_text(encoding="utf-8")):
+        assert (ROOT / name).exists(), name
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)

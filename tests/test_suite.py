@@ -24,6 +24,13 @@ def test_signals_that_the_starter_ignores_reach_child_processes() -> None:
     assert "3 passed" in done.stdout
 
 
+def test_the_page_of_guarantees_names_tests_that_exist() -> None:
+    text = (ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/[\w/]+\.py)`", text)
+    assert len(named) > 20
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
 def test_only_markers_skip_for_a_package() -> None:
     """So CI selects every test that needs an extra."""
     marked = re.compile(rf"^pytestmark = pytest\.mark\.({'|'.join(NEEDS)})\b", re.MULTILINE)

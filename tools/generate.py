@@ -20,15 +20,15 @@ import numpy as np
 import typer
 
 import paramgen
-from paramgen import cli
-from paramgen.arrangement import parsed
+from paramgen.catalog import initializers, operations
+from paramgen.catalog.axes import parsed
+from paramgen.catalog.frameworks import FRAMEWORKS
+from paramgen.catalog.layouts import CONSTANTS, LAYOUTS, UnsupportedError
+from paramgen.catalog.operations import Operation, Standard, Template
+from paramgen.cli import commands as cli
 from paramgen.dtypes import BY_NAME
-from paramgen.frameworks import FRAMEWORKS
-from paramgen.layouts import CONSTANTS, LAYOUTS, UnsupportedError
+from paramgen.language.schema import json_schema
 from paramgen.sampling import normal
-from paramgen.spec import initializers, operations
-from paramgen.spec.operations import Operation, Standard, Template
-from paramgen.spec.schema import json_schema
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTICE = "<!-- Made by tools/generate.py from the code. Do not edit. -->\n\n"
@@ -330,7 +330,7 @@ def stream_document() -> str:
 def main() -> int:
     made = {
         "docs/stream.md": stream_document(),
-        "paramgen/sampling/polynomials.h": polynomials(),
+        "paramgen/sampling/kernels/polynomials.h": polynomials(),
         "schemas/paramgen.schema.json": json.dumps(json_schema(), indent=1, ensure_ascii=False) + "\n",
         "docs/operations.md": operation_tables(),
         "docs/layouts.md": layout_tables(),

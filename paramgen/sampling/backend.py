@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from paramgen.arrangement import Box
-from paramgen.distributions import Constant, Elementwise, Normal, TruncatedNormal, Uniform
+from paramgen.catalog.axes import Box
+from paramgen.catalog.distributions import Constant, Elementwise, Normal, TruncatedNormal, Uniform
 from paramgen.dtypes import DType
 from paramgen.errors import DeviceError
 from paramgen.sampling.matrix import Matrix

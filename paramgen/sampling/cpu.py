@@ -6,11 +6,11 @@ import warnings
 from collections.abc import Sequence
 from functools import cache
 
+from paramgen.formatting import counted
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.devices import Device
 from paramgen.sampling.host import HostBackend
-from paramgen.team import available_cpus
-from paramgen.text import counted
+from paramgen.threads import available_cpus
 
 SLOWER = "so NumPy draws: the same bytes, slower"
 MISSING = (

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cffi import FFI
 
-FOLDER = "paramgen/sampling"
+FOLDER = "paramgen/sampling/kernels"
 
 # These undo CFLAGS, which come before them: each operation is rounded once, to its own type, in the order written.
 # -fno-fast-math alone undoes only what -ffast-math set. At the link they keep out gcc's start-up code that flushes
@@ -32,7 +32,7 @@ ffi.cdef(
     """
     enum { PG_CONSTANT, PG_UNIFORM, PG_NORMAL, PG_TRUNCATED, ... };
     enum { PG_FLOAT64, PG_FLOAT32, PG_FLOAT16, PG_BFLOAT16, PG_FLOAT8_E4M3FN, PG_FLOAT8_E5M2, ... };
-    enum { PG_TILE, ... };
+    enum { PG_TILE, PG_ROOM, ... };
     enum { PG_SETS, ... };
     """
     + Path(FOLDER, "set.h").read_text(encoding="utf-8")

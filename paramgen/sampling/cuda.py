@@ -11,7 +11,7 @@ from typing import Any
 from paramgen.dtypes import DType
 from paramgen.errors import DeviceError
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parent / "kernels"
 SOURCE, HEADERS = "gpu.cu", ("kernel.h", "polynomials.h")
 # A multiply and an add are two roundings, divisions and roots are exact to the last bit, subnormal numbers stay.
 OPTIONS = ("--fmad=false", "--prec-div=true", "--prec-sqrt=true", "--ftz=false", "--std=c++17")

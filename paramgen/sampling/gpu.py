@@ -14,16 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paramgen.arithmetic import default_mode
-from paramgen.arrangement import Box
-from paramgen.distributions import Elementwise
+from paramgen.catalog.axes import Box
+from paramgen.catalog.distributions import Elementwise
 from paramgen.dtypes import DTYPES, DType
 from paramgen.errors import DeviceError
+from paramgen.formatting import human_bytes
 from paramgen.sampling import cuda
 from paramgen.sampling.backend import Backend, Bytes, axes_of, law_numbers, padded
 from paramgen.sampling.devices import Device
 from paramgen.sampling.host import HostBackend
 from paramgen.sampling.matrix import Matrix
-from paramgen.text import human_bytes
 
 try:
     import cupy

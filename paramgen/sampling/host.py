@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paramgen.arithmetic import default_mode
-from paramgen.arrangement import Box
-from paramgen.distributions import Elementwise, Normal
+from paramgen.catalog.axes import Box
+from paramgen.catalog.distributions import Elementwise, Normal
 from paramgen.dtypes import DTYPES, DType
+from paramgen.formatting import human_bytes
 from paramgen.sampling.backend import Bytes
 from paramgen.sampling.matrix import TILE, Matrix
-from paramgen.text import human_bytes
 
 
 class HostBackend(ABC):

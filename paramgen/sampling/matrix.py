@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 Matrix = NDArray[np.float64]
 
-TILE = 240
+TILE = 264
 
 
 def accumulate(c: Matrix, left: Matrix, right: Matrix, sign: int, upper: bool = False) -> None:

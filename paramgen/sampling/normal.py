@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from paramgen.distributions import TruncatedNormal
+from paramgen.catalog.distributions import TruncatedNormal
 
 Float = np.float32 | np.float64
 Coefficients = tuple[Float, ...]

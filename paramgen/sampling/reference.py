@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from paramgen.chunks import CHUNK_ELEMENTS
-from paramgen.distributions import Constant, Elementwise, Normal, TruncatedNormal, Uniform
+from paramgen.buffers import CHUNK_ELEMENTS
+from paramgen.catalog.distributions import Constant, Elementwise, Normal, TruncatedNormal, Uniform
 from paramgen.dtypes import DType
 from paramgen.sampling import matrix
 from paramgen.sampling.host import HostBackend, placed
@@ -17,7 +17,7 @@ from paramgen.sampling.normal import normal_float32, normal_float64, truncated
 from paramgen.sampling.philox import joined, words, words64, words_at
 
 if TYPE_CHECKING:
-    from paramgen.arrangement import Box
+    from paramgen.catalog.axes import Box
     from paramgen.sampling.backend import Bytes
 
 # glibc returns a freed block above a threshold to the system, so that each large temporary is paged in anew, at three

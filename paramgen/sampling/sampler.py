@@ -10,20 +10,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from paramgen.arrangement import Box, boxes
-from paramgen.chunks import BLOCK_BYTES
-from paramgen.distributions import Constant, DeltaOrthogonal, Elementwise, Matrices, Matrix, Orthogonal, Runs
+from paramgen.buffers import BLOCK_BYTES
+from paramgen.catalog.axes import Box, boxes
+from paramgen.catalog.distributions import Constant, DeltaOrthogonal, Elementwise, Matrices, Matrix, Orthogonal, Runs
 from paramgen.dtypes import DTYPES
 from paramgen.sampling.backend import Backend, Bytes
 from paramgen.sampling.matrix import Matrix as Array
 from paramgen.sampling.orthogonal import DOUBLE, SINGLE, Orthonormalizer, tiles
-from paramgen.team import Team
+from paramgen.threads import Team
 
 if TYPE_CHECKING:
-    from paramgen.plan import Tensor
-    from paramgen.spec.expand import Parameter
+    from paramgen.planning.plan import Tensor
+    from paramgen.planning.resolve import Parameter
 
 Progress = Callable[[int], None]
+
+# CPU seconds from which a matrix is worth several threads: starting them takes about a millisecond altogether.
+PARALLEL = 0.02
 
 
 @dataclass(slots=True)
@@ -108,7 +111,7 @@ class Sampler:
             if whole.error:  # in another thread; to draw it again would end the same way
                 raise whole.error
             if whole.data is None:
-                large = parameter.kind.nbytes > BLOCK_BYTES
+                large = parameter.kind.nbytes > BLOCK_BYTES or cpu_seconds(parameter) > PARALLEL
                 team = self.team if large and backend.shared else Team()
                 try:
                     with self._large if large else nullcontext():

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from paramgen.chunks import BLOCK_BYTES
+from paramgen.buffers import BLOCK_BYTES
 from paramgen.sampling.backend import Bytes
 from paramgen.sampling.gpu import (  # type: ignore[attr-defined]  # of cupy, which only gpu.py imports
     address,

@@ -1,58 +1,94 @@
-"""Reading a safetensors file: its header checked as the format demands, its data by ranges."""
+"""Reading a safetensors file: the official parser judges its header; its data are read by ranges."""
 
 from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import prod
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from safetensors import SafetensorError, safe_open
+
+from paramgen.dtypes import BY_CODE
 from paramgen.errors import FileError, MalformedFileError
-from paramgen.storage.header import Entry, MalformedError, decode, header_length
-from paramgen.text import escape
+from paramgen.formatting import escape, shorten
+from paramgen.storage.header import MAX_HEADER, Entry, find_duplicate
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-
-def _open(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)  # a pipe is refused, not waited for
+LONGEST_REASON = 200
+PREFIX = "Error while deserializing header: "
 
 
 class TensorFile:
-    """An open safetensors file: `metadata`, and `entries` in the order of their data."""
+    """An open safetensors file: `metadata`, and `entries` in the order of their data.
+
+    Tensors without elements are in no particular order among those at the same offset.
+    """
 
     def __init__(self, path: str | os.PathLike[str]):
         self.path = os.fspath(path)
         self.shown = escape(self.path) or "''"
-        try:
+        with self._refusals():
             self._file = open(self.path, "rb", buffering=0, opener=_open)  # noqa: SIM115 (closed by close)
-        except OSError as error:
-            raise FileError(f"{self.shown}: {error.strerror or error}") from None
         try:
-            status = os.fstat(self._file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise FileError(f"{self.shown}: is not a regular file")
-            self.size = status.st_size
-            length = header_length(self._read(0, 8), self.size)
-            self.data_start = 8 + length
-            self.metadata, self.entries = decode(self._read(8, length), self.size - self.data_start)
-        except OSError as error:
-            self.close()
-            raise error if isinstance(error, FileError) else FileError(f"{self.shown}: {error.strerror}") from None
-        except MalformedError as error:
-            self.close()
-            raise MalformedFileError(f"{self.shown}: not a safetensors file: {error}") from None
+            with self._refusals():
+                self._read_header()
         except BaseException:
             self.close()
             raise
 
-    def _read(self, offset: int, count: int) -> bytes:
-        self._file.seek(offset)
-        return self._file.read(count)
+    def _read_header(self) -> None:
+        descriptor = self._file.fileno()
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise FileError(f"{self.shown}: is not a regular file")
+        # Read before it is parsed: the parser maps the file, and if a mapping can't be read, a signal ends the process.
+        length = int.from_bytes(self._file.read(8), "little")
+        header = self._file.read(min(length, MAX_HEADER))
+        self.data_start = 8 + length
+        # /dev/fd leads to the file that was opened and checked, whatever its path leads to by now. What remains is a
+        # file that shrinks while it is parsed.
+        with safe_open(f"/dev/fd/{descriptor}", framework="np", backend="pread") as official:
+            self.metadata: dict[str, str] = official.metadata() or {}
+            self.entries = self._list_entries(official)
+        duplicate = find_duplicate(header, len(self.entries), self.metadata)
+        if duplicate is not None:
+            raise self._malformed(f"{_shorten(duplicate)} appears twice")
+
+    def _list_entries(self, official: safe_open) -> list[Entry]:
+        """List the tensors with their offsets, which follow from order and sizes: a valid file has no holes."""
+        entries, begin = [], 0
+        for name in official.offset_keys():
+            tensor = official.get_slice(name)
+            code = tensor.get_dtype()
+            if code not in BY_CODE:
+                raise FileError(f"{self.shown}: {_shorten(name)}: unknown dtype {code}")
+            shape = tuple(tensor.get_shape())
+            end = begin + BY_CODE[code].nbytes(prod(shape))
+            entries.append(Entry(name, BY_CODE[code], shape, begin, end))
+            begin = end
+        return entries
+
+    @contextmanager
+    def _refusals(self) -> Iterator[None]:
+        try:
+            yield
+        except FileError:
+            raise
+        except OSError as error:
+            raise FileError(f"{self.shown}: {error.strerror or _shorten(str(error))}") from None
+        except SafetensorError as error:
+            raise self._malformed(_shorten(str(error).removeprefix(PREFIX))) from None
+
+    def _malformed(self, reason: str) -> MalformedFileError:
+        return MalformedFileError(f"{self.shown}: not a safetensors file: {reason}")
 
     def read(self, entry: Entry, start: int, stop: int) -> NDArray[Any]:
-        """Elements start … stop - 1 of a tensor, as a one-dimensional array (for dtypes of at least a byte)."""
+        """Return elements start … stop - 1 of a tensor as a one-dimensional array (for dtypes of at least a byte)."""
         import numpy as np
 
         width = entry.dtype.bits // 8
@@ -61,16 +97,14 @@ class TensorFile:
         return data.view(entry.dtype.numpy())
 
     def read_into(self, entry: Entry, position: int, view: memoryview) -> None:
-        """A tensor's bytes from a position on, as many as the view has."""
-        try:
+        """Fill a view with a tensor's bytes from a position on."""
+        with self._refusals():
             self._file.seek(self.data_start + entry.begin + position)
             while view:
                 count = self._file.readinto(view)
                 if not count:
                     raise FileError(f"{self.shown}: ends before its data do")
                 view = view[count:]
-        except OSError as error:
-            raise error if isinstance(error, FileError) else FileError(f"{self.shown}: {error.strerror}") from None
 
     def close(self) -> None:
         self._file.close()
@@ -82,3 +116,11 @@ class TensorFile:
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _open(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # a pipe is refused, not waited for
+
+
+def _shorten(text: str) -> str:
+    return escape(shorten(text, LONGEST_REASON))

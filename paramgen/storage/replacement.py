@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from paramgen.errors import FileError, UsageError
-from paramgen.text import escape, human_bytes
+from paramgen.formatting import escape, human_bytes
 
 RESERVED_BYTES = 2**28
 TEMPORARY = re.compile(r"\.paramgen-[0-9a-f]{12}\.tmp")

@@ -10,10 +10,10 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from paramgen.chunks import PAGE
+from paramgen.buffers import PAGE
 from paramgen.errors import FileError, UsageError
+from paramgen.formatting import escape
 from paramgen.storage.replacement import replacement
-from paramgen.text import escape
 
 STDOUT_NAMES = {"-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"}
 # Smaller files are written through the page cache: there is no time to be gained.

@@ -14,7 +14,7 @@ from loading import FRAMEWORK_WARNINGS, leaves
 from scipy.stats import ks_2samp
 
 import paramgen
-from paramgen.plan import make_plan
+from paramgen.planning.plan import make_plan
 
 pytestmark = FRAMEWORK_WARNINGS
 transformers_models = pytest.mark.frameworks("torch", "transformers")

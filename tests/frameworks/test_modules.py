@@ -10,8 +10,8 @@ from module_cases import CASES, Case
 from numpy.typing import NDArray
 
 import paramgen
-from paramgen.layouts import LAYOUTS
-from paramgen.spec.operations import BY_TYPE, Custom
+from paramgen.catalog.layouts import LAYOUTS
+from paramgen.catalog.operations import BY_TYPE, Custom
 
 Array = NDArray[Any]
 pytestmark = FRAMEWORK_WARNINGS

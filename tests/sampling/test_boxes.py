@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from test_compiled import LAWS
 
-from paramgen.arrangement import Axes, Box, arranged
-from paramgen.distributions import (
+from paramgen.catalog.axes import Axes, Box, arranged
+from paramgen.catalog.distributions import (
     DeltaOrthogonal,
     Distribution,
     Elementwise,
@@ -22,11 +22,11 @@ from paramgen.distributions import (
     unit_forget_gate,
 )
 from paramgen.dtypes import DTYPES as TABLE
-from paramgen.plan import Tensor
+from paramgen.planning.plan import Tensor
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.reference import Reference
 from paramgen.sampling.sampler import Sampler
-from paramgen.team import Team
+from paramgen.threads import Team
 
 REFERENCE = Reference()
 

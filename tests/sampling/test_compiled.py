@@ -13,9 +13,10 @@ from conftest import DTYPES, ROOT, SETS, TINY, draw, tensor_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paramgen.distributions import Constant, Normal, Orthogonal, TruncatedNormal, Uniform, unit_forget_gate
+from paramgen.catalog.distributions import Constant, Normal, Orthogonal, TruncatedNormal, Uniform, unit_forget_gate
 from paramgen.dtypes import DTYPES as TABLE
 from paramgen.sampling.backend import Backend, Elementwise
+from paramgen.sampling.host import HostBackend
 from paramgen.sampling.matrix import TILE
 from paramgen.sampling.reference import Reference
 
@@ -128,6 +129,53 @@ def test_reflections_are_the_references(kernels: Backend) -> None:
 
 
 @each_set
+@pytest.mark.parametrize("n", [1, 5, 6, 25, 48, 131, TILE - 2])
+def test_matrix_tiles_are_the_references(kernels: HostBackend, n: int) -> None:
+    """Of sizes that do and do not fill the kernels' registers, within a matrix whose rows are longer."""
+    rng = np.random.default_rng(n)
+    left, right = rng.normal(size=(2 * TILE + 3, n)), rng.normal(size=(2 * TILE + 3, n + 2))
+    whole = rng.normal(size=(n, n + 9))
+    for sign in (1, -1):
+        c, d = whole.copy(), whole.copy()
+        kernels.accumulate(c[:, 3 : n + 5], left, right, sign)
+        REFERENCE.accumulate(d[:, 3 : n + 5], left, right, sign)
+        assert c.tobytes() == d.tobytes()
+    gram = np.zeros((n, n + 9))
+    REFERENCE.accumulate(gram[:, :n], left, left, 1)
+    r, s = gram.copy(), gram.copy()
+    kernels.accumulate(r[:, :n], left[:5], left[:5], 1, upper=True)
+    REFERENCE.accumulate(s[:, :n], left[:5], left[:5], 1, upper=True)
+    assert np.triu(r).tobytes() == np.triu(s).tobytes()
+    assert kernels.factor(r[:, :n], gram.diagonal().copy(), 1e-14)
+    assert REFERENCE.factor(s[:, :n], gram.diagonal().copy(), 1e-14)
+    assert np.triu(r[:, :n]).tobytes() == np.triu(s[:, :n]).tobytes()
+    for x in (rng.normal(size=(n, 37)), rng.normal(size=(37, n)).T):
+        y = x.copy(order="K")
+        kernels.solve(s[:, :n], x)
+        REFERENCE.solve(s[:, :n], y)
+        assert x.tobytes() == y.tobytes()
+
+
+@each_set
+def test_a_tile_that_is_not_positive_is_refused_in_any_row(kernels: HostBackend) -> None:
+    for k in (0, 23, 24, 40):
+        g = np.eye(41)
+        g[k, k] = 0.0
+        assert not kernels.factor(g, np.ones(41), 1e-14)
+
+
+@each_set
+def test_scratch_memory_is_reused_and_lies_where_vectors_do(kernels: Any) -> None:
+    """Vectors that cross cache lines cost the kernels a tenth of their speed."""
+    left = np.ones((3, 5))
+    kernels.accumulate(np.zeros((5, 5)), left, left, 1)
+    before = [room.ctypes.data for room in kernels._rooms]
+    assert before and not any(address % 64 for address in before)
+    kernels.accumulate(np.zeros((5, 5)), left, left, 1)
+    assert [room.ctypes.data for room in kernels._rooms] == before
+
+
+@each_set
 def test_unit_forget_gate(kernels: Backend) -> None:
     tensor = tensor_of(unit_forget_gate(10), "float32", (40,), stream=99)
     assert draw(tensor, 3, 5, 37, kernels).tolist() == [0.0] * 5 + [1.0] * 10 + [0.0] * 17
@@ -138,7 +186,7 @@ def test_arithmetic_that_is_not_ieee_is_refused(flag: str) -> None:
     compiler = shutil.which("gcc")
     if not compiler or platform.machine() != "x86_64":
         pytest.skip("needs gcc on x86-64")
-    command = [compiler, flag, "-fsyntax-only", ROOT / "paramgen" / "sampling" / "cpu.c"]
+    command = [compiler, flag, "-fsyntax-only", ROOT / "paramgen" / "sampling" / "kernels" / "cpu.c"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert "each operation must be rounded once" in done.stderr
@@ -170,7 +218,7 @@ def test_on_arm_the_threads_mode_changes_nothing(tmp_path: Path) -> None:
     if not compiler or not emulator:
         pytest.skip("needs aarch64-linux-gnu-gcc and qemu-aarch64-static")
     (tmp_path / "modes.c").write_text(ARM_MODES)
-    flags = ["-static", "-O3", "-ffp-contract=off", "-fno-math-errno", "-I", ROOT / "paramgen" / "sampling"]
+    flags = ["-static", "-O3", "-ffp-contract=off", "-fno-math-errno", "-I", ROOT / "paramgen" / "sampling" / "kernels"]
     subprocess.run([compiler, *flags, "-o", "modes", "modes.c"], cwd=tmp_path, check=True)
     assert subprocess.run([emulator, "./modes"], cwd=tmp_path, check=False).returncode == 0
 

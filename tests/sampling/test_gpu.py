@@ -15,13 +15,13 @@ from test_boxes import LARGE, any_box, elements, filled
 from test_compiled import LAWS
 from test_frozen import RECORDED, cases, digest
 
-from paramgen.arrangement import Box
-from paramgen.distributions import Constant, Elementwise, Orthogonal, Uniform
+from paramgen.catalog.axes import Box
+from paramgen.catalog.distributions import Constant, Elementwise, Orthogonal, Uniform
 from paramgen.dtypes import DTYPES as TABLE
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.orthogonal import Orthonormalizer
 from paramgen.sampling.reference import Reference
-from paramgen.team import Team
+from paramgen.threads import Team
 
 REFERENCE = Reference()
 RANDOM = np.random.default_rng(0)

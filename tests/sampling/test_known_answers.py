@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, SETS, TINY
 
-from paramgen.distributions import Constant, Elementwise, Normal, TruncatedNormal, Uniform
+from paramgen.catalog.distributions import Constant, Elementwise, Normal, TruncatedNormal, Uniform
 from paramgen.dtypes import DTYPES
 from paramgen.sampling import cpu, known_answers
 from paramgen.sampling.backend import law_numbers

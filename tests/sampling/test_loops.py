@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from paramgen.distributions import Normal, TruncatedNormal, Uniform
+from paramgen.catalog.distributions import Normal, TruncatedNormal, Uniform
 from paramgen.sampling.backend import law_numbers
 
 LAWS = [
@@ -76,7 +76,7 @@ def test_rare_words_are_the_scalar_functions(tmp_path: Path, compiler: str) -> N
     text = PROGRAM.replace("LAW_NUMBERS", numbers).replace("LAW_NAMES", ", ".join(name for name, _ in named))
     (tmp_path / "words.c").write_text(text)
     command = [compiler, "-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-Wall", "-Wextra"]
-    command += ["-Werror", f"-I{ROOT / 'paramgen' / 'sampling'}", "words.c", "-o", "words"]
+    command += ["-Werror", f"-I{ROOT / 'paramgen' / 'sampling' / 'kernels'}", "words.c", "-o", "words"]
     built = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stderr
     done = subprocess.run([tmp_path / "words"], capture_output=True, text=True, check=False)

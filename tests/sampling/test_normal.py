@@ -6,7 +6,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.special import erfinv, ndtri
 
-from paramgen.distributions import TruncatedNormal
+from paramgen.catalog.distributions import TruncatedNormal
 from paramgen.sampling.normal import log, normal_float32, normal_float64, truncated
 
 

@@ -1,21 +1,26 @@
 """Orthogonal matrices: against numpy.linalg.qr of the same normal matrix, and where the fast way cannot go."""
 
+from collections.abc import Callable, Iterable
+from typing import Any
+
 import numpy as np
 import pytest
 from conftest import draw, tensor_of
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from paramgen.distributions import Orthogonal
-from paramgen.plan import Tensor
+from paramgen.catalog.distributions import Orthogonal
+from paramgen.planning.plan import Tensor
 from paramgen.sampling import orthogonal as module
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.cpu import kernels
 from paramgen.sampling.host import HostBackend
 from paramgen.sampling.matrix import TILE
-from paramgen.sampling.orthogonal import Orthonormalizer, householder
+from paramgen.sampling.orthogonal import Orthonormalizer, householder, tiles
 from paramgen.sampling.philox import words, words64
 from paramgen.sampling.reference import Reference, normal
-from paramgen.team import Team
+from paramgen.threads import Team
 
 SHAPES = [(1, 1), (2, 2), (7, 3), (3, 7), (1, 5), (5, 1), (400, 100), (100, 400), (TILE + 2, TILE + 1), (300, 300)]
 BACKENDS: list[HostBackend] = [Reference(), kernels()]
@@ -145,3 +150,33 @@ def test_progress_is_told_of_the_whole_while_it_works() -> None:
     Sampler(4, Team(2), told.append).draw(kernels(), made, 0, made.size, np.empty(made.nbytes, np.uint8))
     assert sum(told) == made.nbytes
     assert len([count for count in told if count]) > 5
+
+
+@pytest.mark.parametrize(("size", "shared"), [(64, False), (768, True)])
+def test_a_matrix_that_takes_long_is_drawn_by_several_threads(size: int, shared: bool) -> None:
+    """Though its bytes are few: 768 × 768 in float32 are 2.4 MB."""
+    from paramgen.sampling.sampler import Sampler
+
+    tasks: list[object] = []
+
+    class Recorder(Team):
+        def __call__(self, work: Callable[[Any], object], given: Iterable[Any]) -> None:
+            tasks.append(work)
+            Team.__call__(self, work, given)
+
+    made = tensor((size, size), "float32")
+    Sampler(4, Recorder(2)).draw(kernels(), made, 0, made.size, np.empty(made.nbytes, np.uint8))
+    assert bool(tasks) == shared
+
+
+@given(start=st.integers(0, 100), length=st.integers(0, 3000), size=st.integers(1, 400))
+def test_tiles_cover_a_range_and_are_as_few_as_can_be(start: int, length: int, size: int) -> None:
+    made = list(tiles(start, start + length, size))
+    assert [i for tile in made for i in range(tile.start, tile.stop)] == list(range(start, start + length))
+    assert all(tile.stop - tile.start <= size for tile in made)
+    assert len(made) == -(-length // size)
+
+
+def test_tiles_are_of_similar_lengths() -> None:
+    """A last tile of 16 columns would be packed almost like one of 240."""
+    assert [tile.stop for tile in tiles(0, 256, 240)] == [144, 256]

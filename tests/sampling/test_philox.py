@@ -8,8 +8,8 @@ from conftest import DATA
 from hypothesis import given
 from hypothesis import strategies as st
 
+from paramgen.planning.streams import stream_id
 from paramgen.sampling.philox import philox, words, words64
-from paramgen.streams import stream_id
 
 VECTORS = json.loads((DATA / "stream-v1.json").read_text())
 

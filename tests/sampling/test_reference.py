@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import paramgen
-from paramgen.distributions import (
+from paramgen.catalog.distributions import (
     Constant,
     Distribution,
     Normal,
@@ -22,8 +22,8 @@ from paramgen.distributions import (
     unit_forget_gate,
 )
 from paramgen.dtypes import DTYPES as TABLE
-from paramgen.plan import Tensor
-from paramgen.streams import stream_id
+from paramgen.planning.plan import Tensor
+from paramgen.planning.streams import stream_id
 
 VECTORS = json.loads((DATA / "stream-v1.json").read_text())
 SHAPE = (40, 30)

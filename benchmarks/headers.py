@@ -1,0 +1,95 @@
+"""Headers of a million tensors: `paramgen inspect` beside the official parser, which judges every file that is read.
+
+python benchmarks/headers.py
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from math import prod
+from pathlib import Path
+
+from measuring import PARAMGEN, measure
+
+COUNT = 1_000_000
+
+OFFICIAL = """
+import sys
+from safetensors import safe_open
+with safe_open(sys.argv[1], framework="np", backend="pread") as file:
+    for name in file.offset_keys():
+        part = file.get_slice(name)
+        part.get_dtype(), part.get_shape()
+"""
+
+IMPORT = """
+import sys, time
+began = time.perf_counter()
+import safetensors
+print(time.perf_counter() - began, "numpy" in sys.modules)
+"""
+
+
+def header(count: int, alike: bool) -> tuple[bytes, int]:
+    """Return a header of so many tensors and the bytes of their data.
+
+    If they are not alike, each has a shape of its own, and the metadata has brackets, as paramgen's own has.
+    """
+    fields = ['"__metadata__":' + json.dumps({"format": "pt"} if alike else {"spec": '{"shape":[3,3]}'})]
+    begin = 0
+    for number in range(count):
+        shape = [2] if alike else [1 + number % 1000, 1 + number // 1000]
+        end = begin + prod(shape)
+        fields.append(f'"model.layers.{number}.w":{{"dtype":"U8","shape":{shape},"data_offsets":[{begin},{end}]}}')
+        begin = end
+    text = ("{" + ",".join(fields) + "}").encode()
+    return len(text).to_bytes(8, "little") + text, begin
+
+
+def headers(scratch: Path, count: int, runs: int) -> list[str]:
+    rows = []
+    for what, alike in (("of one shape", True), ("of different shapes", False)):
+        path = scratch / "headers.safetensors"
+        content, size = header(count, alike)
+        with path.open("wb") as file:
+            file.write(content)
+            file.truncate(len(content) + size)
+        commands = {
+            "the official parser": [sys.executable, "-c", OFFICIAL, str(path)],
+            "`paramgen inspect`": [*PARAMGEN, "inspect", str(path)],
+            "`paramgen inspect --json`": [*PARAMGEN, "inspect", str(path), "--json"],
+        }
+        turns = [[measure(*command) for command in commands.values()] for _ in range(runs)]
+        best = [
+            (min(seconds), min(peaks))
+            for seconds, peaks in (zip(*column, strict=True) for column in zip(*turns, strict=True))
+        ]
+        for name, (seconds, peak) in zip(commands, best, strict=True):
+            ratios = f"{seconds / best[0][0]:.2f} × | {peak / best[0][1]:.2f} ×"
+            rows.append(f"| {count:,} {what} | {name} | {seconds:.2f} | {peak / 1e6:.0f} MB | {ratios} |")
+        path.unlink()
+    imports = [
+        subprocess.run([sys.executable, "-c", IMPORT], capture_output=True, text=True, check=True)
+        for _ in range(5 * runs)
+    ]
+    seconds, has_numpy = min(done.stdout.split() for done in imports)
+    return [
+        "## Large headers",
+        "",
+        "A file's header is judged by the official parser, whose names, dtypes and shapes `inspect` shows; whole",
+        f"processes, the least of {runs} runs in turn (aim: at most twice the official parser's time and memory).",
+        "",
+        "| tensors | process | seconds | peak memory | time | memory |",
+        "|---|---|---|---|---|---|",
+        *rows,
+        "",
+        f"`import safetensors` takes {float(seconds) * 1e3:.1f} ms and imports "
+        + ("NumPy." if has_numpy == "True" else "no NumPy; opening a file does."),
+        "",
+    ]
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder:
+        print("\n".join(headers(Path(folder), COUNT, runs=3)))

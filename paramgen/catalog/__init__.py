@@ -1,0 +1,1 @@
+"""What exists: the tables of operations, initializers, distributions, layouts and conventions."""

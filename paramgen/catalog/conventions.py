@@ -1,0 +1,148 @@
+"""THE table of conventions: whose fan rules and default initializers a spec has where it says nothing else.
+
+`matlab` is the table of operations itself. A framework's fans are what its own rule reads off the shape that a
+parameter has in the framework's layout, and its default initializers are those of its modules:
+
+- torch: torch.nn.init._calculate_fan_in_and_fan_out, and the reset_parameters of each module;
+- keras: the fans of keras.initializers.VarianceScaling, and the default arguments of each layer (of attention as they
+  are since keras-team/keras#22789; before, the three axes of its kernels counted as a filter's);
+- flax: the fans of jax.nn.initializers.variance_scaling, and the fields of each flax.linen module.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import prod
+
+from paramgen.catalog.frameworks import MATLAB
+from paramgen.catalog.initializers import (
+    ConstantInitializer,
+    Gaussian,
+    Initializer,
+    Lecun,
+    OrthogonalInitializer,
+    UniformInitializer,
+    Zeros,
+)
+from paramgen.catalog.layouts import LAYOUTS, Layout
+from paramgen.catalog.operations import (
+    Convolution,
+    Embedding,
+    FullyConnected,
+    MultiheadAttention,
+    Operation,
+    PReLU,
+    Recurrent,
+    SeparableConv,
+    Standard,
+    Template,
+)
+
+Shape = tuple[int, ...]
+FanIn = Callable[[str], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Convention:
+    """A framework's rules for a parameter, by its operation and key.
+
+    They are its fans, from its shape in the framework's layout, and its initializer, given the fan_in of any weights of
+    the operation; None is the default of the table of operations.
+    """
+
+    fans: Callable[[Operation, str, Shape], tuple[int, int]]
+    initializer: Callable[[Operation, str, FanIn], Initializer | None]
+
+    def templates(self, operation: Operation, layout: Layout) -> list[Template]:
+        """The operation's parameters with the framework's fans and default initializers.
+
+        UnsupportedError where the framework has no such operation.
+        """
+        found = list(operation.templates())
+        arrangements = layout.arrangements(operation, found)
+        shapes = {source: arrangement.shape for arrangement in arrangements for source in arrangement.sources}
+        found = [self._with_fans(template, operation, shapes.get(template.name)) for template in found]
+        fan_in = {template.key: template.target.fan_in or 0 for template in found}
+        for number, template in enumerate(found):
+            if initializer := self.initializer(operation, template.key, fan_in.__getitem__):
+                found[number] = replace(template, initializer=initializer)
+        return found
+
+    def _with_fans(self, template: Template, operation: Operation, shape: Shape | None) -> Template:
+        target = template.target
+        if target.fan_in is None or shape is None:
+            return template
+        fan_in, fan_out = self.fans(operation, template.key, shape)
+        return replace(template, target=replace(target, fan_in=fan_in, fan_out=fan_out))
+
+
+def _of_first_axes(operation: Operation, key: str, shape: Shape) -> tuple[int, int]:
+    """Of outputs, inputs, then the receptive field."""
+    return prod(shape[1:]), shape[0] * prod(shape[2:])
+
+
+def _of_last_axes(operation: Operation, key: str, shape: Shape) -> tuple[int, int]:
+    """Of the receptive field, then inputs and outputs; projections of attention count as matrices."""
+    if isinstance(operation, MultiheadAttention):
+        inputs = 2 if key == "output_weights" else 1
+        return prod(shape[:inputs]), prod(shape[inputs:])
+    return prod(shape[:-1]), shape[-1] * prod(shape[:-2])
+
+
+def _within(fan_in: int) -> Initializer:
+    return UniformInitializer(type="uniform", bound=1 / math.sqrt(fan_in))
+
+
+def _torch(operation: Operation, key: str, fan_in: FanIn) -> Initializer | None:
+    match operation:
+        case FullyConnected() | Convolution():
+            return _within(fan_in("weights"))
+        case SeparableConv():
+            return _within(fan_in("depthwise_weights" if key == "depthwise_weights" else "pointwise_weights"))
+        case Recurrent():
+            return _within(operation.num_hidden_units)
+        case MultiheadAttention() if key == "output_weights":
+            return _within(fan_in(key))
+        case Embedding():
+            return Gaussian(type="gaussian", mean=0.0, std=1.0)
+    return None
+
+
+def _keras(operation: Operation, key: str, fan_in: FanIn) -> Initializer | None:
+    match operation:
+        case Embedding():
+            return UniformInitializer(type="uniform", bound=0.05)
+        case PReLU():
+            return Zeros(type="zeros")
+    return None
+
+
+def _flax(operation: Operation, key: str, fan_in: FanIn) -> Initializer | None:
+    match operation:
+        case Embedding():
+            return Gaussian(type="gaussian", mean=0.0, std=1 / math.sqrt(operation.embedding_dimension))
+        case PReLU():
+            return ConstantInitializer(type="constant", value=0.01)
+        case Recurrent() if key == "recurrent_weights":
+            return OrthogonalInitializer(type="orthogonal", per_gate=True)
+        case Recurrent() if key == "bias":
+            return Zeros(type="zeros")
+    return Lecun(type="lecun", distribution="truncated_normal") if key.endswith("weights") else None
+
+
+CONVENTIONS: dict[str, Convention | None] = {
+    MATLAB: None,
+    "torch": Convention(_of_first_axes, _torch),
+    "keras": Convention(_of_last_axes, _keras),
+    "flax": Convention(_of_last_axes, _flax),
+}
+
+
+def templates(convention: str, operation: Operation) -> list[Template]:
+    """An operation's parameters by a convention; UnsupportedError where its framework has no such operation."""
+    rules = CONVENTIONS[convention]
+    if rules and isinstance(operation, Standard):
+        return rules.templates(operation, LAYOUTS[convention])
+    return list(operation.templates())

@@ -1,0 +1,98 @@
+"""THE table of initializers: each has its fields, says where it does not fit, and becomes a distribution."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import PlainValidator, WithJsonSchema
+
+from paramgen.catalog.initializers.base import Initializer, Target
+from paramgen.catalog.initializers.scaled import Glorot, He, Lecun, Mode, Scaled, VarianceScaling
+from paramgen.catalog.initializers.structured import (
+    DeltaOrthogonalInitializer,
+    Dirac,
+    Identity,
+    OrthogonalInitializer,
+    UnitForgetGateInitializer,
+)
+from paramgen.catalog.initializers.values import (
+    ConstantInitializer,
+    Gaussian,
+    NarrowNormal,
+    Ones,
+    TruncatedNormalInitializer,
+    UniformInitializer,
+    Zeros,
+)
+from paramgen.catalog.models import Expected, read_tagged
+
+__all__ = [
+    "BY_TYPE",
+    "EXPECTED",
+    "TABLE",
+    "AnyInitializer",
+    "ConstantInitializer",
+    "DeltaOrthogonalInitializer",
+    "Dirac",
+    "Gaussian",
+    "Glorot",
+    "He",
+    "Identity",
+    "Initializer",
+    "Lecun",
+    "Mode",
+    "NarrowNormal",
+    "Ones",
+    "OrthogonalInitializer",
+    "Scaled",
+    "Target",
+    "TruncatedNormalInitializer",
+    "UniformInitializer",
+    "UnitForgetGateInitializer",
+    "VarianceScaling",
+    "Zeros",
+    "read_initializer",
+]
+
+TABLE: tuple[type[Initializer], ...] = (
+    Glorot,
+    He,
+    Lecun,
+    VarianceScaling,
+    Gaussian,
+    NarrowNormal,
+    TruncatedNormalInitializer,
+    UniformInitializer,
+    OrthogonalInitializer,
+    UnitForgetGateInitializer,
+    Identity,
+    Dirac,
+    DeltaOrthogonalInitializer,
+    ConstantInitializer,
+    Ones,
+    Zeros,
+)
+
+
+BY_TYPE = {name: model for model in TABLE for name in model.names()}
+
+EXPECTED = "an initializer: a name, or a mapping with type and its fields"
+
+# The JSON Schema of a field that holds one, until schema.py refers to the definition of them all.
+SCHEMA = {"const": "an initializer"}
+
+
+def read_initializer(value: Any) -> Initializer:
+    """Return the initializer that a name or a mapping describes; ValidationError if it is not valid."""
+    if isinstance(value, Initializer):
+        return value
+    return read_tagged(BY_TYPE, {"type": value} if isinstance(value, str) else value, EXPECTED)
+
+
+if TYPE_CHECKING:
+    AnyInitializer = Initializer
+else:
+    AnyInitializer = Annotated[
+        Initializer,
+        PlainValidator(read_initializer),
+        WithJsonSchema(SCHEMA),
+        Expected(EXPECTED),
+    ]

@@ -1,0 +1,59 @@
+"""What initializers are asked to fill, and what they have in common."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from paramgen.catalog.axes import Axes
+from paramgen.catalog.distributions import (
+    Distribution,
+)
+from paramgen.catalog.models import Expected, Tagged
+
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False), Expected("a finite number of at least 0")]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), Expected("a finite number above 0")]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What an initializer is asked to fill: a parameter's size and what its operation says of it.
+
+    `vector` marks biases, offsets and scales, whatever their shape; an LSTM's bias has `num_hidden_units`; `axes` are
+    set where the operation names them.
+    """
+
+    shape: tuple[int, ...]
+    fan_in: int | None = None
+    fan_out: int | None = None
+    vector: bool = False
+    num_hidden_units: int | None = None
+    axes: Axes | None = None
+
+    def sizes(self, *names: str) -> list[int] | None:
+        """The sizes of axes, or None where it has not all of them."""
+        found = [self.axes.sizes.get(name) for name in names] if self.axes else [None]
+        return [size for size in found if isinstance(size, int)] if None not in found else None
+
+
+class Initializer(Tagged):
+    """Base of the initializers; `values` says in a line what a parameter is filled with."""
+
+    label: ClassVar[str] = "an initializer"
+    values: ClassVar[str]
+    source: ClassVar[str] = ""
+    quiet: ClassVar[tuple[str, ...]] = ()
+    """Fields that a description leaves out where they have their defaults."""
+
+    def misfit(self, target: Target) -> str | None:
+        """Why it cannot fill the target, or None."""
+        return None
+
+    def law(self, target: Target) -> Distribution:
+        """What it draws from for a target that it fits."""
+        raise NotImplementedError
+
+    def described(self) -> dict[str, Any]:
+        """The initializer as the plan's JSON has it: its own name, and its fields."""
+        quiet = {name for name in self.quiet if getattr(self, name) == type(self).model_fields[name].default}
+        return {**self.model_dump(exclude=quiet), "type": self.kind}

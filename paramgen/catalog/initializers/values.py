@@ -1,0 +1,117 @@
+"""Initializers of constants and of stated distributions."""
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from pydantic import Field
+
+from paramgen.catalog.distributions import (
+    Constant,
+    Distribution,
+    Normal,
+    TruncatedNormal,
+    Uniform,
+)
+from paramgen.catalog.initializers.base import Initializer, NonNegative, Positive, Target
+from paramgen.catalog.models import WRONG, Complaint, Number
+from paramgen.formatting import show
+
+
+class Gaussian(Initializer):
+    """Gaussian initializer: normal with the given mean and standard deviation."""
+
+    label = "gaussian"
+    values = "normal with `mean` (default 0) and `std` (default 0.01)"
+    type: Literal["gaussian"] = Field(description="Initializer type.")
+    mean: Number = Field(default=0.0, description="Mean.")
+    std: NonNegative = Field(default=0.01, description="Standard deviation.")
+
+    def law(self, target: Target) -> Distribution:
+        return Normal(self.mean, self.std)
+
+
+class NarrowNormal(Initializer):
+    """Narrow normal initializer: normal with mean 0 and standard deviation 0.01."""
+
+    label = "narrow_normal"
+    values = "normal, mean 0, standard deviation 0.01"
+    source = "MathWorks, Deep Learning Toolbox"
+    type: Literal["narrow_normal"] = Field(description="Initializer type.")
+
+    def law(self, target: Target) -> Distribution:
+        return Normal(0.0, 0.01)
+
+
+class TruncatedNormalInitializer(Initializer):
+    """Truncated normal initializer: mean + std·Z for a standard normal Z within low … high."""
+
+    label = "truncated_normal"
+    values = (
+        "`mean` + `std`·Z (default 0, 0.01), Z standard normal within `low` … `high` (default -2, 2); not widened, so "
+        "that the standard deviation of the values is less: 0.8796·`std` for the default limits"
+    )
+    source = "torch.nn.init.trunc_normal_, whose limits are values, not standard deviations"
+    type: Literal["truncated_normal"] = Field(description="Initializer type.")
+    mean: Number = Field(default=0.0, description="Mean of the normal, before it is truncated.")
+    std: NonNegative = Field(default=0.01, description="Standard deviation of the normal, before it is truncated.")
+    low: Number = Field(default=-2.0, description="lower limit, in standard deviations from the mean.")
+    high: Number = Field(default=2.0, description="upper limit, in standard deviations from the mean.")
+
+    @classmethod
+    def key_problems(cls, data: dict[str, Any]) -> Iterator[Complaint]:
+        low, high = (data.get(name, cls.model_fields[name].default) for name in ("low", "high"))
+        if type(low) in (int, float) and type(high) in (int, float):
+            try:
+                TruncatedNormal(0.0, 1.0, float(low), float(high))
+            except (ValueError, OverflowError):
+                few = "is not below high" if low >= high else "has next to nothing of a normal between it and high"
+                yield ("low" if "low" in data else "high",), f"low, {show(low)}, {few}, {show(high)}", WRONG
+
+    def law(self, target: Target) -> Distribution:
+        return TruncatedNormal(self.mean, self.std, self.low, self.high)
+
+
+class UniformInitializer(Initializer):
+    """Uniform initializer: uniform on (-bound, bound)."""
+
+    label = "uniform"
+    values = "uniform on (-`bound`, `bound`)"
+    type: Literal["uniform"] = Field(description="Initializer type.")
+    bound: Positive = Field(description="values lie between -bound and bound.")
+
+    def law(self, target: Target) -> Distribution:
+        return Uniform(self.bound)
+
+
+class ConstantInitializer(Initializer):
+    """All elements the same."""
+
+    label = "constant"
+    values = "constant `value`"
+    type: Literal["constant"] = Field(description="Initializer type.")
+    value: Number = Field(description="every element.")
+
+    def law(self, target: Target) -> Distribution:
+        return Constant(self.value)
+
+
+class Ones(Initializer):
+    """All ones."""
+
+    label = "ones"
+    values = "constant 1"
+    type: Literal["ones"] = Field(description="Initializer type.")
+
+    def law(self, target: Target) -> Distribution:
+        return Constant(1.0)
+
+
+class Zeros(Initializer):
+    """All zeros."""
+
+    label = "zeros"
+    values = "constant 0"
+    type: Literal["zeros"] = Field(description="Initializer type.")
+
+    def law(self, target: Target) -> Distribution:
+        return Constant(0.0)

@@ -1,0 +1,314 @@
+"""THE table of layouts: for each operation, the tensors that a framework has of it, as arrangements of its parameters.
+
+Names are those of the framework's own modules: PyTorch's state_dict, the paths of Keras 3's variables with dots, and
+the collections and variables of flax.linen. arrangement.py says how a row is read. What a framework cannot hold is an
+UnsupportedError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from paramgen.catalog.axes import Arrangement, arranged, parsed, plain
+from paramgen.catalog.frameworks import CANONICAL
+from paramgen.catalog.initializers import Initializer, Ones, Zeros
+from paramgen.catalog.operations import (
+    CHANNEL_WISE,
+    GRU,
+    LSTM,
+    RNN,
+    BatchNorm,
+    Conv,
+    Convolution,
+    Embedding,
+    FullyConnected,
+    GroupNorm,
+    InstanceNorm,
+    LayerNorm,
+    Level,
+    MultiheadAttention,
+    Operation,
+    PReLU,
+    Recurrent,
+    RMSNorm,
+    SeparableConv,
+    Template,
+    TransposedConv,
+)
+
+# What rows can name beside the parameters of an operation.
+CONSTANTS: dict[str, Initializer] = {"zeros": Zeros(type="zeros"), "ones": Ones(type="ones")}
+
+Rows = tuple[str, ...] | Callable[[Any], Iterator[str]]
+
+
+class UnsupportedError(ValueError):
+    """Why a framework has no such operation, and what would be right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A framework's names and axis orders; names begin with `collection`, but where a row has one of its own."""
+
+    framework: str
+    rows: dict[type[Operation], Rows]
+    collection: str = ""
+
+    def arrangements(self, operation: Operation, templates: Sequence[Template]) -> list[Arrangement]:
+        """The tensors of an operation with these parameters, named below it.
+
+        UnsupportedError where the framework has no such operation.
+        """
+        if type(operation) not in self.rows:
+            return [plain(template.name, template.target.shape, template.name) for template in templates]
+        axes = {template.name: template.target.axes for template in templates if template.target.axes}
+        return arranged(self.rows_of(operation, templates), axes)
+
+    def rows_of(self, operation: Operation, templates: Sequence[Template]) -> list[str]:
+        """The rows of an operation, as arrangement.py reads them, without those of parameters that it has not."""
+        rows = self.rows[type(operation)]
+        known = {template.name for template in templates} | CONSTANTS.keys()
+        return [row for row in (rows(operation) if callable(rows) else rows) if known.issuperset(parsed(row).sources)]
+
+    def name(self, operation: str, arrangement: Arrangement) -> str:
+        """The name of a tensor in the file."""
+        collection = arrangement.collection or self.collection
+        return f"{collection}{operation}.{arrangement.name}"
+
+
+def _torch_recurrent(operation: Recurrent) -> Iterator[str]:
+    for level in operation.levels():
+        at = f"_l{level.layer}" + ("_reverse" if level.reverse else "")
+        own = level.suffix
+        yield f"weight_ih{at} = input_weights{own} (g h) i"
+        yield f"weight_hh{at} = recurrent_weights{own} (g h) r"
+        if isinstance(operation, GRU) and operation.reset_gate_mode == "recurrent-bias-after-multiplication":
+            yield f"bias_ih{at} = bias{own} b[0] (g h)"
+            yield f"bias_hh{at} = bias{own} b[1] (g h)"
+        else:
+            yield f"bias_ih{at} = bias{own} (g h)"
+            yield f"bias_hh{at} = zeros (g h)"
+        yield f"weight_hr{at} = projection_weights{own} p h"
+
+
+def _torch_gru(operation: GRU) -> Iterator[str]:
+    if operation.reset_gate_mode == "before-multiplication":
+        raise UnsupportedError("PyTorch's GRU resets after the multiplication; reset_gate_mode: after-multiplication")
+    return _torch_recurrent(operation)
+
+
+def _torch_lstm(operation: LSTM) -> Iterator[str]:
+    if (operation.projection_size or 0) >= operation.num_hidden_units:
+        most = operation.num_hidden_units - 1
+        raise UnsupportedError(f"PyTorch's LSTM projects to fewer features than hidden units, here to {most} at most")
+    return _torch_recurrent(operation)
+
+
+def _torch_attention(operation: MultiheadAttention) -> Iterator[str]:
+    size = operation.input_size
+    if {operation.num_key_channels, operation.num_value_channels, operation.output_size} - {None, size}:
+        raise UnsupportedError(f"PyTorch's attention has as many channels and outputs as inputs, here {size}")
+    if operation.projections == "fused":
+        yield "in_proj_weight = qkv_weights (p n d) i"
+        yield "in_proj_bias = qkv_bias (p n d)"
+    else:
+        yield "in_proj_weight = query_weights (n d) i + key_weights (n d) i + value_weights (n e) i"
+        yield "in_proj_bias = query_bias (n d) + key_bias (n d) + value_bias (n e)"
+    yield "out_proj.weight = output_weights o (n e)"
+    yield "out_proj.bias = output_bias o"
+
+
+def _within(operation: Recurrent, level: Level, forward: str, backward: str) -> str:
+    """What the names of a layer in a direction begin with, where there are several."""
+    layer = f"{level.layer}." if operation.num_layers > 1 else ""
+    return layer + (f"{backward if level.reverse else forward}." if operation.bidirectional else "")
+
+
+def _filters(framework: str, weights: str, grouped: bool = True) -> Callable[[Convolution], Iterator[str]]:
+    def rows(operation: Convolution) -> Iterator[str]:
+        if operation.bias == "shared":
+            raise UnsupportedError(f"{framework} has no convolution with a shared bias; bias: per_filter or none")
+        if operation.num_groups is not None and not grouped:
+            raise UnsupportedError(f"{framework} has no transposed convolution in groups; leave num_groups out")
+        yield weights
+        yield "bias = bias (g o)"
+
+    return rows
+
+
+def _keras_convolution(operation: Conv) -> Iterator[str]:
+    depthwise = operation.num_groups == CHANNEL_WISE and len(operation.filter_size) < 3
+    return _filters("Keras", "kernel = weights *k (g i) o" if depthwise else "kernel = weights *k i (g o)")(operation)
+
+
+def _keras_separable(operation: SeparableConv) -> Iterator[str]:
+    if len(operation.filter_size) > 2:
+        raise UnsupportedError("Keras has no separable convolution in three dimensions; use two convolutions")
+    yield "depthwise_kernel = depthwise_weights *k c m"
+    yield "pointwise_kernel = pointwise_weights *one (c m) o"
+    yield "bias = bias o"
+
+
+def _keras_recurrent(layer: str, gates: str = "g") -> Callable[[Recurrent], Iterator[str]]:
+    def rows(operation: Recurrent) -> Iterator[str]:
+        if isinstance(operation, LSTM) and operation.projection_size:
+            raise UnsupportedError("Keras has no LSTM with a projection; leave projection_size out")
+        for level in operation.levels():
+            at = _within(operation, level, f"forward_{layer}", f"backward_{layer}") + f"{layer}_cell"
+            own = level.suffix
+            yield f"{at}.kernel = input_weights{own} i ({gates} h)"
+            yield f"{at}.recurrent_kernel = recurrent_weights{own} r ({gates} h)"
+            if isinstance(operation, GRU) and operation.reset_gate_mode == "after-multiplication":
+                yield f"{at}.bias = bias{own} 1 ({gates} h) + zeros 1 ({gates} h)"
+            else:
+                yield f"{at}.bias = bias{own} b ({gates} h)"
+
+    return rows
+
+
+def _keras_attention(operation: MultiheadAttention) -> Iterator[str]:
+    return _attention(operation, "attention_output")
+
+
+def _flax_attention(operation: MultiheadAttention) -> Iterator[str]:
+    if operation.num_value_channels not in (None, operation.num_key_channels or operation.input_size):
+        raise UnsupportedError(
+            "Flax's attention has as many value channels as key channels; leave num_value_channels out"
+        )
+    return _attention(operation, "out")
+
+
+def _attention(operation: MultiheadAttention, out: str) -> Iterator[str]:
+    for number, (kind, size) in enumerate((("query", "d"), ("key", "d"), ("value", "e"))):
+        if operation.projections == "fused":
+            yield f"{kind}.kernel = qkv_weights i p[{number}] n d"
+            yield f"{kind}.bias = qkv_bias p[{number}] n d"
+        else:
+            yield f"{kind}.kernel = {kind}_weights i n {size}"
+            yield f"{kind}.bias = {kind}_bias n {size}"
+    yield f"{out}.kernel = output_weights n e o"
+    yield f"{out}.bias = output_bias o"
+
+
+def _flax_rnn(operation: RNN) -> Iterator[str]:
+    for level in operation.levels():
+        at, own = _within(operation, level, "forward", "backward"), level.suffix
+        yield f"{at}i.kernel = input_weights{own} i (g h)"
+        yield f"{at}i.bias = bias{own} (g h)"
+        yield f"{at}h.kernel = recurrent_weights{own} r (g h)"
+
+
+def _flax_gru(operation: GRU) -> Iterator[str]:
+    if operation.reset_gate_mode != "after-multiplication":
+        raise UnsupportedError(
+            "Flax's GRU resets after the multiplication and has one bias a gate; reset_gate_mode: after-multiplication"
+        )
+    for level in operation.levels():
+        at, own = _within(operation, level, "forward", "backward"), level.suffix
+        for number, gate in enumerate("rzn"):
+            yield f"{at}i{gate}.kernel = input_weights{own} i g[{number}] h"
+            yield f"{at}i{gate}.bias = bias{own} g[{number}] h"
+            yield f"{at}h{gate}.kernel = recurrent_weights{own} r g[{number}] h"
+        yield f"{at}hn.bias = zeros h"
+
+
+def _flax_lstm(operation: LSTM) -> Iterator[str]:
+    if operation.projection_size:
+        raise UnsupportedError("Flax has no LSTM with a projection; leave projection_size out")
+    for level in operation.levels():
+        at, own = _within(operation, level, "forward", "backward"), level.suffix
+        for number, gate in enumerate("ifgo"):
+            yield f"{at}i{gate}.kernel = input_weights{own} i g[{number}] h"
+            yield f"{at}h{gate}.kernel = recurrent_weights{own} r g[{number}] h"
+            yield f"{at}h{gate}.bias = bias{own} g[{number}] h"
+
+
+def _flax_prelu(operation: PReLU) -> Iterator[str]:
+    if operation.num_channels > 1:
+        raise UnsupportedError("Flax's PReLU has one slope for all channels; num_channels: 1")
+    yield "negative_slope = alpha c[0]"
+
+
+_TORCH_NORM = ("weight = scale c", "bias = offset c")
+_KERAS_NORM = ("gamma = scale c", "beta = offset c")
+_FLAX_NORM = ("scale = scale c", "bias = offset c")
+
+LAYOUTS = {
+    CANONICAL: Layout("paramgen", {}),
+    "torch": Layout(
+        "PyTorch",
+        {
+            BatchNorm: (
+                *_TORCH_NORM,
+                "running_mean = zeros c",
+                "running_var = ones c",
+                "num_batches_tracked = zeros:i64",
+            ),
+            LayerNorm: _TORCH_NORM,
+            RMSNorm: _TORCH_NORM,
+            GroupNorm: _TORCH_NORM,
+            InstanceNorm: _TORCH_NORM,
+            Conv: _filters("PyTorch", "weight = weights (g o) i *k"),
+            TransposedConv: _filters("PyTorch", "weight = weights (g i) o *k"),
+            SeparableConv: (
+                "depthwise.weight = depthwise_weights (c m) 1 *k",
+                "pointwise.weight = pointwise_weights o (c m) *one",
+                "pointwise.bias = bias o",
+            ),
+            FullyConnected: ("weight = weights o i", "bias = bias o"),
+            RNN: _torch_recurrent,
+            GRU: _torch_gru,
+            LSTM: _torch_lstm,
+            MultiheadAttention: _torch_attention,
+            Embedding: ("weight = weights v d",),
+            PReLU: ("weight = alpha c",),
+        },
+    ),
+    "keras": Layout(
+        "Keras",
+        {
+            BatchNorm: (*_KERAS_NORM, "moving_mean = zeros c", "moving_variance = ones c"),
+            LayerNorm: _KERAS_NORM,
+            RMSNorm: ("scale = scale c",),
+            GroupNorm: _KERAS_NORM,
+            InstanceNorm: _KERAS_NORM,
+            Conv: _keras_convolution,
+            TransposedConv: _filters("Keras", "kernel = weights *k o i", grouped=False),
+            SeparableConv: _keras_separable,
+            FullyConnected: ("kernel = weights i o", "bias = bias o"),
+            RNN: _keras_recurrent("simple_rnn"),
+            GRU: _keras_recurrent("gru", "g[1,0,2]"),
+            LSTM: _keras_recurrent("lstm"),
+            MultiheadAttention: _keras_attention,
+            Embedding: ("embeddings = weights v d",),
+            PReLU: ("alpha = alpha c",),
+        },
+    ),
+    "flax": Layout(
+        "Flax",
+        {
+            BatchNorm: (*_FLAX_NORM, "batch_stats:mean = zeros c", "batch_stats:var = ones c"),
+            LayerNorm: _FLAX_NORM,
+            RMSNorm: _FLAX_NORM,
+            GroupNorm: _FLAX_NORM,
+            InstanceNorm: _FLAX_NORM,
+            Conv: _filters("Flax", "kernel = weights *k i (g o)"),
+            TransposedConv: _filters("Flax", "kernel = weights -*k i o", grouped=False),
+            SeparableConv: (
+                "depthwise.kernel = depthwise_weights *k 1 (c m)",
+                "pointwise.kernel = pointwise_weights *one (c m) o",
+                "pointwise.bias = bias o",
+            ),
+            FullyConnected: ("kernel = weights i o", "bias = bias o"),
+            RNN: _flax_rnn,
+            GRU: _flax_gru,
+            LSTM: _flax_lstm,
+            MultiheadAttention: _flax_attention,
+            Embedding: ("embedding = weights v d",),
+            PReLU: _flax_prelu,
+        },
+        "params.",
+    ),
+}

@@ -1,0 +1,71 @@
+"""THE table of operations: each one's fields, and the parameters they give, with sizes, fans and initializers.
+
+Source: MathWorks, "Initialize Learnable Parameters for Model Function" and the reference pages of the functions
+that it names (Deep Learning Toolbox); for what these do not have, the modules of PyTorch, Keras and Flax. Sizes are
+canonical: C order, last index fastest.
+"""
+
+from paramgen.catalog.operations.attention import MultiheadAttention
+from paramgen.catalog.operations.base import Operation, Standard, Template
+from paramgen.catalog.operations.convolution import (
+    CHANNEL_WISE,
+    GROUPINGS,
+    Conv,
+    Convolution,
+    SeparableConv,
+    TransposedConv,
+)
+from paramgen.catalog.operations.layers import Custom, CustomParameter, Embedding, FullyConnected, PReLU
+from paramgen.catalog.operations.normalization import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm
+from paramgen.catalog.operations.recurrent import GRU, LSTM, RNN, Level, Recurrent
+
+__all__ = [
+    "BY_TYPE",
+    "CHANNEL_WISE",
+    "GROUPINGS",
+    "GRU",
+    "LSTM",
+    "RNN",
+    "TABLE",
+    "BatchNorm",
+    "Conv",
+    "Convolution",
+    "Custom",
+    "CustomParameter",
+    "Embedding",
+    "FullyConnected",
+    "GroupNorm",
+    "InstanceNorm",
+    "LayerNorm",
+    "Level",
+    "MultiheadAttention",
+    "Operation",
+    "PReLU",
+    "RMSNorm",
+    "Recurrent",
+    "SeparableConv",
+    "Standard",
+    "Template",
+    "TransposedConv",
+]
+
+TABLE: tuple[type[Operation], ...] = (
+    BatchNorm,
+    LayerNorm,
+    RMSNorm,
+    GroupNorm,
+    InstanceNorm,
+    Conv,
+    TransposedConv,
+    SeparableConv,
+    FullyConnected,
+    RNN,
+    GRU,
+    LSTM,
+    MultiheadAttention,
+    Embedding,
+    PReLU,
+    Custom,
+)
+
+BY_TYPE = {name: model for model in TABLE for name in model.names()}

@@ -1,0 +1,79 @@
+"""Attention."""
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from pydantic import Field
+
+from paramgen.catalog.models import (
+    WRONG,
+    Complaint,
+    Size,
+)
+from paramgen.catalog.operations.base import (
+    Standard,
+    Template,
+    not_divided,
+    vector,
+    weights,
+)
+from paramgen.formatting import show
+
+
+class MultiheadAttention(Standard):
+    """Multi-head attention: projections of queries, keys and values, and of the heads' outputs."""
+
+    label = "multihead_attention"
+    title = "Multi-head attention"
+    example = {"input_size": 512, "num_heads": 8}
+    variants = ({"projections": "fused"},)
+    parameter_names = (
+        *("query_weights", "key_weights", "value_weights", "qkv_weights", "output_weights"),
+        *("query_bias", "key_bias", "value_bias", "qkv_bias", "output_bias"),
+    )
+    type: Literal["multihead_attention"] = Field(description="Operation type.")
+    input_size: Size = Field(description="number of input features.")
+    num_heads: Size = Field(description="number of heads.")
+    num_key_channels: Size | None = Field(
+        default=None, description="number of channels of queries and keys, all heads together; default: input_size."
+    )
+    num_value_channels: Size | None = Field(
+        default=None, description="number of channels of values, all heads together; default: num_key_channels."
+    )
+    output_size: Size | None = Field(default=None, description="number of output features; default: input_size.")
+    projections: Literal["separate", "fused"] = Field(
+        default="separate", description="weights of queries, keys and values each for themselves, or in one matrix."
+    )
+    bias: bool = Field(default=True, description="whether projections have biases.")
+
+    @classmethod
+    def key_problems(cls, data: dict[str, Any]) -> Iterator[Complaint]:
+        yield from super().key_problems(data)
+        keys = "num_key_channels" if "num_key_channels" in data else "input_size"
+        yield from not_divided(data, keys, "num_heads")
+        yield from not_divided(data, "num_value_channels", "num_heads")
+        if data.get("projections") == "fused" and data.get("num_value_channels", data.get(keys)) != data.get(keys):
+            message = f"fused projections have as many channels for values as for keys, {show(data.get(keys))}"
+            yield ("num_value_channels",), message, WRONG
+
+    def templates(self) -> Iterator[Template]:
+        keys = self.num_key_channels or self.input_size
+        values = self.num_value_channels or keys
+        outputs = self.output_size or self.input_size
+        heads = self.num_heads
+        sizes = {"p": 3, "n": heads, "d": keys // heads, "e": values // heads, "i": self.input_size, "o": outputs}
+        kinds = (("query", "d", keys), ("key", "d", keys), ("value", "e", values))
+        if self.projections == "fused":
+            yield weights("qkv_weights", "(p n d) i", sizes, self.input_size, 3 * keys)
+        else:
+            for kind, size, rows in kinds:
+                yield weights(f"{kind}_weights", f"(n {size}) i", sizes, self.input_size, rows)
+        yield weights("output_weights", "o (n e)", sizes, values, outputs)
+        if not self.bias:
+            return
+        if self.projections == "fused":
+            yield vector("qkv_bias", "(p n d)", sizes)
+        else:
+            for kind, size, _ in kinds:
+                yield vector(f"{kind}_bias", f"(n {size})", sizes)
+        yield vector("output_bias", "o", sizes)

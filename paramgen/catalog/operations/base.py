@@ -1,0 +1,139 @@
+"""What the operations share: their parameters as templates, names and dtypes, initializers by parameter."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import Field
+
+from paramgen.catalog.axes import Axes, Sizes
+from paramgen.catalog.initializers import EXPECTED as INITIALIZER_EXPECTED
+from paramgen.catalog.initializers import (
+    AnyInitializer,
+    Glorot,
+    Initializer,
+    Ones,
+    OrthogonalInitializer,
+    Target,
+    Zeros,
+)
+from paramgen.catalog.models import (
+    RESERVED,
+    WRONG,
+    Complaint,
+    DTypeName,
+    Expected,
+    Name,
+    Tagged,
+    reserved,
+    unknown_keys,
+)
+
+GLOROT = Glorot(type="glorot")
+ORTHOGONAL = OrthogonalInitializer(type="orthogonal")
+ONES = Ones(type="ones")
+ZEROS = Zeros(type="zeros")
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A parameter of an operation, before the spec's initializers: name, size and fans, and its own default.
+
+    `key` is its name in `initializers` and `defaults`, which several parameters may share.
+    """
+
+    name: str
+    target: Target
+    initializer: Initializer
+    key: str
+    dtype: str | None = None
+    path: tuple[str | int, ...] = ()
+
+
+def weights(
+    name: str, axes: str, sizes: Sizes, fan_in: int, fan_out: int, initializer: Initializer = GLOROT, suffix: str = ""
+) -> Template:
+    """Weights with named axes (see arrangement.py)."""
+    named = Axes(axes, sizes)
+    return Template(name + suffix, Target(named.shape, fan_in, fan_out, axes=named), initializer, name)
+
+
+def vector(
+    name: str,
+    axes: str,
+    sizes: Sizes,
+    initializer: Initializer = ZEROS,
+    num_hidden_units: int | None = None,
+    suffix: str = "",
+) -> Template:
+    """A bias, offset or scale: one axis, and one of size 1."""
+    named = Axes(f"{axes} 1", sizes)
+    target = Target(named.shape, None, None, True, num_hidden_units, named)
+    return Template(name + suffix, target, initializer, name)
+
+
+class Operation(Tagged):
+    """Base of the operations: a name, a type, and the parameters that they give."""
+
+    title: ClassVar[str]
+    example: ClassVar[dict[str, Any]]
+    variants: ClassVar[tuple[dict[str, Any], ...]] = ()
+    """Fields that make other parameters, or other tensors in a layout, of the example; None takes one out of it."""
+    name: Name = Field(description="name of the operation; its tensors are <name>.<parameter>.")
+    dtype: DTypeName | None = Field(default=None, description="element type of its parameters; default: the spec's.")
+
+    @classmethod
+    def key_problems(cls, data: dict[str, Any]) -> Iterator[Complaint]:
+        if data.get("name") == RESERVED:
+            yield reserved(("name",), WRONG)
+
+    def templates(self) -> Iterator[Template]:
+        """Its parameters, in the order of the table."""
+        raise NotImplementedError
+
+    def own_initializers(self) -> Mapping[str, Initializer]:
+        """What the operation itself says instead of its parameters' defaults."""
+        return {}
+
+    @classmethod
+    def examples(cls) -> Iterator[tuple[dict[str, Any], Self]]:
+        """The example and its variants, each with the fields that make it one."""
+        for fields in ({}, *cls.variants):
+            given = {"name": "example", "type": cls.names()[0], **cls.example, **fields}
+            yield fields, cls.model_validate({key: value for key, value in given.items() if value is not None})
+
+    @classmethod
+    def targets(cls) -> dict[str, Target]:
+        """Its parameters by key, at the sizes of its example: for what holds at every size."""
+        targets: dict[str, Target] = {}
+        for _, example in cls.examples():
+            for template in example.templates():
+                targets.setdefault(template.key, template.target)
+        return targets
+
+
+class Standard(Operation):
+    """An operation whose parameters the table names, and whose default initializers a spec may replace."""
+
+    parameter_names: ClassVar[tuple[str, ...]]
+    initializers: Annotated[
+        dict[str, AnyInitializer], Expected("a mapping of parameter names to initializers", INITIALIZER_EXPECTED)
+    ] = Field(default={}, description="initializers by parameter name, instead of the defaults.")
+
+    def own_initializers(self) -> Mapping[str, Initializer]:
+        return self.initializers
+
+    @classmethod
+    def key_problems(cls, data: dict[str, Any]) -> Iterator[Complaint]:
+        yield from super().key_problems(data)
+        initializers = data.get("initializers")
+        if isinstance(initializers, dict):
+            known, what = cls.parameter_names, f"no parameter of {cls.label}"
+            yield from unknown_keys(("initializers",), initializers, known, what)
+
+
+def not_divided(data: dict[str, Any], whole: str, parts: str) -> Iterator[Complaint]:
+    """A complaint where the one of two sizes is no multiple of the other."""
+    size, count = data.get(whole), data.get(parts)
+    if type(size) is int and type(count) is int and size > 0 and 0 < count < 2**63 and size % count:
+        yield (whole,), f"{size} is not a multiple of {parts}, {count}", WRONG

@@ -1,0 +1,163 @@
+"""Convolutions: plain, grouped, channel-wise, transposed and separable."""
+
+import math
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar, Final, Literal
+
+from pydantic import Field
+
+from paramgen.catalog.models import (
+    UNKNOWN,
+    Complaint,
+    Expected,
+    FilterSize,
+    Size,
+)
+from paramgen.catalog.operations.base import (
+    Standard,
+    Template,
+    vector,
+    weights,
+)
+
+FILTER_SIZE = "height, width, … of a filter: 1, 2 or 3 sizes; a single integer is 1-D, not a square."
+
+
+CHANNEL_WISE: Final = "channel-wise"
+
+# For each way of grouping: the fields that it needs, and those it refuses, with what to give instead.
+GROUPINGS: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
+    "ungrouped": (
+        ("num_channels", "num_filters"),
+        {"num_channels_per_group": "num_channels", "num_filters_per_group": "num_filters"},
+    ),
+    "grouped": (
+        ("num_channels_per_group", "num_filters_per_group"),
+        {"num_channels": "num_channels_per_group", "num_filters": "num_filters_per_group"},
+    ),
+    CHANNEL_WISE: (
+        ("num_channels",),
+        {"num_channels_per_group": "num_channels", "num_filters": "num_filters_per_group"},
+    ),
+}
+
+
+class Convolution(Standard):
+    """What `conv` and `transposed_conv` share: filters over channels, plain, grouped or channel-wise."""
+
+    variants = (
+        {"bias": "shared"},
+        {
+            "num_groups": 4,
+            "num_channels_per_group": 8,
+            "num_filters_per_group": 8,
+            "num_channels": None,
+            "num_filters": None,
+        },
+        {"num_groups": CHANNEL_WISE, "num_filters_per_group": 2, "num_filters": None},
+    )
+    parameter_names = ("weights", "bias")
+    axes: ClassVar[str]
+    filter_size: FilterSize = Field(description=FILTER_SIZE)
+    num_channels: Size | None = Field(
+        default=None, description="number of input channels (ungrouped, or channel-wise)."
+    )
+    num_filters: Size | None = Field(
+        default=None, description="number of filters (output channels), where not grouped."
+    )
+    num_groups: Annotated[Size | Literal["channel-wise"] | None, Expected("a positive integer or 'channel-wise'")] = (
+        Field(default=None, description="number of groups, or channel-wise: one group for each channel.")
+    )
+    num_channels_per_group: Size | None = Field(
+        default=None, description="number of input channels of a group (grouped)."
+    )
+    num_filters_per_group: Size | None = Field(
+        default=None, description="number of filters of a group; default 1 where channel-wise."
+    )
+    bias: Literal["per_filter", "shared", "none"] | bool = Field(
+        default="per_filter", description="a bias for each filter (or true), one shared, or none (or false)."
+    )
+
+    @classmethod
+    def key_problems(cls, data: dict[str, Any]) -> Iterator[Complaint]:
+        yield from super().key_problems(data)
+        groups = data.get("num_groups", "ungrouped")
+        grouping = "grouped" if type(groups) is int and groups > 0 else groups
+        if not isinstance(grouping, str) or grouping not in GROUPINGS:
+            return
+        needed, refused = GROUPINGS[grouping]
+        what = f"a {cls.label} that is {grouping}"
+        for name in needed:
+            if name not in data:
+                yield cls.missing(name, what)
+        for name, instead in refused.items():
+            if name in data:
+                yield (name,), f"no field of {what}; give {instead} instead", UNKNOWN
+
+    def groups(self) -> tuple[int | None, int, int]:
+        """(number of groups or None, channels of a group, filters of a group)."""
+        if self.num_groups == CHANNEL_WISE:
+            assert self.num_channels is not None
+            return self.num_channels, 1, self.num_filters_per_group or 1
+        grouped = self.num_groups is not None
+        channels = self.num_channels_per_group if grouped else self.num_channels
+        filters = self.num_filters_per_group if grouped else self.num_filters
+        assert channels is not None and filters is not None
+        return self.num_groups, channels, filters
+
+    def templates(self) -> Iterator[Template]:
+        groups, channels, filters = self.groups()
+        elements = math.prod(self.filter_size)
+        sizes: dict[str, int | tuple[int, ...]] = {"k": self.filter_size, "i": channels, "o": filters}
+        if groups is not None:
+            sizes["g"] = groups
+        yield weights("weights", self.axes, sizes, fan_in=elements * channels, fan_out=elements * filters)
+        if self.bias == "shared":
+            yield vector("bias", "1", {})
+        elif self.bias in ("per_filter", True):
+            yield vector("bias", "(g o)", sizes)
+
+
+class Conv(Convolution):
+    """Convolution in one, two or three dimensions."""
+
+    label = "conv"
+    title = "Convolution"
+    example = {"filter_size": [5, 5], "num_channels": 3, "num_filters": 128}
+    axes = "*k i o g"
+    type: Literal["conv", "dlconv"] = Field(description="Operation type.")
+
+
+class TransposedConv(Convolution):
+    """Transposed convolution in one, two or three dimensions; its weights have filters before channels."""
+
+    label = "transposed_conv"
+    title = "Transposed convolution"
+    example = {"filter_size": [4, 4], "num_channels": 64, "num_filters": 64}
+    axes = "*k o i g"
+    type: Literal["transposed_conv", "dltranspconv"] = Field(description="Operation type.")
+
+
+class SeparableConv(Standard):
+    """Separable convolution: a filter (or several) for each channel, then a convolution of size 1 in each dimension."""
+
+    label = "separable_conv"
+    title = "Separable convolution"
+    example = {"filter_size": [3, 3], "num_channels": 64, "num_filters": 128, "depth_multiplier": 1}
+    parameter_names = ("depthwise_weights", "pointwise_weights", "bias")
+    type: Literal["separable_conv"] = Field(description="Operation type.")
+    filter_size: FilterSize = Field(description=FILTER_SIZE)
+    num_channels: Size = Field(description="number of input channels.")
+    num_filters: Size = Field(description="number of filters (output channels).")
+    depth_multiplier: Size = Field(default=1, description="number of filters for each channel, before they are mixed.")
+    bias: bool = Field(default=True, description="whether it has a bias.")
+
+    def templates(self) -> Iterator[Template]:
+        elements = math.prod(self.filter_size)
+        sizes: dict[str, int | tuple[int, ...]] = {"k": self.filter_size, "one": (1,) * len(self.filter_size)}
+        sizes |= {"m": self.depth_multiplier, "c": self.num_channels, "o": self.num_filters}
+        mixed = self.num_channels * self.depth_multiplier
+        yield weights("depthwise_weights", "*k 1 m c", sizes, elements, elements * self.depth_multiplier)
+        yield weights("pointwise_weights", "*one (c m) o", sizes, mixed, self.num_filters)
+        if self.bias:
+            yield vector("bias", "o", sizes)

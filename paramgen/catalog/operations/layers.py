@@ -1,0 +1,125 @@
+"""Operations that are a matrix or a vector; and those that no type describes."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from paramgen.catalog.initializers import (
+    AnyInitializer,
+    ConstantInitializer,
+    Gaussian,
+    Target,
+)
+from paramgen.catalog.models import (
+    RESERVED,
+    UNKNOWN,
+    Complaint,
+    DTypeName,
+    Expected,
+    Model,
+    Name,
+    Shape,
+    Size,
+    reserved,
+)
+from paramgen.catalog.operations.base import (
+    Operation,
+    Standard,
+    Template,
+    vector,
+    weights,
+)
+
+QUARTER = ConstantInitializer(type="constant", value=0.25)
+EMBEDDING_GAUSSIAN = Gaussian(type="gaussian", mean=0.0, std=0.01)
+
+
+class FullyConnected(Standard):
+    """Fully connected (dense, linear) operation."""
+
+    label = "fully_connected"
+    title = "Fully connected"
+    example = {"input_size": 784, "output_size": 10}
+    parameter_names = ("weights", "bias")
+    type: Literal["fully_connected", "fullyconnect"] = Field(description="Operation type.")
+    input_size: Size = Field(description="number of input features.")
+    output_size: Size = Field(description="number of output features.")
+    bias: bool = Field(default=True, description="whether it has a bias.")
+
+    def templates(self) -> Iterator[Template]:
+        sizes = {"o": self.output_size, "i": self.input_size}
+        yield weights("weights", "o i", sizes, self.input_size, self.output_size)
+        if self.bias:
+            yield vector("bias", "o", sizes)
+
+
+class Embedding(Standard):
+    """Embedding of the indices of a vocabulary."""
+
+    label = "embedding"
+    title = "Embedding"
+    example = {"embedding_dimension": 300, "vocabulary_size": 5000}
+    parameter_names = ("weights",)
+    type: Literal["embedding", "embed"] = Field(description="Operation type.")
+    embedding_dimension: Size = Field(description="length of an embedding vector.")
+    vocabulary_size: Size = Field(description="number of indices.")
+
+    def templates(self) -> Iterator[Template]:
+        sizes = {"d": self.embedding_dimension, "v": self.vocabulary_size}
+        yield weights("weights", "d v", sizes, self.vocabulary_size, self.embedding_dimension, EMBEDDING_GAUSSIAN)
+
+
+class PReLU(Standard):
+    """Parametric rectified linear unit: the slope for negative inputs, of each channel or of all."""
+
+    label = "prelu"
+    title = "Parametric rectified linear unit"
+    example = {"num_channels": 1}
+    parameter_names = ("alpha",)
+    type: Literal["prelu"] = Field(description="Operation type.")
+    num_channels: Size = Field(default=1, description="number of channels; 1 if all have one slope.")
+
+    def templates(self) -> Iterator[Template]:
+        yield vector("alpha", "c", {"c": self.num_channels}, QUARTER)
+
+
+class CustomParameter(Model):
+    """A parameter that no operation describes."""
+
+    label = "a custom parameter"
+    shape: Shape = Field(description="its size, a list; [] is a scalar.")
+    initializer: AnyInitializer = Field(description="its initializer.")
+    fan_in: Size | None = Field(
+        default=None, description="inputs of an output, for the initializers that scale with it."
+    )
+    fan_out: Size | None = Field(
+        default=None, description="outputs of an input, for the initializers that scale with it."
+    )
+    dtype: DTypeName | None = Field(default=None, description="its element type; default: the operation's.")
+
+
+class Custom(Operation):
+    """Parameters that no operation describes, each with its shape and initializer."""
+
+    label = "custom"
+    title = "Custom"
+    example = {"parameters": {"weights": {"shape": [100, 100], "initializer": {"type": "uniform", "bound": 0.1}}}}
+    type: Literal["custom"] = Field(description="Operation type.")
+    parameters: Annotated[
+        dict[Name, CustomParameter],
+        Field(min_length=1),
+        Expected("a mapping of names to parameters, at least one", "a mapping with shape and initializer"),
+    ] = Field(description="its parameters by name.")
+
+    @classmethod
+    def key_problems(cls, data: dict[str, Any]) -> Iterator[Complaint]:
+        yield from super().key_problems(data)
+        if isinstance(data.get("parameters"), dict) and RESERVED in data["parameters"]:
+            yield reserved(("parameters", RESERVED), UNKNOWN)
+
+    def templates(self) -> Iterator[Template]:
+        for name, parameter in self.parameters.items():
+            target = Target(parameter.shape, parameter.fan_in, parameter.fan_out)
+            path = ("parameters", name, "initializer")
+            yield Template(name, target, parameter.initializer, name, parameter.dtype, path)

@@ -1,0 +1,82 @@
+"""Operations that normalize."""
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from pydantic import Field
+
+from paramgen.catalog.models import (
+    Complaint,
+    Size,
+)
+from paramgen.catalog.operations.base import (
+    ONES,
+    Standard,
+    Template,
+    not_divided,
+    vector,
+)
+
+
+class Normalization(Standard):
+    """What operations that normalize share: an offset and a scale for each channel."""
+
+    example = {"num_channels": 128}
+    parameter_names = ("offset", "scale")
+    num_channels: Size = Field(description="number of channels.")
+
+    def templates(self) -> Iterator[Template]:
+        yield vector("offset", "c", {"c": self.num_channels})
+        yield vector("scale", "c", {"c": self.num_channels}, ONES)
+
+
+class BatchNorm(Normalization):
+    """Batch normalization: offset and scale for each channel."""
+
+    label = "batchnorm"
+    title = "Batch normalization"
+    type: Literal["batchnorm"] = Field(description="Operation type.")
+
+
+class LayerNorm(Normalization):
+    """Layer normalization: offset and scale for each channel."""
+
+    label = "layer_norm"
+    title = "Layer normalization"
+    type: Literal["layer_norm", "layernorm"] = Field(description="Operation type.")
+
+
+class InstanceNorm(Normalization):
+    """Instance normalization: offset and scale for each channel."""
+
+    label = "instance_norm"
+    title = "Instance normalization"
+    type: Literal["instance_norm", "instancenorm"] = Field(description="Operation type.")
+
+
+class GroupNorm(Normalization):
+    """Group normalization: offset and scale for each channel."""
+
+    label = "group_norm"
+    title = "Group normalization"
+    type: Literal["group_norm", "groupnorm"] = Field(description="Operation type.")
+    num_groups: Size | None = Field(default=None, description="number of groups; the parameters do not depend on it.")
+
+    @classmethod
+    def key_problems(cls, data: dict[str, Any]) -> Iterator[Complaint]:
+        yield from super().key_problems(data)
+        yield from not_divided(data, "num_channels", "num_groups")
+
+
+class RMSNorm(Standard):
+    """Root mean square normalization: a scale for each channel."""
+
+    label = "rms_norm"
+    title = "Root mean square normalization"
+    example = {"num_channels": 128}
+    parameter_names = ("scale",)
+    type: Literal["rms_norm", "rmsnorm"] = Field(description="Operation type.")
+    num_channels: Size = Field(description="number of channels.")
+
+    def templates(self) -> Iterator[Template]:
+        yield vector("scale", "c", {"c": self.num_channels}, ONES)

@@ -1,0 +1,136 @@
+"""Recurrent operations, of one or several layers, in one or both directions."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from paramgen import limits
+from paramgen.catalog.initializers import (
+    UnitForgetGateInitializer,
+)
+from paramgen.catalog.models import (
+    Size,
+)
+from paramgen.catalog.operations.base import (
+    ORTHOGONAL,
+    Standard,
+    Template,
+    vector,
+    weights,
+)
+
+UNIT_FORGET_GATE = UnitForgetGateInitializer(type="unit_forget_gate")
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One layer of a recurrent operation, in one direction; `suffix` is what its parameters' names end in."""
+
+    layer: int
+    reverse: bool
+    suffix: str
+
+
+class Recurrent(Standard):
+    """What `rnn`, `gru` and `lstm` share: for each layer and direction the weights of all gates, along the first axis.
+
+    Parameters of layers after the first end in _l1, _l2, …, those of the reverse direction in _reverse; `initializers`
+    are for all of them.
+    """
+
+    example = {"input_size": 64, "num_hidden_units": 100}
+    parameter_names: ClassVar[tuple[str, ...]] = ("input_weights", "recurrent_weights", "bias")
+    gates: ClassVar[int]
+    input_size: Size = Field(description="number of input features.")
+    num_hidden_units: Size = Field(description="number of hidden units, H.")
+    num_layers: Size = Field(default=1, le=limits.MAX_LAYERS, description="number of layers, one upon another.")
+    bidirectional: bool = Field(
+        default=False, description="whether each layer goes in both directions; the next has twice the inputs."
+    )
+
+    def levels(self) -> Iterator[Level]:
+        """Its layers and directions, in order."""
+        for layer in range(self.num_layers):
+            for reverse in (False, True)[: 1 + self.bidirectional]:
+                yield Level(layer, reverse, (f"_l{layer}" if layer else "") + ("_reverse" if reverse else ""))
+
+    def outputs(self) -> int:
+        """The number of features that a layer gives, in one direction."""
+        return self.num_hidden_units
+
+    def templates(self) -> Iterator[Template]:
+        for level in self.levels():
+            yield from self.templates_of(level)
+
+    def templates_of(self, level: Level) -> Iterator[Template]:
+        """The parameters of a layer in one direction."""
+        inputs = self.outputs() * (1 + self.bidirectional) if level.layer else self.input_size
+        sizes = {"g": self.gates, "h": self.num_hidden_units, "i": inputs, "r": self.outputs()}
+        rows = self.gates * self.num_hidden_units
+        yield weights("input_weights", "(g h) i", sizes, inputs, rows, suffix=level.suffix)
+        yield weights("recurrent_weights", "(g h) r", sizes, self.outputs(), rows, ORTHOGONAL, suffix=level.suffix)
+        yield self.bias_of(level, sizes)
+
+    def bias_of(self, level: Level, sizes: dict[str, int]) -> Template:
+        return vector("bias", "(g h)", sizes, suffix=level.suffix)
+
+
+class RNN(Recurrent):
+    """Simple recurrent operation (Elman network)."""
+
+    label = "rnn"
+    title = "Simple recurrent"
+    gates = 1
+    type: Literal["rnn"] = Field(description="Operation type.")
+
+
+class GRU(Recurrent):
+    """Gated recurrent unit; gates in the order reset, update, candidate."""
+
+    label = "gru"
+    title = "Gated recurrent unit"
+    variants = (
+        {"reset_gate_mode": "recurrent-bias-after-multiplication"},
+        {"reset_gate_mode": "before-multiplication"},
+    )
+    gates = 3
+    type: Literal["gru"] = Field(description="Operation type.")
+    reset_gate_mode: Literal["after-multiplication", "before-multiplication", "recurrent-bias-after-multiplication"] = (
+        Field(
+            default="after-multiplication",
+            description="where the reset gate applies; with recurrent-bias-… there is a recurrent bias as well.",
+        )
+    )
+
+    def bias_of(self, level: Level, sizes: dict[str, int]) -> Template:
+        recurrent = {"b": 2} if self.reset_gate_mode == "recurrent-bias-after-multiplication" else {}
+        return vector("bias", "(b g h)", {**recurrent, **sizes}, suffix=level.suffix)
+
+
+class LSTM(Recurrent):
+    """Long short-term memory; gates in the order input, forget, cell candidate, output."""
+
+    label = "lstm"
+    title = "Long short-term memory"
+    parameter_names = ("input_weights", "recurrent_weights", "bias", "projection_weights")
+    variants = ({"projection_size": 50},)
+    gates = 4
+    type: Literal["lstm"] = Field(description="Operation type.")
+    projection_size: Size | None = Field(
+        default=None, description="number of features that the hidden state is projected to; default: not projected."
+    )
+
+    def outputs(self) -> int:
+        return self.projection_size or self.num_hidden_units
+
+    def bias_of(self, level: Level, sizes: dict[str, int]) -> Template:
+        return vector("bias", "(g h)", sizes, UNIT_FORGET_GATE, self.num_hidden_units, suffix=level.suffix)
+
+    def templates_of(self, level: Level) -> Iterator[Template]:
+        yield from super().templates_of(level)
+        if self.projection_size:
+            sizes = {"p": self.projection_size, "h": self.num_hidden_units}
+            fans = self.num_hidden_units, self.projection_size
+            yield weights("projection_weights", "p h", sizes, *fans, suffix=level.suffix)

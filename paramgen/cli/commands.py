@@ -1,0 +1,333 @@
+"""The command line: parse, call, print; nothing else. What is heavy is imported by the command that needs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import warnings
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from paramgen.catalog.frameworks import LAYOUT_NAMES
+from paramgen.cli import signals
+from paramgen.dtypes import DTYPES
+from paramgen.errors import ParamgenError, UsageError
+from paramgen.formatting import escape_json, one_of, suggestion
+from paramgen.sampling.devices import AUTO, parsed
+from paramgen.threads import MAX_THREADS
+
+if TYPE_CHECKING:
+    from paramgen.planning.plan import Plan
+
+# A million tensors are written twice as fast as one by one.
+JOINED_PARTS = 4096
+
+app = typer.Typer(
+    help="Generate a neural network's parameters: the same spec and seed, the same bytes.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+SpecPath = Annotated[str, typer.Argument(metavar="SPEC", help="The spec, a YAML file.")]
+FilePath = Annotated[str, typer.Argument(metavar="FILE", help="A safetensors file.")]
+
+
+def _integer(text: str, least: int, most: int, shown: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= len(str(most)) and least <= int(text) <= most):
+        raise typer.BadParameter(f"'{text}' is not an integer from {least} to {shown}.")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    return _integer(text, 0, 2**64 - 1, "2^64 - 1")
+
+
+def _threads(text: str) -> int:
+    return _integer(text, 1, MAX_THREADS, str(MAX_THREADS))
+
+
+def _device(text: str) -> str:
+    try:
+        if text != AUTO:
+            parsed(text)
+    except UsageError as error:
+        raise typer.BadParameter(str(error)) from None
+    return text
+
+
+def _one_of(words: Collection[str]) -> Callable[[str], str]:
+    def chosen(text: str) -> str:
+        if text not in words:
+            raise typer.BadParameter(f"'{text}' is not one of {', '.join(words)}{suggestion(text, words)}")
+        return text
+
+    return chosen
+
+
+def _assignment(text: str) -> tuple[str, float]:
+    name, separator, value = text.partition("=")
+    if not separator or not name:
+        raise typer.BadParameter(f"'{text}' is not NAME=VALUE.")
+    from paramgen.language.expressions import Expression, ExpressionError, UndefinedError
+
+    try:
+        return name, Expression(value).value({})
+    except UndefinedError as error:
+        raise typer.BadParameter(f"'{text}': {error.name} is not a number.") from None
+    except ExpressionError as error:
+        raise typer.BadParameter(f"'{text}': {error}") from None
+
+
+Seed = Annotated[
+    int | None, typer.Option(parser=_seed, metavar="N", help="Seed in place of the spec's, 0 to 2^64 - 1.")
+]
+DTypeOption = Annotated[
+    str | None,
+    typer.Option(
+        parser=_one_of(DTYPES),
+        metavar="DTYPE",
+        help=f"Element type in place of the spec's (those of operations stand): {one_of(list(DTYPES))}.",
+    ),
+]
+LayoutOption = Annotated[
+    str | None,
+    typer.Option(
+        "--layout",
+        parser=_one_of(LAYOUT_NAMES),
+        metavar="LAYOUT",
+        help=f"Names and axis orders in place of the spec's: {one_of(LAYOUT_NAMES)}. Same values.",
+    ),
+]
+Variables = Annotated[
+    list[Any] | None,
+    typer.Option(
+        "--set",
+        parser=_assignment,
+        metavar="NAME=VALUE",
+        help="A number in place of that of the spec's variable of this name; may be given several times.",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+
+
+@app.command()
+def build(
+    spec: SpecPath,
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="OUT", help="The file to write; - is standard output.")
+    ] = "params.safetensors",
+    seed: Seed = None,
+    dtype: DTypeOption = None,
+    layout: LayoutOption = None,
+    variables: Variables = None,
+    device: Annotated[
+        str,
+        typer.Option(
+            parser=_device,
+            metavar="DEVICE",
+            help="What draws: cpu, gpu (all there are), gpu:0, gpu:0,gpu:1, or auto: a GPU where that is sooner done. "
+            "Same bytes.",
+        ),
+    ] = AUTO,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            parser=_threads,
+            metavar="N",
+            help="Threads of the CPU that draw, 1 to 1024; without it, one for each CPU it may use. Same bytes.",
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that paramgen did not write.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print no text but errors.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Draw a spec's parameters and write them to a safetensors file."""
+    with _reported():
+        from paramgen.storage.writer import STDOUT_NAMES
+
+        to_stdout = output in STDOUT_NAMES
+        if as_json and to_stdout:
+            raise UsageError(f"--json and -o {output} both write to standard output; choose one")
+        if quiet:
+            warnings.simplefilter("ignore")
+        plan = _plan(spec, variables, seed=seed, dtype=dtype, layout=layout)
+        from paramgen import engine
+        from paramgen.cli.progress import Progress
+        from paramgen.formatting import counted, escape, human_bytes, human_parameters
+
+        with Progress(plan.total_bytes, shown=not quiet) as progress:
+
+            def advance(count: int) -> None:
+                signals.check()
+                progress.advance(count)
+
+            result = engine.build(
+                plan,
+                output,
+                device=device,
+                threads=threads,
+                force=force,
+                digest=as_json,
+                progress=advance,
+            )
+        if as_json:
+            _print_json(
+                {
+                    "files": list(result.files),
+                    "total_parameters": result.total_parameters,
+                    "total_bytes": result.total_bytes,
+                    "sha256": result.sha256,
+                    "device": result.device,
+                    "seconds": round(result.seconds, 6),
+                }
+            )
+        elif not quiet:
+            print(
+                f"{'standard output' if to_stdout else escape(output)}: {counted(len(plan.tensors), 'tensor')}, "
+                f"{human_parameters(result.total_parameters)}, {human_bytes(result.total_bytes)}, "
+                f"seed {plan.seed}, in {result.seconds:.2f} s",
+                file=sys.stderr if to_stdout else sys.stdout,
+            )
+
+
+@app.command()
+def plan(
+    spec: SpecPath,
+    seed: Seed = None,
+    dtype: DTypeOption = None,
+    layout: LayoutOption = None,
+    variables: Variables = None,
+    as_json: Json = False,
+) -> None:
+    """Show what a build would write, and draw nothing."""
+    with _reported():
+        made = _plan(spec, variables, seed=seed, dtype=dtype, layout=layout)
+        if as_json:
+            _print_parts(made.document())
+            return
+        from paramgen.cli.tables import print_plan
+
+        print_plan(made)
+
+
+@app.command()
+def inspect(
+    file: FilePath,
+    stats: Annotated[
+        bool, typer.Option("--stats", help="Read the data: mean, std, min, max, zeros, NaNs, infinities.")
+    ] = False,
+    name: Annotated[
+        str | None,
+        typer.Option("--filter", metavar="GLOB", help="Only tensors whose whole name matches, with * ? and []."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show the tensors of a safetensors file."""
+    with _reported():
+        from paramgen.analysis import inspect as inspection
+        from paramgen.storage.reader import TensorFile
+
+        with TensorFile(file) as opened:
+            entries = inspection.select(opened, name)
+            statistics = [inspection.stats(opened, entry) for entry in entries] if stats else None
+        if as_json:
+            _print_parts(inspection.document(opened, entries, statistics))
+            return
+        from paramgen.cli.tables import print_inspection
+
+        print_inspection(opened, entries, statistics)
+
+
+@app.command()
+def devices(as_json: Json = False) -> None:
+    """Show what can draw, and why a GPU cannot."""
+    with _reported():
+        from paramgen.sampling.devices import BACKENDS, module
+
+        found = [device for kind in BACKENDS for device in module(kind).devices()]
+        if as_json:
+            _print_json([asdict(device) for device in found])
+            return
+        from paramgen.cli.tables import print_devices
+
+        print_devices(found)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of specs, for editors and validators."""
+    with _reported():
+        from paramgen.language.schema import json_schema
+
+        _print_json(json_schema())
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from paramgen import __version__
+
+        print(f"paramgen {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def _plan(path: str, variables: list[tuple[str, float]] | None, **replaced: Any) -> Plan:
+    from paramgen.language.model import interpret, read_document
+    from paramgen.planning.plan import make_plan
+
+    return make_plan(interpret(*read_document(path), variables=dict(variables or ()), **replaced))
+
+
+def _print_json(document: Any) -> None:
+    _print_parts([json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)])
+
+
+def _print_parts(document: Iterable[str]) -> None:
+    """Print JSON in UTF-8, whatever the terminal's encoding; no text in it acts on the terminal."""
+    parts = iter(document)
+    while batch := "".join(islice(parts, JOINED_PARTS)):
+        sys.stdout.buffer.write(escape_json(batch).encode())
+    sys.stdout.buffer.write(b"\n")
+
+
+@contextmanager
+def _reported() -> Iterator[None]:
+    """Turn what a user can cause into its lines on stderr and its exit status."""
+    try:
+        yield
+        sys.stdout.flush()
+    except ParamgenError as error:
+        _leave(error.exit_status, "\n".join([str(error), *getattr(error, "__notes__", ())]))
+    except BrokenPipeError:  # whoever read our output has seen enough
+        _leave(3)
+    except OSError as error:
+        _leave(3, f"standard output: {error.strerror or error}")
+    except MemoryError as error:
+        _leave(3, f"out of memory: {error}")
+
+
+def _leave(status: int, message: object = None) -> NoReturn:
+    with suppress(OSError):
+        if message is not None:
+            print(message, file=sys.stderr)
+    try:
+        sys.stdout.flush()
+    except OSError:  # what is left in the buffer has nowhere to go
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise typer.Exit(status)

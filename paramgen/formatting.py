@@ -1,0 +1,170 @@
+"""Text for people: escaped names, short values, units, suggestions, tables."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any
+
+LONGEST_VALUE = 60
+LARGEST_RICH_TABLE = 2000
+_UNPLAIN = re.compile(r"[^\x00-\x7e]")
+
+
+def escape(text: str) -> str:
+    """Text with control, format and other unprintable characters as escapes, so that no name acts on a terminal."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
+
+
+def is_word(text: str) -> bool:
+    """Return whether a text has Unicode letters, decimal digits and _ only (no ², ① or combining marks)."""
+    if text.isascii():
+        return text.replace("_", "a").isalnum() or not text
+    return all(c.isalpha() or c.isdecimal() or c == "_" for c in text)
+
+
+def escape_json(text: str) -> str:
+    """Escape what is not printable in a text of JSON, which keeps its value."""
+    if text.isascii() and "\x7f" not in text:  # control characters below are escaped in any JSON
+        return text
+    return _UNPLAIN.sub(_escape_in_json, text)
+
+
+def _escape_in_json(found: re.Match[str]) -> str:
+    character = found[0]
+    if character.isprintable():
+        return character
+    return "\\u007f" if character == "\x7f" else json.dumps(character)[1:-1]
+
+
+def shorten(text: str, longest: int = LONGEST_VALUE) -> str:
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def show(value: Any) -> str:
+    """A value as YAML would have it on one line, shortened: strings in quotes, true, false, null."""
+    if isinstance(value, str):
+        return "'" + escape(shorten(value)) + "'"
+    if isinstance(value, dict) and value:
+        return "a mapping"
+    if isinstance(value, list):
+        is_short = len(value) <= 8 and not any(isinstance(item, (dict, list)) for item in value)
+        return f"[{', '.join(map(show, value))}]" if is_short else f"a list of {len(value):,} entries"
+    if type(value) is int and value.bit_length() > 512:
+        return f"an integer of {value.bit_length()} bits"
+    if isinstance(value, float) and not math.isfinite(value):
+        return f".{value}".replace(".-", "-.")
+    is_plain = value is None or isinstance(value, (bool, int, float))
+    return shorten(json.dumps(value) if is_plain else escape(repr(value)))
+
+
+def near(word: str, known: Iterable[str], likeness: float = 0.65) -> str | None:
+    """The known word that `word` may be a misspelling of; `likeness` is difflib's, 1 for the same."""
+    return _near(word[:80].lower(), tuple(known), likeness)
+
+
+@lru_cache(1024)
+def _near(word: str, known: tuple[str, ...], likeness: float) -> str | None:
+    import difflib
+
+    # Comparing words takes long: only with those of about the same length.
+    alike = [other for other in known if abs(len(word) - len(other)) <= 0.5 * len(other)]
+    matches = difflib.get_close_matches(word, alike, n=1, cutoff=likeness)
+    return matches[0] if matches else None
+
+
+def did_you_mean(guess: str | None) -> str:
+    return f"; did you mean {escape(guess)}?" if guess else ""
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """'; did you mean …?' where a known word is near, else ''."""
+    return did_you_mean(near(word, known))
+
+
+def one_of(words: Sequence[str]) -> str:
+    """'a, b or c'."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
+
+
+def human_bytes(count: int) -> str:
+    """A number of bytes in decimal units: 38.9 kB."""
+    if count < 1000:
+        return f"{count} B"
+    size = float(count)
+    for unit in ("kB", "MB", "GB", "TB", "PB"):
+        size /= 1000
+        if size < 999.95 or unit == "PB":
+            return f"{size:.3g} {unit}" if size < 99.95 else f"{size:.0f} {unit}"
+    raise AssertionError
+
+
+def human_count(count: int) -> str:
+    """A number of parameters: 9,728; 1.23 million."""
+    for unit, size in (("trillion", 10**12), ("billion", 10**9), ("million", 10**6)):
+        if count >= size:
+            return f"{count / size:.3g} {unit}" if count < 1000 * size else f"{count / size:,.0f} {unit}"
+    return f"{count:,}"
+
+
+def number(value: float) -> str:
+    """A number to six significant digits, as briefly as they allow."""
+    return f"{value:.6g}"
+
+
+def human_parameters(count: int) -> str:
+    """'1 parameter', '1.23 million parameters'."""
+    return f"{human_count(count)} parameter{'' if count == 1 else 's'}"
+
+
+def counted(count: int, noun: str) -> str:
+    """'1 tensor', '2 tensors'."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def _width(text: str) -> int:
+    """Return the columns that a text takes on a terminal."""
+    if text.isascii():
+        return len(text)
+    from unicodedata import combining, east_asian_width
+
+    return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def print_table(columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows under (title, "left" or "right") columns: drawn by Rich on a terminal, else aligned plain text.
+
+    Rich measures every cell, so that a table of many thousand rows is plain text on a terminal, too.
+    """
+    if sys.stdout.isatty() and len(rows) <= LARGEST_RICH_TABLE:
+        from rich.box import SIMPLE_HEAD
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=SIMPLE_HEAD, pad_edge=False)
+        for title, side in columns:
+            table.add_column(title, justify="right" if side == "right" else "left", no_wrap=True)
+        for row in rows:
+            table.add_row(*(Text(cell) for cell in row))
+        console = Console(highlight=False)
+        natural = table.__rich_measure__(console, console.options.update(max_width=10_000)).maximum
+        console.width = max(console.width, natural)  # a narrow terminal wraps lines better than a table folds words
+        console.print(table, crop=False)
+        return
+    titles = [title for title, _ in columns]
+    padded = []
+    for cells, (_, side) in zip(zip(titles, *rows, strict=True), columns, strict=True):
+        widths = list(map(_width, cells))
+        widest = max(widths)
+        if side == "right":
+            padded.append([" " * (widest - width) + cell for cell, width in zip(cells, widths, strict=True)])
+        else:
+            padded.append([cell + " " * (widest - width) for cell, width in zip(cells, widths, strict=True)])
+    print("\n".join("  ".join(line).rstrip() for line in zip(*padded, strict=True)))

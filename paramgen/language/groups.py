@@ -1,0 +1,363 @@
+"""From operations as they are written, in groups that repeat, to operations as the model has them, one after another.
+
+What does not depend on the index of a repetition is evaluated and checked once, however often it is repeated, and no
+list of all operations is ever made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import Field, ValidationError
+
+from paramgen import limits
+from paramgen.catalog.models import (
+    RESERVED,
+    UNKNOWN,
+    WRONG,
+    Complaint,
+    Expected,
+    Model,
+    Name,
+    is_name,
+    read_tagged,
+    reserved,
+)
+from paramgen.catalog.operations import BY_TYPE, Operation
+from paramgen.formatting import near, show
+from paramgen.language.diagnostics import Context, Problems
+from paramgen.language.evaluation import Evaluator
+from paramgen.language.expressions import (
+    VARIABLE_EXPECTED,
+    ExpressionError,
+    is_variable,
+)
+from paramgen.language.yaml_reader import Path
+
+OPERATION_EXPECTED = "an operation: a mapping with name and type; or a group: one with name and operations"
+# Readings of one operation at different indices that are kept for the next time that the same values come.
+KEPT = 1000
+
+
+class Group(Model):
+    """Operations whose names join with the group's by a dot; once, or repeated with an index between the two."""
+
+    label = "a group"
+    name: Name = Field(description="name of the group; its operations are named <group>.<operation>.")
+    repeat: Annotated[
+        int | None,
+        Field(ge=1, le=limits.MAX_OPERATIONS),
+        Expected(f"an integer from 1 to {limits.MAX_OPERATIONS:,}"),
+    ] = Field(default=None, description="how often; the operations are then named <group>.<index>.<operation>.")
+    index: Annotated[str | None, Expected(VARIABLE_EXPECTED)] = Field(
+        default=None, alias="as", description="variable that is the index, 0 and up, in the group."
+    )
+    operations: Annotated[
+        list[Any], Field(min_length=1), Expected("a list of operations, at least one", OPERATION_EXPECTED)
+    ] = Field(description="its operations, and groups of them.")
+
+    @classmethod
+    def key_problems(cls, data: dict[str, Any]) -> Iterator[Complaint]:
+        if data.get("name") == RESERVED:
+            yield reserved(("name",), WRONG)
+        if isinstance(data.get("as"), str) and not is_variable(data["as"]):
+            yield ("as",), f"{show(data['as'])} is not {VARIABLE_EXPECTED}", WRONG
+        if "as" in data and "repeat" not in data:
+            yield ("as",), "names the index of a repetition; add repeat, or remove this", UNKNOWN
+
+
+class Instance(NamedTuple):
+    """An operation of the model, its whole name, where the document says it, and the indices around it there.
+
+    `results` is the same for all instances that differ by their names alone: what is worked out once for them.
+    """
+
+    operation: Operation
+    name: str
+    path: Path
+    indices: Mapping[str, int] | None
+    results: dict[Any, Any]
+
+    @property
+    def context(self) -> Context | None:
+        """For what is wrong with it; None where it stands in no group."""
+        return None if self.indices is None else Context(self.name, self.indices)
+
+
+class _Reading(NamedTuple):
+    """An item's model at some indices, and what else is worked out of it."""
+
+    model: Any
+    results: dict[Any, Any]
+
+
+@dataclass(slots=True)
+class _Node:
+    """An item of a list of operations.
+
+    `texts` are its texts that depend on indices, but for its name, which is `title` if it does. `readings` are by the
+    values of the texts; `last` is the one for the values `key` of the indices in `names`. `failed` once it was wrong.
+    The numbers of repetitions inside depend on `inner_names`.
+    """
+
+    path: Path
+    item: Any
+    is_group: bool
+    repeated: bool
+    names: tuple[str, ...] | None = None
+    texts: tuple[str, ...] = ()
+    title: str | None = None
+    readings: dict[str, _Reading] = field(default_factory=dict)
+    key: tuple[int, ...] = ()
+    last: _Reading | None = None
+    failed: bool = False
+    children: list[_Node] | None = None
+    inner_names: frozenset[str] | None = None
+
+
+def is_group(item: Any) -> bool:
+    return isinstance(item, dict) and "type" not in item and any(near(key, ("operations",)) for key in item)
+
+
+class Tree:
+    """The items of a spec's `operations`; an error in one is added to the problems once, when it is first visited."""
+
+    def __init__(self, items: list[Any], evaluator: Evaluator, problems: Problems):
+        self.evaluator = evaluator
+        self.problems = problems
+        self._nodes = self._made(items, ("operations",), repeated=False)
+        self._different = 0
+
+    def instances(self) -> Iterator[Instance]:
+        """Yield every operation of the model, in order, as long as there are not too many problems."""
+        self._check_count()
+        yield from self._instances(self._nodes, "", {})
+
+    def _made(self, items: list[Any], path: Path, repeated: bool) -> list[_Node]:
+        return [_Node((*path, number), item, is_group(item), repeated) for number, item in enumerate(items)]
+
+    def _children(self, node: _Node, group: Group) -> list[_Node]:
+        if node.children is None:
+            repeated = node.repeated or group.repeat is not None
+            node.children = self._made(group.operations, (*node.path, "operations"), repeated)
+        return node.children
+
+    def _instances(self, nodes: list[_Node], prefix: str, indices: Mapping[str, int]) -> Iterator[Instance]:
+        for node in nodes:
+            if self.problems.total >= limits.MAX_PROBLEMS:
+                return
+            reading = node.last if node.names == () else self._read(node, prefix, indices)
+            if reading is None:
+                continue
+            model = reading.model
+            own = model.name if node.title is None else self._title(node, prefix, indices)
+            if own is None:
+                continue
+            name = prefix + own
+            if len(name) > limits.MAX_NAME_LENGTH:
+                node.last, node.failed = None, True
+                problem = f"the whole name must have at most {limits.MAX_NAME_LENGTH} characters, got {len(name):,}"
+                self.problems.add((*node.path, "name"), problem)
+            elif not node.is_group:
+                yield Instance(model, name, node.path, indices if prefix else None, reading.results)
+                if not node.repeated:
+                    node.last = None  # the memory of 100,000 of them
+            elif model.repeat is None:
+                yield from self._instances(self._children(node, model), f"{name}.", indices)
+            else:
+                children = self._children(node, model)
+                for inner, within in _repetitions(model, name, indices):
+                    yield from self._instances(children, inner, within)
+
+    def _read(self, node: _Node, prefix: str, indices: Mapping[str, int]) -> _Reading | None:
+        """Return the node's operation or group at these indices, or None if that is wrong."""
+        if node.failed:
+            return None
+        if node.names is None:
+            self._find_names(node, indices)
+        elif not node.names:
+            return node.last
+        key = tuple([indices[name] for name in node.names or ()])
+        if node.last is None or node.key != key:
+            node.key = key
+            values = self._values(node, indices)
+            node.last = node.readings.get(values)
+            if node.last is None:
+                node.last = self._reading(node, prefix, indices)
+                node.failed = node.last is None
+                if node.names and node.last:
+                    if len(node.readings) == KEPT:
+                        node.readings.clear()
+                    node.readings[values] = node.last
+        return node.last
+
+    def _find_names(self, node: _Node, indices: Mapping[str, int]) -> None:
+        """Find the indices that the node depends on, and its texts that do."""
+        node.names = ()
+        if not indices or not isinstance(node.item, dict):
+            return
+        found: dict[str, None] = {}
+        names: set[str] = set()
+
+        def search(value: Any) -> None:
+            if isinstance(value, str):
+                used = self.evaluator.names(value, node.path, self.problems) & indices.keys()
+                if used:
+                    found[value] = None
+                    names.update(used)
+            elif isinstance(value, (dict, list)):
+                for entry in value.values() if isinstance(value, dict) else value:
+                    search(entry)
+
+        search({key: value for key, value in node.item.items() if key not in ("name", "operations")})
+        node.texts, node.names = tuple(found), tuple(names)
+        title = node.item.get("name")
+        if isinstance(title, str) and self.evaluator.names(title, node.path, self.problems) & indices.keys():
+            node.title = title
+
+    def _values(self, node: _Node, indices: Mapping[str, int]) -> str:
+        """Return a key that is the same for equal values of the node's texts (of the same types: 1 is not 1.0)."""
+        try:
+            return repr([self.evaluator.value(text, indices, node.path, self.problems) for text in node.texts])
+        except ExpressionError:  # reported when it is read
+            return ""
+
+    def _title(self, node: _Node, prefix: str, indices: Mapping[str, int]) -> str | None:
+        """Return the name at these indices of a node that is valid at others; None, and a problem, if it is none."""
+        assert node.title
+        try:
+            name = str(self.evaluator.value(node.title, indices, (*node.path, "name"), self.problems))
+        except ExpressionError:
+            name = ""
+        if is_name(name):
+            return name
+        self._reading(node, prefix, indices)
+        node.failed = True
+        return None
+
+    def _reading(self, node: _Node, prefix: str, indices: Mapping[str, int]) -> _Reading | None:
+        """Return the node validated at these indices, or None, and problems, if it is wrong."""
+        problems = self.problems
+        if node.names:
+            self._count_different(1, node.path)
+        leave = ("operations",) if node.is_group else ()
+        item, errors = self.evaluator.evaluated(node.item, node.path, problems, indices, leave)
+        name = item.get("name") if isinstance(item, dict) else None
+        context = Context(f"{prefix}{name}", indices) if prefix else None
+        bad = self.evaluator.report(errors, node.path, problems, context=context)
+        try:
+            model = Group.model_validate(item) if node.is_group else read_tagged(BY_TYPE, item, OPERATION_EXPECTED)
+        except ValidationError as error:
+            add_errors(problems, error, node.path, context, bad)
+            return None
+        if isinstance(model, Group) and model.index is not None:
+            taken = "the index of a group around it" if model.index in indices else "a variable of the spec"
+            if model.index in indices or model.index in self.evaluator.variables:
+                problems.add(
+                    (*node.path, "as"), f"{model.index} is {taken} already; choose another name", context=context
+                )
+                return None
+        return None if bad else _Reading(model, {})
+
+    def _count_different(self, count: int, path: Path) -> None:
+        self._different += count
+        if self._different > limits.MAX_DIFFERENT_OPERATIONS:
+            limit = f"more than {limits.MAX_DIFFERENT_OPERATIONS:,} different operations and groups (the limit)"
+            self.problems.stop(path, f"{limit}, counting those that an index makes different")
+
+    def _check_count(self) -> None:
+        """Check the number of operations, before any of them is read."""
+        self._count_different(len(self._nodes), ("operations",))
+        total = 0
+        for node in self._nodes:
+            total += self._count([node], "", {})
+            if total > limits.MAX_OPERATIONS:
+                message = f"expands to more than {limits.MAX_OPERATIONS:,} operations (the limit)"
+                self.problems.stop((*node.path, "repeat"), message)
+
+    def _count(self, nodes: list[_Node], prefix: str, indices: Mapping[str, int]) -> int:
+        """Return the number of operations, or some number above the limit."""
+        total = 0
+        for node in nodes:
+            reading = self._read(node, prefix, indices) if node.is_group else None
+            if reading is None:  # an operation; or a wrong group, which would make one at least
+                total += 1
+                continue
+            group = reading.model
+            is_new = node.children is None
+            children = self._children(node, group)
+            if is_new:
+                self._count_different(len(children), node.path)
+            name = prefix + group.name
+            if group.index is None or group.index not in self._inner_names(node, group):
+                inner, within = next(_repetitions(group, name, indices))
+                total += (group.repeat or 1) * self._count(children, inner, within)
+                continue
+            for inner, within in _repetitions(group, name, indices):
+                total += self._count(children, inner, within)
+                if total > limits.MAX_OPERATIONS:
+                    break
+        return total
+
+    def _inner_names(self, node: _Node, group: Group) -> frozenset[str]:
+        """Return the variables that the numbers of repetitions inside a group use."""
+
+        def search(items: list[Any]) -> Iterator[frozenset[str]]:
+            for item in items:
+                if is_group(item):
+                    yield self.evaluator.names(item.get("repeat"), node.path, self.problems)
+                    if isinstance(inner := item.get("operations"), list):
+                        yield from search(inner)
+
+        if node.inner_names is None:
+            node.inner_names = frozenset().union(*search(group.operations))
+        return node.inner_names
+
+
+def _repetitions(group: Group, name: str, indices: Mapping[str, int]) -> Iterator[tuple[str, Mapping[str, int]]]:
+    """The prefix of the names in a group, and the indices, at each of its repetitions."""
+    if group.repeat is None:
+        yield f"{name}.", indices
+        return
+    for index in range(group.repeat):
+        yield f"{name}.{index}.", {**indices, group.index: index} if group.index else indices
+
+
+def written(items: list[Any], path: Path, evaluator: Evaluator, problems: Problems) -> list[Any]:
+    """Return the items with the expressions outside of repetitions evaluated, as far as that can be done."""
+
+    def evaluated(item: Any, path: Path) -> Any:
+        if isinstance(item, dict) and "repeat" in item:
+            return item
+        inner = item.get("operations") if is_group(item) else None
+        value, _ = evaluator.evaluated(item, path, problems, leave=("operations",) if inner else ())
+        if not isinstance(inner, list):
+            return value
+        return {**value, "operations": written(inner, (*path, "operations"), evaluator, problems)}
+
+    if not evaluator.needed:
+        return items
+    return [evaluated(item, (*path, number)) for number, item in enumerate(items)]
+
+
+def add_errors(
+    problems: Problems,
+    error: ValidationError,
+    base: Path,
+    context: Context | None = None,
+    bad: frozenset[Path] = frozenset(),
+) -> None:
+    """Add pydantic's errors of what stands at `base`, as long as they are kept; count them all.
+
+    What is said of the paths in `bad`, whose expressions have no value, is left out.
+    """
+    if len(problems.kept) >= limits.MAX_PROBLEMS:
+        problems.total += error.error_count()
+        return
+    for item in error.errors(include_url=False):
+        path = (*base, *item["loc"])
+        if bad and problems.document.normalize(path) in bad:
+            continue
+        problems.add(path, item["msg"], of_key=item["type"] == UNKNOWN, context=context)

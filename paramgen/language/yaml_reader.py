@@ -1,0 +1,393 @@
+"""A spec's text as plain data that knows its places: every value's and key's line and column.
+
+YAML is read from libyaml's event stream, since libyaml's own composition overflows the stack on deep input, and
+plain scalars are resolved by the core schema of YAML 1.2. Size, depth and aliases are bounded as events arrive.
+"""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import yaml
+
+from paramgen import limits
+from paramgen.errors import Problem, SpecError
+from paramgen.formatting import shorten, show
+from paramgen.language.expressions import has_expression
+
+Path = tuple[str | int, ...]
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+# Not as they are in a text: libyaml, which speaks YAML 1.1, would break lines at the last three, and YAML 1.2 does not.
+_REFUSED = (yaml.reader.Reader.NON_PRINTABLE, re.compile("[\x85\u2028\u2029]"))
+_INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_CONSTANTS: dict[str, Any] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+    **dict.fromkeys((sign + name for sign in ("", "+") for name in (".inf", ".Inf", ".INF")), float("inf")),
+    **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), float("-inf")),
+    **dict.fromkeys((".nan", ".NaN", ".NAN"), float("nan")),
+}
+
+
+class Map(dict[str, Any]):
+    """A mapping of a document; `places` holds, an entry each, the 0-based lines and columns of key and value."""
+
+    __slots__ = ("places",)
+
+    def __init__(self) -> None:
+        self.places = array("I")
+
+
+class Seq(list[Any]):
+    """A sequence of a document; `places` holds, an entry each, the 0-based line and column."""
+
+    __slots__ = ("places",)
+
+    def __init__(self) -> None:
+        self.places = array("I")
+
+
+class Document:
+    """What a spec's text or mapping holds: `data` (Map, Seq and scalars), and where each path of it stands.
+
+    `has_expressions` says whether there is `${` in it anywhere.
+    """
+
+    def __init__(self, data: Any, source: str, start: tuple[int, int] | None, has_expressions: bool):
+        self.data = data
+        self.source = source
+        self.start = start
+        self.has_expressions = has_expressions
+        self._put: set[Path] = set()
+
+    def put(self, path: Path, value: Any) -> None:
+        """Put a value from elsewhere at a path of the document; from then on there is no place for it."""
+        self.value(path[:-1])[path[-1]] = plain(value)
+        self._put.add(path)
+
+    def normalize(self, path: Iterable[str | int]) -> Path:
+        """Return the path without entries of what was written as a scalar; the last may be a missing key."""
+        node: Any = self.data
+        kept: list[str | int] = []
+        for entry in path:
+            if entry in (node if isinstance(node, dict) else range(len(node)) if isinstance(node, list) else ()):
+                node = node[entry]
+            elif isinstance(entry, str) and (isinstance(node, dict) or entry != "type"):
+                return (*kept, entry)
+            else:
+                continue
+            kept.append(entry)
+        return tuple(kept)
+
+    def place(self, path: Path, of_key: bool = False) -> tuple[int, int] | None:
+        """1-based line and column of the value (or key) at a path, or of the nearest that encloses it."""
+        if self.start is None or any(path[: len(put)] == put for put in self._put):
+            return None
+        node, place = self.data, self.start
+        for entry in path:
+            if isinstance(node, Seq) and isinstance(entry, int) and entry < len(node):
+                line, column = node.places[2 * entry : 2 * entry + 2]
+            elif isinstance(node, Map) and entry in node:
+                start = 4 * list(node).index(str(entry))
+                key, value = node.places[start : start + 2], node.places[start + 2 : start + 4]
+                line, column = key if of_key and entry == path[-1] else value
+            else:
+                break
+            node, place = node[entry], (line + 1, column + 1)
+        return place
+
+    def value(self, path: Path) -> Any:
+        """What stands at a path, None where there is nothing."""
+        node: Any = self.data
+        for entry in path:
+            try:
+                node = node[entry]
+            except (LookupError, TypeError):
+                return None
+        return node
+
+
+def path_text(path: Path) -> str:
+    """operations[1].num_filters"""
+    text = "".join(f"[{entry}]" if isinstance(entry, int) else f".{entry[:80]}" for entry in path)
+    return text.removeprefix(".")
+
+
+def from_yaml(raw: bytes, source: str) -> Document:
+    """The document of a spec's YAML text in UTF-8; a SpecError with its place for what is not such a text."""
+    if len(raw) > limits.MAX_FILE_BYTES:
+        raise SpecError(source, [Problem(f"the spec is larger than the limit of {limits.MAX_FILE_BYTES:,} bytes")])
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        problem = f"byte 0x{raw[error.start]:02x} is not UTF-8; save the spec as UTF-8"
+        raise SpecError(source, [_after(raw[: error.start].decode("utf-8", "replace"), problem)]) from None
+    if bad := min(filter(None, (pattern.search(text) for pattern in _REFUSED)), key=re.Match.start, default=None):
+        problem = f"character U+{ord(bad[0]):04X} is not allowed here; write it as an escape in double quotes"
+        raise SpecError(source, [_after(text[: bad.start()], problem)])
+    composer = _Composer(source)
+    try:
+        composer.compose(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+        reason = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be parsed"
+        place = (mark.line, mark.column) if mark else (0, 0)
+        before, after = _around(text, *place)
+        if "cannot start any token" in reason and after.startswith("\t"):
+            reason += "; a tab stands here, indent with spaces"
+        if before.endswith("$") and after.startswith("{"):
+            reason += '; ${…} inside [ ] or { } needs quotes around it: "${…}"'
+        raise SpecError(source, [_problem(f"not valid YAML: {reason}", *place)]) from None
+    line, column = composer.start
+    return Document(composer.root, source, (line + 1, column + 1), composer.has_expressions)
+
+
+def escape_refused(text: str) -> str:
+    """Return a text with the characters that a spec refuses as JSON's escapes."""
+    for pattern in _REFUSED:
+        text = pattern.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return text
+
+
+def _around(text: str, line: int, column: int) -> tuple[str, str]:
+    """What stands before and after a place in its line."""
+    lines = text.splitlines()[line : line + 1] or [""]
+    return lines[0][:column], lines[0][column:]
+
+
+def from_mapping(mapping: Mapping[str, Any], source: str = "<mapping>") -> Document:
+    """The document of a mapping built in Python, of dicts, lists or tuples, strings, numbers, booleans and None."""
+    nodes = 0
+    has_expressions = False
+
+    def convert(value: Any, path: Path) -> Any:
+        nonlocal nodes, has_expressions
+        nodes += 1
+        if len(path) > limits.MAX_DEPTH or nodes > limits.MAX_NODES:
+            limit = (
+                f"{limits.MAX_DEPTH} levels deep" if len(path) > limits.MAX_DEPTH else f"{limits.MAX_NODES:,} values"
+            )
+            raise SpecError(source, [Problem(f"the spec is larger than the limit of {limit}", path_text(path))])
+        value = plain(value)
+        if value is None or isinstance(value, (str, bool, int, float)):
+            if isinstance(value, str) and not _encodable(value):
+                raise SpecError(source, [Problem(f"{show(value)} is not valid Unicode", path_text(path))])
+            has_expressions = has_expressions or has_expression(value)
+            return value
+        if isinstance(value, Mapping):
+            result: dict[str, Any] = {}
+            for key, entry in value.items():
+                if type(key) is not str or not _encodable(key):
+                    raise SpecError(source, [Problem(f"key {show(key)} is not a string", path_text(path))])
+                result[key] = convert(entry, (*path, key))
+            return result
+        if isinstance(value, (list, tuple)):
+            return [convert(entry, (*path, index)) for index, entry in enumerate(value)]
+        message = f"{show(value)} is a {type(value).__name__}; a spec holds dicts, lists, strings, numbers and booleans"
+        raise SpecError(source, [Problem(message, path_text(path))])
+
+    data = convert(mapping, ())
+    return Document(data, source, None, has_expressions)
+
+
+def plain(value: Any) -> Any:
+    """A string, boolean or number as Python's own type: of their subclasses (enums) and of NumPy's scalars."""
+    if getattr(value, "ndim", None) == 0:
+        value = value.item()
+    for kind in (str, bool, int, float):
+        if isinstance(value, kind):
+            return str.__str__(value) if kind is str else kind(value)
+    return value
+
+
+def _problem(message: str, line: int, column: int) -> Problem:
+    return Problem(message, "", line + 1, column + 1)
+
+
+def _after(before: str, message: str) -> Problem:
+    lines = before.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return _problem(message, len(lines) - 1, len(lines[-1]))
+
+
+def _tag(tag: str) -> str:
+    return shorten(tag.replace("tag:yaml.org,2002:", "!!"))
+
+
+def _encodable(text: str) -> bool:
+    return text.isascii() or not any("\ud800" <= c <= "\udfff" for c in text)
+
+
+class _Frame:
+    """A mapping or sequence under construction; `first` counts the events up to its own."""
+
+    __slots__ = (
+        "anchor",
+        "column",
+        "container",
+        "first",
+        "is_merge",
+        "key",
+        "key_column",
+        "key_line",
+        "line",
+        "merged",
+    )
+
+    def __init__(self, container: Map | Seq, line: int, column: int, anchor: str | None, first: int):
+        self.container = container
+        self.line, self.column = line, column
+        self.anchor = anchor
+        self.first = first
+        self.key: str | None = None
+        self.key_line = self.key_column = 0
+        self.is_merge = False
+        self.merged: list[Map] = []
+
+
+class _Composer:
+    """Builds `root` from YAML events: an explicit stack, bounded as it goes."""
+
+    def __init__(self, source: str):
+        self.source = source
+        self.root: Any = None
+        self.start = (0, 0)
+        self.documents = 0
+        self.events = 0
+        self.stack: list[_Frame] = []
+        self.anchors: dict[str, tuple[Any, int] | None] = {}
+        self.plain: dict[str, Any] = dict(_CONSTANTS)
+        self.has_expressions = False
+
+    def compose(self, text: str) -> None:
+        for event in yaml.parse(text, Loader=_Loader):
+            self.count(1, event)
+            kind = event.__class__
+            if kind is yaml.ScalarEvent:
+                self.scalar(event)
+            elif kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:
+                self.open(event, Map() if kind is yaml.MappingStartEvent else Seq())
+            elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
+                self.close()
+            elif kind is yaml.AliasEvent:
+                self.alias(event)
+            elif kind is yaml.DocumentStartEvent:
+                self.documents += 1
+                if self.documents > 1:
+                    self.fail(event.start_mark, "a spec is a single YAML document; a second one begins here")
+
+    def fail(self, mark: Any, message: str) -> None:
+        raise SpecError(self.source, [_problem(message, mark.line, mark.column)])
+
+    def count(self, events: int, event: Any) -> None:
+        self.events += events
+        if self.events > limits.MAX_NODES:
+            limit = f"{limits.MAX_NODES:,} keys, values and ends of lists and mappings, counted with aliases expanded"
+            self.fail(event.start_mark, f"the spec is larger than the limit of {limit}")
+
+    def scalar(self, event: Any) -> None:
+        text, mark = event.value, event.start_mark
+        if event.tag is not None:
+            self.fail(mark, f"tag {_tag(event.tag)} is not allowed; a spec uses YAML's plain types only")
+        if not event.implicit[0]:
+            value = text
+        elif text in self.plain:
+            value = self.plain[text]
+        else:
+            value = self.plain[text] = self.resolve(text, mark)
+        if not text.isascii() and not _encodable(text):
+            self.fail(mark, f"{show(text)} is not valid Unicode")
+        if has_expression(text):
+            self.has_expressions = True
+        if event.anchor is not None:
+            self.anchors[event.anchor] = (value, 1)
+        self.put(value, mark.line, mark.column, is_merge=text == "<<" and event.implicit[0])
+
+    def resolve(self, text: str, mark: Any) -> Any:
+        if text[0] not in "+-.0123456789":
+            return text
+        integer = _INTEGER.fullmatch(text)
+        if not integer and not _FLOAT.fullmatch(text):
+            return text
+        if len(text) > limits.MAX_NUMBER_LENGTH:
+            self.fail(mark, f"a number of {len(text):,} characters; at most {limits.MAX_NUMBER_LENGTH} are allowed")
+        if integer:
+            return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
+        return float(text)
+
+    def put(self, value: Any, line: int, column: int, is_merge: bool = False) -> None:
+        """A finished value takes its place: the next entry, or a key or value, of the container under construction."""
+        if not self.stack:
+            self.root, self.start = value, (line, column)
+            return
+        frame = self.stack[-1]
+        container = frame.container
+        if container.__class__ is Seq:
+            container.append(value)
+            container.places.extend((line, column))
+        elif frame.key is None:
+            if value.__class__ is not str:
+                written = f"key {show(value)} is not a string; write it in quotes"
+                raise SpecError(self.source, [_problem(written, line, column)])
+            if value in container or (is_merge and frame.merged):
+                twice = f"key {shorten(value)} stands twice in this mapping; remove one"
+                raise SpecError(self.source, [_problem(twice, line, column)])
+            frame.key, frame.key_line, frame.key_column, frame.is_merge = value, line, column, is_merge
+        elif frame.is_merge:
+            frame.key = None
+            sources = value if isinstance(value, Seq) else [value]
+            if not sources or not all(isinstance(source, Map) for source in sources):
+                message = f"<< merges a mapping or a list of mappings, not {show(value)}"
+                raise SpecError(self.source, [_problem(message, line, column)])
+            frame.merged = sources
+        else:
+            assert isinstance(container, Map)
+            container[frame.key] = value
+            container.places.extend((frame.key_line, frame.key_column, line, column))
+            frame.key = None
+
+    def open(self, event: Any, container: Map | Seq) -> None:
+        mark = event.start_mark
+        if event.tag is not None:
+            self.fail(mark, f"tag {_tag(event.tag)} is not allowed; a spec uses YAML's plain types only")
+        if len(self.stack) == limits.MAX_DEPTH:
+            self.fail(mark, f"nested more than {limits.MAX_DEPTH} levels deep")
+        if self.stack and self.stack[-1].key is None and isinstance(self.stack[-1].container, Map):
+            self.fail(mark, "a key is a string, not a mapping or list")
+        if event.anchor is not None:
+            self.anchors[event.anchor] = None
+        self.stack.append(_Frame(container, mark.line, mark.column, event.anchor, self.events))
+
+    def close(self) -> None:
+        frame = self.stack.pop()
+        container = frame.container
+        if isinstance(container, Map):
+            for source in frame.merged:
+                for index, (key, value) in enumerate(source.items()):
+                    if key not in container:
+                        container[key] = value
+                        container.places.extend(source.places[4 * index : 4 * index + 4])
+            if len(container) > limits.MAX_KEYS:
+                message = f"a mapping of {len(container):,} keys; at most {limits.MAX_KEYS:,} are allowed"
+                raise SpecError(self.source, [_problem(message, frame.line, frame.column)])
+        if frame.anchor is not None:
+            self.anchors[frame.anchor] = (container, self.events - frame.first + 1)
+        self.put(container, frame.line, frame.column)
+
+    def alias(self, event: Any) -> None:
+        mark = event.start_mark
+        if event.anchor not in self.anchors:
+            self.fail(mark, f"alias *{shorten(event.anchor)} has no anchor before it")
+        anchored = self.anchors[event.anchor]
+        if anchored is None:
+            self.fail(mark, f"alias *{shorten(event.anchor)} stands inside what it refers to")
+        assert anchored is not None
+        value, events = anchored
+        self.count(events, event)
+        self.put(value, mark.line, mark.column)

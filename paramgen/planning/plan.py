@@ -1,0 +1,284 @@
+"""Spec → Plan: every tensor of the file with its distribution's numbers and its bytes. Pure; nothing is drawn."""
+
+from __future__ import annotations
+
+import gc
+import json
+from array import array
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+from paramgen.arithmetic import default_mode
+from paramgen.catalog.axes import Arrangement, plain
+from paramgen.catalog.distributions import describe
+from paramgen.catalog.frameworks import CANONICAL
+from paramgen.catalog.initializers import Target
+from paramgen.catalog.layouts import CONSTANTS, LAYOUTS, UnsupportedError
+from paramgen.catalog.operations import Template
+from paramgen.dtypes import DType
+from paramgen.formatting import shorten
+from paramgen.language.groups import Instance
+from paramgen.language.model import Spec
+from paramgen.language.yaml_reader import escape_refused
+from paramgen.planning.resolve import Names, Parameter, ParameterKind, PerOperation, expand, kind, parameter
+from paramgen.planning.streams import STREAM_VERSION
+from paramgen.storage.header import MAX_HEADER, Entry, arrange, compact, encode
+
+MAX_DATA = 2**63 - 1
+# Bytes of the shortest entry of a header, but for its name.
+LEAST_ENTRY = len('"":{"dtype":"F32","shape":[],"data_offsets":[0,4]},')
+
+
+class Tensor(NamedTuple):
+    """One tensor of the file: how it is arranged, and of which parameters; those of buffers have no name."""
+
+    name: str
+    arrangement: Arrangement
+    sources: tuple[Parameter, ...]
+
+    @property
+    def dtype(self) -> DType:
+        return self.sources[0].kind.dtype
+
+    @property
+    def size(self) -> int:
+        return self.arrangement.size
+
+    @property
+    def nbytes(self) -> int:
+        return self.dtype.nbytes(self.size)
+
+    @property
+    def kinds(self) -> list[ParameterKind]:
+        """What it is made of."""
+        return [source.kind for source in self.sources]
+
+    @property
+    def key(self) -> tuple[int, ...]:
+        """The same for tensors that differ by their names alone, as long as the plan is there."""
+        return id(self.arrangement), *(id(source.kind) for source in self.sources)
+
+
+def as_tensor(name: str, kind: ParameterKind) -> Tensor:
+    """A parameter as a tensor, as it is."""
+    return Tensor(name, plain("", kind.shape, name), (parameter(name, kind),))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a build writes: its tensors in the spec's order, and the file's header and order."""
+
+    name: str
+    seed: int
+    layout: str
+    tensors: tuple[Tensor, ...]
+    entries: tuple[Entry, ...]
+    header: bytes
+
+    @property
+    def total_parameters(self) -> int:
+        return sum(tensor.size for tensor in self.tensors)
+
+    @property
+    def total_bytes(self) -> int:
+        """Bytes of tensor data, the header not counted."""
+        return self.entries[-1].end
+
+    def document(self) -> Iterator[str]:
+        """The document of `plan --json`, in parts."""
+        head = {
+            "name": self.name,
+            "seed": self.seed,
+            "layout": self.layout,
+            "stream": STREAM_VERSION,
+            "total_parameters": self.total_parameters,
+            "total_bytes": self.total_bytes,
+        }
+        yield json.dumps(head, indent=2, ensure_ascii=False)[:-2] + ',\n  "parameters": ['
+        described = _Descriptions()
+        for number, tensor in enumerate(self.tensors):
+            yield ("," if number else "") + described(tensor)
+        yield "\n  ]\n}"
+
+
+_made: WeakKeyDictionary[Spec, Plan] = WeakKeyDictionary()
+
+
+@default_mode()
+def make_plan(spec: Spec) -> Plan:
+    """The plan of a spec, made once; raises SpecError with every problem of the spec and of the plan."""
+    if spec not in _made:
+        with _no_cycles():
+            _made[spec] = _Planner(spec).plan()
+    return _made[spec]
+
+
+@contextmanager
+def _no_cycles() -> Iterator[None]:
+    """Without the collection of cycles: going over all tensors again and again is half of a large plan's time."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+class _Planner:
+    def __init__(self, spec: Spec):
+        self.spec = spec
+        self.problems = spec.problems_found.copy()
+        self.layout = LAYOUTS[spec.layout]
+        self.names = Names()
+        self.streams = array("Q")
+        self.arrangements = PerOperation(self._arrangements)
+
+    def plan(self) -> Plan:
+        tensors: list[Tensor] = []
+        total = header_size = 0
+        for instance, templates, parameters in expand(self.spec, self.problems):
+            self.streams.extend([parameter.stream for parameter in parameters.values()])
+            made = self._tensors(instance, templates, parameters)
+            tensors += made
+            for tensor in made:
+                total += tensor.nbytes
+                header_size += len(tensor.name) + LEAST_ENTRY
+            if excess := _excess(total, header_size):
+                message = f"{excess} with {shorten(made[-1].name)}"
+                self.problems.add(instance.path, message, context=instance.context)
+                self.problems.raise_any()
+        self.names.report_nested(self.problems, self._in_layout())
+        self._check_streams(tensors)
+        self.problems.raise_any()
+        entries = arrange((tensor.name, tensor.dtype, tensor.arrangement.shape) for tensor in tensors)
+        header = encode(entries, metadata(self.spec))
+        if len(header) - 8 > MAX_HEADER:
+            size = f"{len(header) - 8:,} bytes; the format allows {MAX_HEADER:,}"
+            self.problems.add((), f"the file's header, which holds every name and the spec, would have {size}")
+        self.problems.raise_any()
+        return Plan(self.spec.name, self.spec.seed, self.spec.layout, tuple(tensors), tuple(entries), header)
+
+    def _check_streams(self, tensors: list[Tensor]) -> None:
+        ordered = sorted(self.streams)
+        for stream in {one for one, other in pairwise(ordered) if one == other}:
+            sources = (source for tensor in tensors for source in tensor.sources)
+            first, *others = dict.fromkeys(source.name for source in sources if source.stream == stream and source.name)
+            for name in others:
+                self.problems.add((), f"{shorten(name)} has the stream id of {shorten(first)}; rename one")
+
+    def _in_layout(self) -> str:
+        return f", in layout {self.spec.layout}"
+
+    def _tensors(self, instance: Instance, templates: list[Template], parameters: dict[str, Parameter]) -> list[Tensor]:
+        arrangements = self.arrangements(instance, templates)
+        if self.spec.layout == CANONICAL:  # each parameter as it is, by its name, which is known to be free
+            return [
+                Tensor(parameter.name, arrangement, (parameter,))
+                for arrangement, parameter in zip(arrangements, parameters.values(), strict=True)
+            ]
+        made = (self._tensor(instance, arrangement, parameters) for arrangement in arrangements)
+        return [tensor for tensor in made if tensor]
+
+    def _arrangements(self, instance: Instance, templates: list[Template]) -> list[Arrangement]:
+        try:
+            return self.layout.arrangements(instance.operation, templates)
+        except UnsupportedError as error:
+            message = f"layout: {self.spec.layout}: {error}"
+            self.problems.once((*instance.path, "type"), message, context=instance.context)
+            return []
+
+    def _tensor(self, instance: Instance, arrangement: Arrangement, parameters: dict[str, Parameter]) -> Tensor | None:
+        """The tensor of an operation's parameters; None, and a problem, where it cannot be."""
+        found = [parameters.get(source) for source in arrangement.sources]
+        drawn = [one for one in found if one]
+        if len({one.kind.dtype.name for one in drawn}) > 1:
+            parts = [f"{shorten(one.name)} ({one.kind.dtype.name})" for one in drawn]
+            message = f"layout: {self.spec.layout} joins {', '.join(parts)} in one tensor; give them the same dtype"
+            self.problems.once((*instance.path, "name"), message, context=instance.context)
+            return None
+        if len(drawn) < len(found):
+            first = drawn[0] if drawn else next(iter(parameters.values()))
+            dtype = arrangement.dtype or first.kind.dtype.name
+            drawn = [
+                one or _constant(source, arrangement.shape, dtype)
+                for source, one in zip(arrangement.sources, found, strict=True)
+            ]
+        name = self.layout.name(instance.name, arrangement)
+        if clash := self.names.add(name, instance.path):
+            message = clash + self._in_layout()
+            self.problems.once((*instance.path, "name"), message, context=instance.context)
+        return Tensor(name, arrangement, tuple(drawn))
+
+
+def _excess(total: int, header_size: int) -> str | None:
+    """What a file of so many bytes, and its header, would pass."""
+    if total > MAX_DATA:
+        return "choose smaller sizes: the file would pass 2^63 - 1 bytes"
+    if header_size > MAX_HEADER:
+        return f"choose fewer tensors: the file's header would pass {MAX_HEADER:,} bytes, the format's limit,"
+    return None
+
+
+@cache
+def _constant(name: str, shape: tuple[int, ...], dtype: str) -> Parameter:
+    """A buffer's values: a parameter without a name."""
+    return Parameter("", kind(Target(shape), CONSTANTS[name], dtype), 0)
+
+
+class _Descriptions:
+    """Tensors as the plan's JSON has them; what is the same but for the names is written once."""
+
+    def __init__(self) -> None:
+        self._texts: dict[tuple[int, ...], str] = {}
+        self._names = json.encoder.JSONEncoder(ensure_ascii=False).encode
+
+    def __call__(self, tensor: Tensor) -> str:
+        text = self._texts.get(tensor.key)
+        if text is None:
+            described = json.dumps(_described(tensor), indent=2, ensure_ascii=False)
+            text = self._texts[tensor.key] = "\n    " + described.replace("\n", "\n    ")
+        canonical = " + ".join(source.name for source in tensor.sources if source.name)
+        named = text.replace(_NAME, self._names(tensor.name), 1)
+        return named.replace(_CANONICAL, self._names(canonical) if canonical else "null", 1)
+
+
+_NAME, _CANONICAL = '"\\u0000name"', '"\\u0000canonical"'
+
+
+def _described(tensor: Tensor) -> dict[str, Any]:
+    """A tensor as the plan's JSON has it, with marks in the place of its names."""
+    kinds = tensor.kinds
+    initializers = [kind.initializer.described() for kind in kinds]
+    distributions = [describe(kind.distribution) for kind in kinds]
+    alike = all(part == (initializers[0], distributions[0]) for part in zip(initializers, distributions, strict=True))
+    return {
+        "name": "\0name",
+        "canonical_name": "\0canonical",
+        "shape": list(tensor.arrangement.shape),
+        "dtype": tensor.dtype.name,
+        "fan_in": kinds[0].fan_in,
+        "fan_out": kinds[0].fan_out,
+        "bytes": tensor.nbytes,
+        "initializer": initializers[0] if alike else {"type": "joined", "parts": initializers},
+        "distribution": distributions[0] if alike else {"type": "joined", "parts": distributions},
+    }
+
+
+def metadata(spec: Spec) -> dict[str, str]:
+    """The file's __metadata__: all that it takes to build the same file again, and nothing else.
+
+    Characters that a spec's text cannot have as they are stand there as escapes.
+    """
+    return {
+        "format": "pt",
+        "paramgen_seed": str(spec.seed),
+        "paramgen_spec": escape_refused(compact(spec.source)),
+        "paramgen_stream": STREAM_VERSION,
+    }

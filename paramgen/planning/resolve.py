@@ -1,0 +1,334 @@
+"""Spec → Parameters: every parameter with its name, size, fans, dtype and the initializer that prevails."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import translate
+from functools import cached_property
+from itertools import islice, takewhile
+from math import prod
+from typing import Generic, NamedTuple, TypeVar
+
+from paramgen import limits
+from paramgen.catalog.conventions import templates as templates_by
+from paramgen.catalog.distributions import Distribution
+from paramgen.catalog.initializers import Initializer, Target
+from paramgen.catalog.layouts import UnsupportedError
+from paramgen.catalog.operations import BY_TYPE, Template
+from paramgen.dtypes import BY_NAME, DType
+from paramgen.formatting import escape, number, shorten, show, suggestion
+from paramgen.language.diagnostics import Context, Problems
+from paramgen.language.groups import Instance
+from paramgen.language.model import Override, Spec
+from paramgen.language.yaml_reader import Path, path_text
+from paramgen.planning.streams import stream_id
+
+
+@dataclass(frozen=True)
+class ParameterKind:
+    """What a parameter is and is drawn from, whatever its name."""
+
+    shape: tuple[int, ...]
+    dtype: DType
+    fan_in: int | None
+    fan_out: int | None
+    initializer: Initializer
+    distribution: Distribution
+
+    @cached_property
+    def size(self) -> int:
+        return prod(self.shape)
+
+    @cached_property
+    def nbytes(self) -> int:
+        return self.dtype.nbytes(self.size)
+
+    def excess(self, name: str) -> str | None:
+        """What is wrong where its extreme values exceed its dtype, or None; `name` is its first parameter's."""
+        largest = self.distribution.largest(self.dtype.name)
+        assert self.dtype.largest is not None
+        if largest <= self.dtype.largest:
+            return None
+        limit = f"{number(self.dtype.largest)}, the largest {self.dtype.name}"
+        found = f"{escape(shorten(name))} has values up to {number(largest)}, beyond {limit}"
+        return f"{found}; choose a wider dtype or smaller values"
+
+
+def kind(target: Target, initializer: Initializer, dtype: str) -> ParameterKind:
+    """What a parameter is whose initializer fits it."""
+    return ParameterKind(
+        target.shape, BY_NAME[dtype], target.fan_in, target.fan_out, initializer, initializer.law(target)
+    )
+
+
+class Parameter(NamedTuple):
+    """One parameter in its canonical size: its name, what it is, and the stream that it is drawn by."""
+
+    name: str
+    kind: ParameterKind
+    stream: int
+
+
+def parameter(name: str, kind: ParameterKind) -> Parameter:
+    return Parameter(name, kind, stream_id(name))
+
+
+Expanded = tuple[Instance, list[Template], dict[str, Parameter]]
+
+
+def expand(spec: Spec, problems: Problems) -> Iterator[Expanded]:
+    """The operations of a spec in its order, with their templates, and their parameters by name.
+
+    What does not fit is added to the problems.
+
+    Precedence of initializers, last wins: the operation's default, the spec's `defaults`, the operation's own, and
+    `overrides`, in order.
+    """
+    return _Expansion(spec, problems).operations()
+
+
+class Names:
+    """The names of tensors, each with its owner: no two are the same, and none is another's followed by a dot."""
+
+    def __init__(self) -> None:
+        self._owners: dict[str, Path] = {}
+
+    def add(self, name: str, owner: Path) -> str | None:
+        """Take a name; return the conflict, if any."""
+        other = self._owners.setdefault(name, owner)
+        if other is owner:
+            return None
+        return f"{path_text(other)} has a tensor {shorten(name)} already; give each operation its own name"
+
+    def report_nested(self, problems: Problems, note: str = "") -> None:
+        """Add a problem for each tensor whose name is another's followed by a dot."""
+        checked = "."  # the group before, whose outer groups need no second look
+        for name, owner in self._owners.items():
+            outer = name.rpartition(".")[0]
+            group = outer + "."
+            if group == checked:
+                continue
+            while outer and not checked.startswith(outer + "."):
+                if outer in self._owners:
+                    self._report(outer, name, owner, problems, note)
+                    if problems.enough:
+                        return
+                outer = outer.rpartition(".")[0]
+            checked = group
+
+    def _report(self, tensor: str, inner: str, owner: Path, problems: Problems, note: str) -> None:
+        other = self._owners[tensor]
+        if owner > other:
+            message = f"{path_text(other)} has a tensor {shorten(tensor)}, which is in the way; rename one"
+        else:
+            message = f"{path_text(owner)} has tensors named {shorten(tensor)}.…, which are in the way; rename one"
+            owner, inner = other, tensor
+        context = Context(inner.rpartition(".")[0], {}) if len(owner) > 2 else None
+        problems.once((*owner, "name"), message + note, context=context)
+
+    def near(self, pattern: str) -> str:
+        return suggestion(pattern, list(islice(self._owners, 1000)))
+
+
+Made = TypeVar("Made")
+
+
+class PerOperation(Generic[Made]):
+    """A function of an operation, called once for all instances that differ by their names alone."""
+
+    def __init__(self, make: Callable[..., Made]):
+        self._make = make
+
+    def __call__(self, instance: Instance, *more: object) -> Made:
+        made: Made | None = instance.results.get(self)
+        if made is None:
+            made = instance.results[self] = self._make(instance, *more)
+        return made
+
+
+@dataclass(slots=True)
+class _Choice:
+    """A template with what a spec chooses for it, where the spec says so; and what it makes without overrides."""
+
+    template: Template
+    dtype: str
+    initializer: Initializer
+    path: Path
+    kind: ParameterKind | None = None
+
+
+class _Expansion:
+    def __init__(self, spec: Spec, problems: Problems):
+        self.spec = spec
+        self.problems = problems
+        self.names = Names()
+        self.overrides = _Overrides(spec.head.overrides)
+        _check_defaults(spec, problems)
+        self.choices = PerOperation(self._choose)
+        self.different = 0
+
+    def operations(self) -> Iterator[Expanded]:
+        problems, overrides = self.problems, self.overrides
+        for instance in self.spec.instances(problems):
+            templates, choices = self.choices(instance)
+            if not choices:  # its problem is known
+                continue
+            overrides.count(len(choices), problems)
+            found = {choice.template.name: self._parameter(instance, choice) for choice in choices}
+            if None not in found.values():
+                yield instance, templates, found  # type: ignore[misc]
+        self.names.report_nested(problems)
+        if not problems.total:  # else they may be meant for what is not there
+            for index, pattern in overrides.idle():
+                near = "" if problems.has_a_report else self.names.near(pattern)
+                other = near or "; plan --layout canonical shows the names that patterns are of"
+                problems.add(("overrides", index, "match"), f"{show(pattern)} matches no parameter{other}")
+
+    def _choose(self, instance: Instance) -> tuple[list[Template], list[_Choice]]:
+        """An operation's templates, and what the spec chooses for each, but for overrides."""
+        operation = instance.operation
+        try:
+            found = templates_by(self.spec.head.conventions, operation)
+        except UnsupportedError as error:
+            message = f"conventions: {self.spec.head.conventions}: {error}"
+            self.problems.once((*instance.path, "type"), message, context=instance.context)
+            return [], []
+        self.different += len(found)
+        if self.different > limits.MAX_DIFFERENT_TENSORS:
+            limit = f"more than {limits.MAX_DIFFERENT_TENSORS:,} different tensors (the limit)"
+            self.problems.stop(instance.path, f"{limit}, counting those that an index makes different")
+        dtype = operation.dtype or self.spec.dtype
+        choices = [_Choice(one, one.dtype or dtype, *self._prevailing(instance, one)) for one in found]
+        keys = {template.key for template in found}
+        for parameter in [name for name in operation.own_initializers() if name not in keys]:
+            message = f"this {operation.kind} has no {parameter}; remove this, or give it a {parameter}"
+            path = (*instance.path, "initializers", parameter)
+            self.problems.once(path, message, of_key=True, context=instance.context)
+        return found, choices
+
+    def _prevailing(self, instance: Instance, template: Template) -> tuple[Initializer, Path]:
+        """A parameter's initializer, and where the spec says so."""
+        operation, base = instance.operation, instance.path
+        if own := operation.own_initializers().get(template.key):
+            return own, (*base, "initializers", template.key)
+        if self.spec.head.defaults and (default := self.spec.head.default_of(operation, template.key)):
+            return default
+        return template.initializer, (*base, *template.path)
+
+    def _parameter(self, instance: Instance, choice: _Choice) -> Parameter | None:
+        name = f"{instance.name}.{choice.template.name}"
+        if clash := self.names.add(name, instance.path):
+            self.problems.once((*instance.path, "name"), clash, context=instance.context)
+            return None
+        found = self.overrides.matching(name) if self.spec.head.overrides else []
+        if not found and choice.kind:
+            return parameter(name, choice.kind)
+        initializer, dtype, path = choice.initializer, choice.dtype, choice.path
+        for index, override in found:
+            if override.initializer:
+                initializer, path = override.initializer, ("overrides", index, "initializer")
+            dtype = override.dtype or dtype
+        if misfit := initializer.misfit(choice.template.target):
+            of = "" if path[0] == "operations" else f"{shorten(name)}: "
+            self.problems.once(path, f"{of}{initializer.kind} {misfit}", context=instance.context)
+            return None
+        made = kind(choice.template.target, initializer, dtype)
+        if excess := made.excess(name):
+            self.problems.once(path, excess, context=instance.context)
+        if not found:
+            choice.kind = made
+        return parameter(name, made)
+
+
+class _Pattern:
+    """A pattern of names with * ? and []: its pieces between the *, each of which matches texts of one length.
+
+    Pieces are looked for one after another, each where it first matches: a literal one takes a time that is linear in
+    the name's length, one with ? or [] up to so many times as long as it has characters. `cost` is in comparisons.
+    """
+
+    def __init__(self, pattern: str):
+        tokens = re.findall(r"\*+|\?|\[!?\]?[^]]*\]|.", pattern, re.DOTALL)
+        pieces: list[list[str]] = [[]]
+        for token in tokens:
+            if token[0] == "*":
+                pieces.append([])
+            else:
+                pieces[-1].append(token)
+        first, *middle = [re.compile("".join(map(_one_character, piece)), re.DOTALL) for piece in pieces]
+        self._first = first.match if middle else first.fullmatch
+        self._last = middle.pop().fullmatch if middle else None
+        self._width = len(pieces[-1])
+        self._middle = [piece.search for piece in middle if piece.pattern]
+        self._start = "".join(takewhile(lambda token: token not in ("*", "?") and len(token) == 1, tokens))
+        self.cost = 1
+        for piece in filter(None, pieces[1:-1]):
+            is_literal = all(len(token) == 1 and token != "?" for token in piece)
+            self.cost += 1 if is_literal else limits.SEARCH_COMPARISONS
+
+    def matches(self, name: str) -> bool:
+        if not name.startswith(self._start):
+            return False
+        found = self._first(name)
+        if self._last is None or not found:
+            return found is not None
+        end = len(name) - self._width
+        at = found.end()
+        if end < at or not self._last(name, end):
+            return False
+        for search in self._middle:
+            found = search(name, at, end)
+            if not found:
+                return False
+            at = found.end()
+        return True
+
+
+def _one_character(token: str) -> str:
+    """The regular expression of a pattern's token for one character."""
+    if token == "?":
+        return "."
+    return translate(token)[len("(?s:") : -len(r")\Z")] if len(token) > 1 else re.escape(token)
+
+
+class _Overrides:
+    """The overrides of a spec; how often their patterns are compared with names is limited."""
+
+    def __init__(self, overrides: Sequence[Override]):
+        self._entries = [(_Pattern(override.match), index, override) for index, override in enumerate(overrides)]
+        self._used = [False] * len(overrides)
+        self._cost = sum(pattern.cost for pattern, _, _ in self._entries)
+        self._compared = 0
+
+    def count(self, names: int, problems: Problems) -> None:
+        """Count the comparisons with so many names."""
+        self._compared += names * self._cost
+        if self._compared > limits.MAX_COMPARISONS:
+            limit = f"more than {limits.MAX_COMPARISONS:,} patterns times tensors (the limit)"
+            problems.stop(("overrides",), f"{limit}, those with several * counted several times; give fewer overrides")
+
+    def matching(self, name: str) -> list[tuple[int, Override]]:
+        """Those that match a name, in order."""
+        found = []
+        for pattern, index, override in self._entries:
+            if pattern.matches(name):
+                found.append((index, override))
+                self._used[index] = True
+        return found
+
+    def idle(self) -> Iterator[tuple[int, str]]:
+        """Those that have matched nothing: their indices and patterns."""
+        for _, index, override in self._entries:
+            if not self._used[index]:
+                yield index, override.match
+
+
+def _check_defaults(spec: Spec, problems: Problems) -> None:
+    """Tell of defaults that fit no operation of their type, whether or not the spec has one."""
+    for kind, initializers in spec.head.defaults.items():
+        targets = BY_TYPE[kind].targets()
+        for name, initializer in initializers.items():
+            if misfit := initializer.misfit(targets[name]):
+                problems.once(("defaults", kind, name), f"{initializer.kind} {misfit}")

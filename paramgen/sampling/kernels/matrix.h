@@ -1,0 +1,153 @@
+/* Matrix kernels of orthogonal.py, in double precision.
+
+   Each element's sum runs over k in order, a multiply then an add (or subtract), whatever the tile, the panel, the
+   thread or the width of a vector: those only choose which elements are worked on together. */
+
+#ifndef PARAMGEN_MATRIX_H
+#define PARAMGEN_MATRIX_H
+
+#include "kernel.h"
+
+/* PG_DEPTH: a packed strip must stay in the first-level cache. PG_AHEAD: the rows of latency of the third-level cache. */
+enum { PG_DEPTH = 132, PG_AHEAD = 16, PG_TILE = 264, PG_BLOCK_ROWS = 24, PG_MICRO_ROWS = 6, PG_WIDEST = 8 };
+
+/* Scratch memory for packed operands, in numbers. The caller provides it, because a thread's own would have to be paged
+   in for every new thread. */
+enum { PG_ROOM = 2 * PG_DEPTH * PG_TILE };
+
+/* c[i, j] += left[k, i]·right[k, j], one k after another, for PG_MICRO_ROWS rows of two vectors. With a triangle t (or
+   NULL), upper and PG_MICRO_ROWS wide, tᵀ·c = c is then solved. */
+typedef void pg_micro(double *c, long c_step, const double *left, const double *right, long depth,
+                      const double *triangle);
+
+/* Panels of `width` numbers for each k: packed[i·PG_DEPTH + k·width + a] = sign·source[(i + a)·step + k·depth_step], for
+   i in steps of `width`, with zeros where i + a is not below `count`. */
+PG void pg_pack(double *packed, int width, double sign, const double *source, long step, long depth_step, int count,
+                long depth)
+{
+    int whole = count - count % width;
+    if (step == 1)
+        for (long k = 0; k < depth; k++) {
+            const double *row = source + k * depth_step, *next = k + PG_AHEAD < depth ? row + PG_AHEAD * depth_step : row;
+            for (int i = 0; i < whole; i += width) {
+                __builtin_prefetch(next + i, 0, 2);
+                for (int a = 0; a < width; a++)
+                    packed[i * PG_DEPTH + k * width + a] = sign * row[i + a];
+            }
+        }
+    else
+        for (int i = 0; i < whole; i += width)
+            for (long k = 0; k < depth; k++)
+                for (int a = 0; a < width; a++)
+                    packed[i * PG_DEPTH + k * width + a] = sign * source[(i + a) * step + k * depth_step];
+    if (whole < count)
+        for (long k = 0; k < depth; k++)
+            for (int a = 0; a < width; a++)
+                packed[whole * PG_DEPTH + k * width + a] =
+                    whole + a < count ? sign * source[(whole + a) * step + k * depth_step] : 0.0;
+}
+
+/* c[i, j] += sign·left[i, k]·right[k, j], one k after another, sign being 1 or -1; c is at most PG_TILE × PG_TILE. With
+   `upper`, entries below the diagonal of c are ignored. */
+PG void pg_accumulate(pg_micro *micro, int width, double *c, long c_step, const double *left, long left_step,
+                      long left_depth_step, const double *right, long right_step, int rows, int columns, long depth,
+                      double sign, int upper, double *room)
+{
+    double *packed_left = room, *packed_right = room + PG_DEPTH * PG_TILE;
+    PG_ALIGNED double tile[PG_MICRO_ROWS * PG_WIDEST] = {0};
+    for (long start = 0; start < depth; start += PG_DEPTH) {
+        long here = depth - start < PG_DEPTH ? depth - start : PG_DEPTH;
+        pg_pack(packed_left, PG_MICRO_ROWS, sign, left + start * left_depth_step, left_step, left_depth_step, rows,
+                here);
+        pg_pack(packed_right, width, 1.0, right + start * right_step, 1, right_step, columns, here);
+        for (int i = 0; i < rows; i += PG_MICRO_ROWS)
+            for (int j = 0; j < columns; j += width) {
+                double *corner = c + i * c_step + j;
+                const double *l = packed_left + i * PG_DEPTH, *r = packed_right + j * PG_DEPTH;
+                int high = rows - i, wide = columns - j;
+                if (upper && i >= j + width)
+                    continue;
+                if (high >= PG_MICRO_ROWS && wide >= width) {
+                    micro(corner, c_step, l, r, here, NULL);
+                    continue;
+                }
+                for (int a = 0; a < high && a < PG_MICRO_ROWS; a++)
+                    for (int b = 0; b < wide && b < width; b++)
+                        tile[a * width + b] = corner[a * c_step + b];
+                micro(tile, width, l, r, here, NULL);
+                for (int a = 0; a < high && a < PG_MICRO_ROWS; a++)
+                    for (int b = 0; b < wide && b < width; b++)
+                        corner[a * c_step + b] = tile[a * width + b];
+            }
+    }
+}
+
+/* The Cholesky factor of a diagonal tile, in its upper triangle, from what accumulate left of it; `diagonal` is the tile's
+   before that. 0 is returned where an r[k, k]² is not above dependent·diagonal[k]. */
+PG int pg_factor(pg_micro *micro, int width, double *g, long step, const double *diagonal, int n, double dependent,
+                 double *room)
+{
+    for (int start = 0; start < n; start += PG_BLOCK_ROWS) {
+        int stop = start + PG_BLOCK_ROWS < n ? start + PG_BLOCK_ROWS : n;
+        pg_accumulate(micro, width, g + start * step + start, step, g + start, 1, step, g + start, step, stop - start,
+                      n - start, start, -1.0, 1, room);
+        for (int k = start; k < stop; k++) {
+            double *row = g + k * step, rest = row[k];
+            if (!(rest > dependent * diagonal[k]))
+                return 0;
+            double root = pg_sqrt64(rest);
+            for (int j = k; j < n; j++)
+                row[j] = j == k ? root : row[j] / root;
+            for (int i = k + 1; i < stop; i++)
+                for (int j = i; j < n; j++)
+                    g[i * step + j] -= row[i] * row[j];
+        }
+    }
+    return 1;
+}
+
+/* Solve rᵀ·x = x for a tile r of n rows and n × count numbers x[k·k_step + j·j_step], two vectors of the j at a time; with
+   the steps exchanged that is x·r⁻¹ of the transpose. */
+PG void pg_solve(pg_micro *micro, int width, const double *r, long r_step, double *x, long k_step, long j_step, int n,
+                 int count, double *room)
+{
+    PG_ALIGNED double panel[PG_TILE * PG_WIDEST];
+    double triangles[PG_TILE * PG_MICRO_ROWS];
+    for (int i = 0; i < n; i += PG_MICRO_ROWS) {
+        int high = n - i < PG_MICRO_ROWS ? n - i : PG_MICRO_ROWS;
+        pg_pack(room + i * PG_TILE, PG_MICRO_ROWS, -1.0, r + i, 1, r_step, high, i);
+        for (int a = 0; a < PG_MICRO_ROWS; a++)
+            for (int b = 0; b < PG_MICRO_ROWS; b++)
+                triangles[(i + a) * PG_MICRO_ROWS + b] = a <= b && b < high ? r[(i + a) * r_step + i + b] : a == b;
+    }
+    for (int first = 0; first < count; first += width) {
+        int wide = count - first < width ? count - first : width;
+        double *corner = x + first * j_step;
+        pg_pack(panel, width, 1.0, corner, j_step, k_step, wide, n);
+        for (int k = n; k % PG_MICRO_ROWS; k++)
+            for (int j = 0; j < width; j++)
+                panel[k * width + j] = 0.0;
+        for (int i = 0; i < n; i += PG_MICRO_ROWS)
+            micro(panel + i * width, width, room + i * PG_TILE, panel, i, triangles + i * PG_MICRO_ROWS);
+        for (int k = 0; k < n; k++)
+            for (int j = 0; j < wide; j++)
+                corner[k * k_step + j * j_step] = panel[k * width + j];
+    }
+}
+
+/* a -= v·(factor·vᵀa) for a of m rows and n columns, the sum over the rows in order; `dot` has room for n numbers. */
+PG void pg_reflect(double *a, long step, const double *v, double factor, long m, long n, double *dot)
+{
+    for (long j = 0; j < n; j++)
+        dot[j] = 0.0;
+    for (long i = 0; i < m; i++)
+        for (long j = 0; j < n; j++)
+            dot[j] += v[i] * a[i * step + j];
+    for (long j = 0; j < n; j++)
+        dot[j] *= factor;
+    for (long i = 0; i < m; i++)
+        for (long j = 0; j < n; j++)
+            a[i * step + j] -= v[i] * dot[j];
+}
+
+#endif

@@ -1,1 +1,0 @@
-"""The spec language: YAML or a mapping → Spec → Parameters."""

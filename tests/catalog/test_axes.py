@@ -1,0 +1,121 @@
+"""Arrangements: any range of a tensor is what NumPy makes of the canonical array by the same slices and permutations."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from paramgen.catalog.axes import Arrangement, Axes, arranged, boxes, parsed, plain
+
+Array = NDArray[Any]
+
+CONV = Axes("*k i o g", {"k": (2, 3), "i": 4, "o": 5, "g": 2})
+FLAT = Axes("*k i o g", {"k": (2, 3), "i": 4, "o": 5})
+GATES = Axes("(g h) i", {"g": 3, "h": 4, "i": 5})
+BIAS = Axes("(b g h) 1", {"b": 2, "g": 3, "h": 4})
+HEADS = Axes("(n d) i", {"n": 2, "d": 3, "i": 4})
+
+# A row, its parameters' axes, and what NumPy makes of the canonical arrays of these names.
+ROWS: list[tuple[str, dict[str, Axes], Callable[..., Array]]] = [
+    ("w = w (g o) i *k", {"w": CONV}, lambda w: w.transpose(4, 3, 2, 0, 1).reshape(10, 4, 2, 3)),
+    ("w = w *k i (g o)", {"w": CONV}, lambda w: w.transpose(0, 1, 2, 4, 3).reshape(2, 3, 4, 10)),
+    ("w = w (g o) i *k", {"w": FLAT}, lambda w: w.transpose(3, 2, 0, 1)),
+    ("w = w -*k o i", {"w": FLAT}, lambda w: w[::-1, ::-1].transpose(0, 1, 3, 2)),
+    ("w = w *k i o", {"w": FLAT}, lambda w: w),
+    ("w = w i (g h)", {"w": GATES}, lambda w: w.T),
+    ("w = w i (g[1,0,2] h)", {"w": GATES}, lambda w: w.reshape(3, 4, 5)[[1, 0, 2]].reshape(12, 5).T),
+    ("w = w i g[2] h", {"w": GATES}, lambda w: w.reshape(3, 4, 5)[2].T),
+    ("b = b b (g h)", {"b": BIAS}, lambda b: b.reshape(2, 12)),
+    ("b = b b[1] (g h)", {"b": BIAS}, lambda b: b.reshape(2, 12)[1]),
+    ("b = b b (g[2,0,1] h)", {"b": BIAS}, lambda b: b.reshape(2, 3, 4)[:, [2, 0, 1]].reshape(2, 12)),
+    ("b = b 1 (b g h) + ones 1 (b g h)", {"b": BIAS}, lambda b: np.stack([b[:, 0], np.ones(24)])),
+    ("w = q i n d", {"q": HEADS}, lambda q: q.reshape(2, 3, 4).transpose(2, 0, 1)),
+    ("w = q n d i", {"q": HEADS}, lambda q: q.reshape(2, 3, 4)),
+    ("w = q (n d) i + k (n d) i", {"q": HEADS, "k": HEADS}, lambda q, k: np.concatenate([q, k])),
+    ("n = zeros", {}, lambda: np.zeros(())),
+    ("n = ones h i", {"w": GATES}, lambda w: np.ones((4, 5))),
+]
+
+
+def numbered(axes: dict[str, Axes]) -> dict[str, Array]:
+    """Arrays of numbers that are all different, and none of which is 0 or 1."""
+    arrays = {}
+    first = 2
+    for name, one in axes.items():
+        size = int(np.prod(one.shape))
+        arrays[name] = np.arange(first, first + size, dtype=np.float64).reshape(one.shape)
+        first += size
+    return arrays
+
+
+def gathered(arrangement: Arrangement, arrays: dict[str, Array], start: int, stop: int) -> Array:
+    """Elements start … stop - 1 of a tensor, box by box, each place written once."""
+    out = np.full(stop - start, -1.0)
+    for box in boxes(arrangement, start, stop):
+        name = arrangement.sources[box.source]
+        for index in np.ndindex(*box.sizes):
+            element = box.first + int(np.dot(index, box.strides))
+            place = box.to + int(np.dot(index, box.places))
+            assert out[place] == -1
+            out[place] = {"zeros": 0.0, "ones": 1.0}[name] if name not in arrays else arrays[name].reshape(-1)[element]
+    assert (out != -1).all()
+    return out
+
+
+@pytest.mark.parametrize(("row", "axes", "expected"), ROWS, ids=[row for row, _, _ in ROWS])
+def test_row(row: str, axes: dict[str, Axes], expected: Callable[..., Array]) -> None:
+    (arrangement,) = arranged([row], axes)
+    arrays = numbered(axes)
+    array = expected(**arrays)
+    assert arrangement.shape == array.shape
+    assert arrangement.size == array.size
+    np.testing.assert_array_equal(gathered(arrangement, arrays, 0, array.size), array.reshape(-1))
+
+
+@given(st.data())
+@settings(max_examples=300, deadline=None)
+def test_any_range(data: st.DataObject) -> None:
+    row, axes, expected = data.draw(st.sampled_from(ROWS))
+    (arrangement,) = arranged([row], axes)
+    arrays = numbered(axes)
+    flat = expected(**arrays).reshape(-1)
+    start = data.draw(st.integers(0, flat.size - 1))
+    stop = data.draw(st.integers(start + 1, flat.size))
+    np.testing.assert_array_equal(gathered(arrangement, arrays, start, stop), flat[start:stop])
+
+
+def test_boxes_are_few_and_have_few_axes() -> None:
+    axes = Axes("*k i o g", {"k": (3, 3, 3), "i": 8, "o": 8, "g": 4})
+    (arrangement,) = arranged(["w = w (g o) i *k"], {"w": axes})
+    for start, stop in [(0, arrangement.size), (1, arrangement.size - 1), (100, 5000)]:
+        found = list(boxes(arrangement, start, stop))
+        assert len(found) <= 2 * len(arrangement.grid) - 1
+        assert max(len(box.sizes) for box in found) <= 4
+
+
+def test_what_is_plain() -> None:
+    assert plain("w", (3, 4), "w").is_plain
+    for row, axes, is_plain in [
+        ("w = w o i", Axes("o i", {"o": 3, "i": 4}), True),
+        ("w = w i o", Axes("o i", {"o": 3, "i": 4}), False),
+        ("w = w i o", Axes("o i", {"o": 1, "i": 4}), True),
+        ("w = w g[1] h", Axes("(g h) 1", {"g": 3, "h": 4}), False),
+    ]:
+        (arrangement,) = arranged([row], {"w": axes})
+        assert arrangement.is_plain is is_plain, row
+
+
+def test_sources() -> None:
+    assert parsed("b = bias 1 (g[1,0,2] h) + zeros 1 (g h)").sources == ("bias", "zeros")
+    assert parsed("n = zeros:i64").sources == ("zeros",)
+
+
+def test_dtypes_and_collections() -> None:
+    (arrangement,) = arranged(["n = zeros:i64"], {})
+    assert (arrangement.dtype, arrangement.shape, arrangement.collection) == ("i64", (), "")
+    (arrangement,) = arranged(["batch_stats:mean = zeros i"], {"w": HEADS})
+    assert (arrangement.name, arrangement.shape, arrangement.collection) == ("mean", (4,), "batch_stats.")

@@ -1,0 +1,242 @@
+"""Initializers: their numbers by hand, their values, and what fits where."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import plan_of
+
+import paramgen
+from paramgen.catalog.initializers import TABLE
+
+TRUNCATED = 0.87962566103423978
+
+
+def distribution(initializer: Any, **fields: Any) -> dict[str, Any]:
+    parameter = {"shape": [40, 30], "fan_in": 30, "fan_out": 70, **fields, "initializer": initializer}
+    (tensor,) = plan_of({"type": "custom", "parameters": {"w": parameter}})
+    return tensor["distribution"]  # type: ignore[no-any-return]
+
+
+def uniform(bound: float) -> dict[str, Any]:
+    return {"type": "uniform", "low": -bound, "high": bound}
+
+
+def normal(std: float, mean: float = 0.0) -> dict[str, Any]:
+    return {"type": "normal", "mean": mean, "std": std}
+
+
+def truncated(std: float) -> dict[str, Any]:
+    return {"type": "truncated_normal", "mean": 0.0, "std": std, "low": -2 * std, "high": 2 * std}
+
+
+NUMBERS: list[tuple[Any, dict[str, Any]]] = [
+    ("glorot", uniform(math.sqrt(6 / 100))),
+    ({"type": "xavier", "gain": 2}, uniform(2 * math.sqrt(6 / 100))),
+    ({"type": "glorot", "distribution": "normal"}, normal(math.sqrt(2 / 100))),
+    ({"type": "glorot", "distribution": "truncated_normal"}, truncated(math.sqrt(2 / 100) / TRUNCATED)),
+    ({"type": "glorot", "mode": "fan_in"}, uniform(math.sqrt(3 / 30))),
+    ({"type": "glorot", "mode": "fan_out", "distribution": "normal"}, normal(math.sqrt(1 / 70))),
+    ("he", normal(math.sqrt(2 / 30))),
+    ({"type": "kaiming", "mode": "fan_out"}, normal(math.sqrt(2 / 70))),
+    ({"type": "he", "distribution": "uniform"}, uniform(math.sqrt(6 / 30))),
+    ({"type": "he", "mode": "fan_avg", "gain": 0.5}, normal(0.5 * math.sqrt(4 / 100))),
+    ({"type": "he", "distribution": "truncated_normal"}, truncated(math.sqrt(2 / 30) / TRUNCATED)),
+    ("lecun", normal(math.sqrt(1 / 30))),
+    ({"type": "lecun", "distribution": "uniform"}, uniform(math.sqrt(3 / 30))),
+    ({"type": "lecun", "distribution": "truncated_normal"}, truncated(math.sqrt(1 / 30) / TRUNCATED)),
+    ("variance_scaling", truncated(math.sqrt(1 / 30) / TRUNCATED)),
+    (
+        {"type": "variance_scaling", "scale": 0.3, "mode": "fan_avg", "distribution": "uniform"},
+        uniform(math.sqrt(3 * 0.3 / 50)),
+    ),
+    ({"type": "variance_scaling", "scale": 2.0, "distribution": "normal"}, normal(math.sqrt(2 / 30))),
+    ("gaussian", normal(0.01)),
+    ({"type": "gaussian", "mean": 1, "std": 0}, normal(0.0, 1.0)),
+    ("narrow_normal", normal(0.01)),
+    (
+        {"type": "truncated_normal", "mean": 1.0, "std": 0.5},
+        {"type": "truncated_normal", "mean": 1.0, "std": 0.5, "low": 0.0, "high": 2.0},
+    ),
+    (
+        {"type": "truncated_normal", "std": 0.5, "low": 0, "high": 3},
+        {"type": "truncated_normal", "mean": 0.0, "std": 0.5, "low": 0.0, "high": 1.5},
+    ),
+    ({"type": "uniform", "bound": 0.1}, uniform(0.1)),
+    ("orthogonal", {"type": "orthogonal", "gain": 1.0}),
+    ({"type": "orthogonal", "gain": -2}, {"type": "orthogonal", "gain": -2.0}),
+    ({"type": "identity", "gain": 3}, {"type": "identity", "value": 3.0}),
+    ({"type": "constant", "value": -0.5}, {"type": "constant", "value": -0.5}),
+    ("ones", {"type": "constant", "value": 1.0}),
+    ("zeros", {"type": "constant", "value": 0.0}),
+]
+
+
+@pytest.mark.parametrize(("initializer", "expected"), NUMBERS, ids=str)
+def test_numbers(initializer: Any, expected: dict[str, Any]) -> None:
+    found = distribution(initializer)
+    assert found.keys() == expected.keys()
+    for field, value in expected.items():
+        assert found[field] == (pytest.approx(value, rel=1e-15) if field != "type" else value)
+
+
+def test_every_initializer_has_its_numbers() -> None:
+    """But for those of filters and gates, whose values are below or in tests/test_reference.py."""
+    there = {one if isinstance(one, str) else one["type"] for one, _ in NUMBERS}
+    assert there == {name for model in TABLE for name in model.names()} - {
+        "dirac",
+        "delta_orthogonal",
+        "unit_forget_gate",
+    }
+
+
+@pytest.mark.parametrize(
+    ("initializer", "described"),
+    [
+        ("glorot", {"type": "glorot"}),
+        ("kaiming", {"type": "he"}),
+        ({"type": "he", "gain": 1.0, "mode": "fan_in"}, {"type": "he"}),
+        ({"type": "he", "mode": "fan_out"}, {"type": "he", "mode": "fan_out"}),
+        ("orthogonal", {"type": "orthogonal", "gain": 1.0}),
+        (
+            "variance_scaling",
+            {"type": "variance_scaling", "scale": 1.0, "mode": "fan_in", "distribution": "truncated_normal"},
+        ),
+        ("truncated_normal", {"type": "truncated_normal", "mean": 0.0, "std": 0.01, "low": -2.0, "high": 2.0}),
+    ],
+    ids=str,
+)
+def test_descriptions(initializer: Any, described: dict[str, Any]) -> None:
+    parameter = {"shape": [40, 30], "fan_in": 30, "fan_out": 70, "initializer": initializer}
+    (tensor,) = plan_of({"type": "custom", "parameters": {"w": parameter}})
+    assert tensor["initializer"] == described
+
+
+CONV = {"type": "conv", "filter_size": [3, 4], "num_channels": 5, "num_filters": 7}
+GROUPED = {
+    "type": "conv",
+    "filter_size": [3],
+    "num_groups": 2,
+    "num_channels_per_group": 3,
+    "num_filters_per_group": 2,
+}
+LSTM = {"type": "lstm", "input_size": 3, "num_hidden_units": 6}
+
+
+def weights(operation: dict[str, Any], initializer: Any, name: str = "weights") -> Any:
+    named = {"name": "x", **operation, "initializers": {name: initializer}}
+    return paramgen.sample({"seed": 2, "operations": [named]})["x"][name]
+
+
+def test_identity() -> None:
+    dense = {"type": "fully_connected", "input_size": 4, "output_size": 6}
+    np.testing.assert_array_equal(weights(dense, {"type": "identity", "gain": 2.5}), 2.5 * np.eye(6, 4))
+    np.testing.assert_array_equal(weights({**dense, "input_size": 9}, "identity"), np.eye(6, 9))
+    np.testing.assert_array_equal(weights(LSTM, "identity", "recurrent_weights"), np.eye(24, 6))
+
+
+def test_dirac_hands_on_its_channels() -> None:
+    expected = np.zeros((3, 4, 5, 7))
+    for channel in range(5):
+        expected[1, 2, channel, channel] = 1
+    np.testing.assert_array_equal(weights(CONV, "dirac"), expected)
+    expected = np.zeros((3, 3, 2, 2))
+    for channel in range(2):
+        expected[1, channel, channel, :] = 1
+    np.testing.assert_array_equal(weights(GROUPED, "dirac"), expected)
+
+
+def test_delta_orthogonal_keeps_norms() -> None:
+    w = weights(CONV, {"type": "delta_orthogonal", "gain": 2}).astype(np.float64)
+    assert np.abs(w[1, 1] @ w[1, 1].T - 4 * np.eye(5)).max() < 1e-5
+    w[1, 1] = 0
+    assert not w.any()
+    square = weights({**CONV, "num_filters": 5}, "delta_orthogonal").astype(np.float64)[1, 1]
+    assert np.abs(square.T @ square - np.eye(5)).max() < 1e-6
+
+
+def test_the_matrix_of_a_delta_is_drawn_at_its_own_place() -> None:
+    """Its words are those of its elements: the same as of an orthogonal parameter of the same stream and place."""
+    w = weights({**CONV, "filter_size": [1, 1]}, "delta_orthogonal")
+    q = paramgen.initialize("orthogonal", [5, 7], seed=2, name="x.weights")
+    np.testing.assert_array_equal(w[0, 0], q)
+
+
+def test_a_matrix_for_each_gate() -> None:
+    w = weights(LSTM, {"type": "orthogonal", "per_gate": True, "gain": 3}, "recurrent_weights").astype(np.float64)
+    for gate in w.reshape(4, 6, 6):
+        assert np.abs(gate.T @ gate - 9 * np.eye(6)).max() < 1e-5
+    first = paramgen.initialize("orthogonal", [6, 6], seed=2, name="x.recurrent_weights", gain=3.0)
+    np.testing.assert_array_equal(w[:6].astype(np.float32), first)
+
+
+@pytest.mark.parametrize("name", ["glorot", "he", "lecun"])
+@pytest.mark.parametrize("family", ["normal", "uniform", "truncated_normal"])
+@pytest.mark.parametrize("mode", ["fan_in", "fan_out", "fan_avg"])
+def test_the_variance_is_what_the_formula_says(name: str, family: str, mode: str) -> None:
+    fans = {"fan_in": 300, "fan_out": 100}
+    n = {**fans, "fan_avg": 200}[mode]
+    w = paramgen.initialize({"type": name, "mode": mode, "distribution": family}, [400, 500], **fans).astype(np.float64)
+    assert w.var() == pytest.approx((2 if name == "he" else 1) / n, rel=0.02)
+    assert abs(w.mean()) < 1e-3
+
+
+def test_initialize_takes_the_fields_as_arguments() -> None:
+    w = paramgen.initialize("truncated_normal", [1000], std=2.0, low=0, high=0.5)
+    assert 0 <= w.min() < w.max() <= 1
+    v = paramgen.initialize({"type": "truncated_normal", "std": 2.0, "low": 0, "high": 0.5}, [1000])
+    np.testing.assert_array_equal(w, v)
+    with pytest.raises(paramgen.UsageError, match="he needs fan_out"):
+        paramgen.initialize("he", [3, 3], fan_in=3, mode="fan_out")
+    with pytest.raises(paramgen.SpecError, match="mode: 'fan' is not one of fan_in, fan_out, fan_avg"):
+        paramgen.initialize("he", [3, 3], fan_in=3, mode="fan")
+
+
+@pytest.mark.parametrize(
+    ("operation", "parameter", "initializer", "message"),
+    [
+        (CONV, "bias", "identity", "identity makes matrices; this parameter is a vector"),
+        (CONV, "weights", "identity", "identity makes matrices; shape [3, 4, 5, 7] has not two dimensions"),
+        (CONV, "bias", "dirac", "dirac fills the weights of convolutions only"),
+        (LSTM, "input_weights", "dirac", "dirac fills the weights of convolutions only"),
+        (LSTM, "input_weights", "delta_orthogonal", "delta_orthogonal fills the weights of convolutions only"),
+        (GROUPED, "weights", "delta_orthogonal", "fills the weights of convolutions that are not grouped"),
+        (
+            {**CONV, "num_filters": 4},
+            "weights",
+            "delta_orthogonal",
+            "needs at least as many filters as channels; this convolution has 4 and 5",
+        ),
+        (CONV, "weights", {"type": "orthogonal", "per_gate": True}, "with per_gate fills the weights of gates"),
+        (CONV, "weights", {"type": "orthogonal", "per_gate": 1}, "per_gate: 1 is not true or false"),
+        (CONV, "bias", {"type": "he", "mode": "fan_out"}, "he needs fan_out, which this parameter does not have"),
+        (CONV, "bias", {"type": "lecun", "mode": "fan_avg"}, "lecun needs fan_in and fan_out"),
+        (CONV, "weights", {"type": "he", "gain": 0}, "gain: 0 is not a finite number above 0"),
+        (CONV, "weights", {"type": "he", "gain": -1}, "gain: -1 is not a finite number above 0"),
+        (CONV, "weights", {"type": "he", "mode": "fan"}, "mode: 'fan' is not one of fan_in, fan_out, fan_avg"),
+        (
+            CONV,
+            "weights",
+            {"type": "he", "distribution": "cauchy"},
+            "'cauchy' is not one of normal, uniform, truncated",
+        ),
+        (CONV, "weights", {"type": "variance_scaling", "scale": 0}, "scale: 0 is not a finite number above 0"),
+        (CONV, "weights", "constant", "constant needs it: every element"),
+        (CONV, "weights", {"type": "truncated_normal", "low": 2}, "low: low, 2, is not below high, 2.0"),
+        (CONV, "weights", {"type": "truncated_normal", "high": -3}, "high: low, -2.0, is not below high, -3"),
+        (
+            CONV,
+            "weights",
+            {"type": "truncated_normal", "low": 40, "high": 41},
+            "has next to nothing of a normal between",
+        ),
+        (CONV, "weights", {"type": "truncated_normal", "low": "x"}, "low: 'x' is not a finite number"),
+    ],
+)
+def test_what_does_not_fit(operation: dict[str, Any], parameter: str, initializer: Any, message: str) -> None:
+    named = {"name": "x", **operation, "initializers": {parameter: initializer}}
+    with pytest.raises(paramgen.SpecError) as caught:
+        paramgen.load_spec({"operations": [named]})
+    assert message in str(caught.value)
+    assert caught.value.total == 1

@@ -1,0 +1,262 @@
+"""Layouts in plans and files: names, buffers, joined tensors, what cannot be held; the tables of docs/layouts.md.
+
+That each tensor is what real modules take is tested in tests/frameworks.
+"""
+
+import typing
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import CONFIGS, DTYPES, SMALL, plan_of
+from numpy.typing import NDArray
+
+import paramgen
+import paramgen.storage.reader
+from paramgen.catalog.conventions import CONVENTIONS
+from paramgen.catalog.frameworks import CONVENTION_NAMES, FRAMEWORKS, LAYOUT_NAMES
+from paramgen.catalog.layouts import LAYOUTS
+from paramgen.language.model import Head
+from paramgen.planning.plan import make_plan
+
+Array = NDArray[Any]
+NORM = {"name": "n", "type": "batchnorm", "num_channels": 3}
+LSTM = {"name": "l", "type": "lstm", "input_size": 5, "num_hidden_units": 4}
+GRU = {"name": "g", "type": "gru", "input_size": 5, "num_hidden_units": 4}
+ATTENTION = {"name": "a", "type": "multihead_attention", "input_size": 6, "num_heads": 2}
+CONV = {"name": "c", "type": "conv", "filter_size": [3, 2], "num_channels": 4, "num_filters": 5}
+
+
+def names(*operations: dict[str, Any], **head: Any) -> dict[str, list[int]]:
+    return {tensor["name"]: tensor["shape"] for tensor in plan_of(*operations, **head)}
+
+
+def test_the_names_of_layouts_are_in_one_place() -> None:
+    for field, known in (("layout", LAYOUT_NAMES), ("conventions", CONVENTION_NAMES)):
+        assert typing.get_args(Head.model_fields[field].annotation) == known
+    assert tuple(LAYOUTS) == LAYOUT_NAMES
+    assert tuple(CONVENTIONS) == CONVENTION_NAMES
+
+
+def test_names_and_shapes() -> None:
+    assert names(NORM, CONV, layout="torch") == {
+        "n.weight": [3],
+        "n.bias": [3],
+        "n.running_mean": [3],
+        "n.running_var": [3],
+        "n.num_batches_tracked": [],
+        "c.weight": [5, 4, 3, 2],
+        "c.bias": [5],
+    }
+    assert names(NORM, CONV, layout="keras") == {
+        "n.gamma": [3],
+        "n.beta": [3],
+        "n.moving_mean": [3],
+        "n.moving_variance": [3],
+        "c.kernel": [3, 2, 4, 5],
+        "c.bias": [5],
+    }
+    assert names(NORM, CONV, layout="flax") == {
+        "params.n.scale": [3],
+        "params.n.bias": [3],
+        "batch_stats.n.mean": [3],
+        "batch_stats.n.var": [3],
+        "params.c.kernel": [3, 2, 4, 5],
+        "params.c.bias": [5],
+    }
+
+
+def test_buffers_have_no_canonical_name() -> None:
+    tensors = {tensor["name"]: tensor for tensor in plan_of(NORM, layout="torch", dtype="bfloat16")}
+    mean, counter = tensors["n.running_mean"], tensors["n.num_batches_tracked"]
+    assert (mean["canonical_name"], mean["dtype"], mean["fan_in"]) == (None, "bfloat16", None)
+    assert mean["initializer"] == {"type": "zeros"}
+    assert tensors["n.running_var"]["distribution"] == {"type": "constant", "value": 1.0}
+    assert (counter["dtype"], counter["bytes"], counter["canonical_name"]) == ("i64", 8, None)
+    assert tensors["n.weight"]["canonical_name"] == "n.scale"
+
+
+def test_what_is_joined_names_all_its_parts() -> None:
+    tensors = {tensor["name"]: tensor for tensor in plan_of(ATTENTION, layout="torch")}
+    joined = tensors["a.in_proj_weight"]
+    assert joined["canonical_name"] == "a.query_weights + a.key_weights + a.value_weights"
+    assert joined["initializer"] == {"type": "glorot"}
+    assert joined["distribution"]["type"] == "uniform"
+    overrides = [{"match": "a.key_weights", "initializer": {"type": "constant", "value": 2}}]
+    joined = plan_of(ATTENTION, layout="torch", overrides=overrides)[0]
+    assert joined["initializer"]["type"] == joined["distribution"]["type"] == "joined"
+    assert [part["type"] for part in joined["initializer"]["parts"]] == ["glorot", "constant", "glorot"]
+    assert joined["distribution"]["parts"][1] == {"type": "constant", "value": 2.0}
+
+
+def test_zeros_that_a_layout_adds_are_told() -> None:
+    overrides = [{"match": "g.bias", "initializer": {"type": "constant", "value": 2}}]
+    bias = {tensor["name"]: tensor for tensor in plan_of(GRU, layout="keras", overrides=overrides)}["g.gru_cell.bias"]
+    assert bias["canonical_name"] == "g.bias"
+    assert bias["distribution"]["parts"] == [{"type": "constant", "value": 2.0}, {"type": "constant", "value": 0.0}]
+
+
+def test_buffers_have_the_dtype_of_the_first_parameter() -> None:
+    norm = {"type": "batchnorm", "num_channels": 3}
+    for parameter, of_buffers in (("scale", "float32"), ("offset", "float16")):
+        overrides = [{"match": f"a.{parameter}", "dtype": "float16"}]
+        for layout, mean in (("torch", "a.running_mean"), ("keras", "a.moving_mean"), ("flax", "batch_stats.a.mean")):
+            dtypes = {tensor["name"]: tensor["dtype"] for tensor in plan_of(norm, layout=layout, overrides=overrides)}
+            assert dtypes[mean] == of_buffers
+    bias = [{"match": "g.bias", "dtype": "float16"}]
+    dtypes = {tensor["name"]: tensor["dtype"] for tensor in plan_of(GRU, layout="keras", overrides=bias)}
+    assert dtypes == {
+        "g.gru_cell.kernel": "float32",
+        "g.gru_cell.recurrent_kernel": "float32",
+        "g.gru_cell.bias": "float16",
+    }
+
+
+def test_what_is_joined_has_one_dtype() -> None:
+    overrides = [{"match": "a.key_weights", "dtype": "float16"}]
+    with pytest.raises(paramgen.SpecError) as caught:
+        paramgen.load_spec({"layout": "torch", "operations": [ATTENTION], "overrides": overrides})
+    assert str(caught.value) == (
+        "<mapping>: operations[0].name: layout: torch joins a.query_weights (float32), a.key_weights (float16), "
+        "a.value_weights (float32) in one tensor; give them the same dtype"
+    )
+    for layout in ("canonical", "keras", "flax"):
+        assert paramgen.load_spec({"layout": layout, "operations": [ATTENTION], "overrides": overrides})
+
+
+@pytest.mark.parametrize(
+    ("operation", "layout", "message"),
+    [
+        (
+            {**CONV, "bias": "shared"},
+            "torch",
+            "PyTorch has no convolution with a shared bias; bias: per_filter or none",
+        ),
+        ({**CONV, "bias": "shared"}, "flax", "Flax has no convolution with a shared bias"),
+        ({**GRU, "reset_gate_mode": "before-multiplication"}, "torch", "PyTorch's GRU resets after the multiplication"),
+        ({**GRU, "reset_gate_mode": "before-multiplication"}, "flax", "Flax's GRU resets after the multiplication"),
+        ({**GRU, "reset_gate_mode": "recurrent-bias-after-multiplication"}, "flax", "has one bias a gate"),
+        ({**LSTM, "projection_size": 2}, "keras", "Keras has no LSTM with a projection; leave projection_size out"),
+        ({**LSTM, "projection_size": 2}, "flax", "Flax has no LSTM with a projection"),
+        (
+            {**LSTM, "projection_size": 4},
+            "torch",
+            "PyTorch's LSTM projects to fewer features than hidden units, here to 3 at most",
+        ),
+        (
+            {**ATTENTION, "num_key_channels": 4},
+            "torch",
+            "PyTorch's attention has as many channels and outputs as inputs",
+        ),
+        ({**ATTENTION, "num_value_channels": 4}, "flax", "Flax's attention has as many value channels as key channels"),
+        ({"name": "p", "type": "prelu", "num_channels": 4}, "flax", "Flax's PReLU has one slope for all channels"),
+        (
+            {"name": "s", "type": "separable_conv", "filter_size": [3, 3, 3], "num_channels": 2, "num_filters": 2},
+            "keras",
+            "Keras has no separable convolution in three dimensions",
+        ),
+    ],
+)
+def test_what_a_layout_cannot_hold(operation: dict[str, Any], layout: str, message: str) -> None:
+    with pytest.raises(paramgen.SpecError) as caught:
+        paramgen.load_spec({"layout": layout, "operations": [operation]})
+    assert str(caught.value).startswith(f"<mapping>: operations[0].type: layout: {layout}: ")
+    assert message in str(caught.value)
+    assert caught.value.total == 1
+    others = set(LAYOUT_NAMES) - {layout}
+    held = [other for other in others if not isinstance(loaded(other, operation), Exception)]
+    assert "canonical" in held
+
+
+def loaded(layout: str, operation: dict[str, Any]) -> Any:
+    try:
+        return paramgen.load_spec({"layout": layout, "operations": [operation]})
+    except paramgen.SpecError as error:
+        return error
+
+
+def test_names_that_collide_in_a_layout_only() -> None:
+    """`a` has out_proj.weight in PyTorch; so has a group a with an operation out_proj."""
+    group = {
+        "name": "a",
+        "operations": [{"name": "out_proj", "type": "fully_connected", "input_size": 2, "output_size": 2}],
+    }
+    document = {"operations": [ATTENTION, group]}
+    assert paramgen.load_spec(document)
+    with pytest.raises(paramgen.SpecError) as caught:
+        paramgen.load_spec({**document, "layout": "torch"})
+    assert str(caught.value) == (
+        "<mapping>: operations[1].operations[0].name: operations[0] has a tensor a.out_proj.weight already; give each "
+        "operation its own name, in layout torch (in a.out_proj)"
+    )
+
+
+def canonical(tmp_path: Path, document: dict[str, Any], layout: str) -> dict[str, Array]:
+    paramgen.build({**document, "layout": layout}, tmp_path / layout, force=True)
+    with paramgen.storage.reader.TensorFile(tmp_path / layout) as file:
+        return {entry.name: file.read(entry, 0, entry.size).reshape(entry.shape) for entry in file.entries}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_same_values_rearranged(dtype: str, tmp_path: Path) -> None:
+    overrides = [{"match": "*bias", "initializer": {"type": "uniform", "bound": 1.0}}]
+    document = {"seed": 4, "dtype": dtype, "operations": [CONV, LSTM, GRU], "overrides": overrides}
+    own, torch, keras, flax = (canonical(tmp_path, document, layout) for layout in LAYOUT_NAMES)
+    same = lambda one, other: one.tobytes() == np.ascontiguousarray(other).tobytes()  # noqa: E731
+    assert same(torch["c.weight"], own["c.weights"].transpose(3, 2, 0, 1))
+    assert same(keras["c.kernel"], own["c.weights"])
+    assert same(torch["l.weight_hh_l0"], own["l.recurrent_weights"])
+    assert same(keras["l.lstm_cell.recurrent_kernel"], own["l.recurrent_weights"].T)
+    assert same(flax["params.l.hg.kernel"], own["l.recurrent_weights"][8:12].T)
+    assert same(flax["params.l.hg.bias"], own["l.bias"][8:12])
+    reset, update, candidate = own["g.input_weights"].reshape(3, 4, 5)
+    assert same(keras["g.gru_cell.kernel"], np.concatenate([update, reset, candidate]).T)
+    assert same(flax["params.g.iz.kernel"], update.T)
+    biases = own["g.bias"].reshape(3, 4)
+    assert same(keras["g.gru_cell.bias"], np.stack([biases[[1, 0, 2]].reshape(12), np.zeros(12)]).astype(biases.dtype))
+    assert same(torch["g.bias_ih_l0"], biases)
+    assert not torch["g.bias_hh_l0"].any() and not flax["params.g.hn.bias"].any()
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_config_in_every_layout_that_holds_it(path: Path, tmp_path: Path) -> None:
+    """Every element of every parameter once, and the same again whatever the size of blocks."""
+    held = 0
+    total = make_plan(paramgen.load_spec(path, layout="canonical", variables=SMALL.get(path.stem))).total_parameters
+    for layout in LAYOUT_NAMES:
+        try:
+            spec = paramgen.load_spec(path, layout=layout, variables=SMALL.get(path.stem))
+        except paramgen.SpecError as error:
+            assert all("layout: " in problem.message for problem in error.problems)
+            continue
+        held += 1
+        drawn = [
+            prod(high - low for low, high in zip(piece.low, piece.high, strict=True))
+            for tensor in make_plan(spec).tensors
+            for piece in tensor.arrangement.pieces
+            if tensor.sources[piece.source].name
+        ]
+        assert sum(drawn) == total
+        result = paramgen.build(spec, tmp_path / layout, digest=True)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("paramgen.engine.BLOCK_BYTES", 4096)
+            patch.setattr("paramgen.engine.WIDE_BLOCK_BYTES", 16384)
+            assert paramgen.build(spec, tmp_path / layout, digest=True, threads=3).sha256 == result.sha256
+    assert held >= 1
+
+
+@pytest.mark.parametrize("layout", FRAMEWORKS)
+def test_samples_are_of_the_layout(layout: str) -> None:
+    spec = paramgen.load_spec({"operations": [LSTM]}, layout=layout)
+    sampled = paramgen.sample(spec)
+    inner = sampled["params"] if layout == "flax" else sampled
+    assert (
+        sorted(inner["l"])
+        == {
+            "torch": ["bias_hh_l0", "bias_ih_l0", "weight_hh_l0", "weight_ih_l0"],
+            "keras": ["lstm_cell"],
+            "flax": ["hf", "hg", "hi", "ho", "if", "ig", "ii", "io"],
+        }[layout]
+    )

@@ -1,0 +1,38 @@
+"""The tails of the normal distribution, against mpmath, and the truncated distributions that are made of them."""
+
+import mpmath
+import pytest
+
+from paramgen.catalog.distributions import TruncatedNormal
+from paramgen.catalog.normal_tails import tails
+
+LIMITS = [(-2, 2), (0.1, 5), (-3, -2.9999), (30, 35), (-100, 100), (3, 3.5), (-8, 8), (2.9, 40), (-36, -35), (0, 1e6)]
+
+
+@pytest.mark.parametrize(("low", "high"), LIMITS)
+def test_tails_are_correctly_rounded(low: float, high: float) -> None:
+    with mpmath.workdps(60):
+        a, b = mpmath.mpf(low), mpmath.mpf(high)
+
+        def above(x: mpmath.mpf) -> mpmath.mpf:
+            return mpmath.erfc(x / mpmath.sqrt(2)) / 2
+
+        within = above(a) - above(b) if a >= 0 else above(-b) - above(-a) if b <= 0 else 1 - above(-a) - above(b)
+        assert tails(low, high) == (float(above(-a)), float(above(b)), float(within))
+
+
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [(36, 40), (-50, -37), (1, 1), (2, -2), (-300, -200), (-1, float("inf")), (float("-inf"), 1), (float("nan"), 1)],
+)
+def test_limits_between_which_nothing_lies_are_refused(low: float, high: float) -> None:
+    with pytest.raises(ValueError, match=r"less than 1e-280 of a normal lies in"):
+        TruncatedNormal(0.0, 1.0, low, high)
+
+
+def test_the_plan_describes_limits_as_values() -> None:
+    law = TruncatedNormal(1.0, 0.5, -2.0, 3.0)
+    assert law.fields() == {"mean": 1.0, "std": 0.5, "low": 0.0, "high": 2.5}
+    assert law.largest("float32") == 2.5
+    assert TruncatedNormal(0.0, 1.0, -1e30, 1e30).largest("float32") < 38
+    assert TruncatedNormal(0.0, 5.75e41, -1e-12, 1e-12).largest("float32") == 5.75e41

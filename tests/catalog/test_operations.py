@@ -1,0 +1,306 @@
+"""Every row of the source's table: sizes, fans and distributions, as numbers worked out by hand."""
+
+import math
+from typing import Any
+
+import pytest
+from conftest import plan_of
+
+from paramgen.catalog import operations
+from paramgen.catalog.operations import BY_TYPE, Convolution
+
+Row = tuple[list[int], int | None, int | None, str]
+
+
+def glorot(total: int) -> dict[str, Any]:
+    return {"type": "uniform", "low": -math.sqrt(6 / total), "high": math.sqrt(6 / total)}
+
+
+ZEROS = {"type": "constant", "value": 0.0}
+ONES = {"type": "constant", "value": 1.0}
+ORTHOGONAL = {"type": "orthogonal", "gain": 1.0}
+GAUSSIAN = {"type": "normal", "mean": 0.0, "std": 0.01}
+QUARTER = {"type": "constant", "value": 0.25}
+FORGET = {"type": "unit_forget_gate"}
+NORM = {"offset": ([12, 1], None, None, ZEROS), "scale": ([12, 1], None, None, ONES)}
+
+CONV = {"num_channels": 3, "num_filters": 8}
+GROUPED = {"num_groups": 4, "num_channels_per_group": 2, "num_filters_per_group": 5}
+WISE = {"num_groups": "channel-wise", "num_channels": 6}
+
+# type and fields → parameter: (size, fan_in, fan_out, distribution)
+TABLE: list[tuple[dict[str, Any], dict[str, tuple[list[int], int | None, int | None, dict[str, Any]]]]] = [
+    (
+        {"type": "batchnorm", "num_channels": 128},
+        {"offset": ([128, 1], None, None, ZEROS), "scale": ([128, 1], None, None, ONES)},
+    ),
+    ({"type": "layer_norm", "num_channels": 12}, NORM),
+    ({"type": "layernorm", "num_channels": 12}, NORM),
+    ({"type": "instance_norm", "num_channels": 12}, NORM),
+    ({"type": "instancenorm", "num_channels": 12}, NORM),
+    ({"type": "group_norm", "num_channels": 12, "num_groups": 4}, NORM),
+    ({"type": "groupnorm", "num_channels": 12}, NORM),
+    ({"type": "rms_norm", "num_channels": 12}, {"scale": ([12, 1], None, None, ONES)}),
+    ({"type": "rmsnorm", "num_channels": 1}, {"scale": ([1, 1], None, None, ONES)}),
+    ({"type": "prelu"}, {"alpha": ([1, 1], None, None, QUARTER)}),
+    ({"type": "prelu", "num_channels": 7}, {"alpha": ([7, 1], None, None, QUARTER)}),
+    (
+        {"type": "conv", "filter_size": 7, **CONV},
+        {"weights": ([7, 3, 8], 21, 56, glorot(77)), "bias": ([8, 1], None, None, ZEROS)},
+    ),
+    (
+        {"type": "conv", "filter_size": [7], **CONV, "bias": True},
+        {"weights": ([7, 3, 8], 21, 56, glorot(77)), "bias": ([8, 1], None, None, ZEROS)},
+    ),
+    (
+        {"type": "dlconv", "filter_size": [2, 5], **CONV, "bias": "shared"},
+        {"weights": ([2, 5, 3, 8], 30, 80, glorot(110)), "bias": ([1, 1], None, None, ZEROS)},
+    ),
+    (
+        {"type": "conv", "filter_size": [2, 5, 3], **CONV, "bias": "none"},
+        {"weights": ([2, 5, 3, 3, 8], 90, 240, glorot(330))},
+    ),
+    (
+        {"type": "conv", "filter_size": [2, 5, 3], **CONV, "bias": False},
+        {"weights": ([2, 5, 3, 3, 8], 90, 240, glorot(330))},
+    ),
+    (
+        {"type": "conv", "filter_size": [3, 3], **GROUPED, "bias": "per_filter"},
+        {"weights": ([3, 3, 2, 5, 4], 18, 45, glorot(63)), "bias": ([20, 1], None, None, ZEROS)},
+    ),
+    (
+        {"type": "conv", "filter_size": [3, 3], **GROUPED, "bias": "shared"},
+        {"weights": ([3, 3, 2, 5, 4], 18, 45, glorot(63)), "bias": ([1, 1], None, None, ZEROS)},
+    ),
+    (
+        {"type": "conv", "filter_size": 3, **WISE},
+        {"weights": ([3, 1, 1, 6], 3, 3, glorot(6)), "bias": ([6, 1], None, None, ZEROS)},
+    ),
+    (
+        {"type": "conv", "filter_size": [3, 3], **WISE, "num_filters_per_group": 2},
+        {"weights": ([3, 3, 1, 2, 6], 9, 18, glorot(27)), "bias": ([12, 1], None, None, ZEROS)},
+    ),
+    (
+        {"type": "transposed_conv", "filter_size": 4, **CONV},
+        {"weights": ([4, 8, 3], 12, 32, glorot(44)), "bias": ([8, 1], None, None, ZEROS)},
+    ),
+    (
+        {"type": "dltranspconv", "filter_size": [4, 4], **CONV, "bias": "shared"},
+        {"weights": ([4, 4, 8, 3], 48, 128, glorot(176)), "bias": ([1, 1], None, None, ZEROS)},
+    ),
+    (
+        {"type": "transposed_conv", "filter_size": [2, 3, 4], **CONV, "bias": "none"},
+        {"weights": ([2, 3, 4, 8, 3], 72, 192, glorot(264))},
+    ),
+    (
+        {"type": "transposed_conv", "filter_size": [3, 3], **GROUPED},
+        {"weights": ([3, 3, 5, 2, 4], 18, 45, glorot(63)), "bias": ([20, 1], None, None, ZEROS)},
+    ),
+    (
+        {"type": "transposed_conv", "filter_size": 3, **WISE, "num_filters_per_group": 2},
+        {"weights": ([3, 2, 1, 6], 3, 6, glorot(9)), "bias": ([12, 1], None, None, ZEROS)},
+    ),
+    (
+        {"type": "fully_connected", "input_size": 7, "output_size": 10},
+        {"weights": ([10, 7], 7, 10, glorot(17)), "bias": ([10, 1], None, None, ZEROS)},
+    ),
+    (
+        {"type": "fullyconnect", "input_size": 7, "output_size": 10, "bias": False},
+        {"weights": ([10, 7], 7, 10, glorot(17))},
+    ),
+    (
+        {"type": "gru", "input_size": 7, "num_hidden_units": 10},
+        {
+            "input_weights": ([30, 7], 7, 30, glorot(37)),
+            "recurrent_weights": ([30, 10], 10, 30, ORTHOGONAL),
+            "bias": ([30, 1], None, None, ZEROS),
+        },
+    ),
+    (
+        {"type": "gru", "input_size": 7, "num_hidden_units": 10, "reset_gate_mode": "before-multiplication"},
+        {
+            "input_weights": ([30, 7], 7, 30, glorot(37)),
+            "recurrent_weights": ([30, 10], 10, 30, ORTHOGONAL),
+            "bias": ([30, 1], None, None, ZEROS),
+        },
+    ),
+    (
+        {
+            "type": "gru",
+            "input_size": 7,
+            "num_hidden_units": 10,
+            "reset_gate_mode": "recurrent-bias-after-multiplication",
+        },
+        {
+            "input_weights": ([30, 7], 7, 30, glorot(37)),
+            "recurrent_weights": ([30, 10], 10, 30, ORTHOGONAL),
+            "bias": ([60, 1], None, None, ZEROS),
+        },
+    ),
+    (
+        {"type": "lstm", "input_size": 7, "num_hidden_units": 10},
+        {
+            "input_weights": ([40, 7], 7, 40, glorot(47)),
+            "recurrent_weights": ([40, 10], 10, 40, ORTHOGONAL),
+            "bias": ([40, 1], None, None, FORGET),
+        },
+    ),
+    (
+        {"type": "separable_conv", "filter_size": [3, 5], "num_channels": 4, "num_filters": 9, "depth_multiplier": 2},
+        {
+            "depthwise_weights": ([3, 5, 1, 2, 4], 15, 30, glorot(45)),
+            "pointwise_weights": ([1, 1, 8, 9], 8, 9, glorot(17)),
+            "bias": ([9, 1], None, None, ZEROS),
+        },
+    ),
+    (
+        {"type": "separable_conv", "filter_size": 3, "num_channels": 4, "num_filters": 9, "bias": False},
+        {
+            "depthwise_weights": ([3, 1, 1, 4], 3, 3, glorot(6)),
+            "pointwise_weights": ([1, 4, 9], 4, 9, glorot(13)),
+        },
+    ),
+    (
+        {"type": "rnn", "input_size": 7, "num_hidden_units": 10},
+        {
+            "input_weights": ([10, 7], 7, 10, glorot(17)),
+            "recurrent_weights": ([10, 10], 10, 10, ORTHOGONAL),
+            "bias": ([10, 1], None, None, ZEROS),
+        },
+    ),
+    (
+        {"type": "gru", "input_size": 7, "num_hidden_units": 10, "num_layers": 2},
+        {
+            "input_weights": ([30, 7], 7, 30, glorot(37)),
+            "recurrent_weights": ([30, 10], 10, 30, ORTHOGONAL),
+            "bias": ([30, 1], None, None, ZEROS),
+            "input_weights_l1": ([30, 10], 10, 30, glorot(40)),
+            "recurrent_weights_l1": ([30, 10], 10, 30, ORTHOGONAL),
+            "bias_l1": ([30, 1], None, None, ZEROS),
+        },
+    ),
+    (
+        {
+            "type": "lstm",
+            "input_size": 7,
+            "num_hidden_units": 10,
+            "projection_size": 4,
+            "num_layers": 2,
+            "bidirectional": True,
+        },
+        {
+            f"{kind}{suffix}": row
+            for suffix, inputs in (("", 7), ("_reverse", 7), ("_l1", 8), ("_l1_reverse", 8))
+            for kind, row in {
+                "input_weights": ([40, inputs], inputs, 40, glorot(40 + inputs)),
+                "recurrent_weights": ([40, 4], 4, 40, ORTHOGONAL),
+                "bias": ([40, 1], None, None, FORGET),
+                "projection_weights": ([4, 10], 10, 4, glorot(14)),
+            }.items()
+        },
+    ),
+    (
+        {"type": "multihead_attention", "input_size": 12, "num_heads": 3},
+        {
+            **{f"{kind}_weights": ([12, 12], 12, 12, glorot(24)) for kind in ("query", "key", "value", "output")},
+            **{f"{kind}_bias": ([12, 1], None, None, ZEROS) for kind in ("query", "key", "value", "output")},
+        },
+    ),
+    (
+        {
+            "type": "multihead_attention",
+            "input_size": 12,
+            "num_heads": 3,
+            "num_key_channels": 6,
+            "num_value_channels": 9,
+            "output_size": 5,
+            "bias": False,
+        },
+        {
+            "query_weights": ([6, 12], 12, 6, glorot(18)),
+            "key_weights": ([6, 12], 12, 6, glorot(18)),
+            "value_weights": ([9, 12], 12, 9, glorot(21)),
+            "output_weights": ([5, 9], 9, 5, glorot(14)),
+        },
+    ),
+    (
+        {"type": "multihead_attention", "input_size": 12, "num_heads": 3, "projections": "fused"},
+        {
+            "qkv_weights": ([36, 12], 12, 36, glorot(48)),
+            "output_weights": ([12, 12], 12, 12, glorot(24)),
+            "qkv_bias": ([36, 1], None, None, ZEROS),
+            "output_bias": ([12, 1], None, None, ZEROS),
+        },
+    ),
+    (
+        {"type": "embedding", "embedding_dimension": 300, "vocabulary_size": 5000},
+        {"weights": ([300, 5000], 5000, 300, GAUSSIAN)},
+    ),
+    ({"type": "embed", "embedding_dimension": 3, "vocabulary_size": 5}, {"weights": ([3, 5], 5, 3, GAUSSIAN)}),
+    (
+        {"type": "custom", "parameters": {"w": {"shape": [2, 3], "initializer": "he", "fan_in": 8}}},
+        {"w": ([2, 3], 8, None, {"type": "normal", "mean": 0.0, "std": 0.5})},
+    ),
+]
+
+
+@pytest.mark.parametrize(("operation", "expected"), TABLE, ids=lambda value: " ".join(map(str, value.values()))[:60])
+def test_row(operation: dict[str, Any], expected: dict[str, Any]) -> None:
+    tensors = plan_of({"name": "n", **operation})
+    assert [tensor["name"] for tensor in tensors] == [f"n.{name}" for name in expected]
+    for tensor, (shape, fan_in, fan_out, distribution) in zip(tensors, expected.values(), strict=True):
+        assert tensor["shape"] == shape
+        assert (tensor["fan_in"], tensor["fan_out"]) == (fan_in, fan_out)
+        assert tensor["distribution"] == distribution
+        assert tensor["bytes"] == 4 * math.prod(shape)
+        assert (tensor["dtype"], tensor["canonical_name"]) == ("float32", tensor["name"])
+
+
+def test_every_type_and_alias_has_a_row() -> None:
+    assert {operation["type"] for operation, _ in TABLE} == set(BY_TYPE)
+
+
+@pytest.mark.parametrize("model", operations.TABLE, ids=lambda model: model.label)
+def test_examples_are_valid(model: type[operations.Operation]) -> None:
+    assert plan_of({"type": model.names()[0], **model.example})
+
+
+WISE_NEEDS = {"filter_size": 3, "num_groups": "channel-wise"}
+
+
+@pytest.mark.parametrize("kind", ["conv", "transposed_conv"])
+@pytest.mark.parametrize(
+    ("fields", "wrong"),
+    [
+        ({"filter_size": 3}, {"num_channels": "missing", "num_filters": "missing"}),
+        ({"filter_size": 3, "num_channels": 2}, {"num_filters": "missing"}),
+        ({"filter_size": 3, **CONV, "num_filters_per_group": 2}, {"num_filters_per_group": "give num_filters instead"}),
+        (
+            {"filter_size": 3, "num_groups": 2},
+            {"num_channels_per_group": "missing", "num_filters_per_group": "missing"},
+        ),
+        (
+            {"filter_size": 3, **GROUPED, "num_channels": 8},
+            {"num_channels": "no field of a {} that is grouped; give num_channels_per_group instead"},
+        ),
+        (WISE_NEEDS, {"num_channels": "missing; a {} that is channel-wise needs it"}),
+        ({**WISE_NEEDS, "num_channels": 4, "num_filters": 4}, {"num_filters": "give num_filters_per_group instead"}),
+        (
+            {**WISE_NEEDS, "num_channels": 4, "num_channels_per_group": 1},
+            {"num_channels_per_group": "give num_channels"},
+        ),
+    ],
+)
+def test_groupings_that_do_not_fit(kind: str, fields: dict[str, Any], wrong: dict[str, str]) -> None:
+    from paramgen.errors import SpecError
+
+    with pytest.raises(SpecError) as caught:
+        plan_of({"name": "n", "type": kind, **fields})
+    messages = {problem.path.removeprefix("operations[0]."): problem.message for problem in caught.value.problems}
+    assert messages.keys() == wrong.keys()
+    for path, part in wrong.items():
+        assert part.format(kind) in messages[path]
+
+
+def test_convolutions_share_all_but_the_order_of_sizes() -> None:
+    assert all(issubclass(BY_TYPE[name], Convolution) for name in ("conv", "dlconv", "transposed_conv", "dltranspconv"))

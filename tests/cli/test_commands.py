@@ -1,0 +1,466 @@
+"""The command line, as its users and their scripts meet it: output, exit statuses, files, signals."""
+
+import hashlib
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.numpy
+from conftest import DTYPES, ROOT, Run
+
+import paramgen
+from paramgen.language.schema import json_schema
+
+pytestmark = pytest.mark.slow
+
+PARAMGEN = [sys.executable, "-m", "paramgen"]
+ENDLESS = "operations: [{name: x, type: custom, parameters: {w: {shape: [2000, 1000000], initializer: gaussian}}}]\n"
+
+
+def one_line(done: subprocess.CompletedProcess[str], status: int) -> str:
+    """The only line of an error, with nothing on stdout and no traceback."""
+    assert done.returncode == status, done.stderr
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    return line
+
+
+def test_build_says_what_it_wrote(run: Run, tiny: Path, tmp_path: Path) -> None:
+    done = run("build", "tiny.yaml")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("params.safetensors: 2 tensors, 24 parameters, 96 B, seed 3, in ")
+    assert sorted(os.listdir(tmp_path)) == ["params.safetensors", "tiny.yaml"]
+    arrays = safetensors.numpy.load_file(tmp_path / "params.safetensors")
+    assert {name: array.shape for name, array in arrays.items()} == {"dense.weights": (4, 5), "dense.bias": (4, 1)}
+
+
+def test_build_json(run: Run, tiny: Path, tmp_path: Path) -> None:
+    done = run("build", "tiny.yaml", "-o", "out.safetensors", "--json")
+    document = json.loads(done.stdout)
+    assert isinstance(document.pop("seconds"), float)
+    assert document == {
+        "files": ["out.safetensors"],
+        "total_parameters": 24,
+        "total_bytes": 96,
+        "sha256": hashlib.sha256((tmp_path / "out.safetensors").read_bytes()).hexdigest(),
+        "device": "cpu",
+    }
+    assert done.stderr == ""
+
+
+def test_build_quiet_overwrites_its_own(run: Run, tiny: Path, tmp_path: Path) -> None:
+    for seed in ("1", "2"):
+        done = run("build", "tiny.yaml", "--quiet", "--seed", seed)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    with safetensors.safe_open(tmp_path / "params.safetensors", "numpy") as file:  # type: ignore[no-untyped-call]
+        assert file.metadata()["paramgen_seed"] == "2"
+
+
+def test_build_to_standard_output(run: Run, tiny: Path, tmp_path: Path) -> None:
+    run("build", "tiny.yaml")
+    done = run("build", "tiny.yaml", "-o", "-", text=False)
+    assert done.stdout == (tmp_path / "params.safetensors").read_bytes()  # type: ignore[comparison-overlap]
+    assert done.stderr.startswith(b"standard output: 2 tensors")  # type: ignore[arg-type]
+    assert run("build", "tiny.yaml", "-o", "-", "--quiet", text=False).stderr == b""  # type: ignore[comparison-overlap]
+    assert "choose one" in one_line(run("build", "tiny.yaml", "-o", "-", "--json"), 2)
+
+
+def test_build_does_not_write_bytes_to_a_terminal(tiny: Path) -> None:
+    master, slave = pty.openpty()
+    done = subprocess.run([*PARAMGEN, "build", tiny, "-o", "-"], stdout=slave, stderr=subprocess.PIPE, check=False)
+    os.close(slave)
+    os.close(master)
+    assert done.returncode == 2
+    assert done.stderr == b"standard output is a terminal; redirect it to a file or a pipe\n"
+
+
+MODEL = """\
+variables: {width: 5, depth: 2}
+operations:
+- name: block
+  repeat: ${depth}
+  operations:
+  - {name: dense, type: fully_connected, input_size: 3, output_size: "${width}"}
+"""
+
+
+def test_variables_and_layout(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "model.yaml").write_text(MODEL)
+    arguments = ["model.yaml", "--set", "width=2**3", "--set", "depth=1", "--layout", "keras", "--json"]
+    document = json.loads(run("plan", *arguments).stdout)
+    assert document["layout"] == "keras"
+    assert [(tensor["name"], tensor["canonical_name"], tensor["shape"]) for tensor in document["parameters"]] == [
+        ("block.0.dense.kernel", "block.0.dense.weights", [3, 8]),
+        ("block.0.dense.bias", "block.0.dense.bias", [8]),
+    ]
+    built = json.loads(run("build", *arguments).stdout)
+    assert built["total_bytes"] == document["total_bytes"]
+    assert sorted(paramgen.load(tmp_path / "params.safetensors")["block"]["0"]["dense"]) == ["bias", "kernel"]
+    done = run("plan", "model.yaml", "--set", "widht=3")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "variable 'widht': the spec has none of this name; did you mean width?\n"
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_seed_and_dtype(run: Run, tiny: Path, dtype: str) -> None:
+    largest = str(2**64 - 1)
+    document = json.loads(run("plan", "tiny.yaml", "--seed", largest, "--dtype", dtype, "--json").stdout)
+    assert document["seed"] == 2**64 - 1
+    assert {tensor["dtype"] for tensor in document["parameters"]} == {dtype}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["build"], "Missing argument"),
+        (["build", "a", "b"], "unexpected extra argument"),
+        (["nothing"], "No such command"),
+        (["build", "tiny.yaml", "--sed", "1"], "No such option"),
+        (["build", "tiny.yaml", "--seed", "-1"], "--seed"),
+        (["build", "tiny.yaml", "--seed", str(2**64)], "--seed"),
+        (["build", "tiny.yaml", "--seed", "1.0"], "'1.0' is not an integer from 0 to 2^64 - 1"),
+        (["build", "tiny.yaml", "--seed", "9" * 5000], "--seed"),
+        (["build", "tiny.yaml", "--threads", "0"], "'0' is not an integer from 1 to 1024"),
+        (["build", "tiny.yaml", "--threads", "1025"], "'1025' is not an integer from 1 to 1024"),
+        (["build", "tiny.yaml", "--threads", "two"], "'two' is not an integer from 1 to 1024"),
+        (["build", "tiny.yaml", "--dtype", "float31"], "'float31' is not one of float64, "),
+        (["build", "tiny.yaml", "--dtype", "flaot32"], "did you mean float32?"),
+        (["plan", "tiny.yaml", "--layout", "pytorch"], "'pytorch' is not one of canonical, torch, keras, flax; did"),
+        (["plan", "tiny.yaml", "--set", "a"], "'a' is not NAME=VALUE."),
+        (["plan", "tiny.yaml", "--set", "=3"], "'=3' is not NAME=VALUE."),
+        (["plan", "tiny.yaml", "--set", "a="], "'a=': is empty"),
+        (["plan", "tiny.yaml", "--set", "a=b"], "'a=b': b is not a number"),
+        (["plan", "tiny.yaml", "--set", "a=1/0"], "'a=1/0': divides by zero"),
+        (["plan", "tiny.yaml", "--force"], "No such option"),
+        (["inspect", "tiny.yaml", "--threads", "2"], "No such option"),
+    ],
+)
+def test_wrong_command_lines(run: Run, tiny: Path, arguments: list[str], reason: str) -> None:
+    done = run(*arguments)
+    assert done.returncode == 2
+    assert reason in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_errors_of_a_spec_have_their_places(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "model.yaml").write_text(
+        "operations:\n  - name: conv\n    type: conv\n    filter_size: [5, 5]\n    num_channels: 3\n    num_filters: -5\n"
+        "  - name: other\n    type: conv\n    filter_size: 5\n    num_channels: 3\n    num_filter: 5\n"
+    )
+    for command in ("build", "plan"):
+        done = run(command, "model.yaml")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr == (
+            "model.yaml:6:18: operations[0].num_filters: -5 is not a positive integer\n"
+            "model.yaml:11:5: operations[1].num_filter: unknown field of conv; did you mean num_filters?\n"
+        )
+    assert os.listdir(tmp_path) == ["model.yaml"]
+
+
+def test_files_that_the_system_refuses(run: Run, tiny: Path, tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("no tensors")
+    assert one_line(run("build", "none.yaml"), 3) == "none.yaml: No such file or directory"
+    assert one_line(run("plan", "."), 3) == ".: Is a directory"
+    assert one_line(run("inspect", "none"), 3) == "none: No such file or directory"
+    assert one_line(run("inspect", "/dev/null"), 3) == "/dev/null: is not a regular file"
+    assert one_line(run("inspect", "text"), 3) == "text: not a safetensors file: header too large"
+    assert (
+        one_line(run("build", "tiny.yaml", "-o", "none/x"), 3) == "none/x: its folder does not exist; create it first"
+    )
+    assert one_line(run("build", "tiny.yaml", "-o", "."), 3) == ".: Is a directory"
+    assert one_line(run("build", "tiny.yaml", "-o", "new/"), 2) == "new/: is not the name of a file"
+    assert one_line(run("build", "tiny.yaml", "-o", ""), 2) == "'': is not the name of a file"
+    assert one_line(run("plan", ""), 3) == "'': No such file or directory"
+    if os.path.exists("/proc/self/mem"):
+        assert one_line(run("inspect", "/proc/self/mem"), 3) == "/proc/self/mem: Input/output error"
+    os.mkfifo(tmp_path / "pipe")
+    assert one_line(run("inspect", "pipe"), 3) == "pipe: is not a regular file"
+    assert one_line(run("build", "tiny.yaml", "-o", "text"), 2).startswith(
+        "text: exists and was not written by paramgen, "
+    )
+    assert (tmp_path / "text").read_text() == "no tensors"
+    assert run("build", "tiny.yaml", "-o", "text", "--force").returncode == 0
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/fd/1"), reason="this system has no /dev/fd")
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1"])
+def test_other_names_of_standard_output(run: Run, tiny: Path, tmp_path: Path, name: str) -> None:
+    plain, named = (run("build", "tiny.yaml", "-o", output, text=False) for output in ("-", name))
+    assert named.stdout == plain.stdout != b""
+    assert named.stderr.startswith(b"standard output: 2 tensors")
+    line = one_line(run("build", "tiny.yaml", "-o", name, "--json"), 2)
+    assert line == f"--json and -o {name} both write to standard output; choose one"
+    assert os.listdir(tmp_path) == ["tiny.yaml"]
+
+
+@pytest.mark.parametrize("value", ["bash_source", "bash_complete", "nonsense"])
+def test_shell_completion_does_not_replace_a_command(run: Run, tiny: Path, value: str) -> None:
+    done = run("plan", "tiny.yaml", env={"_PARAMGEN_COMPLETE": value, "COMP_WORDS": "x", "COMP_CWORD": "0"})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "dense.weights" in done.stdout
+
+
+def test_a_model_larger_than_the_disk(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "huge.yaml").write_text(ENDLESS.replace("2000", "200000000000"))
+    line = one_line(run("build", "huge.yaml"), 3)
+    assert ": no space for 800 PB, " in line
+    assert os.listdir(tmp_path) == ["huge.yaml"]
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_an_interrupted_build_leaves_what_was_there(tiny: Path, tmp_path: Path, number: int, status: int) -> None:
+    subprocess.run([*PARAMGEN, "build", tiny, "--quiet"], cwd=tmp_path, check=True)
+    before = (tmp_path / "params.safetensors").read_bytes()
+    (tmp_path / "endless.yaml").write_text(ENDLESS)
+    process = subprocess.Popen([*PARAMGEN, "build", "endless.yaml"], cwd=tmp_path, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob(".paramgen-*")):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    time.sleep(0.1)
+    process.send_signal(number)
+    _, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stderr) == (status, b"")
+    assert (tmp_path / "params.safetensors").read_bytes() == before
+    assert sorted(os.listdir(tmp_path)) == ["endless.yaml", "params.safetensors", "tiny.yaml"]
+
+
+def test_an_interrupt_while_starting_is_no_traceback(tiny: Path, tmp_path: Path) -> None:
+    """Once Python itself is up, that is: it takes the first hundredths of a second, and dies by the signal then."""
+    for delay in (0.05, 0.07, 0.1, 0.15, 0.2, 0.22, 0.24, 0.26):
+        process = subprocess.Popen([*PARAMGEN, "plan", tiny], stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+        time.sleep(delay)
+        process.send_signal(signal.SIGTERM)
+        _, stderr = process.communicate(timeout=60)
+        assert process.returncode in (0, 143, -signal.SIGTERM)
+        assert stderr == b""
+
+
+@pytest.mark.parametrize("arguments", [["plan", "layers.yaml"], ["plan", "layers.yaml", "--json"], ["schema"]])
+def test_a_reader_that_leaves_early(arguments: list[str]) -> None:
+    with subprocess.Popen(
+        [*PARAMGEN, *arguments], cwd=ROOT / "configs", stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+    assert process.returncode == 3
+
+
+def test_a_pipe_that_closes_during_a_build(tmp_path: Path) -> None:
+    (tmp_path / "endless.yaml").write_text(ENDLESS)
+    with subprocess.Popen(
+        [*PARAMGEN, "build", "endless.yaml", "-o", "-"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.read(1000)
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == b"standard output: Broken pipe\n"
+    assert process.returncode == 3
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full on this system")
+def test_a_full_standard_output(run: Run, tiny: Path) -> None:
+    for arguments in (["plan", "tiny.yaml"], ["plan", "tiny.yaml", "--json"], ["build", "tiny.yaml", "-o", "-"]):
+        with open("/dev/full", "w") as full:
+            done = run(*arguments, capture_output=False, stdout=full, stderr=subprocess.PIPE)
+        assert done.returncode == 3
+        assert done.stderr == "standard output: No space left on device\n"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full on this system")
+def test_full_streams_are_no_traceback(run: Run, tiny: Path) -> None:
+    with open("/dev/full", "w") as full:
+        for option in ("--help", "--version"):
+            done = run(option, capture_output=False, stdout=full, stderr=subprocess.PIPE)
+            assert (done.returncode, done.stderr) == (3, "standard output: No space left on device\n")
+        assert run("plan", "none.yaml", capture_output=False, stdout=full, stderr=full).returncode == 3
+        assert run("plan", "-x", capture_output=False, stderr=full).returncode in (2, 3)
+
+
+def test_standard_output_by_its_device(tiny: Path, tmp_path: Path) -> None:
+    subprocess.run([*PARAMGEN, "build", tiny, "--quiet"], cwd=tmp_path, check=True)
+    command = f"{sys.executable} -m paramgen build {tiny} -o /dev/stdout --quiet | cat"
+    done = subprocess.run(command, shell=True, capture_output=True, check=True)
+    assert (done.stdout, done.stderr) == ((tmp_path / "params.safetensors").read_bytes(), b"")
+
+
+def test_a_closed_standard_output(tiny: Path) -> None:
+    done = subprocess.run(
+        f"{sys.executable} -m paramgen plan {tiny} >&-", shell=True, stderr=subprocess.PIPE, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (3, "standard output is closed\n")
+
+
+def test_plan_as_text(run: Run, tiny: Path) -> None:
+    assert run("plan", "tiny.yaml").stdout == (
+        "name           shape   dtype    initializer  values             fan_in  fan_out  parameters  bytes\n"
+        "dense.weights  [4, 5]  float32  glorot       uniform ±0.816497       5        4          20   80 B\n"
+        "dense.bias     [4, 1]  float32  zeros        0                                            4   16 B\n"
+        "\n"
+        "tiny: 2 tensors, 24 parameters, 96 B, seed 3, layout canonical\n"
+    )
+
+
+def test_plan_draws_nothing(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "huge.yaml").write_text(ENDLESS.replace("2000", "200000000000"))
+    done = run("plan", "huge.yaml")
+    assert "800 PB" in done.stdout
+    assert os.listdir(tmp_path) == ["huge.yaml"]
+
+
+def on_terminal(stream: str, command: list[str | Path], **keywords: Any) -> str:
+    """What a command shows on a terminal, read while it runs: a terminal that nobody reads blocks its writer."""
+    master, slave = pty.openpty()
+    with subprocess.Popen(command, **{stream: slave}, **keywords) as process:
+        os.close(slave)
+        parts = []
+        with suppress(OSError):  # EIO: the command has closed its end
+            while part := os.read(master, 65536):
+                parts.append(part)
+        os.close(master)
+    assert process.returncode == 0
+    return b"".join(parts).decode()
+
+
+def test_plan_on_a_terminal_is_a_table(tiny: Path) -> None:
+    environment = {**os.environ, "COLUMNS": "60", "TERM": "xterm"}
+    text = on_terminal("stdout", [*PARAMGEN, "plan", tiny], env=environment)
+    assert "─" in text
+    assert "dense.weights   [4, 5]   float32   glorot        uniform ±0.816497" in text
+
+
+# The command, whose progress appears at once: a build that lasts half a second on any machine would write gigabytes.
+EAGER = [
+    sys.executable,
+    "-c",
+    "from paramgen import progress; progress.DELAY_SECONDS = 0; from paramgen.__main__ import main; main()",
+]
+
+
+def test_progress_on_a_terminal(tmp_path: Path) -> None:
+    (tmp_path / "large.yaml").write_text(ENDLESS.replace("2000", "20"))
+    for quiet in ([], ["--quiet"]):
+        shown = on_terminal("stderr", [*EAGER, "build", "large.yaml", *quiet], cwd=tmp_path)
+        assert ("B/s" in shown) is not bool(quiet)
+
+
+def test_no_progress_where_there_is_no_terminal(tmp_path: Path) -> None:
+    (tmp_path / "large.yaml").write_text(ENDLESS.replace("2000", "20"))
+    done = subprocess.run([*EAGER, "build", "large.yaml"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+
+
+def test_a_matrix_that_nothing_can_hold(run: Run, tmp_path: Path) -> None:
+    shape = "[2147483648, 1073741824]"
+    spec = f"dtype: float8_e5m2\noperations: [{{name: q, type: custom, parameters: {{w: {{shape: {shape}, initializer: orthogonal}}}}}}]\n"
+    (tmp_path / "huge.yaml").write_text(spec)
+    assert one_line(run("build", "huge.yaml", "-o", "/dev/null"), 3) == "out of memory: q.w of 2306 PB"
+
+
+def test_inspect(run: Run, tiny: Path) -> None:
+    run("build", "tiny.yaml")
+    assert run("inspect", "params.safetensors").stdout == (
+        "format: pt\n"
+        "paramgen_seed: 3\n"
+        'paramgen_spec: {"operations":[{"input_size":5,"name":"dense","output_size":4,"type":"fully_connected"}],"seed":3}\n'
+        "paramgen_stream: philox4x32-v1\n"
+        "\n"
+        "name           shape   dtype    parameters  bytes\n"
+        "dense.bias     [4, 1]  float32           4   16 B\n"
+        "dense.weights  [4, 5]  float32          20   80 B\n"
+        "\n"
+        "params.safetensors: 2 tensors, 24 parameters, 96 B\n"
+    )
+    filtered = run("inspect", "params.safetensors", "--filter", "*.bias", "--stats").stdout
+    assert filtered.splitlines()[-4:] == [
+        "name        shape   dtype    parameters  bytes  mean  std  min  max  zeros  nan  inf",
+        "dense.bias  [4, 1]  float32           4   16 B     0    0    0    0      4    0    0",
+        "",
+        "params.safetensors: 1 tensor, 4 parameters, 16 B (of 2 tensors)",
+    ]
+
+
+def test_inspect_json(run: Run, tiny: Path) -> None:
+    run("build", "tiny.yaml")
+    document = json.loads(run("inspect", "params.safetensors", "--json", "--filter", "*.bias", "--stats").stdout)
+    assert document.pop("metadata")["paramgen_seed"] == "3"
+    assert document == {
+        "files": ["params.safetensors"],
+        "total_parameters": 4,
+        "total_bytes": 16,
+        "tensors": [
+            {
+                "name": "dense.bias",
+                "dtype": "float32",
+                "shape": [4, 1],
+                "parameters": 4,
+                "bytes": 16,
+                "file": "params.safetensors",
+                "stats": {"mean": 0.0, "std": 0.0, "min": 0.0, "max": 0.0, "zeros": 4, "nan": 0, "inf": 0},
+            }
+        ],
+    }
+    assert "stats" not in json.loads(run("inspect", "params.safetensors", "--json").stdout)["tensors"][0]
+
+
+def test_inspect_a_foreign_file_with_an_evil_name(run: Run, tmp_path: Path) -> None:
+    arrays = {"\x1b[2J\u202eevil": np.array([np.nan, 1.0]), "[red]markup": np.zeros(0, np.float32)}
+    safetensors.numpy.save_file(arrays, tmp_path / "foreign", {"by\x07": "some\none"})
+    done = run("inspect", "foreign", "--stats")
+    assert done.returncode == 0
+    assert "by\\x07: some\\none" in done.stdout
+    assert "\\x1b[2J\\u202eevil" in done.stdout
+    assert "[red]markup" in done.stdout
+    assert done.stdout.replace("\n", "").isprintable()
+    document: dict[str, Any] = json.loads(run("inspect", "foreign", "--stats", "--json").stdout)
+    assert document["metadata"] == {"by\x07": "some\none"}
+
+
+def test_names_in_any_encoding(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "層.yaml").write_text("operations: [{name: 層, type: batchnorm, num_channels: 2}]\n", encoding="utf-8")
+    done = run("plan", "層.yaml", env={"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\\u5c64.offset" in done.stdout
+    assert "層.offset" in json.loads(run("plan", "層.yaml", "--json").stdout)["parameters"][0]["name"]
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS has only file names that are text")
+def test_file_names_that_are_no_text(run: Run, tmp_path: Path) -> None:
+    name = os.fsdecode(b"\xff.yaml")
+    assert one_line(run("plan", name), 3) == "\\udcff.yaml: No such file or directory"
+    (tmp_path / name).write_text("operations: [{name: a, type: batchnorm, num_channels: 2}]\n")
+    assert "\\udcff: 2 tensors" in run("plan", name).stdout
+    assert json.loads(run("plan", name, "--json").stdout)["total_parameters"] == 4
+
+
+def test_schema(run: Run) -> None:
+    assert json.loads(run("schema").stdout) == json_schema()
+
+
+def test_help_and_version(run: Run) -> None:
+    import paramgen
+
+    assert run("--version").stdout == f"paramgen {paramgen.__version__}\n"
+    for command in ("build", "plan", "inspect", "schema"):
+        assert command in run("--help").stdout
+        assert run(command, "--help").returncode == 0
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = "import sys; sys.argv = ['paramgen', '--help']\nfrom paramgen.__main__ import main\ntry: main()\nexcept SystemExit: pass\n"
+    check = "print([name for name in ('numpy', 'pydantic', 'yaml', 'rich') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code + check], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -1,0 +1,118 @@
+"""What reaches a terminal: text of files and specs is printable there, and JSON parses to the same text."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from unicodedata import category
+
+import pytest
+import safetensors.numpy
+from conftest import Run
+
+from paramgen.cli import commands as cli
+from paramgen.cli.tables import print_devices
+from paramgen.formatting import escape_json
+from paramgen.language.yaml_reader import REFUSED
+from paramgen.sampling.devices import Device
+
+# Controls, formats (bidirectional ones among them), separators, private and unassigned ones of each kind; surrogates.
+CATEGORIES = ("Cc", "Cf", "Zl", "Zp", "Zs")
+HOSTILE = [chr(code) for code in range(0x110000) if category(chr(code)) in CATEGORIES and code != 0x20]
+HOSTILE += ["\u0378", "\ue000", "\U000f0000", "\U0010ffff", "\ufeff", "\U000e0041"]
+SURROGATES = ["\ud800", "\udbff", "\udc80", "\udfff"]
+READABLE = "é層😀ж"
+TEXT = READABLE + "".join(HOSTILE)
+
+
+def is_safe(output: str) -> bool:
+    return output.replace("\n", "").isprintable()
+
+
+@pytest.mark.parametrize("character", ["\x7f", "\x9b", "\u202e", *SURROGATES])
+def test_escaping_json(character: str) -> None:
+    escaped = escape_json(json.dumps({"a": f"é{character}"}, ensure_ascii=False))
+    assert escaped == f'{{"a": "é\\u{ord(character):04x}"}}'
+
+
+def test_escaped_json_has_the_same_value() -> None:
+    value = {TEXT + "-".join(SURROGATES): [TEXT, READABLE]}  # a high one before a low one is another character
+    for indent in (None, 2):
+        escaped = escape_json(json.dumps(value, ensure_ascii=False, indent=indent))
+        assert json.loads(escaped) == value
+        assert is_safe(escaped)
+        assert READABLE in escaped
+
+
+@pytest.mark.parametrize("stats", [[], ["--stats"]], ids=["plain", "stats"])
+def test_inspect(stats: list[str], run: Run, tmp_path: Path) -> None:
+    import numpy as np
+
+    arrays = {f"{character}{number}": np.zeros(1) for number, character in enumerate(HOSTILE)}
+    safetensors.numpy.save_file({TEXT: np.ones(1), **arrays}, tmp_path / "f", {TEXT: TEXT, "k\x9b": "v\u202e"})
+    done = run("inspect", "f", *stats)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert is_safe(done.stdout)
+    assert READABLE in done.stdout
+    done = run("inspect", "f", "--json", *stats)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert is_safe(done.stdout)
+    assert READABLE in done.stdout
+    document = json.loads(done.stdout)
+    assert document["metadata"] == {TEXT: TEXT, "k\x9b": "v\u202e"}
+    assert [tensor["name"] for tensor in document["tensors"]] == sorted([TEXT, *arrays])
+
+
+def test_plan(run: Run, tmp_path: Path) -> None:
+    """Names of operations are letters and digits; a spec's own name is any text that a spec can hold."""
+    name = READABLE + "".join(character for character in HOSTILE if not REFUSED.search(character))
+    assert {"\t", "\xad", "\u200f", "\u202e", "\u2066"} <= set(name)
+    spec = {"name": name, "operations": [{"name": "層é", "type": "prelu"}]}
+    (tmp_path / "s.yaml").write_text(json.dumps(spec, ensure_ascii=False), encoding="utf-8")
+    done = run("plan", "s.yaml")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert is_safe(done.stdout)
+    assert READABLE in done.stdout
+    done = run("plan", "s.yaml", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert is_safe(done.stdout)
+    document = json.loads(done.stdout)
+    assert document["name"] == name
+    assert [tensor["name"] for tensor in document["parameters"]] == ["層é.alpha"]
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS has only file names that are text")
+def test_names_of_files(run: Run, tmp_path: Path) -> None:
+    name = os.fsdecode(bytes(set(range(1, 256)) - set(b"./")))
+    (tmp_path / name).write_text("operations: [{name: a, type: prelu}]\n")
+    weights = name[1:]
+    for arguments in (["plan", name], ["build", name, "-o", weights], ["inspect", weights]):
+        done = run(*arguments)
+        assert done.returncode == 0
+        assert is_safe(done.stdout) and is_safe(done.stderr)
+    for arguments, key, value in ((["plan", name], "name", name), (["inspect", weights], "files", [weights])):
+        done = run(*arguments, "--json")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert is_safe(done.stdout)
+        assert json.loads(done.stdout)[key] == value
+
+
+def test_devices(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [Device("gpu:0", TEXT + "-".join(SURROGATES), usable=False)]
+
+    class Backend:
+        @staticmethod
+        def devices() -> list[Device]:
+            return found
+
+    monkeypatch.setattr("paramgen.sampling.devices.BACKENDS", {"gpu": "unused"})
+    monkeypatch.setattr("paramgen.sampling.devices.module", lambda kind: Backend)
+    cli.devices(as_json=False)
+    printed = capsys.readouterr().out
+    assert is_safe(printed) and READABLE in printed
+    cli.devices(as_json=True)
+    printed = capsys.readouterr().out
+    assert is_safe(printed) and READABLE in printed
+    assert json.loads(printed) == [{"name": "gpu:0", "description": found[0].description, "usable": False}]
+    print_devices(found)
+    assert is_safe(capsys.readouterr().out)

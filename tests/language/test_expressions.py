@@ -1,0 +1,212 @@
+"""Expressions: arithmetic as it is written, its bounds, and nothing but arithmetic."""
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from paramgen.language.expressions import (
+    ExpressionError,
+    Text,
+    UndefinedError,
+    is_variable,
+    names_in,
+)
+from paramgen.limits import MAX_EXPRESSION_DEPTH as MAX_DEPTH
+from paramgen.limits import MAX_EXPRESSION_LENGTH as MAX_LENGTH
+
+VARIABLES = {"hidden": 100, "layers": 3, "rate": 0.5, "λ": 2, "_x1": 7}
+
+
+def value(text: str) -> Any:
+    return Text(text).value(VARIABLES)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1 + 2 * 3", 7),
+        ("(1 + 2) * 3", 9),
+        ("10 - 4 - 3", 3),
+        ("2 * 3 % 4", 2),
+        ("7 // 2", 3),
+        ("-7 // 2", -4),
+        ("7 / 2", 3.5),
+        ("6 / 2", 3.0),
+        ("-2 ** 2", -4),
+        ("2 ** -1", 0.5),
+        ("2 ** 3 ** 2", 512),
+        ("(-2) ** 3", -8),
+        ("+-+5", -5),
+        ("- -5", 5),
+        ("2**64", 2**64),
+        ("10**38", 10**38),
+        ("1.5 ** 3", 3.375),
+        ("hidden // layers", 33),
+        ("hidden*rate", 50.0),
+        ("λ + _x1", 9),
+        ("min(3, 1, 2)", 1),
+        ("max(hidden, 7)", 100),
+        ("min(4)", 4),
+        ("sqrt(2)", math.sqrt(2)),
+        ("0.02 / sqrt(2 * layers)", 0.02 / math.sqrt(6)),
+        ("int(7.9)", 7),
+        ("int(-7.9)", -7),
+        ("round(2.5)", 2),
+        ("round(3.5)", 4),
+        ("round(-0.4)", 0),
+        ("010", 10),
+        ("1e3", 1000.0),
+        ("1.", 1.0),
+        (".5", 0.5),
+        ("5.5e-1", 0.55),
+        ("  \t 1\n", 1),
+    ],
+)
+def test_value(text: str, expected: float) -> None:
+    found = value(f"${{{text}}}")
+    assert (found, type(found)) == (expected, type(expected))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is empty"),
+        ("  ", "is empty"),
+        ("1 +", "ends where a number, a variable or a bracket is to follow"),
+        ("1 2", "'2' is not expected here; an operator is missing before it"),
+        ("2 layers", "'layers' is not expected here"),
+        ("(1", "'(' has no ')'"),
+        ("1)", "')' is not expected here"),
+        ("* 2", "'*' stands where a number"),
+        ("hiden", "hiden is no variable; did you mean hidden?"),
+        ("q", "q is no variable; there is hidden, layers, rate, λ or _x1"),
+        ("1 / 0", "divides by zero"),
+        ("1 // (layers - 3)", "divides by zero"),
+        ("5 % 0", "divides by zero"),
+        ("0 ** -1", "divides by zero"),
+        ("0.0 ** -1", "divides by zero"),
+        ("2 ** 0.5", "exponent 0.5 is not an integer from -64 to 64; sqrt takes roots"),
+        ("2 ** 65", "exponent 65 is not an integer"),
+        ("2 ** -65", "exponent -65 is not an integer"),
+        ("10 ** 39", "has an integer of 2^128 or more on its way"),
+        ("9 ** 64 ** 64", "2^128 or more"),
+        ("340282366920938463463374607431768211456", "2^128 or more"),
+        ("1e308 * 10", "is beyond the numbers of float64"),
+        ("1e400", "is beyond the numbers of float64"),
+        ("1e308 + 1e308 - 1e308", "is beyond the numbers of float64"),
+        ("sqrt(-1)", "sqrt of -1, which is below 0"),
+        ("sqrt()", "')' stands where a number"),
+        ("sqrt(1, 2)", "sqrt takes 1 number, not 2"),
+        ("min", "min is no variable"),
+        ("exp(1)", "exp is no function; one of min, max, sqrt, int, round"),
+        ("sqr(1)", "sqr is no function; one of min, max, sqrt, int, round; did you mean sqrt?"),
+        ("min(1", "min( has no ')'"),
+        ("1..2", "'.2' is not expected here"),
+        ("1_000", "'_000' is not expected here"),
+        ("0x10", "'x10' is not expected here"),
+        ("٣", "'٣' is not arithmetic"),
+        ("a.b", "'.' is not arithmetic; numbers, variables, + - * / // % ** and brackets are"),
+        ("hidden if layers else 1", "'if' is not expected here"),
+        ("hidden == 1", "'=' is not arithmetic"),
+        ("__import__('os')", '"\'" is not arithmetic'),
+        ("[1][0]", "'[' is not arithmetic"),
+        ("hidden.__class__", "'.' is not arithmetic"),
+        ("lambda: 1", "':' is not arithmetic"),
+        ("hidden := 1", "':' is not arithmetic"),
+        ("1 if 2", "'if' is not expected here"),
+        ("~1", "'~' is not arithmetic"),
+        ("1 << 100", "'<' is not arithmetic"),
+        ("(" * (MAX_DEPTH + 1) + "1" + ")" * (MAX_DEPTH + 1), "nested more than 32 levels deep"),
+        ("**".join("1" * 40), "nested more than 32 levels deep"),
+        ("max(" * 40 + "1" + ")" * 40, "nested more than 32 levels deep"),
+        ("+".join("1" * (MAX_LENGTH // 2 + 1)), "an expression of 1,001 characters; at most 1,000 are allowed"),
+    ],
+)
+def test_what_is_refused(text: str, message: str) -> None:
+    with pytest.raises(ExpressionError) as caught:
+        value(f"${{{text}}}")
+    assert message in str(caught.value)
+
+
+def test_long_chains_are_evaluated() -> None:
+    assert value("${" + "+".join("1" * 500) + "}") == 500
+    assert value("${" + "-" * 999 + "1}") == -1
+    assert value("${" + "*".join(["1"] * 500) + "}") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("block_${layers}", "block_3"),
+        ("${layers}${layers}", "33"),
+        ("${rate}", 0.5),
+        (" ${layers} ", " 3 "),
+        ("a${1 + 1}b${2 * 2}c", "a2b4c"),
+        ("$layers", "$layers"),
+        ("{layers}", "{layers}"),
+        ("$${layers}", "$3"),
+    ],
+)
+def test_within_text(text: str, expected: object) -> None:
+    assert value(text) == expected
+    assert Text(text).text(VARIABLES) == str(expected)
+
+
+@pytest.mark.parametrize("text", ["${", "a${1", "${1${2}}", "${a{b}}", "${1}${"])
+def test_holes_that_do_not_close(text: str) -> None:
+    with pytest.raises(ExpressionError, match="has no '}' after it"):
+        Text(text)
+
+
+def test_names() -> None:
+    assert Text("${a + b * min(c, 1)}x${d}").names == {"a", "b", "c", "d"}
+    assert names_in({"x": ["${a}", {"y": "b${c}"}], "z": 3, "w": "plain"}) == {"a", "c"}
+    assert names_in("${1 +}") == frozenset()
+    with pytest.raises(UndefinedError) as caught:
+        value("${nothing}")
+    assert caught.value.name == "nothing"
+
+
+def test_names_of_variables() -> None:
+    assert all(map(is_variable, ["a", "A_1", "_", "λ", "größe", "if", "lambda"]))
+    assert not any(map(is_variable, ["", "1a", "a-b", "a.b", "a b", "min", "sqrt", "int"]))
+
+
+trees = st.recursive(
+    st.integers(0, 9).map(str) | st.sampled_from(["1.5", "layers", "rate"]),
+    lambda inner: (
+        st.tuples(inner, st.sampled_from(["+", "-", "*", "/", "//", "%"]), inner).map(
+            lambda parts: "({} {} {})".format(*parts)
+        )
+        | inner.map(lambda text: f"-{text}")
+        | st.tuples(inner, inner).map(lambda parts: "max({}, {})".format(*parts))
+    ),
+    max_leaves=8,
+)
+
+
+@given(trees)
+@settings(max_examples=300, deadline=None)
+def test_it_is_pythons_arithmetic(text: str) -> None:
+    try:
+        expected = eval(text, {"max": max}, VARIABLES)
+    except ZeroDivisionError:
+        with pytest.raises(ExpressionError, match="divides by zero"):
+            value(f"${{{text}}}")
+    else:
+        found = value(f"${{{text}}}")
+        assert (found, type(found)) == (expected, type(expected))
+
+
+@given(st.text(alphabet="0123456789.eE+-*/%(), abminsqrtλ_{}$\n\"'[]:=<>!&|^~@", max_size=60))
+@settings(max_examples=1000, deadline=None)
+def test_anything_is_a_number_or_refused(text: str) -> None:
+    try:
+        found = Text(f"${{{text}}}").value({"a": 1, "b": 2.5})
+    except ExpressionError as error:
+        assert str(error)
+    else:
+        assert isinstance(found, int | float | str)

@@ -1,0 +1,251 @@
+"""Reading YAML: the core schema of 1.2, places, limits, and what is refused."""
+
+import json
+import math
+from enum import StrEnum
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from conftest import ROOT
+from hypothesis import given
+from hypothesis import strategies as st
+
+from paramgen import limits
+from paramgen.errors import SpecError
+from paramgen.language import yaml_reader as document
+from paramgen.language.yaml_reader import from_mapping, from_yaml
+
+
+def read(text: str | bytes) -> Any:
+    return from_yaml(text if isinstance(text, bytes) else text.encode(), "s").data
+
+
+def refusal(text: str | bytes) -> str:
+    with pytest.raises(SpecError) as caught:
+        read(text)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("no", "no"),
+        ("on", "on"),
+        ("yes", "yes"),
+        ("True", True),
+        ("false", False),
+        ("~", None),
+        ("", None),
+        ("null", None),
+        ("010", 10),
+        ("0o17", 15),
+        ("0x1F", 31),
+        ("-7", -7),
+        ("+7", 7),
+        ("0b1", "0b1"),
+        ("1_000", "1_000"),
+        ("1:30", "1:30"),
+        ("2024-01-01", "2024-01-01"),
+        ("1e-3", 0.001),
+        ("1.", 1.0),
+        (".5", 0.5),
+        ("-1.5E+2", -150.0),
+        ("1e400", math.inf),
+        ("-.inf", -math.inf),
+        (".", "."),
+        ("-", [None]),
+        ("1.2.3", "1.2.3"),
+        ("'4'", "4"),
+        ('"true"', "true"),
+        ('"\\x41"', "A"),
+        ("|\n  a\n  b\n", "a\nb\n"),
+        ("[1, {a: b}, []]", [1, {"a": "b"}, []]),
+    ],
+)
+def test_values_of_the_core_schema(text: str, value: object) -> None:
+    data = read(f"x: {text}" if value != [None] else f"x:\n  {text}\n")["x"]
+    assert data == value
+    assert type(data) is type(value) or isinstance(data, (dict, list))
+
+
+def test_nan_and_negative_zero() -> None:
+    data = read("{a: .nan, b: -0.0}")
+    assert math.isnan(data["a"])
+    assert math.copysign(1, data["b"]) == -1
+
+
+def test_anchors_aliases_and_merges() -> None:
+    data = read(
+        "base: &b {x: 1, y: 2}\nother: &o {y: 3, z: 4}\n"
+        "one: {<<: *b, x: 9}\nmany: {y: 0, <<: [*o, *b]}\nsame: *b\nword: &w text\nagain: *w\n*w : key\n"
+    )
+    assert data["one"] == {"x": 9, "y": 2}
+    assert data["many"] == {"y": 0, "z": 4, "x": 1}
+    assert data["same"] == {"x": 1, "y": 2}
+    assert (data["again"], data["text"]) == ("text", "key")
+    assert read("{'<<': 1}") == {"<<": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "reason"),
+    [
+        ("a: 1\na: 2\n", "2:1", "a stands twice"),
+        ("a: {b: 1, b: 2}", "1:11", "b stands twice"),
+        ("<<: {a: 1}\n<<: {b: 1}\n", "2:1", "<< stands twice"),
+        ("1: a", "1:1", "key 1 is not a string"),
+        ("true: a", "1:1", "key true is not a string"),
+        ("null: a", "1:1", "key null is not a string"),
+        ("? [a]\n: b", "1:3", "a key is a string"),
+        ("&x 1: 2\n", "1:1", "key 1 is not"),
+        ("a: !!str b", "1:4", "tag !!str is not allowed"),
+        ("a: !x [b]", "1:4", "tag !x is not allowed"),
+        ("a: ! b", "1:4", "tag ! is not allowed"),
+        ("a: 1\n---\nb: 2\n", "2:1", "a second one begins"),
+        ("a: *b", "1:4", "*b has no anchor"),
+        ("a: &b [*b]", "1:8", "*b stands inside"),
+        ("<<: 3", "1:5", "not 3"),
+        ("<<: []", "1:5", "not []"),
+        ("<<: [{a: 1}, 2]", "1:5", "<< merges"),
+        ("a: [1", "2:1", "not valid YAML"),
+        ("a: b: c", "1:5", "not valid YAML: mapping values are not allowed"),
+        ("a:\n\t- b", "2:1", "a tab stands here, indent with spaces"),
+        ("a: \x07", "1:4", "U+0007"),
+        ("a: 1\rb: \x07", "2:4", "U+0007"),
+        ("a: 1\r\nb: \x07", "2:4", "U+0007"),
+        ("a: 1 # \u2028seed: 2", "1:8", "U+2028 is not allowed here"),
+        ("a: " + "9" * 200, "1:4", "a number of 200 characters"),
+        ("a: " + "[" * 100, "1:35", "nested more than 32 levels"),
+        ("- " * 70 + "a", "1:65", "nested more than 32 levels"),
+        (b"a: \xff", "1:4", "byte 0xff is not UTF-8"),
+        (b"a: 1\nb: \xe5\x9c", "2:4", "is not UTF-8"),
+        ("%YAML 3.0\n--- a", "1:1", "not valid YAML"),
+        ("é: [\nü", "3:1", "not valid YAML"),
+    ],
+)
+def test_refusals_name_their_place(text: str | bytes, place: str, reason: str) -> None:
+    line = refusal(text)
+    assert line.startswith(f"s:{place}: ")
+    assert reason in line
+
+
+def test_empty_documents_are_null() -> None:
+    assert from_yaml(b"", "s").data is None
+    assert from_yaml(b"# nothing\n", "s").data is None
+    assert from_yaml(b"---\n...\n", "s").data is None
+
+
+def test_a_byte_order_mark_is_skipped() -> None:
+    parsed = from_yaml("\ufeffa: 1".encode(), "s")
+    assert parsed.data == {"a": 1}
+    assert parsed.place(("a",)) == (1, 4)
+
+
+def test_places_of_values_and_keys() -> None:
+    text = "a: 1\nb:\n  - x\n  - {層: [2,  3]}\nc: &m {k: v}\nd:\n  <<: *m\n  l: 4\n"
+    parsed = from_yaml(text.encode(), "s")
+    assert parsed.place(()) == (1, 1)
+    assert parsed.place(("a",)) == (1, 4)
+    assert parsed.place(("b",), of_key=True) == (2, 1)
+    assert parsed.place(("b", 1)) == (4, 5)
+    assert parsed.place(("b", 1, "層"), of_key=True) == (4, 6)
+    assert parsed.place(("b", 1, "層", 1)) == (4, 14)
+    assert parsed.place(("d", "k")) == (5, 11)
+    assert parsed.place(("d", "l")) == (8, 6)
+    assert parsed.place(("b", 1, "missing")) == (4, 5)
+    assert parsed.place(("d", "k", "deeper", 3)) == (5, 11)
+
+
+def test_alias_bombs_are_counted_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_NODES", 1000)
+    lines = ["a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
+    lines += [f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]" for before, name in ("ab", "bc", "cd")]
+    assert "s:3:" in refusal("\n".join(lines))
+    merges = "m: &m {" + ", ".join(f"k{i}: 1" for i in range(100)) + "}\n" + "x: {<<: [*m, *m, *m, *m, *m]}\n"
+    assert "s:2:" in refusal(merges)
+    assert read("a: &a [1]\nb: [*a, *a, *a]")["b"] == [[1], [1], [1]]
+
+
+@pytest.mark.parametrize("limit", ["MAX_NODES", "MAX_KEYS", "MAX_FILE_BYTES"])
+def test_limits(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "a: {" + ", ".join(f"k{i}: {i}" for i in range(50)) + "}"
+    assert len(read(text)["a"]) == 50
+    monkeypatch.setattr(limits, limit, 49)
+    assert "limit of 49" in refusal(text) or "at most 49" in refusal(text)
+
+
+def test_the_python_parser_reads_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    for path in sorted((ROOT / "configs").glob("*.yaml")):
+        with_c = from_yaml(path.read_bytes(), "s")
+        monkeypatch.setattr(document, "_Loader", yaml.SafeLoader)
+        without = from_yaml(path.read_bytes(), "s")
+        monkeypatch.undo()
+        assert with_c.data == without.data
+        assert with_c.data["operations"].places == without.data["operations"].places
+
+
+def test_surrogates_of_the_python_parser_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(document, "_Loader", yaml.SafeLoader)
+    assert "is not valid Unicode" in refusal('a: "\\ud800"')
+
+
+# Without the line separators that libyaml, which speaks YAML 1.1, folds.
+TEXT = st.text(st.characters(exclude_categories=["Cc", "Cn", "Cs", "Zl", "Zp"]), max_size=8)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**64), 2**64) | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(JSON)
+def test_json_is_yaml(value: Any) -> None:
+    data = read(json.dumps({"x": value}, ensure_ascii=False))["x"]
+    assert data == value
+    assert repr(data) == repr(value)
+
+
+def test_mappings_are_read_as_they_are() -> None:
+    import numpy as np
+
+    class Kind(StrEnum):
+        X = "x"
+
+    data = from_mapping({"a": (1, np.int64(2)), "b": np.float32(0.5), "c": {"d": [None, np.True_, Kind.X]}}).data
+    assert data == {"a": [1, 2], "b": 0.5, "c": {"d": [None, True, "x"]}}
+    assert [type(value) for value in (*data["a"], data["b"], *data["c"]["d"][1:])] == [int, int, float, bool, str]
+
+
+@pytest.mark.parametrize(
+    ("mapping", "line"),
+    [
+        ({1: 2}, "<mapping>: key 1 is not a string"),
+        ({"a": {"b": [1, {2}]}}, "<mapping>: a.b[1]: {2} is a set; a spec holds dicts"),
+        ({"a": b"x"}, "a: b'x' is a bytes"),
+        ({"a": 1j}, "a: 1j is a complex"),
+        ({"a": Fraction(1, 2)}, "a: Fraction(1, 2) is a Fraction"),
+        ({"a": "\ud800"}, "a: '\\ud800' is not valid Unicode"),
+    ],
+)
+def test_mappings_of_other_things_are_refused(mapping: Any, line: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        from_mapping(mapping)
+    assert line in str(caught.value)
+
+
+def test_a_mapping_within_itself_is_refused() -> None:
+    loop: dict[str, Any] = {}
+    loop["a"] = loop
+    with pytest.raises(SpecError, match="32 levels deep"):
+        from_mapping(loop)
+
+
+def test_files_that_are_no_files(tmp_path: Path) -> None:
+    from paramgen.errors import FileError
+    from paramgen.language.model import read_document
+
+    for path, reason in ((tmp_path / "none.yaml", "No such file"), (tmp_path, "Is a directory")):
+        with pytest.raises(FileError, match=reason):
+            read_document(path)

@@ -1,0 +1,204 @@
+"""Plans: the source's worked examples, precedence, dtypes, totals, metadata; nothing is drawn."""
+
+import json
+import math
+from typing import Any
+
+import pytest
+from conftest import ROOT, described, plan_of
+
+from paramgen.errors import SpecError
+from paramgen.language.model import interpret, read_document
+from paramgen.language.yaml_reader import from_mapping, from_yaml
+from paramgen.planning import plan as module
+from paramgen.planning import resolve as expand
+from paramgen.planning.plan import make_plan, metadata
+
+
+def tensors_of(path: str) -> dict[str, dict[str, Any]]:
+    plan = make_plan(interpret(*read_document(ROOT / "configs" / path)))
+    return {tensor["name"]: tensor for tensor in described(plan)["parameters"]}
+
+
+def test_the_sources_worked_examples() -> None:
+    tensors = tensors_of("source_examples.yaml")
+    conv = tensors["glorot_convolution.weights"]
+    assert conv["shape"] == [5, 5, 3, 128]
+    assert (conv["fan_out"], conv["fan_in"]) == (3200, 75)
+    bound = math.sqrt(6 / 3275)
+    assert conv["distribution"] == {"type": "uniform", "low": -bound, "high": bound}
+    conv = tensors["he_convolution.weights"]
+    assert conv["shape"] == [5, 5, 3, 128]
+    assert conv["distribution"] == {"type": "normal", "mean": 0.0, "std": math.sqrt(2 / 75)}
+    embedding = tensors["gaussian_embedding.weights"]
+    assert embedding["shape"] == [300, 5000]
+    assert embedding["distribution"] == {"type": "normal", "mean": 0.0, "std": 0.01}
+    attention = tensors["uniform_attention.weights"]
+    assert attention["shape"] == [100, 100]
+    assert attention["distribution"] == {"type": "uniform", "low": -0.1, "high": 0.1}
+    assert tensors["lstm.recurrent_weights"]["shape"] == [400, 100]
+    assert tensors["lstm.recurrent_weights"]["distribution"] == {"type": "orthogonal", "gain": 1.0}
+    assert tensors["lstm.bias"]["shape"] == [400, 1]
+    assert tensors["lstm.bias"]["distribution"] == {"type": "unit_forget_gate"}
+    scale, offset = tensors["batch_normalization.scale"], tensors["batch_normalization.offset"]
+    assert scale["shape"] == offset["shape"] == [128, 1]
+    assert (scale["distribution"], offset["distribution"]) == (
+        {"type": "constant", "value": 1.0},
+        {"type": "constant", "value": 0.0},
+    )
+
+
+def test_the_document_of_a_plan() -> None:
+    text = b"name: m\nseed: 42\noperations:\n- {name: conv, type: conv, filter_size: [5, 5], num_channels: 3, num_filters: 128}\n"
+    plan = make_plan(interpret(from_yaml(text, "s"), "s"))
+    document = described(plan)
+    assert document.pop("parameters")[0] == {
+        "name": "conv.weights",
+        "canonical_name": "conv.weights",
+        "shape": [5, 5, 3, 128],
+        "dtype": "float32",
+        "fan_in": 75,
+        "fan_out": 3200,
+        "bytes": 38400,
+        "initializer": {"type": "glorot"},
+        "distribution": {"type": "uniform", "low": -0.0428025825003853, "high": 0.0428025825003853},
+    }
+    assert document == {
+        "name": "m",
+        "seed": 42,
+        "layout": "canonical",
+        "stream": "philox4x32-v1",
+        "total_parameters": 9728,
+        "total_bytes": 38912,
+    }
+
+
+DENSE = {"type": "fully_connected", "input_size": 2, "output_size": 2}
+
+
+def initializer_of(operation: dict[str, Any], **head: Any) -> str:
+    return str(plan_of({**DENSE, **operation}, **head)[0]["initializer"]["type"])
+
+
+def test_precedence_of_initializers() -> None:
+    defaults = {"fullyconnect": {"weights": "he"}}
+    own = {"initializers": {"weights": "zeros"}}
+    assert initializer_of({}) == "glorot"
+    assert initializer_of({}, defaults=defaults) == "he"
+    assert initializer_of(own) == "zeros"
+    assert initializer_of(own, defaults=defaults) == "zeros"
+    assert initializer_of({"type": "fullyconnect"}, defaults={"fully_connected": {"weights": "he"}}) == "he"
+    assert initializer_of({}, defaults={"conv": {"weights": "he"}}) == "glorot"
+
+
+def test_initializers_have_their_own_names_and_all_their_fields() -> None:
+    (tensor, _) = plan_of({**DENSE, "initializers": {"weights": "xavier"}})
+    assert tensor["initializer"] == {"type": "glorot"}
+    (tensor, _) = plan_of({**DENSE, "initializers": {"weights": {"type": "gaussian", "std": 2}}})
+    assert tensor["initializer"] == {"type": "gaussian", "mean": 0.0, "std": 2.0}
+
+
+def test_precedence_of_dtypes() -> None:
+    custom = {
+        "type": "custom",
+        "dtype": "bfloat16",
+        "parameters": {
+            "a": {"shape": [1], "initializer": "ones", "dtype": "float64"},
+            "b": {"shape": [1], "initializer": "ones"},
+        },
+    }
+    tensors = plan_of(custom, {**DENSE, "bias": False}, dtype="float16")
+    assert [tensor["dtype"] for tensor in tensors] == ["float64", "bfloat16", "float16"]
+    assert [tensor["bytes"] for tensor in tensors] == [8, 2, 8]
+
+
+def test_the_command_line_goes_before_the_spec() -> None:
+    document = read_document(
+        {"seed": 1, "dtype": "float64", "operations": [{"name": "a", **DENSE, "dtype": "float16"}]}
+    )
+    plan = make_plan(interpret(*document, seed=2**64 - 1, dtype="bfloat16"))
+    assert plan.seed == 2**64 - 1
+    assert plan.tensors[0].dtype.name == "float16"
+    source = json.loads(json.loads(plan.header[8:])["__metadata__"]["paramgen_spec"])
+    assert (source["seed"], source["dtype"]) == (2**64 - 1, "bfloat16")
+
+
+def test_metadata_holds_what_was_written_and_no_more() -> None:
+    text = (
+        b"# a comment\noperations:\n"
+        b"- &a {type: fullyconnect, name: a, input_size: 010, output_size: 2, bias: false}\n"
+        b"- {<<: *a, name: b}\n"
+    )
+    plan = make_plan(interpret(from_yaml(text, "s"), "anything"))
+    metadata = json.loads(plan.header[8:])["__metadata__"]
+    assert metadata == {
+        "format": "pt",
+        "paramgen_seed": "0",
+        "paramgen_spec": '{"operations":[{"bias":false,"input_size":10,"name":"a","output_size":2,"type":"fullyconnect"},'
+        '{"bias":false,"input_size":10,"name":"b","output_size":2,"type":"fullyconnect"}]}',
+        "paramgen_stream": "philox4x32-v1",
+    }
+
+
+@pytest.mark.parametrize("path", ["source_examples.yaml", "layers.yaml", "gru_classifier.yaml", "lstm_classifier.yaml"])
+def test_the_spec_in_the_metadata_makes_the_same_header(path: str) -> None:
+    plan = make_plan(interpret(*read_document(ROOT / "configs" / path)))
+    source = json.loads(plan.header[8:])["__metadata__"]["paramgen_spec"]
+    assert make_plan(interpret(*read_document(json.loads(source)))).header == plan.header
+    assert make_plan(interpret(from_yaml(source.encode(), "s"), "s")).header == plan.header
+
+
+def test_the_spec_in_the_metadata_is_a_specs_text() -> None:
+    """Of characters, too, that YAML has as escapes only."""
+    name = "a\u2028\x7f\x85\ufffe\u00e9"
+    spec = interpret(from_mapping({"name": name, "operations": [{"name": "p", "type": "prelu"}]}), "m")
+    written = metadata(spec)["paramgen_spec"]
+    assert "\u00e9" in written
+    again = interpret(from_yaml(written.encode(), "s"), "m")
+    assert again.name == name
+    assert make_plan(again).header == make_plan(spec).header
+
+
+def test_a_name_is_in_the_metadata_only_if_written() -> None:
+    def source(data: dict[str, Any]) -> Any:
+        plan = make_plan(interpret(*read_document({**data, "operations": [{"name": "a", **DENSE}]})))
+        return plan.name, json.loads(json.loads(plan.header[8:])["__metadata__"]["paramgen_spec"])
+
+    assert source({})[0] == "model"
+    assert "name" not in source({})[1]
+    assert source({"name": "x"}) == ("x", {"name": "x", "operations": [{"name": "a", **DENSE}]})
+
+
+def test_other_operations_change_no_parameter() -> None:
+    one = make_plan(interpret(*read_document({"operations": [{"name": "a", **DENSE}]})))
+    two = make_plan(interpret(*read_document({"operations": [{"name": "b", **DENSE}, {"name": "a", **DENSE}]})))
+    assert one.tensors == two.tensors[2:]
+
+
+def test_equal_stream_ids_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(expand, "stream_id", lambda name: 7)
+    with pytest.raises(SpecError, match=r"a\.bias has the stream id of a\.weights; rename one"):
+        plan_of(DENSE)
+
+
+def test_a_header_beyond_the_formats_limit_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_HEADER", 300)
+    with pytest.raises(SpecError, match=r"the file's header, .* the format allows 300"):
+        plan_of(DENSE)
+
+
+def test_numbers_of_enormous_fans() -> None:
+    huge = 2**62
+    custom = {"shape": [1], "fan_in": huge, "fan_out": huge, "initializer": "glorot"}
+    (tensor,) = plan_of({"type": "custom", "parameters": {"w": custom}})
+    assert tensor["distribution"]["high"] == math.sqrt(6 / 2**63)
+
+
+def test_making_a_plan_twice_tells_the_same() -> None:
+    spec = interpret(*read_document({"operations": [{"name": "a", **DENSE, "initializers": {"bias": "he"}}]}))
+    with pytest.raises(SpecError) as first:
+        make_plan(spec)
+    with pytest.raises(SpecError) as second:
+        make_plan(spec)
+    assert str(first.value) == str(second.value)
+    assert first.value.total == 1

@@ -1,0 +1,78 @@
+import math
+from typing import Any
+
+import pytest
+
+from paramgen.formatting import counted, escape, human_bytes, human_count, near, print_table, shorten, show
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1 kB"),
+        (38_912, "38.9 kB"),
+        (999_949, "1000 kB"),
+        (123_456, "123 kB"),
+        (5 * 10**9, "5 GB"),
+        (14_745_600_000, "14.7 GB"),
+        (2**63, "9223 PB"),
+    ],
+)
+def test_human_bytes(count: int, text: str) -> None:
+    assert human_bytes(count) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(1, "1"), (9728, "9,728"), (1_540_000, "1.54 million"), (7 * 10**9, "7 billion"), (10**12, "1 trillion")],
+)
+def test_human_count(count: int, text: str) -> None:
+    assert human_count(count) == text
+
+
+def test_counted() -> None:
+    assert [counted(count, "tensor") for count in (0, 1, 2000)] == ["0 tensors", "1 tensor", "2,000 tensors"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (4.0, "4.0"),
+        (True, "true"),
+        (None, "null"),
+        ("4", "'4'"),
+        ("x" * 100, "'" + "x" * 59 + "…'"),
+        ([1, "a", None], "[1, 'a', null]"),
+        ([1] * 9, "a list of 9 entries"),
+        ([[1]], "a list of 1 entries"),
+        ({}, "{}"),
+        ({"a": 1}, "a mapping"),
+        (math.nan, ".nan"),
+        (math.inf, ".inf"),
+        (-math.inf, "-.inf"),
+        (b"\n", "b'\\n'"),
+    ],
+)
+def test_show(value: Any, text: str) -> None:
+    assert show(value) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [("層 é", "層 é"), ("\x1b[31m", "\\x1b[31m"), ("a\nb", "a\\nb"), ("\u202e", "\\u202e"), ("\udcff", "\\udcff")],
+)
+def test_escape(text: str, escaped: str) -> None:
+    assert escape(text) == escaped
+
+
+def test_shorten_and_near() -> None:
+    assert shorten("abcdef", 4) == "abc…"
+    assert near("num_filter", ["num_filters", "bias"]) == "num_filters"
+    assert near("zzz", ["num_filters", "bias"]) is None
+
+
+def test_tables_are_aligned(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table([("name", "left"), ("n", "right")], [("層", "1"), ("abcdef", "1,000")])
+    assert capsys.readouterr().out == "name        n\n層          1\nabcdef  1,000\n"
