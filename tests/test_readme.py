@@ -17,6 +17,8 @@ sys.path.insert(0, str(ROOT / "tools"))
 
 from snippets import Snippet, snippets
 
+from paramgen import limits
+
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FIRST_SPEC = next(snippet.text for snippet in snippets(ROOT / "README.md") if snippet.language == "yaml")
 
@@ -257,6 +259,14 @@ def test_the_readme_is_short_and_starts_with_what_readers_need() -> None:
 def test_digests_of_the_first_spec_agree() -> None:
     digests = [digest for page in PAGES for digest in re.findall(r"\b[0-9a-f]{64}\b", page.read_text(encoding="utf-8"))]
     assert len(digests) >= 2 and len(set(digests)) == 1
+
+
+def test_limits_of_the_page_are_those_of_the_code() -> None:
+    text = (ROOT / "docs" / "spec.md").read_text(encoding="utf-8").partition("## Limits")[2]
+    values = {name: value for name, value in vars(limits).items() if name.startswith("MAX_") and name != "MAX_PROBLEMS"}
+    values["MAX_FILE_BYTES"] //= 2**20
+    assert len(values) > 10
+    assert [name for name, value in values.items() if not re.search(rf"\b{value:,}\b", text)] == []
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)

@@ -128,11 +128,16 @@ def described(template: Template) -> str:
 def operation_tables() -> str:
     parts = [
         NOTICE + "# Operations and initializers\n",
-        "Sizes are canonical: arrays in C order, last index fastest. H is `num_hidden_units`; `*filter_size` stands\n"
-        "for the one, two or three sizes of a filter, `*1` for as many ones, and prod for the product of the sizes.\n"
-        "fan_in and fan_out are what the initializers that scale use; a dash says that there are none. What\n"
-        'MathWorks\' page "Initialize Learnable Parameters for Model Function" (Deep Learning Toolbox) has is as\n'
-        "there, the rest as in the modules of PyTorch, Keras and Flax.\n",
+        "Every operation with its fields, parameters and default initializers, and every initializer.\n",
+        "| in the tables | meaning |\n|---|---|\n"
+        "| size | canonical: an array in C order, last index fastest |\n"
+        "| H | `num_hidden_units` |\n"
+        "| \\*filter_size | the one, two or three sizes of a filter |\n"
+        "| \\*1 | as many ones |\n"
+        "| prod | the product of the sizes |\n"
+        "| fan_in, fan_out | what the initializers that scale use; a dash if there are none |\n",
+        'The source is MathWorks\' page "Initialize Learnable Parameters for Model Function" (Deep Learning Toolbox).\n'
+        "Operations that it lacks follow the modules of PyTorch, Keras and Flax.\n",
         "## Operations\n",
     ]
     for model in operations.TABLE:
@@ -157,7 +162,7 @@ def operation_tables() -> str:
                 title = ""  # noqa: PLW2901 (only the first row has it)
         parts.append("\n".join(rows) + "\n")
     parts.append(
-        "Every operation also takes `name`, `dtype` and (but for `custom`) `initializers`: see [spec.md](spec.md).\n"
+        "Every operation also takes `name` and `dtype`; all except `custom` take `initializers`: see [spec.md](spec.md).\n"
     )
     parts.append("## Initializers\n")
     rows = ["| initializer | fields and their defaults | values | source |", "|---|---|---|---|"]
@@ -214,7 +219,7 @@ def layout_rows(layout: str, operation: Operation, templates: list[Template]) ->
 
 
 def command_reference() -> str:
-    parts = [NOTICE + "# Command reference\n"]
+    parts = [NOTICE + "# Command reference\n", "The commands, their options and their exit statuses.\n"]
     for name, command in typer.main.get_command(cli.app).commands.items():  # type: ignore[attr-defined]
         arguments = [parameter for parameter in command.params if parameter.param_type_name == "argument"]
         usage = " ".join(["paramgen", name, *(argument.metavar for argument in arguments), "[OPTIONS]"])
@@ -228,18 +233,19 @@ def command_reference() -> str:
                 rows.append(f"| {words} | {option.default or '-'} | {option.help} |")
         parts += [f"## `{usage}`\n", f"{command.help}\n", *(["\n".join(rows) + "\n"] if len(rows) > 2 else [])]
     parts.append(
-        "`paramgen --version` prints the version, `--help` (also after a command) a summary of this page. `--quiet`\n"
-        "and `--json` together print the JSON document alone. A `--filter` that matches nothing is no error.\n"
+        "- `paramgen --version` prints the version. `--help`, also after a command, prints a summary of this page.\n"
+        "- `--quiet` and `--json` together print only the JSON document. [File format](file-format.md) describes it.\n"
+        "- A `--filter` that matches nothing is not an error.\n"
     )
     parts.append(
         "## Exit status\n\n"
         "| status | meaning |\n|---|---|\n"
         "| 0 | done |\n"
-        "| 2 | the command line or the spec's text is wrong, a refused overwrite included |\n"
-        "| 3 | what the system or a file refused: missing, unreadable, malformed, no space, a closed pipe, a GPU that "
-        "cannot be used |\n"
-        "| 129, 130, 143 | interrupted by SIGHUP, SIGINT, SIGTERM; what was there before is as it was, unless the new "
-        "file was whole already |\n"
+        "| 2 | an error in the command line or the spec, or a refused overwrite |\n"
+        "| 3 | an error of the system or a file: missing, unreadable, malformed, no space, a closed pipe, an unusable "
+        "GPU |\n"
+        "| 129, 130, 143 | interrupted by SIGHUP, SIGINT, SIGTERM; the old file remains, unless the new one was "
+        "already complete |\n"
     )
     return "\n".join(parts)
 
