@@ -162,7 +162,7 @@ def operation_tables() -> str:
                 title = ""  # noqa: PLW2901 (only the first row has it)
         parts.append("\n".join(rows) + "\n")
     parts.append(
-        "Every operation also takes `name` and `dtype`; all except `custom` take `initializers`: see [spec.md](spec.md).\n"
+        "Every operation also takes `name` and `dtype`. All except `custom` take `initializers` ([spec.md](spec.md)).\n"
     )
     parts.append("## Initializers\n")
     rows = ["| initializer | fields and their defaults | values | source |", "|---|---|---|---|"]
