@@ -1,4 +1,4 @@
-"""Plans of generated specs of a hundred thousand operations, and refusals of hostile ones.
+"""Plans of generated specs at the limits, and refusals of hostile ones: the promise of docs/spec.md, measured.
 
 python benchmarks/large_specs.py
 """
@@ -7,6 +7,20 @@ import tempfile
 from pathlib import Path
 
 from measuring import PARAMGEN, measure
+
+
+def nested(levels: int, fields: str) -> str:
+    """Return the operations of groups, one in another."""
+    if not levels:
+        return "operations: [{name: p, type: prelu}]"
+    return f"operations: [{{name: g, {fields}{', ' if fields else ''}{nested(levels - 1, fields)}}}]"
+
+
+def searches(pattern: str, names: int) -> str:
+    """Return a spec of so many long names, each compared with a pattern a thousand times."""
+    operation = f"{{name: {'a' * 240}, repeat: {names}, operations: [{{name: p, type: prelu}}]}}"
+    return f"operations: [{operation}]\noverrides: [&o {{match: '{pattern}', dtype: float32}}{', *o' * 999}]"
+
 
 # Specs at the edge of what the reader takes, or beyond it: what is wrong with each must be told in seconds.
 HOSTILE = {
@@ -56,10 +70,10 @@ HOSTILE = {
         "operations: [{name: a, repeat: 1000000, operations: [{name: b, repeat: 1000000, operations: "
         "[{name: c, operations: []}]}]}]"
     ),
-    "1,000 overrides that search 4,000 long names": lambda: (
-        f"operations: [{{name: {'a' * 200}, repeat: 4000, operations: [{{name: p, type: prelu}}]}}]\n"
-        f"overrides: [&o {{match: '*{'a' * 100}b*', dtype: float32}}{', *o' * 999}]"
-    ),
+    "1,000 overrides that search 2,500 long names": lambda: searches(f"*{'a' * 45}b{'a' * 45}*", 2500),
+    "1,000 overrides that search 238 long names for sets": lambda: searches(f"*{'[ab]' * 23}b*", 238),
+    "1,000 overrides that search 5,000 long names": lambda: searches(f"*{'a' * 45}b{'a' * 45}*", 5000),
+    "1,000 overrides of 49 pieces": lambda: searches("*a" * 48 + "*b*", 5000),
     "1,000 overrides that match nothing": lambda: (
         "operations: [{name: encoder_layers_attention, repeat: 1000, operations: [{name: attn, type: prelu}]}]\n"
         "overrides: ["
@@ -94,7 +108,7 @@ HOSTILE = {
     ),
     "a million operations of two tensors with long names": lambda: (
         "operations: [{name: "
-        + "n" * 300
+        + "n" * 200
         + ", repeat: 1000000, operations: [{name: b, type: batchnorm, num_channels: 1}]}]"
     ),
     "a million mistakes in one line": lambda: (
@@ -114,6 +128,27 @@ HOSTILE = {
     ),
     "a thousand variables, each of the next": lambda: (
         "variables:\n" + "".join(f"  v{i}: ${{v{i + 1}}}\n" for i in range(1_000))
+    ),
+    "9,000 long expressions": lambda: (
+        "operations:\n"
+        + "".join(
+            f"- {{name: b{i}, type: batchnorm, num_channels: '${{{'+'.join(['1'] * 440)} + {i}}}'}}\n"
+            for i in range(9000)
+        )
+    ),
+    "a million short expressions": lambda: "operations:\n" + "".join(f"- '${{{i}}}'\n" for i in range(990_000)),
+    "19 groups that repeat twice, one in another": lambda: nested(19, "repeat: 2"),
+    "a million repetitions of 13 groups, one in another": lambda: (
+        f"operations: [{{name: g, repeat: 1000000, {nested(13, '')}}}]"
+    ),
+    "a million repetitions of groups that repeat by an index": lambda: (
+        "operations: [{name: g, repeat: 1000000, as: i, operations: [{name: g, repeat: '${1 + 0 * i}', "
+        "operations: [{name: p, type: prelu}]}]}]"
+    ),
+    "32,000 parameters that an index makes different": lambda: (
+        "operations: [{name: g, repeat: 31, as: i, operations: [{name: c, type: custom, parameters: {"
+        + ", ".join(f"p{i}: {{shape: [1], initializer: {{type: gaussian, std: '${{i}}'}}}}" for i in range(32_000))
+        + "}}]}]"
     ),
     "30 MB of expressions that divide by zero": lambda: (
         "operations:\n"

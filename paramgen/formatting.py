@@ -128,43 +128,47 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
-def _width(text: str) -> int:
-    """Return the columns that a text takes on a terminal."""
-    if text.isascii():
-        return len(text)
+def _widths(cells: Sequence[str]) -> list[int]:
+    """Return the columns that texts take on a terminal."""
+    if all(map(str.isascii, cells)):
+        return list(map(len, cells))
     from unicodedata import combining, east_asian_width
 
-    return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)
+    return [sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in cell) for cell in cells]
 
 
-def print_table(columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]]) -> None:
-    """Print rows under (title, "left" or "right") columns: drawn by Rich on a terminal, else aligned plain text.
+def print_table(titles: Sequence[str], columns: Sequence[Sequence[str]]) -> None:
+    """Print columns under their titles: drawn by Rich on a terminal, else aligned plain text.
 
-    Rich measures every cell, so that a table of many thousand rows is plain text on a terminal, too.
+    A title that begins with ">" has its column on the right. Rich measures every cell: a table of many thousand rows is
+    plain text on a terminal, too.
     """
-    if sys.stdout.isatty() and len(rows) <= LARGEST_RICH_TABLE:
+    sides = ["right" if title.startswith(">") else "left" for title in titles]
+    titles = [title.lstrip(">") for title in titles]
+    if sys.stdout.isatty() and len(columns[0]) <= LARGEST_RICH_TABLE:
         from rich.box import SIMPLE_HEAD
         from rich.console import Console
         from rich.table import Table
         from rich.text import Text
 
         table = Table(box=SIMPLE_HEAD, pad_edge=False)
-        for title, side in columns:
+        for title, side in zip(titles, sides, strict=True):
             table.add_column(title, justify="right" if side == "right" else "left", no_wrap=True)
-        for row in rows:
+        for row in zip(*columns, strict=True):
             table.add_row(*(Text(cell) for cell in row))
         console = Console(highlight=False)
         natural = table.__rich_measure__(console, console.options.update(max_width=10_000)).maximum
         console.width = max(console.width, natural)  # a narrow terminal wraps lines better than a table folds words
         console.print(table, crop=False)
         return
-    titles = [title for title, _ in columns]
-    padded = []
-    for cells, (_, side) in zip(zip(titles, *rows, strict=True), columns, strict=True):
-        widths = list(map(_width, cells))
-        widest = max(widths)
-        if side == "right":
-            padded.append([" " * (widest - width) + cell for cell, width in zip(cells, widths, strict=True)])
-        else:
-            padded.append([cell + " " * (widest - width) for cell, width in zip(cells, widths, strict=True)])
+    padded = [_pad([title, *cells], side) for title, cells, side in zip(titles, columns, sides, strict=True)]
     print("\n".join("  ".join(line).rstrip() for line in zip(*padded, strict=True)))
+
+
+def _pad(cells: Sequence[str], side: str) -> list[str]:
+    """Fill texts with spaces to the width of the widest."""
+    widths = _widths(cells)
+    widest = max(widths)
+    if side == "right":
+        return [" " * (widest - width) + cell for cell, width in zip(cells, widths, strict=True)]
+    return [cell + " " * (widest - width) for cell, width in zip(cells, widths, strict=True)]

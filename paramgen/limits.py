@@ -17,7 +17,7 @@ MAX_TERMS = 5_000_000
 # Of the model.
 MAX_OPERATIONS = 1_000_000
 MAX_DIFFERENT_OPERATIONS = 100_000  # written, or made different by an index; groups count, too
-MAX_DIFFERENT_TENSORS = 300_000  # of these operations
+MAX_DIFFERENT_TENSORS = 200_000  # of these operations
 MAX_NAME_LENGTH = 256
 MAX_DIMENSIONS = 32
 MAX_LAYERS = 1000

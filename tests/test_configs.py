@@ -135,7 +135,7 @@ CLAIMS: dict[str, Callable[[], None]] = {
 CLAIMED_ELSEWHERE = {
     "flax_convnet": "frameworks/test_networks.py",
     "keras_tagger": "frameworks/test_documented_loading.py",
-    "source_examples": "test_plan.py",
+    "source_examples": "planning/test_plan.py",
 }
 
 

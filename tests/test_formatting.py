@@ -74,5 +74,5 @@ def test_shorten_and_near() -> None:
 
 
 def test_tables_are_aligned(capsys: pytest.CaptureFixture[str]) -> None:
-    print_table([("name", "left"), ("n", "right")], [("層", "1"), ("abcdef", "1,000")])
+    print_table(["name", ">n"], [["層", "abcdef"], ["1", "1,000"]])
     assert capsys.readouterr().out == "name        n\n層          1\nabcdef  1,000\n"

@@ -160,7 +160,6 @@ SPECIAL: dict[tuple[str, str, str], Runner | str] = {
     ("README.md", "Load it", "python"): "tests/frameworks/test_documented_loading.py",
     ("README.md", "Tests", "sh"): ".ci/run",
     ("CONTRIBUTING.md", "Before a commit", "sh"): is_run_by_ci,
-    ("CONTRIBUTING.md", "Contributing", ""): "tests/test_house.py",
     ("docs/gpu.md", "Python", "python"): run_excerpt_with_gpus,
     ("docs/gpu.md", "GPUs", "console"): run_devices,
     ("docs/gpu.md", "Set up", "sh"): names_what_exists,
@@ -216,6 +215,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     return Place(tmp_path, lambda: request.getfixturevalue("simulated_gpus"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_page(page: Path, place: Place) -> None:
     """Its snippets run in order in one folder, except those that need a framework."""
@@ -235,6 +235,7 @@ WITH_FRAMEWORKS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("page", "snippet"), WITH_FRAMEWORKS)
 def test_snippet_with_frameworks(page: Path, snippet: Snippet, place: Place) -> None:
     before = [other for other in snippets(page) if other.line < snippet.line and not frameworks_of(other)]

@@ -18,7 +18,7 @@ PYTEST = ["-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider"]
 
 @pytest.mark.slow
 def test_signals_that_the_starter_ignores_reach_child_processes() -> None:
-    test = f"{ROOT / 'tests' / 'test_cli.py'}::test_an_interrupted_build_leaves_what_was_there"
+    test = f"{ROOT / 'tests' / 'cli' / 'test_commands.py'}::test_an_interrupted_build_leaves_what_was_there"
     done = subprocess.run([sys.executable, "-c", IGNORING, *PYTEST, test], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     assert "3 passed" in done.stdout

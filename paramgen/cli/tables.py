@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,6 @@ from paramgen.catalog.distributions import (
     TruncatedNormal,
     Uniform,
 )
-from paramgen.dtypes import DType
 from paramgen.formatting import counted, escape, human_bytes, human_parameters, number, print_table, shorten
 
 if TYPE_CHECKING:
@@ -28,19 +26,18 @@ if TYPE_CHECKING:
     from paramgen.storage.reader import TensorFile
 
 LONGEST_METADATA = 100
-CACHED_CELLS = 4096
 
 
 def print_plan(plan: Plan) -> None:
     """The tensors of a plan in the spec's order, and their totals."""
-    columns = ("name", "shape", "dtype", "initializer", "values", ">fan_in", ">fan_out", ">parameters", ">bytes")
+    titles = ("name", "shape", "dtype", "initializer", "values", ">fan_in", ">fan_out", ">parameters", ">bytes")
     cells: dict[tuple[int, ...], tuple[str, ...]] = {}
     rows = []
     for tensor in plan.tensors:
         if tensor.key not in cells:
             cells[tensor.key] = _cells(tensor)
         rows.append((escape(tensor.name), *cells[tensor.key]))
-    _print(columns, rows)
+    print_table(titles, list(zip(*rows, strict=True)))
     totals = _totals(len(rows), plan.total_parameters, plan.total_bytes)
     print(f"\n{escape(plan.name)}: {totals}, seed {plan.seed}, layout {plan.layout}")
 
@@ -87,28 +84,28 @@ def print_inspection(file: TensorFile, entries: Sequence[Entry], statistics: Seq
         print(f"{escape(key)}: {escape(shorten(value, LONGEST_METADATA))}")
     if file.metadata:
         print()
-    columns: tuple[str, ...] = ("name", "shape", "dtype", ">parameters", ">bytes")
-    cells = lru_cache(CACHED_CELLS)(_inspection_cells)
-    rows = [(escape(entry.name), *cells(entry.dtype, entry.shape)) for entry in entries]
+    sizes = [prod(entry.shape) for entry in entries]
+    # Columns, not rows: a tuple for each of a million tensors costs half a second.
+    columns = {
+        "name": [escape(entry.name) for entry in entries],
+        "shape": [_shape(entry.shape) for entry in entries],
+        "dtype": [entry.dtype.name for entry in entries],
+        ">parameters": [f"{size:,}" for size in sizes],
+        ">bytes": [human_bytes(entry.end - entry.begin) for entry in entries],
+    }
     if statistics:
-        keys = ("mean", "std", "min", "max", "zeros", "nan", "inf")
-        columns += tuple(f">{key}" for key in keys)
-        rows = [(*row, *(_statistic(found, key) for key in keys)) for row, found in zip(rows, statistics, strict=True)]
-    _print(columns, rows)
-    parameters, size = sum(entry.size for entry in entries), sum(entry.end - entry.begin for entry in entries)
+        for key in ("mean", "std", "min", "max", "zeros", "nan", "inf"):
+            columns[f">{key}"] = [_statistic(found, key) for found in statistics]
+    print_table(list(columns), list(columns.values()))
+    size = sum(entry.end - entry.begin for entry in entries)
     of_all = f" (of {counted(len(file.entries), 'tensor')})" if len(entries) < len(file.entries) else ""
-    print(f"\n{file.shown}: {_totals(len(entries), parameters, size)}{of_all}")
-
-
-def _inspection_cells(dtype: DType, shape: tuple[int, ...]) -> tuple[str, ...]:
-    size = prod(shape)
-    return _shape(shape), dtype.name, f"{size:,}", human_bytes(dtype.nbytes(size))
+    print(f"\n{file.shown}: {_totals(len(entries), sum(sizes), size)}{of_all}")
 
 
 def print_devices(devices: Sequence[Device]) -> None:
     """What can draw, and what cannot, with the reason."""
     rows = [(device.name, "yes" if device.usable else "no", escape(device.description)) for device in devices]
-    _print(("device", "usable", "what it is, or what is missing"), rows)
+    print_table(("device", "usable", "what it is, or what is missing"), list(zip(*rows, strict=True)))
 
 
 def _statistic(stats: dict[str, Any] | None, key: str) -> str:
@@ -119,12 +116,8 @@ def _statistic(stats: dict[str, Any] | None, key: str) -> str:
 
 
 def _shape(shape: Sequence[int]) -> str:
-    return "[" + ", ".join(map(str, shape)) + "]"
+    return str(list(shape))
 
 
 def _totals(tensors: int, parameters: int, size: int) -> str:
     return f"{counted(tensors, 'tensor')}, {human_parameters(parameters)}, {human_bytes(size)}"
-
-
-def _print(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    print_table([(title.lstrip(">"), "right" if title.startswith(">") else "left") for title in columns], rows)

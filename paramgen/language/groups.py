@@ -37,7 +37,7 @@ from paramgen.language.expressions import (
 from paramgen.language.yaml_reader import Path
 
 OPERATION_EXPECTED = "an operation: a mapping with name and type; or a group: one with name and operations"
-# Readings of one operation at different indices that are kept for the next time that the same values come.
+# What is kept of one operation's readings at different indices, or of one group's operations.
 KEPT = 1000
 
 
@@ -97,16 +97,18 @@ class _Reading(NamedTuple):
 class _Node:
     """An item of a list of operations.
 
-    `texts` are its texts that depend on indices, but for its name, which is `title` if it does. `readings` are by the
-    values of the texts; `last` is the one for the values `key` of the indices in `names`. `failed` once it was wrong.
-    The numbers of repetitions inside depend on `inner_names`.
+    `used` are the indices that it depends on: in its name, which is `title` if it does, or in other `texts`, which
+    depend on `names`. `readings` are by the values of the texts; `last` is the one for the indices' values `key`.
+    `failed` once it was wrong. A group has `children`; `walked` are these without the groups that could be dissolved,
+    each with what stands before its name. The numbers of repetitions inside depend on `inner_names`.
     """
 
     path: Path
     item: Any
     is_group: bool
     repeated: bool
-    names: tuple[str, ...] | None = None
+    used: frozenset[str] | None = None
+    names: tuple[str, ...] = ()
     texts: tuple[str, ...] = ()
     title: str | None = None
     readings: dict[str, _Reading] = field(default_factory=dict)
@@ -114,11 +116,19 @@ class _Node:
     last: _Reading | None = None
     failed: bool = False
     children: list[_Node] | None = None
+    walked: list[tuple[str, _Node]] | None = None
     inner_names: frozenset[str] | None = None
 
 
 def is_group(item: Any) -> bool:
     return isinstance(item, dict) and "type" not in item and any(near(key, ("operations",)) for key in item)
+
+
+def check_different(count: int, path: Path, problems: Problems) -> None:
+    """Raise the problems if there are more different operations than a spec may have."""
+    if count > limits.MAX_DIFFERENT_OPERATIONS:
+        limit = f"more than {limits.MAX_DIFFERENT_OPERATIONS:,} different operations and groups (the limit)"
+        problems.stop(path, f"{limit}, counting those that an index makes different")
 
 
 class Tree:
@@ -133,7 +143,7 @@ class Tree:
     def instances(self) -> Iterator[Instance]:
         """Yield every operation of the model, in order, as long as there are not too many problems."""
         self._check_count()
-        yield from self._instances(self._nodes, "", {})
+        yield from self._instances([("", node) for node in self._nodes], "", {})
 
     def _made(self, items: list[Any], path: Path, repeated: bool) -> list[_Node]:
         return [_Node((*path, number), item, is_group(item), repeated) for number, item in enumerate(items)]
@@ -144,42 +154,57 @@ class Tree:
             node.children = self._made(group.operations, (*node.path, "operations"), repeated)
         return node.children
 
-    def _instances(self, nodes: list[_Node], prefix: str, indices: Mapping[str, int]) -> Iterator[Instance]:
-        for node in nodes:
+    def _instances(self, nodes: list[tuple[str, _Node]], prefix: str, indices: Mapping[str, int]) -> Iterator[Instance]:
+        for before, node in nodes:
             if self.problems.total >= limits.MAX_PROBLEMS:
                 return
-            reading = node.last if node.names == () else self._read(node, prefix, indices)
+            base = prefix + before
+            reading = node.last if node.last and not node.names else self._read(node, base, indices)
             if reading is None:
                 continue
             model = reading.model
-            own = model.name if node.title is None else self._title(node, prefix, indices)
+            own = model.name if node.title is None else self._title(node, base, indices)
             if own is None:
                 continue
-            name = prefix + own
+            name = base + own
             if len(name) > limits.MAX_NAME_LENGTH:
                 node.last, node.failed = None, True
                 problem = f"the whole name must have at most {limits.MAX_NAME_LENGTH} characters, got {len(name):,}"
                 self.problems.add((*node.path, "name"), problem)
             elif not node.is_group:
-                yield Instance(model, name, node.path, indices if prefix else None, reading.results)
+                yield Instance(model, name, node.path, indices if base else None, reading.results)
                 if not node.repeated:
                     node.last = None  # the memory of 100,000 of them
-            elif model.repeat is None:
-                yield from self._instances(self._children(node, model), f"{name}.", indices)
             else:
-                children = self._children(node, model)
                 for inner, within in _repetitions(model, name, indices):
-                    yield from self._instances(children, inner, within)
+                    yield from self._instances(self._walked(node, model, inner, within), inner, within)
+
+    def _walked(self, node: _Node, group: Group, prefix: str, indices: Mapping[str, int]) -> list[tuple[str, _Node]]:
+        """Return what a group's repetitions go over: its children, or what is in those that are always the same."""
+        if node.walked is None:
+            node.walked = []
+            for child in self._children(node, group):
+                node.walked += self._dissolved(child, prefix, indices) if child.is_group else [("", child)]
+        return node.walked
+
+    def _dissolved(self, node: _Node, prefix: str, indices: Mapping[str, int]) -> list[tuple[str, _Node]]:
+        reading = self._read(node, prefix, indices)
+        if reading and not node.used and (reading.model.repeat or 1) <= KEPT:
+            group = reading.model
+            inner, within = next(_repetitions(group, prefix + group.name, indices))
+            walked = self._walked(node, group, inner, within)
+            few = len(walked) * (group.repeat or 1) <= KEPT
+            if few and not any(one.is_group or group.index in self._used(one, within) for _, one in walked):
+                repetitions = [before for before, _ in _repetitions(group, group.name, {})]
+                return [(before + deeper, one) for before in repetitions for deeper, one in walked]
+        return [("", node)]
 
     def _read(self, node: _Node, prefix: str, indices: Mapping[str, int]) -> _Reading | None:
         """Return the node's operation or group at these indices, or None if that is wrong."""
         if node.failed:
             return None
-        if node.names is None:
-            self._find_names(node, indices)
-        elif not node.names:
-            return node.last
-        key = tuple([indices[name] for name in node.names or ()])
+        self._used(node, indices)
+        key = tuple([indices[name] for name in node.names])
         if node.last is None or node.key != key:
             node.key = key
             values = self._values(node, indices)
@@ -193,18 +218,19 @@ class Tree:
                     node.readings[values] = node.last
         return node.last
 
-    def _find_names(self, node: _Node, indices: Mapping[str, int]) -> None:
-        """Find the indices that the node depends on, and its texts that do."""
-        node.names = ()
+    def _used(self, node: _Node, indices: Mapping[str, int]) -> frozenset[str]:
+        """Return the indices that the node depends on; find them, and its texts that do, if that is not done."""
+        if node.used is not None:
+            return node.used
+        node.used = frozenset()
         if not indices or not isinstance(node.item, dict):
-            return
+            return node.used
         found: dict[str, None] = {}
         names: set[str] = set()
 
         def search(value: Any) -> None:
             if isinstance(value, str):
-                used = self.evaluator.names(value, node.path, self.problems) & indices.keys()
-                if used:
+                if used := self.evaluator.names(value, node.path, self.problems) & indices.keys():
                     found[value] = None
                     names.update(used)
             elif isinstance(value, (dict, list)):
@@ -213,9 +239,11 @@ class Tree:
 
         search({key: value for key, value in node.item.items() if key not in ("name", "operations")})
         node.texts, node.names = tuple(found), tuple(names)
-        title = node.item.get("name")
-        if isinstance(title, str) and self.evaluator.names(title, node.path, self.problems) & indices.keys():
-            node.title = title
+        title = self.evaluator.names(node.item.get("name"), node.path, self.problems) & indices.keys()
+        if title:
+            node.title = node.item["name"]
+        node.used = title.union(names)
+        return node.used
 
     def _values(self, node: _Node, indices: Mapping[str, int]) -> str:
         """Return a key that is the same for equal values of the node's texts (of the same types: 1 is not 1.0)."""
@@ -263,13 +291,11 @@ class Tree:
 
     def _count_different(self, count: int, path: Path) -> None:
         self._different += count
-        if self._different > limits.MAX_DIFFERENT_OPERATIONS:
-            limit = f"more than {limits.MAX_DIFFERENT_OPERATIONS:,} different operations and groups (the limit)"
-            self.problems.stop(path, f"{limit}, counting those that an index makes different")
+        check_different(self._different, path, self.problems)
 
     def _check_count(self) -> None:
         """Check the number of operations, before any of them is read."""
-        self._count_different(len(self._nodes), ("operations",))
+        self._different = len(self._nodes)
         total = 0
         for node in self._nodes:
             total += self._count([node], "", {})

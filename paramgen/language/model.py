@@ -21,7 +21,7 @@ from paramgen.formatting import escape, near, one_of, show, suggestion
 from paramgen.language.diagnostics import Problems
 from paramgen.language.evaluation import VALUE_EXPECTED, Evaluator, evaluator
 from paramgen.language.expressions import MAX_INTEGER, VARIABLE_EXPECTED, Number, has_expression, is_number, is_variable
-from paramgen.language.groups import Instance, Tree, add_errors, written
+from paramgen.language.groups import Instance, Tree, add_errors, check_different, written
 from paramgen.language.yaml_reader import Document, Path, from_mapping, from_yaml
 
 AnyModel = TypeVar("AnyModel", bound=Model)
@@ -249,6 +249,7 @@ def _head(data: dict[str, Any], name: str, scope: Evaluator, problems: Problems)
 def _operation_items(data: dict[str, Any], problems: Problems) -> list[Any]:
     items = data.get("operations")
     if isinstance(items, list) and items:
+        check_different(len(items), ("operations",), problems)
         return items
     if "operations" not in data:
         if any(near(key, ["operations"]) for key in data if key not in Head.fields_by_key()):

@@ -104,19 +104,19 @@ class Names:
 
     def report_nested(self, problems: Problems, note: str = "") -> None:
         """Add a problem for each tensor whose name is another's followed by a dot."""
-        checked = "."  # the group before, whose outer groups need no second look
+        last_words = {name.rpartition(".")[2] for name in self._owners}
+        before = ""
         for name, owner in self._owners.items():
             outer = name.rpartition(".")[0]
-            group = outer + "."
-            if group == checked:
+            if outer == before:
                 continue
-            while outer and not checked.startswith(outer + "."):
+            before = outer
+            if last_words.isdisjoint(outer.split(".")):  # almost always, and much faster than the names one by one
+                continue
+            while outer and not problems.enough:
                 if outer in self._owners:
                     self._report(outer, name, owner, problems, note)
-                    if problems.enough:
-                        return
                 outer = outer.rpartition(".")[0]
-            checked = group
 
     def _report(self, tensor: str, inner: str, owner: Path, problems: Problems, note: str) -> None:
         other = self._owners[tensor]

@@ -64,12 +64,12 @@ class TensorFile:
         entries, begin = [], 0
         for name in official.offset_keys():
             tensor = official.get_slice(name)
-            code = tensor.get_dtype()
-            if code not in BY_CODE:
-                raise FileError(f"{self.shown}: {_shorten(name)}: unknown dtype {code}")
+            dtype = BY_CODE.get(tensor.get_dtype())
+            if dtype is None:
+                raise FileError(f"{self.shown}: {_shorten(name)}: unknown dtype {tensor.get_dtype()}")
             shape = tuple(tensor.get_shape())
-            end = begin + BY_CODE[code].nbytes(prod(shape))
-            entries.append(Entry(name, BY_CODE[code], shape, begin, end))
+            end = begin + prod(shape) * dtype.bits // 8
+            entries.append(Entry(name, dtype, shape, begin, end))
             begin = end
         return entries
 

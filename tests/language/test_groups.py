@@ -540,6 +540,7 @@ PIECES = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(PIECES.map("".join), st.text("ab.][-!", max_size=12))
 @settings(max_examples=2000, deadline=None)
 def test_patterns_match_what_fnmatch_matches(pattern: str, name: str) -> None:

@@ -82,6 +82,7 @@ def test_any_stream_is_the_references(kernels: Backend, **drawn: Any) -> None:
     assert bits(kernels, **drawn) == bits(REFERENCE, **drawn)
 
 
+@pytest.mark.slow
 @each_set
 def test_extreme_words_are_among_those_compared(kernels: Backend) -> None:
     """Elements in the far tails, where vectors hand over to scalar code: some 40 of float32's, 3 of float64's."""

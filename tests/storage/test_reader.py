@@ -223,6 +223,7 @@ FILE = (
 )
 
 
+@pytest.mark.slow
 @given(data=st.data())
 @settings(max_examples=2000, deadline=None)
 def test_damaged_files(data: Any, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -297,10 +297,13 @@ PG void pg_put(int width, const void *value, int rows, int length, const int64_t
     }
 }
 
-/* Those words of blocks that are wanted, of runs that begin at `start`: one run after another. */
+/* Those words of blocks that are wanted, of runs that begin at `start`: one run after another. Single words have a loop
+   without an inner one, up to a tenth faster; the others' indices are long, as gcc warns of ints that -fwrapv lets wrap. */
 #define PG_PICK(type)                                                                                                 \
-    for (int j = 0; j < rows; j++)                                                                                    \
-        for (int i = 0; i < length; i++)                                                                              \
+    for (int j = 0; length == 1 && j < rows; j++)                                                                     \
+        ((type *)out)[j] = ((const type *)word)[start[j]];                                                            \
+    for (long j = 0; length > 1 && j < rows; j++)                                                                     \
+        for (long i = 0; i < length; i++)                                                                             \
             ((type *)out)[j * length + i] = ((const type *)word)[start[j] + i];
 
 PG void pg_pick(int size, const void *word, const int *start, int rows, int length, void *out)
@@ -309,10 +312,11 @@ PG void pg_pick(int size, const void *word, const int *start, int rows, int leng
         for (int j = 0; j < rows; j++)
             memcpy((unsigned char *)out + j * length * size, (const unsigned char *)word + start[j] * size,
                    (size_t)(length * size));
-    else if (size == 8)
+    else if (size == 8) {
         PG_PICK(uint64_t)
-    else
+    } else {
         PG_PICK(uint32_t)
+    }
 }
 
 /* Elements first + Σ i·strides of a parameter, for i below the sizes, to the places Σ i·places of `out`: four axes, along
