@@ -46,8 +46,8 @@ def load_spec(
         spec = paramgen.load_spec("model.yaml", seed=7, layout="torch")
 
     `seed`, `dtype` and `layout` replace the spec's own. `variables` replaces the values of the spec's variables with
-    the same names, as `--set` does. Raises SpecError with all errors and their places, UsageError for a variable that
-    the spec does not have, and FileError for a file that cannot be read.
+    the same names, as `--set` does. Raises SpecError with all errors and
+    their places. A variable that the spec does not have raises UsageError, and an unreadable file FileError.
     """
     found = read_document(source if isinstance(source, Mapping) else _path(source))
     spec = interpret(*found, variables=variables, seed=seed, dtype=dtype, layout=layout)
@@ -162,8 +162,10 @@ def load(path: str | os.PathLike[str], *, device: str = "cpu") -> Nested:
 
     On "cpu" the arrays are NumPy's. Dtypes that NumPy lacks (bfloat16, 8-bit floats) are those of `ml_dtypes`. On
     "gpu", the current GPU, or "gpu:N" the arrays are CuPy's. 8-bit floats, which CuPy lacks, are unsigned integers with
-    the same bits. Raises FileError for a file that is not a valid safetensors file, whose names do not nest (`a` beside
-    `a.b`), or whose arrays do not fit into memory or NumPy's limits; DeviceError if a GPU cannot be used.
+    the same bits.
+
+    Raises FileError if the file is not a valid safetensors file. Names that do not nest (`a` beside `a.b`) and arrays
+    that do not fit into memory raise it too. DeviceError means that a GPU cannot be used.
     """
     transfer = None if device == "cpu" else _transfer(device)
     try:

@@ -127,8 +127,8 @@ class Head(Model):
 class Spec:
     """A checked spec, made by `load_spec`.
 
-    `source` is the spec as it was written, with the command line's values put in and the expressions outside of
-    repetitions evaluated.
+    `source` is the spec as it was written, with the command line's values. Expressions outside of repetitions are
+    evaluated.
     """
 
     head: Head
