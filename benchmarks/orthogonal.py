@@ -81,8 +81,9 @@ def orthogonal(shapes: list[tuple[int, int]], runs: int) -> list[str]:
         "## Orthogonal matrices",
         "",
         f"In memory, milliseconds of wall-clock time and, in brackets, of CPU time: medians of {runs} runs in turn, each with",
-        "another seed, after a warm-up. The ratio is of CPU time, as PyTorch's threads wait by spinning. The aim, for",
-        "float32 on one thread: at most 1.5 for matrices that need one pass.",
+        "another seed, after a warm-up. The ratio is of CPU time. On several threads, PyTorch's CPU time includes waiting",
+        "by spinning, much of it if the machine is busy: compare one thread's. The aim there, for float32: at most 1.5 for",
+        "matrices that need one pass.",
         "",
         "| size | dtype | threads | passes | paramgen | PyTorch | ratio | max abs(QᵀQ - I) |",
         "|---|---|---|---|---|---|---|---|",
@@ -97,4 +98,4 @@ def orthogonal(shapes: list[tuple[int, int]], runs: int) -> list[str]:
 
 
 if __name__ == "__main__":
-    print("\n".join(orthogonal(SHAPES, runs=7)))
+    print("\n".join(orthogonal(SHAPES, runs=5)))

@@ -43,7 +43,7 @@ def main() -> None:
             *startup(scratch, 5 if quick else 21),
             *kernels(2**22 if quick else 2**25, 1 if quick else 7),
             *builds(scratch, [(5000, 64, 256, 2)] if quick else MODELS, 1 if quick else 3),
-            *orthogonal(SHAPES[:2] if quick else SHAPES, 1 if quick else 7),
+            *orthogonal(SHAPES[:2] if quick else SHAPES, 1 if quick else 5),
             *layouts(scratch, 10**7 if quick else GIGABYTE, 1 if quick else 3),
             *gpu(scratch, quick),
             *large_specs(scratch, [2_500, 5_000] if quick else [25_000, 50_000, 100_000]),

@@ -89,5 +89,6 @@ def _is_cheap(parameter: Parameter) -> bool:
 
 def _draw(tensor: Tensor, start: int, stop: int, sampler: Sampler, backend: Backend) -> bytes:
     out = np.empty(tensor.dtype.nbytes(stop - start), np.uint8)
-    sampler.draw(backend, tensor, start, stop, out)
+    with backend.current():
+        sampler.draw(backend, tensor, start, stop, out)
     return out.tobytes()

@@ -121,6 +121,10 @@ def is_a_formula(snippet: Snippet, place: Place) -> None:
     """Implemented again, from the page alone, for the answers of tests/test_frozen.py."""
 
 
+def is_a_drawing(snippet: Snippet, place: Place) -> None:
+    """A block without a language."""
+
+
 def names_what_exists(snippet: Snippet, place: Place) -> None:
     """Extras, markers and scripts; the commands themselves install packages or need a GPU."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -149,6 +153,7 @@ def is_run_by_ci(snippet: Snippet, place: Place) -> None:
 Runner = Callable[[Snippet, Place], None]
 
 BY_LANGUAGE: dict[str, Runner] = {
+    "": is_a_drawing,
     "console": run_session,
     "python": run_python,
     "sh": run_shell,

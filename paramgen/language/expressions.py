@@ -24,7 +24,9 @@ _Node = Any
 MAX_INTEGER = 2**128
 MAX_EXPONENT = 64
 
-VARIABLE_EXPECTED = "a name of a variable: letters, digits and _, not beginning with a digit, and no function's name"
+VARIABLE_EXPECTED = (
+    "a name of a variable: letters, decimal digits and _, not beginning with a digit, and no function's name"
+)
 
 _HOLE = re.compile(r"\$\{([^{}]*)\}")
 _TOKEN = re.compile(r"\s*((?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[^\W\d]\w*|\*\*|//|[-+*/%(),])")

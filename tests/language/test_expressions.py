@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from paramgen.cli.commands import app
 from paramgen.language.expressions import (
     ExpressionError,
     Text,
@@ -107,7 +109,10 @@ def test_value(text: str, expected: float) -> None:
         ("1..2", "'.2' is not expected here"),
         ("1_000", "'_000' is not expected here"),
         ("0x10", "'x10' is not expected here"),
-        ("٣", "'٣' is not arithmetic"),
+        *((digit, f"{digit!r} is not arithmetic") for digit in "²①½Ⅷ٣१"),
+        *((f"2{digit} + 1", f"{digit!r} is not ") for digit in "²①½Ⅷ٣१"),
+        *((f"hidden{digit}", f"{digit!r} is not arithmetic") for digit in "²①½Ⅷ"),
+        ("hidden\u0301", "is not arithmetic"),
         ("a.b", "'.' is not arithmetic; numbers, variables, + - * / // % ** and brackets are"),
         ("hidden if layers else 1", "'if' is not expected here"),
         ("hidden == 1", "'=' is not arithmetic"),
@@ -171,8 +176,20 @@ def test_names() -> None:
 
 
 def test_names_of_variables() -> None:
-    assert all(map(is_variable, ["a", "A_1", "_", "λ", "größe", "if", "lambda"]))
-    assert not any(map(is_variable, ["", "1a", "a-b", "a.b", "a b", "min", "sqrt", "int"]))
+    assert all(map(is_variable, ["a", "A_1", "_", "λ", "größe", "if", "lambda", "a१", "層"]))
+    assert not any(
+        map(
+            is_variable,
+            ["", "1a", "a-b", "a.b", "a b", "min", "sqrt", "int", "²", "a²", "①a", "१a", "aⅧ", "½", "a\u0301"],
+        )
+    )
+
+
+@pytest.mark.parametrize("digit", "²①½Ⅷ٣१")
+def test_numbers_of_set_have_ascii_digits(digit: str) -> None:
+    done = CliRunner().invoke(app, ["plan", "model.yaml", "--set", f"hidden={digit}"])
+    assert done.exit_code == 2
+    assert f"'hidden={digit}': '{digit}' is not arithmetic" in " ".join(done.output.replace("│", " ").split())
 
 
 trees = st.recursive(

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 from conftest import LAUNCHER, ROOT, problems_of
-from paramgen.plan import make_plan
-from paramgen.spec import expressions, tree
-from paramgen.spec.document import from_yaml
-from paramgen.spec.model import interpret
 
 from paramgen import limits
 from paramgen.errors import SpecError
+from paramgen.language import expressions, groups
+from paramgen.language.model import interpret
+from paramgen.language.yaml_reader import from_yaml
+from paramgen.planning.plan import make_plan
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
@@ -132,14 +132,14 @@ def test_each_expression_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_operations_are_counted_before_any_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    readings = counted(monkeypatch, tree.Tree, "_reading")
+    readings = counted(monkeypatch, groups.Tree, "_reading")
     (line,) = problems_of(nested(14, "repeat: 1000"))
     assert OPERATIONS in line
     assert len(readings) == 14
 
 
 def test_groups_that_are_always_the_same_are_walked_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    walked = counted(monkeypatch, tree.Tree, "_instances")
+    walked = counted(monkeypatch, groups.Tree, "_instances")
     text = (
         f"operations: [{{name: g, repeat: 1000, {nested(10, '')}}}, {{name: h, repeat: 10, {nested(6, 'repeat: 2')}}}]"
     )
