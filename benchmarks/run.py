@@ -11,6 +11,8 @@ gpu.py, large_specs.py and headers.py run alone, too; gpu.py says so where there
 """
 
 import argparse
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -52,7 +54,9 @@ def main() -> None:
     text = "\n".join(lines)
     print(text)
     if not quick:
-        (HERE.parent / "docs" / "performance.md").write_text(text, encoding="utf-8")
+        page = HERE.parent / "docs" / "performance.md"
+        page.write_text(text, encoding="utf-8")
+        subprocess.run([sys.executable, "-m", "mdformat", page], check=True)
 
 
 if __name__ == "__main__":

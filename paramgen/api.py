@@ -43,9 +43,11 @@ def load_spec(
 ) -> Spec:
     """Read and check a spec: the path of a YAML file, or a mapping of the same form.
 
-    `seed`, `dtype` and `layout` take the place of the spec's own, and `variables` that of its variables of the same
-    names, as on the command line. Raises SpecError with every mistake and its place, UsageError for a variable that the
-    spec does not have, FileError for a file that cannot be read.
+        spec = paramgen.load_spec("model.yaml", seed=7, layout="torch")
+
+    `seed`, `dtype` and `layout` replace the spec's own. `variables` replaces the values of the spec's variables with
+    the same names, as `--set` does. Raises SpecError with all errors and
+    their places. A variable that the spec does not have raises UsageError, and an unreadable file FileError.
     """
     found = read_document(source if isinstance(source, Mapping) else _path(source))
     spec = interpret(*found, variables=variables, seed=seed, dtype=dtype, layout=layout)
@@ -62,15 +64,18 @@ def build(
     force: bool = False,
     digest: bool = False,
 ) -> BuildResult:
-    """Draw a spec's parameters and write them to a safetensors file, as `paramgen build` does.
+    """Build a safetensors file from a spec, as `paramgen build` does.
 
-    The file appears under its name only when it is whole; "-" is standard output. One that paramgen did not write is
-    replaced only with `force` (else UsageError); FileError says what the system refused. With `digest` the result
-    holds the file's SHA-256.
+        result = paramgen.build("model.yaml", "model.safetensors", digest=True)
+        result.sha256
 
-    `device` draws, the same bytes on each: "cpu", "gpu" (all there are), "gpu:0", "gpu:0,gpu:1", or "auto": the first
-    GPU where there is one and the CPU would take much longer than starting it. DeviceError says why a GPU cannot be
-    used. On the CPU so many `threads` draw; by default one for each that the process may use.
+    - `path`: the file to write, or "-" for standard output. The file appears under its name when it is complete.
+    - `device`: "auto" (a GPU if it is faster), "cpu", "gpu" (all GPUs), "gpu:0" or "gpu:0,gpu:1". The bytes are equal.
+    - `threads`: the number of CPU threads. By default, one for each CPU that the process may use.
+    - `force`: replace a file that paramgen did not write. Without it, that raises UsageError.
+    - `digest`: compute the file's SHA-256.
+
+    Raises FileError if the system refuses something, and DeviceError if a GPU cannot be used.
     """
     if device != AUTO:
         parsed(device)
@@ -80,9 +85,13 @@ def build(
 
 
 def sample(spec: SpecSource, *, device: str = "cpu") -> Nested:
-    """A spec's parameters as nested dicts of arrays, nothing written: sample(spec)["conv"]["weights"].
+    """Return a spec's parameters as nested dicts of arrays, without writing a file.
 
-    They are NumPy's, or drawn on "gpu" (the current GPU) or "gpu:N" and CuPy's; of which dtypes, see load.
+        params = paramgen.sample("model.yaml")
+        params["head"]["weight"].shape  # (10, 100)
+
+    Names are split at dots. On "cpu" the arrays are NumPy's. On "gpu", the current GPU, or "gpu:N" they are CuPy's.
+    `load` lists the dtypes.
     """
     plan = make_plan(_spec(spec))
     backend, sampler = open_backend(device), engine.sampler(plan.seed)
@@ -101,12 +110,15 @@ def initialize(
     dtype: str = "float32",
     **fields: Any,
 ) -> NDArray[Any]:
-    """One array of the given shape, equal to the tensor of that name, seed and size in a file.
+    """Return one array: the tensor with that name, seed and shape that a file would hold.
 
-    `initializer` is a name, with its fields as further arguments (initialize("uniform", [100, 100], bound=0.1)), or a
-    mapping as in a spec. Those that scale need the fans of their mode: glorot fan_in and fan_out, he fan_in. Two calls
-    with the same seed and name draw from the same stream. `unit_forget_gate` takes a shape of [4H] or [4H, 1].
-    Raises SpecError or UsageError for what is not valid.
+        w = paramgen.initialize("he", [5, 5, 3, 128], fan_in=75, seed=42, name="conv.weights")
+        b = paramgen.initialize("uniform", [100, 100], bound=0.1)
+
+    `initializer` is a name, with its fields as further arguments, or a mapping as in a spec. Initializers that scale
+    need the fans of their mode: `glorot` needs `fan_in` and `fan_out`, `he` needs `fan_in`. The seed and the name
+    choose the random numbers. `unit_forget_gate` needs the shape [4H] or [4H, 1]. Raises SpecError or UsageError for
+    invalid arguments.
     """
     chosen: Any = {"type": initializer} if isinstance(initializer, str) else initializer
     if fields:
@@ -146,13 +158,16 @@ def initialize(
 
 
 def load(path: str | os.PathLike[str], *, device: str = "cpu") -> Nested:
-    """A safetensors file as nested dicts of arrays, its names split at dots.
+    """Return a safetensors file's tensors as nested dicts of arrays, with names split at dots.
 
-    On "cpu" they are NumPy's; dtypes that NumPy lacks (bfloat16, 8-bit floats) are ml_dtypes'. On "gpu", the current
-    GPU, or "gpu:N" they are CuPy's, read through two pinned buffers of a few megabytes; of a dtype that CuPy lacks
-    (8-bit floats) they are unsigned integers with the same bits. Raises FileError for a file that is not a safetensors
-    file, whose names do not nest, or whose arrays do not fit into memory or NumPy's types and limits; DeviceError for a
-    GPU that cannot be used.
+        params = paramgen.load("params.safetensors")
+
+    On "cpu" the arrays are NumPy's. Dtypes that NumPy lacks (bfloat16, 8-bit floats) are those of `ml_dtypes`. On
+    "gpu", the current GPU, or "gpu:N" the arrays are CuPy's. 8-bit floats, which CuPy lacks, are unsigned integers with
+    the same bits.
+
+    Raises FileError if the file is not a valid safetensors file. Names that do not nest (`a` beside `a.b`) and arrays
+    that do not fit into memory raise it too. DeviceError means that a GPU cannot be used.
     """
     transfer = None if device == "cpu" else _transfer(device)
     try:
@@ -193,20 +208,23 @@ def _because(error: Exception) -> str:
 
 
 def to_gpu(params: Any, *, device: str = "gpu") -> Any:
-    """Arrays, in dicts (lists, tuples) however nested, on a GPU: CuPy arrays in the same nest.
+    """Copy arrays in nested dicts, lists or tuples to a GPU, and return CuPy arrays in the same structure.
 
-    `device` is "gpu", the current GPU, or "gpu:N". NumPy arrays are copied through two pinned buffers of a few
-    megabytes, in C order; CuPy arrays on another GPU are copied, those on this one taken as they are. Elements of a
-    dtype that CuPy lacks (8-bit floats) become unsigned integers with the same bits. Raises DeviceError for a GPU that
-    cannot be used, UsageError for what is no array of numbers.
+        params = paramgen.to_gpu(params)
+
+    `device` is "gpu", the current GPU, or "gpu:N". Copies are in C order. A CuPy array on that GPU is returned as
+    it is. 8-bit floats, which CuPy lacks, become unsigned integers with the same bits. Raises DeviceError if a GPU
+    cannot be used, and UsageError for a value that is not an array of numbers.
     """
     return mapped(params, _transfer(device).to_gpu)
 
 
 def to_cpu(params: Any) -> Any:
-    """Arrays, in dicts (lists, tuples) however nested, in host memory: NumPy arrays in the same nest.
+    """Copy arrays in nested dicts, lists or tuples to host memory, and return NumPy arrays in the same structure.
 
-    CuPy arrays are copied, in C order, in their dtype; NumPy arrays are taken as they are, and need no GPU.
+        params = paramgen.to_cpu(params)
+
+    Copies are in C order and keep their dtype. A NumPy array is returned as it is, and needs no GPU.
     """
     import numpy as np
 

@@ -51,7 +51,10 @@ class Block(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class BuildResult:
-    """What a build wrote; `total_bytes` counts tensor data, `sha256` is of the whole file (None if not asked for)."""
+    """The result of a build: its files, counts, device and seconds.
+
+    `total_bytes` counts tensor data without the header. `sha256` is None unless `digest` was set.
+    """
 
     files: tuple[str, ...]
     total_parameters: int

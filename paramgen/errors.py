@@ -12,23 +12,23 @@ LARGEST_REPORT = 20
 
 
 class ParamgenError(Exception):
-    """Base of paramgen's errors: one line (or several) that say what is wrong, where, and what would be right."""
+    """The base of all errors that a user can cause. Its text says what is wrong, where, and what to do."""
 
     exit_status: ClassVar[int] = 2
 
 
 class UsageError(ParamgenError, ValueError):
-    """A call or command line that asks for what cannot be, a refused overwrite included (exit status 2)."""
+    """An invalid call or command line, including a refused overwrite (exit status 2)."""
 
 
 class FileError(ParamgenError, OSError):
-    """What the system or a file refused: missing, unreadable, malformed, no space (exit status 3)."""
+    """A missing, unreadable or malformed file, or an error of the system (exit status 3)."""
 
     exit_status = 3
 
 
 class DeviceError(ParamgenError, RuntimeError):
-    """A device that cannot draw: no CuPy, no driver, no such GPU, out of memory, a big-endian CPU (exit status 3)."""
+    """A device that cannot be used, with the reason (exit status 3)."""
 
     exit_status = 3
 
@@ -57,7 +57,7 @@ class Diagnostic:
 
 
 class SpecError(ParamgenError, ValueError):
-    """All the mistakes of one spec (exit status 2). `problems` holds those kept; `total` counts the others too."""
+    """All errors of a spec (exit status 2). `problems` holds the first ones; `total` counts all of them."""
 
     def __init__(self, source: str, problems: Sequence[Diagnostic], total: int | None = None, at_least: bool = False):
         self.source = source = escape(source)

@@ -1,18 +1,25 @@
-"""Make the files that are made from the code: the schema, the tables of operations, the command reference.
+"""Make the files that are made from the code: the schema, the tables of operations, the references.
 
 python tools/generate.py            write them
 python tools/generate.py --check    exit with 1 if one is not up to date
 """
 
+import inspect
 import json
+import re
 import sys
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import fields as dataclass_fields
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
 
+import mdformat
 import numpy as np
 import typer
 
+import paramgen
 from paramgen.catalog import initializers, operations
 from paramgen.catalog.axes import parsed
 from paramgen.catalog.frameworks import FRAMEWORKS
@@ -24,7 +31,7 @@ from paramgen.language.schema import json_schema
 from paramgen.sampling import normal
 
 ROOT = Path(__file__).resolve().parent.parent
-NOTICE = "<!-- Made by tools/generate.py from the code; not edited by hand. -->\n\n"
+NOTICE = "<!-- Made by tools/generate.py from the code. Do not edit. -->\n\n"
 
 
 class Symbol:
@@ -121,11 +128,16 @@ def describe(definition: ParameterDef) -> str:
 def operation_tables() -> str:
     parts = [
         NOTICE + "# Operations and initializers\n",
-        "Sizes are canonical: arrays in C order, last index fastest. H is `num_hidden_units`; `*filter_size` stands\n"
-        "for the one, two or three sizes of a filter, `*1` for as many ones, and prod for the product of the sizes.\n"
-        "fan_in and fan_out are what the initializers that scale use; a dash says that there are none. What\n"
-        'MathWorks\' page "Initialize Learnable Parameters for Model Function" (Deep Learning Toolbox) has is as\n'
-        "there, the rest as in the modules of PyTorch, Keras and Flax.\n",
+        "Every operation with its fields, parameters and default initializers, and every initializer.\n",
+        "| in the tables | meaning |\n|---|---|\n"
+        "| size | canonical: an array in C order, last index fastest |\n"
+        "| H | `num_hidden_units` |\n"
+        "| \\*filter_size | the one, two or three sizes of a filter |\n"
+        "| \\*1 | as many ones |\n"
+        "| prod | the product of the sizes |\n"
+        "| fan_in, fan_out | what the initializers that scale use; a dash if there are none |\n",
+        'The source is MathWorks\' page "Initialize Learnable Parameters for Model Function" (Deep Learning Toolbox).\n'
+        "Operations that it lacks follow the modules of PyTorch, Keras and Flax.\n",
         "## Operations\n",
     ]
     for model in operations.TABLE:
@@ -150,7 +162,7 @@ def operation_tables() -> str:
                 title = ""  # noqa: PLW2901 (only the first row has it)
         parts.append("\n".join(rows) + "\n")
     parts.append(
-        "Every operation also takes `name`, `dtype` and (but for `custom`) `initializers`: see [spec.md](spec.md).\n"
+        "Every operation also takes `name` and `dtype`. All except `custom` take `initializers` ([spec.md](spec.md)).\n"
     )
     parts.append("## Initializers\n")
     rows = ["| initializer | fields and their defaults | values | source |", "|---|---|---|---|"]
@@ -207,7 +219,7 @@ def layout_rows(layout: str, operation: Operation, definitions: list[ParameterDe
 
 
 def command_reference() -> str:
-    parts = [NOTICE + "# Command reference\n"]
+    parts = [NOTICE + "# Command reference\n", "The commands, their options and their exit statuses.\n"]
     for name, command in typer.main.get_command(cli.app).commands.items():  # type: ignore[attr-defined]
         arguments = [parameter for parameter in command.params if parameter.param_type_name == "argument"]
         usage = " ".join(["paramgen", name, *(argument.metavar for argument in arguments), "[OPTIONS]"])
@@ -221,20 +233,76 @@ def command_reference() -> str:
                 rows.append(f"| {words} | {option.default or '-'} | {option.help} |")
         parts += [f"## `{usage}`\n", f"{command.help}\n", *(["\n".join(rows) + "\n"] if len(rows) > 2 else [])]
     parts.append(
-        "`paramgen --version` prints the version, `--help` (also after a command) a summary of this page. `--quiet`\n"
-        "and `--json` together print the JSON document alone. A `--filter` that matches nothing is no error.\n"
+        "- `paramgen --version` prints the version. `--help`, also after a command, prints a summary of this page.\n"
+        "- `--quiet` and `--json` together print only the JSON document. [File format](file-format.md) describes it.\n"
+        "- A `--filter` that matches nothing is not an error.\n"
     )
     parts.append(
         "## Exit status\n\n"
         "| status | meaning |\n|---|---|\n"
         "| 0 | done |\n"
-        "| 2 | the command line or the spec's text is wrong, a refused overwrite included |\n"
-        "| 3 | what the system or a file refused: missing, unreadable, malformed, no space, a closed pipe, a GPU that "
-        "cannot be used |\n"
-        "| 129, 130, 143 | interrupted by SIGHUP, SIGINT, SIGTERM; what was there before is as it was, unless the new "
-        "file was whole already |\n"
+        "| 2 | an error in the command line or the spec, or a refused overwrite |\n"
+        "| 3 | an error of the system or a file: missing, unreadable, malformed, no space, a closed pipe, an unusable "
+        "GPU |\n"
+        "| 129, 130, 143 | interrupted by SIGHUP, SIGINT, SIGTERM; the old file remains, unless the new one was "
+        "already complete |\n"
     )
     return "\n".join(parts)
+
+
+def python_reference() -> str:
+    """Return docs/python.md: the signature and docstring of each public name."""
+    public = {name: getattr(paramgen, name) for name in sorted(paramgen.__all__) if name != "__version__"}
+    functions = {name: value for name, value in public.items() if inspect.isfunction(value)}
+    errors = {name: value for name, value in public.items() if isinstance(value, type) and issubclass(value, Exception)}
+    classes = {name: value for name, value in public.items() if name not in functions and name not in errors}
+    parts = [
+        NOTICE + "# Python\n",
+        "What the commands do, as functions, and arrays without a file.\n",
+        "```python\n"
+        "import paramgen\n\n"
+        'params = paramgen.sample("model.yaml")  # nested dicts of NumPy arrays\n'
+        'paramgen.build("model.yaml", "params.safetensors")\n'
+        'params = paramgen.load("params.safetensors")\n'
+        "```\n",
+        "A spec is the path of a YAML file, a mapping of the same form, or a `Spec`.\n",
+        "## Functions\n",
+    ]
+    for name, function in functions.items():
+        parts += [f"### {name}\n", f"`paramgen.{name}{signature(function)}`\n", documentation(function)]
+    parts.append("## Classes\n")
+    for name, value in classes.items():
+        parts += [f"### {name}\n", documentation(value)]
+        if is_dataclass(value):
+            types = {field.name: str(field.type).replace(" |", " or") for field in dataclass_fields(value)}
+            rows = [f"| `{field}` | `{annotation}` |" for field, annotation in types.items()]
+            parts.append("\n".join(["| field | type |", "|---|---|", *rows]) + "\n")
+    parts.append("## Errors\n")
+    rows = [
+        f"| `{name}` | {', '.join(f'`{base.__name__}`' for base in error.__bases__)} | {inspect.getdoc(error)} |"
+        for name, error in errors.items()
+    ]
+    parts.append("\n".join(["| error | is a | meaning |", "|---|---|---|", *rows]) + "\n")
+    return "\n".join(parts)
+
+
+def signature(function: Callable[..., Any]) -> str:
+    """Return a function's parameters with their defaults, without annotations."""
+    found = inspect.signature(function)
+    parameters = [value.replace(annotation=value.empty) for value in found.parameters.values()]
+    return str(found.replace(parameters=parameters, return_annotation=found.empty)).replace("'", '"')
+
+
+def documentation(value: object) -> str:
+    """Return a docstring in Markdown; its indented lines are Python."""
+    text = inspect.getdoc(value) or ""
+    return re.sub(r"(?m)(?:^    .*\n?)+", lambda found: f"```python\n{inspect.cleandoc(found[0])}\n```\n", text) + "\n"
+
+
+def formatted(page: str) -> str:
+    """Return a page as `mdformat` writes it with the project's settings."""
+    options = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["mdformat"]
+    return mdformat.text(page, options=options, extensions={"gfm", "tables"})
 
 
 def polynomials() -> str:
@@ -259,11 +327,10 @@ def stream_document() -> str:
     before, rest = text.split("<!-- coefficients -->\n")
     lists = []
     for name, coefficients in normal.POLYNOMIALS.items():
-        numbers = [str(coefficient) for coefficient in coefficients]
-        lists.append(f"    {name.upper()} ({coefficients[0].dtype})\n" + "".join(f"        {n}\n" for n in numbers))
-    return (
-        f"{before}<!-- coefficients -->\n\n" + "\n".join(lists) + "\n<!-- end -->\n" + rest.split("<!-- end -->\n")[1]
-    )
+        numbers = "\n".join(f"    {coefficient!s}" for coefficient in coefficients)
+        lists.append(f"{name.upper()} ({coefficients[0].dtype})\n{numbers}\n")
+    block = "```text\n" + "\n".join(lists) + "```\n"
+    return f"{before}<!-- coefficients -->\n\n{block}\n<!-- end -->\n" + rest.split("<!-- end -->\n")[1]
 
 
 def main() -> int:
@@ -274,10 +341,12 @@ def main() -> int:
         "docs/operations.md": operation_tables(),
         "docs/layouts.md": layout_tables(),
         "docs/command-line.md": command_reference(),
+        "docs/python.md": python_reference(),
     }
     stale = []
     for name, text in made.items():
         path = ROOT / name
+        text = formatted(text) if path.suffix == ".md" else text  # noqa: PLW2901
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             stale.append(name)
             if "--check" not in sys.argv:

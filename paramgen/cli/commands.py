@@ -86,15 +86,13 @@ def _assignment(text: str) -> tuple[str, float]:
         raise typer.BadParameter(f"'{text}': {error}") from None
 
 
-Seed = Annotated[
-    int | None, typer.Option(parser=_seed, metavar="N", help="Seed in place of the spec's, 0 to 2^64 - 1.")
-]
+Seed = Annotated[int | None, typer.Option(parser=_seed, metavar="N", help="Replace the spec's seed: 0 to 2^64 - 1.")]
 DTypeOption = Annotated[
     str | None,
     typer.Option(
         parser=_one_of(DTYPES),
         metavar="DTYPE",
-        help=f"Element type in place of the spec's (those of operations stand): {one_of(list(DTYPES))}.",
+        help=f"Replace the spec's dtype, but not that of operations: {one_of(list(DTYPES))}.",
     ),
 ]
 LayoutOption = Annotated[
@@ -103,7 +101,7 @@ LayoutOption = Annotated[
         "--layout",
         parser=_one_of(LAYOUT_NAMES),
         metavar="LAYOUT",
-        help=f"Names and axis orders in place of the spec's: {one_of(LAYOUT_NAMES)}. Same values.",
+        help=f"Replace the spec's layout: {one_of(LAYOUT_NAMES)}. Same values.",
     ),
 ]
 Variables = Annotated[
@@ -112,7 +110,7 @@ Variables = Annotated[
         "--set",
         parser=_assignment,
         metavar="NAME=VALUE",
-        help="A number in place of that of the spec's variable of this name; may be given several times.",
+        help="Set a spec variable (repeatable).",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
@@ -133,8 +131,7 @@ def build(
         typer.Option(
             parser=_device,
             metavar="DEVICE",
-            help="What draws: cpu, gpu (all there are), gpu:0, gpu:0,gpu:1, or auto: a GPU where that is sooner done. "
-            "Same bytes.",
+            help="Device: cpu, gpu (all), gpu:0,gpu:1, or auto (a GPU if faster). Same bytes.",
         ),
     ] = AUTO,
     threads: Annotated[
@@ -142,11 +139,11 @@ def build(
         typer.Option(
             parser=_threads,
             metavar="N",
-            help="Threads of the CPU that draw, 1 to 1024; without it, one for each CPU it may use. Same bytes.",
+            help="Number of CPU threads, 1 to 1024; default: one for each CPU. Same bytes.",
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that paramgen did not write.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print no text but errors.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print only errors.")] = False,
     as_json: Json = False,
 ) -> None:
     """Draw a spec's parameters and write them to a safetensors file."""
@@ -207,7 +204,7 @@ def plan(
     variables: Variables = None,
     as_json: Json = False,
 ) -> None:
-    """Show what a build would write, and draw nothing."""
+    """Show what a build would write, without drawing it."""
     with _reported():
         made = _plan(spec, variables, seed=seed, dtype=dtype, layout=layout)
         if as_json:
@@ -248,7 +245,7 @@ def inspect(
 
 @app.command()
 def devices(as_json: Json = False) -> None:
-    """Show what can draw, and why a GPU cannot."""
+    """List devices; explain why a GPU is unusable."""
     with _reported():
         from paramgen.sampling.devices import BACKENDS, module
 

@@ -125,15 +125,15 @@ class SpecFields(Model):
 
 
 class Spec:
-    """A model's parameters, as their author wrote them: made by load_spec from YAML or a mapping.
+    """A checked spec, made by `load_spec`.
 
-    `source` is what was written, with the command line's values put in and the expressions outside of repetitions
-    evaluated. `problems_found` are those of all but its operations; the plan adds theirs, and raises all of them.
+    `source` is the spec as it was written, with the command line's values. Expressions outside of repetitions are
+    evaluated.
     """
 
     head: SpecFields
     source: dict[str, Any]
-    problems_found: Diagnostics
+    problems_found: Diagnostics  # those of all but the operations; the plan adds theirs and raises all of them
     _items: list[Any]
     _evaluator: Evaluator
 

@@ -1,6 +1,8 @@
 """The lines of the README and of docs/layouts.md that load a file, as written there."""
 
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -42,19 +44,32 @@ def run_lines(part: str, folder: Path, monkeypatch: pytest.MonkeyPatch, **names:
     exec(snippet_of("docs/layouts.md", "Loading", "python", part), names)
 
 
-@pytest.mark.slow
+@pytest.mark.frameworks("torch")
+def test_first_model_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = yaml.safe_load(snippet_of("README.md", "Build a file", "yaml"))
+    paramgen.build(spec, tmp_path / "model.safetensors")
+    check_lines_of_the_readme("nn.ModuleDict", tmp_path, tmp_path / "model.safetensors", monkeypatch)
+
+
 @pytest.mark.frameworks("torch", "transformers")
-def test_gpt2_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_llama_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`from_pretrained` only warns of names that it does not find."""
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    commands = snippet_of("README.md", "Load it", "sh")
+    subprocess.run(["sh", "-ec", commands], cwd=tmp_path, env={**os.environ, "PATH": path}, check=True)
+    check_lines_of_the_readme("transformers", tmp_path, tmp_path / "tiny-llama" / "model.safetensors", monkeypatch)
+
+
+def check_lines_of_the_readme(part: str, folder: Path, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
     from safetensors.torch import load_file
 
-    (tmp_path / "gpt2").mkdir()
-    paramgen.build(ROOT / "configs" / "gpt2.yaml", tmp_path / "gpt2" / "model.safetensors")
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(folder)
     names: dict[str, Any] = {}
-    exec(snippet_of("README.md", "Whole models", "python"), names)
-    loaded, written = names["model"].state_dict(), load_file("gpt2/model.safetensors")
-    assert set(loaded) - set(written) == set(names["model"].all_tied_weights_keys) == {"lm_head.weight"}
+    exec(snippet_of("README.md", "Load it", "python", part), names)
+    loaded, written = names["model"].state_dict(), load_file(file)
+    assert set(loaded) - set(written) == set(getattr(names["model"], "all_tied_weights_keys", ()))
     assert all(torch.equal(loaded[name], tensor) for name, tensor in written.items())
 
 
