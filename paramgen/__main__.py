@@ -57,9 +57,9 @@ def _run() -> None:
     sys.unraisablehook = _report_unraisable
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
 
-    from paramgen.cli.commands import app
+    from paramgen.cli.commands import run
 
-    app(prog_name="paramgen")
+    sys.exit(run())
 
 
 def _report_unraisable(unraisable: "UnraisableHookArgs") -> None:

@@ -18,7 +18,7 @@ from paramgen.catalog.frameworks import LAYOUT_NAMES
 from paramgen.cli import signals
 from paramgen.dtypes import DTYPES
 from paramgen.errors import ParamgenError, UsageError
-from paramgen.formatting import escape_json, one_of, suggestion
+from paramgen.formatting import escape, escape_json, one_of, suggestion
 from paramgen.sampling.devices import AUTO, parsed
 from paramgen.threads import MAX_THREADS
 
@@ -35,6 +35,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+# Of all that can be wrong with a command line; typer exports only this subclass.
+COMMAND_LINE_ERROR: Any = typer.BadParameter.__base__
+
+
+def run() -> int:
+    """Run the command of sys.argv; return its exit status."""
+    try:
+        return int(app(prog_name="paramgen", standalone_mode=False) or 0)
+    except COMMAND_LINE_ERROR as error:
+        message = error.format_message().rstrip(".")
+        if "\n" not in message:  # else it is the help, of a command line without a command
+            command = error.ctx.command_path if error.ctx else "paramgen"
+            message = f"{command}: {escape(message[0].lower() + message[1:])}; see {command} --help"
+        print(message, file=sys.stderr)
+        return 2
+
 
 SpecPath = Annotated[str, typer.Argument(metavar="SPEC", help="The spec, a YAML file.")]
 FilePath = Annotated[str, typer.Argument(metavar="FILE", help="A safetensors file.")]
