@@ -6,8 +6,9 @@ import json
 import math
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import repeat
 from typing import Any
 
 LONGEST_VALUE = 60
@@ -128,15 +129,6 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
-def _widths(cells: Sequence[str]) -> list[int]:
-    """Return the columns that texts take on a terminal."""
-    if all(map(str.isascii, cells)):
-        return list(map(len, cells))
-    from unicodedata import combining, east_asian_width
-
-    return [sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in cell) for cell in cells]
-
-
 def print_table(titles: Sequence[str], columns: Sequence[Sequence[str]]) -> None:
     """Print columns under their titles: drawn by Rich on a terminal, else aligned plain text.
 
@@ -162,13 +154,21 @@ def print_table(titles: Sequence[str], columns: Sequence[Sequence[str]]) -> None
         console.print(table, crop=False)
         return
     padded = [_pad([title, *cells], side) for title, cells, side in zip(titles, columns, sides, strict=True)]
-    print("\n".join("  ".join(line).rstrip() for line in zip(*padded, strict=True)))
+    print("\n".join(map(str.rstrip, map("  ".join, zip(*padded, strict=True)))))
 
 
-def _pad(cells: Sequence[str], side: str) -> list[str]:
-    """Fill texts with spaces to the width of the widest."""
-    widths = _widths(cells)
+def _pad(cells: Sequence[str], side: str) -> Iterator[str]:
+    """Fill texts with spaces to the width of the widest on a terminal."""
+    pad = str.rjust if side == "right" else str.ljust
+    if all(map(str.isascii, cells)):
+        return map(pad, cells, repeat(max(map(len, cells))))
+    widths = list(map(_width, cells))
     widest = max(widths)
-    if side == "right":
-        return [" " * (widest - width) + cell for cell, width in zip(cells, widths, strict=True)]
-    return [cell + " " * (widest - width) for cell, width in zip(cells, widths, strict=True)]
+    # A character may take two columns of the terminal, or none.
+    return (pad(cell, widest - width + len(cell)) for cell, width in zip(cells, widths, strict=True))
+
+
+def _width(text: str) -> int:
+    from unicodedata import combining, east_asian_width
+
+    return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)
