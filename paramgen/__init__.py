@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from paramgen.api import initialize as initialize
     from paramgen.api import load as load
     from paramgen.api import load_spec as load_spec
+    from paramgen.api import plan as plan
     from paramgen.api import sample as sample
     from paramgen.api import to_cpu as to_cpu
     from paramgen.api import to_gpu as to_gpu
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from paramgen.errors import SpecError as SpecError
     from paramgen.errors import UsageError as UsageError
     from paramgen.language.model import Spec as Spec
+    from paramgen.planning.plan import Plan as Plan
 
 __version__ = "0.1.0"
 
@@ -28,6 +30,7 @@ _HOMES = {
     "DeviceError": "paramgen.errors",
     "FileError": "paramgen.errors",
     "ParamgenError": "paramgen.errors",
+    "Plan": "paramgen.planning.plan",
     "Spec": "paramgen.language.model",
     "SpecError": "paramgen.errors",
     "UsageError": "paramgen.errors",
@@ -35,6 +38,7 @@ _HOMES = {
     "initialize": "paramgen.api",
     "load": "paramgen.api",
     "load_spec": "paramgen.api",
+    "plan": "paramgen.api",
     "sample": "paramgen.api",
     "to_cpu": "paramgen.api",
     "to_gpu": "paramgen.api",

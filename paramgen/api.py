@@ -17,7 +17,7 @@ from paramgen.language.diagnostics import Diagnostics
 from paramgen.language.model import Spec, SpecFields, interpret, read_document, validated
 from paramgen.language.yaml_reader import from_mapping
 from paramgen.nested import Nested, mapped, nest
-from paramgen.planning.plan import as_tensor, make_plan
+from paramgen.planning.plan import Plan, as_tensor, make_plan
 from paramgen.planning.resolve import resolve_parameter
 from paramgen.sampling.devices import AUTO, open_backend, parsed
 from paramgen.storage.header import Entry
@@ -84,18 +84,32 @@ def build(
     return engine.build(make_plan(_spec(spec)), _path(path), device=device, threads=threads, force=force, digest=digest)
 
 
-def sample(spec: SpecSource, *, device: str = "cpu") -> Nested:
+def plan(spec: SpecSource) -> Plan:
+    """Return what a build would write, without drawing anything.
+
+        plan = paramgen.plan("model.yaml")
+        plan.tensors[0].shape  # (10, 100)
+        plan.rows()[0]["distribution"]  # {"type": "uniform", "low": …, "high": …}
+
+    `rows` gives a mapping per tensor, with the keys of `paramgen plan --json`, for a DataFrame. Raises SpecError with all
+    errors of the spec.
+    """
+    return make_plan(_spec(spec))
+
+
+def sample(spec: SpecSource, *, device: str = "cpu", flat: bool = False) -> Nested:
     """Return a spec's parameters as nested dicts of arrays, without writing a file.
 
         params = paramgen.sample("model.yaml")
         params["head"]["weight"].shape  # (10, 100)
 
-    Names are split at dots. On "cpu" the arrays are NumPy's. On "gpu", the current GPU, or "gpu:N" they are CuPy's.
-    `load` lists the dtypes.
+    Names are split at dots, or kept whole with `flat`. On "cpu" the arrays are NumPy's. On "gpu", the current GPU, or
+    "gpu:N" they are CuPy's. `load` lists the dtypes.
     """
-    plan = make_plan(_spec(spec))
-    backend, sampler = open_backend(device), engine.sampler(plan.seed)
-    return nest({tensor.name: engine.draw_array(tensor, sampler, backend) for tensor in plan.tensors})
+    made = make_plan(_spec(spec))
+    backend, sampler = open_backend(device), engine.sampler(made.seed)
+    arrays = {tensor.name: engine.draw_array(tensor, sampler, backend) for tensor in made.tensors}
+    return arrays if flat else nest(arrays)
 
 
 @default_mode()

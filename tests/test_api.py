@@ -1,5 +1,6 @@
 """The Python API: load_spec, build, sample, initialize (the source's functions, its seven examples), load."""
 
+import json
 import math
 import os
 import pickle
@@ -293,3 +294,21 @@ def test_importing_is_light_and_names_are_public() -> None:
     assert set(dir(paramgen)) >= {"build", "initialize", "load", "load_spec", "sample", "SpecError"}
     for name in paramgen.__all__:
         assert getattr(paramgen, name) is not None
+
+
+def test_a_plan_has_what_the_command_prints() -> None:
+    spec = {"seed": 5, "operations": [{"name": "a_b", "type": "batchnorm", "num_channels": 3}]}
+    plan = paramgen.plan({**spec, "layout": "torch"})
+    assert plan.rows() == json.loads("".join(plan.document()))["parameters"]
+    assert plan.tensors[0].shape == (3,)
+    assert [row["canonical_name"] for row in plan.rows()] == ["a_b.scale", "a_b.offset", None, None, None]
+    assert repr(plan) == "<Plan 'model': 5 tensors, 13 parameters, 56 B, seed 5>"
+    assert repr(paramgen.load_spec(spec)) == "<Spec 'model': 1 operation or groups, seed 5>"
+
+
+def test_flat_names_are_those_of_the_file(tmp_path: Path) -> None:
+    spec = {"operations": [{"name": "a", "repeat": 2, "operations": [{"name": "b", "type": "prelu"}]}]}
+    flat, nested = paramgen.sample(spec, flat=True), paramgen.sample(spec)
+    paramgen.build(spec, tmp_path / "x")
+    assert flat.keys() == safetensors.numpy.load_file(tmp_path / "x").keys() == {"a.0.b.alpha", "a.1.b.alpha"}
+    assert flat["a.1.b.alpha"] == nested["a"]["1"]["b"]["alpha"]

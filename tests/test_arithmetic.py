@@ -68,7 +68,7 @@ def mode(request: pytest.FixtureRequest) -> Mode:
 
 def planned(path: Path, **options: Any) -> Planned:
     plan = make_plan(paramgen.load_spec(path, **options))
-    return plan.header, [kind.distribution for tensor in plan.tensors for kind in tensor.kinds]
+    return plan.header, [spec.distribution for tensor in plan.tensors for spec in tensor.specs]
 
 
 def test_the_default_is_known() -> None:

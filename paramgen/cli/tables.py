@@ -44,13 +44,13 @@ def print_plan(plan: Plan) -> None:
 
 def _cells(tensor: Tensor) -> tuple[str, ...]:
     """The cells of a tensor's row but for its name."""
-    kinds = tensor.kinds
-    fans = ("" if fan is None else f"{fan:,}" for fan in (kinds[0].fan_in, kinds[0].fan_out))
+    specs = tensor.specs
+    fans = ("" if fan is None else f"{fan:,}" for fan in (specs[0].fan_in, specs[0].fan_out))
     return (
         _shape(tensor.rearrangement.shape),
         tensor.dtype.name,
-        ", ".join(dict.fromkeys(kind.initializer.type_name for kind in kinds)),
-        ", ".join(dict.fromkeys(values(kind.distribution) for kind in kinds)),
+        ", ".join(dict.fromkeys(spec.initializer.type_name for spec in specs)),
+        ", ".join(dict.fromkeys(values(spec.distribution) for spec in specs)),
         *fans,
         f"{tensor.size:,}",
         human_bytes(tensor.nbytes),

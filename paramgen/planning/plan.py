@@ -21,7 +21,7 @@ from paramgen.catalog.initializers import ParameterShape
 from paramgen.catalog.layouts import CONSTANTS, LAYOUTS, UnsupportedError
 from paramgen.catalog.operations import ParameterDef
 from paramgen.dtypes import DType
-from paramgen.formatting import shorten
+from paramgen.formatting import counted, human_bytes, human_parameters, shorten
 from paramgen.language.groups import NamedOperation
 from paramgen.language.model import Spec
 from paramgen.language.yaml_reader import escape_refused
@@ -43,7 +43,7 @@ MIN_ENTRY_BYTES = len('"":{"dtype":"F32","shape":[],"data_offsets":[0,4]},')
 
 
 class Tensor(NamedTuple):
-    """One tensor of the file: how it is rearrange, and of which parameters; those of buffers have no name."""
+    """A tensor of the output file. The parameters that it is made of are its `sources`; a buffer's have no name."""
 
     name: str
     rearrangement: Rearrangement
@@ -54,6 +54,10 @@ class Tensor(NamedTuple):
         return self.sources[0].spec.dtype
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        return self.rearrangement.shape
+
+    @property
     def size(self) -> int:
         return self.rearrangement.size
 
@@ -62,9 +66,14 @@ class Tensor(NamedTuple):
         return self.dtype.nbytes(self.size)
 
     @property
-    def kinds(self) -> list[ParameterSpec]:
+    def specs(self) -> list[ParameterSpec]:
         """What it is made of."""
         return [source.spec for source in self.sources]
+
+    @property
+    def canonical_name(self) -> str | None:
+        """The names of its parameters, joined by " + "; None for a buffer."""
+        return " + ".join(source.name for source in self.sources if source.name) or None
 
     @property
     def key(self) -> tuple[int, ...]:
@@ -77,7 +86,7 @@ def as_tensor(name: str, spec: ParameterSpec) -> Tensor:
     return Tensor(name, plain("", spec.shape, name), (name_parameter(name, spec),))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Plan:
     """What a build writes: its tensors in the spec's order, and the file's header and order."""
 
@@ -96,6 +105,15 @@ class Plan:
     def total_bytes(self) -> int:
         """Bytes of tensor data, the header not counted."""
         return self.entries[-1].end
+
+    def __repr__(self) -> str:
+        content = f"{counted(len(self.tensors), 'tensor')}, {human_parameters(self.total_parameters)}"
+        return f"<Plan {self.name!r}: {content}, {human_bytes(self.total_bytes)}, seed {self.seed}>"
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return a mapping per tensor, with the keys of `plan --json`: `pandas.DataFrame(plan.rows())`."""
+        names = ({"name": tensor.name, "canonical_name": tensor.canonical_name} for tensor in self.tensors)
+        return [{**_described(tensor), **named} for tensor, named in zip(self.tensors, names, strict=True)]
 
     def document(self) -> Iterator[str]:
         """The document of `plan --json`, in parts."""
@@ -256,9 +274,8 @@ class _Descriptions:
         if text is None:
             described = json.dumps(_described(tensor), indent=2, ensure_ascii=False)
             text = self._texts[tensor.key] = "\n    " + described.replace("\n", "\n    ")
-        canonical = " + ".join(source.name for source in tensor.sources if source.name)
         named = text.replace(_NAME, self._names(tensor.name), 1)
-        return named.replace(_CANONICAL, self._names(canonical) if canonical else "null", 1)
+        return named.replace(_CANONICAL, json.dumps(tensor.canonical_name, ensure_ascii=False), 1)
 
 
 _NAME, _CANONICAL = '"\\u0000name"', '"\\u0000canonical"'
@@ -266,17 +283,17 @@ _NAME, _CANONICAL = '"\\u0000name"', '"\\u0000canonical"'
 
 def _described(tensor: Tensor) -> dict[str, Any]:
     """A tensor as the plan's JSON has it, with marks in the place of its names."""
-    kinds = tensor.kinds
-    initializers = [kind.initializer.describe() for kind in kinds]
-    distributions = [describe(kind.distribution) for kind in kinds]
+    specs = tensor.specs
+    initializers = [spec.initializer.describe() for spec in specs]
+    distributions = [describe(spec.distribution) for spec in specs]
     alike = all(part == (initializers[0], distributions[0]) for part in zip(initializers, distributions, strict=True))
     return {
         "name": "\0name",
         "canonical_name": "\0canonical",
         "shape": list(tensor.rearrangement.shape),
         "dtype": tensor.dtype.name,
-        "fan_in": kinds[0].fan_in,
-        "fan_out": kinds[0].fan_out,
+        "fan_in": specs[0].fan_in,
+        "fan_out": specs[0].fan_out,
         "bytes": tensor.nbytes,
         "initializer": initializers[0] if alike else {"type": "joined", "parts": initializers},
         "distribution": distributions[0] if alike else {"type": "joined", "parts": distributions},
