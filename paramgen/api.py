@@ -91,8 +91,8 @@ def plan(spec: SpecSource) -> Plan:
         plan.tensors[0].shape  # (10, 100)
         plan.rows()[0]["distribution"]  # {"type": "uniform", "low": …, "high": …}
 
-    `rows` gives a mapping per tensor, with the keys of `paramgen plan --json`, for a DataFrame. Raises SpecError with all
-    errors of the spec.
+    `rows` gives a mapping per tensor, with the keys of `paramgen plan --json`, for a DataFrame. Raises SpecError
+    with all errors of the spec.
     """
     return make_plan(_spec(spec))
 
