@@ -32,21 +32,21 @@ if TYPE_CHECKING:
 AHEAD = 2
 
 
-class Part(NamedTuple):
-    """Elements start … stop - 1 of a tensor, whose bytes lie at `at` in their block."""
+class TensorSlice(NamedTuple):
+    """Elements start … stop - 1 of a tensor; their bytes begin at `offset` of a block."""
 
     tensor: Tensor
     start: int
     stop: int
-    at: int
+    offset: int
 
 
-class Block(NamedTuple):
-    """So many bytes of the file: some of the header, then parts of tensors. It needs nothing else to be drawn."""
+class FileBlock(NamedTuple):
+    """A range of the file's bytes: some of the header, then slices of tensors. Drawing it needs nothing else."""
 
     size: int
     header: bytes
-    parts: list[Part]
+    parts: list[TensorSlice]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,20 +65,20 @@ class BuildResult:
 
 
 def block_bytes(tensor: Tensor) -> int:
-    """How many bytes of a tensor are drawn at once, so that there are enough neighbours of the same source in them."""
+    """Return the block size: larger if a transposing layout would otherwise waste random words."""
     is_short = tensor.dtype.nbytes(tensor.rearrangement.row) * SHORT_RUN > BLOCK_BYTES
     return WIDE_BLOCK_BYTES if is_short and tensor.nbytes > WIDE_BLOCK_BYTES else BLOCK_BYTES
 
 
-def split(plan: Plan, size: int) -> Iterator[Block]:
-    """The file in blocks of `size` bytes, a multiple of 8; the last is what remains."""
+def split(plan: Plan, size: int) -> Iterator[FileBlock]:
+    """Split the file into blocks of `size` bytes, a multiple of 8; the last is shorter."""
     tensors = {tensor.name: tensor for tensor in plan.tensors}
     header, parts, used = b"", [], 0
     for first in range(0, len(plan.header), size):
         header = plan.header[first : first + size]
         used = len(header)
         if used == size:
-            yield Block(size, header, [])
+            yield FileBlock(size, header, [])
             header, used = b"", 0
     for entry in plan.entries:
         tensor = tensors[entry.name]
@@ -86,20 +86,20 @@ def split(plan: Plan, size: int) -> Iterator[Block]:
         start = 0
         while start < tensor.size:
             stop = min(tensor.size, start + (size - used) // width)
-            parts.append(Part(tensor, start, stop, used))
+            parts.append(TensorSlice(tensor, start, stop, used))
             used += (stop - start) * width
             start = stop
             if used == size:
-                yield Block(size, header, parts)
+                yield FileBlock(size, header, parts)
                 header, parts, used = b"", [], 0
     if used:
-        yield Block(used, header, parts)
+        yield FileBlock(used, header, parts)
 
 
 class _Workers:
     """Threads that draw blocks, each into a buffer; `done` gets (number, size, buffer) of each block, or an error."""
 
-    def __init__(self, blocks: Iterator[Block], sampler: Sampler, backends: Sequence[Backend]):
+    def __init__(self, blocks: Iterator[FileBlock], sampler: Sampler, backends: Sequence[Backend]):
         self.blocks = enumerate(blocks)
         self.sampler = sampler
         self.backends = backends
@@ -120,7 +120,7 @@ class _Workers:
                     if task is None:
                         return
                     number, block = task
-                    fill(block, buffer, self.sampler, backend)
+                    draw_block(block, buffer, self.sampler, backend)
                     self.done.put((number, block.size, buffer))
         except BaseException as error:
             self.done.put(error)
@@ -138,8 +138,8 @@ def _give_way() -> None:
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
-def drawn(
-    blocks: Iterator[Block], count: int, size: int, sampler: Sampler, backends: list[Backend]
+def draw_blocks(
+    blocks: Iterator[FileBlock], count: int, size: int, sampler: Sampler, backends: list[Backend]
 ) -> Generator[memoryview, None, None]:
     """The bytes of `count` blocks of at most `size` bytes, in order, drawn into buffers that are used again.
 
@@ -164,13 +164,13 @@ def drawn(
             workers.free.put(buffer)
 
 
-def fill(block: Block, buffer: Bytes, sampler: Sampler, backend: Backend) -> None:
+def draw_block(block: FileBlock, buffer: Bytes, sampler: Sampler, backend: Backend) -> None:
     """Draw a block into the beginning of a buffer."""
 
     def draw(out: Bytes) -> None:
         for part in block.parts:
             length = part.tensor.dtype.nbytes(part.stop - part.start)
-            sampler.draw(backend, part.tensor, part.start, part.stop, out[part.at : part.at + length])
+            sampler.draw(backend, part.tensor, part.start, part.stop, out[part.offset : part.offset + length])
 
     backend.through(buffer[: block.size], draw)
     buffer[: len(block.header)] = np.frombuffer(block.header, np.uint8)
@@ -200,7 +200,7 @@ def build(
     with output(path, total, force=force, is_ours=partial(is_ours, plan=plan)) as write:
         sources = {source.name: source for tensor in plan.tensors for source in tensor.sources}
         backends = open_backends(device, threads, size, sum(map(cpu_seconds, sources.values())))
-        with closing(drawn(split(plan, size), -(-total // size), size, sampler, backends)) as blocks:
+        with closing(draw_blocks(split(plan, size), -(-total // size), size, sampler, backends)) as blocks:
             for data in blocks:
                 _consume(data, write, sha256)
                 sampler.progress(0)
@@ -209,7 +209,7 @@ def build(
         plan.total_parameters,
         plan.total_bytes,
         sha256.hexdigest() if sha256 else None,
-        ",".join(dict.fromkeys(lane.device for lane in backends)),
+        ",".join(dict.fromkeys(backend.device for backend in backends)),
         time.perf_counter() - began,
     )
 
