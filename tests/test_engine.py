@@ -64,7 +64,7 @@ def test_blocks_are_the_file(size: int) -> None:
         assert block.header == made.header[position : position + size]
         used = len(block.header)
         for part in block.parts:
-            assert part.at == used
+            assert part.offset == used
             assert position + used == begins[part.tensor.name] + part.tensor.dtype.nbytes(part.start)
             used += part.tensor.dtype.nbytes(part.stop - part.start)
             parts.setdefault(part.tensor.name, []).append((part.start, part.stop))
