@@ -19,8 +19,6 @@ from paramgen.storage.reader import TensorFile
 from paramgen.threads import Team
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from paramgen.planning.resolve import Parameter
     from paramgen.sampling.backend import Backend
 
@@ -35,17 +33,12 @@ def is_ours(path: str, plan: Plan) -> bool:
 
     The header must be the same bytes, and so must SAMPLED_ELEMENTS at the start, in the middle and at the end of up to
     SAMPLED_TENSORS tensors: a model that was trained further differs, even if its metadata was kept. `plan`, of the
-    build that asks, serves for a file of the same spec. FileError if the file cannot be read.
+    build that asks, serves for a file of the same spec, without parsing its header. OSError if the file cannot be read.
     """
-    try:
-        with TensorFile(path) as file:
-            metadata = file.metadata
-    except MalformedFileError:
-        return False
     with open(path, "rb") as opened:
         descriptor = opened.fileno()
         if not _has_header(descriptor, plan):
-            stored = _stored_plan(metadata)
+            stored = _stored_plan(path)
             if stored is None or not _has_header(descriptor, stored):
                 return False
             plan = stored
@@ -53,15 +46,18 @@ def is_ours(path: str, plan: Plan) -> bool:
 
 
 def _has_header(descriptor: int, plan: Plan) -> bool:
-    return os.pread(descriptor, len(plan.header), 0) == plan.header
+    """Return True if a file has a plan's header and size."""
+    is_whole = os.fstat(descriptor).st_size == len(plan.header) + plan.total_bytes
+    return is_whole and os.pread(descriptor, len(plan.header), 0) == plan.header
 
 
-def _stored_plan(metadata: Mapping[str, str]) -> Plan | None:
-    """Return the plan of the spec that a file's metadata hold, None if they hold none that this version plans."""
+def _stored_plan(path: str) -> Plan | None:
+    """Return the plan of the spec in a file's metadata, None if there is none that this version plans."""
     try:
-        spec = json.loads(metadata["paramgen_spec"])
+        with TensorFile(path) as file:
+            spec = json.loads(file.metadata["paramgen_spec"])
         return make_plan(interpret(from_mapping(spec), "model"))
-    except (KeyError, ValueError, RecursionError):
+    except (KeyError, MalformedFileError, RecursionError, ValueError):
         return None
 
 

@@ -1,1 +1,1 @@
-"""What is in files."""
+"""Findings about files: their tensors and statistics."""

@@ -1,1 +1,1 @@
-"""What exists: the tables of operations, initializers, distributions, layouts and conventions."""
+"""The tables of all that exists: operations, initializers, distributions, layouts and conventions."""

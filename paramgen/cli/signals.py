@@ -1,4 +1,4 @@
-"""How the command ends when a signal asks it to: cleanly at the first one, at once at the second."""
+"""The end of the command by a signal: cleanly at the first one, at once at the second."""
 
 import signal
 from typing import NoReturn

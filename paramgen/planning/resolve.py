@@ -28,7 +28,7 @@ from paramgen.planning.streams import stream_id
 
 @dataclass(frozen=True)
 class ParameterSpec:
-    """What a parameter is and is drawn from, whatever its name."""
+    """A parameter's shape, dtype, fans, initializer and distribution, whatever its name."""
 
     shape: tuple[int, ...]
     dtype: DType
@@ -57,7 +57,7 @@ class ParameterSpec:
 
 
 def resolve_parameter(target: ParameterShape, initializer: Initializer, dtype: str) -> ParameterSpec:
-    """What a parameter is whose initializer fits it."""
+    """Resolve a parameter whose initializer has been checked."""
     return ParameterSpec(
         target.shape, BY_NAME[dtype], target.fan_in, target.fan_out, initializer, initializer.to_distribution(target)
     )

@@ -1,4 +1,4 @@
-"""What the operations share: their parameters as definitions, names and dtypes, initializers by parameter."""
+"""The base of the operations: parameter definitions, names, dtypes, initializers by parameter."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
