@@ -14,12 +14,14 @@ from paramgen.engine import BuildResult
 from paramgen.errors import FileError, UsageError
 from paramgen.formatting import escape, shorten, show
 from paramgen.language.diagnostics import Diagnostics
-from paramgen.language.model import Spec, SpecFields, interpret, read_document, validated
+from paramgen.language.model import SpecFields, validate
 from paramgen.language.yaml_reader import from_mapping
 from paramgen.nested import Nested, mapped, nest
-from paramgen.planning.plan import Plan, as_tensor, make_plan
+from paramgen.planning.plan import Plan, as_tensor
 from paramgen.planning.resolve import resolve_parameter
 from paramgen.sampling.devices import AUTO, open_backend, parsed
+from paramgen.spec import Spec
+from paramgen.spec import load as load_and_plan
 from paramgen.storage.header import Entry
 from paramgen.storage.reader import TensorFile
 from paramgen.threads import MAX_THREADS
@@ -49,10 +51,8 @@ def load_spec(
     the same names, as `--set` does. Raises SpecError with all errors and
     their places. A variable that the spec does not have raises UsageError, and an unreadable file FileError.
     """
-    found = read_document(source if isinstance(source, Mapping) else _path(source))
-    spec = interpret(*found, variables=variables, seed=seed, dtype=dtype, layout=layout)
-    make_plan(spec)
-    return spec
+    source = source if isinstance(source, Mapping) else _path(source)
+    return load_and_plan(source, variables=variables, seed=seed, dtype=dtype, layout=layout)
 
 
 def build(
@@ -81,7 +81,7 @@ def build(
         parsed(device)
     if threads is not None and not (isinstance(threads, int) and 1 <= threads <= MAX_THREADS):
         raise UsageError(f"build: threads={threads!r} is not an integer from 1 to {MAX_THREADS}")
-    return engine.build(make_plan(_spec(spec)), _path(path), device=device, threads=threads, force=force, digest=digest)
+    return engine.build(_spec(spec).plan, _path(path), device=device, threads=threads, force=force, digest=digest)
 
 
 def plan(spec: SpecSource) -> Plan:
@@ -94,7 +94,7 @@ def plan(spec: SpecSource) -> Plan:
     `rows` gives a mapping per tensor, with the keys of `paramgen plan --json`, for a DataFrame. Raises SpecError
     with all errors of the spec.
     """
-    return make_plan(_spec(spec))
+    return _spec(spec).plan
 
 
 def sample(spec: SpecSource, *, device: str = "cpu", flat: bool = False) -> Nested:
@@ -106,7 +106,7 @@ def sample(spec: SpecSource, *, device: str = "cpu", flat: bool = False) -> Nest
     Names are split at dots, or kept whole with `flat`. On "cpu" the arrays are NumPy's. On "gpu", the current GPU, or
     "gpu:N" they are CuPy's. `load` lists the dtypes.
     """
-    made = make_plan(_spec(spec))
+    made = _spec(spec).plan
     backend, sampler = open_backend(device), engine.sampler(made.seed)
     arrays = {tensor.name: engine.draw_array(tensor, sampler, backend) for tensor in made.tensors}
     return arrays if flat else nest(arrays)
@@ -152,11 +152,10 @@ def initialize(
         },
         "initialize",
     )
-    problems = Diagnostics(document)
     data = dict(document.data)
-    head = validated(SpecFields, {key: data.pop(key) for key in ("seed", "name")}, problems)
-    parameter = validated(CustomParameter, data, problems)
-    problems.raise_any()
+    head, in_head = validate(SpecFields, {key: data.pop(key) for key in ("seed", "name")})
+    parameter, in_parameter = validate(CustomParameter, data)
+    Diagnostics([*in_head, *in_parameter]).raise_any(document)
     assert head is not None and parameter is not None
     size = parameter.shape
     is_gates = size[1:] in ((), (1,)) and size[:1] and size[0] % 4 == 0

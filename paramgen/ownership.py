@@ -10,11 +10,10 @@ import numpy as np
 
 from paramgen.catalog.distributions import Matrices
 from paramgen.errors import MalformedFileError
-from paramgen.language.model import interpret
-from paramgen.language.yaml_reader import from_mapping
-from paramgen.planning.plan import Plan, Tensor, make_plan
+from paramgen.planning.plan import Plan, Tensor
 from paramgen.sampling.devices import open_backend
 from paramgen.sampling.sampler import Sampler, cpu_seconds
+from paramgen.spec import load
 from paramgen.storage.reader import TensorFile
 from paramgen.threads import Team
 
@@ -56,7 +55,7 @@ def _stored_plan(path: str) -> Plan | None:
     try:
         with TensorFile(path) as file:
             spec = json.loads(file.metadata["paramgen_spec"])
-        return make_plan(interpret(from_mapping(spec), "model"))
+        return load(spec).plan
     except (KeyError, MalformedFileError, RecursionError, ValueError):
         return None
 

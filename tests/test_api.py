@@ -186,11 +186,6 @@ def test_errors_can_be_pickled() -> None:
     assert "seed: an integer of 16610 bits is not" in str(copy)
 
 
-def test_a_spec_is_made_by_load_spec() -> None:
-    with pytest.raises(TypeError, match=r"made by paramgen\.load_spec"):
-        paramgen.Spec(operations=[])
-
-
 def test_paths_of_all_kinds(tmp_path: Path) -> None:
     paramgen.build(SPEC, os.fsencode(tmp_path / "p"))
     assert paramgen.load(os.fsencode(tmp_path / "p")).keys() == {"conv"}

@@ -302,10 +302,9 @@ def _options(
 
 
 def _plan(path: str, variables: list[tuple[str, float]] | None, **replaced: Any) -> Plan:
-    from paramgen.language.model import interpret, read_document
-    from paramgen.planning.plan import make_plan
+    from paramgen.spec import load
 
-    return make_plan(interpret(*read_document(path), variables=dict(variables or ()), **replaced))
+    return load(path, variables=dict(variables or ()), **replaced).plan
 
 
 def _print_json(document: Any) -> None:

@@ -493,12 +493,8 @@ def test_groups_that_depend_on_no_index_are_counted_by_multiplication(monkeypatc
 def test_a_wrong_group_ends_the_counting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "MAX_OPERATIONS", 50)
     text = "operations: [{name: a, repeat: 50, operations: [{name: b, repeat: 50, operations: [{name: c, operations: []}]}]}]"
-    lines = problems_of(text)
-    assert lines[0].startswith("1:32: operations[0].repeat: expands to more than 50 operations (the limit)")
-    assert lines[1].startswith(
-        "1:106: operations[0].operations[0].operations[0].operations: [] is not a list of operations"
-    )
-    assert len(lines) == 2
+    (line,) = problems_of(text)
+    assert line.startswith("1:32: operations[0].repeat: expands to more than 50 operations (the limit)")
 
 
 def test_names_longer_than_any_need_be() -> None:
@@ -516,7 +512,7 @@ def test_names_longer_than_any_need_be() -> None:
 
 def test_suggestions_are_made_for_a_report_only(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
-    monkeypatch.setattr(expand.NameRegistry, "near", lambda self, pattern: made.append(pattern) or "; did you mean …?")
+    monkeypatch.setattr(expand.NameRegistry, "suggest", lambda self, pattern: made.append(pattern) or "; did you mean …?")
     overrides = ", ".join("{match: x, dtype: float16}" for _ in range(100))
     assert (
         problems_of(f"overrides: [{overrides}]\noperations: [{{name: p, type: prelu}}]\n")[-1] == " and 80 more errors"
