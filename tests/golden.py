@@ -6,6 +6,7 @@ A test passes to the fixture `golden` what it produced; `pytest --update-golden`
 import difflib
 import functools
 import re
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,7 @@ def golden(request: pytest.FixtureRequest) -> Golden:
         folders = {str(request.getfixturevalue("tmp_path")): "<tmp>", **folders}
 
     def compare(*texts: object) -> None:
-        found = "\n".join(map(str, texts))
+        found = "\n".join(str(text).rstrip("\n") for text in texts)
         for folder, placeholder in folders.items():
             found = found.replace(folder, placeholder)
         found = found.replace(paramgen.__version__, "<version>")
@@ -116,11 +117,11 @@ def recorded(module: str) -> dict[str, str]:
     texts: dict[str, list[str]] = {}
     lines: list[str] = []
     for line in path.read_text(encoding="utf-8").split("\n") if path.exists() else []:
-        if line.startswith(INDENT):
-            lines.append(line.removeprefix(INDENT))
-        elif line:
+        if line and not line.startswith(INDENT):
             texts[line] = lines = []
-    return {test: "\n".join(text) for test, text in texts.items()}
+        else:
+            lines.append(line.removeprefix(INDENT))
+    return {test: "\n".join(text).rstrip("\n") for test, text in texts.items()}
 
 
 def write(module: str, texts: dict[str, str]) -> None:
@@ -130,5 +131,5 @@ def write(module: str, texts: dict[str, str]) -> None:
         path.unlink(missing_ok=True)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    entries = ("\n".join([test, *(INDENT + line for line in texts[test].split("\n"))]) for test in sorted(texts))
-    path.write_text("\n\n".join(entries) + "\n", encoding="utf-8")
+    entries = (f"{test}\n{textwrap.indent(texts[test], INDENT)}\n" for test in sorted(texts))
+    path.write_text("\n".join(entries), encoding="utf-8")
