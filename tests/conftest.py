@@ -34,6 +34,8 @@ try:
 except ImportError:  # without a C compiler there are only the tests of the reference
     KERNELS = ()
 
+pytest_plugins = ["golden"]
+
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "tests" / "data"
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
@@ -219,12 +221,31 @@ def plan_of(*operations: dict[str, Any], **head: Any) -> list[dict[str, Any]]:
 def problems_of(text: str) -> list[str]:
     """The lines of the error of a spec's text, without the file's name."""
     from paramgen.errors import SpecError
+
+    try:
+        plan_of_text(text)
+    except SpecError as error:
+        return [line.removeprefix("s:") for line in str(error).splitlines()]
+    return []
+
+
+def error_of(text: str) -> Any:
+    """The SpecError of a spec's text, whose file is named s."""
+    from paramgen.errors import SpecError
+
+    with pytest.raises(SpecError) as caught:
+        plan_of_text(text)
+    return caught.value
+
+
+def places_of(error: Any) -> list[str]:
+    """Of each problem of a SpecError the line, the column and the path."""
+    return [f"{problem.line}:{problem.column}: {problem.path}".removesuffix(": ") for problem in error.problems]
+
+
+def plan_of_text(text: str) -> Plan:
     from paramgen.language.model import interpret
     from paramgen.language.yaml_reader import from_yaml
     from paramgen.planning.plan import make_plan
 
-    try:
-        make_plan(interpret(from_yaml(text.encode(), "s"), "s"))
-    except SpecError as error:
-        return [line.removeprefix("s:") for line in str(error).splitlines()]
-    return []
+    return make_plan(interpret(from_yaml(text.encode(), "s"), "s"))

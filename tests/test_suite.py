@@ -6,6 +6,7 @@ import sys
 
 import pytest
 from conftest import NEEDS, ROOT
+from golden import UNUSED
 
 IGNORING = """
 import os, signal, sys
@@ -43,3 +44,8 @@ def test_only_markers_skip_for_a_package() -> None:
                 assert not line.startswith(" ") and marked.search(text), f"{path}: {line}"
     assert found
     assert f'pytest -m "{" or ".join(NEEDS)}"' in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+def test_every_recorded_text_belongs_to_a_test(pytestconfig: pytest.Config) -> None:
+    """Of the modules that this run collected; `pytest --update-golden` removes what is left over."""
+    assert pytestconfig.getoption("--update-golden") or pytestconfig.stash[UNUSED] == []
