@@ -138,7 +138,10 @@ class _Workers:
 
 
 def _give_way() -> None:
-    """Deprioritize this thread, so that the one that writes never waits for a CPU while the disk is idle."""
+    """Deprioritize this thread, so that the one that writes never waits for a CPU while the disk is idle.
+
+    Linux schedules each thread by itself, and this one ends with the build: the caller's threads keep their class.
+    """
     with suppress(OSError, AttributeError):  # musl and some sandboxes refuse, macOS has no such calls
         if os.sched_getscheduler(0) == os.SCHED_OTHER:
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
