@@ -1,18 +1,15 @@
-"""Text for people: escaped names, short values, units, suggestions, tables."""
+"""Text for people: escaped names, short values, units, suggestions."""
 
 from __future__ import annotations
 
 import json
 import math
 import re
-import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from itertools import repeat
 from typing import Any
 
 LONGEST_VALUE = 60
-LARGEST_RICH_TABLE = 2000
 _UNPLAIN = re.compile(r"[^\x00-\x7e]")
 
 
@@ -127,48 +124,3 @@ def human_parameters(count: int) -> str:
 def counted(count: int, noun: str) -> str:
     """'1 tensor', '2 tensors'."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
-def print_table(titles: Sequence[str], columns: Sequence[Sequence[str]]) -> None:
-    """Print columns under their titles: drawn by Rich on a terminal, else aligned plain text.
-
-    A title that begins with ">" has its column on the right. Rich measures every cell: a table of many thousand rows is
-    plain text on a terminal, too.
-    """
-    sides = ["right" if title.startswith(">") else "left" for title in titles]
-    titles = [title.lstrip(">") for title in titles]
-    if sys.stdout.isatty() and len(columns[0]) <= LARGEST_RICH_TABLE:
-        from rich.box import SIMPLE_HEAD
-        from rich.console import Console
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table(box=SIMPLE_HEAD, pad_edge=False)
-        for title, side in zip(titles, sides, strict=True):
-            table.add_column(title, justify="right" if side == "right" else "left", no_wrap=True)
-        for row in zip(*columns, strict=True):
-            table.add_row(*(Text(cell) for cell in row))
-        console = Console(highlight=False)
-        natural = table.__rich_measure__(console, console.options.update(max_width=10_000)).maximum
-        console.width = max(console.width, natural)  # a narrow terminal wraps lines better than a table folds words
-        console.print(table, crop=False)
-        return
-    padded = [_pad([title, *cells], side) for title, cells, side in zip(titles, columns, sides, strict=True)]
-    print("\n".join(map(str.rstrip, map("  ".join, zip(*padded, strict=True)))))
-
-
-def _pad(cells: Sequence[str], side: str) -> Iterator[str]:
-    """Fill texts with spaces to the width of the widest on a terminal."""
-    pad = str.rjust if side == "right" else str.ljust
-    if all(map(str.isascii, cells)):
-        return map(pad, cells, repeat(max(map(len, cells))))
-    widths = list(map(_width, cells))
-    widest = max(widths)
-    # A character may take two columns of the terminal, or none.
-    return (pad(cell, widest - width + len(cell)) for cell, width in zip(cells, widths, strict=True))
-
-
-def _width(text: str) -> int:
-    from unicodedata import combining, east_asian_width
-
-    return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)
