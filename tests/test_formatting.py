@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from paramgen.formatting import counted, escape, human_bytes, human_count, near, shorten, show
+from paramgen.formatting import escape, human_bytes, human_count, near, pluralize, shorten, show
 
 
 @pytest.mark.parametrize(
@@ -32,8 +32,8 @@ def test_human_count(count: int, text: str) -> None:
     assert human_count(count) == text
 
 
-def test_counted() -> None:
-    assert [counted(count, "tensor") for count in (0, 1, 2000)] == ["0 tensors", "1 tensor", "2,000 tensors"]
+def test_pluralize() -> None:
+    assert [pluralize(count, "tensor") for count in (0, 1, 2000)] == ["0 tensors", "1 tensor", "2,000 tensors"]
 
 
 @pytest.mark.parametrize(

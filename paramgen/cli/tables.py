@@ -18,7 +18,7 @@ from paramgen.catalog.distributions import (
     TruncatedNormal,
     Uniform,
 )
-from paramgen.formatting import counted, escape, human_bytes, human_parameters, number, shorten
+from paramgen.formatting import escape, human_bytes, human_parameters, number, pluralize, show_text
 
 if TYPE_CHECKING:
     from paramgen.analysis.inspect import Statistics
@@ -84,7 +84,7 @@ def values(distribution: Distribution) -> str:
 def print_inspection(file: TensorFile, entries: Sequence[Entry], statistics: Sequence[Statistics] | None) -> None:
     """Print tensors of a file as a table, with their totals."""
     for key, value in sorted(file.metadata.items()):
-        print(f"{escape(key)}: {escape(shorten(value, LONGEST_METADATA))}")
+        print(f"{escape(key)}: {show_text(value, LONGEST_METADATA)}")
     if file.metadata:
         print()
     sizes = [prod(entry.shape) for entry in entries]
@@ -101,7 +101,7 @@ def print_inspection(file: TensorFile, entries: Sequence[Entry], statistics: Seq
             columns[f">{key}"] = [_statistic(found, key) for found in statistics]
     print_table(columns)
     size = sum(entry.end - entry.begin for entry in entries)
-    of_all = f" (of {counted(len(file.entries), 'tensor')})" if len(entries) < len(file.entries) else ""
+    of_all = f" (of {pluralize(len(file.entries), 'tensor')})" if len(entries) < len(file.entries) else ""
     print(f"\n{file.shown}: {_totals(len(entries), sum(sizes), size)}{of_all}")
 
 
@@ -128,7 +128,7 @@ def _shape(shape: Sequence[int]) -> str:
 
 
 def _totals(tensors: int, parameters: int, size: int) -> str:
-    return f"{counted(tensors, 'tensor')}, {human_parameters(parameters)}, {human_bytes(size)}"
+    return f"{pluralize(tensors, 'tensor')}, {human_parameters(parameters)}, {human_bytes(size)}"
 
 
 def print_table(columns: Mapping[str, Sequence[str]]) -> None:

@@ -17,7 +17,7 @@ from paramgen.catalog.initializers import AnyInitializer
 from paramgen.catalog.models import UNKNOWN, WRONG, DTypeName, Expected, FieldError, Model, unknown_keys
 from paramgen.catalog.operations import BY_TYPE, Operation, Standard
 from paramgen.errors import FileError, UsageError
-from paramgen.formatting import counted, escape, near, one_of, show, suggestion
+from paramgen.formatting import escape, near, one_of, pluralize, show, suggestion
 from paramgen.language.diagnostics import Diagnostics
 from paramgen.language.evaluation import VALUE_EXPECTED, Evaluator, evaluator
 from paramgen.language.expressions import MAX_INTEGER, VARIABLE_EXPECTED, Number, has_expression, is_number, is_variable
@@ -150,7 +150,7 @@ class Spec:
         return spec
 
     def __repr__(self) -> str:
-        return f"<Spec {self.name!r}: {counted(len(self._items), 'operation')} or groups, seed {self.seed}>"
+        return f"<Spec {self.name!r}: {pluralize(len(self._items), 'operation')} or groups, seed {self.seed}>"
 
     @property
     def name(self) -> str:
