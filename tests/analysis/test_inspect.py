@@ -107,3 +107,11 @@ def test_selection_and_order(tmp_path: Path) -> None:
         assert [entry.name for entry in select(file, "a.*")] == ["a.b", "a.w"]
         assert [entry.name for entry in select(file, "*.[w]")] == ["A.w", "a.w", "b.w"]
         assert select(file, "z") == []
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint16", "int32", "int64", "uint64", "complex64", "bool"])
+def test_a_dtype_that_numpy_has_is_named_as_numpy_names_it(dtype: str, tmp_path: Path) -> None:
+    safetensors.numpy.save_file({"x": np.zeros(2, dtype)}, tmp_path / "f")
+    with TensorFile(tmp_path / "f") as file:
+        found = json.loads("".join(document(file, file.entries, None)))
+    assert [tensor["dtype"] for tensor in found["tensors"]] == [dtype]
