@@ -12,11 +12,11 @@ from paramgen.catalog.initializers import ParameterShape
 from paramgen.catalog.operations import CustomParameter
 from paramgen.engine import BuildResult
 from paramgen.errors import FileError, UsageError
-from paramgen.formatting import escape, shorten, show
+from paramgen.formatting import escape, show, show_text
 from paramgen.language.diagnostics import Diagnostics
 from paramgen.language.model import SpecFields, validate
 from paramgen.language.yaml_reader import from_mapping
-from paramgen.nested import Nested, mapped, nest
+from paramgen.nested import Nested, map_arrays, nest
 from paramgen.planning.plan import Plan, as_tensor
 from paramgen.planning.resolve import resolve_parameter
 from paramgen.sampling.devices import AUTO, open_backend, parsed
@@ -194,7 +194,7 @@ def _load(file: TensorFile, transfer: Transfer | None) -> Nested:
     """Load a file's arrays; what the header alone shows to be impossible is refused before anything large is read."""
     for entry in file.entries:
         if entry.dtype.array is None:
-            raise FileError(f"{file.shown}: {escape(shorten(entry.name))}: NumPy has no type for {entry.dtype.name}")
+            raise FileError(f"{file.shown}: {show_text(entry.name)}: NumPy has no type for {entry.dtype.name}")
     try:
         nest(dict.fromkeys(entry.name for entry in file.entries))
     except ValueError as error:
@@ -211,13 +211,13 @@ def _read(file: TensorFile, entry: Entry, transfer: Transfer | None) -> Any:
             return file.read(entry, 0, entry.size).reshape(entry.shape)
         return transfer.send(read_part, entry.dtype.numpy(), entry.shape)
     except (MemoryError, OverflowError, ValueError) as error:
-        where = f"{file.shown}: {escape(shorten(entry.name))}"
+        where = f"{file.shown}: {show_text(entry.name)}"
         what = f"{entry.dtype.name} of shape {show(list(entry.shape))} does not fit into an array"
         raise FileError(f"{where}: {what}{_because(error)}") from None
 
 
 def _because(error: Exception) -> str:
-    return f": {escape(shorten(str(error), 200))}" if str(error) else ""
+    return f": {show_text(str(error), 200)}" if str(error) else ""
 
 
 def to_gpu(params: Any, *, device: str = "gpu") -> Any:
@@ -229,7 +229,7 @@ def to_gpu(params: Any, *, device: str = "gpu") -> Any:
     it is. 8-bit floats, which CuPy lacks, become unsigned integers with the same bits. Raises DeviceError if a GPU
     cannot be used, and UsageError for a value that is not an array of numbers.
     """
-    return mapped(params, _transfer(device).to_gpu)
+    return map_arrays(params, _transfer(device).to_gpu)
 
 
 def to_cpu(params: Any) -> Any:
@@ -243,7 +243,7 @@ def to_cpu(params: Any) -> Any:
 
     transfer: Transfer | None = None
 
-    def moved(array: Any) -> Any:
+    def move(array: Any) -> Any:
         nonlocal transfer
         if hasattr(array, "__cuda_array_interface__"):
             transfer = transfer or _transfer("gpu")
@@ -252,7 +252,7 @@ def to_cpu(params: Any) -> Any:
             return array
         raise TypeError("is no array of NumPy's or CuPy's")
 
-    return mapped(params, moved)
+    return map_arrays(params, move)
 
 
 def _transfer(device: str) -> Transfer:

@@ -27,7 +27,7 @@ SAMPLED_ELEMENTS = 16
 SAMPLED_SECONDS = 0.01
 
 
-def is_ours(path: str, plan: Plan) -> bool:
+def is_ours(path: str, plan: Plan, *, sampled_seconds: float = SAMPLED_SECONDS) -> bool:
     """Return True if a file is what paramgen writes for the spec in its metadata, as far as a look can tell.
 
     The header must be the same bytes, and so must SAMPLED_ELEMENTS at the start, in the middle and at the end of up to
@@ -41,7 +41,7 @@ def is_ours(path: str, plan: Plan) -> bool:
             if stored is None or not _has_header(descriptor, stored):
                 return False
             plan = stored
-        return _has_values(descriptor, plan)
+        return _has_values(descriptor, plan, sampled_seconds)
 
 
 def _has_header(descriptor: int, plan: Plan) -> bool:
@@ -60,13 +60,13 @@ def _stored_plan(path: str) -> Plan | None:
         return None
 
 
-def _has_values(descriptor: int, plan: Plan) -> bool:
+def _has_values(descriptor: int, plan: Plan, sampled_seconds: float) -> bool:
     tensors = {tensor.name: tensor for tensor in plan.tensors}
     backend, sampler = open_backend("cpu"), Sampler(plan.seed, Team())
     step = -(-len(plan.entries) // SAMPLED_TENSORS)
     for entry in plan.entries[::step]:
         tensor = tensors[entry.name]
-        if not all(map(_is_cheap, tensor.sources)):
+        if not all(_is_cheap(parameter, sampled_seconds) for parameter in tensor.sources):
             continue
         length = min(tensor.size, SAMPLED_ELEMENTS)
         for start in {0, (tensor.size - length) // 2, tensor.size - length}:
@@ -77,9 +77,9 @@ def _has_values(descriptor: int, plan: Plan) -> bool:
     return True
 
 
-def _is_cheap(parameter: Parameter) -> bool:
+def _is_cheap(parameter: Parameter, seconds: float) -> bool:
     is_matrix = isinstance(parameter.spec.distribution, Matrices)
-    return not is_matrix or cpu_seconds(parameter) <= SAMPLED_SECONDS
+    return not is_matrix or cpu_seconds(parameter) <= seconds
 
 
 def _draw(tensor: Tensor, start: int, stop: int, sampler: Sampler, backend: Backend) -> bytes:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from paramgen.arithmetic import default_mode
-from paramgen.formatting import counted
+from paramgen.formatting import pluralize
 from paramgen.language.model import ParsedSpec, interpret, read_document
 from paramgen.planning.plan import Plan, make_plan
 
@@ -21,7 +21,7 @@ class Spec:
     plan: Plan
 
     def __repr__(self) -> str:
-        return f"<Spec {self.name!r}: {counted(self.parsed.count, 'operation')} or groups, seed {self.seed}>"
+        return f"<Spec {self.name!r}: {pluralize(self.parsed.count, 'operation')} or groups, seed {self.seed}>"
 
     @property
     def name(self) -> str:

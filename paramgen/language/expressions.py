@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any
 
 from paramgen import limits
-from paramgen.formatting import counted, is_word, one_of, shorten, suggestion
+from paramgen.formatting import is_word, one_of, pluralize, shorten, suggestion
 
 Number = int | float
 Environment = Mapping[str, Number]
@@ -224,7 +224,7 @@ class _Parser:
             raise ExpressionError(f"{name}( has no ')'")
         function, most = FUNCTIONS[name]
         if most and len(arguments) > most:
-            raise ExpressionError(f"{name} takes {counted(most, 'number')}, not {len(arguments)}")
+            raise ExpressionError(f"{name} takes {pluralize(most, 'number')}, not {len(arguments)}")
         return (function, *arguments)
 
 

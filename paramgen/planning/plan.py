@@ -17,7 +17,7 @@ from paramgen.catalog.initializers import ParameterShape
 from paramgen.catalog.layouts import CONSTANTS, LAYOUTS, UnsupportedError
 from paramgen.catalog.operations import ParameterDef
 from paramgen.dtypes import DType
-from paramgen.formatting import counted, human_bytes, human_parameters, shorten
+from paramgen.formatting import human_bytes, human_parameters, pluralize, shorten
 from paramgen.language.diagnostics import Diagnostics, Finding, LimitExceededError
 from paramgen.language.groups import NamedOperation
 from paramgen.language.model import ParsedSpec
@@ -101,11 +101,11 @@ class Plan:
 
     @property
     def total_bytes(self) -> int:
-        """Bytes of tensor data, the header not counted."""
+        """Bytes of tensor data, the header not pluralize."""
         return self.entries[-1].end
 
     def __repr__(self) -> str:
-        content = f"{counted(len(self.tensors), 'tensor')}, {human_parameters(self.total_parameters)}"
+        content = f"{pluralize(len(self.tensors), 'tensor')}, {human_parameters(self.total_parameters)}"
         return f"<Plan {self.name!r}: {content}, {human_bytes(self.total_bytes)}, seed {self.seed}>"
 
     def rows(self) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 from functools import cache
 
-from paramgen.formatting import counted
+from paramgen.formatting import pluralize
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.devices import Device
 from paramgen.sampling.host import HostBackend
@@ -58,7 +58,7 @@ def kernels() -> HostBackend:
 
 def devices() -> list[Device]:
     backend, problem = _found()
-    return [Device("cpu", f"{counted(available_cpus(), 'thread')}, {problem or f'kernels for {backend.name}'}")]
+    return [Device("cpu", f"{pluralize(available_cpus(), 'thread')}, {problem or f'kernels for {backend.name}'}")]
 
 
 def open_backends(numbers: Sequence[int], threads: int, size: int) -> list[Backend]:

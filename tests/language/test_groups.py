@@ -489,7 +489,9 @@ def test_names_longer_than_any_need_be(golden: Golden) -> None:
 
 def test_suggestions_are_made_for_a_report_only(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
-    monkeypatch.setattr(expand.NameRegistry, "suggest", lambda self, pattern: made.append(pattern) or "; did you mean …?")
+    monkeypatch.setattr(
+        expand.NameRegistry, "suggest", lambda self, pattern: made.append(pattern) or "; did you mean …?"
+    )
     overrides = ", ".join("{match: x, dtype: float16}" for _ in range(100))
     error = error_of(f"overrides: [{overrides}]\noperations: [{{name: p, type: prelu}}]\n")
     assert (error.total, len(made)) == (100, 20)
