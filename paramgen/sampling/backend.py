@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from paramgen.catalog.axes import StridedRegion
 from paramgen.catalog.distributions import Constant, Elementwise, Normal, TruncatedNormal, Uniform
 from paramgen.dtypes import DType
 from paramgen.errors import DeviceError
 from paramgen.sampling.matrix import Matrix
+from paramgen.sampling.regions import StridedRegion
 
 if TYPE_CHECKING:
     from paramgen.sampling.host import HostBackend
@@ -130,7 +130,7 @@ def distribution_numbers(distribution: Elementwise) -> tuple[str, list[float]]:
 
 def axes_of(region: StridedRegion) -> list[tuple[int, int, int]]:
     """A region's axes, each its size, stride and place, those with near places last."""
-    return sorted(zip(region.sizes, region.strides, region.places, strict=True), key=lambda axis: -abs(axis[2]))
+    return sorted(zip(region.sizes, region.strides, region.out_strides, strict=True), key=lambda axis: -abs(axis[2]))
 
 
 def padded(axes: list[tuple[int, int, int]]) -> list[list[int]]:

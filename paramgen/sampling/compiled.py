@@ -18,9 +18,9 @@ from paramgen.sampling.matrix import TILE, Matrix
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from paramgen.catalog.axes import StridedRegion
     from paramgen.catalog.distributions import Elementwise
     from paramgen.sampling.backend import Bytes
+    from paramgen.sampling.regions import StridedRegion
 
 _DTYPES = {name: getattr(lib, f"PG_{name.upper()}") for name in DTYPES}
 
@@ -74,8 +74,8 @@ class Compiled(HostBackend):
         axes = axes_of(region)
         runs = [axis for axis in axes if axis[1] == 1] or [(1, 1, 0)]
         ordered = padded([*(axis for axis in axes if axis[1] != 1), *runs])
-        at = _at(out[dtype.nbytes(region.to) :], "void *")
-        self._fill_region(getattr(lib, name), numbers, _DTYPES[dtype.name], seed, stream, region.first, *ordered, at)
+        at = _at(out[dtype.nbytes(region.out_offset) :], "void *")
+        self._fill_region(getattr(lib, name), numbers, _DTYPES[dtype.name], seed, stream, region.offset, *ordered, at)
 
     def accumulate(self, c: Matrix, left: Matrix, right: Matrix, sign: int, upper: bool = False) -> None:
         assert max(c.shape) <= TILE

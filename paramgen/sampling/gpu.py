@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paramgen.arithmetic import default_mode
-from paramgen.catalog.axes import StridedRegion
 from paramgen.catalog.distributions import Elementwise
 from paramgen.dtypes import DTYPES, DType
 from paramgen.errors import DeviceError
@@ -24,6 +23,7 @@ from paramgen.sampling.backend import Backend, Bytes, axes_of, distribution_numb
 from paramgen.sampling.devices import Device
 from paramgen.sampling.host import HostBackend
 from paramgen.sampling.matrix import Matrix
+from paramgen.sampling.regions import StridedRegion
 
 try:
     import cupy
@@ -237,16 +237,15 @@ class Gpu:
         self, distribution: Elementwise, dtype: DType, seed: int, stream: int, region: StridedRegion, out: Bytes
     ) -> None:
         name, numbers = distribution_numbers(distribution)
-        integers = np.uint64(seed), np.uint64(stream), np.int64(region.first), *_axes(region)
+        integers = np.uint64(seed), np.uint64(stream), np.int64(region.offset), *_axes(region)
         kernel = self._kernels.draw(name, dtype, "pg_draw_box")
-        self._spread(kernel, region.size, *_padded(numbers), *integers, out[dtype.nbytes(region.to) :])
+        self._spread(kernel, region.size, *_padded(numbers), *integers, out[dtype.nbytes(region.out_offset) :])
 
     def take_region(self, source: Bytes, dtype: DType, region: StridedRegion, out: Bytes) -> None:
         kernel = self._kernels.get("pg_take_box")
         width = np.int32(dtype.bits // 8)
-        self._spread(
-            kernel, region.size, source, width, np.int64(region.first), *_axes(region), out[dtype.nbytes(region.to) :]
-        )
+        out = out[dtype.nbytes(region.out_offset) :]
+        self._spread(kernel, region.size, source, width, np.int64(region.offset), *_axes(region), out)
 
     def zeros(self, rows: int, columns: int) -> Matrix:
         matrix: Matrix = cupy.zeros((rows, columns))

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paramgen.arithmetic import default_mode
-from paramgen.catalog.axes import StridedRegion
 from paramgen.catalog.distributions import Elementwise, Normal
 from paramgen.dtypes import DTYPES, DType
 from paramgen.formatting import human_bytes
 from paramgen.sampling.backend import Bytes
 from paramgen.sampling.matrix import TILE, Matrix
+from paramgen.sampling.regions import StridedRegion
 
 
 class HostBackend(ABC):
@@ -73,7 +73,7 @@ class HostBackend(ABC):
 
     def take_region(self, source: Bytes, dtype: DType, region: StridedRegion, out: Bytes) -> None:
         bits = np.dtype(f"u{dtype.bits // 8}")
-        placed(out.view(bits), region)[...] = strided(source.view(bits), region.first, region.sizes, region.strides)
+        placed(out.view(bits), region)[...] = strided(source.view(bits), region.offset, region.sizes, region.strides)
 
     def diagonal(self, matrix: Matrix) -> Matrix:
         return matrix.diagonal().copy()
@@ -119,4 +119,4 @@ def strided(data: NDArray[Any], first: int, sizes: tuple[int, ...], strides: tup
 
 def placed(out: NDArray[Any], region: StridedRegion) -> NDArray[Any]:
     """A view of the places of a region in a one-dimensional array."""
-    return strided(out, region.to, region.sizes, region.places)
+    return strided(out, region.out_offset, region.sizes, region.out_strides)

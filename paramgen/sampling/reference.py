@@ -17,8 +17,8 @@ from paramgen.sampling.normal import normal_float32, normal_float64, truncated
 from paramgen.sampling.philox import joined, words, words64, words_at
 
 if TYPE_CHECKING:
-    from paramgen.catalog.axes import StridedRegion
     from paramgen.sampling.backend import Bytes
+    from paramgen.sampling.regions import StridedRegion
 
 # glibc returns a freed block above a threshold to the system, so that each large temporary is paged in anew, at three
 # times the cost of its arithmetic; freeing one larger block, never touched, raises that threshold for the process.
@@ -90,7 +90,7 @@ class Reference(HostBackend):
     def fill_region(
         self, distribution: Elementwise, dtype: DType, seed: int, stream: int, region: StridedRegion, out: Bytes
     ) -> None:
-        element: NDArray[Any] = np.full((), region.first, np.uint64)
+        element: NDArray[Any] = np.full((), region.offset, np.uint64)
         for size, stride in zip(region.sizes, region.strides, strict=True):
             element = element[..., None] + np.arange(size, dtype=np.uint64) * np.uint64(stride)
         if dtype.name == "float64":

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from paramgen.buffers import BLOCK_BYTES
-from paramgen.catalog.axes import StridedRegion, regions
 from paramgen.catalog.distributions import (
     Constant,
     DeltaOrthogonal,
@@ -25,6 +24,7 @@ from paramgen.dtypes import DTYPES
 from paramgen.sampling.backend import Backend, Bytes
 from paramgen.sampling.matrix import Matrix as Array
 from paramgen.sampling.orthogonal import DOUBLE, SINGLE, Orthonormalizer, tiles
+from paramgen.sampling.regions import StridedRegion, regions
 from paramgen.threads import Team
 
 if TYPE_CHECKING:
@@ -84,9 +84,9 @@ class Sampler:
         nbytes = kind.dtype.nbytes
         if isinstance(distribution, Orthogonal | DeltaOrthogonal):
             whole = self._whole(backend, parameter, distribution, region.size)
-            if region.is_run:
-                here = out[nbytes(region.to) : nbytes(region.to + region.size)]
-                backend.copy(here, whole[nbytes(region.first) : nbytes(region.first + region.size)])
+            if region.is_contiguous:
+                here = out[nbytes(region.out_offset) : nbytes(region.out_offset + region.size)]
+                backend.copy(here, whole[nbytes(region.offset) : nbytes(region.offset + region.size)])
             else:
                 backend.take_region(whole, kind.dtype, region, out)
             return
@@ -105,9 +105,9 @@ class Sampler:
         if dtype.largest is None:  # a counter of a layout's: zero, which is the same bits
             assert distribution == Constant(0.0)
             dtype = DTYPES[f"float{dtype.bits}"]
-        if region.is_run:
-            here = out[dtype.nbytes(region.to) : dtype.nbytes(region.to + region.size)]
-            backend.fill(distribution, dtype, self.seed, parameter.stream, region.first, here)
+        if region.is_contiguous:
+            here = out[dtype.nbytes(region.out_offset) : dtype.nbytes(region.out_offset + region.size)]
+            backend.fill(distribution, dtype, self.seed, parameter.stream, region.offset, here)
         else:
             backend.fill_region(distribution, dtype, self.seed, parameter.stream, region, out)
 
@@ -201,37 +201,38 @@ def cpu_seconds(parameter: Parameter) -> float:
 
 def _runs(distribution: PeriodicConstant, region: StridedRegion) -> Iterator[StridedRegion]:
     """What a region has of the runs that are not zero."""
-    if region.is_run:
+    if region.is_contiguous:
         begin = (
-            max(0, (region.first - distribution.first - distribution.length) // distribution.step)
+            max(0, (region.offset - distribution.first - distribution.length) // distribution.step)
             if distribution.count > 1
             else 0
         )
         for number in range(begin, distribution.count):
             start = distribution.first + number * distribution.step
-            first, last = max(start, region.first), min(start + distribution.length, region.first + region.size)
-            if start >= region.first + region.size:
+            first, last = max(start, region.offset), min(start + distribution.length, region.offset + region.size)
+            if start >= region.offset + region.size:
                 return
             if first < last:
-                yield StridedRegion(region.source, first, region.to + first - region.first, (last - first,), (1,), (1,))
+                out_offset = region.out_offset + first - region.offset
+                yield StridedRegion(region.source, first, out_offset, (last - first,), (1,), (1,))
         return
     elements = (
         np.add.outer(
             distribution.first + distribution.step * np.arange(distribution.count), np.arange(distribution.length)
         ).reshape(-1)
-        - region.first
+        - region.offset
     )
-    place = np.full(elements.shape, region.to)
+    place = np.full(elements.shape, region.out_offset)
     rest = elements
     # The strides are those of an array in C order, one axis after another: the largest first.
     for size, stride, step in sorted(
-        zip(region.sizes, region.strides, region.places, strict=True), key=lambda axis: -axis[1]
+        zip(region.sizes, region.strides, region.out_strides, strict=True), key=lambda axis: -axis[1]
     ):
         index = np.clip(rest // stride, 0, size - 1)
         rest = rest - index * stride
         place = place + index * step
     for element, to in zip(elements[rest == 0], place[rest == 0], strict=True):
-        yield StridedRegion(region.source, region.first + int(element), int(to), (), (), ())
+        yield StridedRegion(region.source, region.offset + int(element), int(to), (), (), ())
 
 
 def _bands(rows: int, columns: int) -> Iterator[slice]:

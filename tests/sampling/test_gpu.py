@@ -15,12 +15,12 @@ from test_compiled import DISTRIBUTIONS
 from test_frozen import RECORDED, cases, digest
 from test_regions import LARGE, any_box, elements, filled
 
-from paramgen.catalog.axes import StridedRegion
 from paramgen.catalog.distributions import Constant, Elementwise, Orthogonal, Uniform
 from paramgen.dtypes import DTYPES as TABLE
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.orthogonal import Orthonormalizer
 from paramgen.sampling.reference import Reference
+from paramgen.sampling.regions import StridedRegion
 from paramgen.threads import Team
 
 REFERENCE = Reference()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from test_compiled import DISTRIBUTIONS
 
-from paramgen.catalog.axes import Axes, StridedRegion, rearrange
+from paramgen.catalog.axes import Axes, rearrange
 from paramgen.catalog.distributions import (
     DeltaOrthogonal,
     Distribution,
@@ -25,6 +25,7 @@ from paramgen.dtypes import DTYPES as TABLE
 from paramgen.planning.plan import Tensor
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.reference import Reference
+from paramgen.sampling.regions import StridedRegion
 from paramgen.sampling.sampler import Sampler
 from paramgen.threads import Team
 
@@ -52,7 +53,9 @@ def elements(region: StridedRegion) -> NDArray[np.int64]:
     """The elements in the order of their places."""
     out = np.full(region.size, -1)
     for index in np.ndindex(*region.sizes):
-        out[region.to + int(np.dot(index, region.places))] = region.first + int(np.dot(index, region.strides))
+        out[region.out_offset + int(np.dot(index, region.out_strides))] = region.offset + int(
+            np.dot(index, region.strides)
+        )
     return out
 
 
@@ -109,7 +112,7 @@ def test_large_boxes(dtype: str, region: StridedRegion) -> None:
 @given(region=any_box())
 @settings(max_examples=30, deadline=None)
 def test_taken_from_an_array(dtype: str, region: StridedRegion) -> None:
-    region = StridedRegion(0, region.first % 50, region.to, region.sizes, region.strides, region.places)
+    region = StridedRegion(0, region.offset % 50, region.out_offset, region.sizes, region.strides, region.out_strides)
     found = elements(region)
     source = np.random.default_rng(0).integers(0, 256, TABLE[dtype].nbytes(int(found.max()) + 3), np.uint8)
     out = np.empty(TABLE[dtype].nbytes(region.size), np.uint8)
