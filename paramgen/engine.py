@@ -21,9 +21,9 @@ from paramgen.ownership import is_ours
 from paramgen.planning.plan import Plan, Tensor
 from paramgen.sampling.backend import Backend, Bytes
 from paramgen.sampling.devices import AUTO, open_backends
-from paramgen.sampling.sampler import Progress, Sampler, cpu_seconds
+from paramgen.sampling.sampler import OnBytes, Sampler, cpu_seconds
 from paramgen.storage.writer import Write, output
-from paramgen.threads import Team, available_cpus, run_threads
+from paramgen.threads import available_cpus, parallel_for, run_threads
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -172,7 +172,7 @@ def draw_block(block: FileBlock, buffer: Bytes, sampler: Sampler, backend: Backe
             length = part.tensor.dtype.nbytes(part.stop - part.start)
             sampler.draw(backend, part.tensor, part.start, part.stop, out[part.offset : part.offset + length])
 
-    backend.through(buffer[: block.size], draw)
+    backend.draw_to_host(buffer[: block.size], draw)
     buffer[: len(block.header)] = np.frombuffer(block.header, np.uint8)
 
 
@@ -184,7 +184,7 @@ def build(
     threads: int | None = None,
     force: bool = False,
     digest: bool = False,
-    progress: Progress = lambda count: None,
+    progress: OnBytes = lambda count: None,
 ) -> BuildResult:
     """Draw every tensor of a plan and write the file.
 
@@ -196,14 +196,14 @@ def build(
     sha256 = hashlib.sha256() if digest else None
     total = len(plan.header) + plan.total_bytes
     size = min(max(map(block_bytes, plan.tensors)), -(-total // PAGE) * PAGE)
-    sampler = Sampler(plan.seed, Team(threads), progress)
+    sampler = Sampler(plan.seed, threads, progress)
     with output(path, total, force=force, is_ours=partial(is_ours, plan=plan)) as write:
         sources = {source.name: source for tensor in plan.tensors for source in tensor.sources}
         backends = open_backends(device, threads, size, sum(map(cpu_seconds, sources.values())))
         with closing(draw_blocks(split(plan, size), -(-total // size), size, sampler, backends)) as blocks:
             for data in blocks:
                 _consume(data, write, sha256)
-                sampler.progress(0)
+                sampler.report(0)
     return BuildResult(
         (path,),
         plan.total_parameters,
@@ -228,7 +228,7 @@ def _consume(data: memoryview, write: Write, sha256: Any) -> None:
 
 def sampler(seed: int) -> Sampler:
     """A sampler for arrays, with as many threads as there are CPUs."""
-    return Sampler(seed, Team(available_cpus()))
+    return Sampler(seed, available_cpus())
 
 
 def draw_array(tensor: Tensor, sampler: Sampler, backend: Backend) -> NDArray[Any]:
@@ -239,7 +239,7 @@ def draw_array(tensor: Tensor, sampler: Sampler, backend: Backend) -> NDArray[An
         except MemoryError:
             raise MemoryError(f"{tensor.name} of {human_bytes(tensor.nbytes)}") from None
         draw_into(out, tensor, sampler, backend)
-        return backend.shaped(out, tensor.dtype, tensor.rearrangement.shape)
+        return backend.as_array(out, tensor.dtype, tensor.rearrangement.shape)
 
 
 def draw_into(out: Bytes, tensor: Tensor, sampler: Sampler, backend: Backend) -> None:
@@ -252,7 +252,7 @@ def draw_into(out: Bytes, tensor: Tensor, sampler: Sampler, backend: Backend) ->
         sampler.draw(backend, tensor, start, stop, out[nbytes(start) : nbytes(stop)])
 
     try:
-        (sampler.team if backend.shared else Team())(draw, range(0, tensor.size, step))
+        parallel_for(sampler.threads if backend.shared else 1, draw, range(0, tensor.size, step))
         backend.finish()
     except BaseException:
         sampler.stop()

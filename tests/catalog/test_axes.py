@@ -92,7 +92,7 @@ def test_any_range(data: st.DataObject) -> None:
     np.testing.assert_array_equal(gathered(rearrangement, arrays, start, stop), flat[start:stop])
 
 
-def test_boxes_are_few_and_have_few_axes() -> None:
+def test_regions_are_few_and_have_few_axes() -> None:
     axes = Axes("*k i o g", {"k": (3, 3, 3), "i": 8, "o": 8, "g": 4})
     (rearrangement,) = rearrange(["w = w (g o) i *k"], {"w": axes})
     for start, stop in [(0, rearrangement.size), (1, rearrangement.size - 1), (100, 5000)]:
