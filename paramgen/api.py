@@ -19,7 +19,7 @@ from paramgen.language.yaml_reader import from_mapping
 from paramgen.nested import Nested, map_arrays, nest
 from paramgen.planning.plan import Plan, as_tensor
 from paramgen.planning.resolve import resolve_parameter
-from paramgen.sampling.devices import AUTO, open_backend, parsed
+from paramgen.sampling.devices import AUTO, open_backend, parse_device
 from paramgen.spec import Spec
 from paramgen.spec import load as load_and_plan
 from paramgen.storage.header import Entry
@@ -78,7 +78,7 @@ def build(
     Raises FileError if the system refuses something, and DeviceError if a GPU cannot be used.
     """
     if device != AUTO:
-        parsed(device)
+        parse_device(device)
     if threads is not None and not (isinstance(threads, int) and 1 <= threads <= MAX_THREADS):
         raise UsageError(f"build: threads={threads!r} is not an integer from 1 to {MAX_THREADS}")
     return engine.build(_spec(spec).plan, _path(path), device=device, threads=threads, force=force, digest=digest)
@@ -256,7 +256,7 @@ def to_cpu(params: Any) -> Any:
 
 
 def _transfer(device: str) -> Transfer:
-    kind, numbers = parsed(device)
+    kind, numbers = parse_device(device)
     if kind != "gpu" or len(numbers) > 1:
         raise UsageError(f"{device!r} is not one GPU: gpu or gpu:N")
     from paramgen.sampling.transfer import Transfer

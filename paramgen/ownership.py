@@ -15,7 +15,6 @@ from paramgen.sampling.devices import open_backend
 from paramgen.sampling.sampler import Sampler, cpu_seconds
 from paramgen.spec import load
 from paramgen.storage.reader import TensorFile
-from paramgen.threads import Team
 
 if TYPE_CHECKING:
     from paramgen.planning.resolve import Parameter
@@ -62,7 +61,7 @@ def _stored_plan(path: str) -> Plan | None:
 
 def _has_values(descriptor: int, plan: Plan, sampled_seconds: float) -> bool:
     tensors = {tensor.name: tensor for tensor in plan.tensors}
-    backend, sampler = open_backend("cpu"), Sampler(plan.seed, Team())
+    backend, sampler = open_backend("cpu"), Sampler(plan.seed)
     step = -(-len(plan.entries) // SAMPLED_TENSORS)
     for entry in plan.entries[::step]:
         tensor = tensors[entry.name]

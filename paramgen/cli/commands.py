@@ -19,7 +19,7 @@ from paramgen.cli import signals
 from paramgen.dtypes import DTYPES
 from paramgen.errors import ParamgenError, UsageError
 from paramgen.formatting import escape, escape_json, one_of, suggestion
-from paramgen.sampling.devices import AUTO, parsed
+from paramgen.sampling.devices import AUTO, parse_device
 from paramgen.threads import MAX_THREADS
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def _threads(text: str) -> int:
 def _device(text: str) -> str:
     try:
         if text != AUTO:
-            parsed(text)
+            parse_device(text)
     except UsageError as error:
         raise typer.BadParameter(str(error)) from None
     return text
@@ -264,9 +264,9 @@ def inspect(
 def devices(as_json: Json = False) -> None:
     """List devices; explain why a GPU is unusable."""
     with _report_errors():
-        from paramgen.sampling.devices import BACKENDS, module
+        from paramgen.sampling.devices import BACKENDS, load_backend
 
-        found = [device for kind in BACKENDS for device in module(kind).devices()]
+        found = [device for name in BACKENDS for device in load_backend(name).devices()]
         if as_json:
             _print_json([asdict(device) for device in found])
             return

@@ -101,7 +101,7 @@ class Plan:
 
     @property
     def total_bytes(self) -> int:
-        """Bytes of tensor data, the header not pluralize."""
+        """Bytes of tensor data, the header not counted."""
         return self.entries[-1].end
 
     def __repr__(self) -> str:

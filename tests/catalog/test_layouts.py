@@ -240,7 +240,7 @@ def test_every_config_in_every_layout_that_holds_it(path: Path, tmp_path: Path) 
         ]
         assert sum(drawn) == total
         result = paramgen.build(spec, tmp_path / layout, digest=True)
-        again = engine.build(make_plan(spec), str(tmp_path / layout), digest=True, threads=3, block_bytes=4096)
+        again = engine.build(spec.plan, str(tmp_path / layout), digest=True, threads=3, block_bytes=4096)
         assert again.sha256 == result.sha256
     assert held >= 1
 
