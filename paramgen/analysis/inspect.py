@@ -51,7 +51,7 @@ def stats(file: TensorFile, entry: Entry) -> Statistics:
 
     mean to max are None if no element is finite; all is None for complex and sub-byte types.
     """
-    if entry.dtype.array is None or entry.dtype.name == "c64":
+    if entry.dtype.array is None or entry.dtype.name == "complex64":
         return None
     moments = Moments()
     for start in range(0, entry.size, CHUNK_ELEMENTS):

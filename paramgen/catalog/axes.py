@@ -140,7 +140,7 @@ class Row(NamedTuple):
 def parsed(row: str) -> Row:
     """A row as it is written: "name = term", or several terms joined along their first axis by +.
 
-    "zeros:i64" says a constant's dtype, "batch_stats:mean" is a name in a collection.
+    "zeros:int64" says a constant's dtype, "batch_stats:mean" is a name in a collection.
     """
     name, _, right = row.partition(" = ")
     collection, colon, name = name.rpartition(":")

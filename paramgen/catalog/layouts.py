@@ -251,7 +251,7 @@ LAYOUTS = {
                 *_TORCH_NORM,
                 "running_mean = zeros c",
                 "running_var = ones c",
-                "num_batches_tracked = zeros:i64",
+                "num_batches_tracked = zeros:int64",
             ),
             LayerNorm: _TORCH_NORM,
             RMSNorm: _TORCH_NORM,

@@ -21,7 +21,6 @@ from paramgen.catalog.distributions import (
     Orthogonal,
     PeriodicConstant,
 )
-from paramgen.dtypes import DTYPES
 from paramgen.sampling.backend import Backend, Bytes
 from paramgen.sampling.matrix import Matrix as Array
 from paramgen.sampling.orthogonal import DOUBLE, SINGLE, Orthonormalizer, tiles
@@ -102,9 +101,11 @@ class Sampler:
         self, backend: Backend, parameter: Parameter, distribution: Elementwise, region: StridedRegion, out: Bytes
     ) -> None:
         dtype = parameter.spec.dtype
-        if dtype.largest is None:  # a counter of a layout's: zero, which is the same bits
-            assert distribution == Constant(0.0)
-            dtype = DTYPES[f"float{dtype.bits}"]
+        if dtype.is_integer:  # kernels draw floats only
+            assert isinstance(distribution, Constant)
+            element = backend.upload(np.array([int(distribution.value)], dtype.numpy())).view(np.uint8)
+            backend.take_region(element, dtype, region._replace(first=0, strides=(0,) * len(region.sizes)), out)
+            return
         if region.is_run:
             here = out[dtype.nbytes(region.to) : dtype.nbytes(region.to + region.size)]
             backend.fill(distribution, dtype, self.seed, parameter.stream, region.first, here)

@@ -111,11 +111,11 @@ def test_what_is_plain() -> None:
 
 def test_sources() -> None:
     assert parsed("b = bias 1 (g[1,0,2] h) + zeros 1 (g h)").sources == ("bias", "zeros")
-    assert parsed("n = zeros:i64").sources == ("zeros",)
+    assert parsed("n = zeros:int64").sources == ("zeros",)
 
 
 def test_dtypes_and_collections() -> None:
-    (rearrangement,) = rearrange(["n = zeros:i64"], {})
-    assert (rearrangement.dtype, rearrangement.shape, rearrangement.collection) == ("i64", (), "")
+    (rearrangement,) = rearrange(["n = zeros:int64"], {})
+    assert (rearrangement.dtype, rearrangement.shape, rearrangement.collection) == ("int64", (), "")
     (rearrangement,) = rearrange(["batch_stats:mean = zeros i"], {"w": HEADS})
     assert (rearrangement.name, rearrangement.shape, rearrangement.collection) == ("mean", (4,), "batch_stats.")

@@ -78,7 +78,7 @@ def test_buffers_have_no_canonical_name() -> None:
     assert (mean["canonical_name"], mean["dtype"], mean["fan_in"]) == (None, "bfloat16", None)
     assert mean["initializer"] == {"type": "zeros"}
     assert tensors["n.running_var"]["distribution"] == {"type": "constant", "value": 1.0}
-    assert (counter["dtype"], counter["bytes"], counter["canonical_name"]) == ("i64", 8, None)
+    assert (counter["dtype"], counter["bytes"], counter["canonical_name"]) == ("int64", 8, None)
     assert tensors["n.weight"]["canonical_name"] == "n.scale"
 
 
