@@ -165,7 +165,7 @@ def initialize(
     if reason := parameter.initializer.why_unsupported(target):
         raise UsageError(f"initialize: {parameter.initializer.type_name} {reason}")
     resolved = resolve_parameter(target, parameter.initializer, document.data["dtype"])
-    if problem := resolved.dtype_overflow(head.name):
+    if problem := resolved.dtype_error(head.name):
         raise UsageError(f"initialize: {problem}")
     return engine.draw_array(as_tensor(head.name, resolved), engine.sampler(head.seed), open_backend("cpu"))
 

@@ -13,12 +13,12 @@ from typing import Generic, NamedTuple, TypeVar
 
 from paramgen import limits
 from paramgen.catalog.conventions import parameter_defs as parameter_defs_by
-from paramgen.catalog.distributions import Distribution
+from paramgen.catalog.distributions import Distribution, why_unsupported
 from paramgen.catalog.initializers import Initializer, ParameterShape
 from paramgen.catalog.layouts import UnsupportedError
 from paramgen.catalog.operations import BY_TYPE, ParameterDef
 from paramgen.dtypes import BY_NAME, DType
-from paramgen.formatting import escape, number, shorten, show, suggestion
+from paramgen.formatting import escape, shorten, show, suggestion
 from paramgen.language.diagnostics import Finding, LimitExceededError, RepeatLocation
 from paramgen.language.groups import NamedOperation
 from paramgen.language.model import Override, ParsedSpec
@@ -45,15 +45,10 @@ class ParameterSpec:
     def nbytes(self) -> int:
         return self.dtype.nbytes(self.size)
 
-    def dtype_overflow(self, name: str) -> str | None:
-        """What is wrong where its extreme values exceed its dtype, or None; `name` is its first parameter's."""
-        largest = self.distribution.largest(self.dtype.name)
-        assert self.dtype.largest is not None
-        if largest <= self.dtype.largest:
-            return None
-        limit = f"{number(self.dtype.largest)}, the largest {self.dtype.name}"
-        found = f"{escape(shorten(name))} has values up to {number(largest)}, beyond {limit}"
-        return f"{found}; choose a wider dtype or smaller values"
+    def dtype_error(self, name: str) -> str | None:
+        """Return why the dtype cannot hold the values of the parameter `name`, or None."""
+        reason = why_unsupported(self.distribution, self.dtype)
+        return f"{escape(shorten(name))} {reason}" if reason else None
 
 
 def resolve_parameter(target: ParameterShape, initializer: Initializer, dtype: str) -> ParameterSpec:
@@ -252,7 +247,7 @@ class _Expansion:
             of = "" if path[0] == "operations" else f"{shorten(name)}: "
             return Finding(path, f"{of}{initializer.type_name} {reason}", location=instance.location)
         spec = resolve_parameter(choice.definition.target, initializer, dtype)
-        if problem := spec.dtype_overflow(name):
+        if problem := spec.dtype_error(name):
             return Finding(path, problem, location=instance.location)
         if not overrides:
             choice.spec = spec

@@ -20,7 +20,6 @@ from paramgen.catalog.distributions import (
     Orthogonal,
     PeriodicConstant,
 )
-from paramgen.dtypes import DTYPES
 from paramgen.sampling.backend import Backend, Bytes
 from paramgen.sampling.matrix import Matrix
 from paramgen.sampling.orthogonal import FLOAT32_TOLERANCE, FLOAT64_TOLERANCE, Orthonormalizer, tiles
@@ -102,9 +101,11 @@ class Sampler:
         self, backend: Backend, parameter: Parameter, distribution: Elementwise, region: StridedRegion, out: Bytes
     ) -> None:
         dtype = parameter.spec.dtype
-        if dtype.largest is None:  # an integer buffer of a layout: zero, which has the same bits as a float
-            assert distribution == Constant(0.0)
-            dtype = DTYPES[f"float{dtype.bits}"]
+        if dtype.is_integer:  # kernels draw floats only
+            assert isinstance(distribution, Constant)
+            element = backend.upload(np.array([int(distribution.value)], dtype.numpy())).view(np.uint8)
+            backend.take_region(element, dtype, region._replace(offset=0, strides=(0,) * len(region.sizes)), out)
+            return
         if region.is_contiguous:
             here = out[dtype.nbytes(region.out_offset) : dtype.nbytes(region.out_offset + region.size)]
             backend.fill(distribution, dtype, self.seed, parameter.stream, region.offset, here)

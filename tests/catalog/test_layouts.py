@@ -4,14 +4,16 @@ That each tensor is what real modules take is tested in tests/frameworks.
 """
 
 import typing
+from collections.abc import Iterator
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pytest
 from conftest import CONFIGS, DTYPES, SMALL, plan_of
 from numpy.typing import NDArray
+from pydantic import Field
 
 import paramgen
 import paramgen.storage.reader
@@ -19,6 +21,8 @@ from paramgen import engine
 from paramgen.catalog.conventions import CONVENTIONS
 from paramgen.catalog.frameworks import CONVENTION_NAMES, FRAMEWORKS, LAYOUT_NAMES
 from paramgen.catalog.layouts import LAYOUTS
+from paramgen.catalog.operations import BY_TYPE, ParameterDef, Standard
+from paramgen.catalog.operations.base import weights
 from paramgen.language.model import SpecFields
 
 Array = NDArray[Any]
@@ -175,6 +179,37 @@ def loaded(layout: str, operation: dict[str, Any]) -> Any:
         return paramgen.load_spec({"layout": layout, "operations": [operation]})
     except paramgen.SpecError as error:
         return error
+
+
+class Bilinear(Standard):
+    """An operation that no layout has rows for."""
+
+    label = "bilinear"
+    title = "Bilinear"
+    example: ClassVar[dict[str, Any]] = {"size": 3}
+    parameter_names = ("weights",)
+    type: Literal["bilinear"] = Field(description="Operation type.")
+    size: int = Field(description="number of features.")
+
+    def parameter_defs(self) -> Iterator[ParameterDef]:
+        yield weights("weights", "o i", {"o": self.size, "i": self.size}, self.size, self.size)
+
+
+@pytest.mark.parametrize("layout", FRAMEWORKS)
+def test_an_operation_without_rows_is_refused(layout: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(BY_TYPE, "bilinear", Bilinear)
+    bilinear = {"name": "b", "type": "bilinear", "size": 3}
+    custom = {"name": "c", "type": "custom", "parameters": {"w": {"shape": [2], "initializer": "ones"}}}
+    assert names(bilinear, custom) == {"b.weights": [3, 3], "c.w": [2]}
+    prefix = "params." if layout == "flax" else ""
+    assert names(custom, layout=layout) == {f"{prefix}c.w": [2]}
+    for field in ("layout", "conventions"):
+        with pytest.raises(paramgen.SpecError) as caught:
+            paramgen.load_spec({field: layout, "operations": [bilinear]})
+        assert str(caught.value) == (
+            f"<mapping>: operations[0].type: {field}: {layout}: {LAYOUTS[layout].framework} has no bilinear; describe "
+            "its parameters by an operation of type custom"
+        )
 
 
 def test_names_that_collide_in_a_layout_only() -> None:
