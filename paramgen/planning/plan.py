@@ -179,8 +179,8 @@ class _Layouter:
                     total += tensor.nbytes
                     header_size += len(tensor.name) + MIN_ENTRY_BYTES
                     if total > MAX_DATA or header_size > MAX_HEADER:
-                        problem = _size_limit_error(total)
-                        raise LimitExceededError(item.instance.path, f"{problem} with {shorten(tensor.name)}")
+                        message = f"{_size_limit_error(total)} with {shorten(tensor.name)}"
+                        raise LimitExceededError(item.instance.path, message, item.instance.location)
         yield from self.names.nested(self._note())
         if repeated := {one for one, other in pairwise(sorted(streams)) if one == other}:
             yield from _explain_streams(self.spec, repeated)
