@@ -65,13 +65,13 @@ def show(value: Any) -> str:
     return shorten(json.dumps(value) if is_plain else escape(repr(value)))
 
 
-def near(word: str, known: Iterable[str], likeness: float = 0.65) -> str | None:
-    """The known word that `word` may be a misspelling of; `likeness` is difflib's, 1 for the same."""
-    return _near(word[:80].lower(), tuple(known), likeness)
+def closest_match(word: str, known: Iterable[str], likeness: float = 0.65) -> str | None:
+    """Return the known word that `word` may be a misspelling of; `likeness` is difflib's, 1 for the same."""
+    return _closest_match(word[:80].lower(), tuple(known), likeness)
 
 
 @lru_cache(1024)
-def _near(word: str, known: tuple[str, ...], likeness: float) -> str | None:
+def _closest_match(word: str, known: tuple[str, ...], likeness: float) -> str | None:
     import difflib
 
     # Comparing words takes long: only with those of about the same length.
@@ -80,13 +80,9 @@ def _near(word: str, known: tuple[str, ...], likeness: float) -> str | None:
     return matches[0] if matches else None
 
 
-def did_you_mean(guess: str | None) -> str:
-    return f"; did you mean {escape(guess)}?" if guess else ""
-
-
-def suggestion(word: str, known: Iterable[str]) -> str:
-    """'; did you mean …?' where a known word is near, else ''."""
-    return did_you_mean(near(word, known))
+def did_you_mean(match: str | None) -> str:
+    """Return '; did you mean …?' of a match, or ''."""
+    return f"; did you mean {escape(match)}?" if match else ""
 
 
 def one_of(words: Sequence[str]) -> str:

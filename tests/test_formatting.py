@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from paramgen.formatting import counted, escape, human_bytes, human_count, near, print_table, shorten, show
+from paramgen.formatting import closest_match, counted, escape, human_bytes, human_count, print_table, shorten, show
 
 
 @pytest.mark.parametrize(
@@ -69,8 +69,8 @@ def test_escape(text: str, escaped: str) -> None:
 
 def test_shorten_and_near() -> None:
     assert shorten("abcdef", 4) == "abc…"
-    assert near("num_filter", ["num_filters", "bias"]) == "num_filters"
-    assert near("zzz", ["num_filters", "bias"]) is None
+    assert closest_match("num_filter", ["num_filters", "bias"]) == "num_filters"
+    assert closest_match("zzz", ["num_filters", "bias"]) is None
 
 
 def test_tables_are_aligned(capsys: pytest.CaptureFixture[str]) -> None:

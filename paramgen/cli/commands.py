@@ -18,7 +18,7 @@ from paramgen.catalog.frameworks import LAYOUT_NAMES
 from paramgen.cli import signals
 from paramgen.dtypes import DTYPES
 from paramgen.errors import ParamgenError, UsageError
-from paramgen.formatting import escape, escape_json, one_of, suggestion
+from paramgen.formatting import closest_match, did_you_mean, escape, escape_json, one_of
 from paramgen.sampling.devices import AUTO, parsed
 from paramgen.threads import MAX_THREADS
 
@@ -83,7 +83,8 @@ def _device(text: str) -> str:
 def _one_of(words: Collection[str]) -> Callable[[str], str]:
     def chosen(text: str) -> str:
         if text not in words:
-            raise typer.BadParameter(f"'{text}' is not one of {', '.join(words)}{suggestion(text, words)}")
+            guess = did_you_mean(closest_match(text, words))
+            raise typer.BadParameter(f"'{text}' is not one of {', '.join(words)}{guess}")
         return text
 
     return chosen

@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any
 
 from paramgen import limits
-from paramgen.formatting import counted, is_word, one_of, shorten, suggestion
+from paramgen.formatting import closest_match, counted, did_you_mean, is_word, one_of, shorten
 
 Number = int | float
 Environment = Mapping[str, Number]
@@ -45,7 +45,7 @@ class UndefinedError(ExpressionError):
 
     def __str__(self) -> str:
         known = f"; there is {one_of(list(islice(self.known, 20)))}" if self.known else "; the spec has no variables"
-        return f"{shorten(self.name)} is no variable{suggestion(self.name, self.known) or known}"
+        return f"{shorten(self.name)} is no variable{did_you_mean(closest_match(self.name, self.known)) or known}"
 
 
 class Expression:
@@ -207,7 +207,7 @@ class _Parser:
 
     def call(self, name: str) -> _Node:
         if name not in FUNCTIONS:
-            guess = suggestion(name, FUNCTIONS)
+            guess = did_you_mean(closest_match(name, FUNCTIONS))
             raise ExpressionError(f"{shorten(name)} is no function; one of {', '.join(FUNCTIONS)}{guess}")
         arguments = [self.sum()]
         while self.skip(","):

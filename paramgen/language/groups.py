@@ -14,21 +14,10 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import Field, ValidationError
 
 from paramgen import limits
-from paramgen.catalog.models import (
-    MAX_SUGGESTIONS,
-    RESERVED,
-    UNKNOWN,
-    WRONG,
-    Expected,
-    FieldError,
-    Model,
-    Name,
-    is_name,
-    read_tagged,
-    reserved,
-)
+from paramgen.catalog.fields import RESERVED, Describe, ErrorKind, FieldError, Name, is_name, reserved
+from paramgen.catalog.models import MAX_SUGGESTIONS, Model, read_tagged
 from paramgen.catalog.operations import BY_TYPE, Operation
-from paramgen.formatting import near, show
+from paramgen.formatting import closest_match, show
 from paramgen.language.diagnostics import Diagnostics, RepeatLocation
 from paramgen.language.evaluation import Evaluator
 from paramgen.language.expressions import (
@@ -51,23 +40,23 @@ class Group(Model):
     repeat: Annotated[
         int | None,
         Field(ge=1, le=limits.MAX_OPERATIONS),
-        Expected(f"an integer from 1 to {limits.MAX_OPERATIONS:,}"),
+        Describe(value=f"an integer from 1 to {limits.MAX_OPERATIONS:,}"),
     ] = Field(default=None, description="how often; the operations are then named <group>.<index>.<operation>.")
-    index: Annotated[str | None, Expected(VARIABLE_EXPECTED)] = Field(
+    index: Annotated[str | None, Describe(value=VARIABLE_EXPECTED)] = Field(
         default=None, alias="as", description="variable that is the index, 0 and up, in the group."
     )
     operations: Annotated[
-        list[Any], Field(min_length=1), Expected("a list of operations, at least one", OPERATION_EXPECTED)
+        list[Any], Field(min_length=1), Describe(value="a list of operations, at least one", item=OPERATION_EXPECTED)
     ] = Field(description="its operations, and groups of them.")
 
     @classmethod
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
         if data.get("name") == RESERVED:
-            yield reserved(("name",), WRONG)
+            yield reserved(("name",), ErrorKind.WRONG)
         if isinstance(data.get("as"), str) and not is_variable(data["as"]):
-            yield ("as",), f"{show(data['as'])} is not {VARIABLE_EXPECTED}", WRONG
+            yield ("as",), f"{show(data['as'])} is not {VARIABLE_EXPECTED}", ErrorKind.WRONG
         if "as" in data and "repeat" not in data:
-            yield ("as",), "names the index of a repetition; add repeat, or remove this", UNKNOWN
+            yield ("as",), "names the index of a repetition; add repeat, or remove this", ErrorKind.UNKNOWN
 
 
 class NamedOperation(NamedTuple):
@@ -126,7 +115,7 @@ def is_group(item: Any) -> bool:
     """Return whether an item is a group: without a type, and with operations, however misspelt."""
     if not isinstance(item, dict) or "type" in item:
         return False
-    return "operations" in item or any(near(key, ("operations",)) for key in islice(item, MAX_SUGGESTIONS))
+    return "operations" in item or any(closest_match(key, ("operations",)) for key in islice(item, MAX_SUGGESTIONS))
 
 
 def check_different(count: int, path: Path, problems: Diagnostics) -> None:
@@ -393,4 +382,4 @@ def add_errors(
         path = (*base, *item["loc"])
         if bad and problems.document.normalize(path) in bad:
             continue
-        problems.add(path, item["msg"], of_key=item["type"] == UNKNOWN, context=context)
+        problems.add(path, item["msg"], of_key=item["type"] == ErrorKind.UNKNOWN, context=context)

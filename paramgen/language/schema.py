@@ -15,8 +15,9 @@ from pydantic.json_schema import models_json_schema
 
 from paramgen import limits
 from paramgen.catalog import initializers, operations
+from paramgen.catalog.fields import NO_NAME, RESERVED
 from paramgen.catalog.initializers import ParameterShape
-from paramgen.catalog.models import NO_NAME, RESERVED, Tagged
+from paramgen.catalog.models import Tagged
 from paramgen.catalog.operations import CHANNEL_WISE, GROUPINGS, Convolution, CustomParameter, Standard
 from paramgen.language.expressions import FUNCTIONS
 from paramgen.language.groups import Group

@@ -18,7 +18,7 @@ from paramgen.catalog.initializers import Initializer, ParameterShape
 from paramgen.catalog.layouts import UnsupportedError
 from paramgen.catalog.operations import BY_TYPE, ParameterDef
 from paramgen.dtypes import BY_NAME, DType
-from paramgen.formatting import escape, shorten, show, suggestion
+from paramgen.formatting import closest_match, did_you_mean, escape, shorten, show
 from paramgen.language.diagnostics import Diagnostics, RepeatLocation
 from paramgen.language.groups import NamedOperation
 from paramgen.language.model import Override, Spec
@@ -124,7 +124,7 @@ class NameRegistry:
         problems.add_once((*owner, "name"), message + note, context=context)
 
     def near(self, pattern: str) -> str:
-        return suggestion(pattern, list(islice(self._owners, 1000)))
+        return did_you_mean(closest_match(pattern, islice(self._owners, 1000)))
 
 
 Made = TypeVar("Made")

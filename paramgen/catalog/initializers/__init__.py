@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import PlainValidator, WithJsonSchema
 
+from paramgen.catalog.fields import Describe
 from paramgen.catalog.initializers.base import Initializer, ParameterShape
 from paramgen.catalog.initializers.scaled import Glorot, He, Lecun, Mode, Scaled, VarianceScaling
 from paramgen.catalog.initializers.structured import (
@@ -22,7 +23,7 @@ from paramgen.catalog.initializers.values import (
     UniformInitializer,
     Zeros,
 )
-from paramgen.catalog.models import Expected, read_tagged
+from paramgen.catalog.models import read_tagged
 
 __all__ = [
     "BY_TYPE",
@@ -94,5 +95,5 @@ else:
         Initializer,
         PlainValidator(read_initializer),
         WithJsonSchema(SCHEMA),
-        Expected(EXPECTED),
+        Describe(value=EXPECTED),
     ]

@@ -1,18 +1,13 @@
 """What initializers are asked to fill, and what they have in common."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
-
-from pydantic import Field
+from typing import Any, ClassVar
 
 from paramgen.catalog.axes import Axes
 from paramgen.catalog.distributions import (
     Distribution,
 )
-from paramgen.catalog.models import Expected, Tagged
-
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False), Expected("a finite number of at least 0")]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), Expected("a finite number above 0")]
+from paramgen.catalog.models import Tagged
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from paramgen.catalog.distributions import (
     TruncatedNormal,
     Uniform,
 )
-from paramgen.catalog.initializers.base import Initializer, ParameterShape, Positive
+from paramgen.catalog.fields import Positive
+from paramgen.catalog.initializers.base import Initializer, ParameterShape
 
 # The standard deviation of a standard normal that is truncated at -2 and 2.
 TRUNCATED_STD = 0.87962566103423978

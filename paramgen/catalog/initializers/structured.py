@@ -13,8 +13,8 @@ from paramgen.catalog.distributions import (
     PeriodicConstant,
     unit_forget_gate,
 )
+from paramgen.catalog.fields import Number
 from paramgen.catalog.initializers.base import Initializer, ParameterShape
-from paramgen.catalog.models import Number
 
 
 class OrthogonalInitializer(Initializer):

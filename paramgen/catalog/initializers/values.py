@@ -12,8 +12,8 @@ from paramgen.catalog.distributions import (
     TruncatedNormal,
     Uniform,
 )
-from paramgen.catalog.initializers.base import Initializer, NonNegative, ParameterShape, Positive
-from paramgen.catalog.models import WRONG, FieldError, Number
+from paramgen.catalog.fields import ErrorKind, FieldError, NonNegative, Number, Positive
+from paramgen.catalog.initializers.base import Initializer, ParameterShape
 from paramgen.formatting import show
 
 
@@ -65,7 +65,7 @@ class TruncatedNormalInitializer(Initializer):
                 TruncatedNormal(0.0, 1.0, float(low), float(high))
             except (ValueError, OverflowError):
                 few = "is not below high" if low >= high else "has next to nothing of a normal between it and high"
-                yield ("low" if "low" in data else "high",), f"low, {show(low)}, {few}, {show(high)}", WRONG
+                yield ("low" if "low" in data else "high",), f"low, {show(low)}, {few}, {show(high)}", ErrorKind.WRONG
 
     def to_distribution(self, target: ParameterShape) -> Distribution:
         return TruncatedNormal(self.mean, self.std, self.low, self.high)

@@ -5,11 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from paramgen.catalog.models import (
-    WRONG,
-    FieldError,
-    Size,
-)
+from paramgen.catalog.fields import ErrorKind, FieldError, Size
 from paramgen.catalog.operations.base import (
     ParameterDef,
     Standard,
@@ -54,7 +50,7 @@ class MultiheadAttention(Standard):
         yield from not_divided(data, "num_value_channels", "num_heads")
         if data.get("projections") == "fused" and data.get("num_value_channels", data.get(keys)) != data.get(keys):
             message = f"fused projections have as many channels for values as for keys, {show(data.get(keys))}"
-            yield ("num_value_channels",), message, WRONG
+            yield ("num_value_channels",), message, ErrorKind.WRONG
 
     def parameter_defs(self) -> Iterator[ParameterDef]:
         keys = self.num_key_channels or self.input_size

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import Field
 
 from paramgen.catalog.axes import Axes, Sizes
+from paramgen.catalog.fields import RESERVED, Describe, DTypeName, ErrorKind, FieldError, Name, reserved
 from paramgen.catalog.initializers import EXPECTED as INITIALIZER_EXPECTED
 from paramgen.catalog.initializers import (
     AnyInitializer,
@@ -17,17 +18,7 @@ from paramgen.catalog.initializers import (
     ParameterShape,
     Zeros,
 )
-from paramgen.catalog.models import (
-    RESERVED,
-    WRONG,
-    DTypeName,
-    Expected,
-    FieldError,
-    Name,
-    Tagged,
-    reserved,
-    unknown_keys,
-)
+from paramgen.catalog.models import Tagged, unknown_keys
 
 GLOROT = Glorot(type="glorot")
 ORTHOGONAL = OrthogonalInitializer(type="orthogonal")
@@ -85,7 +76,7 @@ class Operation(Tagged):
     @classmethod
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
         if data.get("name") == RESERVED:
-            yield reserved(("name",), WRONG)
+            yield reserved(("name",), ErrorKind.WRONG)
 
     def parameter_defs(self) -> Iterator[ParameterDef]:
         """Its parameters, in the order of the table."""
@@ -117,7 +108,8 @@ class Standard(Operation):
 
     parameter_names: ClassVar[tuple[str, ...]]
     initializers: Annotated[
-        dict[str, AnyInitializer], Expected("a mapping of parameter names to initializers", INITIALIZER_EXPECTED)
+        dict[str, AnyInitializer],
+        Describe(value="a mapping of parameter names to initializers", item=INITIALIZER_EXPECTED),
     ] = Field(default={}, description="initializers by parameter name, instead of the defaults.")
 
     def own_initializers(self) -> Mapping[str, Initializer]:
@@ -136,4 +128,4 @@ def not_divided(data: dict[str, Any], whole: str, parts: str) -> Iterator[FieldE
     """A complaint where the one of two sizes is no multiple of the other."""
     size, count = data.get(whole), data.get(parts)
     if type(size) is int and type(count) is int and size > 0 and 0 < count < 2**63 and size % count:
-        yield (whole,), f"{size} is not a multiple of {parts}, {count}", WRONG
+        yield (whole,), f"{size} is not a multiple of {parts}, {count}", ErrorKind.WRONG

@@ -5,24 +5,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from paramgen.catalog.fields import RESERVED, Describe, DTypeName, ErrorKind, FieldError, Name, Shape, Size, reserved
 from paramgen.catalog.initializers import (
     AnyInitializer,
     ConstantInitializer,
     Gaussian,
     ParameterShape,
 )
-from paramgen.catalog.models import (
-    RESERVED,
-    UNKNOWN,
-    DTypeName,
-    Expected,
-    FieldError,
-    Model,
-    Name,
-    Shape,
-    Size,
-    reserved,
-)
+from paramgen.catalog.models import Model
 from paramgen.catalog.operations.base import (
     Operation,
     ParameterDef,
@@ -109,14 +99,14 @@ class Custom(Operation):
     parameters: Annotated[
         dict[Name, CustomParameter],
         Field(min_length=1),
-        Expected("a mapping of names to parameters, at least one", "a mapping with shape and initializer"),
+        Describe(value="a mapping of names to parameters, at least one", item="a mapping with shape and initializer"),
     ] = Field(description="its parameters by name.")
 
     @classmethod
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
         yield from super().check_keys(data)
         if isinstance(data.get("parameters"), dict) and RESERVED in data["parameters"]:
-            yield reserved(("parameters", RESERVED), UNKNOWN)
+            yield reserved(("parameters", RESERVED), ErrorKind.UNKNOWN)
 
     def parameter_defs(self) -> Iterator[ParameterDef]:
         for name, parameter in self.parameters.items():

@@ -5,10 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from paramgen.catalog.models import (
-    FieldError,
-    Size,
-)
+from paramgen.catalog.fields import FieldError, Size
 from paramgen.catalog.operations.base import (
     ONES,
     ParameterDef,

@@ -2,16 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from paramgen import limits
+from paramgen.catalog.fields import Size, size_up_to
 from paramgen.catalog.initializers import (
     UnitForgetGateInitializer,
-)
-from paramgen.catalog.models import (
-    Size,
 )
 from paramgen.catalog.operations.base import (
     ORTHOGONAL,
@@ -45,7 +43,9 @@ class Recurrent(Standard):
     gates: ClassVar[int]
     input_size: Size = Field(description="number of input features.")
     num_hidden_units: Size = Field(description="number of hidden units, H.")
-    num_layers: Size = Field(default=1, le=limits.MAX_LAYERS, description="number of layers, one upon another.")
+    num_layers: Annotated[int, size_up_to(limits.MAX_LAYERS)] = Field(
+        default=1, description="number of layers, one upon another."
+    )
     bidirectional: bool = Field(
         default=False, description="whether each layer goes in both directions; the next has twice the inputs."
     )
