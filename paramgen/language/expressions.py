@@ -14,6 +14,7 @@ from itertools import islice
 from typing import Any
 
 from paramgen import limits
+from paramgen.catalog.fields import NO_NAME, Schema
 from paramgen.formatting import closest_match, counted, did_you_mean, is_word, one_of, shorten
 
 Number = int | float
@@ -283,6 +284,12 @@ FUNCTIONS: dict[str, tuple[Callable[..., Number], int]] = {
     "sqrt": (_sqrt, 1),
     "int": (int, 1),
     "round": (round, 1),
+}
+
+# The names that is_variable accepts, as far as a pattern can say it.
+VARIABLE_SCHEMA: Schema = {
+    "pattern": f"^[^{NO_NAME}0-9-][^{NO_NAME}-]*$",
+    "not": {"enum": list(FUNCTIONS)},
 }
 
 _SUMS: dict[str, Callable[[Number, Number], Number]] = {"+": operator.add, "-": operator.sub}

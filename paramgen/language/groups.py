@@ -14,19 +14,26 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import Field, ValidationError
 
 from paramgen import limits
-from paramgen.catalog.fields import RESERVED, Describe, ErrorKind, FieldError, Name, is_name, reserved
+from paramgen.catalog.fields import RESERVED, Describe, ErrorKind, FieldError, Name, Schema, is_name, reserved
 from paramgen.catalog.models import MAX_SUGGESTIONS, Model, read_tagged
 from paramgen.catalog.operations import BY_TYPE, Operation
+from paramgen.catalog.schemas import reference
 from paramgen.formatting import closest_match, show
 from paramgen.language.diagnostics import Diagnostics, RepeatLocation
 from paramgen.language.evaluation import Evaluator
-from paramgen.language.expressions import (
-    VARIABLE_EXPECTED,
-    ExpressionError,
-    is_variable,
-)
+from paramgen.language.expressions import VARIABLE_EXPECTED, VARIABLE_SCHEMA, ExpressionError, is_variable
 from paramgen.language.yaml_reader import Path
 
+OPERATIONS_SCHEMA: Schema = {
+    "description": "the operations, each with a name, a type and its sizes, and groups of them.",
+    "type": "array",
+    "minItems": 1,
+    "items": {
+        "if": {"type": "object", "required": ["operations"], "not": {"required": ["type"]}},
+        "then": reference("Group"),
+        "else": reference("Operation"),
+    },
+}
 OPERATION_EXPECTED = "an operation: a mapping with name and type; or a group: one with name and operations"
 # What is kept of one operation's readings at different indices, or of one group's operations.
 CACHE_SIZE = 1000
@@ -57,6 +64,13 @@ class Group(Model):
             yield ("as",), f"{show(data['as'])} is not {VARIABLE_EXPECTED}", ErrorKind.WRONG
         if "as" in data and "repeat" not in data:
             yield ("as",), "names the index of a repetition; add repeat, or remove this", ErrorKind.UNKNOWN
+
+    @classmethod
+    def schema_rules(cls) -> Schema:
+        return {
+            "properties": {"operations": OPERATIONS_SCHEMA, "as": VARIABLE_SCHEMA},
+            "dependencies": {"as": ["repeat"]},
+        }
 
 
 class NamedOperation(NamedTuple):

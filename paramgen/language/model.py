@@ -11,23 +11,32 @@ from pydantic_core import PydanticCustomError
 
 from paramgen import limits
 from paramgen.arithmetic import default_mode
-from paramgen.catalog.fields import Describe, DTypeName, ErrorKind, FieldError, choice
+from paramgen.catalog.fields import Describe, DTypeName, ErrorKind, FieldError, Schema, choice
 from paramgen.catalog.frameworks import CONVENTION_NAMES, LAYOUT_NAMES
 from paramgen.catalog.initializers import EXPECTED as INITIALIZER_EXPECTED
 from paramgen.catalog.initializers import AnyInitializer
 from paramgen.catalog.models import Model, unknown_keys
-from paramgen.catalog.operations import BY_TYPE, Operation, Standard
+from paramgen.catalog.operations import BY_TYPE, TABLE, Operation, Standard
+from paramgen.catalog.schemas import closed, mapping
 from paramgen.errors import FileError, UsageError
 from paramgen.formatting import closest_match, counted, did_you_mean, escape, show
 from paramgen.language.diagnostics import Diagnostics
 from paramgen.language.evaluation import VALUE_EXPECTED, Evaluator, evaluator
-from paramgen.language.expressions import MAX_INTEGER, VARIABLE_EXPECTED, Number, has_expression, is_number, is_variable
-from paramgen.language.groups import NamedOperation, Tree, add_errors, check_different, written
+from paramgen.language.expressions import (
+    MAX_INTEGER,
+    VARIABLE_EXPECTED,
+    VARIABLE_SCHEMA,
+    Number,
+    has_expression,
+    is_number,
+    is_variable,
+)
+from paramgen.language.groups import OPERATIONS_SCHEMA, NamedOperation, Tree, add_errors, check_different, written
 from paramgen.language.yaml_reader import Document, Path, from_mapping, from_yaml
 
 AnyModel = TypeVar("AnyModel", bound=Model)
 
-VARIABLE_SCHEMA: dict[str, Any] = {"type": "number", "exclusiveMinimum": -MAX_INTEGER, "exclusiveMaximum": MAX_INTEGER}
+VALUE_SCHEMA: Schema = {"type": "number", "exclusiveMinimum": -MAX_INTEGER, "exclusiveMaximum": MAX_INTEGER}
 
 
 def _variable(value: Any) -> Number:
@@ -55,6 +64,10 @@ class Override(Model):
         if not data.keys() & {"initializer", "dtype"}:
             yield (), "says nothing of the parameters that it matches; give an initializer or a dtype", ErrorKind.WRONG
 
+    @classmethod
+    def schema_rules(cls) -> Schema:
+        return {"anyOf": [{"required": ["initializer"]}, {"required": ["dtype"]}]}
+
 
 class SpecFields(Model):
     """What a spec says besides its operations."""
@@ -80,7 +93,7 @@ class SpecFields(Model):
         Describe(value="a mapping of operation types to initializers by parameter", item=INITIALIZER_EXPECTED),
     ] = Field(default={}, description="initializers by operation type and parameter, for the whole spec.")
     variables: Annotated[
-        dict[str, Annotated[Any, PlainValidator(_variable), WithJsonSchema(VARIABLE_SCHEMA)]],
+        dict[str, Annotated[Any, PlainValidator(_variable), WithJsonSchema(VALUE_SCHEMA)]],
         Field(max_length=limits.MAX_VARIABLES),
         Describe(value=f"a mapping of names to numbers, at most {limits.MAX_VARIABLES:,}"),
     ] = Field(default={}, description="numbers by name, for ${…}; each may use those before it.")
@@ -118,6 +131,20 @@ class SpecFields(Model):
             if isinstance(defaults[kind], dict):
                 known, what = model.parameter_names, f"no parameter of {kind}"
                 yield from unknown_keys(("defaults", kind), defaults[kind], known, what)
+
+    @classmethod
+    def schema_rules(cls) -> Schema:
+        standard = [model for model in TABLE if issubclass(model, Standard)]
+        initializers = {name: mapping(model.initializers_schema()) for model in standard for name in model.names()}
+        aliases = [{"not": {"required": list(model.names())}} for model in standard if len(model.names()) > 1]
+        return {
+            "properties": {
+                "operations": OPERATIONS_SCHEMA,
+                "variables": {"propertyNames": VARIABLE_SCHEMA},
+                "defaults": {**closed(initializers), "allOf": aliases},
+            },
+            "required": ["operations"],
+        }
 
     def default_of(self, operation: Operation, parameter: str) -> tuple[AnyInitializer, Path] | None:
         """The initializer that `defaults` give a parameter, and its path."""

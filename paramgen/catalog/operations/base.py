@@ -7,9 +7,10 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import Field
 
 from paramgen.catalog.axes import Axes, Sizes
-from paramgen.catalog.fields import RESERVED, Describe, DTypeName, ErrorKind, FieldError, Name, reserved
+from paramgen.catalog.fields import RESERVED, Describe, DTypeName, ErrorKind, FieldError, Name, Schema, reserved
 from paramgen.catalog.initializers import EXPECTED as INITIALIZER_EXPECTED
 from paramgen.catalog.initializers import (
+    TABLE,
     AnyInitializer,
     Glorot,
     Initializer,
@@ -19,6 +20,7 @@ from paramgen.catalog.initializers import (
     Zeros,
 )
 from paramgen.catalog.models import Tagged, unknown_keys
+from paramgen.catalog.schemas import closed, is_initializer, reference
 
 GLOROT = Glorot(type="glorot")
 ORTHOGONAL = OrthogonalInitializer(type="orthogonal")
@@ -103,6 +105,19 @@ class Operation(Tagged):
         return targets
 
 
+def _fitting(target: ParameterShape) -> Schema:
+    names = [
+        name for model in TABLE if model.model_construct().why_unsupported(target) is not None for name in model.names()
+    ]
+    return {"allOf": [reference("Initializer")], "not": is_initializer(names)}
+
+
+NO_BIAS_RULE: Schema = {
+    "if": {"required": ["bias"], "properties": {"bias": {"enum": ["none", False]}}},
+    "then": {"properties": {"initializers": {"properties": {"bias": False}}}},
+}
+
+
 class Standard(Operation):
     """An operation whose parameters the table names, and whose default initializers a spec may replace."""
 
@@ -114,6 +129,16 @@ class Standard(Operation):
 
     def own_initializers(self) -> Mapping[str, Initializer]:
         return self.initializers
+
+    @classmethod
+    def initializers_schema(cls) -> Schema:
+        """Return the JSON Schema of initializers by parameter, each without the types that do not fit it."""
+        return closed({name: _fitting(target) for name, target in cls.example_shapes().items()})
+
+    @classmethod
+    def schema_rules(cls) -> Schema:
+        rules: Schema = {"properties": {"initializers": cls.initializers_schema()}}
+        return rules | ({"allOf": [NO_BIAS_RULE]} if "bias" in cls.model_fields else {})
 
     @classmethod
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:

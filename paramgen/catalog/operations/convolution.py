@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import Field
 
-from paramgen.catalog.fields import SIZE, ErrorKind, FieldError, FieldType, FilterSize, Size
+from paramgen.catalog.fields import SIZE, ErrorKind, FieldError, FieldType, FilterSize, Schema, Size
 from paramgen.catalog.operations.base import (
     ParameterDef,
     Standard,
@@ -40,6 +40,11 @@ GROUPINGS: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
         {"num_channels_per_group": "num_channels", "num_filters": "num_filters_per_group"},
     ),
 }
+
+
+def _grouping(name: str) -> Schema:
+    needed, refused = GROUPINGS[name]
+    return {"required": list(needed), "properties": dict.fromkeys(refused, False)}
 
 
 class Convolution(Standard):
@@ -93,6 +98,18 @@ class Convolution(Standard):
         for name, instead in refused.items():
             if name in data:
                 yield (name,), f"no field of {what}; give {instead} instead", ErrorKind.UNKNOWN
+
+    @classmethod
+    def schema_rules(cls) -> Schema:
+        inherited = super().schema_rules()
+        is_channel_wise = {"properties": {"num_groups": {"const": CHANNEL_WISE}}}
+        return {
+            "properties": inherited.pop("properties"),
+            "if": {"required": ["num_groups"]},
+            "then": {"if": is_channel_wise, "then": _grouping(CHANNEL_WISE), "else": _grouping("grouped")},
+            "else": _grouping("ungrouped"),
+            **inherited,
+        }
 
     def groups(self) -> tuple[int | None, int, int]:
         """(number of groups or None, channels of a group, filters of a group)."""
