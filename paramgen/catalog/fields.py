@@ -138,7 +138,7 @@ SHAPE = FieldType(
 Size = Annotated[int, SIZE]
 FilterSize = Annotated[tuple[int, ...], FILTER_SIZE]
 Shape = Annotated[tuple[int, ...], SHAPE]
-Number = Annotated[float, number("a finite number", {})]
+FiniteNumber = Annotated[float, number("a finite number", {})]
 NonNegative = Annotated[float, number("a finite number of at least 0", {"minimum": 0}, lambda value: value >= 0)]
 Positive = Annotated[float, number("a finite number above 0", {"exclusiveMinimum": 0}, lambda value: value > 0)]
 DTypeName = Annotated[str, choice("a dtype", DTYPES)]

@@ -20,7 +20,6 @@ from paramgen.catalog.schemas import has_type, reference
 from paramgen.language.groups import Group
 from paramgen.language.model import Override, SpecFields
 
-
 EXPRESSION: Schema = {
     "description": "An expression over the spec's variables, and the index of a repeated group.",
     "type": "string",

@@ -19,7 +19,7 @@ TYPES = {
     "name": fields.NAME,
     "groups": GROUPS,
     "choice": fields.choice("a word", ("a", "b")),
-    "number": fields.Number.__metadata__[0],  # type: ignore[attr-defined]
+    "number": fields.FiniteNumber.__metadata__[0],  # type: ignore[attr-defined]
     "a positive number": fields.Positive.__metadata__[0],  # type: ignore[attr-defined]
     "a number of at least 0": fields.NonNegative.__metadata__[0],  # type: ignore[attr-defined]
 }

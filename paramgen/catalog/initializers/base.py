@@ -35,9 +35,9 @@ class Initializer(Tagged):
     """Base of the initializers; `values` says in a line what a parameter is filled with."""
 
     label: ClassVar[str] = "an initializer"
-    values: ClassVar[str]
-    source: ClassVar[str] = ""
-    quiet: ClassVar[tuple[str, ...]] = ()
+    formula: ClassVar[str]
+    reference: ClassVar[str] = ""
+    omitted_defaults: ClassVar[tuple[str, ...]] = ()
     """Fields that a description leaves out where they have their defaults."""
 
     def why_unsupported(self, target: ParameterShape) -> str | None:
@@ -50,5 +50,7 @@ class Initializer(Tagged):
 
     def describe(self) -> dict[str, Any]:
         """The initializer as the plan's JSON has it: its own name, and its fields."""
-        quiet = {name for name in self.quiet if getattr(self, name) == type(self).model_fields[name].default}
-        return {**self.model_dump(exclude=quiet), "type": self.type_name}
+        omitted = {
+            name for name in self.omitted_defaults if getattr(self, name) == type(self).model_fields[name].default
+        }
+        return {**self.model_dump(exclude=omitted), "type": self.type_name}

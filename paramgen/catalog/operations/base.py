@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field
 
-from paramgen.catalog.axes import Axes, Sizes
+from paramgen.catalog.axes import Axes, AxisSizes
 from paramgen.catalog.fields import RESERVED, Describe, DTypeName, ErrorKind, FieldError, Name, Schema, reserved
 from paramgen.catalog.initializers import EXPECTED as INITIALIZER_EXPECTED
 from paramgen.catalog.initializers import (
@@ -44,7 +44,13 @@ class ParameterDef:
 
 
 def weights(
-    name: str, axes: str, sizes: Sizes, fan_in: int, fan_out: int, initializer: Initializer = GLOROT, suffix: str = ""
+    name: str,
+    axes: str,
+    sizes: AxisSizes,
+    fan_in: int,
+    fan_out: int,
+    initializer: Initializer = GLOROT,
+    suffix: str = "",
 ) -> ParameterDef:
     """Weights with named axes (see arrangement.py)."""
     named = Axes(axes, sizes)
@@ -54,7 +60,7 @@ def weights(
 def vector(
     name: str,
     axes: str,
-    sizes: Sizes,
+    sizes: AxisSizes,
     initializer: Initializer = ZEROS,
     num_hidden_units: int | None = None,
     suffix: str = "",
@@ -149,7 +155,7 @@ class Standard(Operation):
             yield from unknown_keys(("initializers",), initializers, known, what)
 
 
-def not_divided(data: dict[str, Any], whole: str, parts: str) -> Iterator[FieldError]:
+def check_multiple(data: dict[str, Any], whole: str, parts: str) -> Iterator[FieldError]:
     """A complaint where the one of two sizes is no multiple of the other."""
     size, count = data.get(whole), data.get(parts)
     if type(size) is int and type(count) is int and size > 0 and 0 < count < 2**63 and size % count:

@@ -10,7 +10,7 @@ from paramgen.catalog.operations.base import (
     ONES,
     ParameterDef,
     Standard,
-    not_divided,
+    check_multiple,
     vector,
 )
 
@@ -62,7 +62,7 @@ class GroupNorm(Normalization):
     @classmethod
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
         yield from super().check_keys(data)
-        yield from not_divided(data, "num_channels", "num_groups")
+        yield from check_multiple(data, "num_channels", "num_groups")
 
 
 class RMSNorm(Standard):
