@@ -20,7 +20,7 @@ LARGEST_NORMAL_32 = 6.34
 SMALLEST_MASS = 1e-280
 LARGEST_ENTRY = 1 + 2.0**-20  # an entry of an orthogonal matrix may be above 1 by rounding
 LARGEST_EXACT_INTEGER = 2**53 - 1  # a larger integer of a spec may have been rounded to a float
-FARTHEST_TRUNCATED = 37.2  # |quantile| of 2^-65 times that, rounded up
+LARGEST_TRUNCATED = 37.2  # |quantile| of 2^-65 times that, rounded up
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ class TruncatedNormal:
         return tails(self.low, self.high)[2]
 
     def largest(self, dtype: str) -> float:
-        farthest = min(max(abs(self.low), abs(self.high)), FARTHEST_TRUNCATED)
+        farthest = min(max(abs(self.low), abs(self.high)), LARGEST_TRUNCATED)
         return abs(self.mean) + max(farthest, 1.0) * self.std  # std itself must be finite in the dtype, too
 
     def integer_range(self) -> None:
@@ -139,9 +139,9 @@ class Orthogonal:
     def fields(self) -> dict[str, Any]:
         return {"gain": self.gain} | ({"matrices": self.matrices} if self.matrices > 1 else {})
 
-    def submatrices(self, shape: tuple[int, ...]) -> list[Matrix]:
+    def submatrices(self, shape: tuple[int, ...]) -> list[MatrixRegion]:
         rows, columns = prod(shape[:-1]) // self.matrices, shape[-1]
-        return [Matrix(number * rows * columns, rows, columns) for number in range(self.matrices)]
+        return [MatrixRegion(number * rows * columns, rows, columns) for number in range(self.matrices)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ class DeltaOrthogonal:
 
     type: ClassVar[str] = "delta_orthogonal"
     gain: float
-    matrix: Matrix
+    matrix: MatrixRegion
 
     def largest(self, dtype: str) -> float:
         return abs(self.gain) * LARGEST_ENTRY
@@ -161,12 +161,12 @@ class DeltaOrthogonal:
     def fields(self) -> dict[str, Any]:
         return {"gain": self.gain}
 
-    def submatrices(self, shape: tuple[int, ...]) -> list[Matrix]:
+    def submatrices(self, shape: tuple[int, ...]) -> list[MatrixRegion]:
         return [self.matrix]
 
 
 @dataclass(frozen=True, slots=True)
-class Matrix:
+class MatrixRegion:
     """A matrix within an array: rows × columns elements, in C order, from element `first` on."""
 
     first: int

@@ -50,7 +50,10 @@ class Describe:
 
 @dataclass(frozen=True, kw_only=True, eq=False)  # typing hashes annotations, and a schema has no hash
 class FieldType(Describe):
-    """A type of field. `convert` makes the model's value of a valid one; `hint` adds to the error of another."""
+    """A type of field. `convert` makes the model's value of a valid one; `hint` adds to the error of another.
+
+    `items` is the type of a list's items, or of a single one where a list is not needed.
+    """
 
     accepts: Callable[[Any], bool]
     schema: Schema
@@ -65,6 +68,8 @@ class FieldType(Describe):
         elif self.items is not None and isinstance(value, list | tuple):
             for index, item in enumerate(value):
                 yield from self.items.errors(item, (*path, index))
+        elif self.items is not None:
+            yield from self.items.errors(value, path)
 
     def read(self, value: Any) -> Any:
         """Return the model's value; raise ValidationError if it is not valid."""
@@ -122,7 +127,7 @@ SIZE = FieldType(
 SIZES: Schema = {"type": "array", "items": SIZE.schema}
 FILTER_SIZE = FieldType(
     value="a positive integer or a list of 1 to 3 of them",
-    accepts=lambda value: SIZE.accepts(value) or (isinstance(value, list | tuple) and 1 <= len(value) <= 3),
+    accepts=lambda value: type(value) is int or (isinstance(value, list | tuple) and 1 <= len(value) <= 3),
     items=SIZE,
     schema={"anyOf": [SIZE.schema, {**SIZES, "minItems": 1, "maxItems": 3}]},
     convert=lambda value: tuple(value) if isinstance(value, list | tuple) else (value,),

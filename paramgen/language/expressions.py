@@ -15,7 +15,7 @@ from typing import Any
 
 from paramgen import limits
 from paramgen.catalog.fields import NO_NAME, Schema
-from paramgen.formatting import closest_match, counted, did_you_mean, is_word, one_of, shorten
+from paramgen.formatting import closest_match, did_you_mean, is_word, one_of, pluralize, shorten
 
 Number = int | float
 Environment = Mapping[str, Number]
@@ -44,9 +44,17 @@ class UndefinedError(ExpressionError):
         self.name = name
         self.known = known
 
-    def __str__(self) -> str:
+    @property
+    def problem(self) -> str:
+        return f"{shorten(self.name)} is no variable"
+
+    def hint(self) -> str:
+        """Return the variable that may be meant, or else those that there are."""
         known = f"; there is {one_of(list(islice(self.known, 20)))}" if self.known else "; the spec has no variables"
-        return f"{shorten(self.name)} is no variable{did_you_mean(closest_match(self.name, self.known)) or known}"
+        return did_you_mean(closest_match(self.name, self.known)) or known
+
+    def __str__(self) -> str:
+        return self.problem + self.hint()
 
 
 class Expression:
@@ -217,7 +225,7 @@ class _Parser:
             raise ExpressionError(f"{name}( has no ')'")
         function, most = FUNCTIONS[name]
         if most and len(arguments) > most:
-            raise ExpressionError(f"{name} takes {counted(most, 'number')}, not {len(arguments)}")
+            raise ExpressionError(f"{name} takes {pluralize(most, 'number')}, not {len(arguments)}")
         return (function, *arguments)
 
 

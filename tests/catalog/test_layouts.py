@@ -16,12 +16,12 @@ from pydantic import Field
 
 import paramgen
 import paramgen.storage.reader
+from paramgen import engine
 from paramgen.catalog.conventions import CONVENTIONS
 from paramgen.catalog.frameworks import CONVENTION_NAMES, FRAMEWORKS, LAYOUT_NAMES
 from paramgen.catalog.layouts import LAYOUTS
 from paramgen.catalog.operations import BY_TYPE, ParameterDef, Standard
 from paramgen.catalog.operations.base import weights
-from paramgen.planning.plan import make_plan
 
 Array = NDArray[Any]
 NORM = {"name": "n", "type": "batchnorm", "num_channels": 3}
@@ -255,7 +255,7 @@ def test_the_same_values_rearranged(dtype: str, tmp_path: Path) -> None:
 def test_every_config_in_every_layout_that_holds_it(path: Path, tmp_path: Path) -> None:
     """Every element of every parameter once, and the same again whatever the size of blocks."""
     held = 0
-    total = make_plan(paramgen.load_spec(path, layout="canonical", variables=SMALL.get(path.stem))).total_parameters
+    total = paramgen.load_spec(path, layout="canonical", variables=SMALL.get(path.stem)).plan.total_parameters
     for layout in LAYOUT_NAMES:
         try:
             spec = paramgen.load_spec(path, layout=layout, variables=SMALL.get(path.stem))
@@ -265,16 +265,14 @@ def test_every_config_in_every_layout_that_holds_it(path: Path, tmp_path: Path) 
         held += 1
         drawn = [
             prod(high - low for low, high in zip(piece.low, piece.high, strict=True))
-            for tensor in make_plan(spec).tensors
+            for tensor in spec.plan.tensors
             for piece in tensor.rearrangement.slices
             if tensor.sources[piece.source].name
         ]
         assert sum(drawn) == total
         result = paramgen.build(spec, tmp_path / layout, digest=True)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("paramgen.engine.BLOCK_BYTES", 4096)
-            patch.setattr("paramgen.engine.WIDE_BLOCK_BYTES", 16384)
-            assert paramgen.build(spec, tmp_path / layout, digest=True, threads=3).sha256 == result.sha256
+        again = engine.build(spec.plan, str(tmp_path / layout), digest=True, threads=3, block_bytes=4096)
+        assert again.sha256 == result.sha256
     assert held >= 1
 
 
