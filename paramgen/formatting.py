@@ -121,11 +121,13 @@ def number(value: float) -> str:
     return f"{value:.6g}"
 
 
-def human_parameters(count: int) -> str:
-    """Return '1 parameter', '1.23 million parameters'."""
-    return f"{human_count(count)} parameter{'' if count == 1 else 's'}"
-
-
 def pluralize(count: int, noun: str) -> str:
     """Return '1 tensor', '2 tensors'."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def summarize(tensors: int, parameters: int, buffer_elements: int, size: int) -> str:
+    """Return the counts of a plan or file: '9 tensors, 1.23 million parameters, 40 buffer elements, 4.92 MB'."""
+    counts = {"parameter": parameters, **({"buffer element": buffer_elements} if buffer_elements else {})}
+    elements = (f"{human_count(count)} {noun}{'' if count == 1 else 's'}" for noun, count in counts.items())
+    return ", ".join((pluralize(tensors, "tensor"), *elements, human_bytes(size)))

@@ -175,7 +175,6 @@ def build(
         plan = _plan(spec, variables, seed=seed, dtype=dtype, layout=layout)
         from paramgen import engine
         from paramgen.cli.progress import ProgressBar
-        from paramgen.formatting import escape, human_bytes, human_parameters, pluralize
 
         with ProgressBar(plan.total_bytes, shown=not quiet) as progress:
 
@@ -205,8 +204,7 @@ def build(
             )
         elif not quiet:
             print(
-                f"{'standard output' if to_stdout else escape(output)}: {pluralize(len(plan.tensors), 'tensor')}, "
-                f"{human_parameters(result.total_parameters)}, {human_bytes(result.total_bytes)}, "
+                f"{'standard output' if to_stdout else escape(output)}: {plan.summary()}, "
                 f"seed {plan.seed}, in {result.seconds:.2f} s",
                 file=sys.stderr if to_stdout else sys.stdout,
             )
