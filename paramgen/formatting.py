@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 LONGEST_VALUE = 60
@@ -86,9 +87,10 @@ def did_you_mean(guess: str | None) -> str:
     return f"; did you mean {escape(guess)}?" if guess else ""
 
 
-def suggestion(word: str, known: Iterable[str]) -> str:
-    """Return '; did you mean …?' if a known word is near, else ''."""
-    return did_you_mean(near(word, known))
+def suggestion(word: str, known: Collection[str], synonyms: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Return '; did you mean …?' if a word is a synonym of a known one or near to it, else ''."""
+    meant = synonyms.get(word.lower())
+    return did_you_mean(meant if meant in known else near(word, known))
 
 
 def one_of(words: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -22,6 +23,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from paramgen import limits
+from paramgen.catalog.synonyms import DTYPE_SYNONYMS, FRAMEWORK_SYNONYMS
 from paramgen.dtypes import DTYPES
 from paramgen.formatting import did_you_mean, is_word, near, one_of, show, suggestion
 
@@ -233,6 +235,9 @@ def explained(item: Any, known: str) -> str:
         return f"{message} below 2^63"
     if item["type"] == "string_type" and isinstance(value, (bool, int, float)):
         return f"{message}; write it in quotes to make it one"
+    if item["type"] == "literal_error" and isinstance(value, str):
+        words = re.findall(r"'([^']+)'", item["ctx"]["expected"])
+        return message + suggestion(value, words, {**DTYPE_SYNONYMS, **FRAMEWORK_SYNONYMS})
     if item["type"] == "string_pattern_mismatch":
         bad = next((c for c in value if c != "-" and not is_word(c)), "")
         return f"{message}: U+{ord(bad):04X} is none of these" if bad else message

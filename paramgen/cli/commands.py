@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from itertools import islice
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from paramgen.catalog.frameworks import LAYOUT_NAMES
+from paramgen.catalog.synonyms import DTYPE_SYNONYMS, FRAMEWORK_SYNONYMS
 from paramgen.cli import signals
 from paramgen.dtypes import DTYPES
 from paramgen.errors import ParamgenError, UsageError
@@ -80,13 +81,13 @@ def _device(text: str) -> str:
     return text
 
 
-def _one_of(words: Collection[str]) -> Callable[[str], str]:
-    def chosen(text: str) -> str:
+def _one_of(words: Collection[str], synonyms: Mapping[str, str]) -> Callable[[str], str]:
+    def choose(text: str) -> str:
         if text not in words:
-            raise typer.BadParameter(f"'{text}' is not one of {', '.join(words)}{suggestion(text, words)}")
+            raise typer.BadParameter(f"'{text}' is not one of {', '.join(words)}{suggestion(text, words, synonyms)}")
         return text
 
-    return chosen
+    return choose
 
 
 def _assignment(text: str) -> tuple[str, float]:
@@ -107,7 +108,7 @@ Seed = Annotated[int | None, typer.Option(parser=_seed, metavar="N", help="Repla
 DTypeOption = Annotated[
     str | None,
     typer.Option(
-        parser=_one_of(DTYPES),
+        parser=_one_of(DTYPES, DTYPE_SYNONYMS),
         metavar="DTYPE",
         help=f"Replace the spec's dtype, but not that of operations: {one_of(list(DTYPES))}.",
     ),
@@ -116,7 +117,7 @@ LayoutOption = Annotated[
     str | None,
     typer.Option(
         "--layout",
-        parser=_one_of(LAYOUT_NAMES),
+        parser=_one_of(LAYOUT_NAMES, FRAMEWORK_SYNONYMS),
         metavar="LAYOUT",
         help=f"Replace the spec's layout: {one_of(LAYOUT_NAMES)}. Same values.",
     ),
