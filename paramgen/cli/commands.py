@@ -26,6 +26,22 @@ from paramgen.threads import MAX_THREADS
 if TYPE_CHECKING:
     from paramgen.planning.plan import Plan
 
+# Endings by which other tools choose another format; a safetensors file under such a name is not found or misread.
+FOREIGN_ENDINGS = {
+    ".bin",
+    ".ckpt",
+    ".h5",
+    ".hdf5",
+    ".keras",
+    ".msgpack",
+    ".npy",
+    ".npz",
+    ".onnx",
+    ".pkl",
+    ".pt",
+    ".pth",
+}
+
 # A million tensors are written twice as fast as one by one.
 JOINED_PARTS = 4096
 
@@ -173,6 +189,7 @@ def build(
             raise UsageError(f"--json and -o {output} both write to standard output; choose one")
         if quiet:
             warnings.simplefilter("ignore")
+        _warn_of_ending(output)
         plan = _plan(spec, variables, seed=seed, dtype=dtype, layout=layout)
         from paramgen import engine
         from paramgen.cli.progress import ProgressBar
@@ -305,6 +322,16 @@ def _plan(path: str, variables: list[tuple[str, float]] | None, **replaced: Any)
     from paramgen.planning.plan import make_plan
 
     return make_plan(interpret(*read_document(path), variables=dict(variables or ()), **replaced))
+
+
+def _warn_of_ending(output: str) -> None:
+    stem, ending = os.path.splitext(output)
+    if ending.lower() in FOREIGN_ENDINGS:
+        warnings.warn(
+            f"{escape(output)}: the file is in safetensors format, got the ending {ending}; "
+            f"choose {escape(stem)}.safetensors",
+            stacklevel=2,
+        )
 
 
 def _print_json(document: Any) -> None:
