@@ -67,7 +67,7 @@ def test_build_quiet_overwrites_its_own(run: Run, tiny: Path, tmp_path: Path) ->
 
 @pytest.mark.parametrize("name", ["x.pt", "x.bin", "x.H5", "x.ckpt", "x.npz"])
 def test_a_wrong_ending_is_a_warning(run: Run, tiny: Path, tmp_path: Path, name: str) -> None:
-    done = run("build", "tiny.yaml", "-o", name)
+    done = run("build", "tiny.yaml", "-o", name, env={"PYTHONWARNINGS": "default"})
     (line,) = done.stderr.splitlines()
     assert line == (
         f"warning: {name}: the file is in safetensors format, got the ending {name[1:]}; choose x.safetensors"
