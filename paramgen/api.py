@@ -14,12 +14,14 @@ from paramgen.engine import BuildResult
 from paramgen.errors import FileError, UsageError
 from paramgen.formatting import escape, show, show_text
 from paramgen.language.diagnostics import Diagnostics
-from paramgen.language.model import Spec, SpecFields, interpret, read_document, validated
+from paramgen.language.model import SpecFields, validate
 from paramgen.language.yaml_reader import from_mapping
 from paramgen.nested import Nested, map_arrays, nest
-from paramgen.planning.plan import Plan, as_tensor, make_plan
+from paramgen.planning.plan import Plan, as_tensor
 from paramgen.planning.resolve import resolve_parameter
-from paramgen.sampling.devices import AUTO, open_backend, parsed
+from paramgen.sampling.devices import AUTO, open_backend, parse_device
+from paramgen.spec import Spec
+from paramgen.spec import load as load_and_plan
 from paramgen.storage.header import Entry
 from paramgen.storage.reader import TensorFile
 from paramgen.threads import MAX_THREADS
@@ -49,10 +51,8 @@ def load_spec(
     the same names, as `--set` does. Raises SpecError with all errors and
     their places. A variable that the spec does not have raises UsageError, and an unreadable file FileError.
     """
-    found = read_document(source if isinstance(source, Mapping) else _path(source))
-    spec = interpret(*found, variables=variables, seed=seed, dtype=dtype, layout=layout)
-    make_plan(spec)
-    return spec
+    source = source if isinstance(source, Mapping) else _path(source)
+    return load_and_plan(source, variables=variables, seed=seed, dtype=dtype, layout=layout)
 
 
 def build(
@@ -78,10 +78,10 @@ def build(
     Raises FileError if the system refuses something, and DeviceError if a GPU cannot be used.
     """
     if device != AUTO:
-        parsed(device)
+        parse_device(device)
     if threads is not None and not (isinstance(threads, int) and 1 <= threads <= MAX_THREADS):
         raise UsageError(f"build: threads={threads!r} is not an integer from 1 to {MAX_THREADS}")
-    return engine.build(make_plan(_spec(spec)), _path(path), device=device, threads=threads, force=force, digest=digest)
+    return engine.build(_spec(spec).plan, _path(path), device=device, threads=threads, force=force, digest=digest)
 
 
 def plan(spec: SpecSource) -> Plan:
@@ -94,7 +94,7 @@ def plan(spec: SpecSource) -> Plan:
     `rows` gives a mapping per tensor, with the keys of `paramgen plan --json`, for a DataFrame. Raises SpecError
     with all errors of the spec.
     """
-    return make_plan(_spec(spec))
+    return _spec(spec).plan
 
 
 def sample(spec: SpecSource, *, device: str = "cpu", flat: bool = False) -> Nested:
@@ -106,7 +106,7 @@ def sample(spec: SpecSource, *, device: str = "cpu", flat: bool = False) -> Nest
     Names are split at dots, or kept whole with `flat`. On "cpu" the arrays are NumPy's. On "gpu", the current GPU, or
     "gpu:N" they are CuPy's. `load` lists the dtypes.
     """
-    made = make_plan(_spec(spec))
+    made = _spec(spec).plan
     backend, sampler = open_backend(device), engine.sampler(made.seed)
     arrays = {tensor.name: engine.draw_array(tensor, sampler, backend) for tensor in made.tensors}
     return arrays if flat else nest(arrays)
@@ -152,11 +152,10 @@ def initialize(
         },
         "initialize",
     )
-    problems = Diagnostics(document)
     data = dict(document.data)
-    head = validated(SpecFields, {key: data.pop(key) for key in ("seed", "name")}, problems)
-    parameter = validated(CustomParameter, data, problems)
-    problems.raise_any()
+    head, in_head = validate(SpecFields, {key: data.pop(key) for key in ("seed", "name")})
+    parameter, in_parameter = validate(CustomParameter, data)
+    Diagnostics([*in_head, *in_parameter]).raise_any(document)
     assert head is not None and parameter is not None
     size = parameter.shape
     is_gates = size[1:] in ((), (1,)) and size[:1] and size[0] % 4 == 0
@@ -166,7 +165,7 @@ def initialize(
     if reason := parameter.initializer.why_unsupported(target):
         raise UsageError(f"initialize: {parameter.initializer.type_name} {reason}")
     resolved = resolve_parameter(target, parameter.initializer, document.data["dtype"])
-    if problem := resolved.dtype_overflow(head.name):
+    if problem := resolved.dtype_error(head.name):
         raise UsageError(f"initialize: {problem}")
     return engine.draw_array(as_tensor(head.name, resolved), engine.sampler(head.seed), open_backend("cpu"))
 
@@ -257,7 +256,7 @@ def to_cpu(params: Any) -> Any:
 
 
 def _transfer(device: str) -> Transfer:
-    kind, numbers = parsed(device)
+    kind, numbers = parse_device(device)
     if kind != "gpu" or len(numbers) > 1:
         raise UsageError(f"{device!r} is not one GPU: gpu or gpu:N")
     from paramgen.sampling.transfer import Transfer

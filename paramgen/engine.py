@@ -21,9 +21,9 @@ from paramgen.ownership import is_ours
 from paramgen.planning.plan import Plan, Tensor
 from paramgen.sampling.backend import Backend, Bytes
 from paramgen.sampling.devices import AUTO, open_backends
-from paramgen.sampling.sampler import Progress, Sampler, cpu_seconds
+from paramgen.sampling.sampler import OnBytes, Sampler, cpu_seconds
 from paramgen.storage.writer import Write, output
-from paramgen.threads import Team, available_cpus, run_threads
+from paramgen.threads import available_cpus, parallel_for, run_threads
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -166,7 +166,7 @@ def stream(
     device: str = AUTO,
     threads: int | None = None,
     block_bytes: int = BLOCK_BYTES,
-    progress: Progress = lambda count: None,
+    progress: OnBytes = lambda count: None,
 ) -> Iterator[BlockStream]:
     """Draw every tensor of a plan, and yield the file's bytes in order, in bounded memory.
 
@@ -181,7 +181,7 @@ def stream(
     threads = threads or available_cpus()
     total = file_bytes(plan)
     size = min(max(block_size(tensor, block_bytes) for tensor in plan.tensors), -(-total // PAGE) * PAGE)
-    sampler = Sampler(plan.seed, Team(threads), progress)
+    sampler = Sampler(plan.seed, threads, progress)
     parameters = {parameter.name: parameter for tensor in plan.tensors for parameter in tensor.sources}
     backends = open_backends(device, threads, size, sum(map(cpu_seconds, parameters.values())))
     devices = ",".join(dict.fromkeys(backend.device for backend in backends))
@@ -212,7 +212,7 @@ def _draw_blocks(
             block, buffer = ready.pop(number)
             yield block, buffer.data[: block.size]
             workers.free.put(buffer)
-            sampler.progress(0)
+            sampler.report(0)
 
 
 def _draw_block(block: FileBlock, buffer: Bytes, sampler: Sampler, backend: Backend) -> None:
@@ -223,7 +223,7 @@ def _draw_block(block: FileBlock, buffer: Bytes, sampler: Sampler, backend: Back
             length = part.tensor.dtype.nbytes(part.stop - part.start)
             sampler.draw(backend, part.tensor, part.start, part.stop, out[part.offset : part.offset + length])
 
-    backend.through(buffer[: block.size], draw)
+    backend.draw_to_host(buffer[: block.size], draw)
     buffer[: len(block.header)] = np.frombuffer(block.header, np.uint8)
 
 
@@ -236,7 +236,7 @@ def build(
     block_bytes: int = BLOCK_BYTES,
     force: bool = False,
     digest: bool = False,
-    progress: Progress = lambda count: None,
+    progress: OnBytes = lambda count: None,
 ) -> BuildResult:
     """Draw every tensor of a plan and write the file. `stream` describes the arguments that it shares."""
     began = time.perf_counter()
@@ -271,7 +271,7 @@ def _consume(data: memoryview, write: Write, sha256: Any) -> None:
 
 def sampler(seed: int) -> Sampler:
     """A sampler for arrays, with as many threads as there are CPUs."""
-    return Sampler(seed, Team(available_cpus()))
+    return Sampler(seed, available_cpus())
 
 
 def draw_array(tensor: Tensor, sampler: Sampler, backend: Backend) -> NDArray[Any]:
@@ -282,7 +282,7 @@ def draw_array(tensor: Tensor, sampler: Sampler, backend: Backend) -> NDArray[An
         except MemoryError:
             raise MemoryError(f"{tensor.name} of {human_bytes(tensor.nbytes)}") from None
         draw_into(out, tensor, sampler, backend)
-        return backend.shaped(out, tensor.dtype, tensor.rearrangement.shape)
+        return backend.as_array(out, tensor.dtype, tensor.rearrangement.shape)
 
 
 def draw_into(out: Bytes, tensor: Tensor, sampler: Sampler, backend: Backend) -> None:
@@ -295,7 +295,7 @@ def draw_into(out: Bytes, tensor: Tensor, sampler: Sampler, backend: Backend) ->
         sampler.draw(backend, tensor, start, stop, out[nbytes(start) : nbytes(stop)])
 
     try:
-        (sampler.team if backend.shared else Team())(draw, range(0, tensor.size, step))
+        parallel_for(sampler.threads if backend.shared else 1, draw, range(0, tensor.size, step))
         backend.finish()
     except BaseException:
         sampler.stop()

@@ -10,13 +10,11 @@ import numpy as np
 
 from paramgen.catalog.distributions import Matrices
 from paramgen.errors import MalformedFileError
-from paramgen.language.model import interpret
-from paramgen.language.yaml_reader import from_mapping
-from paramgen.planning.plan import Plan, Tensor, make_plan
+from paramgen.planning.plan import Plan, Tensor
 from paramgen.sampling.devices import open_backend
 from paramgen.sampling.sampler import Sampler, cpu_seconds
+from paramgen.spec import load
 from paramgen.storage.reader import TensorFile
-from paramgen.threads import Team
 
 if TYPE_CHECKING:
     from paramgen.planning.resolve import Parameter
@@ -56,14 +54,14 @@ def _stored_plan(path: str) -> Plan | None:
     try:
         with TensorFile(path) as file:
             spec = json.loads(file.metadata["paramgen_spec"])
-        return make_plan(interpret(from_mapping(spec), "model"))
+        return load(spec).plan
     except (KeyError, MalformedFileError, RecursionError, ValueError):
         return None
 
 
 def _has_values(descriptor: int, plan: Plan, sampled_seconds: float) -> bool:
     tensors = {tensor.name: tensor for tensor in plan.tensors}
-    backend, sampler = open_backend("cpu"), Sampler(plan.seed, Team())
+    backend, sampler = open_backend("cpu"), Sampler(plan.seed)
     step = -(-len(plan.entries) // SAMPLED_TENSORS)
     for entry in plan.entries[::step]:
         tensor = tensors[entry.name]

@@ -75,7 +75,7 @@ def test_an_interrupted_build_leaves_nothing(simulated: ModuleType, tmp_path: Pa
     def interrupt(count: int) -> None:
         raise KeyboardInterrupt
 
-    made = paramgen.planning.plan.make_plan(paramgen.load_spec(ORTHOGONAL_SPEC))
+    made = paramgen.load_spec(ORTHOGONAL_SPEC).plan
     with pytest.raises(KeyboardInterrupt):
         engine.build(made, str(tmp_path / "x"), device="gpu", progress=interrupt)
     assert list(tmp_path.iterdir()) == []

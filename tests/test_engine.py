@@ -175,7 +175,7 @@ def test_a_matrix_whose_drawing_fails_is_not_drawn_again_by_every_thread(
         begun.append(1)
         raise MemoryError("a matrix")
 
-    monkeypatch.setattr(Sampler, "_orthogonal", fail)
+    monkeypatch.setattr(Sampler, "_draw_orthogonal", fail)
     parameters = {"w": {"shape": [200, 200], "initializer": "orthogonal"}}
     made = plan({"operations": [{"name": "x", "type": "custom", "parameters": parameters}]})
     with pytest.raises(MemoryError, match="a matrix"):

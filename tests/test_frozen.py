@@ -16,7 +16,7 @@ from paramgen.catalog.distributions import (
     Constant,
     DeltaOrthogonal,
     Distribution,
-    Matrix,
+    MatrixRegion,
     Normal,
     Orthogonal,
     PeriodicConstant,
@@ -65,7 +65,7 @@ ELSEWHERE = {
 STRUCTURED: list[tuple[Distribution, tuple[int, ...]]] = [
     (Orthogonal(1.0, 4), (80, 20)),
     (Orthogonal(0.5, 3), (30, 17)),
-    (DeltaOrthogonal(2.0, Matrix(4 * 48, 6, 8)), (3, 3, 6, 8)),
+    (DeltaOrthogonal(2.0, MatrixRegion(4 * 48, 6, 8)), (3, 3, 6, 8)),
     (PeriodicConstant("identity", 1.5, 0, 1, 8, 5), (5, 7)),
     (PeriodicConstant("dirac", 1.0, 4 * 48, 2, 10, 4), (3, 3, 6, 4, 2)),
 ]
@@ -75,7 +75,8 @@ def _shown(distribution: Distribution) -> str:
     """A distribution as it was called when its digests were recorded."""
     if isinstance(distribution, PeriodicConstant) and distribution.type == "unit_forget_gate":
         return f"UnitForgetGate(num_hidden_units={distribution.first})"
-    return str(distribution).replace(", matrices=1)", ")")
+    shown = str(distribution).replace(", matrices=1)", ")")
+    return shown.replace("PeriodicConstant(", "Runs(").replace("MatrixRegion(", "Matrix(")
 
 
 def cases() -> list[tuple[str, Tensor, int, int, int]]:
@@ -85,7 +86,7 @@ def cases() -> list[tuple[str, Tensor, int, int, int]]:
         distribution: Distribution, dtype: str, seed: int, shape: tuple[int, ...], name: str, start: int, stop: int
     ) -> Any:
         tensor = tensor_of(distribution, dtype, shape, name)
-        shown = _shown(distribution).replace("PeriodicConstant(", "Runs(")  # its name when these were recorded
+        shown = _shown(distribution)
         return f"{shown} {dtype} {name} {shape} seed {seed}: {start} … {stop - 1}", tensor, seed, start, stop
 
     return [

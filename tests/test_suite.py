@@ -1,4 +1,4 @@
-"""The suite itself: it runs without the extras, and whatever signals its starter ignored."""
+"""The suite itself: ignored signals, the page of guarantees, markers."""
 
 import re
 import subprocess
@@ -6,6 +6,7 @@ import sys
 
 import pytest
 from conftest import NEEDS, ROOT
+from golden import UNUSED
 
 IGNORING = """
 import os, signal, sys
@@ -32,7 +33,7 @@ def test_the_page_of_guarantees_names_tests_that_exist() -> None:
 
 
 def test_only_markers_skip_for_a_package() -> None:
-    """So CI selects every test that needs an extra."""
+    """Only then does CI select every test that needs an extra."""
     marked = re.compile(rf"^pytestmark = pytest\.mark\.({'|'.join(NEEDS)})\b", re.MULTILINE)
     found = 0
     for path in (ROOT / "tests").rglob("test_*.py"):
@@ -43,3 +44,8 @@ def test_only_markers_skip_for_a_package() -> None:
                 assert not line.startswith(" ") and marked.search(text), f"{path}: {line}"
     assert found
     assert f'pytest -m "{" or ".join(NEEDS)}"' in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+def test_every_recorded_text_belongs_to_a_test(pytestconfig: pytest.Config) -> None:
+    """Of the modules that this run collected; `pytest --update-golden` removes what is left over."""
+    assert pytestconfig.getoption("--update-golden") or pytestconfig.stash[UNUSED] == []

@@ -15,6 +15,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ModelWrapValidatorHandler,
+    PlainValidator,
     ValidationError,
     WithJsonSchema,
     model_validator,
@@ -96,9 +97,23 @@ Name = Annotated[
     ),
     Expected(NAME_EXPECTED),
 ]
+
+
+DTYPE_EXPECTED = f"a dtype: {one_of(list(DTYPES))}"
+
+
+def _read_dtype(name: Any) -> str:
+    if isinstance(name, str) and name in DTYPES:
+        return name
+    guess = suggestion(name, DTYPES, DTYPE_SYNONYMS) if isinstance(name, str) else ""
+    raise PydanticCustomError(WRONG, f"{show(name)} is not {DTYPE_EXPECTED}{guess}")
+
+
 DTypeName = Annotated[
-    Literal["float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"],
-    Expected(f"a dtype: {one_of(list(DTYPES))}"),
+    str,
+    PlainValidator(_read_dtype),
+    WithJsonSchema({"type": "string", "enum": list(DTYPES)}),
+    Expected(DTYPE_EXPECTED),
 ]
 
 
@@ -237,7 +252,7 @@ def explained(item: Any, known: str) -> str:
         return f"{message}; write it in quotes to make it one"
     if item["type"] == "literal_error" and isinstance(value, str):
         words = re.findall(r"'([^']+)'", item["ctx"]["expected"])
-        return message + suggestion(value, words, {**DTYPE_SYNONYMS, **FRAMEWORK_SYNONYMS})
+        return message + suggestion(value, words, FRAMEWORK_SYNONYMS)
     if item["type"] == "string_pattern_mismatch":
         bad = next((c for c in value if c != "-" and not is_word(c)), "")
         return f"{message}: U+{ord(bad):04X} is none of these" if bad else message

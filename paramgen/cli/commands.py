@@ -20,7 +20,7 @@ from paramgen.cli import signals
 from paramgen.dtypes import DTYPES
 from paramgen.errors import ParamgenError, UsageError
 from paramgen.formatting import escape, escape_json, one_of, suggestion
-from paramgen.sampling.devices import AUTO, parsed
+from paramgen.sampling.devices import AUTO, parse_device
 from paramgen.threads import MAX_THREADS
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def _threads(text: str) -> int:
 def _device(text: str) -> str:
     try:
         if text != AUTO:
-            parsed(text)
+            parse_device(text)
     except UsageError as error:
         raise typer.BadParameter(str(error)) from None
     return text
@@ -280,9 +280,9 @@ def inspect(
 def devices(as_json: Json = False) -> None:
     """List devices; explain why a GPU is unusable."""
     with _report_errors():
-        from paramgen.sampling.devices import BACKENDS, module
+        from paramgen.sampling.devices import BACKENDS, load_backend
 
-        found = [device for kind in BACKENDS for device in module(kind).devices()]
+        found = [device for name in BACKENDS for device in load_backend(name).devices()]
         if as_json:
             _print_json([asdict(device) for device in found])
             return
@@ -318,10 +318,9 @@ def _options(
 
 
 def _plan(path: str, variables: list[tuple[str, float]] | None, **replaced: Any) -> Plan:
-    from paramgen.language.model import interpret, read_document
-    from paramgen.planning.plan import make_plan
+    from paramgen.spec import load
 
-    return make_plan(interpret(*read_document(path), variables=dict(variables or ()), **replaced))
+    return load(path, variables=dict(variables or ()), **replaced).plan
 
 
 def _warn_of_ending(output: str) -> None:

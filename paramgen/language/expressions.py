@@ -43,9 +43,17 @@ class UndefinedError(ExpressionError):
         self.name = name
         self.known = known
 
-    def __str__(self) -> str:
+    @property
+    def problem(self) -> str:
+        return f"{shorten(self.name)} is no variable"
+
+    def hint(self) -> str:
+        """Return the variable that may be meant, or else those that there are."""
         known = f"; there is {one_of(list(islice(self.known, 20)))}" if self.known else "; the spec has no variables"
-        return f"{shorten(self.name)} is no variable{suggestion(self.name, self.known) or known}"
+        return suggestion(self.name, self.known) or known
+
+    def __str__(self) -> str:
+        return self.problem + self.hint()
 
 
 class Expression:

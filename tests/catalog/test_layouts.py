@@ -4,14 +4,16 @@ That each tensor is what real modules take is tested in tests/frameworks.
 """
 
 import typing
+from collections.abc import Iterator
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pytest
 from conftest import CONFIGS, DTYPES, SMALL, plan_of
 from numpy.typing import NDArray
+from pydantic import Field
 
 import paramgen
 import paramgen.storage.reader
@@ -19,8 +21,9 @@ from paramgen import engine
 from paramgen.catalog.conventions import CONVENTIONS
 from paramgen.catalog.frameworks import CONVENTION_NAMES, FRAMEWORKS, LAYOUT_NAMES
 from paramgen.catalog.layouts import LAYOUTS
+from paramgen.catalog.operations import BY_TYPE, ParameterDef, Standard
+from paramgen.catalog.operations.base import weights
 from paramgen.language.model import SpecFields
-from paramgen.planning.plan import make_plan
 
 Array = NDArray[Any]
 NORM = {"name": "n", "type": "batchnorm", "num_channels": 3}
@@ -178,6 +181,37 @@ def loaded(layout: str, operation: dict[str, Any]) -> Any:
         return error
 
 
+class Bilinear(Standard):
+    """An operation that no layout has rows for."""
+
+    label = "bilinear"
+    title = "Bilinear"
+    example: ClassVar[dict[str, Any]] = {"size": 3}
+    parameter_names = ("weights",)
+    type: Literal["bilinear"] = Field(description="Operation type.")
+    size: int = Field(description="number of features.")
+
+    def parameter_defs(self) -> Iterator[ParameterDef]:
+        yield weights("weights", "o i", {"o": self.size, "i": self.size}, self.size, self.size)
+
+
+@pytest.mark.parametrize("layout", FRAMEWORKS)
+def test_an_operation_without_rows_is_refused(layout: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(BY_TYPE, "bilinear", Bilinear)
+    bilinear = {"name": "b", "type": "bilinear", "size": 3}
+    custom = {"name": "c", "type": "custom", "parameters": {"w": {"shape": [2], "initializer": "ones"}}}
+    assert names(bilinear, custom) == {"b.weights": [3, 3], "c.w": [2]}
+    prefix = "params." if layout == "flax" else ""
+    assert names(custom, layout=layout) == {f"{prefix}c.w": [2]}
+    for field in ("layout", "conventions"):
+        with pytest.raises(paramgen.SpecError) as caught:
+            paramgen.load_spec({field: layout, "operations": [bilinear]})
+        assert str(caught.value) == (
+            f"<mapping>: operations[0].type: {field}: {layout}: {LAYOUTS[layout].framework} has no bilinear; describe "
+            "its parameters by an operation of type custom"
+        )
+
+
 def test_names_that_collide_in_a_layout_only() -> None:
     """`a` has out_proj.weight in PyTorch; so has a group a with an operation out_proj."""
     group = {
@@ -225,7 +259,7 @@ def test_the_same_values_rearranged(dtype: str, tmp_path: Path) -> None:
 def test_every_config_in_every_layout_that_holds_it(path: Path, tmp_path: Path) -> None:
     """Every element of every parameter once, and the same again whatever the size of blocks."""
     held = 0
-    total = make_plan(paramgen.load_spec(path, layout="canonical", variables=SMALL.get(path.stem))).total_parameters
+    total = paramgen.load_spec(path, layout="canonical", variables=SMALL.get(path.stem)).plan.total_parameters
     for layout in LAYOUT_NAMES:
         try:
             spec = paramgen.load_spec(path, layout=layout, variables=SMALL.get(path.stem))
@@ -235,13 +269,13 @@ def test_every_config_in_every_layout_that_holds_it(path: Path, tmp_path: Path) 
         held += 1
         drawn = [
             prod(high - low for low, high in zip(piece.low, piece.high, strict=True))
-            for tensor in make_plan(spec).tensors
+            for tensor in spec.plan.tensors
             for piece in tensor.rearrangement.slices
             if tensor.sources[piece.source].name
         ]
         assert sum(drawn) == total
         result = paramgen.build(spec, tmp_path / layout, digest=True)
-        again = engine.build(make_plan(spec), str(tmp_path / layout), digest=True, threads=3, block_bytes=4096)
+        again = engine.build(spec.plan, str(tmp_path / layout), digest=True, threads=3, block_bytes=4096)
         assert again.sha256 == result.sha256
     assert held >= 1
 

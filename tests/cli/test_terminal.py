@@ -111,7 +111,7 @@ def test_devices(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyP
             return found
 
     monkeypatch.setattr("paramgen.sampling.devices.BACKENDS", {"gpu": "unused"})
-    monkeypatch.setattr("paramgen.sampling.devices.module", lambda kind: Backend)
+    monkeypatch.setattr("paramgen.sampling.devices.load_backend", lambda kind: Backend)
     cli.devices(as_json=False)
     printed = capsys.readouterr().out
     assert is_safe(printed) and READABLE in printed

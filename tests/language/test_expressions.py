@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import pytest
+from golden import Golden
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -73,67 +74,67 @@ def test_value(text: str, expected: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    "text",
     [
-        ("", "is empty"),
-        ("  ", "is empty"),
-        ("1 +", "ends where a number, a variable or a bracket is to follow"),
-        ("1 2", "'2' is not expected here; an operator is missing before it"),
-        ("2 layers", "'layers' is not expected here"),
-        ("(1", "'(' has no ')'"),
-        ("1)", "')' is not expected here"),
-        ("* 2", "'*' stands where a number"),
-        ("hiden", "hiden is no variable; did you mean hidden?"),
-        ("q", "q is no variable; there is hidden, layers, rate, λ or _x1"),
-        ("1 / 0", "divides by zero"),
-        ("1 // (layers - 3)", "divides by zero"),
-        ("5 % 0", "divides by zero"),
-        ("0 ** -1", "divides by zero"),
-        ("0.0 ** -1", "divides by zero"),
-        ("2 ** 0.5", "exponent 0.5 is not an integer from -64 to 64; sqrt takes roots"),
-        ("2 ** 65", "exponent 65 is not an integer"),
-        ("2 ** -65", "exponent -65 is not an integer"),
-        ("10 ** 39", "has an integer of 2^128 or more on its way"),
-        ("9 ** 64 ** 64", "2^128 or more"),
-        ("340282366920938463463374607431768211456", "2^128 or more"),
-        ("1e308 * 10", "is beyond the numbers of float64"),
-        ("1e400", "is beyond the numbers of float64"),
-        ("1e308 + 1e308 - 1e308", "is beyond the numbers of float64"),
-        ("sqrt(-1)", "sqrt of -1, which is below 0"),
-        ("sqrt()", "')' stands where a number"),
-        ("sqrt(1, 2)", "sqrt takes 1 number, not 2"),
-        ("min", "min is no variable"),
-        ("exp(1)", "exp is no function; one of min, max, sqrt, int, round"),
-        ("sqr(1)", "sqr is no function; one of min, max, sqrt, int, round; did you mean sqrt?"),
-        ("min(1", "min( has no ')'"),
-        ("1..2", "'.2' is not expected here"),
-        ("1_000", "'_000' is not expected here"),
-        ("0x10", "'x10' is not expected here"),
-        *((digit, f"{digit!r} is not arithmetic") for digit in "²①½Ⅷ٣१"),
-        *((f"2{digit} + 1", f"{digit!r} is not ") for digit in "²①½Ⅷ٣१"),
-        *((f"hidden{digit}", f"{digit!r} is not arithmetic") for digit in "²①½Ⅷ"),
-        ("hidden\u0301", "is not arithmetic"),
-        ("a.b", "'.' is not arithmetic; numbers, variables, + - * / // % ** and brackets are"),
-        ("hidden if layers else 1", "'if' is not expected here"),
-        ("hidden == 1", "'=' is not arithmetic"),
-        ("__import__('os')", '"\'" is not arithmetic'),
-        ("[1][0]", "'[' is not arithmetic"),
-        ("hidden.__class__", "'.' is not arithmetic"),
-        ("lambda: 1", "':' is not arithmetic"),
-        ("hidden := 1", "':' is not arithmetic"),
-        ("1 if 2", "'if' is not expected here"),
-        ("~1", "'~' is not arithmetic"),
-        ("1 << 100", "'<' is not arithmetic"),
-        ("(" * (MAX_DEPTH + 1) + "1" + ")" * (MAX_DEPTH + 1), "nested more than 32 levels deep"),
-        ("**".join("1" * 40), "nested more than 32 levels deep"),
-        ("max(" * 40 + "1" + ")" * 40, "nested more than 32 levels deep"),
-        ("+".join("1" * (MAX_LENGTH // 2 + 1)), "an expression of 1,001 characters; at most 1,000 are allowed"),
+        "",
+        "  ",
+        "1 +",
+        "1 2",
+        "2 layers",
+        "(1",
+        "1)",
+        "* 2",
+        "hiden",
+        "q",
+        "1 / 0",
+        "1 // (layers - 3)",
+        "5 % 0",
+        "0 ** -1",
+        "0.0 ** -1",
+        "2 ** 0.5",
+        "2 ** 65",
+        "2 ** -65",
+        "10 ** 39",
+        "9 ** 64 ** 64",
+        "340282366920938463463374607431768211456",
+        "1e308 * 10",
+        "1e400",
+        "1e308 + 1e308 - 1e308",
+        "sqrt(-1)",
+        "sqrt()",
+        "sqrt(1, 2)",
+        "min",
+        "exp(1)",
+        "sqr(1)",
+        "min(1",
+        "1..2",
+        "1_000",
+        "0x10",
+        *"²①½Ⅷ٣१",
+        *(f"2{digit} + 1" for digit in "²①½Ⅷ٣१"),
+        *(f"hidden{digit}" for digit in "²①½Ⅷ"),
+        "hidden\u0301",
+        "a.b",
+        "hidden if layers else 1",
+        "hidden == 1",
+        "__import__('os')",
+        "[1][0]",
+        "hidden.__class__",
+        "lambda: 1",
+        "hidden := 1",
+        "1 if 2",
+        "~1",
+        "1 << 100",
+        pytest.param("(" * (MAX_DEPTH + 1) + "1" + ")" * (MAX_DEPTH + 1), id="33 brackets"),
+        pytest.param("**".join("1" * 40), id="40 powers"),
+        pytest.param("max(" * 40 + "1" + ")" * 40, id="40 functions"),
+        pytest.param("+".join("1" * (MAX_LENGTH // 2 + 1)), id="1,001 characters"),
     ],
 )
-def test_what_is_refused(text: str, message: str) -> None:
+def test_what_is_refused(text: str, golden: Golden) -> None:
     with pytest.raises(ExpressionError) as caught:
         value(f"${{{text}}}")
-    assert message in str(caught.value)
+    golden(caught.value)
 
 
 def test_long_chains_are_evaluated() -> None:
@@ -161,9 +162,10 @@ def test_within_text(text: str, expected: object) -> None:
 
 
 @pytest.mark.parametrize("text", ["${", "a${1", "${1${2}}", "${a{b}}", "${1}${"])
-def test_holes_that_do_not_close(text: str) -> None:
-    with pytest.raises(ExpressionError, match="has no '}' after it"):
+def test_holes_that_do_not_close(text: str, golden: Golden) -> None:
+    with pytest.raises(ExpressionError) as caught:
         Text(text)
+    golden(caught.value)
 
 
 def test_names() -> None:
@@ -186,10 +188,10 @@ def test_names_of_variables() -> None:
 
 
 @pytest.mark.parametrize("digit", "²①½Ⅷ٣१")
-def test_numbers_of_set_have_ascii_digits(digit: str) -> None:
+def test_numbers_of_set_have_ascii_digits(digit: str, golden: Golden) -> None:
     done = CliRunner().invoke(app, ["plan", "model.yaml", "--set", f"hidden={digit}"])
     assert done.exit_code == 2
-    assert f"'hidden={digit}': '{digit}' is not arithmetic" in " ".join(done.output.replace("│", " ").split())
+    golden(done.output.splitlines()[-1])
 
 
 trees = st.recursive(
@@ -211,8 +213,9 @@ def test_it_is_pythons_arithmetic(text: str) -> None:
     try:
         expected = eval(text, {"max": max}, VARIABLES)
     except ZeroDivisionError:
-        with pytest.raises(ExpressionError, match="divides by zero"):
+        with pytest.raises(ExpressionError) as caught:
             value(f"${{{text}}}")
+        assert type(caught.value) is ExpressionError
     else:
         found = value(f"${{{text}}}")
         assert (found, type(found)) == (expected, type(expected))
