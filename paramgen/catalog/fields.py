@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any
@@ -12,8 +12,9 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
 from paramgen import limits
+from paramgen.catalog.synonyms import DTYPE_SYNONYMS
 from paramgen.dtypes import DTYPES
-from paramgen.formatting import is_word, one_of, show
+from paramgen.formatting import closest_match, did_you_mean, is_word, one_of, show
 
 Schema = dict[str, Any]
 Path = tuple[str | int, ...]
@@ -100,11 +101,12 @@ def number(value: str, schema: Schema, accepts: Callable[[float], bool] = lambda
     return FieldType(value=value, accepts=accepts_number, schema={"type": "number", **schema}, convert=float)
 
 
-def choice(what: str, names: Collection[str]) -> FieldType:
-    """Return the type of a name out of some."""
+def choice(what: str, names: Collection[str], synonyms: Mapping[str, str]) -> FieldType:
+    """Return the type of a name out of some; synonyms are suggested, but not accepted."""
     return FieldType(
         value=f"{what}: {one_of(list(names))}",
         accepts=lambda value: isinstance(value, str) and value in names,
+        hint=lambda value: did_you_mean(closest_match(value, names, synonyms)) if isinstance(value, str) else "",
         schema={"type": "string", "enum": list(names)},
     )
 
@@ -146,7 +148,7 @@ Shape = Annotated[tuple[int, ...], SHAPE]
 FiniteNumber = Annotated[float, number("a finite number", {})]
 NonNegative = Annotated[float, number("a finite number of at least 0", {"minimum": 0}, lambda value: value >= 0)]
 Positive = Annotated[float, number("a finite number above 0", {"exclusiveMinimum": 0}, lambda value: value > 0)]
-DTypeName = Annotated[str, choice("a dtype", DTYPES)]
+DTypeName = Annotated[str, choice("a dtype", DTYPES, DTYPE_SYNONYMS)]
 
 RESERVED = "__metadata__"
 # Not every engine of JSON Schema reads \p{L}. The pattern lists what is neither letter nor digit in ASCII, Latin-1 and

@@ -42,7 +42,7 @@ class Model(BaseModel):
         """
         known = cls.field_names()
         absent = closest_match(key, [name for name in known if name not in data])
-        return absent or closest_match(key, [name for name in known if name in data], 0.9)
+        return absent or closest_match(key, [name for name in known if name in data], likeness=0.9)
 
     @classmethod
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
@@ -152,24 +152,35 @@ def _translate(model: type[Model], error: ValidationError, data: Any) -> list[Fi
                 loc = loc[:1]  # what follows is a branch of a union
             known = words.item if len(loc) > 1 else words.value
             known = "a mapping" if kind == "dict_type" and len(loc) > 1 else known
-            quotes = kind == "string_type" and isinstance(item["input"], bool | int | float)
-            hint = "; write it in quotes to make it one" if quotes else ""
-            errors.setdefault(loc, (loc, f"{show(item['input'])} is not {known}{hint}", ErrorKind.WRONG))
+            value, hint = item["input"], ""
+            if kind == "string_type" and isinstance(value, bool | int | float):
+                hint = "; write it in quotes to make it one"
+            elif kind == "literal_error" and isinstance(value, str):
+                hint = did_you_mean(closest_match(value, _literals(model.fields_by_key()[str(loc[0])])))
+            errors.setdefault(loc, (loc, f"{show(value)} is not {known}{hint}", ErrorKind.WRONG))
     return list(errors.values())
 
 
 def _describe(model: type[Model], name: str) -> Describe:
     """Return the words for a field: those of its type, or of a type inside its annotation, or else its literals."""
     field = model.fields_by_key()[name]
+    found = next((part for part in _parts(field) if isinstance(part, Describe)), None)
+    if found:
+        return found
+    words = _literals(field)
+    return Describe(value=f"one of {', '.join(words)}" if words else "true or false")
+
+
+def _literals(field: FieldInfo) -> list[str]:
+    """Return the words that a field takes, with true and false if it takes other words too."""
+    words = [part for part in _parts(field) if isinstance(part, str)]
+    return [*words, "true", "false"] if words and bool in _parts(field) else words
+
+
+def _parts(field: FieldInfo) -> Iterator[Any]:
+    """Yield what a field's annotation is made of."""
     pending = [*field.metadata, field.annotation]
-    words: list[str] = []
     while pending:
-        item = pending.pop(0)
-        if isinstance(item, Describe):
-            return item
-        if item is bool:
-            words += "true", "false"
-        elif isinstance(item, str):
-            words.append(item)
-        pending[:0] = *getattr(item, "__metadata__", ()), *get_args(item)
-    return Describe(value="true or false" if words == ["true", "false"] else f"one of {', '.join(words)}")
+        part = pending.pop(0)
+        yield part
+        pending[:0] = *getattr(part, "__metadata__", ()), *get_args(part)

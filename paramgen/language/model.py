@@ -18,6 +18,7 @@ from paramgen.catalog.initializers import AnyInitializer
 from paramgen.catalog.models import Model, unknown_keys
 from paramgen.catalog.operations import BY_TYPE, TABLE, Operation, Standard
 from paramgen.catalog.schemas import closed, mapping
+from paramgen.catalog.synonyms import FRAMEWORK_SYNONYMS
 from paramgen.errors import FileError, UsageError
 from paramgen.formatting import closest_match, did_you_mean, escape, show
 from paramgen.language.diagnostics import Diagnostics, Finding, LimitExceededError
@@ -89,10 +90,10 @@ class SpecFields(Model):
         default=0, description="seed of every parameter, 0 … 2^64 - 1."
     )
     dtype: DTypeName = Field(default="float32", description="element type of the parameters.")
-    layout: Annotated[str, choice("a layout", LAYOUT_NAMES)] = Field(
+    layout: Annotated[str, choice("a layout", LAYOUT_NAMES, FRAMEWORK_SYNONYMS)] = Field(
         default="canonical", description="names and axis orders of the file."
     )
-    conventions: Annotated[str, choice("conventions", CONVENTION_NAMES)] = Field(
+    conventions: Annotated[str, choice("conventions", CONVENTION_NAMES, FRAMEWORK_SYNONYMS)] = Field(
         default="matlab", description="whose default initializers and fan rules."
     )
     defaults: Annotated[
