@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, Validatio
 from pydantic.fields import FieldInfo
 
 from paramgen.catalog.fields import Describe, ErrorKind, FieldError, Path, Schema, validation_error
+from paramgen.catalog.synonyms import FIELD_SYNONYMS
 from paramgen.formatting import closest_match, did_you_mean, show
 
 # Misspelt keys of one mapping that get a suggestion; a report has room for fewer.
@@ -41,7 +42,7 @@ class Model(BaseModel):
         It is one that `data` has already only if the two are almost the same.
         """
         known = cls.field_names()
-        absent = closest_match(key, [name for name in known if name not in data])
+        absent = closest_match(key, [name for name in known if name not in data], FIELD_SYNONYMS.get(cls.label, {}))
         return absent or closest_match(key, [name for name in known if name in data], likeness=0.9)
 
     @classmethod
@@ -102,9 +103,12 @@ class Tagged(Model):
 AnyTagged = TypeVar("AnyTagged", bound=Tagged)
 
 
-def read_tagged(table: Mapping[str, type[AnyTagged]], data: Any, expected: str) -> AnyTagged:
+def read_tagged(
+    table: Mapping[str, type[AnyTagged]], data: Any, expected: str, synonyms: Mapping[str, str]
+) -> AnyTagged:
     """Return the model of a mapping, chosen from a table by its `type`; raise ValidationError if it is not valid.
 
+    `synonyms` say what to suggest for types that the table lacks.
     Only the chosen model's validator is built. Building those of a whole table, as for a pydantic union, takes a tenth
     of a tiny build.
     """
@@ -116,16 +120,18 @@ def read_tagged(table: Mapping[str, type[AnyTagged]], data: Any, expected: str) 
     model = table.get(written) if isinstance(written, str) else None
     if model is None:
         names = [name for name, other in table.items() if name == other.names()[0]]
-        guess = did_you_mean(closest_match(written, table)) if isinstance(written, str) else ""
-        message = f"{show(written)} is none of the types {', '.join(names)}{guess}"
+        guess = synonyms.get(written.lower()) or closest_match(written, table) if isinstance(written, str) else None
+        message = f"{show(written)} is none of the types {', '.join(names)}{did_you_mean(guess)}"
         raise validation_error([(("type",), message, ErrorKind.WRONG)])
     return model.model_validate(data)
 
 
-def unknown_keys(path: Path, keys: Iterable[str], known: Sequence[str], what: str) -> Iterator[FieldError]:
+def unknown_keys(
+    path: Path, keys: Iterable[str], known: Sequence[str], what: str, synonyms: Mapping[str, str]
+) -> Iterator[FieldError]:
     """Yield an error for each key at a path that is not known; `what` says what it is not."""
     for index, key in enumerate(key for key in keys if key not in known):
-        guess = did_you_mean(closest_match(key, known)) if index < MAX_SUGGESTIONS else ""
+        guess = did_you_mean(closest_match(key, known, synonyms)) if index < MAX_SUGGESTIONS else ""
         yield (*path, key), f"{what}; one of {', '.join(known)}{guess}", ErrorKind.UNKNOWN
 
 

@@ -18,6 +18,7 @@ from paramgen.catalog.fields import RESERVED, Describe, ErrorKind, FieldError, N
 from paramgen.catalog.models import MAX_SUGGESTIONS, Model, read_tagged
 from paramgen.catalog.operations import BY_TYPE, Operation
 from paramgen.catalog.schemas import reference
+from paramgen.catalog.synonyms import OPERATION_SYNONYMS
 from paramgen.formatting import closest_match, show
 from paramgen.language.diagnostics import Finding, LimitExceededError, RepeatLocation
 from paramgen.language.evaluation import Evaluator
@@ -275,7 +276,11 @@ class Tree:
         item, unknown, findings = self.evaluator.evaluate(node.item, node.path, indices, leave)
         model: Group | Operation | None = None
         try:
-            model = Group.model_validate(item) if node.is_group else read_tagged(BY_TYPE, item, OPERATION_EXPECTED)
+            model = (
+                Group.model_validate(item)
+                if node.is_group
+                else read_tagged(BY_TYPE, item, OPERATION_EXPECTED, OPERATION_SYNONYMS)
+            )
         except ValidationError as error:
             findings += explain_errors(error, item, node.path, unknown)
         if isinstance(model, Group) and model.index is not None:

@@ -18,7 +18,7 @@ from paramgen.catalog.initializers import AnyInitializer
 from paramgen.catalog.models import Model, unknown_keys
 from paramgen.catalog.operations import BY_TYPE, TABLE, Operation, Standard
 from paramgen.catalog.schemas import closed, mapping
-from paramgen.catalog.synonyms import FRAMEWORK_SYNONYMS
+from paramgen.catalog.synonyms import FRAMEWORK_SYNONYMS, OPERATION_SYNONYMS
 from paramgen.errors import FileError, UsageError
 from paramgen.formatting import closest_match, did_you_mean, escape, show
 from paramgen.language.diagnostics import Diagnostics, Finding, LimitExceededError
@@ -128,7 +128,9 @@ class SpecFields(Model):
         if not isinstance(defaults, dict):
             return
         standard = {kind: model for kind, model in BY_TYPE.items() if issubclass(model, Standard)}
-        yield from unknown_keys(("defaults",), defaults, list(standard), "no operation type with defaults")
+        yield from unknown_keys(
+            ("defaults",), defaults, list(standard), "no operation type with defaults", OPERATION_SYNONYMS
+        )
         written: dict[type[Standard], str] = {}
         for kind in [kind for kind in defaults if kind in standard]:
             model = standard[kind]
@@ -138,7 +140,7 @@ class SpecFields(Model):
             written[model] = kind
             if isinstance(defaults[kind], dict):
                 known, what = model.parameter_names, f"no parameter of {kind}"
-                yield from unknown_keys(("defaults", kind), defaults[kind], known, what)
+                yield from unknown_keys(("defaults", kind), defaults[kind], known, what, model.parameter_synonyms())
 
     @classmethod
     def schema_rules(cls) -> Schema:

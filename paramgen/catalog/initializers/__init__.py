@@ -24,6 +24,7 @@ from paramgen.catalog.initializers.values import (
     Zeros,
 )
 from paramgen.catalog.models import read_tagged
+from paramgen.catalog.synonyms import INITIALIZER_SYNONYMS
 
 __all__ = [
     "BY_TYPE",
@@ -85,7 +86,7 @@ def read_initializer(value: Any) -> Initializer:
     """Return the initializer that a name or a mapping describes; ValidationError if it is not valid."""
     if isinstance(value, Initializer):
         return value
-    return read_tagged(BY_TYPE, {"type": value} if isinstance(value, str) else value, EXPECTED)
+    return read_tagged(BY_TYPE, {"type": value} if isinstance(value, str) else value, EXPECTED, INITIALIZER_SYNONYMS)
 
 
 if TYPE_CHECKING:

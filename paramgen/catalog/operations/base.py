@@ -21,6 +21,7 @@ from paramgen.catalog.initializers import (
 )
 from paramgen.catalog.models import Tagged, unknown_keys
 from paramgen.catalog.schemas import closed, is_initializer, reference
+from paramgen.catalog.synonyms import PARAMETER_SYNONYMS
 
 GLOROT = Glorot(type="glorot")
 ORTHOGONAL = OrthogonalInitializer(type="orthogonal")
@@ -133,6 +134,11 @@ class Standard(Operation):
         Describe(value="a mapping of parameter names to initializers", item=INITIALIZER_EXPECTED),
     ] = Field(default={}, description="initializers by parameter name, instead of the defaults.")
 
+    @classmethod
+    def parameter_synonyms(cls) -> Mapping[str, str]:
+        """Return the names that other frameworks give its parameters, with its own."""
+        return PARAMETER_SYNONYMS.get(cls.names()[0], {})
+
     def own_initializers(self) -> Mapping[str, Initializer]:
         return self.initializers
 
@@ -152,7 +158,7 @@ class Standard(Operation):
         initializers = data.get("initializers")
         if isinstance(initializers, dict):
             known, what = cls.parameter_names, f"no parameter of {cls.label}"
-            yield from unknown_keys(("initializers",), initializers, known, what)
+            yield from unknown_keys(("initializers",), initializers, known, what, cls.parameter_synonyms())
 
 
 def check_multiple(data: dict[str, Any], whole: str, parts: str) -> Iterator[FieldError]:
