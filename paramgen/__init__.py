@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,6 +24,13 @@ if TYPE_CHECKING:
     from paramgen.spec import Spec as Spec
 
 __version__ = "0.1.0"
+
+# Files are replaced atomically with calls that Windows does not have (flock, renaming an open file).
+UNSUPPORTED = (
+    "paramgen: needs Linux or macOS, got Windows; use it in the Windows Subsystem for Linux (wsl --install)"
+    if sys.platform == "win32"
+    else None
+)
 
 # Where each public name lives: imported when first used, so that `import paramgen` costs nothing.
 _HOMES = {
@@ -50,6 +58,8 @@ __all__ = ["__version__", *_HOMES]  # noqa: PLE0604 (all are strings)
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'paramgen' has no attribute {name!r}")
+    if UNSUPPORTED:
+        raise ImportError(UNSUPPORTED)
     from importlib import import_module
 
     value = getattr(import_module(_HOMES[name]), name)

@@ -1,13 +1,19 @@
 """The entry point: ready for signals before anything is imported that takes time."""
 
 import signal
+import sys
+
+from paramgen import UNSUPPORTED
+
+if UNSUPPORTED:
+    print(UNSUPPORTED, file=sys.stderr)
+    sys.exit(3)
 
 if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # until main is ready for it, Python's own way is a traceback
 
 import gc
 import os
-import sys
 import warnings
 from contextlib import suppress
 from typing import TYPE_CHECKING

@@ -53,7 +53,8 @@ class FileBlock(NamedTuple):
 class BuildResult:
     """The result of a build: its files, counts, device and seconds.
 
-    `total_bytes` counts tensor data without the header. `sha256` is None unless `digest` was set.
+    `total_parameters` leaves out buffers, such as running means. `total_bytes` counts tensor data without the header.
+    `sha256` is None unless `digest` was set.
     """
 
     files: tuple[str, ...]

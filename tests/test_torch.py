@@ -54,7 +54,22 @@ def test_configs_load(path: Path, tmp_path: Path) -> None:
     spec = paramgen.load_spec(path, variables=SMALL.get(path.stem))
     result = paramgen.build(spec, tmp_path / "p")
     loaded = safetensors_torch.load_file(tmp_path / "p")
-    assert sum(tensor.numel() for tensor in loaded.values()) == result.total_parameters
+    elements = sum(tensor.numel() for tensor in loaded.values())
+    assert elements == result.total_parameters + paramgen.plan(spec).buffer_elements
+
+
+def test_parameters_are_counted_as_torch_counts_them(tmp_path: Path) -> None:
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 5), torch.nn.BatchNorm2d(8), torch.nn.LSTM(6, 4))
+    operations = [
+        {"name": "0", "type": "conv", "filter_size": [5, 5], "num_channels": 3, "num_filters": 8},
+        {"name": "1", "type": "batchnorm", "num_channels": 8},
+        {"name": "2", "type": "lstm", "input_size": 6, "num_hidden_units": 4},
+    ]
+    spec = paramgen.load_spec({"operations": operations}, layout="torch")
+    result = paramgen.build(spec, tmp_path / "p")
+    model.load_state_dict(safetensors_torch.load_file(tmp_path / "p"))
+    assert result.total_parameters == sum(parameter.numel() for parameter in model.parameters())
+    assert paramgen.plan(spec).buffer_elements == sum(buffer.numel() for buffer in model.buffers())
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"])

@@ -21,7 +21,7 @@ import typer
 
 import paramgen
 from paramgen.catalog import initializers, operations
-from paramgen.catalog.axes import parsed
+from paramgen.catalog.axes import parse_row
 from paramgen.catalog.frameworks import FRAMEWORKS
 from paramgen.catalog.layouts import CONSTANTS, LAYOUTS, UnsupportedError
 from paramgen.catalog.operations import Operation, ParameterDef, Standard
@@ -171,7 +171,7 @@ def operation_tables() -> str:
             for name, field in model.model_fields.items()
             if name != "type"
         ]
-        rows.append(f"| {code(model.names())} | {', '.join(fields)} | {model.values} | {model.source} |")
+        rows.append(f"| {code(model.names())} | {', '.join(fields)} | {model.formula} | {model.reference} |")
     parts.append("\n".join(rows) + "\n")
     return "\n".join(parts)
 
@@ -206,7 +206,7 @@ def layout_tables() -> str:
 def layout_rows(layout: str, operation: Operation, definitions: list[ParameterDef]) -> Iterator[str]:
     """Yield a row per tensor: name, sources, axes. If the layout lacks the operation, yield the reason."""
     try:
-        for row in map(parsed, LAYOUTS[layout].rows_of(operation, definitions)):
+        for row in map(parse_row, LAYOUTS[layout].rows_of(operation, definitions)):
             place = f" in `{row.collection.rstrip('.')}`" if row.collection else ""
             sources = " + ".join(source if source in CONSTANTS else f"`{source}`" for source in row.sources)
             dtype = f", {row.dtype}" if row.dtype else ""

@@ -16,15 +16,15 @@ from itertools import product
 from math import prod
 from typing import NamedTuple
 
-Size = int | tuple[int, ...]
-Sizes = Mapping[str, Size]
+AxisSize = int | tuple[int, ...]
+AxisSizes = Mapping[str, AxisSize]
 
 _TOKEN = re.compile(r"\([^)]*\)|\S+")
 _NAME = re.compile(r"(-?)(\*?)(\w+)(?:\[([\d,]+)\])?")
 
 
 @lru_cache
-def _axes(pattern: str) -> list[tuple[bool, tuple[str, ...]]]:
+def _parse_axes(pattern: str) -> list[tuple[bool, tuple[str, ...]]]:
     """The axes of a canonical array: whether each is all sizes of a filter, and the names that it is made of."""
     return [(token[0] == "*", tuple(re.findall(r"\w+", token))) for token in _TOKEN.findall(pattern)]
 
@@ -32,11 +32,11 @@ def _axes(pattern: str) -> list[tuple[bool, tuple[str, ...]]]:
 class Axes:
     """The axes of a canonical array by their names, each with its size, or its sizes."""
 
-    def __init__(self, pattern: str, sizes: Sizes):
+    def __init__(self, pattern: str, sizes: AxisSizes):
         self.pattern = pattern
-        self.sizes: dict[str, Size] = {}
+        self.sizes: dict[str, AxisSize] = {}
         shape: list[int] = []
-        for is_many, names in _axes(pattern):
+        for is_many, names in _parse_axes(pattern):
             present = [name for name in names if name in sizes]
             for name in present:
                 self.sizes[name] = sizes[name]
@@ -143,7 +143,7 @@ class Row(NamedTuple):
 
 
 @lru_cache(10_000)
-def parsed(row: str) -> Row:
+def parse_row(row: str) -> Row:
     """A row as it is written: "name = term", or several terms joined along their first axis by +.
 
     "zeros:int64" says a constant's dtype, "batch_stats:mean" is a name in a collection.
@@ -163,17 +163,17 @@ def parsed(row: str) -> Row:
 def rearrange(rows: Iterable[str], parameters: Mapping[str, Axes]) -> list[Rearrangement]:
     """The rearrangements that the rows of a layout say; constants have the sizes that their axes have in parameters."""
     sizes = {name: size for axes in parameters.values() for name, size in axes.sizes.items()}
-    return [_rearrange_row(parsed(row), parameters, sizes) for row in rows]
+    return [_rearrange_row(parse_row(row), parameters, sizes) for row in rows]
 
 
-def _rearrange_row(row: Row, parameters: Mapping[str, Axes], sizes: Sizes) -> Rearrangement:
+def _rearrange_row(row: Row, parameters: Mapping[str, Axes], sizes: AxisSizes) -> Rearrangement:
     slices: list[SourceSlice] = []
     joined = 0
     shape: tuple[int, ...] = ()
     grid: tuple[int, ...] = ()
     for number, (source, tokens) in enumerate(row.terms):
         axes = parameters[source] if source in parameters else Axes(" ".join(tokens), sizes)
-        own_shape, own_grid, own_pieces = _term(tokens, axes)
+        own_shape, own_grid, own_pieces = _place_term(tokens, axes)
         for low, high, offset, strides in own_pieces:
             begin = (low[0] + joined, *low[1:]) if low else low
             end = (high[0] + joined, *high[1:]) if high else high
@@ -191,7 +191,7 @@ def _rearrange_row(row: Row, parameters: Mapping[str, Axes], sizes: Sizes) -> Re
 _GridSlice = tuple[tuple[int, ...], tuple[int, ...], int, tuple[int, ...]]
 
 
-def _term(tokens: Sequence[str], axes: Axes) -> tuple[tuple[int, ...], tuple[int, ...], list[_GridSlice]]:
+def _place_term(tokens: Sequence[str], axes: Axes) -> tuple[tuple[int, ...], tuple[int, ...], list[_GridSlice]]:
     """The shape and grid of a term, and its parts: low, high, offset and strides of each."""
     shape: list[int] = []
     grid: list[int] = []

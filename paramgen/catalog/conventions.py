@@ -78,12 +78,12 @@ class Convention:
         return replace(definition, target=replace(target, fan_in=fan_in, fan_out=fan_out))
 
 
-def _of_first_axes(operation: Operation, key: str, shape: Shape) -> tuple[int, int]:
+def _first_axes_fans(operation: Operation, key: str, shape: Shape) -> tuple[int, int]:
     """Of outputs, inputs, then the receptive field."""
     return prod(shape[1:]), shape[0] * prod(shape[2:])
 
 
-def _of_last_axes(operation: Operation, key: str, shape: Shape) -> tuple[int, int]:
+def _last_axes_fans(operation: Operation, key: str, shape: Shape) -> tuple[int, int]:
     """Of the receptive field, then inputs and outputs; projections of attention count as matrices."""
     if isinstance(operation, MultiheadAttention):
         inputs = 2 if key == "output_weights" else 1
@@ -91,20 +91,22 @@ def _of_last_axes(operation: Operation, key: str, shape: Shape) -> tuple[int, in
     return prod(shape[:-1]), shape[-1] * prod(shape[:-2])
 
 
-def _within(fan_in: int) -> Initializer:
+def _uniform_by_fan_in(fan_in: int) -> Initializer:
     return UniformInitializer(type="uniform", bound=1 / math.sqrt(fan_in))
 
 
 def _torch(operation: Operation, key: str, fan_in: FanIn) -> Initializer | None:
     match operation:
         case FullyConnected() | Convolution():
-            return _within(fan_in("weights"))
+            return _uniform_by_fan_in(fan_in("weights"))
         case SeparableConv():
-            return _within(fan_in("depthwise_weights" if key == "depthwise_weights" else "pointwise_weights"))
+            return _uniform_by_fan_in(
+                fan_in("depthwise_weights" if key == "depthwise_weights" else "pointwise_weights")
+            )
         case Recurrent():
-            return _within(operation.num_hidden_units)
+            return _uniform_by_fan_in(operation.num_hidden_units)
         case MultiheadAttention() if key == "output_weights":
-            return _within(fan_in(key))
+            return _uniform_by_fan_in(fan_in(key))
         case Embedding():
             return Gaussian(type="gaussian", mean=0.0, std=1.0)
     return None
@@ -134,9 +136,9 @@ def _flax(operation: Operation, key: str, fan_in: FanIn) -> Initializer | None:
 
 CONVENTIONS: dict[str, Convention | None] = {
     MATHWORKS: None,
-    "torch": Convention(_of_first_axes, _torch),
-    "keras": Convention(_of_last_axes, _keras),
-    "flax": Convention(_of_last_axes, _flax),
+    "torch": Convention(_first_axes_fans, _torch),
+    "keras": Convention(_last_axes_fans, _keras),
+    "flax": Convention(_last_axes_fans, _flax),
 }
 
 

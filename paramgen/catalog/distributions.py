@@ -17,7 +17,7 @@ from paramgen.formatting import number
 LARGEST_NORMAL = {"float64": 9.2}
 LARGEST_NORMAL_32 = 6.34
 # The least that a truncated normal distribution may keep of the normal one: its tails are float64 numbers.
-LEAST_WITHIN = 1e-280
+SMALLEST_MASS = 1e-280
 LARGEST_ENTRY = 1 + 2.0**-20  # an entry of an orthogonal matrix may be above 1 by rounding
 LARGEST_EXACT_INTEGER = 2**53 - 1  # a larger integer of a spec may have been rounded to a float
 LARGEST_TRUNCATED = 37.2  # |quantile| of 2^-65 times that, rounded up
@@ -89,8 +89,8 @@ class TruncatedNormal:
     high: float
 
     def __post_init__(self) -> None:
-        if not (-inf < self.low < self.high < inf and self.within >= LEAST_WITHIN):
-            raise ValueError(f"less than {LEAST_WITHIN:g} of a normal lies in {self.low:g} … {self.high:g}")
+        if not (-inf < self.low < self.high < inf and self.within >= SMALLEST_MASS):
+            raise ValueError(f"less than {SMALLEST_MASS:g} of a normal lies in {self.low:g} … {self.high:g}")
 
     @property
     def below(self) -> float:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from paramgen.catalog.axes import Rearrangement, parsed, plain, rearrange
+from paramgen.catalog.axes import Rearrangement, parse_row, plain, rearrange
 from paramgen.catalog.frameworks import CANONICAL
 from paramgen.catalog.initializers import Initializer, Ones, Zeros
 from paramgen.catalog.operations import (
@@ -77,7 +77,9 @@ class Layout:
                 f"{self.framework} has no {name}; describe its parameters by an operation of type custom"
             )
         known = {definition.name for definition in definitions} | CONSTANTS.keys()
-        return [row for row in (rows(operation) if callable(rows) else rows) if known.issuperset(parsed(row).sources)]
+        return [
+            row for row in (rows(operation) if callable(rows) else rows) if known.issuperset(parse_row(row).sources)
+        ]
 
     def name(self, operation: str, rearrangement: Rearrangement) -> str:
         """The name of a tensor in the file."""
@@ -127,7 +129,7 @@ def _torch_attention(operation: MultiheadAttention) -> Iterator[str]:
     yield "out_proj.bias = output_bias o"
 
 
-def _within(operation: Recurrent, level: Level, forward: str, backward: str) -> str:
+def _cell_prefix(operation: Recurrent, level: Level, forward: str, backward: str) -> str:
     """What the names of a layer in a direction begin with, where there are several."""
     layer = f"{level.layer}." if operation.num_layers > 1 else ""
     return layer + (f"{backward if level.reverse else forward}." if operation.bidirectional else "")
@@ -163,7 +165,7 @@ def _keras_recurrent(layer: str, gates: str = "g") -> Callable[[Recurrent], Iter
         if isinstance(operation, LSTM) and operation.projection_size:
             raise UnsupportedError("Keras has no LSTM with a projection; leave projection_size out")
         for level in operation.levels():
-            at = _within(operation, level, f"forward_{layer}", f"backward_{layer}") + f"{layer}_cell"
+            at = _cell_prefix(operation, level, f"forward_{layer}", f"backward_{layer}") + f"{layer}_cell"
             own = level.suffix
             yield f"{at}.kernel = input_weights{own} i ({gates} h)"
             yield f"{at}.recurrent_kernel = recurrent_weights{own} r ({gates} h)"
@@ -201,7 +203,7 @@ def _attention(operation: MultiheadAttention, out: str) -> Iterator[str]:
 
 def _flax_rnn(operation: RNN) -> Iterator[str]:
     for level in operation.levels():
-        at, own = _within(operation, level, "forward", "backward"), level.suffix
+        at, own = _cell_prefix(operation, level, "forward", "backward"), level.suffix
         yield f"{at}i.kernel = input_weights{own} i (g h)"
         yield f"{at}i.bias = bias{own} (g h)"
         yield f"{at}h.kernel = recurrent_weights{own} r (g h)"
@@ -213,7 +215,7 @@ def _flax_gru(operation: GRU) -> Iterator[str]:
             "Flax's GRU resets after the multiplication and has one bias a gate; reset_gate_mode: after-multiplication"
         )
     for level in operation.levels():
-        at, own = _within(operation, level, "forward", "backward"), level.suffix
+        at, own = _cell_prefix(operation, level, "forward", "backward"), level.suffix
         for number, gate in enumerate("rzn"):
             yield f"{at}i{gate}.kernel = input_weights{own} i g[{number}] h"
             yield f"{at}i{gate}.bias = bias{own} g[{number}] h"
@@ -225,7 +227,7 @@ def _flax_lstm(operation: LSTM) -> Iterator[str]:
     if operation.projection_size:
         raise UnsupportedError("Flax has no LSTM with a projection; leave projection_size out")
     for level in operation.levels():
-        at, own = _within(operation, level, "forward", "backward"), level.suffix
+        at, own = _cell_prefix(operation, level, "forward", "backward"), level.suffix
         for number, gate in enumerate("ifgo"):
             yield f"{at}i{gate}.kernel = input_weights{own} i g[{number}] h"
             yield f"{at}h{gate}.kernel = recurrent_weights{own} r g[{number}] h"

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Final
 
 from paramgen import limits
-from paramgen.formatting import is_word, one_of, shorten, suggestion
+from paramgen.formatting import closest_match, did_you_mean, is_word, one_of, shorten
 from paramgen.language import values
 from paramgen.language.values import FUNCTIONS, Environment, ExpressionError, Value
 
@@ -38,7 +38,7 @@ class UndefinedError(ExpressionError):
     def hint(self) -> str:
         """Return the variable that may be meant, or else those that there are."""
         known = f"; there is {one_of(list(islice(self.known, 20)))}" if self.known else "; the spec has no variables"
-        return suggestion(self.name, self.known) or known
+        return did_you_mean(closest_match(self.name, self.known)) or known
 
     def __str__(self) -> str:
         return self.problem + self.hint()
@@ -256,7 +256,7 @@ class _Parser:
 
     def call(self, name: str) -> _Node:
         if name not in FUNCTIONS:
-            guess = suggestion(name, FUNCTIONS)
+            guess = did_you_mean(closest_match(name, FUNCTIONS))
             raise ExpressionError(f"unknown function {shorten(name)}; use {one_of(list(FUNCTIONS))}{guess}")
         arguments = [self.argument()]
         while self.skip(","):

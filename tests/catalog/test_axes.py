@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from paramgen.catalog.axes import Axes, Rearrangement, parsed, plain, rearrange
+from paramgen.catalog.axes import Axes, Rearrangement, parse_row, plain, rearrange
 from paramgen.sampling.regions import regions
 
 Array = NDArray[Any]
@@ -114,8 +114,8 @@ def test_what_is_plain() -> None:
 
 
 def test_sources() -> None:
-    assert parsed("b = bias 1 (g[1,0,2] h) + zeros 1 (g h)").sources == ("bias", "zeros")
-    assert parsed("n = zeros:int64").sources == ("zeros",)
+    assert parse_row("b = bias 1 (g[1,0,2] h) + zeros 1 (g h)").sources == ("bias", "zeros")
+    assert parse_row("n = zeros:int64").sources == ("zeros",)
 
 
 def test_dtypes_and_collections() -> None:

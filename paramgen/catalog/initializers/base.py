@@ -1,18 +1,13 @@
 """What initializers are asked to fill, and what they have in common."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
-
-from pydantic import Field
+from typing import Any, ClassVar
 
 from paramgen.catalog.axes import Axes
 from paramgen.catalog.distributions import (
     Distribution,
 )
-from paramgen.catalog.models import Expected, Tagged
-
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False), Expected("a finite number of at least 0")]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), Expected("a finite number above 0")]
+from paramgen.catalog.models import Tagged
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +35,9 @@ class Initializer(Tagged):
     """Base of the initializers; `values` says in a line what a parameter is filled with."""
 
     label: ClassVar[str] = "an initializer"
-    values: ClassVar[str]
-    source: ClassVar[str] = ""
-    quiet: ClassVar[tuple[str, ...]] = ()
+    formula: ClassVar[str]
+    reference: ClassVar[str] = ""
+    omitted_defaults: ClassVar[tuple[str, ...]] = ()
     """Fields that a description leaves out where they have their defaults."""
 
     def why_unsupported(self, target: ParameterShape) -> str | None:
@@ -55,5 +50,7 @@ class Initializer(Tagged):
 
     def describe(self) -> dict[str, Any]:
         """The initializer as the plan's JSON has it: its own name, and its fields."""
-        quiet = {name for name in self.quiet if getattr(self, name) == type(self).model_fields[name].default}
-        return {**self.model_dump(exclude=quiet), "type": self.type_name}
+        omitted = {
+            name for name in self.omitted_defaults if getattr(self, name) == type(self).model_fields[name].default
+        }
+        return {**self.model_dump(exclude=omitted), "type": self.type_name}

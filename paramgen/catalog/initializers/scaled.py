@@ -11,7 +11,8 @@ from paramgen.catalog.distributions import (
     TruncatedNormal,
     Uniform,
 )
-from paramgen.catalog.initializers.base import Initializer, ParameterShape, Positive
+from paramgen.catalog.fields import Positive
+from paramgen.catalog.initializers.base import Initializer, ParameterShape
 
 # The standard deviation of a standard normal that is truncated at -2 and 2.
 TRUNCATED_STD = 0.87962566103423978
@@ -61,7 +62,7 @@ class Scaled(Initializer):
 class _Named(Scaled):
     """Base of those that are named after their author: of a fixed variance, with a gain."""
 
-    quiet: ClassVar[tuple[str, ...]] = ("gain", "mode", "distribution")
+    omitted_defaults: ClassVar[tuple[str, ...]] = ("gain", "mode", "distribution")
     variance: ClassVar[float]
     gain: Positive = Field(default=1.0, description="factor on the standard deviation.")
 
@@ -73,8 +74,8 @@ class Glorot(_Named):
     """Glorot (Xavier) initializer: uniform with variance 2/(fan_in + fan_out)."""
 
     label = "glorot"
-    values = "uniform on (-b, b), b = `gain`·sqrt(6 / (fan_in + fan_out)); else by `mode` and `distribution`"
-    source = "Glorot & Bengio, AISTATS 2010"
+    formula = "uniform on (-b, b), b = `gain`·sqrt(6 / (fan_in + fan_out)); else by `mode` and `distribution`"
+    reference = "Glorot & Bengio, AISTATS 2010"
     type: Literal["glorot", "xavier"] = Field(description="Initializer type.")
     mode: Mode = Field(default="fan_avg", description=MODE)
     distribution: Family = Field(default="uniform", description=FAMILY)
@@ -85,8 +86,8 @@ class He(_Named):
     """He (Kaiming) initializer: normal with variance 2/fan_in."""
 
     label = "he"
-    values = "normal, mean 0, variance `gain`²·2 / fan_in; else by `mode` and `distribution`"
-    source = "He et al., ICCV 2015"
+    formula = "normal, mean 0, variance `gain`²·2 / fan_in; else by `mode` and `distribution`"
+    reference = "He et al., ICCV 2015"
     type: Literal["he", "kaiming"] = Field(description="Initializer type.")
     variance = 2
 
@@ -95,8 +96,8 @@ class Lecun(_Named):
     """LeCun initializer: normal with variance 1/fan_in."""
 
     label = "lecun"
-    values = "normal, mean 0, variance `gain`² / fan_in; else by `mode` and `distribution`"
-    source = "LeCun et al., Efficient BackProp, 1998"
+    formula = "normal, mean 0, variance `gain`² / fan_in; else by `mode` and `distribution`"
+    reference = "LeCun et al., Efficient BackProp, 1998"
     type: Literal["lecun"] = Field(description="Initializer type.")
     variance = 1
 
@@ -105,8 +106,8 @@ class VarianceScaling(Scaled):
     """Variance scaling: a variance of scale / n, n being fan_in, fan_out or their average."""
 
     label = "variance_scaling"
-    values = "mean 0, variance `scale` / n, n being fan_in, fan_out or their average, by `mode`; see `distribution`"
-    source = "Keras, jax.nn.initializers"
+    formula = "mean 0, variance `scale` / n, n being fan_in, fan_out or their average, by `mode`; see `distribution`"
+    reference = "Keras, jax.nn.initializers"
     type: Literal["variance_scaling"] = Field(description="Initializer type.")
     scale: Positive = Field(default=1.0, description="variance times n.")
     distribution: Family = Field(default="truncated_normal", description=FAMILY)

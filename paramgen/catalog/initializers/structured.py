@@ -13,24 +13,24 @@ from paramgen.catalog.distributions import (
     PeriodicConstant,
     unit_forget_gate,
 )
+from paramgen.catalog.fields import FiniteNumber
 from paramgen.catalog.initializers.base import Initializer, ParameterShape
-from paramgen.catalog.models import Number
 
 
 class OrthogonalInitializer(Initializer):
     """Orthogonal initializer: orthonormal columns (rows, if the matrix is wide), times a gain."""
 
     label = "orthogonal"
-    values = (
+    formula = (
         "`gain` (default 1) times Q of Z = QR, Z standard normal, each column of Q times the sign of R's diagonal; "
         "a wide matrix is built from its transpose; of more than two dimensions, the last axis is the columns "
         "(of a grouped convolution: the groups) and all others are the rows; with `per_gate` a matrix for each gate of "
         "recurrent weights, as Flax has them"
     )
-    source = "Saxe, McClelland & Ganguli, ICLR 2014"
-    quiet = ("per_gate",)
+    reference = "Saxe, McClelland & Ganguli, ICLR 2014"
+    omitted_defaults = ("per_gate",)
     type: Literal["orthogonal"] = Field(description="Initializer type.")
-    gain: Number = Field(default=1.0, description="Factor on the orthonormal matrix.")
+    gain: FiniteNumber = Field(default=1.0, description="Factor on the orthonormal matrix.")
     per_gate: bool = Field(
         default=False, description="a matrix for each gate of recurrent weights, not one for all of them."
     )
@@ -53,8 +53,8 @@ class UnitForgetGateInitializer(Initializer):
     """Unit-forget-gate initializer of an LSTM bias: ones for the forget gate, zeros for the others."""
 
     label = "unit_forget_gate"
-    values = "zeros, but ones at H … 2H - 1 (0-based) of an LSTM's bias of 4H"
-    source = "Jozefowicz, Zaremba & Sutskever, ICML 2015"
+    formula = "zeros, but ones at H … 2H - 1 (0-based) of an LSTM's bias of 4H"
+    reference = "Jozefowicz, Zaremba & Sutskever, ICML 2015"
     type: Literal["unit_forget_gate"] = Field(description="Initializer type.")
 
     def why_unsupported(self, target: ParameterShape) -> str | None:
@@ -69,10 +69,10 @@ class Identity(Initializer):
     """Identity matrix, times a gain; of a matrix that is not square, ones where row and column are the same."""
 
     label = "identity"
-    values = "a matrix: `gain` (default 1) where row and column are the same, else zero"
-    source = "Le, Jaitly & Hinton, 2015, for recurrent weights"
+    formula = "a matrix: `gain` (default 1) where row and column are the same, else zero"
+    reference = "Le, Jaitly & Hinton, 2015, for recurrent weights"
     type: Literal["identity"] = Field(description="Initializer type.")
-    gain: Number = Field(default=1.0, description="Factor on the identity.")
+    gain: FiniteNumber = Field(default=1.0, description="Factor on the identity.")
 
     def why_unsupported(self, target: ParameterShape) -> str | None:
         if target.vector:
@@ -90,10 +90,10 @@ class Dirac(Initializer):
     """Dirac initializer: a convolution that hands on its channels as they are, as many as there are filters."""
 
     label = "dirac"
-    values = (
+    formula = (
         "a convolution: one at the centre of the filter that has the number of its channel (in its group), else zero"
     )
-    source = "Zagoruyko & Komodakis, 2017; torch.nn.init.dirac_"
+    reference = "Zagoruyko & Komodakis, 2017; torch.nn.init.dirac_"
     type: Literal["dirac"] = Field(description="Initializer type.")
 
     def why_unsupported(self, target: ParameterShape) -> str | None:
@@ -112,10 +112,10 @@ class DeltaOrthogonalInitializer(Initializer):
     """Delta-orthogonal initializer: a convolution whose centre is an orthonormal matrix, and that is zero elsewhere."""
 
     label = "delta_orthogonal"
-    values = "a convolution: `gain` (default 1) times an orthonormal matrix at its centre, else zero"
-    source = "Xiao et al., ICML 2018; jax.nn.initializers.delta_orthogonal"
+    formula = "a convolution: `gain` (default 1) times an orthonormal matrix at its centre, else zero"
+    reference = "Xiao et al., ICML 2018; jax.nn.initializers.delta_orthogonal"
     type: Literal["delta_orthogonal"] = Field(description="Initializer type.")
-    gain: Number = Field(default=1.0, description="Factor on the orthonormal matrix.")
+    gain: FiniteNumber = Field(default=1.0, description="Factor on the orthonormal matrix.")
 
     def why_unsupported(self, target: ParameterShape) -> str | None:
         if not _filter(target):

@@ -5,15 +5,11 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from paramgen.catalog.models import (
-    WRONG,
-    FieldError,
-    Size,
-)
+from paramgen.catalog.fields import ErrorKind, FieldError, Size
 from paramgen.catalog.operations.base import (
     ParameterDef,
     Standard,
-    not_divided,
+    check_multiple,
     vector,
     weights,
 )
@@ -50,11 +46,11 @@ class MultiheadAttention(Standard):
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
         yield from super().check_keys(data)
         keys = "num_key_channels" if "num_key_channels" in data else "input_size"
-        yield from not_divided(data, keys, "num_heads")
-        yield from not_divided(data, "num_value_channels", "num_heads")
+        yield from check_multiple(data, keys, "num_heads")
+        yield from check_multiple(data, "num_value_channels", "num_heads")
         if data.get("projections") == "fused" and data.get("num_value_channels", data.get(keys)) != data.get(keys):
             message = f"fused projections have as many channels for values as for keys, {show(data.get(keys))}"
-            yield ("num_value_channels",), message, WRONG
+            yield ("num_value_channels",), message, ErrorKind.WRONG
 
     def parameter_defs(self) -> Iterator[ParameterDef]:
         keys = self.num_key_channels or self.input_size

@@ -6,13 +6,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import Field
 
-from paramgen.catalog.models import (
-    UNKNOWN,
-    Expected,
-    FieldError,
-    FilterSize,
-    Size,
-)
+from paramgen.catalog.fields import SIZE, ErrorKind, FieldError, FieldType, FilterSize, Schema, Size
 from paramgen.catalog.operations.base import (
     ParameterDef,
     Standard,
@@ -24,6 +18,12 @@ FILTER_SIZE = "height, width, … of a filter: 1, 2 or 3 sizes; a single integer
 
 
 CHANNEL_WISE: Final = "channel-wise"
+
+GROUPS = FieldType(
+    value=f"a positive integer or '{CHANNEL_WISE}'",
+    accepts=lambda value: value == CHANNEL_WISE or SIZE.accepts(value),
+    schema={"anyOf": [SIZE.schema, {"const": CHANNEL_WISE, "type": "string"}]},
+)
 
 # For each way of grouping: the fields that it needs, and those it refuses, with what to give instead.
 GROUPINGS: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
@@ -40,6 +40,11 @@ GROUPINGS: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
         {"num_channels_per_group": "num_channels", "num_filters": "num_filters_per_group"},
     ),
 }
+
+
+def _grouping(name: str) -> Schema:
+    needed, refused = GROUPINGS[name]
+    return {"required": list(needed), "properties": dict.fromkeys(refused, False)}
 
 
 class Convolution(Standard):
@@ -65,8 +70,8 @@ class Convolution(Standard):
     num_filters: Size | None = Field(
         default=None, description="number of filters (output channels), where not grouped."
     )
-    num_groups: Annotated[Size | Literal["channel-wise"] | None, Expected("a positive integer or 'channel-wise'")] = (
-        Field(default=None, description="number of groups, or channel-wise: one group for each channel.")
+    num_groups: Annotated[int | Literal["channel-wise"], GROUPS] | None = Field(
+        default=None, description="number of groups, or channel-wise: one group for each channel."
     )
     num_channels_per_group: Size | None = Field(
         default=None, description="number of input channels of a group (grouped)."
@@ -92,7 +97,19 @@ class Convolution(Standard):
                 yield cls.missing(name, what)
         for name, instead in refused.items():
             if name in data:
-                yield (name,), f"no field of {what}; give {instead} instead", UNKNOWN
+                yield (name,), f"no field of {what}; give {instead} instead", ErrorKind.UNKNOWN
+
+    @classmethod
+    def schema_rules(cls) -> Schema:
+        inherited = super().schema_rules()
+        is_channel_wise = {"properties": {"num_groups": {"const": CHANNEL_WISE}}}
+        return {
+            "properties": inherited.pop("properties"),
+            "if": {"required": ["num_groups"]},
+            "then": {"if": is_channel_wise, "then": _grouping(CHANNEL_WISE), "else": _grouping("grouped")},
+            "else": _grouping("ungrouped"),
+            **inherited,
+        }
 
     def groups(self) -> tuple[int | None, int, int]:
         """(number of groups or None, channels of a group, filters of a group)."""

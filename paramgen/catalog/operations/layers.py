@@ -1,28 +1,34 @@
 """Operations that are a matrix or a vector; and those that no type describes."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
-from paramgen.catalog.initializers import (
-    AnyInitializer,
-    ConstantInitializer,
-    Gaussian,
-    ParameterShape,
-)
-from paramgen.catalog.models import (
+from paramgen import limits
+from paramgen.catalog.fields import (
+    NAME,
     RESERVED,
-    UNKNOWN,
+    Describe,
     DTypeName,
-    Expected,
+    ErrorKind,
     FieldError,
-    Model,
     Name,
+    Schema,
     Shape,
     Size,
     reserved,
 )
+from paramgen.catalog.initializers import (
+    TABLE,
+    AnyInitializer,
+    ConstantInitializer,
+    Gaussian,
+    Mode,
+    ParameterShape,
+    Scaled,
+)
+from paramgen.catalog.models import Model
 from paramgen.catalog.operations.base import (
     Operation,
     ParameterDef,
@@ -30,6 +36,7 @@ from paramgen.catalog.operations.base import (
     vector,
     weights,
 )
+from paramgen.catalog.schemas import has_type, is_initializer, mapping, reference
 
 QUARTER = ConstantInitializer(type="constant", value=0.25)
 EMBEDDING_GAUSSIAN = Gaussian(type="gaussian", mean=0.0, std=0.01)
@@ -98,6 +105,38 @@ class CustomParameter(Model):
     )
     dtype: DTypeName | None = Field(default=None, description="its element type; default: the operation's.")
 
+    @classmethod
+    def schema_rules(cls) -> Schema:
+        return {"allOf": [*_fans_rules(), *_shape_rules()]}
+
+
+def _fans_rules() -> Iterator[Schema]:
+    """Yield which fans an initializer that scales needs: those of its mode, written or default."""
+    for model in TABLE:
+        if issubclass(model, Scaled):
+            for mode in get_args(Mode):
+                fans = list(model.model_construct(mode=mode).fans())
+                written = mapping({**has_type(model.names()), "required": ["type", "mode"]})
+                written["properties"] = {**written["properties"], "mode": {"const": mode}}
+                is_default = mode == model.model_fields["mode"].default
+                unwritten = {"allOf": [is_initializer(model.names()), {"not": mapping({"required": ["mode"]})}]}
+                has_mode = {"anyOf": [written, unwritten]} if is_default else written
+                yield {"if": {"properties": {"initializer": has_mode}}, "then": {"required": fans}}
+
+
+def _shape_rules() -> Iterator[Schema]:
+    """Yield the number of dimensions for each initializer that does not fit every number of them."""
+    for model in TABLE:
+        initializer, every = model.model_construct(), range(limits.MAX_DIMENSIONS + 1)
+        fitting = [count for count in every if initializer.why_unsupported(ParameterShape((1,) * count, 1, 1)) is None]
+        if not fitting:
+            yield {"properties": {"initializer": {"not": is_initializer(model.names())}}}
+        elif len(fitting) < len(every):
+            yield {
+                "if": {"properties": {"initializer": is_initializer(model.names())}},
+                "then": {"properties": {"shape": {"minItems": fitting[0], "maxItems": fitting[-1]}}},
+            }
+
 
 class Custom(Operation):
     """Parameters that no operation describes, each with its shape and initializer."""
@@ -109,14 +148,20 @@ class Custom(Operation):
     parameters: Annotated[
         dict[Name, CustomParameter],
         Field(min_length=1),
-        Expected("a mapping of names to parameters, at least one", "a mapping with shape and initializer"),
+        Describe(value="a mapping of names to parameters, at least one", item="a mapping with shape and initializer"),
     ] = Field(description="its parameters by name.")
 
     @classmethod
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
         yield from super().check_keys(data)
         if isinstance(data.get("parameters"), dict) and RESERVED in data["parameters"]:
-            yield reserved(("parameters", RESERVED), UNKNOWN)
+            yield reserved(("parameters", RESERVED), ErrorKind.UNKNOWN)
+
+    @classmethod
+    def schema_rules(cls) -> Schema:
+        names = {key: NAME.schema[key] for key in ("pattern", "not")}
+        parameters = {"propertyNames": names, "additionalProperties": reference("CustomParameter")}
+        return {"properties": {"parameters": parameters}}
 
     def parameter_defs(self) -> Iterator[ParameterDef]:
         for name, parameter in self.parameters.items():

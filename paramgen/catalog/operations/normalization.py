@@ -5,15 +5,12 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from paramgen.catalog.models import (
-    FieldError,
-    Size,
-)
+from paramgen.catalog.fields import FieldError, Size
 from paramgen.catalog.operations.base import (
     ONES,
     ParameterDef,
     Standard,
-    not_divided,
+    check_multiple,
     vector,
 )
 
@@ -65,7 +62,7 @@ class GroupNorm(Normalization):
     @classmethod
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
         yield from super().check_keys(data)
-        yield from not_divided(data, "num_channels", "num_groups")
+        yield from check_multiple(data, "num_channels", "num_groups")
 
 
 class RMSNorm(Standard):

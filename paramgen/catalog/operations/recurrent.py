@@ -2,16 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from paramgen import limits
+from paramgen.catalog.fields import Size, size_up_to
 from paramgen.catalog.initializers import (
     UnitForgetGateInitializer,
-)
-from paramgen.catalog.models import (
-    Size,
 )
 from paramgen.catalog.operations.base import (
     ORTHOGONAL,
@@ -45,7 +43,9 @@ class Recurrent(Standard):
     gates: ClassVar[int]
     input_size: Size = Field(description="number of input features.")
     num_hidden_units: Size = Field(description="number of hidden units, H.")
-    num_layers: Size = Field(default=1, le=limits.MAX_LAYERS, description="number of layers, one upon another.")
+    num_layers: Annotated[int, size_up_to(limits.MAX_LAYERS)] = Field(
+        default=1, description="number of layers, one upon another."
+    )
     bidirectional: bool = Field(
         default=False, description="whether each layer goes in both directions; the next has twice the inputs."
     )
@@ -62,18 +62,18 @@ class Recurrent(Standard):
 
     def parameter_defs(self) -> Iterator[ParameterDef]:
         for level in self.levels():
-            yield from self.templates_of(level)
+            yield from self.level_parameter_defs(level)
 
-    def templates_of(self, level: Level) -> Iterator[ParameterDef]:
+    def level_parameter_defs(self, level: Level) -> Iterator[ParameterDef]:
         """The parameters of a layer in one direction."""
         inputs = self.outputs() * (1 + self.bidirectional) if level.layer else self.input_size
         sizes = {"g": self.gates, "h": self.num_hidden_units, "i": inputs, "r": self.outputs()}
         rows = self.gates * self.num_hidden_units
         yield weights("input_weights", "(g h) i", sizes, inputs, rows, suffix=level.suffix)
         yield weights("recurrent_weights", "(g h) r", sizes, self.outputs(), rows, ORTHOGONAL, suffix=level.suffix)
-        yield self.bias_of(level, sizes)
+        yield self.bias_def(level, sizes)
 
-    def bias_of(self, level: Level, sizes: dict[str, int]) -> ParameterDef:
+    def bias_def(self, level: Level, sizes: dict[str, int]) -> ParameterDef:
         return vector("bias", "(g h)", sizes, suffix=level.suffix)
 
 
@@ -104,7 +104,7 @@ class GRU(Recurrent):
         )
     )
 
-    def bias_of(self, level: Level, sizes: dict[str, int]) -> ParameterDef:
+    def bias_def(self, level: Level, sizes: dict[str, int]) -> ParameterDef:
         recurrent = {"b": 2} if self.reset_gate_mode == "recurrent-bias-after-multiplication" else {}
         return vector("bias", "(b g h)", {**recurrent, **sizes}, suffix=level.suffix)
 
@@ -125,11 +125,11 @@ class LSTM(Recurrent):
     def outputs(self) -> int:
         return self.projection_size or self.num_hidden_units
 
-    def bias_of(self, level: Level, sizes: dict[str, int]) -> ParameterDef:
+    def bias_def(self, level: Level, sizes: dict[str, int]) -> ParameterDef:
         return vector("bias", "(g h)", sizes, UNIT_FORGET_GATE, self.num_hidden_units, suffix=level.suffix)
 
-    def templates_of(self, level: Level) -> Iterator[ParameterDef]:
-        yield from super().templates_of(level)
+    def level_parameter_defs(self, level: Level) -> Iterator[ParameterDef]:
+        yield from super().level_parameter_defs(level)
         if self.projection_size:
             sizes = {"p": self.projection_size, "h": self.num_hidden_units}
             fans = self.num_hidden_units, self.projection_size
