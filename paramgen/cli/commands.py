@@ -111,13 +111,11 @@ def _assignment(text: str) -> tuple[str, float]:
     name, separator, value = text.partition("=")
     if not separator or not name:
         raise typer.BadParameter(f"'{text}' is not NAME=VALUE.")
-    from paramgen.language.expressions import Expression, ExpressionError, UndefinedError
+    from paramgen.language.evaluation import parse_value
 
     try:
-        return name, Expression(value).value({})
-    except UndefinedError as error:
-        raise typer.BadParameter(f"'{text}': {error.name} is not a number.") from None
-    except ExpressionError as error:
+        return name, parse_value(value)
+    except ValueError as error:
         raise typer.BadParameter(f"'{text}': {error}") from None
 
 

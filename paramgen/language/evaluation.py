@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from paramgen import limits
+from paramgen.catalog.entries import is_variable
 from paramgen.formatting import shorten, show
 from paramgen.language import values
 from paramgen.language.diagnostics import Finding, LimitExceededError
-from paramgen.language.expressions import KEYWORDS, TemplateString, UndefinedError, has_expression, is_variable, names_in
+from paramgen.language.expressions import KEYWORDS, Expression, TemplateString, UndefinedError, names_in
 from paramgen.language.values import Environment, ExpressionError, Value
-from paramgen.language.yaml_reader import Path
+from paramgen.language.yaml_reader import Path, from_yaml
 
 VALUE_EXPECTED = (
     "a number below 2^128 in magnitude, a boolean, a text, or a list of at most "
@@ -182,6 +183,19 @@ class Evaluator:
             raise LimitExceededError(path, f"expressions are too many or repeat too often: {limit}")
 
 
+def parse_value(text: str) -> Value:
+    """Return a variable's value from text: YAML for lists, booleans and texts, or arithmetic. ValueError for others."""
+    value = from_yaml(text.encode(), "value").data
+    if isinstance(value, str):
+        try:
+            return Expression(value).value({})
+        except ExpressionError:
+            return value
+    if not values.is_value(value):
+        raise ExpressionError(f"{show(value)} is not {VALUE_EXPECTED}")
+    return values.freeze(value)
+
+
 def evaluate_variables(variables: Any, needed: bool) -> tuple[Evaluator, list[Finding]]:
     """Return the evaluator of a spec's `variables`, each over those before it, and the errors in them."""
     evaluator = Evaluator(needed)
@@ -198,7 +212,7 @@ def evaluate_variables(variables: Any, needed: bool) -> tuple[Evaluator, list[Fi
         if not failures and value is not written and not values.is_value(value):
             findings.append(Finding(path, f"{show(value)} is not {VALUE_EXPECTED}"))
         if is_variable(name) and not failures and values.is_value(value):
-            evaluator.variables[name] = tuple(value) if isinstance(value, list) else value
+            evaluator.variables[name] = values.freeze(value)
         else:
             evaluator.broken.add(name)
     return evaluator, findings

@@ -16,7 +16,6 @@ from paramgen.language.values import FUNCTIONS, Environment, ExpressionError, Va
 _Node = Callable[[Environment], Value]
 
 KEYWORDS: Final = frozenset({"if", "else", "and", "or", "not", "true", "false"})
-VARIABLE_EXPECTED = "a variable's name: letters, decimal digits and _, not beginning with a digit"
 
 _HOLE = re.compile(r"\$\{([^{}]*)\}")
 _TOKEN = re.compile(
@@ -118,13 +117,8 @@ def names_in(value: object, names: Callable[[str], frozenset[str]] | None = None
     return frozenset().union(*(names_in(entry, names) for entry in inner))
 
 
-def is_variable(name: str) -> bool:
-    """Return whether an expression can have a variable of this name."""
-    return is_word(name) and bool(name) and not name[0].isdecimal()
-
-
 class _Parser:
-    """Recursive descent with Python's precedence: if, or, and, not, comparisons, sums, products, signs, **, brackets."""
+    """Recursive descent with the precedence of Python's operators."""
 
     def __init__(self, text: str, shadowing: frozenset[str]):
         if len(text) > limits.MAX_EXPRESSION_LENGTH:

@@ -45,6 +45,11 @@ def is_value(value: object) -> bool:
     return is_scalar(value)
 
 
+def freeze(value: Any) -> Value:
+    """Return a variable's value, a list as a tuple."""
+    return tuple(value) if isinstance(value, list) else value
+
+
 def render(value: Value) -> str:
     """Return a value as a part of a text; ExpressionError for a list."""
     if isinstance(value, tuple):

@@ -19,8 +19,8 @@ from paramgen.catalog.operations import ParameterDef
 from paramgen.dtypes import DType
 from paramgen.formatting import shorten, summarize
 from paramgen.language.diagnostics import Diagnostics, Finding, LimitExceededError
-from paramgen.language.groups import NamedOperation
 from paramgen.language.model import ParsedSpec
+from paramgen.language.tree import NamedOperation
 from paramgen.language.yaml_reader import escape_refused
 from paramgen.planning.resolve import (
     Expanded,

@@ -20,8 +20,8 @@ from paramgen.catalog.operations import BY_TYPE, ParameterDef
 from paramgen.dtypes import BY_NAME, DType
 from paramgen.formatting import closest_match, did_you_mean, escape, shorten, show
 from paramgen.language.diagnostics import Finding, LimitExceededError, RepeatLocation
-from paramgen.language.groups import NamedOperation
 from paramgen.language.model import Override, ParsedSpec
+from paramgen.language.tree import NamedOperation
 from paramgen.language.yaml_reader import Path, path_text
 from paramgen.planning.streams import stream_id
 
@@ -178,7 +178,8 @@ class _Expansion:
 
     def operations(self) -> Iterator[Expanded | Finding]:
         is_complete = not self.spec.findings
-        for instance in self.spec.operations():
+        tree = self.spec.tree()
+        for instance in tree.operations():
             if isinstance(instance, Finding):
                 is_complete = False
                 yield instance
@@ -309,7 +310,8 @@ class _Overrides:
     """The overrides of a spec, with a limit on comparisons of patterns with names."""
 
     def __init__(self, overrides: Sequence[Override]):
-        self._entries = [(_Pattern(override.match), index, override) for index, override in enumerate(overrides)]
+        entries = enumerate(overrides)
+        self._entries = [(_Pattern(override.match), index, override) for index, override in entries if override.when]
         self._used = [False] * len(overrides)
         self._cost = sum(pattern.cost for pattern, _, _ in self._entries)
         self._compared = 0

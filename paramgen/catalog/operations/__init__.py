@@ -15,7 +15,15 @@ from paramgen.catalog.operations.convolution import (
     SeparableConv,
     TransposedConv,
 )
-from paramgen.catalog.operations.layers import Custom, CustomParameter, Embedding, FullyConnected, PReLU
+from paramgen.catalog.operations.layers import (
+    PARAMETERS_SCHEMA,
+    Custom,
+    CustomParameter,
+    Embedding,
+    FullyConnected,
+    ParametersByName,
+    PReLU,
+)
 from paramgen.catalog.operations.normalization import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm
 from paramgen.catalog.operations.recurrent import GRU, LSTM, RNN, Level, Recurrent
 
@@ -25,6 +33,7 @@ __all__ = [
     "GROUPINGS",
     "GRU",
     "LSTM",
+    "PARAMETERS_SCHEMA",
     "RNN",
     "TABLE",
     "BatchNorm",
@@ -42,6 +51,7 @@ __all__ = [
     "Operation",
     "PReLU",
     "ParameterDef",
+    "ParametersByName",
     "RMSNorm",
     "Recurrent",
     "SeparableConv",
