@@ -43,3 +43,12 @@ def test_only_markers_skip_for_a_package() -> None:
                 assert not line.startswith(" ") and marked.search(text), f"{path}: {line}"
     assert found
     assert f'pytest -m "{" or ".join(NEEDS)}"' in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+def test_classifiers_name_versions_of_python_that_ci_runs() -> None:
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    found = re.search(r"for version in (.*); do", (ROOT / ".ci" / "run").read_text(encoding="utf-8"))
+    assert found
+    named = set(re.findall(r'"Programming Language :: Python :: (3\.\d+)"', text))
+    assert "3.12" in named
+    assert named <= {"3.11", *found[1].split()}
