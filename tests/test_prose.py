@@ -12,7 +12,7 @@ PHRASES = {
     r"anew|once more": "again",
     r"but for (?:an?|the|its|their)": "except",
     r"(?:has|have) not(?! (?:been|yet|to))": "does not have",
-    r"(?:is|are|was|were) no(?! (?:longer|more|one|need))": "is not a",
+    r"(?:is|are|was|were) no(?! (?:faster|longer|more|need|one|slower))": "is not a",
     r"lest": "so that … not",
     r"misfits?": "an error",
     r"of no account": "ignored",
@@ -33,8 +33,6 @@ TREES = ("benchmarks", "configs", "docs", "paramgen", "tests", "tools")
 SUFFIXES = {".c", ".cu", ".h", ".md", ".py", ".yaml"}
 # Not rewritten yet. Nothing is added here.
 UNCONVERTED = (
-    "benchmarks/tried.md",
-    "docs/performance.md",
     "paramgen/api.py",
     "paramgen/buffers.py",
     "paramgen/catalog/",

@@ -127,14 +127,14 @@ def describe(definition: ParameterDef) -> str:
 def operation_tables() -> str:
     parts = [
         NOTICE + "# Operations and initializers\n",
-        "Every operation with its fields, parameters and default initializers, and every initializer.\n",
+        "This page lists all operations, with fields, parameters and default initializers, and all initializers.\n",
         "| in the tables | meaning |\n|---|---|\n"
         "| size | canonical: an array in C order, last index fastest |\n"
         "| H | `num_hidden_units` |\n"
         "| \\*filter_size | the one, two or three sizes of a filter |\n"
         "| \\*1 | as many ones |\n"
         "| prod | the product of the sizes |\n"
-        "| fan_in, fan_out | what the initializers that scale use; a dash if there are none |\n",
+        "| fan_in, fan_out | the numbers that scaling initializers use; a dash means none |\n",
         'The source is MathWorks\' page "Initialize Learnable Parameters for Model Function" (Deep Learning Toolbox).\n'
         "Operations that it lacks follow the modules of PyTorch, Keras and Flax.\n",
         "## Operations\n",
@@ -218,7 +218,15 @@ def layout_rows(layout: str, operation: Operation, definitions: list[ParameterDe
 
 
 def command_reference() -> str:
-    parts = [NOTICE + "# Command reference\n", "The commands, their options and their exit statuses.\n"]
+    parts = [
+        NOTICE + "# Command reference\n",
+        "This page lists all commands, options and exit statuses.\n",
+        "```console\n"
+        "$ paramgen plan model.yaml\n"
+        "$ paramgen build model.yaml -o model.safetensors\n"
+        "$ paramgen inspect model.safetensors --stats\n"
+        "```\n",
+    ]
     for name, command in typer.main.get_command(cli.app).commands.items():  # type: ignore[attr-defined]
         arguments = [parameter for parameter in command.params if parameter.param_type_name == "argument"]
         usage = " ".join(["paramgen", name, *(argument.metavar for argument in arguments), "[OPTIONS]"])
@@ -257,7 +265,7 @@ def python_reference() -> str:
     classes = {name: value for name, value in public.items() if name not in functions and name not in errors}
     parts = [
         NOTICE + "# Python\n",
-        "What the commands do, as functions, and arrays without a file.\n",
+        "This page describes the Python functions: the commands' work, and arrays without a file.\n",
         "```python\n"
         "import paramgen\n\n"
         'params = paramgen.sample("model.yaml")  # nested dicts of NumPy arrays\n'
