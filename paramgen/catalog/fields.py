@@ -21,14 +21,14 @@ Path = tuple[str | int, ...]
 
 
 class ErrorKind(StrEnum):
-    """What an error is about: a value, a key, or a field that is missing."""
+    """The subject of an error: a value, a key, or a missing field."""
 
     WRONG = "wrong"
     UNKNOWN = "unknown"
     MISSING = "absent"  # "missing" is pydantic's own
 
 
-# A path below the mapping that is checked, a message, and what it is about.
+# A path below the mapping that is checked, a message, and its subject.
 FieldError = tuple[Path, str, ErrorKind]
 
 
