@@ -24,7 +24,6 @@ from paramgen.catalog.initializers import (
     Lecun,
     OrthogonalInitializer,
     UniformInitializer,
-    Zeros,
 )
 from paramgen.catalog.layouts import LAYOUTS, Layout
 from paramgen.catalog.operations import (
@@ -39,6 +38,7 @@ from paramgen.catalog.operations import (
     SeparableConv,
     Standard,
 )
+from paramgen.catalog.operations.base import ZEROS
 
 Shape = tuple[int, ...]
 FanIn = Callable[[str], int]
@@ -117,7 +117,7 @@ def _keras(operation: Operation, key: str, fan_in: FanIn) -> Initializer | None:
         case Embedding():
             return UniformInitializer(type="uniform", bound=0.05)
         case PReLU():
-            return Zeros(type="zeros")
+            return ZEROS
     return None
 
 
@@ -130,7 +130,7 @@ def _flax(operation: Operation, key: str, fan_in: FanIn) -> Initializer | None:
         case Recurrent() if key == "recurrent_weights":
             return OrthogonalInitializer(type="orthogonal", per_gate=True)
         case Recurrent() if key == "bias":
-            return Zeros(type="zeros")
+            return ZEROS
     return Lecun(type="lecun", distribution="truncated_normal") if key.endswith("weights") else None
 
 

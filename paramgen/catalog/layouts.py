@@ -13,7 +13,7 @@ from typing import Any
 
 from paramgen.catalog.axes import Rearrangement, parse_row, plain, rearrange
 from paramgen.catalog.frameworks import CANONICAL
-from paramgen.catalog.initializers import Initializer, Ones, Zeros
+from paramgen.catalog.initializers import Initializer
 from paramgen.catalog.operations import (
     CHANNEL_WISE,
     GRU,
@@ -38,9 +38,10 @@ from paramgen.catalog.operations import (
     SeparableConv,
     TransposedConv,
 )
+from paramgen.catalog.operations.base import ONES, ZEROS
 
 # Rows can name these beside the parameters of an operation.
-CONSTANTS: dict[str, Initializer] = {"zeros": Zeros(type="zeros"), "ones": Ones(type="ones")}
+CONSTANTS: dict[str, Initializer] = {"zeros": ZEROS, "ones": ONES}
 
 Rows = tuple[str, ...] | Callable[[Any], Iterator[str]]
 
