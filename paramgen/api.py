@@ -255,6 +255,38 @@ def to_cpu(params: Any) -> Any:
     return map_arrays(params, move)
 
 
+def to_torch(params: Any) -> Any:
+    """Convert arrays in nested dicts, lists or tuples to PyTorch tensors in the same structure, whatever their dtype.
+
+        model.load_state_dict(paramgen.to_torch(paramgen.sample(spec, flat=True)))
+
+    Tensors share the memory of contiguous arrays. CuPy arrays become tensors on their GPU. Raises UsageError if PyTorch
+    is not installed, and for a value that is not an array of a dtype that PyTorch has.
+    """
+    try:
+        import torch
+    except ImportError:
+        raise UsageError("to_torch: PyTorch is not installed; pip install torch") from None
+    import numpy as np
+
+    def convert(array: Any) -> Any:
+        is_on_gpu = hasattr(array, "__cuda_array_interface__")
+        if not is_on_gpu and not isinstance(array, np.ndarray | np.generic):
+            raise TypeError("is not a NumPy or CuPy array")
+        dtype = getattr(torch, array.dtype.name, None)
+        if not isinstance(dtype, torch.dtype):
+            raise TypeError(f"has dtype {array.dtype.name}, which PyTorch does not have")
+        native = array.astype(array.dtype.newbyteorder("="), copy=False)
+        data = native.reshape(-1).view("uint8")  # neither NumPy nor DLPack passes on the narrow types
+        if is_on_gpu:
+            tensor = torch.utils.dlpack.from_dlpack(data)
+        else:
+            tensor = torch.from_numpy(data if data.flags.writeable else data.copy())
+        return tensor.view(dtype).reshape(array.shape)
+
+    return map_arrays(params, convert)
+
+
 def _transfer(device: str) -> Transfer:
     kind, numbers = parse_device(device)
     if kind != "gpu" or len(numbers) > 1:
