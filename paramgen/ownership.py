@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from paramgen.catalog.distributions import Matrices
-from paramgen.errors import MalformedFileError
+from paramgen.errors import FileError
 from paramgen.planning.plan import Plan, Tensor
 from paramgen.sampling.devices import open_backend
 from paramgen.sampling.sampler import Sampler, cpu_seconds
-from paramgen.spec import load
-from paramgen.storage.reader import TensorFile
+from paramgen.spec import Spec
 
 if TYPE_CHECKING:
     from paramgen.planning.resolve import Parameter
@@ -52,10 +50,8 @@ def _has_header(descriptor: int, plan: Plan) -> bool:
 def _stored_plan(path: str) -> Plan | None:
     """Return the plan of the spec in a file's metadata, None if there is none that this version plans."""
     try:
-        with TensorFile(path) as file:
-            spec = json.loads(file.metadata["paramgen_spec"])
-        return load(spec).plan
-    except (KeyError, MalformedFileError, RecursionError, ValueError):
+        return Spec.from_file(path).plan
+    except FileError:
         return None
 
 
