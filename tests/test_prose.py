@@ -41,7 +41,6 @@ UNCONVERTED = (
     "paramgen/errors.py",
     "paramgen/language/",
     "paramgen/ownership.py",
-    "paramgen/planning/",
     "paramgen/sampling/",
     "paramgen/storage/",
     "paramgen/threads.py",
