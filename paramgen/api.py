@@ -1,4 +1,4 @@
-"""What Python users call: the commands' work on specs, and arrays where no file is wanted."""
+"""The functions of the Python API: what the commands do, and arrays without a file."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def load_spec(
         spec = paramgen.load_spec("model.yaml", seed=7, layout="torch")
 
     `seed`, `dtype` and `layout` replace the spec's own. `variables` replaces the values of the spec's variables with
-    the same names, as `--set` does. Raises SpecError with all errors and
-    their places. A variable that the spec does not have raises UsageError, and an unreadable file FileError.
+    the same names, as `--set` does. Raises SpecError with all errors and their places. A variable that the spec does
+    not have raises UsageError, and an unreadable file FileError.
     """
     source = source if isinstance(source, Mapping) else _path(source)
     return load_and_plan(source, variables=variables, seed=seed, dtype=dtype, layout=layout)
@@ -191,7 +191,7 @@ def load(path: str | os.PathLike[str], *, device: str = "cpu") -> Nested:
 
 
 def _load(file: TensorFile, transfer: Transfer | None) -> Nested:
-    """Load a file's arrays; what the header alone shows to be impossible is refused before anything large is read."""
+    """Load a file's arrays; errors that the header shows are raised before any data is read."""
     for entry in file.entries:
         if entry.dtype.array is None:
             raise FileError(f"{file.shown}: {show_text(entry.name)}: NumPy has no type for {entry.dtype.name}")
