@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields as dataclass_fields
 from dataclasses import is_dataclass
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import mdformat
@@ -276,6 +277,11 @@ def python_reference() -> str:
             types = {field.name: str(field.type).replace(" |", " or") for field in dataclass_fields(value)}
             rows = [f"| `{field}` | `{annotation}` |" for field, annotation in types.items()]
             parts.append("\n".join(["| field | type |", "|---|---|", *rows]) + "\n")
+        for method, member in vars(value).items():
+            if not method.startswith("_") and isinstance(member, FunctionType | classmethod):
+                function = getattr(value, method)
+                parts += [f"`{name}.{method}{signature(function)}`\n".replace("(self, ", "(").replace("(self)", "()")]
+                parts += [documentation(function)]
     parts.append("## Errors\n")
     rows = [
         f"| `{name}` | {', '.join(f'`{base.__name__}`' for base in error.__bases__)} | {inspect.getdoc(error)} |"

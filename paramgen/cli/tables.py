@@ -108,7 +108,7 @@ def print_inspection(file: TensorFile, entries: Sequence[Entry], statistics: Seq
 
 
 def print_devices(devices: Sequence[Device]) -> None:
-    """Print what can draw, and what cannot, with the reason."""
+    """Print devices; for each that is unusable, the reason."""
     print_table(
         {
             "device": [device.name for device in devices],
