@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from paramgen.api import sample as sample
     from paramgen.api import to_cpu as to_cpu
     from paramgen.api import to_gpu as to_gpu
+    from paramgen.api import to_torch as to_torch
     from paramgen.engine import BuildResult as BuildResult
     from paramgen.errors import DeviceError as DeviceError
     from paramgen.errors import FileError as FileError
@@ -23,6 +25,13 @@ if TYPE_CHECKING:
     from paramgen.spec import Spec as Spec
 
 __version__ = "0.1.0"
+
+# Files are replaced atomically with calls that Windows does not have (flock, renaming an open file).
+UNSUPPORTED = (
+    "paramgen: needs Linux or macOS, got Windows; use it in the Windows Subsystem for Linux (wsl --install)"
+    if sys.platform == "win32"
+    else None
+)
 
 # Where each public name lives: imported when first used, so that `import paramgen` costs nothing.
 _HOMES = {
@@ -42,6 +51,7 @@ _HOMES = {
     "sample": "paramgen.api",
     "to_cpu": "paramgen.api",
     "to_gpu": "paramgen.api",
+    "to_torch": "paramgen.api",
 }
 
 __all__ = ["__version__", *_HOMES]  # noqa: PLE0604 (all are strings)
@@ -50,6 +60,8 @@ __all__ = ["__version__", *_HOMES]  # noqa: PLE0604 (all are strings)
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'paramgen' has no attribute {name!r}")
+    if UNSUPPORTED:
+        raise ImportError(UNSUPPORTED)
     from importlib import import_module
 
     value = getattr(import_module(_HOMES[name]), name)

@@ -1,4 +1,4 @@
-"""Plan → blocks of the file → buffers → file: drawn by several threads, written in order, in bounded memory."""
+"""The engine: a plan's file in blocks, drawn by several threads and handed out in order, in bounded memory."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from paramgen.threads import available_cpus, parallel_for, run_threads
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# Buffers that are being written, or wait for it, while every thread draws into one of its own.
+# Buffers beyond one for each thread: they are being written, or wait for it, while every thread draws.
 AHEAD = 2
 
 
@@ -53,7 +53,8 @@ class FileBlock(NamedTuple):
 class BuildResult:
     """The result of a build: its files, counts, device and seconds.
 
-    `total_bytes` counts tensor data without the header. `sha256` is None unless `digest` was set.
+    `total_parameters` leaves out buffers, such as running means. `total_bytes` counts tensor data without the header.
+    `sha256` is None unless `digest` was set.
     """
 
     files: tuple[str, ...]
@@ -269,12 +270,12 @@ def _consume(data: memoryview, write: Write, sha256: Any) -> None:
 
 
 def sampler(seed: int) -> Sampler:
-    """A sampler for arrays, with as many threads as there are CPUs."""
+    """Return a sampler for arrays, with a thread for each CPU."""
     return Sampler(seed, available_cpus())
 
 
 def draw_array(tensor: Tensor, sampler: Sampler, backend: Backend) -> NDArray[Any]:
-    """The whole of a tensor, in its shape and in the backend's memory; MemoryError where it does not fit."""
+    """Return a tensor as an array in the backend's memory; MemoryError if it does not fit."""
     with backend.current():
         try:
             out = backend.empty(tensor.nbytes)
@@ -285,7 +286,7 @@ def draw_array(tensor: Tensor, sampler: Sampler, backend: Backend) -> NDArray[An
 
 
 def draw_into(out: Bytes, tensor: Tensor, sampler: Sampler, backend: Backend) -> None:
-    """Draw the whole of a tensor into its bytes, a block at a time, by several threads where they share the backend."""
+    """Draw a tensor into its bytes, block by block; several threads share the work if they can share the backend."""
     nbytes = tensor.dtype.nbytes
     step = block_size(tensor) // nbytes(1)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 LONGEST_VALUE = 60
@@ -67,13 +68,16 @@ def show(value: Any) -> str:
     return shorten(json.dumps(value) if is_plain else escape(repr(value)))
 
 
-def near(word: str, known: Iterable[str], likeness: float = 0.65) -> str | None:
-    """Return the known word that `word` may be a misspelling of; `likeness` is difflib's, 1 for the same."""
-    return _near(word[:80].lower(), tuple(known), likeness)
+def closest_match(
+    word: str, known: Collection[str], synonyms: Mapping[str, str] = MappingProxyType({}), likeness: float = 0.65
+) -> str | None:
+    """Return the known word that `word` is a synonym or a misspelling of; `likeness` is difflib's, 1 for the same."""
+    synonym = synonyms.get(word.lower())
+    return synonym if synonym in known else _closest_match(word[:80].lower(), tuple(known), likeness)
 
 
 @lru_cache(1024)
-def _near(word: str, known: tuple[str, ...], likeness: float) -> str | None:
+def _closest_match(word: str, known: tuple[str, ...], likeness: float) -> str | None:
     import difflib
 
     # Comparing words is slow, so only those of about the same length are compared.
@@ -82,13 +86,9 @@ def _near(word: str, known: tuple[str, ...], likeness: float) -> str | None:
     return matches[0] if matches else None
 
 
-def did_you_mean(guess: str | None) -> str:
-    return f"; did you mean {escape(guess)}?" if guess else ""
-
-
-def suggestion(word: str, known: Iterable[str]) -> str:
-    """Return '; did you mean …?' if a known word is near, else ''."""
-    return did_you_mean(near(word, known))
+def did_you_mean(match: str | None) -> str:
+    """Return '; did you mean …?' of a match, or ''."""
+    return f"; did you mean {escape(match)}?" if match else ""
 
 
 def one_of(words: Sequence[str]) -> str:
@@ -121,11 +121,13 @@ def number(value: float) -> str:
     return f"{value:.6g}"
 
 
-def human_parameters(count: int) -> str:
-    """Return '1 parameter', '1.23 million parameters'."""
-    return f"{human_count(count)} parameter{'' if count == 1 else 's'}"
-
-
 def pluralize(count: int, noun: str) -> str:
     """Return '1 tensor', '2 tensors'."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def summarize(tensors: int, parameters: int, buffer_elements: int, size: int) -> str:
+    """Return the counts of a plan or file: '9 tensors, 1.23 million parameters, 40 buffer elements, 4.92 MB'."""
+    counts = {"parameter": parameters, **({"buffer element": buffer_elements} if buffer_elements else {})}
+    elements = (f"{human_count(count)} {noun}{'' if count == 1 else 's'}" for noun, count in counts.items())
+    return ", ".join((pluralize(tensors, "tensor"), *elements, human_bytes(size)))

@@ -296,7 +296,7 @@ def test_a_plan_has_what_the_command_prints() -> None:
     assert plan.rows() == json.loads("".join(plan.document()))["parameters"]
     assert plan.tensors[0].shape == (3,)
     assert [row["canonical_name"] for row in plan.rows()] == ["a_b.scale", "a_b.offset", None, None, None]
-    assert repr(plan) == "<Plan 'model': 5 tensors, 13 parameters, 56 B, seed 5>"
+    assert repr(plan) == "<Plan 'model': 5 tensors, 6 parameters, 7 buffer elements, 56 B, seed 5>"
     assert repr(paramgen.load_spec(spec)) == "<Spec 'model': 1 operation or groups, seed 5>"
 
 

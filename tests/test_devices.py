@@ -185,6 +185,10 @@ def run_simulated(run: Run, simulated_gpus: dict[str, str]) -> Run:
     return lambda *arguments, env=(), **keywords: run(*arguments, env={**simulated_gpus, **dict(env)}, **keywords)
 
 
+PIP_12 = "pip install cupy-cuda12x 'cuda-toolkit[cudart,nvrtc]==12.*'"
+PIP_13 = "pip install cupy-cuda13x 'cuda-toolkit[cudart,nvrtc]==13.*'"
+
+
 def one_line(done: subprocess.CompletedProcess[str]) -> str:
     """The line of an error of the system's: status 3, nothing written."""
     assert (done.returncode, done.stdout) == (3, ""), done
@@ -264,9 +268,9 @@ main()
 @pytest.mark.parametrize(
     ("driver", "said"),
     [
-        (None, "and no NVIDIA driver is installed (libcuda.so.1 is not found); pip install 'paramgen[cuda12]' or pip "),
-        (12040, "CuPy is not installed; pip install 'paramgen[cuda12]' installs it"),
-        (13000, "CuPy is not installed; pip install 'paramgen[cuda13]' installs it"),
+        (None, f"and no NVIDIA driver is installed (libcuda.so.1 is not found); {PIP_12} or pip "),
+        (12040, f"CuPy is not installed; {PIP_12} installs it"),
+        (13000, f"CuPy is not installed; {PIP_13} installs it"),
     ],
 )
 def test_without_cupy(tiny: Path, tmp_path: Path, driver: int | None, said: str) -> None:
@@ -291,13 +295,10 @@ def test_what_the_driver_or_nvrtc_refuses(simulated: ModuleType, monkeypatch: py
 
     monkeypatch.setattr(simulated, "_driver", lambda: 12020)
     monkeypatch.setattr(simulated.cupy.cuda.nvrtc, "getVersion", missing)
-    assert problem() == (
-        "NVRTC, which compiles the kernels, is missing (libnvrtc.so.12); pip install 'paramgen[cuda12]' installs it"
-    )
+    assert problem() == (f"NVRTC, which compiles the kernels, is missing (libnvrtc.so.12); {PIP_12} installs it")
     monkeypatch.setattr(simulated.cupy.cuda.runtime, "getDeviceCount", refuse)
     assert problem() == (
-        "the NVIDIA driver (CUDA 12.2) refuses: cudaErrorInsufficientDriver: too old; CuPy for it: "
-        "pip install 'paramgen[cuda12]'"
+        f"the NVIDIA driver (CUDA 12.2) refuses: cudaErrorInsufficientDriver: too old; CuPy for it: {PIP_12}"
     )
     monkeypatch.setattr(simulated, "_driver", lambda: None)
     assert problem().startswith("no NVIDIA driver is installed")

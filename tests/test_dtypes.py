@@ -99,7 +99,7 @@ def test_integers_hold_integers(dtype: str, initializer: Any, expected: Any, tmp
 @pytest.mark.parametrize("kernels", KERNELS, ids=lambda kernels: kernels.name)
 @pytest.mark.parametrize("dtype", INTEGERS)
 def test_integers_in_regions(kernels: Any, dtype: str) -> None:
-    """A transposed matrix with ones on the diagonal, from the third element on."""
+    """Draw a transposed identity matrix from its third element on."""
     dense = FullyConnected(name="f", type="fully_connected", input_size=3, output_size=5)
     definition = next(dense.parameter_defs())
     assert definition.target.axes

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from paramgen.formatting import escape, human_bytes, human_count, near, pluralize, shorten, show
+from paramgen.formatting import closest_match, escape, human_bytes, human_count, pluralize, shorten, show, summarize
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,21 @@ def test_human_bytes(count: int, text: str) -> None:
 )
 def test_human_count(count: int, text: str) -> None:
     assert human_count(count) == text
+
+
+@pytest.mark.parametrize(
+    ("counts", "text"),
+    [
+        ((1, 1, 0, 4), "1 tensor, 1 parameter, 4 B"),
+        (
+            (320, 25_557_032, 53_173, 102_441_344),
+            "320 tensors, 25.6 million parameters, 53,173 buffer elements, 102 MB",
+        ),
+        ((2, 2_000, 1, 8_008), "2 tensors, 2,000 parameters, 1 buffer element, 8.01 kB"),
+    ],
+)
+def test_summarize(counts: tuple[int, int, int, int], text: str) -> None:
+    assert summarize(*counts) == text
 
 
 def test_pluralize() -> None:
@@ -69,5 +84,5 @@ def test_escape(text: str, escaped: str) -> None:
 
 def test_shorten_and_near() -> None:
     assert shorten("abcdef", 4) == "abc…"
-    assert near("num_filter", ["num_filters", "bias"]) == "num_filters"
-    assert near("zzz", ["num_filters", "bias"]) is None
+    assert closest_match("num_filter", ["num_filters", "bias"]) == "num_filters"
+    assert closest_match("zzz", ["num_filters", "bias"]) is None

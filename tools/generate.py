@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields as dataclass_fields
 from dataclasses import is_dataclass
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import mdformat
@@ -21,7 +22,7 @@ import typer
 
 import paramgen
 from paramgen.catalog import initializers, operations
-from paramgen.catalog.axes import parsed
+from paramgen.catalog.axes import parse_row
 from paramgen.catalog.frameworks import FRAMEWORKS
 from paramgen.catalog.layouts import CONSTANTS, LAYOUTS, UnsupportedError
 from paramgen.catalog.operations import Operation, ParameterDef, Standard
@@ -171,7 +172,7 @@ def operation_tables() -> str:
             for name, field in model.model_fields.items()
             if name != "type"
         ]
-        rows.append(f"| {code(model.names())} | {', '.join(fields)} | {model.values} | {model.source} |")
+        rows.append(f"| {code(model.names())} | {', '.join(fields)} | {model.formula} | {model.reference} |")
     parts.append("\n".join(rows) + "\n")
     return "\n".join(parts)
 
@@ -206,7 +207,7 @@ def layout_tables() -> str:
 def layout_rows(layout: str, operation: Operation, definitions: list[ParameterDef]) -> Iterator[str]:
     """Yield a row per tensor: name, sources, axes. If the layout lacks the operation, yield the reason."""
     try:
-        for row in map(parsed, LAYOUTS[layout].rows_of(operation, definitions)):
+        for row in map(parse_row, LAYOUTS[layout].rows_of(operation, definitions)):
             place = f" in `{row.collection.rstrip('.')}`" if row.collection else ""
             sources = " + ".join(source if source in CONSTANTS else f"`{source}`" for source in row.sources)
             dtype = f", {row.dtype}" if row.dtype else ""
@@ -284,6 +285,11 @@ def python_reference() -> str:
             types = {field.name: str(field.type).replace(" |", " or") for field in dataclass_fields(value)}
             rows = [f"| `{field}` | `{annotation}` |" for field, annotation in types.items()]
             parts.append("\n".join(["| field | type |", "|---|---|", *rows]) + "\n")
+        for method, member in vars(value).items():
+            if not method.startswith("_") and isinstance(member, FunctionType | classmethod):
+                function = getattr(value, method)
+                parts += [f"`{name}.{method}{signature(function)}`\n".replace("(self, ", "(").replace("(self)", "()")]
+                parts += [documentation(function)]
     parts.append("## Errors\n")
     rows = [
         f"| `{name}` | {', '.join(f'`{base.__name__}`' for base in error.__bases__)} | {inspect.getdoc(error)} |"

@@ -11,6 +11,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from paramgen.buffers import CHUNK_ELEMENTS
+from paramgen.catalog.frameworks import is_buffer
 from paramgen.storage.header import Entry
 from paramgen.storage.reader import TensorFile
 
@@ -31,7 +32,7 @@ def document(file: TensorFile, entries: Sequence[Entry], statistics: Sequence[St
     head = {
         "files": [file.path],
         "metadata": file.metadata,
-        "total_parameters": sum(entry.size for entry in entries),
+        "total_parameters": sum(entry.size for entry in entries if not is_buffer(entry.name)),
         "total_bytes": sum(entry.end - entry.begin for entry in entries),
     }
     yield json.dumps(head, indent=2, ensure_ascii=False)[:-2] + ',\n  "tensors": ['

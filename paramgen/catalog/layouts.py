@@ -1,8 +1,8 @@
-"""THE table of layouts: for each operation, the tensors that a framework has of it, as rearranged parameters.
+"""THE table of layouts: for each operation, a framework's tensors as rearranged parameters.
 
 Names are those of the framework's own modules: PyTorch's state_dict, the paths of Keras 3's variables with dots, and
-the collections and variables of flax.linen. axes.py says how a row is read. What a framework cannot hold is an
-UnsupportedError.
+the collections and variables of flax.linen. axes.py describes the notation of the rows. Functions of rows raise
+UnsupportedError for what a framework cannot hold.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from paramgen.catalog.axes import Rearrangement, parsed, plain, rearrange
+from paramgen.catalog.axes import Rearrangement, parse_row, plain, rearrange
 from paramgen.catalog.frameworks import CANONICAL
-from paramgen.catalog.initializers import Initializer, Ones, Zeros
+from paramgen.catalog.initializers import Initializer
 from paramgen.catalog.operations import (
     CHANNEL_WISE,
     GRU,
@@ -38,20 +38,21 @@ from paramgen.catalog.operations import (
     SeparableConv,
     TransposedConv,
 )
+from paramgen.catalog.operations.base import ONES, ZEROS
 
-# What rows can name beside the parameters of an operation.
-CONSTANTS: dict[str, Initializer] = {"zeros": Zeros(type="zeros"), "ones": Ones(type="ones")}
+# Rows can name these beside the parameters of an operation.
+CONSTANTS: dict[str, Initializer] = {"zeros": ZEROS, "ones": ONES}
 
 Rows = tuple[str, ...] | Callable[[Any], Iterator[str]]
 
 
 class UnsupportedError(ValueError):
-    """Why a framework has no such operation, and what would be right."""
+    """A framework's lack of an operation, with what to do instead."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A framework's names and axis orders; names begin with `collection`, but where a row has one of its own."""
+    """A framework's names and axis orders. Names begin with `collection`, unless a row has its own."""
 
     framework: str
     rows: dict[type[Operation], Rows]
@@ -77,10 +78,12 @@ class Layout:
                 f"{self.framework} has no {name}; describe its parameters by an operation of type custom"
             )
         known = {definition.name for definition in definitions} | CONSTANTS.keys()
-        return [row for row in (rows(operation) if callable(rows) else rows) if known.issuperset(parsed(row).sources)]
+        return [
+            row for row in (rows(operation) if callable(rows) else rows) if known.issuperset(parse_row(row).sources)
+        ]
 
     def name(self, operation: str, rearrangement: Rearrangement) -> str:
-        """The name of a tensor in the file."""
+        """Return the name of a tensor in the file."""
         collection = rearrangement.collection or self.collection
         return f"{collection}{operation}.{rearrangement.name}"
 
@@ -127,8 +130,8 @@ def _torch_attention(operation: MultiheadAttention) -> Iterator[str]:
     yield "out_proj.bias = output_bias o"
 
 
-def _within(operation: Recurrent, level: Level, forward: str, backward: str) -> str:
-    """What the names of a layer in a direction begin with, where there are several."""
+def _cell_prefix(operation: Recurrent, level: Level, forward: str, backward: str) -> str:
+    """Return how the names of a layer in a direction begin; empty for a single layer in one direction."""
     layer = f"{level.layer}." if operation.num_layers > 1 else ""
     return layer + (f"{backward if level.reverse else forward}." if operation.bidirectional else "")
 
@@ -163,7 +166,7 @@ def _keras_recurrent(layer: str, gates: str = "g") -> Callable[[Recurrent], Iter
         if isinstance(operation, LSTM) and operation.projection_size:
             raise UnsupportedError("Keras has no LSTM with a projection; leave projection_size out")
         for level in operation.levels():
-            at = _within(operation, level, f"forward_{layer}", f"backward_{layer}") + f"{layer}_cell"
+            at = _cell_prefix(operation, level, f"forward_{layer}", f"backward_{layer}") + f"{layer}_cell"
             own = level.suffix
             yield f"{at}.kernel = input_weights{own} i ({gates} h)"
             yield f"{at}.recurrent_kernel = recurrent_weights{own} r ({gates} h)"
@@ -201,7 +204,7 @@ def _attention(operation: MultiheadAttention, out: str) -> Iterator[str]:
 
 def _flax_rnn(operation: RNN) -> Iterator[str]:
     for level in operation.levels():
-        at, own = _within(operation, level, "forward", "backward"), level.suffix
+        at, own = _cell_prefix(operation, level, "forward", "backward"), level.suffix
         yield f"{at}i.kernel = input_weights{own} i (g h)"
         yield f"{at}i.bias = bias{own} (g h)"
         yield f"{at}h.kernel = recurrent_weights{own} r (g h)"
@@ -213,7 +216,7 @@ def _flax_gru(operation: GRU) -> Iterator[str]:
             "Flax's GRU resets after the multiplication and has one bias a gate; reset_gate_mode: after-multiplication"
         )
     for level in operation.levels():
-        at, own = _within(operation, level, "forward", "backward"), level.suffix
+        at, own = _cell_prefix(operation, level, "forward", "backward"), level.suffix
         for number, gate in enumerate("rzn"):
             yield f"{at}i{gate}.kernel = input_weights{own} i g[{number}] h"
             yield f"{at}i{gate}.bias = bias{own} g[{number}] h"
@@ -225,7 +228,7 @@ def _flax_lstm(operation: LSTM) -> Iterator[str]:
     if operation.projection_size:
         raise UnsupportedError("Flax has no LSTM with a projection; leave projection_size out")
     for level in operation.levels():
-        at, own = _within(operation, level, "forward", "backward"), level.suffix
+        at, own = _cell_prefix(operation, level, "forward", "backward"), level.suffix
         for number, gate in enumerate("ifgo"):
             yield f"{at}i{gate}.kernel = input_weights{own} i g[{number}] h"
             yield f"{at}h{gate}.kernel = recurrent_weights{own} r g[{number}] h"

@@ -1,4 +1,4 @@
-"""The command line: parse, call, print; nothing else. What is heavy is imported by the command that needs it."""
+"""The command line: parse, call, print. Each command imports what takes time to import."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from itertools import islice
@@ -15,17 +15,34 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from paramgen.catalog.frameworks import LAYOUT_NAMES
+from paramgen.catalog.synonyms import DTYPE_SYNONYMS, FRAMEWORK_SYNONYMS
 from paramgen.cli import signals
 from paramgen.dtypes import DTYPES
 from paramgen.errors import ParamgenError, UsageError
-from paramgen.formatting import escape, escape_json, one_of, suggestion
+from paramgen.formatting import closest_match, did_you_mean, escape, escape_json, one_of
 from paramgen.sampling.devices import AUTO, parse_device
 from paramgen.threads import MAX_THREADS
 
 if TYPE_CHECKING:
     from paramgen.planning.plan import Plan
 
-# A million tensors are written twice as fast as one by one.
+# Endings by which other tools choose another format; a safetensors file under such a name is not found or misread.
+FOREIGN_ENDINGS = {
+    ".bin",
+    ".ckpt",
+    ".h5",
+    ".hdf5",
+    ".keras",
+    ".msgpack",
+    ".npy",
+    ".npz",
+    ".onnx",
+    ".pkl",
+    ".pt",
+    ".pth",
+}
+
+# Joining this many parts halves the time of a million tensors.
 JOINED_PARTS = 4096
 
 app = typer.Typer(
@@ -36,7 +53,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-# Of all that can be wrong with a command line; typer exports only this subclass.
+# The base of all errors of a command line; typer exports only this subclass.
 COMMAND_LINE_ERROR: Any = typer.BadParameter.__base__
 
 
@@ -46,7 +63,7 @@ def run() -> int:
         return int(app(prog_name="paramgen", standalone_mode=False) or 0)
     except COMMAND_LINE_ERROR as error:
         message = error.format_message().rstrip(".")
-        if "\n" not in message:  # else it is the help, of a command line without a command
+        if "\n" not in message:  # else it is the help, for a command line without a command
             command = error.ctx.command_path if error.ctx else "paramgen"
             message = f"{command}: {escape(message[0].lower() + message[1:])}; see {command} --help"
         print(message, file=sys.stderr)
@@ -80,13 +97,14 @@ def _device(text: str) -> str:
     return text
 
 
-def _one_of(words: Collection[str]) -> Callable[[str], str]:
-    def chosen(text: str) -> str:
+def _one_of(words: Collection[str], synonyms: Mapping[str, str]) -> Callable[[str], str]:
+    def choose(text: str) -> str:
         if text not in words:
-            raise typer.BadParameter(f"'{text}' is not one of {', '.join(words)}{suggestion(text, words)}")
+            guess = did_you_mean(closest_match(text, words, synonyms))
+            raise typer.BadParameter(f"'{text}' is not one of {', '.join(words)}{guess}")
         return text
 
-    return chosen
+    return choose
 
 
 def _assignment(text: str) -> tuple[str, float]:
@@ -107,7 +125,7 @@ Seed = Annotated[int | None, typer.Option(parser=_seed, metavar="N", help="Repla
 DTypeOption = Annotated[
     str | None,
     typer.Option(
-        parser=_one_of(DTYPES),
+        parser=_one_of(DTYPES, DTYPE_SYNONYMS),
         metavar="DTYPE",
         help=f"Replace the spec's dtype, but not that of operations: {one_of(list(DTYPES))}.",
     ),
@@ -116,7 +134,7 @@ LayoutOption = Annotated[
     str | None,
     typer.Option(
         "--layout",
-        parser=_one_of(LAYOUT_NAMES),
+        parser=_one_of(LAYOUT_NAMES, FRAMEWORK_SYNONYMS),
         metavar="LAYOUT",
         help=f"Replace the spec's layout: {one_of(LAYOUT_NAMES)}. Same values.",
     ),
@@ -172,10 +190,10 @@ def build(
             raise UsageError(f"--json and -o {output} both write to standard output; choose one")
         if quiet:
             warnings.simplefilter("ignore")
+        _warn_of_ending(output)
         plan = _plan(spec, variables, seed=seed, dtype=dtype, layout=layout)
         from paramgen import engine
         from paramgen.cli.progress import ProgressBar
-        from paramgen.formatting import escape, human_bytes, human_parameters, pluralize
 
         with ProgressBar(plan.total_bytes, shown=not quiet) as progress:
 
@@ -205,8 +223,7 @@ def build(
             )
         elif not quiet:
             print(
-                f"{'standard output' if to_stdout else escape(output)}: {pluralize(len(plan.tensors), 'tensor')}, "
-                f"{human_parameters(result.total_parameters)}, {human_bytes(result.total_bytes)}, "
+                f"{'standard output' if to_stdout else escape(output)}: {plan.summary()}, "
                 f"seed {plan.seed}, in {result.seconds:.2f} s",
                 file=sys.stderr if to_stdout else sys.stdout,
             )
@@ -307,12 +324,22 @@ def _plan(path: str, variables: list[tuple[str, float]] | None, **replaced: Any)
     return load(path, variables=dict(variables or ()), **replaced).plan
 
 
+def _warn_of_ending(output: str) -> None:
+    stem, ending = os.path.splitext(output)
+    if ending.lower() in FOREIGN_ENDINGS:
+        warnings.warn(
+            f"{escape(output)}: the file is in safetensors format, got the ending {ending}; "
+            f"choose {escape(stem)}.safetensors",
+            stacklevel=2,
+        )
+
+
 def _print_json(document: Any) -> None:
     _print_parts([json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)])
 
 
 def _print_parts(document: Iterable[str]) -> None:
-    """Print JSON in UTF-8, whatever the terminal's encoding; no text in it acts on the terminal."""
+    """Print JSON in UTF-8, whatever the terminal's encoding, with unprintable characters escaped."""
     parts = iter(document)
     while batch := "".join(islice(parts, JOINED_PARTS)):
         sys.stdout.buffer.write(escape_json(batch).encode())
@@ -321,13 +348,13 @@ def _print_parts(document: Iterable[str]) -> None:
 
 @contextmanager
 def _report_errors() -> Iterator[None]:
-    """Turn what a user can cause into its lines on stderr and its exit status."""
+    """Turn an error that a user can cause into its lines on stderr and its exit status."""
     try:
         yield
         sys.stdout.flush()
     except ParamgenError as error:
         _leave(error.exit_status, "\n".join([str(error), *getattr(error, "__notes__", ())]))
-    except BrokenPipeError:  # whoever read our output has seen enough
+    except BrokenPipeError:  # the reader of the output has closed it
         _leave(3)
     except OSError as error:
         _leave(3, f"standard output: {error.strerror or error}")
@@ -341,6 +368,6 @@ def _leave(status: int, message: object = None) -> NoReturn:
             print(message, file=sys.stderr)
     try:
         sys.stdout.flush()
-    except OSError:  # what is left in the buffer has nowhere to go
+    except OSError:  # else Python flushes the buffer at exit and fails again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     raise typer.Exit(status)

@@ -18,7 +18,8 @@ from paramgen.catalog.distributions import (
     TruncatedNormal,
     Uniform,
 )
-from paramgen.formatting import escape, human_bytes, human_parameters, number, pluralize, show_text
+from paramgen.catalog.frameworks import is_buffer
+from paramgen.formatting import escape, human_bytes, number, pluralize, show_text, summarize
 
 if TYPE_CHECKING:
     from paramgen.analysis.inspect import Statistics
@@ -41,8 +42,7 @@ def print_plan(plan: Plan) -> None:
             cells[tensor.key] = _cells(tensor)
         rows.append((escape(tensor.name), *cells[tensor.key]))
     print_table(dict(zip(titles, zip(*rows, strict=True), strict=True)))
-    totals = _totals(len(rows), plan.total_parameters, plan.total_bytes)
-    print(f"\n{escape(plan.name)}: {totals}, seed {plan.seed}, layout {plan.layout}")
+    print(f"\n{escape(plan.name)}: {plan.summary()}, seed {plan.seed}, layout {plan.layout}")
 
 
 def _cells(tensor: Tensor) -> tuple[str, ...]:
@@ -100,13 +100,15 @@ def print_inspection(file: TensorFile, entries: Sequence[Entry], statistics: Seq
         for key in ("mean", "std", "min", "max", "zeros", "nan", "inf"):
             columns[f">{key}"] = [_statistic(found, key) for found in statistics]
     print_table(columns)
-    size = sum(entry.end - entry.begin for entry in entries)
+    buffer_elements = sum(size for entry, size in zip(entries, sizes, strict=True) if is_buffer(entry.name))
+    total_bytes = sum(entry.end - entry.begin for entry in entries)
+    summary = summarize(len(entries), sum(sizes) - buffer_elements, buffer_elements, total_bytes)
     of_all = f" (of {pluralize(len(file.entries), 'tensor')})" if len(entries) < len(file.entries) else ""
-    print(f"\n{file.shown}: {_totals(len(entries), sum(sizes), size)}{of_all}")
+    print(f"\n{file.shown}: {summary}{of_all}")
 
 
 def print_devices(devices: Sequence[Device]) -> None:
-    """Print what can draw, and what cannot, with the reason."""
+    """Print devices; for each that is unusable, the reason."""
     print_table(
         {
             "device": [device.name for device in devices],
@@ -125,10 +127,6 @@ def _statistic(stats: dict[str, Any] | None, key: str) -> str:
 
 def _shape(shape: Sequence[int]) -> str:
     return str(list(shape))
-
-
-def _totals(tensors: int, parameters: int, size: int) -> str:
-    return f"{pluralize(tensors, 'tensor')}, {human_parameters(parameters)}, {human_bytes(size)}"
 
 
 def print_table(columns: Mapping[str, Sequence[str]]) -> None:

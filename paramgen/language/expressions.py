@@ -14,7 +14,8 @@ from itertools import islice
 from typing import Any
 
 from paramgen import limits
-from paramgen.formatting import is_word, one_of, pluralize, shorten, suggestion
+from paramgen.catalog.fields import NO_NAME, Schema
+from paramgen.formatting import closest_match, did_you_mean, is_word, one_of, pluralize, shorten
 
 Number = int | float
 Environment = Mapping[str, Number]
@@ -50,7 +51,7 @@ class UndefinedError(ExpressionError):
     def hint(self) -> str:
         """Return the variable that may be meant, or else those that there are."""
         known = f"; there is {one_of(list(islice(self.known, 20)))}" if self.known else "; the spec has no variables"
-        return suggestion(self.name, self.known) or known
+        return did_you_mean(closest_match(self.name, self.known)) or known
 
     def __str__(self) -> str:
         return self.problem + self.hint()
@@ -215,7 +216,7 @@ class _Parser:
 
     def call(self, name: str) -> _Node:
         if name not in FUNCTIONS:
-            guess = suggestion(name, FUNCTIONS)
+            guess = did_you_mean(closest_match(name, FUNCTIONS))
             raise ExpressionError(f"{shorten(name)} is no function; one of {', '.join(FUNCTIONS)}{guess}")
         arguments = [self.sum()]
         while self.skip(","):
@@ -291,6 +292,12 @@ FUNCTIONS: dict[str, tuple[Callable[..., Number], int]] = {
     "sqrt": (_sqrt, 1),
     "int": (int, 1),
     "round": (round, 1),
+}
+
+# The names that is_variable accepts, as far as a pattern can say it.
+VARIABLE_SCHEMA: Schema = {
+    "pattern": f"^[^{NO_NAME}0-9-][^{NO_NAME}-]*$",
+    "not": {"enum": list(FUNCTIONS)},
 }
 
 _SUMS: dict[str, Callable[[Number, Number], Number]] = {"+": operator.add, "-": operator.sub}

@@ -14,30 +14,27 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import Field, ValidationError
 
 from paramgen import limits
-from paramgen.catalog.models import (
-    MAX_SUGGESTIONS,
-    RESERVED,
-    UNKNOWN,
-    WRONG,
-    Expected,
-    FieldError,
-    Model,
-    Name,
-    is_name,
-    read_tagged,
-    reserved,
-)
+from paramgen.catalog.fields import RESERVED, Describe, ErrorKind, FieldError, Name, Schema, is_name, reserved
+from paramgen.catalog.models import MAX_SUGGESTIONS, Model, read_tagged
 from paramgen.catalog.operations import BY_TYPE, Operation
-from paramgen.formatting import near, show
+from paramgen.catalog.schemas import reference
+from paramgen.catalog.synonyms import OPERATION_SYNONYMS
+from paramgen.formatting import closest_match, show
 from paramgen.language.diagnostics import Finding, LimitExceededError, RepeatLocation
 from paramgen.language.evaluation import Evaluator
-from paramgen.language.expressions import (
-    VARIABLE_EXPECTED,
-    ExpressionError,
-    is_variable,
-)
+from paramgen.language.expressions import VARIABLE_EXPECTED, VARIABLE_SCHEMA, ExpressionError, is_variable
 from paramgen.language.yaml_reader import Path, normalize
 
+OPERATIONS_SCHEMA: Schema = {
+    "description": "the operations, each with a name, a type and its sizes, and groups of them.",
+    "type": "array",
+    "minItems": 1,
+    "items": {
+        "if": {"type": "object", "required": ["operations"], "not": {"required": ["type"]}},
+        "then": reference("Group"),
+        "else": reference("Operation"),
+    },
+}
 OPERATION_EXPECTED = "an operation: a mapping with name and type; or a group: one with name and operations"
 # Results cached for one operation at different indices, or operations cached for one group.
 CACHE_SIZE = 1000
@@ -51,23 +48,30 @@ class Group(Model):
     repeat: Annotated[
         int | None,
         Field(ge=1, le=limits.MAX_OPERATIONS),
-        Expected(f"an integer from 1 to {limits.MAX_OPERATIONS:,}"),
+        Describe(value=f"an integer from 1 to {limits.MAX_OPERATIONS:,}"),
     ] = Field(default=None, description="how often; the operations are then named <group>.<index>.<operation>.")
-    index: Annotated[str | None, Expected(VARIABLE_EXPECTED)] = Field(
+    index: Annotated[str | None, Describe(value=VARIABLE_EXPECTED)] = Field(
         default=None, alias="as", description="variable that is the index, 0 and up, in the group."
     )
     operations: Annotated[
-        list[Any], Field(min_length=1), Expected("a list of operations, at least one", OPERATION_EXPECTED)
+        list[Any], Field(min_length=1), Describe(value="a list of operations, at least one", item=OPERATION_EXPECTED)
     ] = Field(description="its operations, and groups of them.")
 
     @classmethod
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
         if data.get("name") == RESERVED:
-            yield reserved(("name",), WRONG)
+            yield reserved(("name",), ErrorKind.WRONG)
         if isinstance(data.get("as"), str) and not is_variable(data["as"]):
-            yield ("as",), f"{show(data['as'])} is not {VARIABLE_EXPECTED}", WRONG
+            yield ("as",), f"{show(data['as'])} is not {VARIABLE_EXPECTED}", ErrorKind.WRONG
         if "as" in data and "repeat" not in data:
-            yield ("as",), "names the index of a repetition; add repeat, or remove this", UNKNOWN
+            yield ("as",), "names the index of a repetition; add repeat, or remove this", ErrorKind.UNKNOWN
+
+    @classmethod
+    def schema_rules(cls) -> Schema:
+        return {
+            "properties": {"operations": OPERATIONS_SCHEMA, "as": VARIABLE_SCHEMA},
+            "dependencies": {"as": ["repeat"]},
+        }
 
 
 class NamedOperation(NamedTuple):
@@ -128,7 +132,7 @@ def is_group(item: Any) -> bool:
     """Return whether an item is a group: without a type, and with operations, however misspelt."""
     if not isinstance(item, dict) or "type" in item:
         return False
-    return "operations" in item or any(near(key, ("operations",)) for key in islice(item, MAX_SUGGESTIONS))
+    return "operations" in item or any(closest_match(key, ("operations",)) for key in islice(item, MAX_SUGGESTIONS))
 
 
 def check_different(count: int, path: Path) -> None:
@@ -272,7 +276,11 @@ class Tree:
         item, unknown, findings = self.evaluator.evaluate(node.item, node.path, indices, leave)
         model: Group | Operation | None = None
         try:
-            model = Group.model_validate(item) if node.is_group else read_tagged(BY_TYPE, item, OPERATION_EXPECTED)
+            model = (
+                Group.model_validate(item)
+                if node.is_group
+                else read_tagged(BY_TYPE, item, OPERATION_EXPECTED, OPERATION_SYNONYMS)
+            )
         except ValidationError as error:
             findings += explain_errors(error, item, node.path, unknown)
         if isinstance(model, Group) and model.index is not None:
@@ -381,5 +389,5 @@ def explain_errors(error: ValidationError, data: Any, base: Path, unknown: froze
         path = item["loc"]
         if unknown and (*base, *normalize(data, path)) in unknown:
             continue
-        found.append(Finding((*base, *path), item["msg"], of_key=item["type"] == UNKNOWN))
+        found.append(Finding((*base, *path), item["msg"], of_key=item["type"] == ErrorKind.UNKNOWN))
     return found

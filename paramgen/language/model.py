@@ -5,35 +5,53 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, PlainValidator, ValidationError, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from paramgen import limits
+from paramgen.catalog.fields import Describe, DTypeName, ErrorKind, FieldError, Schema, choice
 from paramgen.catalog.frameworks import CONVENTION_NAMES, LAYOUT_NAMES
 from paramgen.catalog.initializers import EXPECTED as INITIALIZER_EXPECTED
 from paramgen.catalog.initializers import AnyInitializer
-from paramgen.catalog.models import UNKNOWN, WRONG, DTypeName, Expected, FieldError, Model, unknown_keys
-from paramgen.catalog.operations import BY_TYPE, Operation, Standard
+from paramgen.catalog.models import Model, unknown_keys
+from paramgen.catalog.operations import BY_TYPE, TABLE, Operation, Standard
+from paramgen.catalog.schemas import closed, mapping
+from paramgen.catalog.synonyms import FRAMEWORK_SYNONYMS, OPERATION_SYNONYMS
 from paramgen.errors import FileError, UsageError
-from paramgen.formatting import escape, near, one_of, show, suggestion
+from paramgen.formatting import closest_match, did_you_mean, escape, show
 from paramgen.language.diagnostics import Diagnostics, Finding, LimitExceededError
 from paramgen.language.evaluation import VALUE_EXPECTED, Evaluator, evaluate_variables
-from paramgen.language.expressions import MAX_INTEGER, VARIABLE_EXPECTED, Number, has_expression, is_number, is_variable
-from paramgen.language.groups import NamedOperation, Tree, check_different, evaluate_outside_repeats, explain_errors
+from paramgen.language.expressions import (
+    MAX_INTEGER,
+    VARIABLE_EXPECTED,
+    VARIABLE_SCHEMA,
+    Number,
+    has_expression,
+    is_number,
+    is_variable,
+)
+from paramgen.language.groups import (
+    OPERATIONS_SCHEMA,
+    NamedOperation,
+    Tree,
+    check_different,
+    evaluate_outside_repeats,
+    explain_errors,
+)
 from paramgen.language.yaml_reader import Document, Path, from_mapping, from_yaml
 
 AnyModel = TypeVar("AnyModel", bound=Model)
 
-VARIABLE_SCHEMA: dict[str, Any] = {"type": "number", "exclusiveMinimum": -MAX_INTEGER, "exclusiveMaximum": MAX_INTEGER}
+VALUE_SCHEMA: Schema = {"type": "number", "exclusiveMinimum": -MAX_INTEGER, "exclusiveMaximum": MAX_INTEGER}
 
 
 def _variable(value: Any) -> Number:
     if is_number(value):
         number: Number = value
         return number
-    raise PydanticCustomError(WRONG, f"{show(value)} is not {VALUE_EXPECTED}")
+    raise PydanticCustomError(ErrorKind.WRONG, f"{show(value)} is not {VALUE_EXPECTED}")
 
 
 PATTERN_EXPECTED = f"a pattern of names, with * ? and [], of at most {limits.MAX_PATTERN_LENGTH} characters"
@@ -43,51 +61,56 @@ class Override(Model):
     """Another initializer or dtype for the parameters whose canonical names match a pattern."""
 
     label = "an override"
-    match: Annotated[str, Field(min_length=1, max_length=limits.MAX_PATTERN_LENGTH), Expected(PATTERN_EXPECTED)] = (
-        Field(description="pattern of canonical names, with * ? and []; * matches dots, too.")
-    )
+    match: Annotated[
+        str, Field(min_length=1, max_length=limits.MAX_PATTERN_LENGTH), Describe(value=PATTERN_EXPECTED)
+    ] = Field(description="pattern of canonical names, with * ? and []; * matches dots, too.")
     initializer: AnyInitializer | None = Field(default=None, description="initializer of these parameters.")
     dtype: DTypeName | None = Field(default=None, description="element type of these parameters.")
 
     @classmethod
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
         if not data.keys() & {"initializer", "dtype"}:
-            yield (), "says nothing of the parameters that it matches; give an initializer or a dtype", WRONG
+            yield (), "says nothing of the parameters that it matches; give an initializer or a dtype", ErrorKind.WRONG
+
+    @classmethod
+    def schema_rules(cls) -> Schema:
+        return {"anyOf": [{"required": ["initializer"]}, {"required": ["dtype"]}]}
 
 
 class SpecFields(Model):
     """The fields of a spec besides its operations."""
 
-    paramgen: Annotated[int, Field(ge=1, le=1), Expected("1, the version of the spec language")] = Field(
+    paramgen: Annotated[int, Field(ge=1, le=1), Describe(value="1, the version of the spec language")] = Field(
         default=1, description="version of the spec language."
     )
-    name: Annotated[str, Field(min_length=1), Expected("a text")] = Field(
+    name: Annotated[str, Field(min_length=1), Describe(value="a text")] = Field(
         default="model", description="name of the model; default: the file's name without its ending."
     )
-    seed: Annotated[int, Field(ge=0, lt=2**64), Expected("an integer from 0 to 2^64 - 1")] = Field(
+    seed: Annotated[int, Field(ge=0, lt=2**64), Describe(value="an integer from 0 to 2^64 - 1")] = Field(
         default=0, description="seed of every parameter, 0 … 2^64 - 1."
     )
     dtype: DTypeName = Field(default="float32", description="element type of the parameters.")
-    layout: Annotated[Literal["canonical", "torch", "keras", "flax"], Expected(f"a layout: {one_of(LAYOUT_NAMES)}")] = (
-        Field(default="canonical", description="names and axis orders of the file.")
+    layout: Annotated[str, choice("a layout", LAYOUT_NAMES, FRAMEWORK_SYNONYMS)] = Field(
+        default="canonical", description="names and axis orders of the file."
     )
-    conventions: Annotated[
-        Literal["matlab", "torch", "keras", "flax"], Expected(f"conventions: {one_of(CONVENTION_NAMES)}")
-    ] = Field(default="matlab", description="whose default initializers and fan rules.")
+    conventions: Annotated[str, choice("conventions", CONVENTION_NAMES, FRAMEWORK_SYNONYMS)] = Field(
+        default="matlab", description="whose default initializers and fan rules."
+    )
     defaults: Annotated[
         dict[str, dict[str, AnyInitializer]],
-        Expected("a mapping of operation types to initializers by parameter", INITIALIZER_EXPECTED),
+        Describe(value="a mapping of operation types to initializers by parameter", item=INITIALIZER_EXPECTED),
     ] = Field(default={}, description="initializers by operation type and parameter, for the whole spec.")
     variables: Annotated[
-        dict[str, Annotated[Any, PlainValidator(_variable), WithJsonSchema(VARIABLE_SCHEMA)]],
+        dict[str, Annotated[Any, PlainValidator(_variable), WithJsonSchema(VALUE_SCHEMA)]],
         Field(max_length=limits.MAX_VARIABLES),
-        Expected(f"a mapping of names to numbers, at most {limits.MAX_VARIABLES:,}"),
+        Describe(value=f"a mapping of names to numbers, at most {limits.MAX_VARIABLES:,}"),
     ] = Field(default={}, description="numbers by name, for ${…}; each may use those before it.")
     overrides: Annotated[
         list[Override],
         Field(max_length=limits.MAX_OVERRIDES),
-        Expected(
-            f"a list of at most {limits.MAX_OVERRIDES:,} overrides", "a mapping with match and initializer or dtype"
+        Describe(
+            value=f"a list of at most {limits.MAX_OVERRIDES:,} overrides",
+            item="a mapping with match and initializer or dtype",
         ),
     ] = Field(default=[], description="initializers and dtypes by pattern of names; the last that matches wins.")
 
@@ -100,21 +123,38 @@ class SpecFields(Model):
         variables = data.get("variables")
         for name in variables if isinstance(variables, dict) else ():
             if not is_variable(name):
-                yield ("variables", name), f"{show(name)} is not {VARIABLE_EXPECTED}", UNKNOWN
+                yield ("variables", name), f"{show(name)} is not {VARIABLE_EXPECTED}", ErrorKind.UNKNOWN
         defaults = data.get("defaults")
         if not isinstance(defaults, dict):
             return
         standard = {kind: model for kind, model in BY_TYPE.items() if issubclass(model, Standard)}
-        yield from unknown_keys(("defaults",), defaults, list(standard), "no operation type with defaults")
+        yield from unknown_keys(
+            ("defaults",), defaults, list(standard), "no operation type with defaults", OPERATION_SYNONYMS
+        )
         written: dict[type[Standard], str] = {}
         for kind in [kind for kind in defaults if kind in standard]:
             model = standard[kind]
             if model in written:
-                yield ("defaults", kind), f"{written[model]} and {kind} are one type; join their defaults", UNKNOWN
+                message = f"{written[model]} and {kind} are one type; join their defaults"
+                yield ("defaults", kind), message, ErrorKind.UNKNOWN
             written[model] = kind
             if isinstance(defaults[kind], dict):
                 known, what = model.parameter_names, f"no parameter of {kind}"
-                yield from unknown_keys(("defaults", kind), defaults[kind], known, what)
+                yield from unknown_keys(("defaults", kind), defaults[kind], known, what, model.parameter_synonyms())
+
+    @classmethod
+    def schema_rules(cls) -> Schema:
+        standard = [model for model in TABLE if issubclass(model, Standard)]
+        initializers = {name: mapping(model.initializers_schema()) for model in standard for name in model.names()}
+        aliases = [{"not": {"required": list(model.names())}} for model in standard if len(model.names()) > 1]
+        return {
+            "properties": {
+                "operations": OPERATIONS_SCHEMA,
+                "variables": {"propertyNames": VARIABLE_SCHEMA},
+                "defaults": {**closed(initializers), "allOf": aliases},
+            },
+            "required": ["operations"],
+        }
 
     def default_of(self, operation: Operation, parameter: str) -> tuple[AnyInitializer, Path] | None:
         """Return the initializer that `defaults` set for a parameter, and its path; None if they do not."""
@@ -198,7 +238,7 @@ def _set_variables(document: Document, variables: Mapping[str, Number]) -> None:
     known = document.value(("variables",))
     for name, value in variables.items():
         if not isinstance(known, dict) or name not in known:
-            guess = suggestion(str(name), known) if isinstance(known, dict) else ""
+            guess = did_you_mean(closest_match(str(name), known)) if isinstance(known, dict) else ""
             raise UsageError(f"variable {show(name)}: the spec has none of this name{guess}")
         document.put(("variables", name), value)
 
@@ -241,6 +281,6 @@ def _read_items(data: dict[str, Any]) -> tuple[list[Any], list[Finding]]:
         return items, []
     if "operations" in data:
         return [], [Finding(("operations",), f"{show(items)} is not a list of operations, at least one")]
-    if any(near(key, ["operations"]) for key in data if key not in SpecFields.fields_by_key()):
+    if any(closest_match(key, ["operations"]) for key in data if key not in SpecFields.fields_by_key()):
         return [], []  # reported as a misspelt key
     return [], [Finding(("operations",), "missing; a spec needs it: a list of operations")]

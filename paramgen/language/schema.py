@@ -1,48 +1,43 @@
 """The JSON Schema of the spec language, made from its models.
 
-A schema of draft 7, which the YAML language server reads; types are told apart by if and then, so that a mistake is
-reported for the type that was written and for no other. What only the plan knows (names that collide, values beyond a
-dtype) no schema can say; nor can it tell 4.0 from 4.
+It is of draft 7, which the YAML language server reads. `if` and `then` select the definition of the written type, so
+errors are reported for that type only. A schema cannot express what only the plan knows (names that collide, values
+beyond a dtype), nor distinguish 4.0 from 4.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, get_args
+from collections.abc import Sequence
+from typing import Any
 
-from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from paramgen import limits
 from paramgen.catalog import initializers, operations
-from paramgen.catalog.initializers import ParameterShape
-from paramgen.catalog.models import NO_NAME, RESERVED, Tagged
-from paramgen.catalog.operations import CHANNEL_WISE, GROUPINGS, Convolution, CustomParameter, Standard
-from paramgen.language.expressions import FUNCTIONS
+from paramgen.catalog.fields import RESERVED, Schema
+from paramgen.catalog.models import Model, Tagged
+from paramgen.catalog.operations import CustomParameter
+from paramgen.catalog.schemas import has_type, reference
 from paramgen.language.groups import Group
 from paramgen.language.model import Override, SpecFields
 
-Schema = dict[str, Any]
+EXPRESSION: Schema = {
+    "description": "An expression over the spec's variables, and the index of a repeated group.",
+    "type": "string",
+    "pattern": r"^\$\{[^{}]+\}$",
+}
 
-STANDARD = [model for model in operations.TABLE if issubclass(model, Standard)]
+PARTLY_EXPRESSION: Schema = {"type": "string", "pattern": r"\$\{[^{}]+\}"}
 
 
 def json_schema() -> Schema:
-    """The schema of a whole spec."""
-    models: list[type[BaseModel]] = [
-        SpecFields,
-        Override,
-        Group,
-        CustomParameter,
-        *operations.TABLE,
-        *initializers.TABLE,
-    ]
+    """Return the schema of a whole spec."""
+    models: list[type[Model]] = [SpecFields, Override, Group, CustomParameter, *operations.TABLE, *initializers.TABLE]
     _, generated = models_json_schema([(model, "validation") for model in models], ref_template="#/definitions/{model}")
     definitions: dict[str, Schema] = {
-        name: _expressive(_tidy(definition)) for name, definition in generated["$defs"].items()
+        model.__name__: _with_rules(_expressive(_tidy(generated["$defs"][model.__name__])), model) for model in models
     }
-    definitions["Expression"] = EXPRESSION
     spec = definitions.pop("SpecFields")
+    definitions["Expression"] = EXPRESSION
     definitions["Operation"] = _by_type(operations.TABLE)
     definitions["Initializer"] = {
         "description": "An initializer: a name, or a mapping with type and its fields.",
@@ -54,31 +49,6 @@ def json_schema() -> Schema:
         },
         "else": _by_type(initializers.TABLE),
     }
-    for model in STANDARD:
-        definition = definitions[model.__name__]
-        definition["properties"]["initializers"] |= _by_parameter(model)
-        if issubclass(model, Convolution):
-            definition |= CONVOLUTION_RULE
-        if "bias" in model.model_fields:
-            definition["allOf"] = [NO_BIAS_RULE]
-    definitions["CustomParameter"]["allOf"] = CUSTOM_RULES
-    parameters = definitions["Custom"]["properties"]["parameters"]
-    names = {"pattern": next(iter(parameters.pop("patternProperties"))), "not": {"const": RESERVED}}
-    spec["properties"]["operations"] = OPERATIONS
-    spec["properties"]["variables"]["propertyNames"] = IS_VARIABLE
-    definitions["Override"]["anyOf"] = [{"required": ["initializer"]}, {"required": ["dtype"]}]
-    spec["required"] = ["operations"]
-    definitions["Group"]["properties"]["operations"] |= OPERATIONS
-    definitions["Group"]["dependencies"] = {"as": ["repeat"]}
-    definitions["Group"]["properties"]["as"] |= IS_VARIABLE
-    parameters["propertyNames"] = names
-    parameters["additionalProperties"] = _reference("CustomParameter")
-    spec["properties"]["defaults"] |= _closed(
-        {name: _object(_by_parameter(model)) for model in STANDARD for name in model.names()}
-    )
-    spec["properties"]["defaults"]["allOf"] = [
-        {"not": {"required": list(model.names())}} for model in STANDARD if len(model.names()) > 1
-    ]
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "paramgen spec",
@@ -88,138 +58,33 @@ def json_schema() -> Schema:
     }
 
 
-def _reference(name: str) -> Schema:
-    return {"$ref": f"#/definitions/{name}"}
-
-
-def _object(schema: Schema) -> Schema:
-    return {"type": "object", **schema}
-
-
-def _closed(properties: dict[str, Schema]) -> Schema:
-    return {"properties": properties, "additionalProperties": False}
+def _with_rules(definition: Schema, model: type[Model]) -> Schema:
+    """Return a model's schema with its rules; those under `properties` add to the schemas of its fields."""
+    rules = model.schema_rules()
+    for name, rule in rules.pop("properties", {}).items():
+        definition["properties"].setdefault(name, {}).update(rule)
+    return {**definition, **rules}
 
 
 def _by_type(models: Sequence[type[Tagged]]) -> Schema:
-    """A mapping whose type says which definition it follows."""
+    """Return the schema of a mapping whose type says which definition it follows."""
     return {
         "type": "object",
         "required": ["type"],
         "properties": {"type": {"enum": [name for model in models for name in model.names()]}},
-        "allOf": [{"if": _has_type(model.names()), "then": _reference(model.__name__)} for model in models],
+        "allOf": [{"if": has_type(model.names()), "then": reference(model.__name__)} for model in models],
     }
 
 
-def _has_type(names: Iterable[str]) -> Schema:
-    return {"required": ["type"], "properties": {"type": {"enum": list(names)}}}
-
-
-def _is(names: Sequence[str]) -> Schema:
-    """An initializer, as a name or a mapping, of one of the types."""
-    return {"anyOf": [{"enum": list(names)}, _object(_has_type(names))]}
-
-
 def _is_whole(definition: Schema) -> bool:
-    """Whether an initializer needs no field, so that its name alone will do."""
+    """Return True if an initializer needs no field, so that its name is enough."""
     return bool(definition["required"] == ["type"])
 
 
-def _by_parameter(model: type[Standard]) -> Schema:
-    """Initializers by parameter, each without those that do not fit it."""
-    return _closed({name: _fitting(target) for name, target in model.example_shapes().items()})
-
-
-def _fitting(target: ParameterShape) -> Schema:
-    unsupported = [
-        name
-        for model in initializers.TABLE
-        if model.model_construct().why_unsupported(target) is not None
-        for name in model.names()
-    ]
-    return {"allOf": [_reference("Initializer")], "not": _is(unsupported)}
-
-
-def _grouping(name: str) -> Schema:
-    needed, refused = GROUPINGS[name]
-    return {"required": list(needed), "properties": dict.fromkeys(refused, False)}
-
-
-IS_VARIABLE: Schema = {
-    "pattern": f"^[^{NO_NAME}0-9-][^{NO_NAME}-]*$",
-    "not": {"enum": list(FUNCTIONS)},
-}
-
-EXPRESSION: Schema = {
-    "description": "An expression over the spec's variables, and the index of a repeated group.",
-    "type": "string",
-    "pattern": r"^\$\{[^{}]+\}$",
-}
-
-PARTLY_EXPRESSION: Schema = {"type": "string", "pattern": r"\$\{[^{}]+\}"}
-
-OPERATIONS: Schema = {
-    "description": "the operations, each with a name, a type and its sizes, and groups of them.",
-    "type": "array",
-    "minItems": 1,
-    "items": {
-        "if": {"type": "object", "required": ["operations"], "not": {"required": ["type"]}},
-        "then": _reference("Group"),
-        "else": _reference("Operation"),
-    },
-}
-
-CONVOLUTION_RULE: Schema = {
-    "if": {"required": ["num_groups"]},
-    "then": {
-        "if": {"properties": {"num_groups": {"const": CHANNEL_WISE}}},
-        "then": _grouping(CHANNEL_WISE),
-        "else": _grouping("grouped"),
-    },
-    "else": _grouping("ungrouped"),
-}
-
-NO_BIAS_RULE: Schema = {
-    "if": {"required": ["bias"], "properties": {"bias": {"enum": ["none", False]}}},
-    "then": {"properties": {"initializers": {"properties": {"bias": False}}}},
-}
-
-
-def _fans_rules() -> Iterator[Schema]:
-    """What custom parameters need for initializers that scale with fans: those of the mode, written or default."""
-    for model in initializers.TABLE:
-        if issubclass(model, initializers.Scaled):
-            for mode in get_args(initializers.Mode):
-                fans = list(model.model_construct(mode=mode).fans())
-                written = _object({**_has_type(model.names()), "required": ["type", "mode"]})
-                written["properties"] = {**written["properties"], "mode": {"const": mode}}
-                is_default = mode == model.model_fields["mode"].default
-                unwritten = {"allOf": [_is(model.names()), {"not": _object({"required": ["mode"]})}]}
-                has_mode = {"anyOf": [written, unwritten]} if is_default else written
-                yield {"if": {"properties": {"initializer": has_mode}}, "then": {"required": fans}}
-
-
-def _shape_rules() -> Iterator[Schema]:
-    """How many dimensions custom parameters have for initializers that do not fit any number of them."""
-    for model in initializers.TABLE:
-        initializer, every = model.model_construct(), range(limits.MAX_DIMENSIONS + 1)
-        fitting = [count for count in every if initializer.why_unsupported(ParameterShape((1,) * count, 1, 1)) is None]
-        if not fitting:
-            yield {"properties": {"initializer": {"not": _is(model.names())}}}
-        elif len(fitting) < len(every):
-            shape = {"minItems": fitting[0], "maxItems": fitting[-1]}
-            yield {
-                "if": {"properties": {"initializer": _is(model.names())}},
-                "then": {"properties": {"shape": shape}},
-            }
-
-
-CUSTOM_RULES: list[Schema] = [*_fans_rules(), *_shape_rules()]
-
-
 def _tidy(schema: Schema) -> Schema:
-    """Pydantic's schema without titles and nulls, and with initializers referred to by name."""
+    """Return pydantic's schema without titles, nulls and patterns of keys, and with references to initializers."""
     if initializers.SCHEMA.items() <= schema.items():
-        return _reference("Initializer")
+        return reference("Initializer")
     tidied: Schema = {}
     for key, value in schema.items():
         if key == "properties":
@@ -227,7 +92,7 @@ def _tidy(schema: Schema) -> Schema:
         elif key == "anyOf":
             branches = [_tidy(branch) for branch in value if branch != {"type": "null"}]
             tidied |= branches[0] if len(branches) == 1 else {"anyOf": branches}
-        elif key == "title" or (key == "default" and value in (None, {})):
+        elif key in ("title", "patternProperties") or (key == "default" and value in (None, {})):
             continue
         else:
             tidied[key] = _tidy(value) if isinstance(value, dict) else value
@@ -235,7 +100,7 @@ def _tidy(schema: Schema) -> Schema:
 
 
 def _expressive(schema: Any) -> Any:
-    """The schema with an expression in the place of any number, and as a part of any name or choice but types."""
+    """Return a schema that also accepts an expression for a number, and in a name or a choice, but not in a type."""
     if isinstance(schema, list):
         return [_expressive(entry) for entry in schema]
     if not isinstance(schema, dict):
@@ -244,5 +109,5 @@ def _expressive(schema: Any) -> Any:
     if is_number or schema.get("not") == {"const": RESERVED} or (schema.get("type") == "string" and "enum" in schema):
         outer = {key: schema[key] for key in ("description", "default") if key in schema}
         plain = {key: value for key, value in schema.items() if key not in outer}
-        return {**outer, "anyOf": [plain, _reference("Expression") if is_number else PARTLY_EXPRESSION]}
+        return {**outer, "anyOf": [plain, reference("Expression") if is_number else PARTLY_EXPRESSION]}
     return {key: value if key == "type" else _expressive(value) for key, value in schema.items()}

@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 
 from paramgen.catalog.axes import Rearrangement, plain
 from paramgen.catalog.distributions import describe
-from paramgen.catalog.frameworks import CANONICAL
+from paramgen.catalog.frameworks import CANONICAL, is_buffer
 from paramgen.catalog.initializers import ParameterShape
 from paramgen.catalog.layouts import CONSTANTS, LAYOUTS, UnsupportedError
 from paramgen.catalog.operations import ParameterDef
 from paramgen.dtypes import DType
-from paramgen.formatting import human_bytes, human_parameters, pluralize, shorten
+from paramgen.formatting import shorten, summarize
 from paramgen.language.diagnostics import Diagnostics, Finding, LimitExceededError
 from paramgen.language.groups import NamedOperation
 from paramgen.language.model import ParsedSpec
@@ -97,7 +97,13 @@ class Plan:
 
     @property
     def total_parameters(self) -> int:
-        return sum(tensor.size for tensor in self.tensors)
+        """Elements of all tensors but buffers, as `sum(p.numel() for p in model.parameters())` counts them."""
+        return sum(tensor.size for tensor in self.tensors if not is_buffer(tensor.name))
+
+    @property
+    def buffer_elements(self) -> int:
+        """Elements of the buffers that the layout adds, such as running means."""
+        return sum(tensor.size for tensor in self.tensors if is_buffer(tensor.name))
 
     @property
     def total_bytes(self) -> int:
@@ -105,8 +111,11 @@ class Plan:
         return self.entries[-1].end
 
     def __repr__(self) -> str:
-        content = f"{pluralize(len(self.tensors), 'tensor')}, {human_parameters(self.total_parameters)}"
-        return f"<Plan {self.name!r}: {content}, {human_bytes(self.total_bytes)}, seed {self.seed}>"
+        return f"<Plan {self.name!r}: {self.summary()}, seed {self.seed}>"
+
+    def summary(self) -> str:
+        """Return the counts of tensors, parameters, buffer elements and bytes in words."""
+        return summarize(len(self.tensors), self.total_parameters, self.buffer_elements, self.total_bytes)
 
     def rows(self) -> list[dict[str, Any]]:
         """Return a mapping per tensor, with the keys of `plan --json`: `pandas.DataFrame(plan.rows())`."""

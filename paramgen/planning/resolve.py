@@ -18,7 +18,7 @@ from paramgen.catalog.initializers import Initializer, ParameterShape
 from paramgen.catalog.layouts import UnsupportedError
 from paramgen.catalog.operations import BY_TYPE, ParameterDef
 from paramgen.dtypes import BY_NAME, DType
-from paramgen.formatting import escape, shorten, show, suggestion
+from paramgen.formatting import closest_match, did_you_mean, escape, shorten, show
 from paramgen.language.diagnostics import Finding, LimitExceededError, RepeatLocation
 from paramgen.language.groups import NamedOperation
 from paramgen.language.model import Override, ParsedSpec
@@ -129,7 +129,7 @@ class NameRegistry:
 
     def suggest(self, pattern: str) -> str:
         """Return the end of the error of a pattern that matches no name."""
-        closest = suggestion(pattern, list(islice(self._owners, 1000)))
+        closest = did_you_mean(closest_match(pattern, list(islice(self._owners, 1000))))
         return closest or "; plan --layout canonical shows the names that patterns are of"
 
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol, cast
 
+from paramgen.catalog.synonyms import DEVICE_SYNONYMS
 from paramgen.errors import DeviceError, UsageError
+from paramgen.formatting import did_you_mean
 
 if TYPE_CHECKING:
     from paramgen.sampling.backend import Backend
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 # Each is a BackendModule, imported when it is used.
 BACKENDS = {"cpu": "paramgen.sampling.cpu", "gpu": "paramgen.sampling.gpu"}
 AUTO = "auto"
+_GPUS = re.compile(r"gpu:\d{1,4}(,gpu:\d{1,4})*", re.ASCII)
 # A GPU takes about this long to start, so the CPU is faster for less work.
 GPU_START_SECONDS = 3.0
 
@@ -51,9 +54,11 @@ def parse_device(device: str) -> tuple[str, list[int]]:
     """Return a device's backend and numbers: ("gpu", [0, 1]) of "gpu:0,gpu:1". UsageError if there is no such name."""
     if device in BACKENDS:
         return device, []
-    if isinstance(device, str) and re.fullmatch(r"gpu:\d{1,4}(,gpu:\d{1,4})*", device, re.ASCII):
+    if isinstance(device, str) and _GPUS.fullmatch(device):
         return "gpu", list(dict.fromkeys(int(part.removeprefix("gpu:")) for part in device.split(",")))
-    raise UsageError(f"{device!r} is no device: cpu, gpu (all there are), gpu:0, gpu:0,gpu:1 or auto")
+    meant = re.sub(r"[a-z]+", lambda word: DEVICE_SYNONYMS.get(word[0], word[0]), str(device).lower())
+    guess = did_you_mean(meant if meant != device and (meant in BACKENDS or _GPUS.fullmatch(meant)) else None)
+    raise UsageError(f"{device!r} is no device: cpu, gpu (all there are), gpu:0, gpu:0,gpu:1 or auto{guess}")
 
 
 def open_backends(device: str, threads: int, size: int, seconds: float) -> list[Backend]:

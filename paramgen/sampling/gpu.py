@@ -53,7 +53,7 @@ def _driver() -> int | None:
 def _remedy() -> str:
     """Return the command that installs a CuPy for the driver."""
     driver = _driver()
-    commands = "pip install 'paramgen[cuda12]'", "pip install 'paramgen[cuda13]'"
+    commands = [f"pip install cupy-cuda{n}x 'cuda-toolkit[cudart,nvrtc]=={n}.*'" for n in (12, 13)]
     return " or ".join(commands) if driver is None else commands[driver >= CUDA_13]
 
 

@@ -10,7 +10,9 @@ import pytest
 import safetensors.numpy
 from numpy.typing import NDArray
 
+import paramgen
 from paramgen.analysis.inspect import Moments, document, select, stats
+from paramgen.cli.tables import print_inspection, print_plan
 from paramgen.storage.header import encode, order_tensors
 from paramgen.storage.reader import TensorFile
 
@@ -115,3 +117,27 @@ def test_a_dtype_that_numpy_has_is_named_as_numpy_names_it(dtype: str, tmp_path:
     with TensorFile(tmp_path / "f") as file:
         found = json.loads("".join(document(file, file.entries, None)))
     assert [tensor["dtype"] for tensor in found["tensors"]] == [dtype]
+
+
+@pytest.mark.parametrize(
+    ("layout", "buffers"),
+    [("canonical", 0), ("torch", 2 * 3 + 1), ("keras", 2 * 3), ("flax", 2 * 3)],
+)
+def test_buffers_are_counted_apart(
+    layout: str, buffers: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    operations = [
+        {"name": "norm", "type": "batchnorm", "num_channels": 3},
+        {"name": "lstm", "type": "lstm", "input_size": 3, "num_hidden_units": 2},
+    ]
+    plan = paramgen.plan({"layout": layout, "operations": operations})
+    result = paramgen.build({"layout": layout, "operations": operations}, tmp_path / "f")
+    with TensorFile(tmp_path / "f") as file:
+        found = json.loads("".join(document(file, file.entries, None)))
+        print_inspection(file, file.entries, None)
+    elements = sum(tensor["parameters"] for tensor in found["tensors"])
+    assert plan.buffer_elements == buffers
+    assert plan.total_parameters == result.total_parameters == found["total_parameters"] == elements - buffers
+    print_plan(plan)
+    totals = [line for line in capsys.readouterr().out.splitlines() if " tensors, " in line]
+    assert [f"{buffers} buffer elements, " in line for line in totals] == [buffers > 0] * 2

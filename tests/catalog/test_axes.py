@@ -1,4 +1,4 @@
-"""Arrangements: any range of a tensor is what NumPy makes of the canonical array by the same slices and permutations."""
+"""Rearrangements: any range of a tensor equals NumPy's slices and permutations of the canonical array."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from paramgen.catalog.axes import Axes, Rearrangement, parsed, plain, rearrange
+from paramgen.catalog.axes import Axes, Rearrangement, parse_row, plain, rearrange
 from paramgen.sampling.regions import regions
 
 Array = NDArray[Any]
@@ -20,7 +20,7 @@ GATES = Axes("(g h) i", {"g": 3, "h": 4, "i": 5})
 BIAS = Axes("(b g h) 1", {"b": 2, "g": 3, "h": 4})
 HEADS = Axes("(n d) i", {"n": 2, "d": 3, "i": 4})
 
-# A row, its parameters' axes, and what NumPy makes of the canonical arrays of these names.
+# A row, its parameters' axes, and the same in NumPy, given canonical arrays of these names.
 ROWS: list[tuple[str, dict[str, Axes], Callable[..., Array]]] = [
     ("w = w (g o) i *k", {"w": CONV}, lambda w: w.transpose(4, 3, 2, 0, 1).reshape(10, 4, 2, 3)),
     ("w = w *k i (g o)", {"w": CONV}, lambda w: w.transpose(0, 1, 2, 4, 3).reshape(2, 3, 4, 10)),
@@ -43,7 +43,7 @@ ROWS: list[tuple[str, dict[str, Axes], Callable[..., Array]]] = [
 
 
 def numbered(axes: dict[str, Axes]) -> dict[str, Array]:
-    """Arrays of numbers that are all different, and none of which is 0 or 1."""
+    """Return arrays of different numbers, without 0 and 1."""
     arrays = {}
     first = 2
     for name, one in axes.items():
@@ -54,7 +54,7 @@ def numbered(axes: dict[str, Axes]) -> dict[str, Array]:
 
 
 def gathered(rearrangement: Rearrangement, arrays: dict[str, Array], start: int, stop: int) -> Array:
-    """Elements start … stop - 1 of a tensor, region by region, each place written once."""
+    """Return elements start … stop - 1 of a tensor, filled region by region; every place is written once."""
     out = np.full(stop - start, -1.0)
     for region in regions(rearrangement, start, stop):
         name = rearrangement.sources[region.source]
@@ -114,8 +114,8 @@ def test_what_is_plain() -> None:
 
 
 def test_sources() -> None:
-    assert parsed("b = bias 1 (g[1,0,2] h) + zeros 1 (g h)").sources == ("bias", "zeros")
-    assert parsed("n = zeros:int64").sources == ("zeros",)
+    assert parse_row("b = bias 1 (g[1,0,2] h) + zeros 1 (g h)").sources == ("bias", "zeros")
+    assert parse_row("n = zeros:int64").sources == ("zeros",)
 
 
 def test_dtypes_and_collections() -> None:

@@ -1,4 +1,4 @@
-"""Initializers: their numbers by hand, their values, and what fits where."""
+"""Initializers: numbers computed by hand, values, and which parameters they fit."""
 
 import math
 from typing import Any
@@ -82,7 +82,7 @@ def test_numbers(initializer: Any, expected: dict[str, Any]) -> None:
 
 
 def test_every_initializer_has_its_numbers() -> None:
-    """But for those of filters and gates, whose values are below or in tests/test_reference.py."""
+    """Except those of filters and gates: their values are tested below or in tests/sampling/test_reference.py."""
     there = {one if isinstance(one, str) else one["type"] for one, _ in NUMBERS}
     assert there == {name for model in TABLE for name in model.names()} - {
         "dirac",
@@ -136,7 +136,7 @@ def test_identity() -> None:
     np.testing.assert_array_equal(weights(LSTM, "identity", "recurrent_weights"), np.eye(24, 6))
 
 
-def test_dirac_hands_on_its_channels() -> None:
+def test_dirac_passes_its_channels_on() -> None:
     expected = np.zeros((3, 4, 5, 7))
     for channel in range(5):
         expected[1, 2, channel, channel] = 1
@@ -147,7 +147,7 @@ def test_dirac_hands_on_its_channels() -> None:
     np.testing.assert_array_equal(weights(GROUPED, "dirac"), expected)
 
 
-def test_delta_orthogonal_keeps_norms() -> None:
+def test_delta_orthogonal_preserves_norms() -> None:
     w = weights(CONV, {"type": "delta_orthogonal", "gain": 2}).astype(np.float64)
     assert np.abs(w[1, 1] @ w[1, 1].T - 4 * np.eye(5)).max() < 1e-5
     w[1, 1] = 0
@@ -157,7 +157,7 @@ def test_delta_orthogonal_keeps_norms() -> None:
 
 
 def test_the_matrix_of_a_delta_is_drawn_at_its_own_place() -> None:
-    """Its words are those of its elements: the same as of an orthogonal parameter of the same stream and place."""
+    """Compare it with an orthogonal parameter of the same stream and position."""
     w = weights({**CONV, "filter_size": [1, 1]}, "delta_orthogonal")
     q = paramgen.initialize("orthogonal", [5, 7], seed=2, name="x.weights")
     np.testing.assert_array_equal(w[0, 0], q)
@@ -197,7 +197,7 @@ def test_initialize_takes_the_fields_as_arguments() -> None:
     ("operation", "parameter", "initializer", "message"),
     [
         (CONV, "bias", "identity", "identity makes matrices; this parameter is a vector"),
-        (CONV, "weights", "identity", "identity makes matrices; shape [3, 4, 5, 7] has not two dimensions"),
+        (CONV, "weights", "identity", "identity needs a 2-D shape, got [3, 4, 5, 7]"),
         (CONV, "bias", "dirac", "dirac fills the weights of convolutions only"),
         (LSTM, "input_weights", "dirac", "dirac fills the weights of convolutions only"),
         (LSTM, "input_weights", "delta_orthogonal", "delta_orthogonal fills the weights of convolutions only"),
@@ -222,7 +222,7 @@ def test_initialize_takes_the_fields_as_arguments() -> None:
             "'cauchy' is not one of normal, uniform, truncated",
         ),
         (CONV, "weights", {"type": "variance_scaling", "scale": 0}, "scale: 0 is not a finite number above 0"),
-        (CONV, "weights", "constant", "constant needs it: every element"),
+        (CONV, "weights", "constant", "constant needs it: value of every element"),
         (CONV, "weights", {"type": "truncated_normal", "low": 2}, "low: low, 2, is not below high, 2.0"),
         (CONV, "weights", {"type": "truncated_normal", "high": -3}, "high: low, -2.0, is not below high, -3"),
         (

@@ -1,4 +1,4 @@
-"""The tails of the normal distribution, against mpmath, and the truncated distributions that are made of them."""
+"""The tails of the normal distribution against mpmath, and truncated distributions made of them."""
 
 import mpmath
 import pytest
@@ -25,7 +25,7 @@ def test_tails_are_correctly_rounded(low: float, high: float) -> None:
     ("low", "high"),
     [(36, 40), (-50, -37), (1, 1), (2, -2), (-300, -200), (-1, float("inf")), (float("-inf"), 1), (float("nan"), 1)],
 )
-def test_limits_between_which_nothing_lies_are_refused(low: float, high: float) -> None:
+def test_limits_with_almost_no_mass_between_them_are_refused(low: float, high: float) -> None:
     with pytest.raises(ValueError, match=r"less than 1e-280 of a normal lies in"):
         TruncatedNormal(0.0, 1.0, low, high)
 

@@ -1,4 +1,4 @@
-"""Every row of the source's table: sizes, fans and distributions, as numbers worked out by hand."""
+"""Every row of the source's table: sizes, fans and distributions, in numbers computed by hand."""
 
 import math
 from typing import Any

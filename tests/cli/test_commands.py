@@ -65,6 +65,25 @@ def test_build_quiet_overwrites_its_own(run: Run, tiny: Path, tmp_path: Path) ->
         assert file.metadata()["paramgen_seed"] == "2"
 
 
+@pytest.mark.parametrize("name", ["x.pt", "x.bin", "x.H5", "x.ckpt", "x.npz"])
+def test_a_wrong_ending_is_a_warning(run: Run, tiny: Path, tmp_path: Path, name: str) -> None:
+    done = run("build", "tiny.yaml", "-o", name, env={"PYTHONWARNINGS": "default"})
+    (line,) = done.stderr.splitlines()
+    assert line == (
+        f"warning: {name}: the file is in safetensors format, got the ending {name[1:]}; choose x.safetensors"
+    )
+    assert done.returncode == 0 and done.stdout.startswith(f"{name}: 2 tensors")
+    assert len(safetensors.numpy.load_file(tmp_path / name)) == 2
+    done = run("build", "tiny.yaml", "-o", name, "--quiet")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("name", ["x", "x.safetensors", "x.pt.safetensors", "x.st"])
+def test_other_endings_are_not(run: Run, tiny: Path, name: str) -> None:
+    done = run("build", "tiny.yaml", "-o", name)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_build_to_standard_output(run: Run, tiny: Path, tmp_path: Path) -> None:
     run("build", "tiny.yaml")
     done = run("build", "tiny.yaml", "-o", "-", text=False)

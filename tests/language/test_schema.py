@@ -1,4 +1,4 @@
-"""The JSON Schema: what the models accept, it accepts; what they refuse and a schema can say, it refuses."""
+"""The JSON Schema accepts what the models accept, and refuses what they refuse, as far as a schema can express it."""
 
 import json
 from typing import Any
@@ -185,7 +185,7 @@ def test_both_refuse_heads(head: dict[str, Any]) -> None:
         plan_of(CONV, **head)
 
 
-def test_a_mistake_is_told_for_the_written_type_only() -> None:
+def test_an_error_is_reported_for_the_written_type_only() -> None:
     document = {"operations": [{"name": "a", **CONV, "num_filters": -1}]}
     errors = list(VALIDATOR.iter_errors(document))
     assert [list(error.absolute_path) for error in errors] == [["operations", 0, "num_filters"]]

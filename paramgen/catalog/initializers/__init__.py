@@ -1,9 +1,10 @@
-"""THE table of initializers: each has its fields, says where it does not fit, and becomes a distribution."""
+"""THE table of initializers: each has fields, reports what it does not fit, and becomes a distribution."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import PlainValidator, WithJsonSchema
 
+from paramgen.catalog.fields import Describe
 from paramgen.catalog.initializers.base import Initializer, ParameterShape
 from paramgen.catalog.initializers.scaled import Glorot, He, Lecun, Mode, Scaled, VarianceScaling
 from paramgen.catalog.initializers.structured import (
@@ -22,7 +23,8 @@ from paramgen.catalog.initializers.values import (
     UniformInitializer,
     Zeros,
 )
-from paramgen.catalog.models import Expected, read_tagged
+from paramgen.catalog.models import read_tagged
+from paramgen.catalog.synonyms import INITIALIZER_SYNONYMS
 
 __all__ = [
     "BY_TYPE",
@@ -76,15 +78,15 @@ BY_TYPE = {name: model for model in TABLE for name in model.names()}
 
 EXPECTED = "an initializer: a name, or a mapping with type and its fields"
 
-# The JSON Schema of a field that holds one, until schema.py refers to the definition of them all.
+# The JSON Schema of a field that holds one; schema.py replaces it by a reference to the definition.
 SCHEMA = {"const": "an initializer"}
 
 
 def read_initializer(value: Any) -> Initializer:
-    """Return the initializer that a name or a mapping describes; ValidationError if it is not valid."""
+    """Return the initializer that a name or a mapping describes; raise ValidationError if it is not valid."""
     if isinstance(value, Initializer):
         return value
-    return read_tagged(BY_TYPE, {"type": value} if isinstance(value, str) else value, EXPECTED)
+    return read_tagged(BY_TYPE, {"type": value} if isinstance(value, str) else value, EXPECTED, INITIALIZER_SYNONYMS)
 
 
 if TYPE_CHECKING:
@@ -94,5 +96,5 @@ else:
         Initializer,
         PlainValidator(read_initializer),
         WithJsonSchema(SCHEMA),
-        Expected(EXPECTED),
+        Describe(value=EXPECTED),
     ]

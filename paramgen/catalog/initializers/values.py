@@ -12,8 +12,8 @@ from paramgen.catalog.distributions import (
     TruncatedNormal,
     Uniform,
 )
-from paramgen.catalog.initializers.base import Initializer, NonNegative, ParameterShape, Positive
-from paramgen.catalog.models import WRONG, FieldError, Number
+from paramgen.catalog.fields import ErrorKind, FieldError, FiniteNumber, NonNegative, Positive
+from paramgen.catalog.initializers.base import Initializer, ParameterShape
 from paramgen.formatting import show
 
 
@@ -21,10 +21,10 @@ class Gaussian(Initializer):
     """Gaussian initializer: normal with the given mean and standard deviation."""
 
     label = "gaussian"
-    values = "normal with `mean` (default 0) and `std` (default 0.01)"
-    type: Literal["gaussian"] = Field(description="Initializer type.")
-    mean: Number = Field(default=0.0, description="Mean.")
-    std: NonNegative = Field(default=0.01, description="Standard deviation.")
+    formula = "normal with `mean` (default 0) and `std` (default 0.01)"
+    type: Literal["gaussian"] = Field(description="initializer type.")
+    mean: FiniteNumber = Field(default=0.0, description="mean.")
+    std: NonNegative = Field(default=0.01, description="standard deviation.")
 
     def to_distribution(self, target: ParameterShape) -> Distribution:
         return Normal(self.mean, self.std)
@@ -34,28 +34,28 @@ class NarrowNormal(Initializer):
     """Narrow normal initializer: normal with mean 0 and standard deviation 0.01."""
 
     label = "narrow_normal"
-    values = "normal, mean 0, standard deviation 0.01"
-    source = "MathWorks, Deep Learning Toolbox"
-    type: Literal["narrow_normal"] = Field(description="Initializer type.")
+    formula = "normal, mean 0, standard deviation 0.01"
+    reference = "MathWorks, Deep Learning Toolbox"
+    type: Literal["narrow_normal"] = Field(description="initializer type.")
 
     def to_distribution(self, target: ParameterShape) -> Distribution:
         return Normal(0.0, 0.01)
 
 
 class TruncatedNormalInitializer(Initializer):
-    """Truncated normal initializer: mean + std·Z for a standard normal Z within low … high."""
+    """Truncated normal initializer: mean + std·Z for a standard normal Z between low and high."""
 
     label = "truncated_normal"
-    values = (
-        "`mean` + `std`·Z (default 0, 0.01), Z standard normal within `low` … `high` (default -2, 2); not widened, so "
-        "that the standard deviation of the values is less: 0.8796·`std` for the default limits"
+    formula = (
+        "`mean` + `std`·Z (default 0, 0.01), Z standard normal within `low` … `high` (default -2, 2); not widened: "
+        "the standard deviation of the values is smaller, 0.8796·`std` for the default limits"
     )
-    source = "torch.nn.init.trunc_normal_, whose limits are values, not standard deviations"
-    type: Literal["truncated_normal"] = Field(description="Initializer type.")
-    mean: Number = Field(default=0.0, description="Mean of the normal, before it is truncated.")
-    std: NonNegative = Field(default=0.01, description="Standard deviation of the normal, before it is truncated.")
-    low: Number = Field(default=-2.0, description="lower limit, in standard deviations from the mean.")
-    high: Number = Field(default=2.0, description="upper limit, in standard deviations from the mean.")
+    reference = "torch.nn.init.trunc_normal_, whose limits are values, not standard deviations"
+    type: Literal["truncated_normal"] = Field(description="initializer type.")
+    mean: FiniteNumber = Field(default=0.0, description="mean of the normal, before truncation.")
+    std: NonNegative = Field(default=0.01, description="standard deviation of the normal, before truncation.")
+    low: FiniteNumber = Field(default=-2.0, description="lower limit, in standard deviations from the mean.")
+    high: FiniteNumber = Field(default=2.0, description="upper limit, in standard deviations from the mean.")
 
     @classmethod
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
@@ -65,7 +65,7 @@ class TruncatedNormalInitializer(Initializer):
                 TruncatedNormal(0.0, 1.0, float(low), float(high))
             except (ValueError, OverflowError):
                 few = "is not below high" if low >= high else "has next to nothing of a normal between it and high"
-                yield ("low" if "low" in data else "high",), f"low, {show(low)}, {few}, {show(high)}", WRONG
+                yield ("low" if "low" in data else "high",), f"low, {show(low)}, {few}, {show(high)}", ErrorKind.WRONG
 
     def to_distribution(self, target: ParameterShape) -> Distribution:
         return TruncatedNormal(self.mean, self.std, self.low, self.high)
@@ -75,8 +75,8 @@ class UniformInitializer(Initializer):
     """Uniform initializer: uniform on (-bound, bound)."""
 
     label = "uniform"
-    values = "uniform on (-`bound`, `bound`)"
-    type: Literal["uniform"] = Field(description="Initializer type.")
+    formula = "uniform on (-`bound`, `bound`)"
+    type: Literal["uniform"] = Field(description="initializer type.")
     bound: Positive = Field(description="values lie between -bound and bound.")
 
     def to_distribution(self, target: ParameterShape) -> Distribution:
@@ -84,34 +84,34 @@ class UniformInitializer(Initializer):
 
 
 class ConstantInitializer(Initializer):
-    """All elements the same."""
+    """Constant initializer: all elements are the same."""
 
     label = "constant"
-    values = "constant `value`"
-    type: Literal["constant"] = Field(description="Initializer type.")
-    value: Number = Field(description="every element.")
+    formula = "constant `value`"
+    type: Literal["constant"] = Field(description="initializer type.")
+    value: FiniteNumber = Field(description="value of every element.")
 
     def to_distribution(self, target: ParameterShape) -> Distribution:
         return Constant(self.value)
 
 
 class Ones(Initializer):
-    """All ones."""
+    """Initializer of ones."""
 
     label = "ones"
-    values = "constant 1"
-    type: Literal["ones"] = Field(description="Initializer type.")
+    formula = "constant 1"
+    type: Literal["ones"] = Field(description="initializer type.")
 
     def to_distribution(self, target: ParameterShape) -> Distribution:
         return Constant(1.0)
 
 
 class Zeros(Initializer):
-    """All zeros."""
+    """Initializer of zeros."""
 
     label = "zeros"
-    values = "constant 0"
-    type: Literal["zeros"] = Field(description="Initializer type.")
+    formula = "constant 0"
+    type: Literal["zeros"] = Field(description="initializer type.")
 
     def to_distribution(self, target: ParameterShape) -> Distribution:
         return Constant(0.0)

@@ -6,9 +6,11 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field
 
-from paramgen.catalog.axes import Axes, Sizes
+from paramgen.catalog.axes import Axes, AxisSizes
+from paramgen.catalog.fields import RESERVED, Describe, DTypeName, ErrorKind, FieldError, Name, Schema, reserved
 from paramgen.catalog.initializers import EXPECTED as INITIALIZER_EXPECTED
 from paramgen.catalog.initializers import (
+    TABLE,
     AnyInitializer,
     Glorot,
     Initializer,
@@ -17,17 +19,9 @@ from paramgen.catalog.initializers import (
     ParameterShape,
     Zeros,
 )
-from paramgen.catalog.models import (
-    RESERVED,
-    WRONG,
-    DTypeName,
-    Expected,
-    FieldError,
-    Name,
-    Tagged,
-    reserved,
-    unknown_keys,
-)
+from paramgen.catalog.models import Tagged, unknown_keys
+from paramgen.catalog.schemas import closed, is_initializer, reference
+from paramgen.catalog.synonyms import PARAMETER_SYNONYMS
 
 GLOROT = Glorot(type="glorot")
 ORTHOGONAL = OrthogonalInitializer(type="orthogonal")
@@ -37,9 +31,9 @@ ZEROS = Zeros(type="zeros")
 
 @dataclass(frozen=True, slots=True)
 class ParameterDef:
-    """A parameter of an operation, before the spec's initializers: name, size and fans, and its own default.
+    """A parameter of an operation, before the spec's initializers: name, size, fans and default initializer.
 
-    `key` is its name in `initializers` and `defaults`, which several parameters may share.
+    `key` is its name in `initializers` and `defaults`; several parameters may share it.
     """
 
     name: str
@@ -51,9 +45,15 @@ class ParameterDef:
 
 
 def weights(
-    name: str, axes: str, sizes: Sizes, fan_in: int, fan_out: int, initializer: Initializer = GLOROT, suffix: str = ""
+    name: str,
+    axes: str,
+    sizes: AxisSizes,
+    fan_in: int,
+    fan_out: int,
+    initializer: Initializer = GLOROT,
+    suffix: str = "",
 ) -> ParameterDef:
-    """Weights with named axes (see arrangement.py)."""
+    """Return weights with named axes, in the notation of axes.py."""
     named = Axes(axes, sizes)
     return ParameterDef(name + suffix, ParameterShape(named.shape, fan_in, fan_out, axes=named), initializer, name)
 
@@ -61,50 +61,50 @@ def weights(
 def vector(
     name: str,
     axes: str,
-    sizes: Sizes,
+    sizes: AxisSizes,
     initializer: Initializer = ZEROS,
     num_hidden_units: int | None = None,
     suffix: str = "",
 ) -> ParameterDef:
-    """A bias, offset or scale: one axis, and one of size 1."""
+    """Return a bias, offset or scale: one axis, and one of size 1."""
     named = Axes(f"{axes} 1", sizes)
     target = ParameterShape(named.shape, None, None, True, num_hidden_units, named)
     return ParameterDef(name + suffix, target, initializer, name)
 
 
 class Operation(Tagged):
-    """Base of the operations: a name, a type, and the parameters that they give."""
+    """Base of the operations: a name, a type, and parameters."""
 
     title: ClassVar[str]
     example: ClassVar[dict[str, Any]]
     variants: ClassVar[tuple[dict[str, Any], ...]] = ()
-    """Fields that make other parameters, or other tensors in a layout, of the example; None takes one out of it."""
+    """Fields that give the example other parameters, or other tensors in a layout; None removes a field."""
     name: Name = Field(description="name of the operation; its tensors are <name>.<parameter>.")
     dtype: DTypeName | None = Field(default=None, description="element type of its parameters; default: the spec's.")
 
     @classmethod
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
         if data.get("name") == RESERVED:
-            yield reserved(("name",), WRONG)
+            yield reserved(("name",), ErrorKind.WRONG)
 
     def parameter_defs(self) -> Iterator[ParameterDef]:
-        """Its parameters, in the order of the table."""
+        """Yield the parameters, in the order of the table."""
         raise NotImplementedError
 
     def own_initializers(self) -> Mapping[str, Initializer]:
-        """What the operation itself says instead of its parameters' defaults."""
+        """Return the initializers that the operation sets, by the parameters' keys."""
         return {}
 
     @classmethod
     def examples(cls) -> Iterator[tuple[dict[str, Any], Self]]:
-        """The example and its variants, each with the fields that make it one."""
+        """Yield the example and its variants, each with the fields that distinguish it."""
         for fields in ({}, *cls.variants):
             given = {"name": "example", "type": cls.names()[0], **cls.example, **fields}
             yield fields, cls.model_validate({key: value for key, value in given.items() if value is not None})
 
     @classmethod
     def example_shapes(cls) -> dict[str, ParameterShape]:
-        """Its parameters by key, at the sizes of its example: for what holds at every size."""
+        """Return the parameters' shapes by key, at the sizes of the example, for rules that hold at every size."""
         targets: dict[str, ParameterShape] = {}
         for _, example in cls.examples():
             for definition in example.parameter_defs():
@@ -112,16 +112,45 @@ class Operation(Tagged):
         return targets
 
 
+def _fitting(target: ParameterShape) -> Schema:
+    names = [
+        name for model in TABLE if model.model_construct().why_unsupported(target) is not None for name in model.names()
+    ]
+    return {"allOf": [reference("Initializer")], "not": is_initializer(names)}
+
+
+NO_BIAS_RULE: Schema = {
+    "if": {"required": ["bias"], "properties": {"bias": {"enum": ["none", False]}}},
+    "then": {"properties": {"initializers": {"properties": {"bias": False}}}},
+}
+
+
 class Standard(Operation):
-    """An operation whose parameters the table names, and whose default initializers a spec may replace."""
+    """An operation with named parameters, whose default initializers a spec may replace."""
 
     parameter_names: ClassVar[tuple[str, ...]]
     initializers: Annotated[
-        dict[str, AnyInitializer], Expected("a mapping of parameter names to initializers", INITIALIZER_EXPECTED)
+        dict[str, AnyInitializer],
+        Describe(value="a mapping of parameter names to initializers", item=INITIALIZER_EXPECTED),
     ] = Field(default={}, description="initializers by parameter name, instead of the defaults.")
+
+    @classmethod
+    def parameter_synonyms(cls) -> Mapping[str, str]:
+        """Return the names that other frameworks give its parameters, with its own."""
+        return PARAMETER_SYNONYMS.get(cls.names()[0], {})
 
     def own_initializers(self) -> Mapping[str, Initializer]:
         return self.initializers
+
+    @classmethod
+    def initializers_schema(cls) -> Schema:
+        """Return the JSON Schema of initializers by parameter, each without the types that do not fit it."""
+        return closed({name: _fitting(target) for name, target in cls.example_shapes().items()})
+
+    @classmethod
+    def schema_rules(cls) -> Schema:
+        rules: Schema = {"properties": {"initializers": cls.initializers_schema()}}
+        return rules | ({"allOf": [NO_BIAS_RULE]} if "bias" in cls.model_fields else {})
 
     @classmethod
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
@@ -129,11 +158,11 @@ class Standard(Operation):
         initializers = data.get("initializers")
         if isinstance(initializers, dict):
             known, what = cls.parameter_names, f"no parameter of {cls.label}"
-            yield from unknown_keys(("initializers",), initializers, known, what)
+            yield from unknown_keys(("initializers",), initializers, known, what, cls.parameter_synonyms())
 
 
-def not_divided(data: dict[str, Any], whole: str, parts: str) -> Iterator[FieldError]:
-    """A complaint where the one of two sizes is no multiple of the other."""
+def check_multiple(data: dict[str, Any], whole: str, parts: str) -> Iterator[FieldError]:
+    """Yield an error if one size is not a multiple of the other."""
     size, count = data.get(whole), data.get(parts)
     if type(size) is int and type(count) is int and size > 0 and 0 < count < 2**63 and size % count:
-        yield (whole,), f"{size} is not a multiple of {parts}, {count}", WRONG
+        yield (whole,), f"{size} is not a multiple of {parts}, {count}", ErrorKind.WRONG

@@ -1,28 +1,34 @@
-"""Operations that are a matrix or a vector; and those that no type describes."""
+"""Operations of a matrix or a vector, and custom ones."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
-from paramgen.catalog.initializers import (
-    AnyInitializer,
-    ConstantInitializer,
-    Gaussian,
-    ParameterShape,
-)
-from paramgen.catalog.models import (
+from paramgen import limits
+from paramgen.catalog.fields import (
+    NAME,
     RESERVED,
-    UNKNOWN,
+    Describe,
     DTypeName,
-    Expected,
+    ErrorKind,
     FieldError,
-    Model,
     Name,
+    Schema,
     Shape,
     Size,
     reserved,
 )
+from paramgen.catalog.initializers import (
+    TABLE,
+    AnyInitializer,
+    ConstantInitializer,
+    Gaussian,
+    Mode,
+    ParameterShape,
+    Scaled,
+)
+from paramgen.catalog.models import Model
 from paramgen.catalog.operations.base import (
     Operation,
     ParameterDef,
@@ -30,6 +36,7 @@ from paramgen.catalog.operations.base import (
     vector,
     weights,
 )
+from paramgen.catalog.schemas import has_type, is_initializer, mapping, reference
 
 QUARTER = ConstantInitializer(type="constant", value=0.25)
 EMBEDDING_GAUSSIAN = Gaussian(type="gaussian", mean=0.0, std=0.01)
@@ -42,10 +49,10 @@ class FullyConnected(Standard):
     title = "Fully connected"
     example = {"input_size": 784, "output_size": 10}
     parameter_names = ("weights", "bias")
-    type: Literal["fully_connected", "fullyconnect"] = Field(description="Operation type.")
+    type: Literal["fully_connected", "fullyconnect"] = Field(description="operation type.")
     input_size: Size = Field(description="number of input features.")
     output_size: Size = Field(description="number of output features.")
-    bias: bool = Field(default=True, description="whether it has a bias.")
+    bias: bool = Field(default=True, description="true for a bias.")
 
     def parameter_defs(self) -> Iterator[ParameterDef]:
         sizes = {"o": self.output_size, "i": self.input_size}
@@ -55,13 +62,13 @@ class FullyConnected(Standard):
 
 
 class Embedding(Standard):
-    """Embedding of the indices of a vocabulary."""
+    """Embedding: a vector for each index of a vocabulary."""
 
     label = "embedding"
     title = "Embedding"
     example = {"embedding_dimension": 300, "vocabulary_size": 5000}
     parameter_names = ("weights",)
-    type: Literal["embedding", "embed"] = Field(description="Operation type.")
+    type: Literal["embedding", "embed"] = Field(description="operation type.")
     embedding_dimension: Size = Field(description="length of an embedding vector.")
     vocabulary_size: Size = Field(description="number of indices.")
 
@@ -71,14 +78,14 @@ class Embedding(Standard):
 
 
 class PReLU(Standard):
-    """Parametric rectified linear unit: the slope for negative inputs, of each channel or of all."""
+    """Parametric rectified linear unit: a slope for negative inputs, shared or for each channel."""
 
     label = "prelu"
     title = "Parametric rectified linear unit"
     example = {"num_channels": 1}
     parameter_names = ("alpha",)
-    type: Literal["prelu"] = Field(description="Operation type.")
-    num_channels: Size = Field(default=1, description="number of channels; 1 if all have one slope.")
+    type: Literal["prelu"] = Field(description="operation type.")
+    num_channels: Size = Field(default=1, description="number of channels; 1 for a shared slope.")
 
     def parameter_defs(self) -> Iterator[ParameterDef]:
         yield vector("alpha", "c", {"c": self.num_channels}, QUARTER)
@@ -90,13 +97,41 @@ class CustomParameter(Model):
     label = "a custom parameter"
     shape: Shape = Field(description="its size, a list; [] is a scalar.")
     initializer: AnyInitializer = Field(description="its initializer.")
-    fan_in: Size | None = Field(
-        default=None, description="inputs of an output, for the initializers that scale with it."
-    )
-    fan_out: Size | None = Field(
-        default=None, description="outputs of an input, for the initializers that scale with it."
-    )
+    fan_in: Size | None = Field(default=None, description="inputs per output, for initializers that scale with it.")
+    fan_out: Size | None = Field(default=None, description="outputs per input, for initializers that scale with it.")
     dtype: DTypeName | None = Field(default=None, description="its element type; default: the operation's.")
+
+    @classmethod
+    def schema_rules(cls) -> Schema:
+        return {"allOf": [*_fans_rules(), *_shape_rules()]}
+
+
+def _fans_rules() -> Iterator[Schema]:
+    """Yield which fans an initializer that scales needs: those of its mode, written or default."""
+    for model in TABLE:
+        if issubclass(model, Scaled):
+            for mode in get_args(Mode):
+                fans = list(model.model_construct(mode=mode).fans())
+                written = mapping({**has_type(model.names()), "required": ["type", "mode"]})
+                written["properties"] = {**written["properties"], "mode": {"const": mode}}
+                is_default = mode == model.model_fields["mode"].default
+                unwritten = {"allOf": [is_initializer(model.names()), {"not": mapping({"required": ["mode"]})}]}
+                has_mode = {"anyOf": [written, unwritten]} if is_default else written
+                yield {"if": {"properties": {"initializer": has_mode}}, "then": {"required": fans}}
+
+
+def _shape_rules() -> Iterator[Schema]:
+    """Yield the number of dimensions for each initializer that does not fit every number of them."""
+    for model in TABLE:
+        initializer, every = model.model_construct(), range(limits.MAX_DIMENSIONS + 1)
+        fitting = [count for count in every if initializer.why_unsupported(ParameterShape((1,) * count, 1, 1)) is None]
+        if not fitting:
+            yield {"properties": {"initializer": {"not": is_initializer(model.names())}}}
+        elif len(fitting) < len(every):
+            yield {
+                "if": {"properties": {"initializer": is_initializer(model.names())}},
+                "then": {"properties": {"shape": {"minItems": fitting[0], "maxItems": fitting[-1]}}},
+            }
 
 
 class Custom(Operation):
@@ -105,18 +140,24 @@ class Custom(Operation):
     label = "custom"
     title = "Custom"
     example = {"parameters": {"weights": {"shape": [100, 100], "initializer": {"type": "uniform", "bound": 0.1}}}}
-    type: Literal["custom"] = Field(description="Operation type.")
+    type: Literal["custom"] = Field(description="operation type.")
     parameters: Annotated[
         dict[Name, CustomParameter],
         Field(min_length=1),
-        Expected("a mapping of names to parameters, at least one", "a mapping with shape and initializer"),
+        Describe(value="a mapping of names to parameters, at least one", item="a mapping with shape and initializer"),
     ] = Field(description="its parameters by name.")
 
     @classmethod
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
         yield from super().check_keys(data)
         if isinstance(data.get("parameters"), dict) and RESERVED in data["parameters"]:
-            yield reserved(("parameters", RESERVED), UNKNOWN)
+            yield reserved(("parameters", RESERVED), ErrorKind.UNKNOWN)
+
+    @classmethod
+    def schema_rules(cls) -> Schema:
+        names = {key: NAME.schema[key] for key in ("pattern", "not")}
+        parameters = {"propertyNames": names, "additionalProperties": reference("CustomParameter")}
+        return {"properties": {"parameters": parameters}}
 
     def parameter_defs(self) -> Iterator[ParameterDef]:
         for name, parameter in self.parameters.items():

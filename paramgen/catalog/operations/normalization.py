@@ -1,25 +1,22 @@
-"""Operations that normalize."""
+"""Normalizations."""
 
 from collections.abc import Iterator
 from typing import Any, Literal
 
 from pydantic import Field
 
-from paramgen.catalog.models import (
-    FieldError,
-    Size,
-)
+from paramgen.catalog.fields import FieldError, Size
 from paramgen.catalog.operations.base import (
     ONES,
     ParameterDef,
     Standard,
-    not_divided,
+    check_multiple,
     vector,
 )
 
 
 class Normalization(Standard):
-    """What operations that normalize share: an offset and a scale for each channel."""
+    """Base of the normalizations with an offset and a scale for each channel."""
 
     example = {"num_channels": 128}
     parameter_names = ("offset", "scale")
@@ -35,7 +32,7 @@ class BatchNorm(Normalization):
 
     label = "batchnorm"
     title = "Batch normalization"
-    type: Literal["batchnorm"] = Field(description="Operation type.")
+    type: Literal["batchnorm"] = Field(description="operation type.")
 
 
 class LayerNorm(Normalization):
@@ -43,7 +40,7 @@ class LayerNorm(Normalization):
 
     label = "layer_norm"
     title = "Layer normalization"
-    type: Literal["layer_norm", "layernorm"] = Field(description="Operation type.")
+    type: Literal["layer_norm", "layernorm"] = Field(description="operation type.")
 
 
 class InstanceNorm(Normalization):
@@ -51,7 +48,7 @@ class InstanceNorm(Normalization):
 
     label = "instance_norm"
     title = "Instance normalization"
-    type: Literal["instance_norm", "instancenorm"] = Field(description="Operation type.")
+    type: Literal["instance_norm", "instancenorm"] = Field(description="operation type.")
 
 
 class GroupNorm(Normalization):
@@ -59,13 +56,13 @@ class GroupNorm(Normalization):
 
     label = "group_norm"
     title = "Group normalization"
-    type: Literal["group_norm", "groupnorm"] = Field(description="Operation type.")
+    type: Literal["group_norm", "groupnorm"] = Field(description="operation type.")
     num_groups: Size | None = Field(default=None, description="number of groups; the parameters do not depend on it.")
 
     @classmethod
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
         yield from super().check_keys(data)
-        yield from not_divided(data, "num_channels", "num_groups")
+        yield from check_multiple(data, "num_channels", "num_groups")
 
 
 class RMSNorm(Standard):
@@ -75,7 +72,7 @@ class RMSNorm(Standard):
     title = "Root mean square normalization"
     example = {"num_channels": 128}
     parameter_names = ("scale",)
-    type: Literal["rms_norm", "rmsnorm"] = Field(description="Operation type.")
+    type: Literal["rms_norm", "rmsnorm"] = Field(description="operation type.")
     num_channels: Size = Field(description="number of channels.")
 
     def parameter_defs(self) -> Iterator[ParameterDef]:

@@ -1,0 +1,191 @@
+"""The types of fields: the values that each takes, the words for them in errors, and their JSON Schema."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
+
+from paramgen import limits
+from paramgen.catalog.synonyms import DTYPE_SYNONYMS
+from paramgen.dtypes import DTYPES
+from paramgen.formatting import closest_match, did_you_mean, is_word, one_of, show
+
+Schema = dict[str, Any]
+Path = tuple[str | int, ...]
+
+
+class ErrorKind(StrEnum):
+    """The subject of an error: a value, a key, or a missing field."""
+
+    WRONG = "wrong"
+    UNKNOWN = "unknown"
+    MISSING = "absent"  # "missing" is pydantic's own
+
+
+# A path below the mapping that is checked, a message, and its subject.
+FieldError = tuple[Path, str, ErrorKind]
+
+
+def validation_error(errors: Collection[FieldError], title: str = "") -> ValidationError:
+    """Return pydantic's error for some of ours."""
+    details = [
+        InitErrorDetails(type=PydanticCustomError(kind.value, message), loc=path, input=None)
+        for path, message, kind in errors
+    ]
+    return ValidationError.from_exception_data(title, details)
+
+
+@dataclass(frozen=True)
+class Describe:
+    """The words for a field's value in errors, "-5 is not a positive integer", and for an item of a list or mapping."""
+
+    value: str
+    item: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)  # typing hashes annotations, and a schema has no hash
+class FieldType(Describe):
+    """A type of field. `convert` makes the model's value of a valid one; `hint` adds to the error of another.
+
+    `items` is the type of a list's items, or of a single one where a list is not needed.
+    """
+
+    accepts: Callable[[Any], bool]
+    schema: Schema
+    convert: Callable[[Any], Any] = lambda value: value
+    hint: Callable[[Any], str] = lambda value: ""
+    items: FieldType | None = None
+
+    def errors(self, value: Any, path: Path = ()) -> Iterator[FieldError]:
+        """Yield the errors of a value at a path, and of its items."""
+        if not self.accepts(value):
+            yield path, f"{show(value)} is not {self.value}{self.hint(value)}", ErrorKind.WRONG
+        elif self.items is not None and isinstance(value, list | tuple):
+            for index, item in enumerate(value):
+                yield from self.items.errors(item, (*path, index))
+        elif self.items is not None:
+            yield from self.items.errors(value, path)
+
+    def read(self, value: Any) -> Any:
+        """Return the model's value; raise ValidationError if it is not valid."""
+        if errors := list(self.errors(value)):
+            raise validation_error(errors)
+        return self.convert(value)
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Let pydantic read fields that are annotated with this type."""
+        return core_schema.no_info_plain_validator_function(self.read)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> Schema:
+        """Give pydantic the JSON Schema."""
+        return dict(self.schema)
+
+
+def number(value: str, schema: Schema, accepts: Callable[[float], bool] = lambda value: True) -> FieldType:
+    """Return the type of a finite number."""
+
+    def accepts_number(written: Any) -> bool:
+        if not isinstance(written, int | float) or isinstance(written, bool):
+            return False
+        try:
+            return math.isfinite(written) and accepts(written)
+        except OverflowError:  # an integer beyond the largest float
+            return False
+
+    return FieldType(value=value, accepts=accepts_number, schema={"type": "number", **schema}, convert=float)
+
+
+def choice(what: str, names: Collection[str], synonyms: Mapping[str, str]) -> FieldType:
+    """Return the type of a name out of some; synonyms are suggested, but not accepted."""
+    return FieldType(
+        value=f"{what}: {one_of(list(names))}",
+        accepts=lambda value: isinstance(value, str) and value in names,
+        hint=lambda value: did_you_mean(closest_match(value, names, synonyms)) if isinstance(value, str) else "",
+        schema={"type": "string", "enum": list(names)},
+    )
+
+
+def size_up_to(largest: int) -> FieldType:
+    """Return the type of a size with a limit."""
+    return FieldType(
+        value=f"an integer from 1 to {largest:,}",
+        accepts=lambda value: type(value) is int and 0 < value <= largest,
+        schema={**SIZE.schema, "maximum": largest},
+    )
+
+
+SIZE = FieldType(
+    value="a positive integer",
+    accepts=lambda value: type(value) is int and 0 < value < 2**63,
+    hint=lambda value: " below 2^63" if type(value) is int and value > 0 else "",
+    schema={"type": "integer", "exclusiveMinimum": 0, "exclusiveMaximum": 2**63},
+)
+SIZES: Schema = {"type": "array", "items": SIZE.schema}
+FILTER_SIZE = FieldType(
+    value="a positive integer or a list of 1 to 3 of them",
+    accepts=lambda value: type(value) is int or (isinstance(value, list | tuple) and 1 <= len(value) <= 3),
+    items=SIZE,
+    schema={"anyOf": [SIZE.schema, {**SIZES, "minItems": 1, "maxItems": 3}]},
+    convert=lambda value: tuple(value) if isinstance(value, list | tuple) else (value,),
+)
+SHAPE = FieldType(
+    value=f"a list of at most {limits.MAX_DIMENSIONS} positive integers",
+    accepts=lambda value: isinstance(value, list | tuple) and len(value) <= limits.MAX_DIMENSIONS,
+    items=SIZE,
+    schema={**SIZES, "maxItems": limits.MAX_DIMENSIONS},
+    convert=tuple,
+)
+
+Size = Annotated[int, SIZE]
+FilterSize = Annotated[tuple[int, ...], FILTER_SIZE]
+Shape = Annotated[tuple[int, ...], SHAPE]
+FiniteNumber = Annotated[float, number("a finite number", {})]
+NonNegative = Annotated[float, number("a finite number of at least 0", {"minimum": 0}, lambda value: value >= 0)]
+Positive = Annotated[float, number("a finite number above 0", {"exclusiveMinimum": 0}, lambda value: value > 0)]
+DTypeName = Annotated[str, choice("a dtype", DTYPES, DTYPE_SYNONYMS)]
+
+RESERVED = "__metadata__"
+# Not every engine of JSON Schema reads \p{L}. The pattern lists what is neither letter nor digit in ASCII, Latin-1 and
+# general punctuation.
+NO_NAME = r"\x00-,./:-@\[-\^`{-\xa9\xab-\xb4\xb6-\xb9\xbb-\xbf\xd7\xf7\u2000-\u206f\u3000-\u3004"
+
+
+def is_name(text: str) -> bool:
+    """Return True if a text can name an operation, a group or a parameter."""
+    return bool(text) and text[0] != "-" and is_word(text.replace("-", "_")) and len(text) <= limits.MAX_NAME_LENGTH
+
+
+def _name_hint(value: Any) -> str:
+    if isinstance(value, bool | int | float):
+        return "; write it in quotes to make it one"
+    if isinstance(value, str) and len(value) <= limits.MAX_NAME_LENGTH:
+        bad = next((c for c in value if c != "-" and not is_word(c)), "")
+        return f": U+{ord(bad):04X} is none of these" if bad else ""
+    return ""
+
+
+NAME = FieldType(
+    value=(
+        f"a name: letters, digits, _ and -, not beginning with - (no dots), at most {limits.MAX_NAME_LENGTH} characters"
+    ),
+    accepts=lambda value: isinstance(value, str) and is_name(value),
+    hint=_name_hint,
+    schema={
+        "type": "string",
+        "pattern": f"^[^{NO_NAME}-][^{NO_NAME}]*$",
+        "maxLength": limits.MAX_NAME_LENGTH,
+        "not": {"const": RESERVED},
+    },
+)
+Name = Annotated[str, NAME]
+
+
+def reserved(path: Path, kind: ErrorKind) -> FieldError:
+    """Return the error of a name that the file format keeps for itself."""
+    return path, f"{show(RESERVED)} is the file's own name for its metadata; choose another", kind
