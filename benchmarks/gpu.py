@@ -21,7 +21,7 @@ from measuring import PARAMGEN, found, measure
 
 import paramgen
 from paramgen.dtypes import DTYPES
-from paramgen.sampling.devices import module
+from paramgen.sampling.devices import load_backend
 
 TITLE = "## GPU"
 CALLS = 10
@@ -31,7 +31,7 @@ DTYPES_OF_INTEREST = ("float32", "float64", "bfloat16", "float8_e4m3fn")
 
 def missing() -> str | None:
     """Why nothing can be measured."""
-    devices = module("gpu").devices()
+    devices = load_backend("gpu").devices()
     return None if devices[0].usable else devices[0].description
 
 
@@ -90,7 +90,7 @@ def jax_calls(dtype: str, elements: int) -> dict[str, Callable[[], Any]]:
 def rates(elements: int, runs: int) -> list[str]:
     import cupy
 
-    gpu = module("gpu").open_backend([])
+    gpu = load_backend("gpu").open_backend([])
     rows = []
     with gpu.current():
         for dtype in DTYPES_OF_INTEREST:
@@ -218,7 +218,7 @@ def gpu(scratch: Path, quick: bool) -> list[str]:
     return [
         TITLE,
         "",
-        *(f"- {device.name}: {device.description}" for device in module("gpu").devices()),
+        *(f"- {device.name}: {device.description}" for device in load_backend("gpu").devices()),
         "",
         *rates(2**22 if quick else 2**28, runs),
         *orthogonal(ORTHOGONAL[:1] if quick else ORTHOGONAL, runs),

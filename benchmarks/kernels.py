@@ -20,7 +20,6 @@ from paramgen.planning.resolve import ParameterSpec
 from paramgen.sampling import cpu
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.sampler import Sampler
-from paramgen.threads import Team
 
 DISTRIBUTIONS: dict[str, Distribution] = {
     "uniform": Uniform(0.1),
@@ -47,7 +46,7 @@ def instruction_sets() -> list[Backend]:
 def paramgen(distribution: Distribution, dtype: str, elements: int, threads: int, kernels: Backend) -> Call:
     tensor = as_tensor("x", ParameterSpec((elements,), DTYPES[dtype], None, None, Zeros(type="zeros"), distribution))
     out = np.empty(tensor.nbytes, np.uint8)
-    sampler = Sampler(7, Team(threads))
+    sampler = Sampler(7, threads)
     return lambda: draw_into(out, tensor, sampler, kernels)
 
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from paramgen.errors import ParamgenError as ParamgenError
     from paramgen.errors import SpecError as SpecError
     from paramgen.errors import UsageError as UsageError
-    from paramgen.language.model import Spec as Spec
     from paramgen.planning.plan import Plan as Plan
+    from paramgen.spec import Spec as Spec
 
 __version__ = "0.1.0"
 
@@ -31,7 +31,7 @@ _HOMES = {
     "FileError": "paramgen.errors",
     "ParamgenError": "paramgen.errors",
     "Plan": "paramgen.planning.plan",
-    "Spec": "paramgen.language.model",
+    "Spec": "paramgen.spec",
     "SpecError": "paramgen.errors",
     "UsageError": "paramgen.errors",
     "build": "paramgen.api",

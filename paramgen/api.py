@@ -12,14 +12,16 @@ from paramgen.catalog.initializers import ParameterShape
 from paramgen.catalog.operations import CustomParameter
 from paramgen.engine import BuildResult
 from paramgen.errors import FileError, UsageError
-from paramgen.formatting import escape, shorten, show
+from paramgen.formatting import escape, show, show_text
 from paramgen.language.diagnostics import Diagnostics
-from paramgen.language.model import Spec, SpecFields, interpret, read_document, validated
+from paramgen.language.model import SpecFields, validate
 from paramgen.language.yaml_reader import from_mapping
-from paramgen.nested import Nested, mapped, nest
-from paramgen.planning.plan import Plan, as_tensor, make_plan
+from paramgen.nested import Nested, map_arrays, nest
+from paramgen.planning.plan import Plan, as_tensor
 from paramgen.planning.resolve import resolve_parameter
-from paramgen.sampling.devices import AUTO, open_backend, parsed
+from paramgen.sampling.devices import AUTO, open_backend, parse_device
+from paramgen.spec import Spec
+from paramgen.spec import load as load_and_plan
 from paramgen.storage.header import Entry
 from paramgen.storage.reader import TensorFile
 from paramgen.threads import MAX_THREADS
@@ -49,10 +51,8 @@ def load_spec(
     the same names, as `--set` does. Raises SpecError with all errors and
     their places. A variable that the spec does not have raises UsageError, and an unreadable file FileError.
     """
-    found = read_document(source if isinstance(source, Mapping) else _path(source))
-    spec = interpret(*found, variables=variables, seed=seed, dtype=dtype, layout=layout)
-    make_plan(spec)
-    return spec
+    source = source if isinstance(source, Mapping) else _path(source)
+    return load_and_plan(source, variables=variables, seed=seed, dtype=dtype, layout=layout)
 
 
 def build(
@@ -78,10 +78,10 @@ def build(
     Raises FileError if the system refuses something, and DeviceError if a GPU cannot be used.
     """
     if device != AUTO:
-        parsed(device)
+        parse_device(device)
     if threads is not None and not (isinstance(threads, int) and 1 <= threads <= MAX_THREADS):
         raise UsageError(f"build: threads={threads!r} is not an integer from 1 to {MAX_THREADS}")
-    return engine.build(make_plan(_spec(spec)), _path(path), device=device, threads=threads, force=force, digest=digest)
+    return engine.build(_spec(spec).plan, _path(path), device=device, threads=threads, force=force, digest=digest)
 
 
 def plan(spec: SpecSource) -> Plan:
@@ -94,7 +94,7 @@ def plan(spec: SpecSource) -> Plan:
     `rows` gives a mapping per tensor, with the keys of `paramgen plan --json`, for a DataFrame. Raises SpecError
     with all errors of the spec.
     """
-    return make_plan(_spec(spec))
+    return _spec(spec).plan
 
 
 def sample(spec: SpecSource, *, device: str = "cpu", flat: bool = False) -> Nested:
@@ -106,7 +106,7 @@ def sample(spec: SpecSource, *, device: str = "cpu", flat: bool = False) -> Nest
     Names are split at dots, or kept whole with `flat`. On "cpu" the arrays are NumPy's. On "gpu", the current GPU, or
     "gpu:N" they are CuPy's. `load` lists the dtypes.
     """
-    made = make_plan(_spec(spec))
+    made = _spec(spec).plan
     backend, sampler = open_backend(device), engine.sampler(made.seed)
     arrays = {tensor.name: engine.draw_array(tensor, sampler, backend) for tensor in made.tensors}
     return arrays if flat else nest(arrays)
@@ -152,11 +152,10 @@ def initialize(
         },
         "initialize",
     )
-    problems = Diagnostics(document)
     data = dict(document.data)
-    head = validated(SpecFields, {key: data.pop(key) for key in ("seed", "name")}, problems)
-    parameter = validated(CustomParameter, data, problems)
-    problems.raise_any()
+    head, in_head = validate(SpecFields, {key: data.pop(key) for key in ("seed", "name")})
+    parameter, in_parameter = validate(CustomParameter, data)
+    Diagnostics([*in_head, *in_parameter]).raise_any(document)
     assert head is not None and parameter is not None
     size = parameter.shape
     is_gates = size[1:] in ((), (1,)) and size[:1] and size[0] % 4 == 0
@@ -166,7 +165,7 @@ def initialize(
     if reason := parameter.initializer.why_unsupported(target):
         raise UsageError(f"initialize: {parameter.initializer.type_name} {reason}")
     resolved = resolve_parameter(target, parameter.initializer, document.data["dtype"])
-    if problem := resolved.dtype_overflow(head.name):
+    if problem := resolved.dtype_error(head.name):
         raise UsageError(f"initialize: {problem}")
     return engine.draw_array(as_tensor(head.name, resolved), engine.sampler(head.seed), open_backend("cpu"))
 
@@ -195,7 +194,7 @@ def _load(file: TensorFile, transfer: Transfer | None) -> Nested:
     """Load a file's arrays; what the header alone shows to be impossible is refused before anything large is read."""
     for entry in file.entries:
         if entry.dtype.array is None:
-            raise FileError(f"{file.shown}: {escape(shorten(entry.name))}: NumPy has no type for {entry.dtype.name}")
+            raise FileError(f"{file.shown}: {show_text(entry.name)}: NumPy has no type for {entry.dtype.name}")
     try:
         nest(dict.fromkeys(entry.name for entry in file.entries))
     except ValueError as error:
@@ -212,13 +211,13 @@ def _read(file: TensorFile, entry: Entry, transfer: Transfer | None) -> Any:
             return file.read(entry, 0, entry.size).reshape(entry.shape)
         return transfer.send(read_part, entry.dtype.numpy(), entry.shape)
     except (MemoryError, OverflowError, ValueError) as error:
-        where = f"{file.shown}: {escape(shorten(entry.name))}"
+        where = f"{file.shown}: {show_text(entry.name)}"
         what = f"{entry.dtype.name} of shape {show(list(entry.shape))} does not fit into an array"
         raise FileError(f"{where}: {what}{_because(error)}") from None
 
 
 def _because(error: Exception) -> str:
-    return f": {escape(shorten(str(error), 200))}" if str(error) else ""
+    return f": {show_text(str(error), 200)}" if str(error) else ""
 
 
 def to_gpu(params: Any, *, device: str = "gpu") -> Any:
@@ -230,7 +229,7 @@ def to_gpu(params: Any, *, device: str = "gpu") -> Any:
     it is. 8-bit floats, which CuPy lacks, become unsigned integers with the same bits. Raises DeviceError if a GPU
     cannot be used, and UsageError for a value that is not an array of numbers.
     """
-    return mapped(params, _transfer(device).to_gpu)
+    return map_arrays(params, _transfer(device).to_gpu)
 
 
 def to_cpu(params: Any) -> Any:
@@ -244,7 +243,7 @@ def to_cpu(params: Any) -> Any:
 
     transfer: Transfer | None = None
 
-    def moved(array: Any) -> Any:
+    def move(array: Any) -> Any:
         nonlocal transfer
         if hasattr(array, "__cuda_array_interface__"):
             transfer = transfer or _transfer("gpu")
@@ -253,11 +252,11 @@ def to_cpu(params: Any) -> Any:
             return array
         raise TypeError("is no array of NumPy's or CuPy's")
 
-    return mapped(params, moved)
+    return map_arrays(params, move)
 
 
 def _transfer(device: str) -> Transfer:
-    kind, numbers = parsed(device)
+    kind, numbers = parse_device(device)
     if kind != "gpu" or len(numbers) > 1:
         raise UsageError(f"{device!r} is not one GPU: gpu or gpu:N")
     from paramgen.sampling.transfer import Transfer

@@ -2,9 +2,9 @@
 
 # A file is drawn and written in blocks of so many bytes, a multiple of PAGE.
 BLOCK_BYTES = 2**22
-# The same, where a layout takes fewer than SHORT_RUN elements that follow one another into such a block: as each random
-# block has four of them, the others would be drawn for nothing.
-WIDE_BLOCK_BYTES = 2**24
+# And of WIDE_BLOCKS times as many if a layout takes fewer than SHORT_RUN neighbouring elements into such a block:
+# random words come in blocks of four, and those of elements elsewhere would be drawn for nothing.
+WIDE_BLOCKS = 4
 SHORT_RUN = 16
 # What direct writes are aligned to.
 PAGE = 4096

@@ -14,21 +14,24 @@ if TYPE_CHECKING:
 class DType:
     """An element type: its name in specs, its code in safetensors files, its width, and NumPy's name for it.
 
-    `largest` is the largest finite value of a type that parameters can be drawn in, None for the others, which
-    only files have. `array` is None where NumPy has no such type (elements narrower than a byte).
+    `array` is None if NumPy has no such type (elements narrower than a byte). Only tensors of a `drawable` type can be
+    made; files may have the others. `smallest` and `largest` bound the finite values of a drawable type.
     """
 
     name: str
     code: str
     bits: int
     array: str | None
-    largest: float | None = None
+    smallest: float = 0
+    largest: float = 0
+    is_integer: bool = False
+    drawable: bool = False
 
     def nbytes(self, count: int) -> int:
         return -(-count * self.bits // 8)
 
     def numpy(self) -> np.dtype[Any]:
-        """The NumPy type, little-endian as in files; the narrow ones are ml_dtypes'."""
+        """Return the NumPy type, little-endian as in files; the narrow ones are ml_dtypes'."""
         import numpy as np
 
         if self.array is None:
@@ -41,35 +44,46 @@ class DType:
         return np.dtype(self.array).newbyteorder("<")
 
 
-# In the official writer's order, which puts the last first in a file: by falling dtype, then by name.
+def _integer(name: str, code: str, bits: int) -> DType:
+    low = 0 if name.startswith("uint") else -(2 ** (bits - 1))
+    return DType(name, code, bits, name, low, low + 2**bits - 1, is_integer=True)
+
+
+def _drawable(name: str, code: str, bits: int, largest: float) -> DType:
+    return DType(name, code, bits, name, -largest, largest, drawable=True)
+
+
+# The official writer's order, last first: files hold the wider dtypes first, and tensors of one dtype by name.
 FILE_DTYPES = (
-    DType("bool", "BOOL", 8, "bool"),
+    DType("bool", "BOOL", 8, "bool", 0, 1, is_integer=True),
     DType("f4", "F4", 4, None),
     DType("f6_e2m3", "F6_E2M3", 6, None),
     DType("f6_e3m2", "F6_E3M2", 6, None),
-    DType("u8", "U8", 8, "uint8"),
-    DType("i8", "I8", 8, "int8"),
-    DType("float8_e5m2", "F8_E5M2", 8, "float8_e5m2", 57344.0),
-    DType("float8_e4m3fn", "F8_E4M3", 8, "float8_e4m3fn", 448.0),
+    _integer("uint8", "U8", 8),
+    _integer("int8", "I8", 8),
+    _drawable("float8_e5m2", "F8_E5M2", 8, 57344.0),
+    _drawable("float8_e4m3fn", "F8_E4M3", 8, 448.0),
     DType("f8_e8m0", "F8_E8M0", 8, "float8_e8m0fnu"),
     DType("f8_e4m3fnuz", "F8_E4M3FNUZ", 8, "float8_e4m3fnuz"),
     DType("f8_e5m2fnuz", "F8_E5M2FNUZ", 8, "float8_e5m2fnuz"),
-    DType("i16", "I16", 16, "int16"),
-    DType("u16", "U16", 16, "uint16"),
-    DType("float16", "F16", 16, "float16", 65504.0),
-    DType("bfloat16", "BF16", 16, "bfloat16", 255.0 * 2.0**120),
-    DType("i32", "I32", 32, "int32"),
-    DType("u32", "U32", 32, "uint32"),
-    DType("float32", "F32", 32, "float32", (2.0**24 - 1) * 2.0**104),
-    DType("c64", "C64", 64, "complex64"),
-    DType("float64", "F64", 64, "float64", sys.float_info.max),
-    DType("i64", "I64", 64, "int64"),
-    DType("u64", "U64", 64, "uint64"),
+    _integer("int16", "I16", 16),
+    _integer("uint16", "U16", 16),
+    _drawable("float16", "F16", 16, 65504.0),
+    _drawable("bfloat16", "BF16", 16, 255.0 * 2.0**120),
+    _integer("int32", "I32", 32),
+    _integer("uint32", "U32", 32),
+    _drawable("float32", "F32", 32, (2.0**24 - 1) * 2.0**104),
+    DType("complex64", "C64", 64, "complex64"),
+    _drawable("float64", "F64", 64, sys.float_info.max),
+    _integer("int64", "I64", 64),
+    _integer("uint64", "U64", 64),
 )
 
 BY_NAME = {dtype.name: dtype for dtype in FILE_DTYPES}
 BY_CODE = {dtype.code: dtype for dtype in FILE_DTYPES}
 FILE_RANK = {dtype.code: rank for rank, dtype in enumerate(reversed(FILE_DTYPES))}
 
-# What parameters can be drawn in, widest first.
-DTYPES = {name: BY_NAME[name] for name in ("float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")}
+# The dtypes of parameters: the widest first, and the more precise first of those that are equally wide.
+DTYPES = {
+    dtype.name: dtype for dtype in sorted(FILE_DTYPES, key=lambda dtype: (-dtype.bits, dtype.largest)) if dtype.drawable
+}

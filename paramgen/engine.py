@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from queue import SimpleQueue
@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from paramgen.buffers import BLOCK_BYTES, PAGE, SHORT_RUN, WIDE_BLOCK_BYTES
+from paramgen.buffers import BLOCK_BYTES, PAGE, SHORT_RUN, WIDE_BLOCKS
 from paramgen.formatting import human_bytes
 from paramgen.ownership import is_ours
 from paramgen.planning.plan import Plan, Tensor
 from paramgen.sampling.backend import Backend, Bytes
 from paramgen.sampling.devices import AUTO, open_backends
-from paramgen.sampling.sampler import Progress, Sampler, cpu_seconds
+from paramgen.sampling.sampler import OnBytes, Sampler, cpu_seconds
 from paramgen.storage.writer import Write, output
-from paramgen.threads import Team, available_cpus, run_threads
+from paramgen.threads import available_cpus, parallel_for, run_threads
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -64,10 +64,16 @@ class BuildResult:
     seconds: float
 
 
-def block_bytes(tensor: Tensor) -> int:
+def file_bytes(plan: Plan) -> int:
+    """Return the size of a plan's file."""
+    return len(plan.header) + plan.total_bytes
+
+
+def block_size(tensor: Tensor, block_bytes: int = BLOCK_BYTES) -> int:
     """Return the block size: larger if a transposing layout would otherwise waste random words."""
-    is_short = tensor.dtype.nbytes(tensor.rearrangement.row) * SHORT_RUN > BLOCK_BYTES
-    return WIDE_BLOCK_BYTES if is_short and tensor.nbytes > WIDE_BLOCK_BYTES else BLOCK_BYTES
+    wide = WIDE_BLOCKS * block_bytes
+    is_short = tensor.dtype.nbytes(tensor.rearrangement.row) * SHORT_RUN > block_bytes
+    return wide if is_short and tensor.nbytes > wide else block_bytes
 
 
 def split(plan: Plan, size: int) -> Iterator[FileBlock]:
@@ -97,7 +103,7 @@ def split(plan: Plan, size: int) -> Iterator[FileBlock]:
 
 
 class _Workers:
-    """Threads that draw blocks, each into a buffer; `done` gets (number, size, buffer) of each block, or an error."""
+    """Threads that draw blocks, each into a buffer; `done` gets (number, block, buffer), or an error."""
 
     def __init__(self, blocks: Iterator[FileBlock], sampler: Sampler, backends: Sequence[Backend]):
         self.blocks = enumerate(blocks)
@@ -106,7 +112,7 @@ class _Workers:
         self.unused = iter(backends)
         self.lock = threading.Lock()
         self.free: SimpleQueue[Bytes | None] = SimpleQueue()
-        self.done: SimpleQueue[tuple[int, int, Bytes] | BaseException] = SimpleQueue()
+        self.done: SimpleQueue[tuple[int, FileBlock, Bytes] | BaseException] = SimpleQueue()
 
     def work(self) -> None:
         try:
@@ -120,8 +126,8 @@ class _Workers:
                     if task is None:
                         return
                     number, block = task
-                    draw_block(block, buffer, self.sampler, backend)
-                    self.done.put((number, block.size, buffer))
+                    _draw_block(block, buffer, self.sampler, backend)
+                    self.done.put((number, block, buffer))
         except BaseException as error:
             self.done.put(error)
 
@@ -132,21 +138,64 @@ class _Workers:
 
 
 def _give_way() -> None:
-    """Deprioritize this thread, so that the one that writes never waits for a CPU while the disk is idle."""
+    """Deprioritize this thread, so that the one that writes never waits for a CPU while the disk is idle.
+
+    Linux schedules each thread by itself, and this one ends with the build: the caller's threads keep their class.
+    """
     with suppress(OSError, AttributeError):  # musl and some sandboxes refuse, macOS has no such calls
         if os.sched_getscheduler(0) == os.SCHED_OTHER:
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
-def draw_blocks(
-    blocks: Iterator[FileBlock], count: int, size: int, sampler: Sampler, backends: list[Backend]
-) -> Generator[memoryview, None, None]:
-    """The bytes of `count` blocks of at most `size` bytes, in order, drawn into buffers that are used again.
+class BlockStream(NamedTuple):
+    """The bytes of a build, and the device that draws them.
 
-    Each lane is a thread's. What it yields is valid until the next is asked for. MemoryError where not one thread can
-    be started.
+    `blocks` yields each block with its bytes, in the file's order. The bytes are valid until the next block is asked
+    for: their buffer is drawn into again.
     """
-    ready: dict[int, tuple[int, Bytes]] = {}
+
+    device: str
+    blocks: Iterator[tuple[FileBlock, memoryview]]
+
+
+@contextmanager
+def stream(
+    plan: Plan,
+    *,
+    device: str = AUTO,
+    threads: int | None = None,
+    block_bytes: int = BLOCK_BYTES,
+    progress: OnBytes = lambda count: None,
+) -> Iterator[BlockStream]:
+    """Draw every tensor of a plan, and yield the file's bytes in order, in bounded memory.
+
+        with stream(plan) as (device, blocks):
+            for block, data in blocks:
+                write(data)
+
+    Threads draw ahead of the consumer, by AHEAD blocks at most, and end with the context. A CPU draws with `threads`
+    threads, by default one for each that this process may use. `progress` gets the number of bytes drawn since the last
+    call, from one thread at a time, and 0 after each block, from the consumer's. What it raises ends the stream.
+    """
+    threads = threads or available_cpus()
+    total = file_bytes(plan)
+    size = min(max(block_size(tensor, block_bytes) for tensor in plan.tensors), -(-total // PAGE) * PAGE)
+    sampler = Sampler(plan.seed, threads, progress)
+    parameters = {parameter.name: parameter for tensor in plan.tensors for parameter in tensor.sources}
+    backends = open_backends(device, threads, size, sum(map(cpu_seconds, parameters.values())))
+    devices = ",".join(dict.fromkeys(backend.device for backend in backends))
+    with closing(_draw_blocks(split(plan, size), -(-total // size), size, sampler, backends)) as blocks:
+        yield BlockStream(devices, blocks)
+
+
+def _draw_blocks(
+    blocks: Iterator[FileBlock], count: int, size: int, sampler: Sampler, backends: list[Backend]
+) -> Generator[tuple[FileBlock, memoryview], None, None]:
+    """Draw `count` blocks of at most `size` bytes, each backend in its thread, and yield them in order.
+
+    MemoryError if not one thread can be started.
+    """
+    ready: dict[int, tuple[FileBlock, Bytes]] = {}
     workers = _Workers(blocks, sampler, backends)
     with run_threads(workers.work, min(len(backends), count), workers.stop) as members:
         if not members:
@@ -159,12 +208,13 @@ def draw_blocks(
                 if isinstance(result, BaseException):
                     raise result
                 ready[result[0]] = result[1:]
-            length, buffer = ready.pop(number)
-            yield buffer.data[:length]
+            block, buffer = ready.pop(number)
+            yield block, buffer.data[: block.size]
             workers.free.put(buffer)
+            sampler.report(0)
 
 
-def draw_block(block: FileBlock, buffer: Bytes, sampler: Sampler, backend: Backend) -> None:
+def _draw_block(block: FileBlock, buffer: Bytes, sampler: Sampler, backend: Backend) -> None:
     """Draw a block into the beginning of a buffer."""
 
     def draw(out: Bytes) -> None:
@@ -172,7 +222,7 @@ def draw_block(block: FileBlock, buffer: Bytes, sampler: Sampler, backend: Backe
             length = part.tensor.dtype.nbytes(part.stop - part.start)
             sampler.draw(backend, part.tensor, part.start, part.stop, out[part.offset : part.offset + length])
 
-    backend.through(buffer[: block.size], draw)
+    backend.draw_to_host(buffer[: block.size], draw)
     buffer[: len(block.header)] = np.frombuffer(block.header, np.uint8)
 
 
@@ -182,40 +232,32 @@ def build(
     *,
     device: str = AUTO,
     threads: int | None = None,
+    block_bytes: int = BLOCK_BYTES,
     force: bool = False,
     digest: bool = False,
-    progress: Progress = lambda count: None,
+    progress: OnBytes = lambda count: None,
 ) -> BuildResult:
-    """Draw every tensor of a plan and write the file.
-
-    A CPU draws with so many threads, by default one for each that this process may use. `progress` is told the bytes
-    that have been drawn, from any thread, one at a time.
-    """
+    """Draw every tensor of a plan and write the file. `stream` describes the arguments that it shares."""
     began = time.perf_counter()
-    threads = threads or available_cpus()
     sha256 = hashlib.sha256() if digest else None
-    total = len(plan.header) + plan.total_bytes
-    size = min(max(map(block_bytes, plan.tensors)), -(-total // PAGE) * PAGE)
-    sampler = Sampler(plan.seed, Team(threads), progress)
-    with output(path, total, force=force, is_ours=partial(is_ours, plan=plan)) as write:
-        sources = {source.name: source for tensor in plan.tensors for source in tensor.sources}
-        backends = open_backends(device, threads, size, sum(map(cpu_seconds, sources.values())))
-        with closing(draw_blocks(split(plan, size), -(-total // size), size, sampler, backends)) as blocks:
-            for data in blocks:
-                _consume(data, write, sha256)
-                sampler.progress(0)
+    with (
+        output(path, file_bytes(plan), force=force, is_ours=partial(is_ours, plan=plan)) as write,
+        stream(plan, device=device, threads=threads, block_bytes=block_bytes, progress=progress) as drawn,
+    ):
+        for _, data in drawn.blocks:
+            _consume(data, write, sha256)
     return BuildResult(
         (path,),
         plan.total_parameters,
         plan.total_bytes,
         sha256.hexdigest() if sha256 else None,
-        ",".join(dict.fromkeys(backend.device for backend in backends)),
+        drawn.device,
         time.perf_counter() - began,
     )
 
 
 def _consume(data: memoryview, write: Write, sha256: Any) -> None:
-    """Write a block and, beside that, add it to the digest, if one is wanted."""
+    """Write a block and, in another thread, add it to the digest, if there is one."""
     if sha256 is None:
         write(data)
         return
@@ -228,7 +270,7 @@ def _consume(data: memoryview, write: Write, sha256: Any) -> None:
 
 def sampler(seed: int) -> Sampler:
     """A sampler for arrays, with as many threads as there are CPUs."""
-    return Sampler(seed, Team(available_cpus()))
+    return Sampler(seed, available_cpus())
 
 
 def draw_array(tensor: Tensor, sampler: Sampler, backend: Backend) -> NDArray[Any]:
@@ -239,20 +281,20 @@ def draw_array(tensor: Tensor, sampler: Sampler, backend: Backend) -> NDArray[An
         except MemoryError:
             raise MemoryError(f"{tensor.name} of {human_bytes(tensor.nbytes)}") from None
         draw_into(out, tensor, sampler, backend)
-        return backend.shaped(out, tensor.dtype, tensor.rearrangement.shape)
+        return backend.as_array(out, tensor.dtype, tensor.rearrangement.shape)
 
 
 def draw_into(out: Bytes, tensor: Tensor, sampler: Sampler, backend: Backend) -> None:
     """Draw the whole of a tensor into its bytes, a block at a time, by several threads where they share the backend."""
     nbytes = tensor.dtype.nbytes
-    step = block_bytes(tensor) // nbytes(1)
+    step = block_size(tensor) // nbytes(1)
 
     def draw(start: int) -> None:
         stop = min(start + step, tensor.size)
         sampler.draw(backend, tensor, start, stop, out[nbytes(start) : nbytes(stop)])
 
     try:
-        (sampler.team if backend.shared else Team())(draw, range(0, tensor.size, step))
+        parallel_for(sampler.threads if backend.shared else 1, draw, range(0, tensor.size, step))
         backend.finish()
     except BaseException:
         sampler.stop()

@@ -1,30 +1,27 @@
-"""Text for people: escaped names, short values, units, suggestions, tables."""
+"""Text for people: escaped names, short values, units, suggestions."""
 
 from __future__ import annotations
 
 import json
 import math
 import re
-import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from itertools import repeat
 from typing import Any
 
 LONGEST_VALUE = 60
-LARGEST_RICH_TABLE = 2000
 _UNPLAIN = re.compile(r"[^\x00-\x7e]")
 
 
 def escape(text: str) -> str:
-    """Text with control, format and other unprintable characters as escapes, so that no name acts on a terminal."""
+    """Escape control, format and other unprintable characters, so that no name acts on a terminal."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
 
 
 def is_word(text: str) -> bool:
-    """Return whether a text has Unicode letters, decimal digits and _ only (no ², ① or combining marks)."""
+    """Return True if a text has Unicode letters, decimal digits and _ only (no ², ① or combining marks)."""
     if text.isascii():
         return text.replace("_", "a").isalnum() or not text
     return all(c.isalpha() or c.isdecimal() or c == "_" for c in text)
@@ -48,8 +45,13 @@ def shorten(text: str, longest: int = LONGEST_VALUE) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
+def show_text(text: str, longest: int = LONGEST_VALUE) -> str:
+    """Return a text as it is, but escaped and shortened."""
+    return escape(shorten(text, longest))
+
+
 def show(value: Any) -> str:
-    """A value as YAML would have it on one line, shortened: strings in quotes, true, false, null."""
+    """Return a value as YAML writes it on one line, shortened: strings in quotes, true, false, null."""
     if isinstance(value, str):
         return "'" + escape(shorten(value)) + "'"
     if isinstance(value, dict) and value:
@@ -66,7 +68,7 @@ def show(value: Any) -> str:
 
 
 def near(word: str, known: Iterable[str], likeness: float = 0.65) -> str | None:
-    """The known word that `word` may be a misspelling of; `likeness` is difflib's, 1 for the same."""
+    """Return the known word that `word` may be a misspelling of; `likeness` is difflib's, 1 for the same."""
     return _near(word[:80].lower(), tuple(known), likeness)
 
 
@@ -74,7 +76,7 @@ def near(word: str, known: Iterable[str], likeness: float = 0.65) -> str | None:
 def _near(word: str, known: tuple[str, ...], likeness: float) -> str | None:
     import difflib
 
-    # Comparing words takes long: only with those of about the same length.
+    # Comparing words is slow, so only those of about the same length are compared.
     alike = [other for other in known if abs(len(word) - len(other)) <= 0.5 * len(other)]
     matches = difflib.get_close_matches(word, alike, n=1, cutoff=likeness)
     return matches[0] if matches else None
@@ -85,17 +87,17 @@ def did_you_mean(guess: str | None) -> str:
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
-    """'; did you mean …?' where a known word is near, else ''."""
+    """Return '; did you mean …?' if a known word is near, else ''."""
     return did_you_mean(near(word, known))
 
 
 def one_of(words: Sequence[str]) -> str:
-    """'a, b or c'."""
+    """Join words: 'a, b or c'."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
 
 
 def human_bytes(count: int) -> str:
-    """A number of bytes in decimal units: 38.9 kB."""
+    """Return a number of bytes in decimal units: 38.9 kB."""
     if count < 1000:
         return f"{count} B"
     size = float(count)
@@ -107,7 +109,7 @@ def human_bytes(count: int) -> str:
 
 
 def human_count(count: int) -> str:
-    """A number of parameters: 9,728; 1.23 million."""
+    """Return a large number in words: 9,728; 1.23 million."""
     for unit, size in (("trillion", 10**12), ("billion", 10**9), ("million", 10**6)):
         if count >= size:
             return f"{count / size:.3g} {unit}" if count < 1000 * size else f"{count / size:,.0f} {unit}"
@@ -115,60 +117,15 @@ def human_count(count: int) -> str:
 
 
 def number(value: float) -> str:
-    """A number to six significant digits, as briefly as they allow."""
+    """Return a number to six significant digits, without trailing zeros."""
     return f"{value:.6g}"
 
 
 def human_parameters(count: int) -> str:
-    """'1 parameter', '1.23 million parameters'."""
+    """Return '1 parameter', '1.23 million parameters'."""
     return f"{human_count(count)} parameter{'' if count == 1 else 's'}"
 
 
-def counted(count: int, noun: str) -> str:
-    """'1 tensor', '2 tensors'."""
+def pluralize(count: int, noun: str) -> str:
+    """Return '1 tensor', '2 tensors'."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
-def print_table(titles: Sequence[str], columns: Sequence[Sequence[str]]) -> None:
-    """Print columns under their titles: drawn by Rich on a terminal, else aligned plain text.
-
-    A title that begins with ">" has its column on the right. Rich measures every cell: a table of many thousand rows is
-    plain text on a terminal, too.
-    """
-    sides = ["right" if title.startswith(">") else "left" for title in titles]
-    titles = [title.lstrip(">") for title in titles]
-    if sys.stdout.isatty() and len(columns[0]) <= LARGEST_RICH_TABLE:
-        from rich.box import SIMPLE_HEAD
-        from rich.console import Console
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table(box=SIMPLE_HEAD, pad_edge=False)
-        for title, side in zip(titles, sides, strict=True):
-            table.add_column(title, justify="right" if side == "right" else "left", no_wrap=True)
-        for row in zip(*columns, strict=True):
-            table.add_row(*(Text(cell) for cell in row))
-        console = Console(highlight=False)
-        natural = table.__rich_measure__(console, console.options.update(max_width=10_000)).maximum
-        console.width = max(console.width, natural)  # a narrow terminal wraps lines better than a table folds words
-        console.print(table, crop=False)
-        return
-    padded = [_pad([title, *cells], side) for title, cells, side in zip(titles, columns, sides, strict=True)]
-    print("\n".join(map(str.rstrip, map("  ".join, zip(*padded, strict=True)))))
-
-
-def _pad(cells: Sequence[str], side: str) -> Iterator[str]:
-    """Fill texts with spaces to the width of the widest on a terminal."""
-    pad = str.rjust if side == "right" else str.ljust
-    if all(map(str.isascii, cells)):
-        return map(pad, cells, repeat(max(map(len, cells))))
-    widths = list(map(_width, cells))
-    widest = max(widths)
-    # A character may take two columns of the terminal, or none.
-    return (pad(cell, widest - width + len(cell)) for cell, width in zip(cells, widths, strict=True))
-
-
-def _width(text: str) -> int:
-    from unicodedata import combining, east_asian_width
-
-    return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from paramgen.errors import UsageError
-from paramgen.formatting import escape, shorten
+from paramgen.formatting import escape, show_text
 
 Nested = dict[str, Any]
 
 
 def nest(tensors: Mapping[str, Any]) -> Nested:
-    """Tensors by dotted name as nested dicts; ValueError where one's name is another's followed by a dot."""
+    """Nest tensors by their dotted names; ValueError if one's name is another's followed by a dot."""
     root: Nested = {}
     for name, tensor in sorted(tensors.items()):
         *groups, last = name.split(".")
@@ -20,23 +20,19 @@ def nest(tensors: Mapping[str, Any]) -> Nested:
         for depth, group in enumerate(groups, 1):
             node = node.setdefault(group, {})
             if not isinstance(node, dict):
-                raise ValueError(f"tensor {_show('.'.join(groups[:depth]))} is in the way of {_show(name)}")
+                raise ValueError(f"tensor {show_text('.'.join(groups[:depth]))} is in the way of {show_text(name)}")
         if last in node:
-            raise ValueError(f"tensor {_show(name)} is in the way of others")
+            raise ValueError(f"tensor {show_text(name)} is in the way of others")
         node[last] = tensor
     return root
 
 
-def _show(name: str) -> str:
-    return escape(shorten(name))
-
-
-def mapped(params: Any, function: Callable[[Any], Any], path: str = "") -> Any:
-    """Dicts, lists and tuples as they are, with function(array) for each array; UsageError where it is a TypeError."""
+def map_arrays(params: Any, function: Callable[[Any], Any], path: str = "") -> Any:
+    """Apply a function to each array of nested dicts, lists and tuples; turn its TypeError into a UsageError."""
     if isinstance(params, Mapping):
-        return {key: mapped(value, function, f"{path}.{key}") for key, value in params.items()}
+        return {key: map_arrays(value, function, f"{path}.{key}") for key, value in params.items()}
     if isinstance(params, list | tuple):
-        values = [mapped(value, function, f"{path}.{number}") for number, value in enumerate(params)]
+        values = [map_arrays(value, function, f"{path}.{number}") for number, value in enumerate(params)]
         return values if isinstance(params, list) else tuple(values)
     try:
         return function(params)

@@ -10,13 +10,11 @@ import numpy as np
 
 from paramgen.catalog.distributions import Matrices
 from paramgen.errors import MalformedFileError
-from paramgen.language.model import interpret
-from paramgen.language.yaml_reader import from_mapping
-from paramgen.planning.plan import Plan, Tensor, make_plan
+from paramgen.planning.plan import Plan, Tensor
 from paramgen.sampling.devices import open_backend
 from paramgen.sampling.sampler import Sampler, cpu_seconds
+from paramgen.spec import load
 from paramgen.storage.reader import TensorFile
-from paramgen.threads import Team
 
 if TYPE_CHECKING:
     from paramgen.planning.resolve import Parameter
@@ -28,7 +26,7 @@ SAMPLED_ELEMENTS = 16
 SAMPLED_SECONDS = 0.01
 
 
-def is_ours(path: str, plan: Plan) -> bool:
+def is_ours(path: str, plan: Plan, *, sampled_seconds: float = SAMPLED_SECONDS) -> bool:
     """Return True if a file is what paramgen writes for the spec in its metadata, as far as a look can tell.
 
     The header must be the same bytes, and so must SAMPLED_ELEMENTS at the start, in the middle and at the end of up to
@@ -42,7 +40,7 @@ def is_ours(path: str, plan: Plan) -> bool:
             if stored is None or not _has_header(descriptor, stored):
                 return False
             plan = stored
-        return _has_values(descriptor, plan)
+        return _has_values(descriptor, plan, sampled_seconds)
 
 
 def _has_header(descriptor: int, plan: Plan) -> bool:
@@ -56,18 +54,18 @@ def _stored_plan(path: str) -> Plan | None:
     try:
         with TensorFile(path) as file:
             spec = json.loads(file.metadata["paramgen_spec"])
-        return make_plan(interpret(from_mapping(spec), "model"))
+        return load(spec).plan
     except (KeyError, MalformedFileError, RecursionError, ValueError):
         return None
 
 
-def _has_values(descriptor: int, plan: Plan) -> bool:
+def _has_values(descriptor: int, plan: Plan, sampled_seconds: float) -> bool:
     tensors = {tensor.name: tensor for tensor in plan.tensors}
-    backend, sampler = open_backend("cpu"), Sampler(plan.seed, Team())
+    backend, sampler = open_backend("cpu"), Sampler(plan.seed)
     step = -(-len(plan.entries) // SAMPLED_TENSORS)
     for entry in plan.entries[::step]:
         tensor = tensors[entry.name]
-        if not all(map(_is_cheap, tensor.sources)):
+        if not all(_is_cheap(parameter, sampled_seconds) for parameter in tensor.sources):
             continue
         length = min(tensor.size, SAMPLED_ELEMENTS)
         for start in {0, (tensor.size - length) // 2, tensor.size - length}:
@@ -78,9 +76,9 @@ def _has_values(descriptor: int, plan: Plan) -> bool:
     return True
 
 
-def _is_cheap(parameter: Parameter) -> bool:
+def _is_cheap(parameter: Parameter, seconds: float) -> bool:
     is_matrix = isinstance(parameter.spec.distribution, Matrices)
-    return not is_matrix or cpu_seconds(parameter) <= SAMPLED_SECONDS
+    return not is_matrix or cpu_seconds(parameter) <= seconds
 
 
 def _draw(tensor: Tensor, start: int, stop: int, sampler: Sampler, backend: Backend) -> bytes:

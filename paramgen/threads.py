@@ -6,7 +6,6 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,35 +17,30 @@ GROUPS = "/sys/fs/cgroup"
 MAX_THREADS = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Team:
-    """So many threads. Calling it runs work(task) for every task; the first error ends it, and is raised."""
+def parallel_for(threads: int, work: Callable[[Task], object], tasks: Iterable[Task]) -> None:
+    """Run work(task) for every task, by up to `threads` threads; raise the first error after all have stopped."""
+    tasks = list(tasks)
+    waiting = iter(tasks)
+    end = object()
+    errors: list[BaseException] = []
+    lock = threading.Lock()
+    stopped = threading.Event()
 
-    threads: int = 1
+    def run() -> None:
+        try:
+            while not errors and not stopped.is_set():
+                with lock:
+                    task = next(waiting, end)
+                if task is end:
+                    return
+                work(task)  # type: ignore[arg-type]
+        except BaseException as error:
+            errors.append(error)
 
-    def __call__(self, work: Callable[[Task], object], tasks: Iterable[Task]) -> None:
-        tasks = list(tasks)
-        waiting = iter(tasks)
-        end = object()
-        errors: list[BaseException] = []
-        lock = threading.Lock()
-        stopped = threading.Event()
-
-        def member() -> None:
-            try:
-                while not errors and not stopped.is_set():
-                    with lock:
-                        task = next(waiting, end)
-                    if task is end:
-                        return
-                    work(task)  # type: ignore[arg-type]
-            except BaseException as error:
-                errors.append(error)
-
-        with run_threads(member, min(self.threads, len(tasks)) - 1, stopped.set):
-            member()
-        if errors:
-            raise errors[0]
+    with run_threads(run, min(threads, len(tasks)) - 1, stopped.set):
+        run()
+    if errors:
+        raise errors[0]
 
 
 @contextmanager

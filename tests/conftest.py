@@ -27,7 +27,6 @@ from paramgen.planning.streams import stream_id
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.reference import Reference
 from paramgen.sampling.sampler import Sampler
-from paramgen.threads import Team
 
 try:
     from paramgen.sampling.compiled import KERNELS
@@ -146,7 +145,7 @@ def draw(tensor: Tensor, seed: int, start: int, stop: int, backend: Backend | No
     backend = backend or Reference()
     with backend.current():
         out = backend.empty(tensor.dtype.nbytes(stop - start))
-        Sampler(seed, Team(threads)).draw(backend, tensor, start, stop, out)
+        Sampler(seed, threads).draw(backend, tensor, start, stop, out)
         backend.finish()
         return backend.download(out).view(tensor.dtype.numpy())
 

@@ -19,7 +19,6 @@ from paramgen.arithmetic import default_mode, is_default
 from paramgen.catalog.distributions import Distribution, Normal, Orthogonal
 from paramgen.catalog.normal_tails import tails
 from paramgen.errors import DeviceError
-from paramgen.planning.plan import make_plan
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.reference import Reference
 
@@ -67,7 +66,7 @@ def mode(request: pytest.FixtureRequest) -> Mode:
 
 
 def planned(path: Path, **options: Any) -> Planned:
-    plan = make_plan(paramgen.load_spec(path, **options))
+    plan = paramgen.load_spec(path, **options).plan
     return plan.header, [spec.distribution for tensor in plan.tensors for spec in tensor.specs]
 
 

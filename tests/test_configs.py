@@ -20,7 +20,6 @@ from conftest import CONFIGS, DATA, DTYPES, ROOT, SMALL, Run, document_of, first
 import paramgen
 from paramgen.catalog.initializers import TABLE as INITIALIZERS
 from paramgen.catalog.operations import BY_TYPE, Custom
-from paramgen.planning.plan import make_plan
 
 RECORDED = DATA / "digests.json"
 
@@ -63,7 +62,7 @@ def written(stem: str) -> Any:
 
 
 def tensors_of(stem: str) -> dict[str, dict[str, Any]]:
-    plan = make_plan(paramgen.load_spec(ROOT / "configs" / f"{stem}.yaml"))
+    plan = paramgen.load_spec(ROOT / "configs" / f"{stem}.yaml").plan
     return {tensor["name"]: tensor for tensor in document_of(plan)["parameters"]}
 
 
@@ -156,7 +155,7 @@ def test_the_sizes_that_the_comment_of_llama_untied_gives() -> None:
     (sizes,) = re.findall(r"Llama 3 8B has (.*?)\.", comment)
     variables = {name: int(value) for name, value in re.findall(r"(\w+)=(\d+)", sizes)}
     spec = paramgen.load_spec(ROOT / "configs" / "llama_untied.yaml", variables=variables)
-    assert make_plan(spec).total_parameters == 8_030_261_248
+    assert spec.plan.total_parameters == 8_030_261_248
 
 
 def test_check_jsonschema_accepts_every_config() -> None:

@@ -40,20 +40,17 @@ def test_every_config_has_its_digest(gpu: ModuleType, path: Path, dtype: str | N
 
 @pytest.mark.parametrize("device", ["gpu:1", "gpu:1,gpu:0", "gpu:0"])
 @pytest.mark.parametrize("block", [4096, 2**20])
-def test_gpus_share_the_blocks(
-    simulated: ModuleType, device: str, block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(engine, "BLOCK_BYTES", block)
-    result = paramgen.build(LAYERS, tmp_path / "x", device=device, digest=True)
+def test_gpus_share_the_blocks(simulated: ModuleType, device: str, block: int, tmp_path: Path) -> None:
+    made = paramgen.plan(LAYERS)
+    result = engine.build(made, str(tmp_path / "x"), device=device, block_bytes=block, digest=True)
     assert (result.sha256, result.device) == (RECORDED["layers"]["as written"], device)
 
 
-def test_a_matrix_that_several_gpus_hand_out(
-    simulated: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(engine, "BLOCK_BYTES", 8192)
+def test_a_matrix_that_several_gpus_hand_out(simulated: ModuleType, tmp_path: Path) -> None:
+    made = paramgen.plan(ORTHOGONAL_SPEC)
     digests = {
-        paramgen.build(ORTHOGONAL_SPEC, tmp_path / "x", device=device, digest=True).sha256 for device in ("cpu", "gpu")
+        engine.build(made, str(tmp_path / "x"), device=device, block_bytes=8192, digest=True).sha256
+        for device in ("cpu", "gpu")
     }
     assert len(digests) == 1
 
@@ -78,7 +75,7 @@ def test_an_interrupted_build_leaves_nothing(simulated: ModuleType, tmp_path: Pa
     def interrupt(count: int) -> None:
         raise KeyboardInterrupt
 
-    made = paramgen.planning.plan.make_plan(paramgen.load_spec(ORTHOGONAL_SPEC))
+    made = paramgen.load_spec(ORTHOGONAL_SPEC).plan
     with pytest.raises(KeyboardInterrupt):
         engine.build(made, str(tmp_path / "x"), device="gpu", progress=interrupt)
     assert list(tmp_path.iterdir()) == []

@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from conftest import CONFIGS, KERNELS, LAUNCHER, ROOT, SMALL
 
@@ -27,19 +28,16 @@ def plan(path: Path | str | dict[str, Any]) -> Plan:
     return make_plan(interpret(*read_document(path), variables=small))
 
 
-def built(made: Plan, path: Path, threads: int | None = None) -> bytes:
-    engine.build(made, str(path), threads=threads)
+def built(made: Plan, path: Path, **options: Any) -> bytes:
+    engine.build(made, str(path), **options)
     return path.read_bytes()
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 @pytest.mark.parametrize(("threads", "block"), [(1, 4096), (2, 8192), (3, 2**16), (7, 2**22)])
-def test_threads_and_blocks_do_not_change_a_byte(
-    path: Path, threads: int, block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_threads_and_blocks_do_not_change_a_byte(path: Path, threads: int, block: int, tmp_path: Path) -> None:
     whole = built(plan(path), tmp_path / "a")
-    monkeypatch.setattr(engine, "BLOCK_BYTES", block)
-    assert built(plan(path), tmp_path / "b", threads=threads) == whole
+    assert built(plan(path), tmp_path / "b", threads=threads, block_bytes=block) == whole
 
 
 @pytest.mark.parametrize("backend", [Reference(), *KERNELS], ids=lambda backend: backend.name)
@@ -91,15 +89,57 @@ def test_an_error_in_a_thread_ends_the_build(tmp_path: Path, monkeypatch: pytest
     assert threading.active_count() == before
 
 
-def test_an_interrupted_build_leaves_no_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stream_yields_the_file_in_order(tmp_path: Path) -> None:
+    made = plan(ROOT / "configs" / "layers.yaml")
+    whole = built(made, tmp_path / "a")
+    with engine.stream(made, device="cpu", threads=3, block_bytes=4096) as (device, blocks):
+        pairs = [(block, bytes(data)) for block, data in blocks]
+    assert device == "cpu"
+    assert [block for block, _ in pairs] == list(split(made, 4096))
+    assert [len(data) for _, data in pairs] == [block.size for block, _ in pairs]
+    assert b"".join(data for _, data in pairs) == whole
+
+
+def test_a_stream_draws_ahead_of_its_consumer_within_its_buffers_only() -> None:
+    made = plan(
+        {"operations": [{"name": "x", "type": "embedding", "vocabulary_size": 4096, "embedding_dimension": 64}]}
+    )
+    threads, total = 3, len(made.header) + made.total_bytes
+    taken = drawn = 0
+
+    def progress(count: int) -> None:
+        nonlocal drawn
+        drawn += count
+        assert drawn <= (taken + threads + engine.AHEAD) * 4096
+
+    with engine.stream(made, threads=threads, block_bytes=4096, progress=progress) as (_, blocks):
+        addresses = set()
+        for _block, data in blocks:
+            addresses.add(np.frombuffer(data, np.uint8).ctypes.data)
+            taken += 1
+    assert (drawn, taken) == (made.total_bytes, -(-total // 4096))
+    assert len(addresses) <= threads + engine.AHEAD
+
+
+def test_a_stream_that_is_left_ends_its_threads() -> None:
     before = threading.active_count()
-    monkeypatch.setattr(engine, "BLOCK_BYTES", 4096)
+    with (
+        pytest.raises(ZeroDivisionError, match="the consumer's"),
+        engine.stream(plan(ROOT / "configs" / "layers.yaml"), threads=3, block_bytes=4096) as (_, blocks),
+    ):
+        next(blocks)
+        raise ZeroDivisionError("the consumer's")
+    assert threading.active_count() == before
+
+
+def test_an_interrupted_build_leaves_no_thread(tmp_path: Path) -> None:
+    before = threading.active_count()
 
     def interrupt(count: int) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        engine.build(plan(ROOT / "configs" / "layers.yaml"), str(tmp_path / "a"), progress=interrupt)
+        built(plan(ROOT / "configs" / "layers.yaml"), tmp_path / "a", block_bytes=4096, progress=interrupt)
     assert list(tmp_path.iterdir()) == []
     assert threading.active_count() == before
 
@@ -135,12 +175,11 @@ def test_a_matrix_whose_drawing_fails_is_not_drawn_again_by_every_thread(
         begun.append(1)
         raise MemoryError("a matrix")
 
-    monkeypatch.setattr(engine, "BLOCK_BYTES", 4096)
-    monkeypatch.setattr(Sampler, "_orthogonal", fail)
+    monkeypatch.setattr(Sampler, "_draw_orthogonal", fail)
     parameters = {"w": {"shape": [200, 200], "initializer": "orthogonal"}}
     made = plan({"operations": [{"name": "x", "type": "custom", "parameters": parameters}]})
     with pytest.raises(MemoryError, match="a matrix"):
-        built(made, tmp_path / "x", threads=7)
+        built(made, tmp_path / "x", threads=7, block_bytes=4096)
     assert len(begun) == 1
 
 

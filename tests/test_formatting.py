@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from paramgen.formatting import counted, escape, human_bytes, human_count, near, print_table, shorten, show
+from paramgen.formatting import escape, human_bytes, human_count, near, pluralize, shorten, show
 
 
 @pytest.mark.parametrize(
@@ -32,8 +32,8 @@ def test_human_count(count: int, text: str) -> None:
     assert human_count(count) == text
 
 
-def test_counted() -> None:
-    assert [counted(count, "tensor") for count in (0, 1, 2000)] == ["0 tensors", "1 tensor", "2,000 tensors"]
+def test_pluralize() -> None:
+    assert [pluralize(count, "tensor") for count in (0, 1, 2000)] == ["0 tensors", "1 tensor", "2,000 tensors"]
 
 
 @pytest.mark.parametrize(
@@ -71,8 +71,3 @@ def test_shorten_and_near() -> None:
     assert shorten("abcdef", 4) == "abc…"
     assert near("num_filter", ["num_filters", "bias"]) == "num_filters"
     assert near("zzz", ["num_filters", "bias"]) is None
-
-
-def test_tables_are_aligned(capsys: pytest.CaptureFixture[str]) -> None:
-    print_table(["name", ">n"], [["層", "abcdef"], ["1", "1,000"]])
-    assert capsys.readouterr().out == "name        n\n層          1\nabcdef  1,000\n"

@@ -16,7 +16,7 @@ from paramgen.catalog.distributions import (
     Constant,
     DeltaOrthogonal,
     Distribution,
-    Matrix,
+    MatrixRegion,
     Normal,
     Orthogonal,
     PeriodicConstant,
@@ -65,7 +65,7 @@ ELSEWHERE = {
 STRUCTURED: list[tuple[Distribution, tuple[int, ...]]] = [
     (Orthogonal(1.0, 4), (80, 20)),
     (Orthogonal(0.5, 3), (30, 17)),
-    (DeltaOrthogonal(2.0, Matrix(4 * 48, 6, 8)), (3, 3, 6, 8)),
+    (DeltaOrthogonal(2.0, MatrixRegion(4 * 48, 6, 8)), (3, 3, 6, 8)),
     (PeriodicConstant("identity", 1.5, 0, 1, 8, 5), (5, 7)),
     (PeriodicConstant("dirac", 1.0, 4 * 48, 2, 10, 4), (3, 3, 6, 4, 2)),
 ]

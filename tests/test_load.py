@@ -31,8 +31,11 @@ def write(path: Path, *tensors: tuple[str, str, list[int], int]) -> Path:
 
 
 UNLOADABLE: dict[str, tuple[list[tuple[str, str, list[int], int]], str]] = {
-    "a dimension beyond NumPy's": ([("a", "U8", [2**64 - 1, 0], 0)], r"a: u8 of shape \[18446744073709551615, 0\]"),
-    "dimensions whose product is": ([("a", "U8", [0, 2**62, 2**62], 0)], "a: u8 of shape .* does not fit into an arr"),
+    "a dimension beyond NumPy's": ([("a", "U8", [2**64 - 1, 0], 0)], r"a: uint8 of shape \[18446744073709551615, 0\]"),
+    "dimensions whose product is": (
+        [("a", "U8", [0, 2**62, 2**62], 0)],
+        "a: uint8 of shape .* does not fit into an arr",
+    ),
     "too many dimensions": ([("a", "F32", [1] * 70, 4)], "a: float32 of shape a list of 70 entries does not fit into"),
     "a dtype that NumPy lacks": ([("b", "F32", [1], 4), ("a", "F4", [2], 1)], "a: NumPy has no type for f4$"),
     "names that do not nest": ([("a.b", "U8", [1], 1), ("a", "U8", [1], 1)], "tensor a is in the way of a.b$"),

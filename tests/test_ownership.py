@@ -10,8 +10,8 @@ import safetensors
 from safetensors.numpy import load_file, save_file
 
 import paramgen
-from paramgen import ownership
 from paramgen.errors import UsageError
+from paramgen.ownership import is_ours
 
 SPEC: dict[str, Any] = {
     "seed": 7,
@@ -91,12 +91,11 @@ def test_files_that_are_not_safetensors_are_kept(tmp_path: Path, content: bytes)
     assert path.read_bytes() == content
 
 
-def test_a_large_matrix_is_not_drawn_for_a_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ownership, "SAMPLED_SECONDS", 0.0)
-    path = tmp_path / "params.safetensors"
-    paramgen.build(SPEC, path)
-    change_value(path, "lstm.recurrent_weights", 0)
-    paramgen.build(SPEC, path)
+def test_a_large_matrix_is_not_drawn_for_a_look(built: Path) -> None:
+    change_value(built, "lstm.recurrent_weights", 0)
+    plan = paramgen.plan(SPEC)
+    assert not is_ours(str(built), plan)
+    assert is_ours(str(built), plan, sampled_seconds=0.0)
 
 
 def change_value(path: Path, name: str, place: int | str) -> bytes:

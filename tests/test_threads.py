@@ -7,20 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from paramgen import threads as team
-from paramgen.threads import Team, available_cpus, run_threads
+from paramgen import threads as module
+from paramgen.threads import available_cpus, parallel_for, run_threads
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
 def test_every_task_is_done_once(threads: int) -> None:
     done: list[int] = []
-    Team(threads)(done.append, range(100))
+    parallel_for(threads, done.append, range(100))
     assert sorted(done) == list(range(100))
 
 
 def test_no_more_threads_than_tasks() -> None:
     seen: set[int] = set()
-    Team(8)(lambda task: seen.add(threading.get_ident()), [0])
+    parallel_for(8, lambda task: seen.add(threading.get_ident()), [0])
     assert seen == {threading.get_ident()}
 
 
@@ -34,10 +34,10 @@ def test_the_first_error_ends_the_work() -> None:
         done.append(task)
 
     with pytest.raises(ValueError, match="third"):
-        Team(1)(work, range(100))
+        parallel_for(1, work, range(100))
     assert done == [0, 1, 2]
     with pytest.raises(ValueError, match="third"):
-        Team(4)(work, range(100))
+        parallel_for(4, work, range(100))
     assert threading.active_count() == before
 
 
@@ -51,7 +51,7 @@ def test_fewer_threads_where_the_system_refuses_more(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(threading.Thread, "start", start)
     done: list[int] = []
-    Team(8)(done.append, range(100))
+    parallel_for(8, done.append, range(100))
     assert sorted(done) == list(range(100))
     stopped = threading.Event()
     with run_threads(stopped.wait, 3, stopped.set) as members:
@@ -92,7 +92,7 @@ def test_systems_that_do_not_say_which_cpus(monkeypatch: pytest.MonkeyPatch, err
 
     monkeypatch.setattr(os, "sched_getaffinity", refuse, raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 5)
-    monkeypatch.setattr(team, "OWN_GROUPS", "/nowhere")
+    monkeypatch.setattr(module, "OWN_GROUPS", "/nowhere")
     assert available_cpus() == 5
 
 
@@ -123,7 +123,7 @@ def test_quotas_of_control_groups_count(
     lines: str, files: dict[str, str], expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "cgroup").write_text(lines)
-    monkeypatch.setattr(team, "OWN_GROUPS", str(tmp_path / "cgroup"))
-    monkeypatch.setattr(team, "GROUPS", str(groups(tmp_path / "groups", files)))
-    monkeypatch.setattr(team.os, "sched_getaffinity", lambda process: range(64), raising=False)
+    monkeypatch.setattr(module, "OWN_GROUPS", str(tmp_path / "cgroup"))
+    monkeypatch.setattr(module, "GROUPS", str(groups(tmp_path / "groups", files)))
+    monkeypatch.setattr(module.os, "sched_getaffinity", lambda process: range(64), raising=False)
     assert available_cpus() == expected

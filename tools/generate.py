@@ -26,7 +26,6 @@ from paramgen.catalog.frameworks import FRAMEWORKS
 from paramgen.catalog.layouts import CONSTANTS, LAYOUTS, UnsupportedError
 from paramgen.catalog.operations import Operation, ParameterDef, Standard
 from paramgen.cli import commands as cli
-from paramgen.dtypes import BY_NAME
 from paramgen.language.schema import json_schema
 from paramgen.sampling import normal
 
@@ -210,7 +209,7 @@ def layout_rows(layout: str, operation: Operation, definitions: list[ParameterDe
         for row in map(parsed, LAYOUTS[layout].rows_of(operation, definitions)):
             place = f" in `{row.collection.rstrip('.')}`" if row.collection else ""
             sources = " + ".join(source if source in CONSTANTS else f"`{source}`" for source in row.sources)
-            dtype = f", {BY_NAME[row.dtype].array}" if row.dtype else ""
+            dtype = f", {row.dtype}" if row.dtype else ""
             axes = dict.fromkeys(" ".join(tokens) for _, tokens in row.terms)
             found = ", ".join(f"`{one}`" for one in axes if one)
             yield f"| {layout} | `{row.name}`{place} | {sources}{dtype} | {found} |"

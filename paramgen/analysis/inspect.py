@@ -46,16 +46,16 @@ def document(file: TensorFile, entries: Sequence[Entry], statistics: Sequence[St
     yield "\n  ]\n}"
 
 
-def stats(file: TensorFile, entry: Entry) -> Statistics:
+def stats(file: TensorFile, entry: Entry, *, chunk_elements: int = CHUNK_ELEMENTS) -> Statistics:
     """Return mean, std (of the population), min and max of the finite elements; count zeros, NaNs and infinities.
 
     mean to max are None if no element is finite; all is None for complex and sub-byte types.
     """
-    if entry.dtype.array is None or entry.dtype.name == "c64":
+    if entry.dtype.array is None or entry.dtype.name == "complex64":
         return None
     moments = Moments()
-    for start in range(0, entry.size, CHUNK_ELEMENTS):
-        moments.add(file.read(entry, start, min(start + CHUNK_ELEMENTS, entry.size)))
+    for start in range(0, entry.size, chunk_elements):
+        moments.add(file.read(entry, start, min(start + chunk_elements, entry.size)))
     return moments.describe()
 
 

@@ -9,7 +9,7 @@ order, and `g[1]` takes one, without the axis. What is no parameter is a constan
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import product
@@ -62,6 +62,11 @@ class Axes:
         return found
 
 
+def c_strides(shape: Sequence[int]) -> tuple[int, ...]:
+    """Return the strides, in elements, of an array in C order."""
+    return tuple(prod(shape[axis + 1 :]) for axis in range(len(shape)))
+
+
 class SourceSlice(NamedTuple):
     """Part of a tensor: where in its grid, and from which elements of which of its sources.
 
@@ -97,9 +102,10 @@ class Rearrangement:
 
     @cached_property
     def is_plain(self) -> bool:
-        """Whether its elements are those of one source in their order."""
-        first, *others = _regions(self, 0, self.size)
-        return not others and first.first == 0 and first.is_run
+        """Return whether the tensor's elements are those of one source, in the same order."""
+        only, *others = self.slices
+        axes = zip(self.grid, only.strides, c_strides(self.grid), strict=True)
+        return not others and only.offset == 0 and all(size == 1 or stride == own for size, stride, own in axes)
 
     @cached_property
     def row(self) -> int:
@@ -140,7 +146,7 @@ class Row(NamedTuple):
 def parsed(row: str) -> Row:
     """A row as it is written: "name = term", or several terms joined along their first axis by +.
 
-    "zeros:i64" says a constant's dtype, "batch_stats:mean" is a name in a collection.
+    "zeros:int64" says a constant's dtype, "batch_stats:mean" is a name in a collection.
     """
     name, _, right = row.partition(" = ")
     collection, colon, name = name.rpartition(":")
@@ -227,89 +233,3 @@ def _term(tokens: Sequence[str], axes: Axes) -> tuple[tuple[int, ...], tuple[int
         )
         parts.append((low, high, offset + shift, tuple(strides)))
     return tuple(shape), tuple(grid), parts
-
-
-class StridedRegion(NamedTuple):
-    """Elements of a source, first + Σ i·strides, that go to places to + Σ i·places of a buffer, for i below sizes."""
-
-    source: int
-    first: int
-    to: int
-    sizes: tuple[int, ...]
-    strides: tuple[int, ...]
-    places: tuple[int, ...]
-
-    @property
-    def is_run(self) -> bool:
-        """Whether it is a range of the source's elements, in their order."""
-        return self.sizes == () or (self.strides == (1,) and self.places == (1,))
-
-    @property
-    def size(self) -> int:
-        return prod(self.sizes)
-
-
-def regions(rearrangement: Rearrangement, start: int, stop: int) -> Iterator[StridedRegion]:
-    """Elements start … stop - 1 of a tensor, in C order, as regions of its sources; their places count from start."""
-    if rearrangement.is_plain:
-        return iter((StridedRegion(0, start, 0, (stop - start,), (1,), (1,)),))
-    return _regions(rearrangement, start, stop)
-
-
-def _regions(rearrangement: Rearrangement, start: int, stop: int) -> Iterator[StridedRegion]:
-    steps: list[int] = []
-    step = 1
-    for size in reversed(rearrangement.grid):
-        steps.insert(0, step)
-        step *= size
-    for low, high in _blocks(rearrangement.grid, start, stop):
-        for piece in rearrangement.slices:
-            begin = tuple(map(max, low, piece.low))
-            end = tuple(map(min, high, piece.high))
-            if all(a < b for a, b in zip(begin, end, strict=True)):
-                first = piece.offset + sum(
-                    (a - b) * stride for a, b, stride in zip(begin, piece.low, piece.strides, strict=True)
-                )
-                to = sum(a * step for a, step in zip(begin, steps, strict=True)) - start
-                sizes = [b - a for a, b in zip(begin, end, strict=True)]
-                yield _merged(piece.source, first, to, sizes, piece.strides, steps)
-
-
-def _blocks(grid: tuple[int, ...], start: int, stop: int) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
-    """A range of a grid's elements, in C order, as blocks: the least and the last index, plus one, of each axis."""
-    if not grid:
-        yield (), ()
-        return
-    inner = prod(grid[1:])
-    first, last = -(-start // inner), stop // inner
-    if first > last:  # within one row
-        row = stop // inner
-        for low, high in _blocks(grid[1:], start - row * inner, stop - row * inner):
-            yield (row, *low), (row + 1, *high)
-        return
-    if start < first * inner:
-        for low, high in _blocks(grid[1:], start - (first - 1) * inner, inner):
-            yield (first - 1, *low), (first, *high)
-    if first < last:
-        yield (first, *(0 for _ in grid[1:])), (last, *grid[1:])
-    if last * inner < stop:
-        for low, high in _blocks(grid[1:], 0, stop - last * inner):
-            yield (last, *low), (last + 1, *high)
-
-
-def _merged(
-    source: int, first: int, to: int, sizes: Sequence[int], strides: Sequence[int], places: Sequence[int]
-) -> StridedRegion:
-    """A region with as few axes as it can have, none of them reversed in the source."""
-    kept: list[tuple[int, int, int]] = []
-    for size, stride, place in zip(sizes, strides, places, strict=True):
-        if size == 1:
-            continue
-        if stride < 0:
-            first, to = first + (size - 1) * stride, to + (size - 1) * place
-            stride, place = -stride, -place  # noqa: PLW2901
-        if kept and kept[-1][1] == size * stride and kept[-1][2] == size * place:
-            kept[-1] = (kept[-1][0] * size, stride, place)
-        else:
-            kept.append((size, stride, place))
-    return StridedRegion(source, first, to, *(tuple(axis[i] for axis in kept) for i in range(3)))

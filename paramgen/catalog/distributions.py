@@ -10,6 +10,8 @@ from math import inf, prod
 from typing import Any, ClassVar
 
 from paramgen.catalog.normal_tails import tails
+from paramgen.dtypes import DType
+from paramgen.formatting import number
 
 # |quantile| of the standard normal at the extreme words, rounded up: of 2^-33 (32-bit words), of 2^-65 (64-bit words).
 LARGEST_NORMAL = {"float64": 9.2}
@@ -17,7 +19,8 @@ LARGEST_NORMAL_32 = 6.34
 # The least that a truncated normal distribution may keep of the normal one: its tails are float64 numbers.
 LEAST_WITHIN = 1e-280
 LARGEST_ENTRY = 1 + 2.0**-20  # an entry of an orthogonal matrix may be above 1 by rounding
-FARTHEST_TRUNCATED = 37.2  # |quantile| of 2^-65 times that, rounded up
+LARGEST_EXACT_INTEGER = 2**53 - 1  # a larger integer of a spec may have been rounded to a float
+LARGEST_TRUNCATED = 37.2  # |quantile| of 2^-65 times that, rounded up
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,9 @@ class Constant:
 
     def largest(self, dtype: str) -> float:
         return abs(self.value)
+
+    def integer_range(self) -> tuple[int, int] | None:
+        return _integer_range(self.value, self.value)
 
     def fields(self) -> dict[str, Any]:
         return {"value": self.value}
@@ -44,6 +50,9 @@ class Uniform:
     def largest(self, dtype: str) -> float:
         return self.bound
 
+    def integer_range(self) -> None:
+        return None
+
     def fields(self) -> dict[str, Any]:
         return {"low": -self.bound, "high": self.bound}
 
@@ -58,6 +67,9 @@ class Normal:
 
     def largest(self, dtype: str) -> float:
         return abs(self.mean) + LARGEST_NORMAL.get(dtype, LARGEST_NORMAL_32) * self.std
+
+    def integer_range(self) -> None:
+        return None
 
     def fields(self) -> dict[str, Any]:
         return {"mean": self.mean, "std": self.std}
@@ -96,8 +108,11 @@ class TruncatedNormal:
         return tails(self.low, self.high)[2]
 
     def largest(self, dtype: str) -> float:
-        farthest = min(max(abs(self.low), abs(self.high)), FARTHEST_TRUNCATED)
+        farthest = min(max(abs(self.low), abs(self.high)), LARGEST_TRUNCATED)
         return abs(self.mean) + max(farthest, 1.0) * self.std  # std itself must be finite in the dtype, too
+
+    def integer_range(self) -> None:
+        return None
 
     def fields(self) -> dict[str, Any]:
         low, high = self.mean + self.std * self.low, self.mean + self.std * self.high
@@ -118,12 +133,15 @@ class Orthogonal:
     def largest(self, dtype: str) -> float:
         return abs(self.gain) * LARGEST_ENTRY
 
+    def integer_range(self) -> None:
+        return None
+
     def fields(self) -> dict[str, Any]:
         return {"gain": self.gain} | ({"matrices": self.matrices} if self.matrices > 1 else {})
 
-    def submatrices(self, shape: tuple[int, ...]) -> list[Matrix]:
+    def submatrices(self, shape: tuple[int, ...]) -> list[MatrixRegion]:
         rows, columns = prod(shape[:-1]) // self.matrices, shape[-1]
-        return [Matrix(number * rows * columns, rows, columns) for number in range(self.matrices)]
+        return [MatrixRegion(number * rows * columns, rows, columns) for number in range(self.matrices)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,20 +150,23 @@ class DeltaOrthogonal:
 
     type: ClassVar[str] = "delta_orthogonal"
     gain: float
-    matrix: Matrix
+    matrix: MatrixRegion
 
     def largest(self, dtype: str) -> float:
         return abs(self.gain) * LARGEST_ENTRY
 
+    def integer_range(self) -> None:
+        return None
+
     def fields(self) -> dict[str, Any]:
         return {"gain": self.gain}
 
-    def submatrices(self, shape: tuple[int, ...]) -> list[Matrix]:
+    def submatrices(self, shape: tuple[int, ...]) -> list[MatrixRegion]:
         return [self.matrix]
 
 
 @dataclass(frozen=True, slots=True)
-class Matrix:
+class MatrixRegion:
     """A matrix within an array: rows × columns elements, in C order, from element `first` on."""
 
     first: int
@@ -171,6 +192,9 @@ class PeriodicConstant:
     def largest(self, dtype: str) -> float:
         return abs(self.value)
 
+    def integer_range(self) -> tuple[int, int] | None:
+        return _integer_range(min(0.0, self.value), max(0.0, self.value))
+
     def fields(self) -> dict[str, Any]:
         return {} if self.type == "unit_forget_gate" else {"value": self.value}
 
@@ -183,6 +207,36 @@ def unit_forget_gate(num_hidden_units: int) -> PeriodicConstant:
 Elementwise = Constant | Uniform | Normal | TruncatedNormal
 Matrices = Orthogonal | DeltaOrthogonal
 Distribution = Elementwise | Matrices | PeriodicConstant
+
+
+def _integer_range(low: float, high: float) -> tuple[int, int] | None:
+    exact = all(value.is_integer() and abs(value) <= LARGEST_EXACT_INTEGER for value in (low, high))
+    return (int(low), int(high)) if exact else None
+
+
+def why_unsupported(distribution: Distribution, dtype: DType) -> str | None:
+    """Return why a dtype cannot hold the values of a distribution, as the predicate of a sentence, or None."""
+    low: float
+    high: float
+    if dtype.is_integer:
+        found = distribution.integer_range()
+        if found is None:
+            return f"has values that {dtype.name} cannot hold exactly; choose a floating-point dtype"
+        low, high = found
+    else:
+        high = distribution.largest(dtype.name)
+        low = -high
+    if high > dtype.largest:
+        limit = f"{_text(dtype.largest)}, the largest {dtype.name}"
+        return f"has values up to {_text(high)}, beyond {limit}; choose a wider dtype or smaller values"
+    if low < dtype.smallest:
+        limit = f"{_text(dtype.smallest)}, the smallest {dtype.name}"
+        return f"has values down to {_text(low)}, below {limit}; choose another dtype or larger values"
+    return None
+
+
+def _text(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else number(value)
 
 
 def describe(distribution: Distribution) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from paramgen.catalog.operations import (
     BatchNorm,
     Conv,
     Convolution,
+    Custom,
     Embedding,
     FullyConnected,
     GroupNorm,
@@ -54,21 +55,27 @@ class Layout:
 
     framework: str
     rows: dict[type[Operation], Rows]
+    """Empty in the canonical layout, which keeps every parameter as it is."""
     collection: str = ""
 
     def rearrangements(self, operation: Operation, definitions: Sequence[ParameterDef]) -> list[Rearrangement]:
-        """The tensors of an operation with these parameters, named below it.
+        """Return the tensors of an operation with these parameters, named below it.
 
-        UnsupportedError where the framework has no such operation.
+        Raise UnsupportedError if the framework has no such operation.
         """
-        if type(operation) not in self.rows:
+        if not self.rows or isinstance(operation, Custom):
             return [plain(definition.name, definition.target.shape, definition.name) for definition in definitions]
         axes = {definition.name: definition.target.axes for definition in definitions if definition.target.axes}
         return rearrange(self.rows_of(operation, definitions), axes)
 
     def rows_of(self, operation: Operation, definitions: Sequence[ParameterDef]) -> list[str]:
-        """The rows of an operation, as arrangement.py reads them, without those of parameters that it has not."""
-        rows = self.rows[type(operation)]
+        """Return the rows of an operation, as axes.py reads them, without those of parameters that it lacks."""
+        rows = self.rows.get(type(operation))
+        if rows is None:
+            name = operation.type_name
+            raise UnsupportedError(
+                f"{self.framework} has no {name}; describe its parameters by an operation of type custom"
+            )
         known = {definition.name for definition in definitions} | CONSTANTS.keys()
         return [row for row in (rows(operation) if callable(rows) else rows) if known.issuperset(parsed(row).sources)]
 
@@ -244,7 +251,7 @@ LAYOUTS = {
                 *_TORCH_NORM,
                 "running_mean = zeros c",
                 "running_var = ones c",
-                "num_batches_tracked = zeros:i64",
+                "num_batches_tracked = zeros:int64",
             ),
             LayerNorm: _TORCH_NORM,
             RMSNorm: _TORCH_NORM,

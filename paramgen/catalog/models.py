@@ -14,6 +14,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ModelWrapValidatorHandler,
+    PlainValidator,
     ValidationError,
     WithJsonSchema,
     model_validator,
@@ -94,8 +95,18 @@ Name = Annotated[
     ),
     Expected(NAME_EXPECTED),
 ]
+
+
+def _read_dtype(name: Any) -> str:
+    if isinstance(name, str) and name in DTYPES:
+        return name
+    raise ValueError
+
+
 DTypeName = Annotated[
-    Literal["float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"],
+    str,
+    PlainValidator(_read_dtype),
+    WithJsonSchema({"type": "string", "enum": list(DTYPES)}),
     Expected(f"a dtype: {one_of(list(DTYPES))}"),
 ]
 

@@ -19,7 +19,7 @@ from paramgen.cli import signals
 from paramgen.dtypes import DTYPES
 from paramgen.errors import ParamgenError, UsageError
 from paramgen.formatting import escape, escape_json, one_of, suggestion
-from paramgen.sampling.devices import AUTO, parsed
+from paramgen.sampling.devices import AUTO, parse_device
 from paramgen.threads import MAX_THREADS
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def _threads(text: str) -> int:
 def _device(text: str) -> str:
     try:
         if text != AUTO:
-            parsed(text)
+            parse_device(text)
     except UsageError as error:
         raise typer.BadParameter(str(error)) from None
     return text
@@ -164,7 +164,7 @@ def build(
     as_json: Json = False,
 ) -> None:
     """Draw a spec's parameters and write them to a safetensors file."""
-    with _reported():
+    with _report_errors():
         from paramgen.storage.writer import STDOUT_NAMES
 
         to_stdout = output in STDOUT_NAMES
@@ -174,10 +174,10 @@ def build(
             warnings.simplefilter("ignore")
         plan = _plan(spec, variables, seed=seed, dtype=dtype, layout=layout)
         from paramgen import engine
-        from paramgen.cli.progress import Progress
-        from paramgen.formatting import counted, escape, human_bytes, human_parameters
+        from paramgen.cli.progress import ProgressBar
+        from paramgen.formatting import escape, human_bytes, human_parameters, pluralize
 
-        with Progress(plan.total_bytes, shown=not quiet) as progress:
+        with ProgressBar(plan.total_bytes, shown=not quiet) as progress:
 
             def advance(count: int) -> None:
                 signals.check()
@@ -205,7 +205,7 @@ def build(
             )
         elif not quiet:
             print(
-                f"{'standard output' if to_stdout else escape(output)}: {counted(len(plan.tensors), 'tensor')}, "
+                f"{'standard output' if to_stdout else escape(output)}: {pluralize(len(plan.tensors), 'tensor')}, "
                 f"{human_parameters(result.total_parameters)}, {human_bytes(result.total_bytes)}, "
                 f"seed {plan.seed}, in {result.seconds:.2f} s",
                 file=sys.stderr if to_stdout else sys.stdout,
@@ -222,7 +222,7 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Show what a build would write, without drawing it."""
-    with _reported():
+    with _report_errors():
         made = _plan(spec, variables, seed=seed, dtype=dtype, layout=layout)
         if as_json:
             _print_parts(made.document())
@@ -245,7 +245,7 @@ def inspect(
     as_json: Json = False,
 ) -> None:
     """Show the tensors of a safetensors file."""
-    with _reported():
+    with _report_errors():
         from paramgen.analysis import inspect as inspection
         from paramgen.storage.reader import TensorFile
 
@@ -263,10 +263,10 @@ def inspect(
 @app.command()
 def devices(as_json: Json = False) -> None:
     """List devices; explain why a GPU is unusable."""
-    with _reported():
-        from paramgen.sampling.devices import BACKENDS, module
+    with _report_errors():
+        from paramgen.sampling.devices import BACKENDS, load_backend
 
-        found = [device for kind in BACKENDS for device in module(kind).devices()]
+        found = [device for name in BACKENDS for device in load_backend(name).devices()]
         if as_json:
             _print_json([asdict(device) for device in found])
             return
@@ -278,7 +278,7 @@ def devices(as_json: Json = False) -> None:
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of specs, for editors and validators."""
-    with _reported():
+    with _report_errors():
         from paramgen.language.schema import json_schema
 
         _print_json(json_schema())
@@ -302,10 +302,9 @@ def _options(
 
 
 def _plan(path: str, variables: list[tuple[str, float]] | None, **replaced: Any) -> Plan:
-    from paramgen.language.model import interpret, read_document
-    from paramgen.planning.plan import make_plan
+    from paramgen.spec import load
 
-    return make_plan(interpret(*read_document(path), variables=dict(variables or ()), **replaced))
+    return load(path, variables=dict(variables or ()), **replaced).plan
 
 
 def _print_json(document: Any) -> None:
@@ -321,7 +320,7 @@ def _print_parts(document: Iterable[str]) -> None:
 
 
 @contextmanager
-def _reported() -> Iterator[None]:
+def _report_errors() -> Iterator[None]:
     """Turn what a user can cause into its lines on stderr and its exit status."""
     try:
         yield

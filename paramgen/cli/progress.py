@@ -1,4 +1,4 @@
-"""The progress of a build: a bar on a terminal's stderr, once it has lasted long enough to be worth one."""
+"""The progress of a build: a bar on a terminal's stderr, if the build lasts long enough."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 DELAY_SECONDS = 0.5
 
 
-class Progress:
-    """Counts bytes drawn of a total; Rich, which draws the bar, is imported only when it appears."""
+class ProgressBar:
+    """A count of the bytes drawn. Rich, which draws the bar, is imported only when it appears."""
 
     def __init__(self, total: int, shown: bool):
         self.total = total
@@ -40,7 +40,7 @@ class Progress:
         self.bar.add_task("", total=self.total)
         self.bar.start()
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> ProgressBar:
         return self
 
     def __exit__(

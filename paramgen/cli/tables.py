@@ -1,8 +1,10 @@
-"""Plans and files as tables that a person reads."""
+"""Plans, files and devices as tables that a person reads."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import repeat
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,7 @@ from paramgen.catalog.distributions import (
     TruncatedNormal,
     Uniform,
 )
-from paramgen.formatting import counted, escape, human_bytes, human_parameters, number, print_table, shorten
+from paramgen.formatting import escape, human_bytes, human_parameters, number, pluralize, show_text
 
 if TYPE_CHECKING:
     from paramgen.analysis.inspect import Statistics
@@ -26,10 +28,11 @@ if TYPE_CHECKING:
     from paramgen.storage.reader import TensorFile
 
 LONGEST_METADATA = 100
+LARGEST_RICH_TABLE = 2000
 
 
 def print_plan(plan: Plan) -> None:
-    """The tensors of a plan in the spec's order, and their totals."""
+    """Print the tensors of a plan in the spec's order, and their totals."""
     titles = ("name", "shape", "dtype", "initializer", "values", ">fan_in", ">fan_out", ">parameters", ">bytes")
     cells: dict[tuple[int, ...], tuple[str, ...]] = {}
     rows = []
@@ -37,13 +40,13 @@ def print_plan(plan: Plan) -> None:
         if tensor.key not in cells:
             cells[tensor.key] = _cells(tensor)
         rows.append((escape(tensor.name), *cells[tensor.key]))
-    print_table(titles, list(zip(*rows, strict=True)))
+    print_table(dict(zip(titles, zip(*rows, strict=True), strict=True)))
     totals = _totals(len(rows), plan.total_parameters, plan.total_bytes)
     print(f"\n{escape(plan.name)}: {totals}, seed {plan.seed}, layout {plan.layout}")
 
 
 def _cells(tensor: Tensor) -> tuple[str, ...]:
-    """The cells of a tensor's row but for its name."""
+    """Return the cells of a tensor's row after its name."""
     specs = tensor.specs
     fans = ("" if fan is None else f"{fan:,}" for fan in (specs[0].fan_in, specs[0].fan_out))
     return (
@@ -58,7 +61,7 @@ def _cells(tensor: Tensor) -> tuple[str, ...]:
 
 
 def values(distribution: Distribution) -> str:
-    """A distribution with its numbers, in a few characters."""
+    """Return a distribution with its numbers in a few characters."""
     match distribution:
         case Constant(value):
             text = number(value)
@@ -81,7 +84,7 @@ def values(distribution: Distribution) -> str:
 def print_inspection(file: TensorFile, entries: Sequence[Entry], statistics: Sequence[Statistics] | None) -> None:
     """Print tensors of a file as a table, with their totals."""
     for key, value in sorted(file.metadata.items()):
-        print(f"{escape(key)}: {escape(shorten(value, LONGEST_METADATA))}")
+        print(f"{escape(key)}: {show_text(value, LONGEST_METADATA)}")
     if file.metadata:
         print()
     sizes = [prod(entry.shape) for entry in entries]
@@ -96,16 +99,21 @@ def print_inspection(file: TensorFile, entries: Sequence[Entry], statistics: Seq
     if statistics:
         for key in ("mean", "std", "min", "max", "zeros", "nan", "inf"):
             columns[f">{key}"] = [_statistic(found, key) for found in statistics]
-    print_table(list(columns), list(columns.values()))
+    print_table(columns)
     size = sum(entry.end - entry.begin for entry in entries)
-    of_all = f" (of {counted(len(file.entries), 'tensor')})" if len(entries) < len(file.entries) else ""
+    of_all = f" (of {pluralize(len(file.entries), 'tensor')})" if len(entries) < len(file.entries) else ""
     print(f"\n{file.shown}: {_totals(len(entries), sum(sizes), size)}{of_all}")
 
 
 def print_devices(devices: Sequence[Device]) -> None:
-    """What can draw, and what cannot, with the reason."""
-    rows = [(device.name, "yes" if device.usable else "no", escape(device.description)) for device in devices]
-    print_table(("device", "usable", "what it is, or what is missing"), list(zip(*rows, strict=True)))
+    """Print what can draw, and what cannot, with the reason."""
+    print_table(
+        {
+            "device": [device.name for device in devices],
+            "usable": ["yes" if device.usable else "no" for device in devices],
+            "what it is, or what is missing": [escape(device.description) for device in devices],
+        }
+    )
 
 
 def _statistic(stats: dict[str, Any] | None, key: str) -> str:
@@ -120,4 +128,52 @@ def _shape(shape: Sequence[int]) -> str:
 
 
 def _totals(tensors: int, parameters: int, size: int) -> str:
-    return f"{counted(tensors, 'tensor')}, {human_parameters(parameters)}, {human_bytes(size)}"
+    return f"{pluralize(tensors, 'tensor')}, {human_parameters(parameters)}, {human_bytes(size)}"
+
+
+def print_table(columns: Mapping[str, Sequence[str]]) -> None:
+    """Print columns under their titles: with Rich on a terminal, else as aligned plain text.
+
+    A title that begins with ">" has its column on the right. Rich measures every cell, so a table of more than
+    LARGEST_RICH_TABLE rows is plain text on a terminal, too.
+    """
+    titles = {title.lstrip(">"): title.startswith(">") for title in columns}
+    if sys.stdout.isatty() and len(next(iter(columns.values()))) <= LARGEST_RICH_TABLE:
+        from rich.box import SIMPLE_HEAD
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=SIMPLE_HEAD, pad_edge=False)
+        for title, is_right in titles.items():
+            table.add_column(title, justify="right" if is_right else "left", no_wrap=True)
+        for row in zip(*columns.values(), strict=True):
+            table.add_row(*(Text(cell) for cell in row))
+        console = Console(highlight=False)
+        natural = table.__rich_measure__(console, console.options.update(max_width=10_000)).maximum
+        console.width = max(console.width, natural)  # a narrow terminal wraps lines better than a table folds words
+        console.print(table, crop=False)
+        return
+    padded = [
+        _pad([title, *cells], is_right)
+        for (title, is_right), cells in zip(titles.items(), columns.values(), strict=True)
+    ]
+    print("\n".join(map(str.rstrip, map("  ".join, zip(*padded, strict=True)))))
+
+
+def _pad(cells: Sequence[str], is_right: bool) -> Iterator[str]:
+    """Fill texts with spaces to the width of the widest on a terminal."""
+    pad = str.rjust if is_right else str.ljust
+    if all(map(str.isascii, cells)):
+        return map(pad, cells, repeat(max(map(len, cells))))
+    widths = list(map(_width, cells))
+    widest = max(widths)
+    # A character may take two columns of the terminal, or none.
+    return (pad(cell, widest - width + len(cell)) for cell, width in zip(cells, widths, strict=True))
+
+
+def _width(text: str) -> int:
+    """Return the columns that a text takes on a terminal."""
+    from unicodedata import combining, east_asian_width
+
+    return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)

@@ -1,10 +1,10 @@
-"""The mistakes of a spec: each with its place in the document, the expression of its value, its place in the model."""
+"""Errors of a spec: findings at paths of its document, and the report that gives each its line and column."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NamedTuple
 
 from paramgen import limits
 from paramgen.errors import LARGEST_REPORT, Diagnostic, SpecError
@@ -15,71 +15,93 @@ from paramgen.language.yaml_reader import Document, Path, path_text
 
 @dataclass(frozen=True, slots=True)
 class RepeatLocation:
-    """Where in the model something stands that a document says once: its whole name, and the indices around it."""
+    """The repetition in which an error arises: the operation's full name, and the indices around it."""
 
     name: str
     indices: Mapping[str, Any]
 
 
+class Finding(NamedTuple):
+    """An error at a path of the document, in its value or, with `of_key`, in its key.
+
+    `suggest` returns the end of the message. It is called only for errors that are shown, as searching for similar
+    names takes long.
+    """
+
+    path: Path
+    message: str
+    of_key: bool = False
+    location: RepeatLocation | None = None
+    suggest: Callable[[], str] | None = None
+
+
+class LimitExceededError(Exception):
+    """A limit of a spec that ends the search for further errors."""
+
+    def __init__(self, path: Path, message: str):
+        super().__init__(message)
+        self.finding = Finding(path, message)
+
+
 class Diagnostics:
-    """Collects a spec's mistakes with their places: keeps so many as the limit says, and counts the others."""
+    """The findings of a spec: the first for each path, up to a limit."""
 
-    def __init__(self, document: Document):
-        self.document = document
-        self.kept: list[Diagnostic] = []
+    def __init__(self, findings: Iterable[Finding] = ()):
+        self._by_path: dict[tuple[Path, bool], Finding] = {}
         self.total = 0
-        self._told: set[Path] = set()
-
-    def copy(self) -> Diagnostics:
-        """The same problems, to which others are added without changing these."""
-        other = Diagnostics(self.document)
-        other.kept, other.total, other._told = list(self.kept), self.total, set(self._told)
-        return other
+        for finding in findings:
+            self.add(finding)
 
     @property
     def is_full(self) -> bool:
-        """Whether so many are known that looking for more is of no use."""
+        """True if searching for more findings is of no use."""
         return self.total >= limits.MAX_PROBLEMS
 
-    @property
-    def fills_report(self) -> bool:
-        """Whether as many are known as a report shows."""
-        return self.total >= LARGEST_REPORT
+    def add(self, finding: Finding) -> None:
+        """Add a finding, unless its path already has one, as for operations that repeat."""
+        key = finding.path, finding.of_key
+        if key not in self._by_path:
+            self.total += 1
+            if len(self._by_path) < limits.MAX_PROBLEMS:
+                self._by_path[key] = finding
 
-    def add(
-        self, path: Iterable[str | int], message: str, of_key: bool = False, context: RepeatLocation | None = None
-    ) -> None:
-        """A mistake at a path, of its value or of its key; told with the expression of the value, and the context."""
-        self.total += 1
-        if len(self.kept) < limits.MAX_PROBLEMS:
-            path = self.document.normalize(path)
-            place = self.document.place(path, of_key)
-            if notes := list(self._notes(None if of_key else self.document.value(path), message, context)):
-                message = f"{message} ({', '.join(notes)})"
-            self.kept.append(Diagnostic(message, path_text(path), *(place or (None, None))))
-
-    def add_once(self, path: Path, message: str, of_key: bool = False, context: RepeatLocation | None = None) -> None:
-        """A mistake, unless one was told once of its path: of what repeats in the model and stands in one place."""
-        if path not in self._told:
-            self._told.add(path)
-            self.add(path, message, of_key, context if path[:1] == ("operations",) else None)
-
-    def _notes(self, value: Any, message: str, context: RepeatLocation | None) -> Iterator[str]:
-        if has_expression(value):
-            if shorten(value) not in message:
-                yield shorten(value)
-            if context:
-                yield from (f"{name} = {context.indices[name]}" for name in context.indices if name in names_in(value))
-        if context:
-            yield f"in {shorten(context.name)}"
-
-    def stop(self, path: Iterable[str | int], message: str) -> NoReturn:
-        """Raise all mistakes with a last one: a limit that ends the search for more."""
-        self.add(path, message)
-        self.raise_any()
-        raise AssertionError
-
-    def raise_any(self) -> None:
+    def raise_any(self, document: Document) -> None:
+        """Raise a SpecError with all findings in the order of the document, if there are any."""
         if self.total:
-            ordered = sorted(self.kept, key=lambda problem: (problem.line or 0, problem.column or 0))
-            raise SpecError(self.document.source, ordered, self.total, at_least=self.is_full)
+            located = [_locate(finding, document) for finding in self._by_path.values()]
+            located.sort(key=lambda found: found.place or (0, 0))
+            shown = [found.describe(document, number < LARGEST_REPORT) for number, found in enumerate(located)]
+            raise SpecError(document.source, shown, self.total, at_least=self.is_full)
+
+
+class _Located(NamedTuple):
+    finding: Finding
+    path: Path
+    place: tuple[int, int] | None
+
+    def describe(self, document: Document, is_shown: bool) -> Diagnostic:
+        message = self.finding.message
+        if is_shown and self.finding.suggest:
+            message += self.finding.suggest()
+        if notes := list(_notes(self.finding, self.path, document)):
+            message = f"{message} ({', '.join(notes)})"
+        return Diagnostic(message, path_text(self.path), *(self.place or (None, None)))
+
+
+def _locate(finding: Finding, document: Document) -> _Located:
+    path = document.normalize(finding.path)
+    return _Located(finding, path, document.place(path, finding.of_key))
+
+
+def _notes(finding: Finding, path: Path, document: Document) -> Iterator[str]:
+    """Yield the expression that gave the value, the indices that it uses, and the operation's name."""
+    location = finding.location if path[:1] == ("operations",) else None
+    value = None if finding.of_key else document.value(path)
+    if isinstance(value, str) and has_expression(value):
+        if shorten(value) not in finding.message:
+            yield shorten(value)
+        if location:
+            used = names_in(value)
+            yield from (f"{name} = {index}" for name, index in location.indices.items() if name in used)
+    if location:
+        yield f"in {shorten(location.name)}"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from paramgen import limits
 from paramgen.formatting import shorten, show
-from paramgen.language.diagnostics import Diagnostics
+from paramgen.language.diagnostics import Finding, LimitExceededError
 from paramgen.language.expressions import (
     Environment,
     ExpressionError,
@@ -26,13 +26,19 @@ VALUE_EXPECTED = "a number below 2^128 in magnitude, or ${…} over the variable
 # Keys whose values are texts: an expression that is all of one is text, too.
 TEXTS = ("name", "match")
 
-Errors = dict[Path, ExpressionError]
+
+class Evaluated(NamedTuple):
+    """A value with its expressions evaluated; `failed` are the paths of those that have no value."""
+
+    value: Any
+    failed: frozenset[Path]
+    findings: list[Finding]
 
 
 class Evaluator:
     """Evaluates the expressions of a spec over its `variables`; `needed` if there are any.
 
-    `broken` are variables without a value, whose problem is known. Each text is parsed once. What depends on no index
+    `broken` are variables without a value, whose error is known. Each text is parsed once. What depends on no index
     is evaluated once, unless the same spec is planned again.
     """
 
@@ -44,67 +50,64 @@ class Evaluator:
         self._texts: dict[str, Text] = {}
         self._values: dict[str, Number | str] = {}
 
-    def renewed(self) -> Evaluator:
+    def renew(self) -> Evaluator:
         """Return one for the same variables that counts terms from zero."""
         other = Evaluator(self.needed)
         other.variables, other.broken = self.variables, self.broken
         other._texts, other._values = self._texts, self._values
         return other
 
-    def parse(self, text: str, path: Path, problems: Diagnostics) -> Text:
-        """Return a text that has '${' in it, parsed. ExpressionError if that cannot be."""
+    def parse(self, text: str, path: Path) -> Text:
+        """Parse a text that has '${' in it. ExpressionError if that fails."""
         parsed = self._texts.get(text)
         if parsed is None:
             parsed = Text(text)
-            self._spend(parsed.terms, path, problems)
+            self._spend(parsed.terms, path)
             self._texts[text] = parsed
         return parsed
 
-    def names(self, value: Any, path: Path, problems: Diagnostics) -> frozenset[str]:
+    def names(self, value: Any, path: Path) -> frozenset[str]:
         """Return the variables that the expressions in a value use, but for those evaluated once and for all."""
 
         def names(text: str) -> frozenset[str]:
-            return frozenset() if text in self._values else self.parse(text, path, problems).names
+            return frozenset() if text in self._values else self.parse(text, path).names
 
         return names_in(value, names)
 
-    def value(self, text: str, indices: Mapping[str, int], path: Path, problems: Diagnostics) -> Number | str:
+    def value(self, text: str, indices: Mapping[str, int], path: Path) -> Number | str:
         """Return the value of a text that has '${' in it. ExpressionError if it has none."""
         if text in self._values:
             return self._values[text]
-        parsed = self.parse(text, path, problems)
-        self._spend(parsed.terms, path, problems)
+        parsed = self.parse(text, path)
+        self._spend(parsed.terms, path)
         value = parsed.value(self._environment(indices))
         if parsed.names.isdisjoint(indices):
             self._values[text] = value
             del self._texts[text]
         return value
 
-    def evaluated(
-        self,
-        value: Any,
-        base: Path,
-        problems: Diagnostics,
-        indices: Mapping[str, int] | None = None,
-        leave: Collection[str] = (),
-    ) -> tuple[Any, Errors]:
-        """Return the value with its expressions evaluated, and by path the errors of those that are left as they are.
+    def evaluate(
+        self, value: Any, base: Path, indices: Mapping[str, int] | None = None, leave: Collection[str] = ()
+    ) -> Evaluated:
+        """Evaluate the expressions in a value, as far as they have values.
 
         `base` is the value's own path. Keys in `leave`, and what they hold, are left alone.
         """
-        errors: Errors = {}
         if not self.needed:
-            return value, errors
+            return Evaluated(value, frozenset(), [])
+        failed: set[Path] = set()
+        findings: list[Finding] = []
 
         def evaluate(value: Any, path: Path, is_text: bool = False) -> Any:
             if isinstance(value, str):
                 if "${" not in value:
                     return value
                 try:
-                    found = self.value(value, indices or {}, (*base, *path), problems)
+                    found = self.value(value, indices or {}, path)
                     return str(found) if is_text else found
                 except ExpressionError as error:
-                    errors[path] = error
+                    failed.add(path)
+                    findings.extend(self.explain(value, path, error))
             elif isinstance(value, dict):
                 new = {
                     key: entry if key in leave else evaluate(entry, (*path, key), key in TEXTS)
@@ -116,63 +119,61 @@ class Evaluator:
                 return entries if any(new is not old for new, old in zip(entries, value, strict=True)) else value
             return value
 
-        return evaluate(value, ()), errors
+        return Evaluated(evaluate(value, base), frozenset(failed), findings)
 
-    def report(self, errors: Errors, base: Path, problems: Diagnostics, **context: Any) -> frozenset[Path]:
-        """Add the errors to the problems, but for those of broken variables; return the paths of all of them."""
-        paths = frozenset((*base, *path) for path in errors)
-        for path, error in errors.items():
-            if not (isinstance(error, UndefinedError) and error.name in self.broken):
-                whole = (*base, *path)
-                if isinstance(error, UndefinedError) and problems.fills_report:  # suggestions take long
-                    message = f"{shorten(error.name)} is no variable"
-                else:
-                    message = str(error)
-                problems.add(whole, f"{shorten(problems.document.value(whole))}: {message}", **context)
-        return paths
+    def explain(self, text: str, path: Path, error: ExpressionError) -> Iterator[Finding]:
+        """Yield the finding of a text without a value, unless a broken variable explains it."""
+        if not isinstance(error, UndefinedError):
+            yield Finding(path, f"{shorten(text)}: {error}")
+        elif error.name not in self.broken:
+            yield Finding(path, f"{shorten(text)}: {error.problem}", suggest=error.hint)
 
     def _environment(self, indices: Mapping[str, int]) -> Environment:
         if not indices:
             return self.variables
         return ChainMap(indices, self.variables) if self.variables else indices  # type: ignore[arg-type]
 
-    def _spend(self, terms: int, path: Path, problems: Diagnostics) -> None:
+    def _spend(self, terms: int, path: Path) -> None:
         self._terms += terms
         if self._terms > limits.MAX_TERMS:
             limit = f"more than {limits.MAX_TERMS:,} numbers, variables and operators in all (the limit)"
-            problems.stop(path, f"expressions are too many or repeat too often: {limit}")
+            raise LimitExceededError(path, f"expressions are too many or repeat too often: {limit}")
 
 
-def evaluator(variables: Any, needed: bool, problems: Diagnostics) -> Evaluator:
-    """Return the evaluator of a spec's `variables`, each over those before it."""
-    scope = Evaluator(needed)
+def evaluate_variables(variables: Any, needed: bool) -> tuple[Evaluator, list[Finding]]:
+    """Return the evaluator of a spec's `variables`, each over those before it, and what is wrong with them."""
+    evaluator = Evaluator(needed)
+    findings: list[Finding] = []
     if not isinstance(variables, dict) or len(variables) > limits.MAX_VARIABLES:
-        scope.broken.update(variables if isinstance(variables, dict) else ())
-        return scope
-    for name, written in variables.items():
+        evaluator.broken.update(variables if isinstance(variables, dict) else ())
+        return evaluator, findings
+    for name, text in variables.items():
         path = ("variables", name)
-        value, errors = scope.evaluated(written, path, problems)
-        if error := errors.get(()):
-            if isinstance(error, UndefinedError) and error.name in variables and error.name not in scope.broken:
-                errors = {(): ExpressionError(_too_early(name, error.name, variables, scope, problems))}
-            scope.report(errors, path, problems)
-        elif has_expression(written) and not is_number(value):
-            problems.add(path, f"{show(value)} is not {VALUE_EXPECTED}")
+        value = text
+        try:
+            if has_expression(text):
+                value = evaluator.value(text, {}, path)
+                if not is_number(value):
+                    findings.append(Finding(path, f"{show(value)} is not {VALUE_EXPECTED}"))
+        except ExpressionError as error:
+            if isinstance(error, UndefinedError) and error.name in variables and error.name not in evaluator.broken:
+                error = ExpressionError(_explain_order(name, error.name, variables, evaluator))
+            findings += evaluator.explain(text, path, error)
         if is_variable(name) and is_number(value):
-            scope.variables[name] = value
+            evaluator.variables[name] = value
         else:
-            scope.broken.add(name)
-    return scope
+            evaluator.broken.add(name)
+    return evaluator, findings
 
 
-def _too_early(name: str, used: str, variables: Mapping[str, Any], scope: Evaluator, problems: Diagnostics) -> str:
-    """Return what is wrong with a variable that uses one that does not stand before it."""
+def _explain_order(name: str, used: str, variables: Mapping[str, Any], evaluator: Evaluator) -> str:
+    """Return why a variable cannot use one that is not before it."""
     reached, pending = set(), [used]
     while pending:
         other = pending.pop()
         if other in variables and other not in reached:
             reached.add(other)
-            pending.extend(scope.names(variables[other], ("variables", other), problems))
+            pending.extend(evaluator.names(variables[other], ("variables", other)))
     if name not in reached:
         return f"{used} stands after {name}; move it before"
     return f"{name} refers to itself" + (f" by way of {used}" if used != name else "")

@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any
 
 from paramgen import limits
-from paramgen.formatting import counted, is_word, one_of, shorten, suggestion
+from paramgen.formatting import is_word, one_of, pluralize, shorten, suggestion
 
 Number = int | float
 Environment = Mapping[str, Number]
@@ -43,9 +43,17 @@ class UndefinedError(ExpressionError):
         self.name = name
         self.known = known
 
-    def __str__(self) -> str:
+    @property
+    def problem(self) -> str:
+        return f"{shorten(self.name)} is no variable"
+
+    def hint(self) -> str:
+        """Return the variable that may be meant, or else those that there are."""
         known = f"; there is {one_of(list(islice(self.known, 20)))}" if self.known else "; the spec has no variables"
-        return f"{shorten(self.name)} is no variable{suggestion(self.name, self.known) or known}"
+        return suggestion(self.name, self.known) or known
+
+    def __str__(self) -> str:
+        return self.problem + self.hint()
 
 
 class Expression:
@@ -216,7 +224,7 @@ class _Parser:
             raise ExpressionError(f"{name}( has no ')'")
         function, most = FUNCTIONS[name]
         if most and len(arguments) > most:
-            raise ExpressionError(f"{name} takes {counted(most, 'number')}, not {len(arguments)}")
+            raise ExpressionError(f"{name} takes {pluralize(most, 'number')}, not {len(arguments)}")
         return (function, *arguments)
 
 

@@ -29,14 +29,14 @@ from paramgen.catalog.models import (
 )
 from paramgen.catalog.operations import BY_TYPE, Operation
 from paramgen.formatting import near, show
-from paramgen.language.diagnostics import Diagnostics, RepeatLocation
+from paramgen.language.diagnostics import Finding, LimitExceededError, RepeatLocation
 from paramgen.language.evaluation import Evaluator
 from paramgen.language.expressions import (
     VARIABLE_EXPECTED,
     ExpressionError,
     is_variable,
 )
-from paramgen.language.yaml_reader import Path
+from paramgen.language.yaml_reader import Path, normalize
 
 OPERATION_EXPECTED = "an operation: a mapping with name and type; or a group: one with name and operations"
 # What is kept of one operation's readings at different indices, or of one group's operations.
@@ -71,9 +71,9 @@ class Group(Model):
 
 
 class NamedOperation(NamedTuple):
-    """An operation of the model, its whole name, where the document says it, and the indices around it there.
+    """An operation of the model: its full name, its path in the document, and the indices around it there.
 
-    `results` is the same for all instances that differ by their names alone: what is worked out once for them.
+    `results` caches what is worked out of the operation, for the other instances that differ in name only.
     """
 
     operation: Operation
@@ -83,8 +83,8 @@ class NamedOperation(NamedTuple):
     results: dict[Any, Any]
 
     @property
-    def context(self) -> RepeatLocation | None:
-        """For what is wrong with it; None where it stands in no group."""
+    def location(self) -> RepeatLocation | None:
+        """Where an error in it arises; None outside of groups."""
         return None if self.indices is None else RepeatLocation(self.name, self.indices)
 
 
@@ -101,8 +101,9 @@ class _Node:
 
     `used` are the indices that it depends on: in its name, which is `title` if it does, or in other `texts`, which
     depend on `names`. `readings` are by the values of the texts; `last` is the one for the indices' values `key`.
-    `failed` once it was wrong. A group has `children`; `walked` are these without the groups that could be dissolved,
-    each with what stands before its name. The numbers of repetitions inside depend on `inner_names`.
+    An item that is wrong has `failed`, and `findings` until they are reported. A group has `children`; `walked` are
+    these without the groups that could be dissolved, each with the prefix of its name. The numbers of repetitions
+    inside depend on `inner_names`.
     """
 
     path: Path
@@ -117,6 +118,7 @@ class _Node:
     key: tuple[int, ...] = ()
     last: _Reading | None = None
     failed: bool = False
+    findings: list[Finding] = field(default_factory=list)
     children: list[_Node] | None = None
     walked: list[tuple[str, _Node]] | None = None
     inner_names: frozenset[str] | None = None
@@ -129,62 +131,54 @@ def is_group(item: Any) -> bool:
     return "operations" in item or any(near(key, ("operations",)) for key in islice(item, MAX_SUGGESTIONS))
 
 
-def check_different(count: int, path: Path, problems: Diagnostics) -> None:
-    """Raise the problems if there are more different operations than a spec may have."""
+def check_different(count: int, path: Path) -> None:
+    """Raise LimitExceededError if there are more different operations than a spec may have."""
     if count > limits.MAX_DIFFERENT_OPERATIONS:
         limit = f"more than {limits.MAX_DIFFERENT_OPERATIONS:,} different operations and groups (the limit)"
-        problems.stop(path, f"{limit}, counting those that an index makes different")
+        raise LimitExceededError(path, f"{limit}, counting those that an index makes different")
 
 
 class Tree:
-    """The items of a spec's `operations`; an error in one is added to the problems once, when it is first visited."""
+    """The items of a spec's `operations`, read as far as they are visited."""
 
-    def __init__(self, items: list[Any], evaluator: Evaluator, problems: Diagnostics):
+    def __init__(self, items: list[Any], evaluator: Evaluator):
         self.evaluator = evaluator
-        self.problems = problems
-        self._nodes = self._made(items, ("operations",), repeated=False)
+        self._nodes = _make_nodes(items, ("operations",), repeated=False)
         self._different = 0
 
-    def instances(self) -> Iterator[NamedOperation]:
-        """Yield every operation of the model, in order, as long as there are not too many problems."""
+    def operations(self) -> Iterator[NamedOperation | Finding]:
+        """Yield every operation of the model in order, and each error when its item is first visited."""
         self._check_count()
-        yield from self._instances([("", node) for node in self._nodes], "", {})
-
-    def _made(self, items: list[Any], path: Path, repeated: bool) -> list[_Node]:
-        return [_Node((*path, number), item, is_group(item), repeated) for number, item in enumerate(items)]
+        yield from self._visit([("", node) for node in self._nodes], "", {})
 
     def _children(self, node: _Node, group: Group) -> list[_Node]:
         if node.children is None:
             repeated = node.repeated or group.repeat is not None
-            node.children = self._made(group.operations, (*node.path, "operations"), repeated)
+            node.children = _make_nodes(group.operations, (*node.path, "operations"), repeated)
         return node.children
 
-    def _instances(
+    def _visit(
         self, nodes: list[tuple[str, _Node]], prefix: str, indices: Mapping[str, int]
-    ) -> Iterator[NamedOperation]:
+    ) -> Iterator[NamedOperation | Finding]:
         for before, node in nodes:
-            if self.problems.total >= limits.MAX_PROBLEMS:
-                return
             base = prefix + before
             reading = node.last if node.last and not node.names else self._read(node, base, indices)
-            if reading is None:
-                continue
-            model = reading.model
-            own = model.name if node.title is None else self._title(node, base, indices)
-            if own is None:
-                continue
-            name = base + own
-            if len(name) > limits.MAX_NAME_LENGTH:
-                node.last, node.failed = None, True
-                problem = f"the whole name must have at most {limits.MAX_NAME_LENGTH} characters, got {len(name):,}"
-                self.problems.add((*node.path, "name"), problem)
+            model = reading.model if reading else None
+            own = model.name if model and node.title is None else self._title(node, base, indices) if model else None
+            if own is not None and len(base) + len(own) > limits.MAX_NAME_LENGTH:
+                problem = f"at most {limits.MAX_NAME_LENGTH} characters, got {len(base) + len(own):,}"
+                _fail(node, [Finding((*node.path, "name"), f"the whole name must have {problem}")])
+                own = None
+            if reading is None or own is None:
+                yield from node.findings
+                node.findings = []
             elif not node.is_group:
-                yield NamedOperation(model, name, node.path, indices if base else None, reading.results)
+                yield NamedOperation(reading.model, base + own, node.path, indices if base else None, reading.results)
                 if not node.repeated:
                     node.last = None  # the memory of 100,000 of them
             else:
-                for inner, within in _repetitions(model, name, indices):
-                    yield from self._instances(self._walked(node, model, inner, within), inner, within)
+                for inner, within in _repetitions(reading.model, base + own, indices):
+                    yield from self._visit(self._walked(node, reading.model, inner, within), inner, within)
 
     def _walked(self, node: _Node, group: Group, prefix: str, indices: Mapping[str, int]) -> list[tuple[str, _Node]]:
         """Return what a group's repetitions go over: its children, or what is in those that are always the same."""
@@ -218,7 +212,6 @@ class Tree:
             node.last = node.readings.get(values)
             if node.last is None:
                 node.last = self._reading(node, prefix, indices)
-                node.failed = node.last is None
                 if node.names and node.last:
                     if len(node.readings) == CACHE_SIZE:
                         node.readings.clear()
@@ -237,7 +230,7 @@ class Tree:
 
         def search(value: Any) -> None:
             if isinstance(value, str):
-                if used := self.evaluator.names(value, node.path, self.problems) & indices.keys():
+                if used := self.evaluator.names(value, node.path) & indices.keys():
                     found[value] = None
                     names.update(used)
             elif isinstance(value, (dict, list)):
@@ -246,7 +239,7 @@ class Tree:
 
         search({key: value for key, value in node.item.items() if key not in ("name", "operations")})
         node.texts, node.names = tuple(found), tuple(names)
-        title = self.evaluator.names(node.item.get("name"), node.path, self.problems) & indices.keys()
+        title = self.evaluator.names(node.item.get("name"), node.path) & indices.keys()
         if title:
             node.title = node.item["name"]
         node.used = title.union(names)
@@ -255,50 +248,48 @@ class Tree:
     def _values(self, node: _Node, indices: Mapping[str, int]) -> str:
         """Return a key that is the same for equal values of the node's texts (of the same types: 1 is not 1.0)."""
         try:
-            return repr([self.evaluator.value(text, indices, node.path, self.problems) for text in node.texts])
+            return repr([self.evaluator.value(text, indices, node.path) for text in node.texts])
         except ExpressionError:  # reported when it is read
             return ""
 
     def _title(self, node: _Node, prefix: str, indices: Mapping[str, int]) -> str | None:
-        """Return the name at these indices of a node that is valid at others; None, and a problem, if it is none."""
+        """Return the name at these indices of a node that is valid at others; None if it fails."""
         assert node.title
         try:
-            name = str(self.evaluator.value(node.title, indices, (*node.path, "name"), self.problems))
+            name = str(self.evaluator.value(node.title, indices, (*node.path, "name")))
         except ExpressionError:
             name = ""
         if is_name(name):
             return name
         reading = self._reading(node, prefix, indices)
-        node.failed = reading is None
         return reading.model.name if reading else None
 
     def _reading(self, node: _Node, prefix: str, indices: Mapping[str, int]) -> _Reading | None:
-        """Return the node validated at these indices, or None, and problems, if it is wrong."""
-        problems = self.problems
+        """Return the node validated at these indices; None if it fails."""
         if node.names:
             self._count_different(1, node.path)
         leave = ("operations",) if node.is_group else ()
-        item, errors = self.evaluator.evaluated(node.item, node.path, problems, indices, leave)
-        name = item.get("name") if isinstance(item, dict) else None
-        context = RepeatLocation(f"{prefix}{name}", indices) if prefix else None
-        bad = self.evaluator.report(errors, node.path, problems, context=context)
+        item, unknown, findings = self.evaluator.evaluate(node.item, node.path, indices, leave)
+        model: Group | Operation | None = None
         try:
             model = Group.model_validate(item) if node.is_group else read_tagged(BY_TYPE, item, OPERATION_EXPECTED)
         except ValidationError as error:
-            add_errors(problems, error, node.path, context, bad)
-            return None
+            findings += explain_errors(error, item, node.path, unknown)
         if isinstance(model, Group) and model.index is not None:
             taken = "the index of a group around it" if model.index in indices else "a variable of the spec"
             if model.index in indices or model.index in self.evaluator.variables:
-                problems.add(
-                    (*node.path, "as"), f"{model.index} is {taken} already; choose another name", context=context
-                )
-                return None
-        return None if bad else _Reading(model, {})
+                message = f"{model.index} is {taken} already; choose another name"
+                findings.append(Finding((*node.path, "as"), message))
+        if model is None or findings or unknown:
+            name = item.get("name") if isinstance(item, dict) else None
+            location = RepeatLocation(f"{prefix}{name}", indices) if prefix else None
+            _fail(node, [finding._replace(location=location) for finding in findings])
+            return None
+        return _Reading(model, {})
 
     def _count_different(self, count: int, path: Path) -> None:
         self._different += count
-        check_different(self._different, path, self.problems)
+        check_different(self._different, path)
 
     def _check_count(self) -> None:
         """Check the number of operations, before any of them is read."""
@@ -308,7 +299,7 @@ class Tree:
             total += self._count([node], "", {})
             if total > limits.MAX_OPERATIONS:
                 message = f"expands to more than {limits.MAX_OPERATIONS:,} operations (the limit)"
-                self.problems.stop((*node.path, "repeat"), message)
+                raise LimitExceededError((*node.path, "repeat"), message)
 
     def _count(self, nodes: list[_Node], prefix: str, indices: Mapping[str, int]) -> int:
         """Return the number of operations, or some number above the limit."""
@@ -340,7 +331,7 @@ class Tree:
         def search(items: list[Any]) -> Iterator[frozenset[str]]:
             for item in items:
                 if is_group(item):
-                    yield self.evaluator.names(item.get("repeat"), node.path, self.problems)
+                    yield self.evaluator.names(item.get("repeat"), node.path)
                     if isinstance(inner := item.get("operations"), list):
                         yield from search(inner)
 
@@ -358,39 +349,37 @@ def _repetitions(group: Group, name: str, indices: Mapping[str, int]) -> Iterato
         yield f"{name}.{index}.", {**indices, group.index: index} if group.index else indices
 
 
-def written(items: list[Any], path: Path, evaluator: Evaluator, problems: Diagnostics) -> list[Any]:
+def _make_nodes(items: list[Any], path: Path, repeated: bool) -> list[_Node]:
+    return [_Node((*path, number), item, is_group(item), repeated) for number, item in enumerate(items)]
+
+
+def _fail(node: _Node, findings: list[Finding]) -> None:
+    node.last, node.failed, node.findings = None, True, findings
+
+
+def evaluate_outside_repeats(items: list[Any], path: Path, evaluator: Evaluator) -> list[Any]:
     """Return the items with the expressions outside of repetitions evaluated, as far as that can be done."""
 
-    def evaluated(item: Any, path: Path) -> Any:
+    def evaluate(item: Any, path: Path) -> Any:
         if isinstance(item, dict) and "repeat" in item:
             return item
         inner = item.get("operations") if is_group(item) else None
-        value, _ = evaluator.evaluated(item, path, problems, leave=("operations",) if inner else ())
+        value = evaluator.evaluate(item, path, leave=("operations",) if inner else ()).value
         if not isinstance(inner, list):
             return value
-        return {**value, "operations": written(inner, (*path, "operations"), evaluator, problems)}
+        return {**value, "operations": evaluate_outside_repeats(inner, (*path, "operations"), evaluator)}
 
     if not evaluator.needed:
         return items
-    return [evaluated(item, (*path, number)) for number, item in enumerate(items)]
+    return [evaluate(item, (*path, number)) for number, item in enumerate(items)]
 
 
-def add_errors(
-    problems: Diagnostics,
-    error: ValidationError,
-    base: Path,
-    context: RepeatLocation | None = None,
-    bad: frozenset[Path] = frozenset(),
-) -> None:
-    """Add pydantic's errors of what stands at `base`, as long as they are kept; count them all.
-
-    What is said of the paths in `bad`, whose expressions have no value, is left out.
-    """
-    if len(problems.kept) >= limits.MAX_PROBLEMS:
-        problems.total += error.error_count()
-        return
+def explain_errors(error: ValidationError, data: Any, base: Path, unknown: frozenset[Path]) -> list[Finding]:
+    """Return pydantic's errors of the data at a path, without those of `unknown` paths, which have no value."""
+    found = []
     for item in error.errors(include_url=False):
-        path = (*base, *item["loc"])
-        if bad and problems.document.normalize(path) in bad:
+        path = item["loc"]
+        if unknown and (*base, *normalize(data, path)) in unknown:
             continue
-        problems.add(path, item["msg"], of_key=item["type"] == UNKNOWN, context=context)
+        found.append(Finding((*base, *path), item["msg"], of_key=item["type"] == UNKNOWN))
+    return found

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, PlainValidator, ValidationError, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from paramgen import limits
-from paramgen.arithmetic import default_mode
 from paramgen.catalog.frameworks import CONVENTION_NAMES, LAYOUT_NAMES
 from paramgen.catalog.initializers import EXPECTED as INITIALIZER_EXPECTED
 from paramgen.catalog.initializers import AnyInitializer
 from paramgen.catalog.models import UNKNOWN, WRONG, DTypeName, Expected, FieldError, Model, unknown_keys
 from paramgen.catalog.operations import BY_TYPE, Operation, Standard
 from paramgen.errors import FileError, UsageError
-from paramgen.formatting import counted, escape, near, one_of, show, suggestion
-from paramgen.language.diagnostics import Diagnostics
-from paramgen.language.evaluation import VALUE_EXPECTED, Evaluator, evaluator
+from paramgen.formatting import escape, near, one_of, show, suggestion
+from paramgen.language.diagnostics import Diagnostics, Finding, LimitExceededError
+from paramgen.language.evaluation import VALUE_EXPECTED, Evaluator, evaluate_variables
 from paramgen.language.expressions import MAX_INTEGER, VARIABLE_EXPECTED, Number, has_expression, is_number, is_variable
-from paramgen.language.groups import NamedOperation, Tree, add_errors, check_different, written
+from paramgen.language.groups import NamedOperation, Tree, check_different, evaluate_outside_repeats, explain_errors
 from paramgen.language.yaml_reader import Document, Path, from_mapping, from_yaml
 
 AnyModel = TypeVar("AnyModel", bound=Model)
@@ -124,56 +124,31 @@ class SpecFields(Model):
         return None
 
 
-class Spec:
-    """A checked spec, made by `load_spec`.
+@dataclass(frozen=True, slots=True)
+class ParsedSpec:
+    """A spec whose fields are checked and whose operations are read when they are visited.
 
-    `source` is the spec as it was written, with the command line's values. Expressions outside of repetitions are
-    evaluated.
+    `source` is the spec as it was written, with the command line's values and with the expressions outside of
+    repetitions evaluated. `findings` are the errors of all but the operations.
     """
 
+    document: Document
     head: SpecFields
     source: dict[str, Any]
-    problems_found: Diagnostics  # those of all but the operations; the plan adds theirs and raises all of them
+    findings: tuple[Finding, ...]
     _items: list[Any]
     _evaluator: Evaluator
 
-    def __init__(self, *_: Any, **__: Any):
-        raise TypeError("a Spec is made by paramgen.load_spec")
-
-    @classmethod
-    def of(
-        cls, head: SpecFields, source: dict[str, Any], problems: Diagnostics, items: list[Any], evaluator: Evaluator
-    ) -> Spec:
-        spec = object.__new__(cls)
-        spec.head, spec.source, spec.problems_found = head, source, problems
-        spec._items, spec._evaluator = items, evaluator
-        return spec
-
-    def __repr__(self) -> str:
-        return f"<Spec {self.name!r}: {counted(len(self._items), 'operation')} or groups, seed {self.seed}>"
-
     @property
-    def name(self) -> str:
-        return self.head.name
+    def count(self) -> int:
+        """The number of items in the spec's list of operations."""
+        return len(self._items)
 
-    @property
-    def seed(self) -> int:
-        return self.head.seed
-
-    @property
-    def dtype(self) -> str:
-        return self.head.dtype
-
-    @property
-    def layout(self) -> str:
-        return self.head.layout
-
-    def instances(self, problems: Diagnostics) -> Iterator[NamedOperation]:
-        """Its operations, one after another; what is wrong with them is added to the problems."""
-        return Tree(self._items, self._evaluator.renewed(), problems).instances()
+    def operations(self) -> Iterator[NamedOperation | Finding]:
+        """Yield its operations one after another, and the errors in them."""
+        return Tree(self._items, self._evaluator.renew()).operations()
 
 
-@default_mode()
 def read_document(source: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[Document, str]:
     """The document of a YAML file or a mapping, and the name that the spec has if it says none."""
     if isinstance(source, Mapping):
@@ -187,28 +162,34 @@ def read_document(source: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[D
     return from_yaml(raw, path), os.path.splitext(os.path.basename(path))[0] or "model"
 
 
-@default_mode()
-def interpret(document: Document, name: str, *, variables: Mapping[str, Number] | None = None, **replaced: Any) -> Spec:
-    """The spec of a document: its valid parts, with the problems of the others, which the plan raises.
+def interpret(
+    document: Document, name: str, *, variables: Mapping[str, Number] | None = None, **replaced: Any
+) -> ParsedSpec:
+    """Return the spec of a document: its valid parts, and the errors of the others.
 
-    `replaced` (seed, dtype, layout) take the place of the document's, where they are not None, and `variables` that of
-    its variables of the same names; UsageError where it has none of that name.
+    `replaced` (seed, dtype, layout) replace the document's, where they are not None, and `variables` those of its
+    variables with the same names; UsageError for others.
     """
-    problems = Diagnostics(document)
-    data = document.data
-    if not isinstance(data, dict):
-        problems.add((), "a spec is a mapping; it needs at least operations")
-        problems.raise_any()
+    if not isinstance(document.data, dict):
+        Diagnostics([Finding((), "a spec is a mapping; it needs at least operations")]).raise_any(document)
     for key, value in replaced.items():
         if value is not None:
             document.put((key,), value)
     _set_variables(document, {} if variables is None else variables)
-    scope = evaluator(data.get("variables"), document.has_expressions, problems)
-    head, source = _head(data, name, scope, problems)
-    items = _operation_items(data, problems)
-    if "operations" in source:
-        source["operations"] = written(items, ("operations",), scope, problems) if items else data["operations"]
-    return Spec.of(head, source, problems, items, scope)
+    try:
+        return _interpret(document, name)
+    except LimitExceededError as error:
+        Diagnostics([error.finding]).raise_any(document)
+        raise AssertionError from error
+
+
+def _interpret(document: Document, name: str) -> ParsedSpec:
+    evaluator, in_variables = evaluate_variables(document.data.get("variables"), document.has_expressions)
+    head, source, in_head = _read_head(document.data, name, evaluator)
+    items, in_items = _read_items(document.data)
+    if items:
+        source["operations"] = evaluate_outside_repeats(items, ("operations",), evaluator)
+    return ParsedSpec(document, head, source, (*in_variables, *in_head, *in_items), items, evaluator)
 
 
 def _set_variables(document: Document, variables: Mapping[str, Number]) -> None:
@@ -222,46 +203,44 @@ def _set_variables(document: Document, variables: Mapping[str, Number]) -> None:
         document.put(("variables", name), value)
 
 
-def validated(
-    model: type[AnyModel], data: Any, problems: Diagnostics, bad: frozenset[Path] = frozenset()
-) -> AnyModel | None:
-    """The model of the data at the document's top, or None with its problems added, but for those of the bad paths."""
+def validate(
+    model: type[AnyModel], data: Any, unknown: frozenset[Path] = frozenset()
+) -> tuple[AnyModel | None, list[Finding]]:
+    """Return the model of data at the document's top, or None and its errors, without those of unknown paths."""
     try:
-        return model.model_validate(data)
+        return model.model_validate(data), []
     except ValidationError as error:
-        add_errors(problems, error, (), bad=bad)
-        return None
+        return None, explain_errors(error, data, (), unknown)
 
 
-def _head(
-    data: dict[str, Any], name: str, scope: Evaluator, problems: Diagnostics
-) -> tuple[SpecFields, dict[str, Any]]:
-    """The valid fields of what a spec says besides its operations; and what it says, as its file is to say it."""
-    evaluated, errors = scope.evaluated(data, (), problems, leave=("variables", "operations"))
-    bad = scope.report(errors, (), problems)
+def _read_head(
+    data: dict[str, Any], name: str, evaluator: Evaluator
+) -> tuple[SpecFields, dict[str, Any], list[Finding]]:
+    """Return the valid fields of a spec besides its operations, its source for the file, and its errors."""
+    evaluated, unknown, findings = evaluator.evaluate(data, (), leave=("variables", "operations"))
     variables = data.get("variables")
     if isinstance(variables, dict):
-        evaluated = {**evaluated, "variables": {key: scope.variables.get(key, variables[key]) for key in variables}}
-        bad |= {("variables", key) for key in scope.broken if has_expression(variables[key])}
+        evaluated = {**evaluated, "variables": {key: evaluator.variables.get(key, variables[key]) for key in variables}}
+        unknown |= {("variables", key) for key in evaluator.broken if has_expression(variables[key])}
     fields = {key: value for key, value in evaluated.items() if key != "operations"}
-    head = validated(SpecFields, fields, problems, bad)
+    head, errors = validate(SpecFields, fields, unknown)
     if head is None:
         apart = [{field: fields[field]} for field in SpecFields.model_fields if field in fields]
-        sound = [part for part in apart if validated(SpecFields, part, Diagnostics(problems.document))]
+        sound = [part for part in apart if validate(SpecFields, part)[0]]
         head = SpecFields.model_validate({field: value for part in sound for field, value in part.items()})
+    if "name" not in data:
+        head = head.model_copy(update={"name": name})
     as_written = {key: data[key] for key in ("defaults", "overrides") if key in data}
-    return head if "name" in data else head.model_copy(update={"name": name}), {**evaluated, **as_written}
+    return head, {**evaluated, **as_written}, findings + errors
 
 
-def _operation_items(data: dict[str, Any], problems: Diagnostics) -> list[Any]:
+def _read_items(data: dict[str, Any]) -> tuple[list[Any], list[Finding]]:
     items = data.get("operations")
     if isinstance(items, list) and items:
-        check_different(len(items), ("operations",), problems)
-        return items
-    if "operations" not in data:
-        if any(near(key, ["operations"]) for key in data if key not in SpecFields.fields_by_key()):
-            return []  # told as a misspelt key
-        problems.add(("operations",), "missing; a spec needs it: a list of operations")
-    else:
-        problems.add(("operations",), f"{show(items)} is not a list of operations, at least one")
-    return []
+        check_different(len(items), ("operations",))
+        return items, []
+    if "operations" in data:
+        return [], [Finding(("operations",), f"{show(items)} is not a list of operations, at least one")]
+    if any(near(key, ["operations"]) for key in data if key not in SpecFields.fields_by_key()):
+        return [], []  # reported as a misspelt key
+    return [], [Finding(("operations",), "missing; a spec needs it: a list of operations")]

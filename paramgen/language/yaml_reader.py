@@ -74,17 +74,7 @@ class Document:
 
     def normalize(self, path: Iterable[str | int]) -> Path:
         """Return the path without entries of what was written as a scalar; the last may be a missing key."""
-        node: Any = self.data
-        kept: list[str | int] = []
-        for entry in path:
-            if entry in (node if isinstance(node, dict) else range(len(node)) if isinstance(node, list) else ()):
-                node = node[entry]
-            elif isinstance(entry, str) and (isinstance(node, dict) or entry != "type"):
-                return (*kept, entry)
-            else:
-                continue
-            kept.append(entry)
-        return tuple(kept)
+        return normalize(self.data, path)
 
     def place(self, path: Path, of_key: bool = False) -> tuple[int, int] | None:
         """1-based line and column of the value (or key) at a path, or of the nearest that encloses it."""
@@ -112,6 +102,20 @@ class Document:
             except (LookupError, TypeError):
                 return None
         return node
+
+
+def normalize(node: Any, path: Iterable[str | int]) -> Path:
+    """Return a path in data without entries of what was written as a scalar; the last may be a missing key."""
+    kept: list[str | int] = []
+    for entry in path:
+        if entry in (node if isinstance(node, dict) else range(len(node)) if isinstance(node, list) else ()):
+            node = node[entry]
+        elif isinstance(entry, str) and (isinstance(node, dict) or entry != "type"):
+            return (*kept, entry)
+        else:
+            continue
+        kept.append(entry)
+    return tuple(kept)
 
 
 def path_text(path: Path) -> str:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import gc
 import json
 from array import array
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary
 
-from paramgen.arithmetic import default_mode
 from paramgen.catalog.axes import Rearrangement, plain
 from paramgen.catalog.distributions import describe
 from paramgen.catalog.frameworks import CANONICAL
@@ -21,15 +17,17 @@ from paramgen.catalog.initializers import ParameterShape
 from paramgen.catalog.layouts import CONSTANTS, LAYOUTS, UnsupportedError
 from paramgen.catalog.operations import ParameterDef
 from paramgen.dtypes import DType
-from paramgen.formatting import counted, human_bytes, human_parameters, shorten
+from paramgen.formatting import human_bytes, human_parameters, pluralize, shorten
+from paramgen.language.diagnostics import Diagnostics, Finding, LimitExceededError
 from paramgen.language.groups import NamedOperation
-from paramgen.language.model import Spec
+from paramgen.language.model import ParsedSpec
 from paramgen.language.yaml_reader import escape_refused
 from paramgen.planning.resolve import (
+    Expanded,
     NameRegistry,
+    OperationCache,
     Parameter,
     ParameterSpec,
-    PerOperation,
     expand,
     name_parameter,
     resolve_parameter,
@@ -107,7 +105,7 @@ class Plan:
         return self.entries[-1].end
 
     def __repr__(self) -> str:
-        content = f"{counted(len(self.tensors), 'tensor')}, {human_parameters(self.total_parameters)}"
+        content = f"{pluralize(len(self.tensors), 'tensor')}, {human_parameters(self.total_parameters)}"
         return f"<Plan {self.name!r}: {content}, {human_bytes(self.total_bytes)}, seed {self.seed}>"
 
     def rows(self) -> list[dict[str, Any]]:
@@ -132,107 +130,91 @@ class Plan:
         yield "\n  ]\n}"
 
 
-_made: WeakKeyDictionary[Spec, Plan] = WeakKeyDictionary()
-
-
-@default_mode()
-def make_plan(spec: Spec) -> Plan:
-    """The plan of a spec, made once; raises SpecError with every problem of the spec and of the plan."""
-    if spec not in _made:
-        with _no_cycles():
-            _made[spec] = _Planner(spec).plan()
-    return _made[spec]
-
-
-@contextmanager
-def _no_cycles() -> Iterator[None]:
-    """Without the collection of cycles: going over all tensors again and again is half of a large plan's time."""
-    if not gc.isenabled():
-        yield
-        return
-    gc.disable()
+def make_plan(spec: ParsedSpec) -> Plan:
+    """Plan a spec; SpecError with all errors of the spec and of the plan."""
+    diagnostics = Diagnostics(spec.findings)
+    tensors: list[Tensor] = []
     try:
-        yield
-    finally:
-        gc.enable()
+        for item in _Layouter(spec).tensors():
+            if isinstance(item, Tensor):
+                tensors.append(item)
+                continue
+            diagnostics.add(item)
+            if diagnostics.is_full:
+                break
+    except LimitExceededError as error:
+        diagnostics.add(error.finding)
+    diagnostics.raise_any(spec.document)
+    entries = order_tensors((tensor.name, tensor.dtype, tensor.rearrangement.shape) for tensor in tensors)
+    header = encode(entries, metadata(spec))
+    if len(header) - 8 > MAX_HEADER:
+        size = f"{len(header) - 8:,} bytes; the format allows {MAX_HEADER:,}"
+        message = f"the file's header, which holds every name and the spec, would have {size}"
+        Diagnostics([Finding((), message)]).raise_any(spec.document)
+    return Plan(spec.head.name, spec.head.seed, spec.head.layout, tuple(tensors), tuple(entries), header)
 
 
-class _Planner:
-    def __init__(self, spec: Spec):
+class _Layouter:
+    """Turns the parameters of a spec into the tensors of its layout."""
+
+    def __init__(self, spec: ParsedSpec):
         self.spec = spec
-        self.problems = spec.problems_found.copy()
-        self.layout = LAYOUTS[spec.layout]
+        self.layout_name = spec.head.layout
+        self.layout = LAYOUTS[self.layout_name]
         self.names = NameRegistry()
-        self.streams = array("Q")
-        self.rearrangements = PerOperation(self._rearrangements)
+        self.rearrangements = OperationCache(self._rearrangements)
 
-    def plan(self) -> Plan:
-        tensors: list[Tensor] = []
+    def tensors(self) -> Iterator[Tensor | Finding]:
+        """Yield the tensors in the spec's order, and every error."""
         total = header_size = 0
-        for instance, definitions, parameters in expand(self.spec, self.problems):
-            self.streams.extend([parameter.stream for parameter in parameters.values()])
-            made = self._tensors(instance, definitions, parameters)
-            tensors += made
-            for tensor in made:
-                total += tensor.nbytes
-                header_size += len(tensor.name) + MIN_ENTRY_BYTES
-            if problem := _size_limit_error(total, header_size):
-                message = f"{problem} with {shorten(made[-1].name)}"
-                self.problems.add(instance.path, message, context=instance.context)
-                self.problems.raise_any()
-        self.names.report_nested(self.problems, self._in_layout())
-        self._check_streams(tensors)
-        self.problems.raise_any()
-        entries = order_tensors((tensor.name, tensor.dtype, tensor.rearrangement.shape) for tensor in tensors)
-        header = encode(entries, metadata(self.spec))
-        if len(header) - 8 > MAX_HEADER:
-            size = f"{len(header) - 8:,} bytes; the format allows {MAX_HEADER:,}"
-            self.problems.add((), f"the file's header, which holds every name and the spec, would have {size}")
-        self.problems.raise_any()
-        return Plan(self.spec.name, self.spec.seed, self.spec.layout, tuple(tensors), tuple(entries), header)
+        streams = array("Q")
+        for item in expand(self.spec):
+            if isinstance(item, Finding):
+                yield item
+                continue
+            streams.extend([parameter.stream for parameter in item.parameters.values()])
+            for tensor in self._place(item):
+                yield tensor
+                if isinstance(tensor, Tensor):
+                    total += tensor.nbytes
+                    header_size += len(tensor.name) + MIN_ENTRY_BYTES
+                    if total > MAX_DATA or header_size > MAX_HEADER:
+                        problem = _size_limit_error(total)
+                        raise LimitExceededError(item.instance.path, f"{problem} with {shorten(tensor.name)}")
+        yield from self.names.nested(self._note())
+        if repeated := {one for one, other in pairwise(sorted(streams)) if one == other}:
+            yield from _explain_streams(self.spec, repeated)
 
-    def _check_streams(self, tensors: list[Tensor]) -> None:
-        ordered = sorted(self.streams)
-        for stream in {one for one, other in pairwise(ordered) if one == other}:
-            sources = (source for tensor in tensors for source in tensor.sources)
-            first, *others = dict.fromkeys(source.name for source in sources if source.stream == stream and source.name)
-            for name in others:
-                self.problems.add((), f"{shorten(name)} has the stream id of {shorten(first)}; rename one")
+    def _note(self) -> str:
+        return f", in layout {self.layout_name}"
 
-    def _in_layout(self) -> str:
-        return f", in layout {self.spec.layout}"
+    def _place(self, item: Expanded) -> Iterable[Tensor | Finding]:
+        """Return the tensors of an operation."""
+        rearrangements = self.rearrangements(item.instance, item.definitions)
+        if isinstance(rearrangements, Finding):
+            return [rearrangements]
+        if self.layout_name == CANONICAL:  # each parameter as it is, by its name, which is known to be free
+            return map(_as_it_is, rearrangements, item.parameters.values())
+        return [self._join(item, rearrangement) for rearrangement in rearrangements]
 
-    def _tensors(
-        self, instance: NamedOperation, definitions: list[ParameterDef], parameters: dict[str, Parameter]
-    ) -> list[Tensor]:
-        rearrangements = self.rearrangements(instance, definitions)
-        if self.spec.layout == CANONICAL:  # each parameter as it is, by its name, which is known to be free
-            return [
-                Tensor(parameter.name, rearrangement, (parameter,))
-                for rearrangement, parameter in zip(rearrangements, parameters.values(), strict=True)
-            ]
-        made = (self._tensor(instance, rearrangement, parameters) for rearrangement in rearrangements)
-        return [tensor for tensor in made if tensor]
-
-    def _rearrangements(self, instance: NamedOperation, definitions: list[ParameterDef]) -> list[Rearrangement]:
+    def _rearrangements(
+        self, instance: NamedOperation, definitions: list[ParameterDef]
+    ) -> list[Rearrangement] | Finding:
         try:
             return self.layout.rearrangements(instance.operation, definitions)
         except UnsupportedError as error:
-            message = f"layout: {self.spec.layout}: {error}"
-            self.problems.add_once((*instance.path, "type"), message, context=instance.context)
-            return []
+            message = f"layout: {self.layout_name}: {error}"
+            return Finding((*instance.path, "type"), message, location=instance.location)
 
-    def _tensor(
-        self, instance: NamedOperation, rearrangement: Rearrangement, parameters: dict[str, Parameter]
-    ) -> Tensor | None:
-        """The tensor of an operation's parameters; None, and a problem, where it cannot be."""
+    def _join(self, item: Expanded, rearrangement: Rearrangement) -> Tensor | Finding:
+        """Return the tensor that an operation's parameters are joined in."""
+        instance, _, parameters = item
         found = [parameters.get(source) for source in rearrangement.sources]
         drawn = [one for one in found if one]
         if len({one.spec.dtype.name for one in drawn}) > 1:
             parts = [f"{shorten(one.name)} ({one.spec.dtype.name})" for one in drawn]
-            message = f"layout: {self.spec.layout} joins {', '.join(parts)} in one tensor; give them the same dtype"
-            self.problems.add_once((*instance.path, "name"), message, context=instance.context)
-            return None
+            message = f"layout: {self.layout_name} joins {', '.join(parts)} in one tensor; give them the same dtype"
+            return Finding((*instance.path, "name"), message, location=instance.location)
         if len(drawn) < len(found):
             first = drawn[0] if drawn else next(iter(parameters.values()))
             dtype = rearrangement.dtype or first.spec.dtype.name
@@ -242,18 +224,32 @@ class _Planner:
             ]
         name = self.layout.name(instance.name, rearrangement)
         if clash := self.names.add(name, instance.path):
-            message = clash + self._in_layout()
-            self.problems.add_once((*instance.path, "name"), message, context=instance.context)
+            return Finding((*instance.path, "name"), clash + self._note(), location=instance.location)
         return Tensor(name, rearrangement, tuple(drawn))
 
 
-def _size_limit_error(total: int, header_size: int) -> str | None:
-    """What a file of so many bytes, and its header, would pass."""
+def _as_it_is(rearrangement: Rearrangement, parameter: Parameter) -> Tensor:
+    return Tensor(parameter.name, rearrangement, (parameter,))
+
+
+def _explain_streams(spec: ParsedSpec, repeated: set[int]) -> Iterator[Finding]:
+    """Yield an error for each parameter whose stream id is that of one before it."""
+    first: dict[int, str] = {}
+    for item in expand(spec):
+        if isinstance(item, Finding):
+            continue
+        for parameter in item.parameters.values():
+            if parameter.stream in repeated:
+                other = first.setdefault(parameter.stream, parameter.name)
+                if other != parameter.name:
+                    message = f"{shorten(parameter.name)} has the stream id of {shorten(other)}; rename one"
+                    yield Finding((*item.instance.path, "name"), message, location=item.instance.location)
+
+
+def _size_limit_error(total: int) -> str:
     if total > MAX_DATA:
         return "choose smaller sizes: the file would pass 2^63 - 1 bytes"
-    if header_size > MAX_HEADER:
-        return f"choose fewer tensors: the file's header would pass {MAX_HEADER:,} bytes, the format's limit,"
-    return None
+    return f"choose fewer tensors: the file's header would pass {MAX_HEADER:,} bytes, the format's limit,"
 
 
 @cache
@@ -300,14 +296,14 @@ def _described(tensor: Tensor) -> dict[str, Any]:
     }
 
 
-def metadata(spec: Spec) -> dict[str, str]:
-    """The file's __metadata__: all that it takes to build the same file again, and nothing else.
+def metadata(spec: ParsedSpec) -> dict[str, str]:
+    """Return the file's __metadata__: all that it takes to build the same file again, and nothing else.
 
     Characters that a spec's text cannot have as they are stand there as escapes.
     """
     return {
         "format": "pt",
-        "paramgen_seed": str(spec.seed),
+        "paramgen_seed": str(spec.head.seed),
         "paramgen_spec": escape_refused(compact(spec.source)),
         "paramgen_stream": STREAM_VERSION,
     }

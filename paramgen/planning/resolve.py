@@ -6,22 +6,22 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import translate
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice, takewhile
 from math import prod
 from typing import Generic, NamedTuple, TypeVar
 
 from paramgen import limits
 from paramgen.catalog.conventions import parameter_defs as parameter_defs_by
-from paramgen.catalog.distributions import Distribution
+from paramgen.catalog.distributions import Distribution, why_unsupported
 from paramgen.catalog.initializers import Initializer, ParameterShape
 from paramgen.catalog.layouts import UnsupportedError
 from paramgen.catalog.operations import BY_TYPE, ParameterDef
 from paramgen.dtypes import BY_NAME, DType
-from paramgen.formatting import escape, number, shorten, show, suggestion
-from paramgen.language.diagnostics import Diagnostics, RepeatLocation
+from paramgen.formatting import escape, shorten, show, suggestion
+from paramgen.language.diagnostics import Finding, LimitExceededError, RepeatLocation
 from paramgen.language.groups import NamedOperation
-from paramgen.language.model import Override, Spec
+from paramgen.language.model import Override, ParsedSpec
 from paramgen.language.yaml_reader import Path, path_text
 from paramgen.planning.streams import stream_id
 
@@ -45,15 +45,10 @@ class ParameterSpec:
     def nbytes(self) -> int:
         return self.dtype.nbytes(self.size)
 
-    def dtype_overflow(self, name: str) -> str | None:
-        """What is wrong where its extreme values exceed its dtype, or None; `name` is its first parameter's."""
-        largest = self.distribution.largest(self.dtype.name)
-        assert self.dtype.largest is not None
-        if largest <= self.dtype.largest:
-            return None
-        limit = f"{number(self.dtype.largest)}, the largest {self.dtype.name}"
-        found = f"{escape(shorten(name))} has values up to {number(largest)}, beyond {limit}"
-        return f"{found}; choose a wider dtype or smaller values"
+    def dtype_error(self, name: str) -> str | None:
+        """Return why the dtype cannot hold the values of the parameter `name`, or None."""
+        reason = why_unsupported(self.distribution, self.dtype)
+        return f"{escape(shorten(name))} {reason}" if reason else None
 
 
 def resolve_parameter(target: ParameterShape, initializer: Initializer, dtype: str) -> ParameterSpec:
@@ -75,18 +70,22 @@ def name_parameter(name: str, spec: ParameterSpec) -> Parameter:
     return Parameter(name, spec, stream_id(name))
 
 
-Expanded = tuple[NamedOperation, list[ParameterDef], dict[str, Parameter]]
+class Expanded(NamedTuple):
+    """An operation of the model, its definitions, and its parameters by name."""
+
+    instance: NamedOperation
+    definitions: list[ParameterDef]
+    parameters: dict[str, Parameter]
 
 
-def expand(spec: Spec, problems: Diagnostics) -> Iterator[Expanded]:
-    """The operations of a spec in its order, with their definitions, and their parameters by name.
-
-    What does not fit is added to the problems.
+def expand(spec: ParsedSpec) -> Iterator[Expanded | Finding]:
+    """Yield the operations of a spec in order with their parameters, and every error.
 
     Precedence of initializers, last wins: the operation's default, the spec's `defaults`, the operation's own, and
     `overrides`, in order.
     """
-    return _Expansion(spec, problems).operations()
+    yield from _check_defaults(spec)
+    yield from _Expansion(spec).operations()
 
 
 class NameRegistry:
@@ -102,8 +101,8 @@ class NameRegistry:
             return None
         return f"{path_text(other)} has a tensor {shorten(name)} already; give each operation its own name"
 
-    def report_nested(self, problems: Diagnostics, note: str = "") -> None:
-        """Add a problem for each tensor whose name is another's followed by a dot."""
+    def nested(self, note: str = "") -> Iterator[Finding]:
+        """Yield an error for each tensor whose name is another's followed by a dot."""
         last_words = {name.rpartition(".")[2] for name in self._owners}
         before = ""
         for name, owner in self._owners.items():
@@ -113,44 +112,46 @@ class NameRegistry:
             before = outer
             if last_words.isdisjoint(outer.split(".")):  # almost always, and much faster than the names one by one
                 continue
-            while outer and not problems.is_full:
+            while outer:
                 if outer in self._owners:
-                    self._report(outer, name, owner, problems, note)
+                    yield self._explain(outer, name, owner, note)
                 outer = outer.rpartition(".")[0]
 
-    def _report(self, tensor: str, inner: str, owner: Path, problems: Diagnostics, note: str) -> None:
+    def _explain(self, tensor: str, inner: str, owner: Path, note: str) -> Finding:
         other = self._owners[tensor]
         if owner > other:
             message = f"{path_text(other)} has a tensor {shorten(tensor)}, which is in the way; rename one"
         else:
             message = f"{path_text(owner)} has tensors named {shorten(tensor)}.…, which are in the way; rename one"
             owner, inner = other, tensor
-        context = RepeatLocation(inner.rpartition(".")[0], {}) if len(owner) > 2 else None
-        problems.add_once((*owner, "name"), message + note, context=context)
+        location = RepeatLocation(inner.rpartition(".")[0], {}) if len(owner) > 2 else None
+        return Finding((*owner, "name"), message + note, location=location)
 
-    def near(self, pattern: str) -> str:
-        return suggestion(pattern, list(islice(self._owners, 1000)))
+    def suggest(self, pattern: str) -> str:
+        """Return the end of the error of a pattern that matches no name."""
+        closest = suggestion(pattern, list(islice(self._owners, 1000)))
+        return closest or "; plan --layout canonical shows the names that patterns are of"
 
 
-Made = TypeVar("Made")
+Result = TypeVar("Result")
 
 
-class PerOperation(Generic[Made]):
-    """A function of an operation, called once for all instances that differ by their names alone."""
+class OperationCache(Generic[Result]):
+    """A function of an operation, called once for all instances that differ in name only."""
 
-    def __init__(self, make: Callable[..., Made]):
-        self._make = make
+    def __init__(self, function: Callable[..., Result]):
+        self._function = function
 
-    def __call__(self, instance: NamedOperation, *more: object) -> Made:
-        made: Made | None = instance.results.get(self)
-        if made is None:
-            made = instance.results[self] = self._make(instance, *more)
-        return made
+    def __call__(self, instance: NamedOperation, *more: object) -> Result:
+        result: Result | None = instance.results.get(self)
+        if result is None:
+            result = instance.results[self] = self._function(instance, *more)
+        return result
 
 
 @dataclass(slots=True)
 class _Resolved:
-    """A definition with what a spec chooses for it, where the spec says so; and what it makes without overrides."""
+    """A definition, what the spec chooses for it, and the path that does; `spec` is the result without overrides."""
 
     definition: ParameterDef
     dtype: str
@@ -159,57 +160,70 @@ class _Resolved:
     spec: ParameterSpec | None = None
 
 
+class _Choices(NamedTuple):
+    """What a spec chooses for the parameters of an operation, overrides apart, and what is wrong with it."""
+
+    definitions: list[ParameterDef]
+    resolved: list[_Resolved]
+    findings: list[Finding]
+
+
 class _Expansion:
-    def __init__(self, spec: Spec, problems: Diagnostics):
+    def __init__(self, spec: ParsedSpec):
         self.spec = spec
-        self.problems = problems
         self.names = NameRegistry()
         self.overrides = _Overrides(spec.head.overrides)
-        _check_defaults(spec, problems)
-        self.choices = PerOperation(self._choose)
+        self.choices = OperationCache(self._choose)
         self.different = 0
 
-    def operations(self) -> Iterator[Expanded]:
-        problems, overrides = self.problems, self.overrides
-        for instance in self.spec.instances(problems):
-            definitions, choices = self.choices(instance)
-            if not choices:  # its problem is known
+    def operations(self) -> Iterator[Expanded | Finding]:
+        is_complete = not self.spec.findings
+        for instance in self.spec.operations():
+            if isinstance(instance, Finding):
+                is_complete = False
+                yield instance
                 continue
-            overrides.count(len(choices), problems)
-            found = {choice.definition.name: self._parameter(instance, choice) for choice in choices}
-            if None not in found.values():
-                yield instance, definitions, found  # type: ignore[misc]
-        self.names.report_nested(problems)
-        if not problems.total:  # else they may be meant for what is not there
-            for index, pattern in overrides.idle():
-                near = "" if problems.fills_report else self.names.near(pattern)
-                other = near or "; plan --layout canonical shows the names that patterns are of"
-                problems.add(("overrides", index, "match"), f"{show(pattern)} matches no parameter{other}")
+            definitions, resolved, findings = self.choices(instance)
+            self.overrides.count(len(resolved))
+            parameters: dict[str, Parameter] = {}
+            for one in resolved:
+                found = self._resolve(instance, one)
+                if isinstance(found, Finding):
+                    findings = [*findings, found]
+                else:
+                    parameters[one.definition.name] = found
+            if findings:
+                is_complete = False
+                yield from findings
+            else:
+                yield Expanded(instance, definitions, parameters)
+        yield from self.names.nested()
+        if is_complete:  # else they may be meant for what is missing
+            yield from self.overrides.find_unused(self.names)
 
-    def _choose(self, instance: NamedOperation) -> tuple[list[ParameterDef], list[_Resolved]]:
-        """An operation's definitions, and what the spec chooses for each, but for overrides."""
+    def _choose(self, instance: NamedOperation) -> _Choices:
         operation = instance.operation
         try:
             found = parameter_defs_by(self.spec.head.conventions, operation)
         except UnsupportedError as error:
             message = f"conventions: {self.spec.head.conventions}: {error}"
-            self.problems.add_once((*instance.path, "type"), message, context=instance.context)
-            return [], []
+            return _Choices([], [], [Finding((*instance.path, "type"), message, location=instance.location)])
         self.different += len(found)
         if self.different > limits.MAX_DIFFERENT_TENSORS:
             limit = f"more than {limits.MAX_DIFFERENT_TENSORS:,} different tensors (the limit)"
-            self.problems.stop(instance.path, f"{limit}, counting those that an index makes different")
-        dtype = operation.dtype or self.spec.dtype
-        choices = [_Resolved(one, one.dtype or dtype, *self._prevailing(instance, one)) for one in found]
+            raise LimitExceededError(instance.path, f"{limit}, counting those that an index makes different")
+        dtype = operation.dtype or self.spec.head.dtype
+        resolved = [_Resolved(one, one.dtype or dtype, *self._prevailing(instance, one)) for one in found]
         keys = {definition.key for definition in found}
+        findings = []
         for parameter in [name for name in operation.own_initializers() if name not in keys]:
             message = f"this {operation.type_name} has no {parameter}; remove this, or give it a {parameter}"
             path = (*instance.path, "initializers", parameter)
-            self.problems.add_once(path, message, of_key=True, context=instance.context)
-        return found, choices
+            findings.append(Finding(path, message, of_key=True, location=instance.location))
+        return _Choices(found, resolved, findings)
 
     def _prevailing(self, instance: NamedOperation, definition: ParameterDef) -> tuple[Initializer, Path]:
-        """A parameter's initializer, and where the spec says so."""
+        """Return a parameter's initializer, overrides apart, and the path that chooses it."""
         operation, base = instance.operation, instance.path
         if own := operation.own_initializers().get(definition.key):
             return own, (*base, "initializers", definition.key)
@@ -217,29 +231,27 @@ class _Expansion:
             return default
         return definition.initializer, (*base, *definition.path)
 
-    def _parameter(self, instance: NamedOperation, choice: _Resolved) -> Parameter | None:
+    def _resolve(self, instance: NamedOperation, choice: _Resolved) -> Parameter | Finding:
         name = f"{instance.name}.{choice.definition.name}"
         if clash := self.names.add(name, instance.path):
-            self.problems.add_once((*instance.path, "name"), clash, context=instance.context)
-            return None
-        found = self.overrides.matching(name) if self.spec.head.overrides else []
-        if not found and choice.spec:
+            return Finding((*instance.path, "name"), clash, location=instance.location)
+        overrides = self.overrides.matching(name) if self.spec.head.overrides else []
+        if not overrides and choice.spec:
             return name_parameter(name, choice.spec)
         initializer, dtype, path = choice.initializer, choice.dtype, choice.path
-        for index, override in found:
+        for index, override in overrides:
             if override.initializer:
                 initializer, path = override.initializer, ("overrides", index, "initializer")
             dtype = override.dtype or dtype
         if reason := initializer.why_unsupported(choice.definition.target):
             of = "" if path[0] == "operations" else f"{shorten(name)}: "
-            self.problems.add_once(path, f"{of}{initializer.type_name} {reason}", context=instance.context)
-            return None
-        made = resolve_parameter(choice.definition.target, initializer, dtype)
-        if problem := made.dtype_overflow(name):
-            self.problems.add_once(path, problem, context=instance.context)
-        if not found:
-            choice.spec = made
-        return name_parameter(name, made)
+            return Finding(path, f"{of}{initializer.type_name} {reason}", location=instance.location)
+        spec = resolve_parameter(choice.definition.target, initializer, dtype)
+        if problem := spec.dtype_error(name):
+            return Finding(path, problem, location=instance.location)
+        if not overrides:
+            choice.spec = spec
+        return name_parameter(name, spec)
 
 
 class _Pattern:
@@ -302,15 +314,16 @@ class _Overrides:
         self._cost = sum(pattern.cost for pattern, _, _ in self._entries)
         self._compared = 0
 
-    def count(self, names: int, problems: Diagnostics) -> None:
-        """Count the comparisons with so many names."""
+    def count(self, names: int) -> None:
+        """Count the comparisons with some names; LimitExceededError if they are too many."""
         self._compared += names * self._cost
         if self._compared > limits.MAX_COMPARISONS:
             limit = f"more than {limits.MAX_COMPARISONS:,} patterns times tensors (the limit)"
-            problems.stop(("overrides",), f"{limit}, those with several * counted several times; give fewer overrides")
+            message = f"{limit}, those with several * counted several times; give fewer overrides"
+            raise LimitExceededError(("overrides",), message)
 
     def matching(self, name: str) -> list[tuple[int, Override]]:
-        """Those that match a name, in order."""
+        """Return those that match a name, in order."""
         found = []
         for pattern, index, override in self._entries:
             if pattern.matches(name):
@@ -318,17 +331,18 @@ class _Overrides:
                 self._used[index] = True
         return found
 
-    def idle(self) -> Iterator[tuple[int, str]]:
-        """Those that have matched nothing: their indices and patterns."""
+    def find_unused(self, names: NameRegistry) -> Iterator[Finding]:
+        """Yield an error for each override that has matched no name."""
         for _, index, override in self._entries:
             if not self._used[index]:
-                yield index, override.match
+                message = f"{show(override.match)} matches no parameter"
+                yield Finding(("overrides", index, "match"), message, suggest=partial(names.suggest, override.match))
 
 
-def _check_defaults(spec: Spec, problems: Diagnostics) -> None:
-    """Tell of defaults that fit no operation of their type, whether or not the spec has one."""
-    for kind, initializers in spec.head.defaults.items():
-        targets = BY_TYPE[kind].example_shapes()
+def _check_defaults(spec: ParsedSpec) -> Iterator[Finding]:
+    """Yield an error for each default that fits no operation of its type, even if the spec does not have one."""
+    for type_name, initializers in spec.head.defaults.items():
+        shapes = BY_TYPE[type_name].example_shapes()
         for name, initializer in initializers.items():
-            if reason := initializer.why_unsupported(targets[name]):
-                problems.add_once(("defaults", kind, name), f"{initializer.type_name} {reason}")
+            if reason := initializer.why_unsupported(shapes[name]):
+                yield Finding(("defaults", type_name, name), f"{initializer.type_name} {reason}")

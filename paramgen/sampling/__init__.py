@@ -1,1 +1,1 @@
-"""Drawing: which bits a parameter is made of. NumPy is imported here and below, nowhere upstream."""
+"""Sampling: from a range of a stream to values. NumPy is imported here and above, but not below."""

@@ -1,4 +1,4 @@
-"""What draws: a device, as the engine sees it."""
+"""The interface of a device that draws."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from paramgen.catalog.axes import StridedRegion
 from paramgen.catalog.distributions import Constant, Elementwise, Normal, TruncatedNormal, Uniform
 from paramgen.dtypes import DType
 from paramgen.errors import DeviceError
 from paramgen.sampling.matrix import Matrix
+from paramgen.sampling.regions import StridedRegion
 
 if TYPE_CHECKING:
     from paramgen.sampling.host import HostBackend
@@ -28,87 +28,95 @@ REGION_AXES = 4
 
 
 class Backend(Protocol):
-    """A device as one thread uses it: the elementwise distributions, and what orthogonal matrices are made of.
+    """A device as one thread uses it: elementwise distributions, and the steps of orthogonal matrices.
 
-    Arrays are in the device's memory: NumPy's, or of the same kind. Matrices are float64 views whose elements may lie
-    at any steps, but for `right` and `c` of accumulate, whose rows are contiguous.
+    Arrays are in the device's memory, of NumPy's type or a similar one. Matrices are float64 views with any strides,
+    except `right` and `c` of accumulate, whose rows are contiguous. All methods that draw or compute are called within
+    current().
     """
 
     device: str
     shared: bool
-    """Whether several threads may use it at the same time."""
-    tile: int
-    """The largest matrix that factor and solve take."""
-    band: int
+    """True if several threads may use it at the same time."""
+    max_tile: int
+    """The most rows of a matrix that factor and solve take."""
+    max_task: int
     """The most rows or columns that are worth one task."""
-    depth: int
-    """The most terms of each sum that are worth one call."""
+    max_terms: int
+    """The most terms of a sum that are worth one call."""
 
     @property
     def host(self) -> HostBackend:
-        """Itself, or the CPU's."""
+        """The CPU's backend: this one, if it is that."""
 
     def current(self) -> AbstractContextManager[None]:
-        """Within it this thread works on the device, and whatever the device refuses is a DeviceError."""
+        """Make the device this thread's, set the default floating-point mode, and turn refusals into DeviceError."""
 
     def buffer(self, size: int) -> Bytes:
-        """Host memory that starts at a page and that the device copies to at full speed."""
+        """Allocate page-aligned host memory that the device copies to at full speed."""
 
-    def through(self, buffer: Bytes, fill: Callable[[Bytes], None]) -> None:
-        """What fill puts into the device's memory, in host memory."""
+    def draw_to_host(self, buffer: Bytes, draw: Callable[[Bytes], None]) -> None:
+        """Call draw(memory of the device), and leave the result in a buffer of the host."""
 
-    def empty(self, size: int) -> Bytes: ...
+    def empty(self, size: int) -> Bytes:
+        """Allocate memory of the device; MemoryError or DeviceError if there is too little."""
 
-    def shaped(self, data: Bytes, dtype: DType, shape: tuple[int, ...]) -> NDArray[Any]:
-        """Bytes as an array; of a dtype that the device's arrays lack, of unsigned integers of the same width."""
+    def as_array(self, data: Bytes, dtype: DType, shape: tuple[int, ...]) -> NDArray[Any]:
+        """View bytes as an array; as unsigned integers of the same width, if the device's arrays lack the dtype."""
 
     def copy(self, out: Bytes, source: Bytes) -> None:
-        """From memory of any device of the same backend."""
+        """Copy from the memory of any device of the same backend."""
 
     def finish(self) -> None:
-        """Wait until all that was begun is done."""
+        """Wait for all work that was begun."""
 
     def fill(self, distribution: Elementwise, dtype: DType, seed: int, stream: int, start: int, out: Bytes) -> None:
-        """Elements start … of a stream, as many as `out` holds the bytes of."""
+        """Draw the elements of a stream from `start` on, as many as fit in `out`."""
 
     def fill_region(
         self, distribution: Elementwise, dtype: DType, seed: int, stream: int, region: StridedRegion, out: Bytes
     ) -> None:
-        """The elements of a stream that are in a region, each to its place in `out`."""
+        """Draw a region of a stream."""
 
     def take_region(self, source: Bytes, dtype: DType, region: StridedRegion, out: Bytes) -> None:
-        """The elements of `source` that are in a region, each to its place in `out`."""
+        """Copy a region of an array."""
 
-    def zeros(self, rows: int, columns: int) -> Matrix: ...
+    def zeros(self, rows: int, columns: int) -> Matrix:
+        """Allocate a matrix of zeros."""
 
-    def upload(self, matrix: Matrix) -> Matrix: ...
+    def upload(self, matrix: Matrix) -> Matrix:
+        """Return a matrix of the host in the device's memory."""
 
-    def download(self, matrix: Matrix) -> Matrix: ...
+    def download(self, matrix: Matrix) -> Matrix:
+        """Return a matrix of the device in the host's memory."""
 
     def diagonal(self, matrix: Matrix) -> Matrix:
-        """A copy of it."""
+        """Return a copy of a matrix's diagonal."""
 
     def normal(self, seed: int, stream: int, start: int, double: bool, z: Matrix) -> None:
-        """Standard normal elements start … of a stream, in C order, of 64-bit words (double) or of 32-bit words."""
+        """Draw standard normal elements start … of a stream, in C order, from 64-bit (double) or 32-bit words."""
 
     def round(self, q: Matrix, gain: float, dtype: DType, out: Bytes) -> None:
-        """gain·q in C order, in a dtype; in float32 before it is in a narrower one."""
+        """Store gain·q in C order; rounded to float32 first, if the dtype is narrower."""
 
     def accumulate(self, c: Matrix, left: Matrix, right: Matrix, sign: int, upper: bool = False) -> None:
-        """Add (sign 1) to c, or subtract (-1), left[k, i]·right[k, j], one k after another; c is at most a band.
+        """Add (sign 1) to c, or subtract (-1), left[k, i]·right[k, j], one k after another; c is at most one task.
 
-        With `upper`, what lies below c's diagonal is of no account.
+        With `upper`, entries below the diagonal of c are ignored.
         """
 
-    def factor(self, g: Matrix, diagonal: Matrix, dependent: float) -> bool:
-        """The Cholesky factor of a tile, in its upper part; False if an r[k, k]² is not above dependent·diagonal[k]."""
+    def factor(self, g: Matrix, diagonal: Matrix, min_ratio: float) -> bool:
+        """Replace the upper part of a tile by its Cholesky factor r.
+
+        Return False if an r[k, k]² is not above min_ratio·diagonal[k].
+        """
 
     def solve(self, r: Matrix, x: Matrix) -> None:
-        """x becomes r⁻ᵀ·x, for a tile r, upper triangular: a column's sums run over k in order."""
+        """Replace x by r⁻ᵀ·x, r an upper triangular tile; a column's sums run over k in order."""
 
 
 def distribution_numbers(distribution: Elementwise) -> tuple[str, list[float]]:
-    """A distribution's name in kernel.h, and its own numbers in the order that they have there."""
+    """Return a distribution's name in kernel.h, and its numbers in the order of that file."""
     match distribution:
         case Constant():
             return "PG_CONSTANT", [distribution.value]
@@ -128,13 +136,16 @@ def distribution_numbers(distribution: Elementwise) -> tuple[str, list[float]]:
             ]
 
 
-def axes_of(region: StridedRegion) -> list[tuple[int, int, int]]:
-    """A region's axes, each its size, stride and place, those with near places last."""
-    return sorted(zip(region.sizes, region.strides, region.places, strict=True), key=lambda axis: -abs(axis[2]))
+Axis = tuple[int, int, int]
 
 
-def padded(axes: list[tuple[int, int, int]]) -> list[list[int]]:
-    """The sizes, the strides and the places of REGION_AXES axes, the first of which are of no account."""
-    whole = [(1, 0, 0)] * (REGION_AXES - len(axes)) + axes
-    assert len(whole) == REGION_AXES
-    return [[axis[i] for axis in whole] for i in range(3)]
+def axes_by_out_stride(region: StridedRegion) -> list[Axis]:
+    """Return a region's axes as (size, stride, out_stride), the smallest out_stride last."""
+    return sorted(zip(region.sizes, region.strides, region.out_strides, strict=True), key=lambda axis: -abs(axis[2]))
+
+
+def pad_axes(axes: list[Axis]) -> list[list[int]]:
+    """Return the sizes, strides and out_strides of REGION_AXES axes, with axes of size 1 before the given ones."""
+    padded = [(1, 0, 0)] * (REGION_AXES - len(axes)) + axes
+    assert len(padded) == REGION_AXES
+    return [[axis[i] for axis in padded] for i in range(3)]

@@ -1,4 +1,4 @@
-"""The compiled kernels as backends, one for each instruction set that this CPU has. ImportError where none were built.
+"""The compiled kernels as backends, one per instruction set of this CPU. ImportError if none were built.
 
 Calls release the interpreter's lock.
 """
@@ -11,25 +11,25 @@ from typing import TYPE_CHECKING, Any
 
 from paramgen.dtypes import DTYPES, DType
 from paramgen.sampling._cpu import ffi, lib
-from paramgen.sampling.backend import axes_of, distribution_numbers, padded
+from paramgen.sampling.backend import axes_by_out_stride, distribution_numbers, pad_axes
 from paramgen.sampling.host import HostBackend
 from paramgen.sampling.matrix import TILE, Matrix
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from paramgen.catalog.axes import StridedRegion
     from paramgen.catalog.distributions import Elementwise
     from paramgen.sampling.backend import Bytes
+    from paramgen.sampling.regions import StridedRegion
 
 _DTYPES = {name: getattr(lib, f"PG_{name.upper()}") for name in DTYPES}
 
 
-def _at(array: NDArray[Any], kind: str = "double *") -> Any:
-    return ffi.cast(kind, array.__array_interface__["data"][0])
+def _pointer(array: NDArray[Any], ctype: str = "double *") -> Any:
+    return ffi.cast(ctype, array.__array_interface__["data"][0])
 
 
-def _steps(matrix: Matrix) -> tuple[int, int]:
+def _strides(matrix: Matrix) -> tuple[int, int]:
     rows, columns = matrix.strides
     return rows // 8, columns // 8
 
@@ -41,20 +41,20 @@ class Compiled(HostBackend):
         self.name = ffi.string(kernels.name).decode()
         self._fill, self._fill_region, self._accumulate = kernels.fill, kernels.fill_region, kernels.accumulate
         self._factor, self._solve, self._reflect = kernels.factor, kernels.solve, kernels.reflect
-        self._rooms: list[Bytes] = []
+        self._scratch: list[Bytes] = []
 
     @contextmanager
-    def _room(self) -> Iterator[Any]:
+    def _lend_scratch(self) -> Iterator[Any]:
         """Lend scratch memory to one call.
 
-        It is reused, so that its pages exist, and aligned: vectors across cache lines cost a tenth of the speed.
+        Reuse saves page faults; alignment saves a tenth of the time, which vectors across cache lines cost.
         """
         try:
-            room = self._rooms.pop()
+            scratch = self._scratch.pop()
         except IndexError:
-            room = self.buffer(8 * lib.PG_ROOM)
-        yield _at(room)
-        self._rooms.append(room)
+            scratch = self.buffer(8 * lib.PG_SCRATCH)
+        yield _pointer(scratch)
+        self._scratch.append(scratch)
 
     def fill(self, distribution: Elementwise, dtype: DType, seed: int, stream: int, start: int, out: Bytes) -> None:
         self.fill_numbers(*distribution_numbers(distribution), dtype, seed, stream, start, out)
@@ -62,42 +62,45 @@ class Compiled(HostBackend):
     def fill_numbers(
         self, name: str, numbers: Sequence[float], dtype: DType, seed: int, stream: int, start: int, out: Bytes
     ) -> None:
-        """Fill from a distribution by its name and numbers in kernel.h."""
+        """Fill from a distribution given by its name and numbers in kernel.h."""
         count = out.nbytes * 8 // dtype.bits
-        self._fill(getattr(lib, name), numbers, _DTYPES[dtype.name], seed, stream, start, count, _at(out, "void *"))
+        self._fill(
+            getattr(lib, name), numbers, _DTYPES[dtype.name], seed, stream, start, count, _pointer(out, "void *")
+        )
 
     def fill_region(
         self, distribution: Elementwise, dtype: DType, seed: int, stream: int, region: StridedRegion, out: Bytes
     ) -> None:
         name, numbers = distribution_numbers(distribution)
-        # As pg_box wants them: elements that follow one another along the last axis, near places along the one before.
-        axes = axes_of(region)
+        # pg_region needs consecutive elements along the last axis, and is fastest if the buffer's are close along the
+        # one before.
+        axes = axes_by_out_stride(region)
         runs = [axis for axis in axes if axis[1] == 1] or [(1, 1, 0)]
-        ordered = padded([*(axis for axis in axes if axis[1] != 1), *runs])
-        at = _at(out[dtype.nbytes(region.to) :], "void *")
-        self._fill_region(getattr(lib, name), numbers, _DTYPES[dtype.name], seed, stream, region.first, *ordered, at)
+        ordered = pad_axes([*(axis for axis in axes if axis[1] != 1), *runs])
+        here = _pointer(out[dtype.nbytes(region.out_offset) :], "void *")
+        self._fill_region(getattr(lib, name), numbers, _DTYPES[dtype.name], seed, stream, region.offset, *ordered, here)
 
     def accumulate(self, c: Matrix, left: Matrix, right: Matrix, sign: int, upper: bool = False) -> None:
         assert max(c.shape) <= TILE
-        depth_step, step = _steps(left)
-        matrices = _at(c), _steps(c)[0], _at(left), step, depth_step, _at(right), _steps(right)[0]
-        with self._room() as room:
-            self._accumulate(*matrices, *c.shape, len(left), sign, upper, room)
+        depth_step, step = _strides(left)
+        matrices = _pointer(c), _strides(c)[0], _pointer(left), step, depth_step, _pointer(right), _strides(right)[0]
+        with self._lend_scratch() as scratch:
+            self._accumulate(*matrices, *c.shape, len(left), sign, upper, scratch)
 
-    def factor(self, g: Matrix, diagonal: Matrix, dependent: float) -> bool:
-        with self._room() as room:
-            return bool(self._factor(_at(g), _steps(g)[0], _at(diagonal), len(g), dependent, room))
+    def factor(self, g: Matrix, diagonal: Matrix, min_ratio: float) -> bool:
+        with self._lend_scratch() as scratch:
+            return bool(self._factor(_pointer(g), _strides(g)[0], _pointer(diagonal), len(g), min_ratio, scratch))
 
     def solve(self, r: Matrix, x: Matrix) -> None:
-        with self._room() as room:
-            self._solve(_at(r), _steps(r)[0], _at(x), *_steps(x), *x.shape, room)
+        with self._lend_scratch() as scratch:
+            self._solve(_pointer(r), _strides(r)[0], _pointer(x), *_strides(x), *x.shape, scratch)
 
     def reflect(self, a: Matrix, v: Matrix, factor: float) -> None:
         dot = ffi.new("double[]", a.shape[1])
-        self._reflect(_at(a), _steps(a)[0], _at(v), factor, *a.shape, dot)
+        self._reflect(_pointer(a), _strides(a)[0], _pointer(v), factor, *a.shape, dot)
 
 
 if lib.PG_TILE != TILE:
     raise ImportError("the compiled kernels are of another version")
 
-KERNELS = tuple(Compiled(lib.pg_kernel_sets[i]) for i in range(lib.PG_SETS) if lib.pg_kernel_sets[i].available())
+KERNELS = tuple(Compiled(lib.pg_kernel_sets[i]) for i in range(lib.PG_KERNEL_SETS) if lib.pg_kernel_sets[i].available())

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 from functools import cache
 
-from paramgen.formatting import counted
+from paramgen.formatting import pluralize
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.devices import Device
 from paramgen.sampling.host import HostBackend
@@ -19,8 +19,8 @@ MISSING = (
 )
 
 
-def wrong(kernels: str, distribution: str) -> str:
-    """Describe kernels that give other bits than the reference."""
+def difference_message(kernels: str, distribution: str) -> str:
+    """Return the message about kernels that give other bits than the reference."""
     return (
         f"the compiled kernels for {kernels} give other bits ({distribution}), {SLOWER} (they were built with flags "
         "that change floating-point arithmetic; reinstall without them, e.g. with CFLAGS unset)"
@@ -28,8 +28,8 @@ def wrong(kernels: str, distribution: str) -> str:
 
 
 @cache
-def _found() -> tuple[HostBackend, str | None]:
-    """Return the fastest kernels that this CPU can run; or NumPy, and why there are none to use."""
+def _find_kernels() -> tuple[HostBackend, str | None]:
+    """Return the fastest kernels that this CPU can run; or NumPy, and the reason."""
     try:
         from paramgen.sampling.compiled import KERNELS
     except ImportError:
@@ -41,7 +41,7 @@ def _found() -> tuple[HostBackend, str | None]:
         difference = first_difference(fastest)
         if difference is None:
             return fastest, None
-        problem = wrong(fastest.name, difference)
+        problem = difference_message(fastest.name, difference)
     from paramgen.sampling.reference import Reference
 
     return Reference(), problem
@@ -49,21 +49,23 @@ def _found() -> tuple[HostBackend, str | None]:
 
 @cache
 def kernels() -> HostBackend:
-    """Return what draws on the CPU; warn, once, if that is NumPy."""
-    backend, problem = _found()
+    """Return the backend of the CPU; warn, once, if it is NumPy."""
+    backend, problem = _find_kernels()
     if problem:
         warnings.warn(problem, stacklevel=2)
     return backend
 
 
 def devices() -> list[Device]:
-    backend, problem = _found()
-    return [Device("cpu", f"{counted(available_cpus(), 'thread')}, {problem or f'kernels for {backend.name}'}")]
+    backend, problem = _find_kernels()
+    return [Device("cpu", f"{pluralize(available_cpus(), 'thread')}, {problem or f'kernels for {backend.name}'}")]
 
 
 def open_backends(numbers: Sequence[int], threads: int, size: int) -> list[Backend]:
+    """Return the CPU's backend for each thread."""
     return [kernels()] * threads
 
 
 def open_backend(numbers: Sequence[int]) -> Backend:
+    """Return the CPU's backend."""
     return kernels()

@@ -32,8 +32,8 @@ ffi.cdef(
     """
     enum { PG_CONSTANT, PG_UNIFORM, PG_NORMAL, PG_TRUNCATED, ... };
     enum { PG_FLOAT64, PG_FLOAT32, PG_FLOAT16, PG_BFLOAT16, PG_FLOAT8_E4M3FN, PG_FLOAT8_E5M2, ... };
-    enum { PG_TILE, PG_ROOM, ... };
-    enum { PG_SETS, ... };
+    enum { PG_TILE, PG_SCRATCH, ... };
+    enum { PG_KERNEL_SETS, ... };
     """
     + Path(FOLDER, "kernel_table.h").read_text(encoding="utf-8")
     + "static const pg_kernels pg_kernel_sets[];"

@@ -1,6 +1,6 @@
-"""gpu.cu compiled by NVRTC, whose functions are given as CuPy has them (cupy.cuda.nvrtc); no GPU is needed for that.
+"""The compilation of gpu.cu by NVRTC (CuPy's cupy.cuda.nvrtc), which needs no GPU.
 
-CuPy's RawModule would compile with -ftz=true, whatever options it is given, and float32 numbers below 2^-126 be lost.
+CuPy's RawModule always adds -ftz=true, which would flush float32 numbers below 2^-126 to zero.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from paramgen.errors import DeviceError
 
 FOLDER = Path(__file__).parent / "kernels"
 SOURCE, HEADERS = "gpu.cu", ("kernel.h", "polynomials.h")
-# A multiply and an add are two roundings, divisions and roots are exact to the last bit, subnormal numbers stay.
+# A multiply and an add are rounded separately, divisions and roots correctly, and subnormal numbers are kept.
 OPTIONS = ("--fmad=false", "--prec-div=true", "--prec-sqrt=true", "--ftz=false", "--std=c++17")
 ELEMENTS = {64: "double", 32: "float", 16: "uint16_t", 8: "uint8_t"}
 
 
 def draw_defines(distribution: str, dtype: DType) -> tuple[str, ...]:
-    """What makes gpu.cu the kernel that draws a distribution of kernel.h in a dtype, and not those of matrices."""
+    """Return the preprocessor flags that select one sampling kernel instead of the kernels of matrices."""
     element = ELEMENTS[dtype.bits]
     return f"-DPG_DISTRIBUTION={distribution}", f"-DPG_DTYPE=PG_{dtype.name.upper()}", f"-DPG_ELEMENT={element}"
 
 
 def architecture(nvrtc: Any, capability: str) -> str:
-    """What to compile for a GPU of this compute capability ("90"): its machine code, or PTX if NVRTC is older than it.
+    """Return the target for a GPU of a compute capability ("90"): machine code, or PTX if NVRTC is older than the GPU.
 
-    DeviceError where NVRTC is too new.
+    DeviceError if NVRTC is too new.
     """
     earlier = [known for known in nvrtc.getSupportedArchs() if known <= int(capability)]
     if not earlier:
@@ -36,8 +36,8 @@ def architecture(nvrtc: Any, capability: str) -> str:
     return f"{'sm' if max(earlier) == int(capability) else 'compute'}_{max(earlier)}"
 
 
-def compiled(nvrtc: Any, target: str, defines: tuple[str, ...]) -> bytes:
-    """gpu.cu as machine code (for sm_90) or PTX (for compute_90)."""
+def compile_kernels(nvrtc: Any, target: str, defines: tuple[str, ...]) -> bytes:
+    """Compile gpu.cu to machine code (for sm_90) or PTX (for compute_90)."""
     headers = tuple((FOLDER / name).read_bytes() for name in HEADERS)
     names = tuple(name.encode() for name in HEADERS)
     program = nvrtc.createProgram((FOLDER / SOURCE).read_text(encoding="utf-8"), SOURCE, headers, names)

@@ -1,4 +1,4 @@
-"""The table of backends, and the words that choose among their devices."""
+"""The table of backends, and the names of their devices."""
 
 from __future__ import annotations
 
@@ -13,41 +13,42 @@ from paramgen.errors import DeviceError, UsageError
 if TYPE_CHECKING:
     from paramgen.sampling.backend import Backend
 
-# Each is a module that satisfies Module; it is imported when it is asked for.
+# Each is a BackendModule, imported when it is used.
 BACKENDS = {"cpu": "paramgen.sampling.cpu", "gpu": "paramgen.sampling.gpu"}
 AUTO = "auto"
-# What a GPU takes to start, about: less drawing than that is done sooner by the CPU.
+# A GPU takes about this long to start, so the CPU is faster for less work.
 GPU_START_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A device that draws, or could: what it is, or why it cannot be used and what would change that."""
+    """A device: its name and description; if it is not usable, the reason and a remedy."""
 
     name: str
     description: str
     usable: bool = True
 
 
-class Module(Protocol):
-    """What a backend's module has to offer."""
+class BackendModule(Protocol):
+    """The functions of a backend's module."""
 
     def devices(self) -> list[Device]:
-        """All there are; one that is not usable, where there are none."""
+        """Return all devices; one that is not usable, if there are none."""
 
     def open_backends(self, numbers: Sequence[int], threads: int, size: int) -> list[Backend]:
-        """A backend for each thread that is to draw blocks of at most `size` bytes, on these devices or on all."""
+        """Return a backend for each thread that draws blocks of at most `size` bytes; no numbers mean all devices."""
 
     def open_backend(self, numbers: Sequence[int]) -> Backend:
-        """A backend that draws into arrays, on the device of this number or on the current one."""
+        """Return a backend that draws into arrays, on the device of this number or on the current one."""
 
 
-def module(kind: str) -> Module:
-    return cast(Module, import_module(BACKENDS[kind]))
+def load_backend(name: str) -> BackendModule:
+    """Import a backend of BACKENDS."""
+    return cast(BackendModule, import_module(BACKENDS[name]))
 
 
-def parsed(device: str) -> tuple[str, list[int]]:
-    """A device's backend and the numbers given with it: of "gpu:0,gpu:1" ("gpu", [0, 1]). UsageError if it has none."""
+def parse_device(device: str) -> tuple[str, list[int]]:
+    """Return a device's backend and numbers: ("gpu", [0, 1]) of "gpu:0,gpu:1". UsageError if there is no such name."""
     if device in BACKENDS:
         return device, []
     if isinstance(device, str) and re.fullmatch(r"gpu:\d{1,4}(,gpu:\d{1,4})*", device, re.ASCII):
@@ -56,26 +57,25 @@ def parsed(device: str) -> tuple[str, list[int]]:
 
 
 def open_backends(device: str, threads: int, size: int, seconds: float) -> list[Backend]:
-    """A backend for each thread of a build that a thread of a CPU would draw in so many seconds.
+    """Return a backend for each thread of a build that takes one CPU thread so many seconds.
 
-    "auto" is the first GPU, where there is one that can be used and the work is worth starting it. DeviceError says
-    why a device cannot be used.
+    "auto" is the first usable GPU if that is faster, else the CPU. DeviceError if a device cannot be used.
     """
     if device == AUTO:
-        if seconds / threads > GPU_START_SECONDS and any(found.usable for found in module("gpu").devices()):
+        if seconds / threads > GPU_START_SECONDS and any(found.usable for found in load_backend("gpu").devices()):
             try:
-                return module("gpu").open_backends([0], threads, size)
+                return load_backend("gpu").open_backends([0], threads, size)
             except DeviceError:  # another process may have all of its memory
                 pass
         device = "cpu"
-    kind, numbers = parsed(device)
-    return module(kind).open_backends(numbers, threads, size)
+    name, numbers = parse_device(device)
+    return load_backend(name).open_backends(numbers, threads, size)
 
 
 def open_backend(device: str) -> Backend:
-    """A backend that draws into arrays on one device."""
-    found = None if device == AUTO else parsed(device)
+    """Return a backend that draws into arrays on one device."""
+    found = None if device == AUTO else parse_device(device)
     if found is None or len(found[1]) > 1:
         raise UsageError(f"{device!r}: arrays are on one device; name it: cpu, gpu or gpu:N")
-    kind, numbers = found
-    return module(kind).open_backend(numbers)
+    name, numbers = found
+    return load_backend(name).open_backend(numbers)

@@ -14,16 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paramgen.arithmetic import default_mode
-from paramgen.catalog.axes import StridedRegion
 from paramgen.catalog.distributions import Elementwise
 from paramgen.dtypes import DTYPES, DType
 from paramgen.errors import DeviceError
 from paramgen.formatting import human_bytes
 from paramgen.sampling import cuda
-from paramgen.sampling.backend import Backend, Bytes, axes_of, distribution_numbers, padded
+from paramgen.sampling.backend import Backend, Bytes, axes_by_out_stride, distribution_numbers, pad_axes
 from paramgen.sampling.devices import Device
 from paramgen.sampling.host import HostBackend
 from paramgen.sampling.matrix import Matrix
+from paramgen.sampling.regions import StridedRegion
 
 try:
     import cupy
@@ -31,17 +31,17 @@ except ImportError as error:
     cupy = None
     NO_CUPY = "CuPy is not installed" if isinstance(error, ModuleNotFoundError) else f"CuPy cannot be imported: {error}"
 
-# As in gpu.cu.
+# The same as in gpu.cu.
 THREADS, SIDE, PANEL = 256, 64, 16
-# Blocks of threads that elementwise kernels are launched with at most: each thread goes on to further elements.
-MOST_BLOCKS = 2**12
-# Blocks of a file that a GPU works on at once: one is drawn while another is copied, and the next one is prepared.
-LANES = 3
+# Elementwise kernels start at most this many blocks of threads; each thread continues with further elements.
+MAX_BLOCKS = 2**12
+# One block of a file is drawn while another is copied and the next is prepared.
+STREAMS = 3
 CUDA_13 = 13000
 
 
 def _driver() -> int | None:
-    """The newest CUDA version that the NVIDIA driver supports, as 1000·major + 10·minor; None without a driver."""
+    """Return the newest CUDA version that the driver supports, as 1000·major + 10·minor; None without a driver."""
     version = ctypes.c_int()
     try:
         ctypes.CDLL("libcuda.so.1").cuDriverGetVersion(ctypes.byref(version))
@@ -51,7 +51,7 @@ def _driver() -> int | None:
 
 
 def _remedy() -> str:
-    """The command that installs what fits the driver."""
+    """Return the command that installs a CuPy for the driver."""
     driver = _driver()
     commands = "pip install 'paramgen[cuda12]'", "pip install 'paramgen[cuda13]'"
     return " or ".join(commands) if driver is None else commands[driver >= CUDA_13]
@@ -59,7 +59,7 @@ def _remedy() -> str:
 
 @cache
 def _problem() -> str | None:
-    """Why no GPU can be used, and what would change that."""
+    """Return why no GPU can be used, and a remedy; None if one can."""
     driver = _driver()
     no_driver = "no NVIDIA driver is installed (libcuda.so.1 is not found)"
     if cupy is None:
@@ -75,7 +75,7 @@ def _problem() -> str | None:
         return "the NVIDIA driver shows no GPU; see nvidia-smi, and whether CUDA_VISIBLE_DEVICES hides it"
     try:
         cupy.cuda.nvrtc.getVersion()
-    except Exception as error:  # of many kinds: the library is not found, or not one of its functions
+    except Exception as error:  # of several types: the library or one of its functions is missing
         return f"NVRTC, which compiles the kernels, is missing ({str(error).splitlines()[0]}); {_remedy()} installs it"
     return None
 
@@ -85,12 +85,13 @@ def _version(number: int) -> str:
 
 
 def devices() -> list[Device]:
+    """Describe every GPU, or say why none can be used."""
     if problem := _problem():
         return [Device("gpu", problem, usable=False)]
-    return [_described(number) for number in range(cupy.cuda.runtime.getDeviceCount())]
+    return [_describe(number) for number in range(cupy.cuda.runtime.getDeviceCount())]
 
 
-def _described(number: int) -> Device:
+def _describe(number: int) -> Device:
     name = f"gpu:{number}"
     try:
         with current_device(number):
@@ -103,8 +104,8 @@ def _described(number: int) -> Device:
         return Device(name, str(error).removeprefix(f"{name}: "), usable=False)
 
 
-def checked(numbers: Sequence[int]) -> list[int]:
-    """These numbers, or those of all GPUs; DeviceError where one is not there."""
+def existing_gpus(numbers: Sequence[int]) -> list[int]:
+    """Return these numbers, or those of all GPUs; DeviceError if there is no such GPU."""
     if problem := _problem():
         raise DeviceError(f"gpu: {problem}")
     there = range(cupy.cuda.runtime.getDeviceCount())
@@ -118,22 +119,25 @@ def checked(numbers: Sequence[int]) -> list[int]:
 
 
 def open_backends(numbers: Sequence[int], threads: int, size: int) -> list[Backend]:
-    chosen = checked(numbers)
-    return [Gpu(number, size) for _ in range(LANES) for number in chosen]
+    """Return several backends for each of these GPUs."""
+    found = existing_gpus(numbers)
+    return [Gpu(number, size) for _ in range(STREAMS) for number in found]
 
 
 def open_backend(numbers: Sequence[int]) -> Backend:
-    return Gpu(checked(numbers)[0] if numbers else current_number())
+    """Return a backend on the GPU of this number or on the current one."""
+    return Gpu(existing_gpus(numbers)[0] if numbers else current_number())
 
 
 def current_number() -> int:
-    checked(())
+    """Return the number of CuPy's current GPU."""
+    existing_gpus(())
     return int(cupy.cuda.runtime.getDevice())
 
 
 @contextmanager
 def current_device(number: int) -> Iterator[None]:
-    """The GPU is this thread's; what it refuses is a DeviceError."""
+    """Make a GPU this thread's, and turn its errors into DeviceError."""
     try:
         with cupy.cuda.Device(number):
             yield
@@ -148,7 +152,7 @@ def current_device(number: int) -> Iterator[None]:
 
 
 class _Kernels:
-    """The kernels of one GPU, each compiled when it is first asked for."""
+    """The kernels of one GPU, each compiled at its first use."""
 
     def __init__(self, number: int):
         self._target = cuda.architecture(cupy.cuda.nvrtc, cupy.cuda.Device(number).compute_capability)
@@ -156,14 +160,15 @@ class _Kernels:
         self._modules: dict[tuple[str, ...], Any] = {}
 
     def draw(self, distribution: str, dtype: DType, name: str = "pg_draw") -> Any:
-        """The kernel that draws a distribution of kernel.h in a dtype."""
+        """Return a kernel that draws a distribution of kernel.h in a dtype."""
         return self.get(name, *cuda.draw_defines(distribution, dtype))
 
     def get(self, name: str, *defines: str) -> Any:
+        """Return the kernel of this name of gpu.cu, compiled with these flags."""
         with self._lock:
             if defines not in self._modules:
                 module = cupy.cuda.Module()
-                module.load(cuda.compiled(cupy.cuda.nvrtc, self._target, defines))
+                module.load(cuda.compile_kernels(cupy.cuda.nvrtc, self._target, defines))
                 self._modules[defines] = module
             return self._modules[defines].get_function(name)
 
@@ -172,14 +177,16 @@ _kernels = cache(_Kernels)
 
 
 class Gpu:
-    """One stream of a GPU. With a `size` it is a stream of its own, and has room for a block of so many bytes; without
-    one it is the thread's current stream, for arrays that the caller goes on with.
+    """One stream of a GPU.
+
+    With a `size`, it is a new stream with a buffer of so many bytes. Without, it is the thread's current stream, so
+    that the caller can use the arrays without waiting.
     """
 
     shared = False
-    tile = SIDE
-    band = sys.maxsize
-    depth = 2**10
+    max_tile = SIDE
+    max_task = sys.maxsize
+    max_terms = 2**10
 
     def __init__(self, number: int, size: int | None = None):
         self.device = f"gpu:{number}"
@@ -205,11 +212,11 @@ class Gpu:
 
     def buffer(self, size: int) -> Bytes:
         with current_device(self._number):
-            return pinned(size)
+            return allocate_pinned(size)
 
-    def through(self, buffer: Bytes, fill: Callable[[Bytes], None]) -> None:
+    def draw_to_host(self, buffer: Bytes, draw: Callable[[Bytes], None]) -> None:
         block = self._block[: len(buffer)]
-        fill(block)
+        draw(block)
         copy_bytes(buffer.ctypes.data, address(block), len(buffer), self._stream)
         self.finish()
 
@@ -217,12 +224,12 @@ class Gpu:
         data: Bytes = cupy.empty(size, np.uint8)
         return data
 
-    def shaped(self, data: Bytes, dtype: DType, shape: tuple[int, ...]) -> NDArray[Any]:
+    def as_array(self, data: Bytes, dtype: DType, shape: tuple[int, ...]) -> NDArray[Any]:
         return data.view(device_dtype(dtype.numpy())).reshape(shape)
 
     def copy(self, out: Bytes, source: Bytes) -> None:
         copy_bytes(address(out), address(source), out.nbytes, self._stream)
-        self.finish()  # before the source may be freed, and its memory drawn into by another stream
+        self.finish()  # the source may be freed next, and its memory reused by another stream
 
     def finish(self) -> None:
         self._stream.synchronize()
@@ -231,22 +238,21 @@ class Gpu:
         name, numbers = distribution_numbers(distribution)
         count = out.nbytes * 8 // dtype.bits
         integers = [np.uint64(number) for number in (seed, stream, start, count)]
-        self._spread(self._kernels.draw(name, dtype), count // 2 + 1, *_padded(numbers), *integers, out)
+        self._spread(self._kernels.draw(name, dtype), count // 2 + 1, *_pad_numbers(numbers), *integers, out)
 
     def fill_region(
         self, distribution: Elementwise, dtype: DType, seed: int, stream: int, region: StridedRegion, out: Bytes
     ) -> None:
         name, numbers = distribution_numbers(distribution)
-        integers = np.uint64(seed), np.uint64(stream), np.int64(region.first), *_axes(region)
-        kernel = self._kernels.draw(name, dtype, "pg_draw_box")
-        self._spread(kernel, region.size, *_padded(numbers), *integers, out[dtype.nbytes(region.to) :])
+        integers = np.uint64(seed), np.uint64(stream), np.int64(region.offset), *_axes(region)
+        kernel = self._kernels.draw(name, dtype, "pg_draw_region")
+        self._spread(kernel, region.size, *_pad_numbers(numbers), *integers, out[dtype.nbytes(region.out_offset) :])
 
     def take_region(self, source: Bytes, dtype: DType, region: StridedRegion, out: Bytes) -> None:
-        kernel = self._kernels.get("pg_take_box")
+        kernel = self._kernels.get("pg_take_region")
         width = np.int32(dtype.bits // 8)
-        self._spread(
-            kernel, region.size, source, width, np.int64(region.first), *_axes(region), out[dtype.nbytes(region.to) :]
-        )
+        out = out[dtype.nbytes(region.out_offset) :]
+        self._spread(kernel, region.size, source, width, np.int64(region.offset), *_axes(region), out)
 
     def zeros(self, rows: int, columns: int) -> Matrix:
         matrix: Matrix = cupy.zeros((rows, columns))
@@ -270,58 +276,59 @@ class Gpu:
     def normal(self, seed: int, stream: int, start: int, double: bool, z: Matrix) -> None:
         integers = [np.uint64(number) for number in (seed, stream, start)]
         self._spread(
-            self._kernels.get("pg_normal"), z.size, *integers, np.int32(double), z, *_longs(*_steps(z), *z.shape)
+            self._kernels.get("pg_normal"), z.size, *integers, np.int32(double), z, *_longs(*_strides(z), *z.shape)
         )
 
     def round(self, q: Matrix, gain: float, dtype: DType, out: Bytes) -> None:
         number = np.int32(list(DTYPES).index(dtype.name))
         kernel = self._kernels.get("pg_round")
-        self._spread(kernel, q.size, q, *_longs(*_steps(q), *q.shape), np.float64(gain), number, out)
+        self._spread(kernel, q.size, q, *_longs(*_strides(q), *q.shape), np.float64(gain), number, out)
 
     def accumulate(self, c: Matrix, left: Matrix, right: Matrix, sign: int, upper: bool = False) -> None:
-        depth_step, step = _steps(left)
-        sizes = _longs(_steps(right)[0], *c.shape, len(left))
-        arguments = c, *_longs(_steps(c)[0]), left, *_longs(step, depth_step), right, *sizes
+        depth_step, step = _strides(left)
+        sizes = _longs(_strides(right)[0], *c.shape, len(left))
+        arguments = c, *_longs(_strides(c)[0]), left, *_longs(step, depth_step), right, *sizes
         blocks = -(-c.shape[0] // SIDE) * -(-c.shape[1] // SIDE)
         self._launch(self._kernels.get("pg_accumulate"), blocks, *arguments, np.float64(sign), np.int32(upper))
 
-    def factor(self, g: Matrix, diagonal: Matrix, dependent: float) -> bool:
-        sizes = np.int32(len(g)), np.float64(dependent)
-        self._launch(self._kernels.get("pg_factor"), 1, g, *_longs(_steps(g)[0]), diagonal, *sizes, self._found)
+    def factor(self, g: Matrix, diagonal: Matrix, min_ratio: float) -> bool:
+        sizes = np.int32(len(g)), np.float64(min_ratio)
+        self._launch(self._kernels.get("pg_factor"), 1, g, *_longs(_strides(g)[0]), diagonal, *sizes, self._found)
         return bool(cupy.asnumpy(self._found)[0])
 
     def solve(self, r: Matrix, x: Matrix) -> None:
         n, count = x.shape
-        steps = _longs(_steps(r)[0]), _longs(*_steps(x))
-        arguments = r, *steps[0], x, *steps[1], np.int32(n), np.int64(count)
+        strides = _longs(_strides(r)[0]), _longs(*_strides(x))
+        arguments = r, *strides[0], x, *strides[1], np.int32(n), np.int64(count)
         self._launch(self._kernels.get("pg_solve"), -(-count // PANEL), *arguments)
 
     def _spread(self, kernel: Any, items: int, *arguments: Any) -> None:
-        self._launch(kernel, min(-(-items // THREADS), MOST_BLOCKS), *arguments)
+        self._launch(kernel, min(-(-items // THREADS), MAX_BLOCKS), *arguments)
 
     def _launch(self, kernel: Any, blocks: int, *arguments: Any) -> None:
         kernel((blocks,), (THREADS,), arguments, stream=self._stream)
 
 
 def copy_bytes(to: int, source: int, size: int, stream: Any) -> None:
-    """Between memories of any kind; the stream waits for it, this thread only where host memory is not pinned."""
+    """Copy memory of any kind, in the order of a stream; this thread waits only if host memory is not pinned."""
     cupy.cuda.runtime.memcpyAsync(to, source, size, cupy.cuda.runtime.memcpyDefault, stream.ptr)
 
 
 def address(array: Any) -> int:
+    """Return the address of an array of CuPy's."""
     return array.data.ptr  # type: ignore[no-any-return]
 
 
-def _padded(numbers: Sequence[float]) -> list[np.float64]:
-    """The numbers of a distribution as kernels take them, seven of them."""
+def _pad_numbers(numbers: Sequence[float]) -> list[np.float64]:
+    """Return the numbers of a distribution as the seven arguments of kernels."""
     return [np.float64(number) for number in (*numbers, *[0.0] * (7 - len(numbers)))]
 
 
 def _axes(region: StridedRegion) -> list[np.int64]:
-    return [np.int64(number) for numbers in padded(axes_of(region)) for number in numbers]
+    return [np.int64(number) for numbers in pad_axes(axes_by_out_stride(region)) for number in numbers]
 
 
-def _steps(matrix: Matrix) -> tuple[int, int]:
+def _strides(matrix: Matrix) -> tuple[int, int]:
     rows, columns = matrix.strides
     return rows // 8, columns // 8
 
@@ -330,15 +337,16 @@ def _longs(*numbers: int) -> list[np.int64]:
     return [np.int64(number) for number in numbers]
 
 
-def pinned(size: int) -> Bytes:
+def allocate_pinned(size: int) -> Bytes:
+    """Allocate host memory that a GPU copies to and from at full speed."""
     return np.frombuffer(cupy.cuda.alloc_pinned_memory(size), np.uint8, size)
 
 
 @cache
 def device_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """What CuPy has for a NumPy dtype; for a narrow one that it lacks, unsigned integers that hold the same bits.
+    """Return CuPy's dtype for NumPy's: the same, or unsigned integers of the same width if CuPy lacks a narrow one.
 
-    TypeError where the elements are no numbers.
+    TypeError if the elements are not numbers.
     """
     try:
         cupy.empty(0, dtype)

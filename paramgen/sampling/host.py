@@ -1,4 +1,4 @@
-"""What a backend needs of memory, where that is the host's."""
+"""The part of a backend that all backends of the CPU share: everything except the kernels."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paramgen.arithmetic import default_mode
-from paramgen.catalog.axes import StridedRegion
 from paramgen.catalog.distributions import Elementwise, Normal
 from paramgen.dtypes import DTYPES, DType
 from paramgen.formatting import human_bytes
 from paramgen.sampling.backend import Bytes
 from paramgen.sampling.matrix import TILE, Matrix
+from paramgen.sampling.regions import StridedRegion
 
 
 class HostBackend(ABC):
-    """A backend of the CPU but for its kernels, which are the abstract methods."""
+    """A backend of the CPU, with its kernels as abstract methods."""
 
     name: str
     device = "cpu"
     shared = True
-    tile = band = TILE
-    depth = 2**14
+    max_tile = max_task = TILE
+    max_terms = 2**14
 
     @property
     def host(self) -> HostBackend:
@@ -41,8 +41,8 @@ class HostBackend(ABC):
     def buffer(self, size: int) -> Bytes:
         return np.frombuffer(mmap.mmap(-1, size), np.uint8)
 
-    def through(self, buffer: Bytes, fill: Callable[[Bytes], None]) -> None:
-        fill(buffer)
+    def draw_to_host(self, buffer: Bytes, draw: Callable[[Bytes], None]) -> None:
+        draw(buffer)
 
     def empty(self, size: int) -> Bytes:
         try:
@@ -50,13 +50,13 @@ class HostBackend(ABC):
         except (MemoryError, ValueError):  # ValueError: beyond what NumPy can address
             raise MemoryError(human_bytes(size)) from None
 
-    def shaped(self, data: Bytes, dtype: DType, shape: tuple[int, ...]) -> NDArray[Any]:
+    def as_array(self, data: Bytes, dtype: DType, shape: tuple[int, ...]) -> NDArray[Any]:
         return data.view(dtype.numpy()).reshape(shape)
 
     def copy(self, out: Bytes, source: Bytes) -> None:
         out[...] = source
 
-    def finish(self) -> None:  # noqa: B027 (kernels return when they have done)
+    def finish(self) -> None:  # noqa: B027 (kernels return when they are done)
         pass
 
     def zeros(self, rows: int, columns: int) -> Matrix:
@@ -73,7 +73,8 @@ class HostBackend(ABC):
 
     def take_region(self, source: Bytes, dtype: DType, region: StridedRegion, out: Bytes) -> None:
         bits = np.dtype(f"u{dtype.bits // 8}")
-        placed(out.view(bits), region)[...] = strided(source.view(bits), region.first, region.sizes, region.strides)
+        elements = strided_view(source.view(bits), region.offset, region.sizes, region.strides)
+        view_of_region(out.view(bits), region)[...] = elements
 
     def diagonal(self, matrix: Matrix) -> Matrix:
         return matrix.diagonal().copy()
@@ -101,22 +102,22 @@ class HostBackend(ABC):
     def accumulate(self, c: Matrix, left: Matrix, right: Matrix, sign: int, upper: bool = False) -> None: ...
 
     @abstractmethod
-    def factor(self, g: Matrix, diagonal: Matrix, dependent: float) -> bool: ...
+    def factor(self, g: Matrix, diagonal: Matrix, min_ratio: float) -> bool: ...
 
     @abstractmethod
     def solve(self, r: Matrix, x: Matrix) -> None: ...
 
     @abstractmethod
     def reflect(self, a: Matrix, v: Matrix, factor: float) -> None:
-        """a -= v·(factor·vᵀa), the sums over a's rows in order."""
+        """Subtract v·(factor·vᵀa) from a; the sums run over the rows of a in order."""
 
 
-def strided(data: NDArray[Any], first: int, sizes: tuple[int, ...], strides: tuple[int, ...]) -> NDArray[Any]:
-    """A view of elements first + Σ i·strides of a one-dimensional array."""
+def strided_view(data: NDArray[Any], offset: int, sizes: tuple[int, ...], strides: tuple[int, ...]) -> NDArray[Any]:
+    """View elements offset + Σ i·strides of a one-dimensional array."""
     steps = tuple(stride * data.itemsize for stride in strides)
-    return np.ndarray(sizes, data.dtype, data, first * data.itemsize, steps)
+    return np.ndarray(sizes, data.dtype, data, offset * data.itemsize, steps)
 
 
-def placed(out: NDArray[Any], region: StridedRegion) -> NDArray[Any]:
-    """A view of the places of a region in a one-dimensional array."""
-    return strided(out, region.to, region.sizes, region.places)
+def view_of_region(out: NDArray[Any], region: StridedRegion) -> NDArray[Any]:
+    """View the elements of a buffer where a region goes."""
+    return strided_view(out, region.out_offset, region.sizes, region.out_strides)

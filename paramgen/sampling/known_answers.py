@@ -1,6 +1,6 @@
-"""Known answers of the NumPy reference, which compiled kernels must give before they draw.
+"""Known answers of the NumPy reference; compiled kernels that give others are not used.
 
-Some compiler flags change floating-point arithmetic and define no macro that C could test; the bits reveal them.
+Some compiler flags change floating-point arithmetic without defining a macro that C could test.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from paramgen.sampling.host import HostBackend
 
 SEED, STREAM, FIRST = 0xC0FFEE0123456789, 0xFEDCBA9876543210, 3
-# Several vectors and a rest, of elements as of columns.
+# Neither a multiple of a vector's width, so that the ends of loops are checked, too.
 ELEMENTS = 523
 ROWS, COLUMNS = 50, 21
 
-# A distribution's name and numbers in kernel.h, and the CRC-32 of its elements in each dtype. The truncated ones reach
-# the polynomials of the tails, which few normal values do; numbers of 1e-40 and 1e-310 are subnormal.
+# Rows of a distribution's name and numbers in kernel.h, and the CRC-32 of its elements in each dtype. The truncated
+# ones reach the tails' polynomials, as few normal values do; 1e-40 and 1e-310 give subnormal numbers.
 ANSWERS: tuple[tuple[str, tuple[float, ...], dict[str, int]], ...] = (
     ("constant", (0.1,), {"float64": 0x8F051475, "float32": 0xF9AC1437}),
     ("uniform", (0.3,), {"float64": 0xDD46FD94, "float32": 0xA446FE2F}),
@@ -51,18 +51,18 @@ MATRICES = 0xF9F59A4A
 
 
 def first_difference(kernels: Compiled) -> str | None:
-    """Return the first distribution whose known answer the kernels do not give; None if they give all."""
+    """Return the first distribution for which kernels give another answer; None if all are right."""
     for name, numbers, answers in ANSWERS:
         for dtype, answer in answers.items():
             out = np.empty(DTYPES[dtype].nbytes(ELEMENTS), np.uint8)
             kernels.fill_numbers(f"PG_{name.upper()}", numbers, DTYPES[dtype], SEED, STREAM, FIRST, out)
             if crc32(out.data) != answer:
                 return f"{name} {dtype}"
-    return None if matrices(kernels) == MATRICES else "orthogonal"
+    return None if matrix_checksum(kernels) == MATRICES else "orthogonal"
 
 
-def matrices(kernels: HostBackend) -> int:
-    """Return the CRC-32 of what the matrix kernels make of a normal matrix, one after another."""
+def matrix_checksum(kernels: HostBackend) -> int:
+    """Return the CRC-32 of a normal matrix after each matrix kernel in turn."""
     z, r, product = kernels.zeros(ROWS, COLUMNS), kernels.zeros(COLUMNS, COLUMNS), kernels.zeros(COLUMNS, COLUMNS)
     kernels.normal(SEED, STREAM, FIRST, True, z)
     kernels.accumulate(r, z, z, 1)

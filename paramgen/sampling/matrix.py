@@ -1,6 +1,6 @@
-"""The tiles of matrix arithmetic in NumPy, in double precision: the oracle of matrix.h.
+"""The matrix kernels in NumPy, in double precision: the oracle of matrix.h. Backend describes each of them.
 
-Each element's sum runs over k in order, a multiply then an add, whatever library or machine does the row operations.
+Each element's sum runs over k in order, a multiply then an add.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ def accumulate(c: Matrix, left: Matrix, right: Matrix, sign: int, upper: bool = 
     c[...] = total
 
 
-def factor(g: Matrix, diagonal: Matrix, dependent: float) -> bool:
+def factor(g: Matrix, diagonal: Matrix, min_ratio: float) -> bool:
     for k in range(len(g)):
-        if not g[k, k] > dependent * diagonal[k]:
+        if not g[k, k] > min_ratio * diagonal[k]:
             return False
         g[k, k] = np.sqrt(g[k, k])
         g[k, k + 1 :] /= g[k, k]

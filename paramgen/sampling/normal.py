@@ -1,7 +1,7 @@
-"""From random words to standard normal values by inversion: z = quantile of u = (w + 1/2)/2^32 (2^64 for float64).
+"""Standard normal values of random words w, by inversion: the quantile of u = (w + 1/2)/2^32 (2^64 for float64).
 
-Only +, -, ×, ÷, sqrt and integer operations, each correctly rounded and in the order written here, so that C and
-CUDA can do the very same. Polynomials are evaluated by Horner's rule, highest power first, a multiply then an add.
+Only +, -, ×, ÷, sqrt and integer operations, each correctly rounded, in the order written here: C and CUDA do the same.
+Horner's rule evaluates polynomials, highest power first, a multiply then an add.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def _float64(*values: float) -> Coefficients:
     return tuple(np.float64(value) for value in values)
 
 
-# log f = s·LOG(s²) with s = (f - 1)/(f + 1), f in [sqrt(1/2), sqrt(2)); tools/fit_normal.py makes these and the next.
+# log f = s·LOG(s²) with s = (f - 1)/(f + 1), f in [sqrt(1/2), sqrt(2)); tools/fit_normal.py fits these and the next.
 LOG_FLOAT32 = _float32(0.29925650358200073, 0.39974793791770935, 0.666668176651001, 2.0)
 LOG_FLOAT64 = _float64(
     0.14810529728750974,
@@ -39,7 +39,7 @@ LOG_FLOAT64 = _float64(
 )
 
 # float32: z = x·CENTRE(L - 3) for L < 6, else x·TAIL(sqrt(L) - 3.5), where x = 2u - 1 and L = -log(1 - x²).
-# The form is M. Giles', "Approximating the erfinv function" (GPU Computing Gems, 2012), fitted anew to the last word.
+# The form is M. Giles', "Approximating the erfinv function" (GPU Computing Gems, 2012), fitted again.
 CENTRE = _float32(
     -8.240398585712683e-09,
     -6.130787877367538e-09,
@@ -129,7 +129,7 @@ F = _float64(
 )
 
 
-# By the names that they have in kernel.h.
+# Keys are the names in kernel.h.
 POLYNOMIALS = {
     "log_float32": LOG_FLOAT32,
     "log_float64": LOG_FLOAT64,
@@ -145,7 +145,7 @@ POLYNOMIALS = {
 
 
 def polynomial(coefficients: Coefficients, v: NDArray[Any]) -> NDArray[Any]:
-    """Horner's rule, coefficients from the highest power to the constant, in v's own precision."""
+    """Evaluate a polynomial by Horner's rule, in v's precision; coefficients begin with the highest power."""
     value = coefficients[0] * v + coefficients[1]
     for coefficient in coefficients[2:]:
         value *= v
@@ -154,9 +154,9 @@ def polynomial(coefficients: Coefficients, v: NDArray[Any]) -> NDArray[Any]:
 
 
 def log(t: NDArray[Any]) -> NDArray[Any]:
-    """Natural logarithm of positive normal float32 or float64 values.
+    """Return the natural logarithm of positive normal float32 or float64 values.
 
-    t = 2^k·f with f in [sqrt(1/2), sqrt(2)), by its bits; log t = k·ln 2 + s·LOG(s²), s = (f - 1)/(f + 1).
+    The bits of t give t = 2^k·f with f in [sqrt(1/2), sqrt(2)); log t = k·ln 2 + s·LOG(s²), s = (f - 1)/(f + 1).
     """
     single = t.dtype == np.float32
     series = LOG_FLOAT32 if single else LOG_FLOAT64
@@ -171,7 +171,7 @@ def log(t: NDArray[Any]) -> NDArray[Any]:
 
 
 def magnitude_float32(distance: NDArray[np.float32], x: NDArray[np.float32]) -> NDArray[np.float32]:
-    """|z| in float32 of distance = 2p and x = 1 - 2p, p being the nearer tail; its relative error is below 1e-6."""
+    """Return |z| of distance = 2p and x = 1 - 2p, p the nearer tail; the relative error is below 1e-6."""
     level = -log(distance * (np.float32(2) - distance))
     quotient = polynomial(CENTRE, level - np.float32(3))
     far = np.flatnonzero(level >= np.float32(6))
@@ -181,7 +181,7 @@ def magnitude_float32(distance: NDArray[np.float32], x: NDArray[np.float32]) -> 
 
 
 def magnitude_float64(p: NDArray[np.float64], q: NDArray[np.float64]) -> NDArray[np.float64]:
-    """|z| in float64 of the nearer tail p and q = 1/2 - p, to a relative error below 1e-14."""
+    """Return |z| of the nearer tail p and q = 1/2 - p; the relative error is below 1e-14."""
     r = np.float64(0.180625) - q * q
     z: NDArray[np.float64] = q * polynomial(A, r) / polynomial(B, r)
     outer = np.flatnonzero(q > np.float64(0.425))
@@ -196,7 +196,7 @@ def magnitude_float64(p: NDArray[np.float64], q: NDArray[np.float64]) -> NDArray
 
 
 def normal_float32(word: NDArray[np.uint32]) -> NDArray[np.float32]:
-    """Standard normal float32 values of 32-bit words: an odd function about the middle."""
+    """Return standard normal float32 values of 32-bit words: an odd function about the middle."""
     half, scale = np.float32(0.5), np.float32(2.0**-31)
     nearer = np.minimum(word, ~word).view(np.int32)
     distance = (nearer.astype(np.float32) + half) * scale  # to full relative precision in the tails
@@ -206,7 +206,7 @@ def normal_float32(word: NDArray[np.uint32]) -> NDArray[np.float32]:
 
 
 def normal_float64(word: NDArray[np.uint64]) -> NDArray[np.float64]:
-    """Standard normal float64 values of 64-bit words: an odd function about the middle."""
+    """Return standard normal float64 values of 64-bit words: an odd function about the middle."""
     half, scale = np.float64(0.5), np.float64(2.0**-64)
     nearer = np.minimum(word, ~word).view(np.int64)
     p = (nearer.astype(np.float64) + half) * scale
@@ -215,8 +215,8 @@ def normal_float64(word: NDArray[np.uint64]) -> NDArray[np.float64]:
     return np.where(word >> np.uint64(63), z, -z)
 
 
-def truncated(distribution: TruncatedNormal, word: NDArray[np.uint32] | NDArray[np.uint64]) -> NDArray[Any]:
-    """Standard normal values within the limits of a distribution: float32 of 32-bit words, float64 of 64-bit words.
+def truncated_normal(distribution: TruncatedNormal, word: NDArray[np.uint32] | NDArray[np.uint64]) -> NDArray[Any]:
+    """Return standard normal values within the limits of a distribution, float32 or float64 like the words.
 
     Both tails of a value, P(Z < z) and P(Z > z), are computed to full relative precision, and the nearer one decides.
     """
@@ -230,7 +230,7 @@ def truncated(distribution: TruncatedNormal, word: NDArray[np.uint32] | NDArray[
     else:
         distance = (2 * p).astype(np.float32)
         magnitude = magnitude_float32(distance, (1 - 2 * p).astype(np.float32))
-        # Beyond the words of the normal distribution, to which the tail's polynomial is fitted.
+        # The tail's polynomial is fitted only as far as the words of the normal distribution reach.
         beyond = distance < np.float32(2.0**-32)
         magnitude[beyond] = magnitude_float64(p[beyond], 0.5 - p[beyond])
     z = np.where(below < above, -magnitude, magnitude)

@@ -1,9 +1,11 @@
-"""Random orthogonal matrices, in double precision, from tiles whose sums run in an order that is written there.
+"""Random orthogonal matrices, in double precision, computed by tiles.
 
-Q of Z = QR comes from the Cholesky factor of ZᵀZ (R, its diagonal positive) as Z·R⁻¹. The pass loses orthogonality with
-the square of Z's condition; how much is measured by a few probes, and where it is too much for the result's type a
-second pass over Q restores it. Where Z is nearly or wholly rank-deficient, so that the first pass fails, Householder
-reflections take over, which always give an orthogonal matrix.
+The first pass takes the Cholesky factor R of ZᵀZ (its diagonal positive) and computes Q = Z·R⁻¹, the Q of Z = QR. It
+loses orthogonality with the square of Z's condition number. A few probes measure the loss; if it is too large for the
+dtype, a second pass over Q restores orthogonality. If Z is nearly rank-deficient, the first pass fails, and Householder
+reflections, which always give an orthogonal matrix, take over.
+
+Each element's sum has a fixed order, which the sizes of tiles, tasks and calls do not change.
 """
 
 from __future__ import annotations
@@ -17,19 +19,19 @@ import numpy as np
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.host import HostBackend
 from paramgen.sampling.matrix import Matrix
-from paramgen.threads import Team
+from paramgen.threads import parallel_for
 
-# The loss above which there is a second pass, for parameters that are float64 and for those rounded to float32.
-DOUBLE, SINGLE = 1e-13, 2.0**-22
-# The loss above which two passes might not do.
-FAILED = 0.01
-# A squared sine of a column to those before it that says nothing but rounding.
-DEPENDENT = 1e-14
+# A loss above this starts a second pass: for float64 parameters, and for those rounded to float32.
+FLOAT64_TOLERANCE, FLOAT32_TOLERANCE = 1e-13, 2.0**-22
+# Above this loss a second pass might not restore orthogonality.
+MAX_LOSS = 0.01
+# Below this squared sine of a column to the columns before it, rounding hides whether they are independent.
+MIN_SQUARED_SINE = 1e-14
 PROBES = 8
 # The CPU's kernels work on 6 × 8 or 6 × 4 numbers at once.
 MULTIPLE = 24
 
-Progress = Callable[[float], None]
+OnShare = Callable[[float], None]
 
 
 def tiles(start: int, stop: int, size: int) -> Iterator[slice]:
@@ -42,33 +44,30 @@ def tiles(start: int, stop: int, size: int) -> Iterator[slice]:
 
 @dataclass(frozen=True, slots=True)
 class Orthonormalizer:
-    """The tiles of a backend, shared out among threads. `progress` is told the share of the work that each was.
-
-    What takes part in each sum, and in which order, does not depend on the sizes of tiles, bands and depths.
-    """
+    """The computation of Q on a backend, by several threads; `on_share` is called with finished shares of the work."""
 
     backend: Backend
-    team: Team
-    progress: Progress = lambda share: None
+    threads: int = 1
+    on_share: OnShare = lambda share: None
 
     def __call__(self, draw: Callable[[Backend], Matrix], tolerance: float) -> Matrix:
-        """Q of z = QR with R's diagonal positive, for the z of shape (m, n), m >= n, that `draw` makes.
+        """Return Q of z = QR, R's diagonal positive, for the matrix z of shape (m, n), m >= n, that `draw` returns.
 
-        There is a second pass where the first loses more than the tolerance. `draw` is called once more in the rare
-        case that z is rank-deficient, for the host, which then does the work. Memory is that of one z and one R; where
-        z is, of three more of z's size.
+        There is a second pass if the first loses more than the tolerance. In the rare case that z is rank-deficient,
+        `draw` is called again, for the host, which then does the work. Memory is that of one z and one R; if z is
+        rank-deficient, of three more z.
         """
         z = draw(self.backend)
         if self.divide(z):
             loss = self.loss(z)
-            if loss <= tolerance or (loss <= FAILED and self.divide(z)):
+            if loss <= tolerance or (loss <= MAX_LOSS and self.divide(z)):
                 return z
         del z
         host = self.backend.host
-        return self.backend.upload(householder(host, self.team, draw(host), self.progress))
+        return self.backend.upload(householder(host, self.threads, draw(host), self.on_share))
 
     def divide(self, z: Matrix) -> bool:
-        """z becomes z·R⁻¹, R the Cholesky factor of zᵀz; False where there is none to rounding, z as it was."""
+        """Replace z by z·R⁻¹, R the Cholesky factor of zᵀz; return False, and keep z, if rounding hides R."""
         r = self.gram(z)
         if not self.cholesky(r):
             return False
@@ -76,87 +75,84 @@ class Orthonormalizer:
         return True
 
     def loss(self, q: Matrix) -> float:
-        """‖QᵀQ - I‖, the Frobenius norm, as the root mean square of ‖QᵀQx - x‖ over a few standard normal x."""
+        """Estimate ‖QᵀQ - I‖ (Frobenius) as the root mean square of ‖QᵀQx - x‖ over a few standard normal x."""
         m, n = q.shape
         host = self.backend.host
         probes = host.zeros(n, PROBES)
         host.normal(0, 0, 0, False, probes)
-        x, back = self.backend.upload(probes), self.backend.upload(-probes)
-        for band in tiles(0, m, self.backend.depth):
+        x, residual = self.backend.upload(probes), self.backend.upload(-probes)
+        for band in tiles(0, m, self.backend.max_terms):
             rows = q[band]
             image = self.backend.zeros(len(rows), PROBES)
-            self.team(partial(self._image, image, rows, x), self._bands(0, len(rows)))
-            self.team(partial(self._back, back, rows, image), self._bands(0, n))
-        return float(np.sqrt(square(self.backend, back.reshape(-1)) / PROBES))
+            parallel_for(self.threads, partial(self._add_image, image, rows, x), self._bands(0, len(rows)))
+            parallel_for(self.threads, partial(self._add_residual, residual, rows, image), self._bands(0, n))
+        return float(np.sqrt(square(self.backend, residual.reshape(-1)) / PROBES))
 
-    def _bands(self, start: int, stop: int) -> Iterator[slice]:
-        return tiles(start, stop, self.backend.band)
-
-    def _image(self, image: Matrix, q: Matrix, probes: Matrix, i: slice) -> None:
+    def _add_image(self, image: Matrix, q: Matrix, probes: Matrix, i: slice) -> None:
         self.backend.accumulate(image[i], q[i].T, probes, 1)
 
-    def _back(self, back: Matrix, q: Matrix, image: Matrix, i: slice) -> None:
-        self.backend.accumulate(back[i], q[:, i], image, 1)
+    def _add_residual(self, residual: Matrix, q: Matrix, image: Matrix, i: slice) -> None:
+        self.backend.accumulate(residual[i], q[:, i], image, 1)
 
     def gram(self, z: Matrix) -> Matrix:
-        """zᵀz, but for the tiles below the diagonal; the sums run over the rows of z."""
+        """Return zᵀz except the tiles below the diagonal; the sums run over the rows of z."""
         m, n = z.shape
         g = self.backend.zeros(n, n)
         bands = list(self._bands(0, n))
         pairs = [(i, j) for number, i in enumerate(bands) for j in bands[number:]]
 
-        def tile(pair: tuple[slice, slice]) -> None:
+        def multiply(pair: tuple[slice, slice]) -> None:
             i, j = pair
-            for k in tiles(0, m, self.backend.depth):
+            for k in tiles(0, m, self.backend.max_terms):
                 self.backend.accumulate(g[i, j], z[k, i], z[k, j], 1, upper=i == j)
-                self.progress(0.4 / len(pairs) * (k.stop - k.start) / m)
+                self.on_share(0.4 / len(pairs) * (k.stop - k.start) / m)
 
-        self.team(tile, pairs)
+        parallel_for(self.threads, multiply, pairs)
         return g
 
     def cholesky(self, g: Matrix) -> bool:
-        """g becomes R, upper triangular, its diagonal positive, with RᵀR = g; False where there is none to rounding."""
+        """Replace g by R, upper triangular, its diagonal positive, RᵀR = g; return False if rounding hides R."""
         n = len(g)
         diagonal = self.backend.diagonal(g)
-        for i in tiles(0, n, self.backend.tile):
+        for i in tiles(0, n, self.backend.max_tile):
             self.backend.accumulate(g[i, i], g[: i.start, i], g[: i.start, i], -1, upper=True)
-            if not self.backend.factor(g[i, i], diagonal[i], DEPENDENT):
+            if not self.backend.factor(g[i, i], diagonal[i], MIN_SQUARED_SINE):
                 return False
 
-            def tile(j: slice, i: slice = i) -> None:
+            def eliminate(j: slice, i: slice = i) -> None:
                 self.backend.accumulate(g[i, j], g[: i.start, i], g[: i.start, j], -1)
                 self.backend.solve(g[i, i], g[i, j])
-                self.progress(0)
+                self.on_share(0)
 
-            self.team(tile, self._bands(i.stop, n))
-            self.progress(0.1 * (i.stop - i.start) / n)
+            parallel_for(self.threads, eliminate, self._bands(i.stop, n))
+            self.on_share(0.1 * (i.stop - i.start) / n)
         return True
 
     def solve(self, z: Matrix, r: Matrix) -> None:
-        """z becomes z·r⁻¹, for upper triangular r; a column's sum runs over the columns before it."""
+        """Replace z by z·r⁻¹, r upper triangular; a column's sum runs over the columns before it."""
         m, n = z.shape
 
-        def block(rows: slice) -> None:
-            for j in tiles(0, n, self.backend.tile):
+        def solve_rows(rows: slice) -> None:
+            for j in tiles(0, n, self.backend.max_tile):
                 self.backend.accumulate(z[rows, j], z[rows, : j.start].T, r[: j.start, j], -1)
                 self.backend.solve(r[j, j], z[rows, j].T)
-                self.progress(0.5 * (rows.stop - rows.start) / m * (j.stop - j.start) / n)
+                self.on_share(0.5 * (rows.stop - rows.start) / m * (j.stop - j.start) / n)
 
-        self.team(block, self._bands(0, m))
+        parallel_for(self.threads, solve_rows, self._bands(0, m))
+
+    def _bands(self, start: int, stop: int) -> Iterator[slice]:
+        return tiles(start, stop, self.backend.max_task)
 
 
-def householder(host: HostBackend, team: Team, z: Matrix, progress: Progress = lambda share: None) -> Matrix:
-    """Q of z = QR by Householder reflections, each column of Q times the sign of R's diagonal (of zero: plus).
-
-    z is used up.
-    """
+def householder(host: HostBackend, threads: int, z: Matrix, on_share: OnShare = lambda share: None) -> Matrix:
+    """Return Q of z = QR by Householder reflections, R's diagonal not negative; overwrite z."""
     m, n = z.shape
     q = np.eye(m, n)
     reflectors: list[tuple[Matrix, float]] = []
     signs = np.ones(n)
 
     def reflect(a: Matrix, v: Matrix, factor: float) -> None:
-        team(lambda j: host.reflect(a[:, j], v, factor), tiles(0, a.shape[1], host.band))
+        parallel_for(threads, lambda j: host.reflect(a[:, j], v, factor), tiles(0, a.shape[1], host.max_task))
 
     for k in range(n):
         v = z[k:, k].copy()
@@ -168,15 +164,15 @@ def householder(host: HostBackend, team: Team, z: Matrix, progress: Progress = l
         length = square(host, v)
         reflectors.append((v, 2 / length if length > 0 else 0.0))
         reflect(z[k:, k:], *reflectors[k])
-        progress(0)
+        on_share(0)
     for k in reversed(range(n)):
         reflect(q[k:, k:], *reflectors[k])
-        progress(0)
+        on_share(0)
     return q * signs
 
 
 def square(backend: Backend, v: Matrix) -> float:
-    """vᵀv, summed in order."""
+    """Return vᵀv, summed in order."""
     total = backend.zeros(1, 1)
     backend.accumulate(total, v[:, None], v[:, None], 1)
     return float(backend.download(total)[0, 0])

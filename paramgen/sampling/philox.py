@@ -1,4 +1,4 @@
-"""Random words: the counter-based generator Philox4x32-10, in NumPy.
+"""The counter-based random generator Philox4x32-10, in NumPy.
 
 J. Salmon, M. Moraes, R. Dror, D. Shaw: "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
 """
@@ -6,7 +6,7 @@ J. Salmon, M. Moraes, R. Dror, D. Shaw: "Parallel random numbers: as easy as 1, 
 import numpy as np
 from numpy.typing import NDArray
 
-# The constants of Random123's philox4x32: two multipliers, and the golden ratio and sqrt(3) - 1 as key increments.
+# Random123's constants for philox4x32; the key increments are the golden ratio and sqrt(3) - 1.
 MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
 KEY_INCREMENTS = (0x9E3779B9, 0xBB67AE85)
 ROUNDS = 10
@@ -18,7 +18,7 @@ Lanes = tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64], NDArra
 
 
 def philox(counter: Lanes, seed: int) -> Lanes:
-    """Ten rounds of Philox4x32 over lanes that hold 32-bit values in 64 bits; the key is the 64-bit seed.
+    """Run ten rounds of Philox4x32 over lanes of 32-bit values in 64 bits; the key is the 64-bit seed.
 
     A round: (c0, c1, c2, c3) -> (hi(M1·c2) ^ c1 ^ k0, lo(M1·c2), hi(M0·c0) ^ c3 ^ k1, lo(M0·c0)).
     """
@@ -32,22 +32,22 @@ def philox(counter: Lanes, seed: int) -> Lanes:
 
 
 def words(seed: int, stream: int, first: int, count: int) -> NDArray[np.uint32]:
-    """Words first … first + count - 1 of a stream; word j is output j mod 4 of block j div 4."""
+    """Return words first … first + count - 1 of a stream; word j is output j mod 4 of block j div 4."""
     first_block, last_block = first // 4, (first + count + 3) // 4
     block = np.arange(first_block, last_block, dtype=np.uint64)
     return _outputs(seed, stream, block).reshape(-1)[first - 4 * first_block :][:count]
 
 
-def words_at(seed: int, stream: int, places: NDArray[np.uint64]) -> NDArray[np.uint32]:
-    """The words of a stream at any places."""
-    outputs = _outputs(seed, stream, places >> np.uint64(2))
-    return np.take_along_axis(outputs, (places & np.uint64(3)).astype(np.int64)[..., None], axis=-1)[..., 0]
+def words_at(seed: int, stream: int, positions: NDArray[np.uint64]) -> NDArray[np.uint32]:
+    """Return the words of a stream at any positions."""
+    outputs = _outputs(seed, stream, positions >> np.uint64(2))
+    return np.take_along_axis(outputs, (positions & np.uint64(3)).astype(np.int64)[..., None], axis=-1)[..., 0]
 
 
 def _outputs(seed: int, stream: int, block: NDArray[np.uint64]) -> NDArray[np.uint32]:
-    """The four outputs of blocks, along a last axis.
+    """Return the four outputs of each block, along a last axis.
 
-    The counter's low half is the number of the block, its high half the stream id.
+    The counter's low half is the block's number, its high half the stream id.
     """
     c2, c3 = (np.full_like(block, half) for half in (stream & 0xFFFFFFFF, stream >> 32))
     outputs = np.empty((*block.shape, 4), np.uint32)
@@ -57,12 +57,12 @@ def _outputs(seed: int, stream: int, block: NDArray[np.uint64]) -> NDArray[np.ui
 
 
 def words64(seed: int, stream: int, first: int, count: int) -> NDArray[np.uint64]:
-    """64-bit words: word i is made of the 32-bit words 2i (low half) and 2i + 1 (high half)."""
-    return joined(words(seed, stream, 2 * first, 2 * count).reshape(-1, 2))
+    """Return 64-bit words; word i consists of the 32-bit words 2i (low half) and 2i + 1 (high half)."""
+    return join_halves(words(seed, stream, 2 * first, 2 * count).reshape(-1, 2))
 
 
-def joined(halves: NDArray[np.uint32]) -> NDArray[np.uint64]:
-    """64-bit words of pairs of 32-bit words, the low one first."""
+def join_halves(halves: NDArray[np.uint32]) -> NDArray[np.uint64]:
+    """Return 64-bit words of pairs of 32-bit words, the low one first."""
     wide = halves.astype(np.uint64)
     joined: NDArray[np.uint64] = wide[..., 0] | (wide[..., 1] << SHIFT)
     return joined

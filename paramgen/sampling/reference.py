@@ -1,4 +1,4 @@
-"""Drawing in NumPy: any range of a stream, for every elementwise distribution. Readable first; the oracle."""
+"""The reference: every elementwise distribution in NumPy, readable before fast; the oracle of the kernels."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from paramgen.buffers import CHUNK_ELEMENTS
 from paramgen.catalog.distributions import Constant, Elementwise, Normal, TruncatedNormal, Uniform
 from paramgen.dtypes import DType
 from paramgen.sampling import matrix
-from paramgen.sampling.host import HostBackend, placed
-from paramgen.sampling.normal import normal_float32, normal_float64, truncated
-from paramgen.sampling.philox import joined, words, words64, words_at
+from paramgen.sampling.host import HostBackend, view_of_region
+from paramgen.sampling.normal import normal_float32, normal_float64, truncated_normal
+from paramgen.sampling.philox import join_halves, words, words64, words_at
 
 if TYPE_CHECKING:
-    from paramgen.catalog.axes import StridedRegion
     from paramgen.sampling.backend import Bytes
+    from paramgen.sampling.regions import StridedRegion
 
 # glibc returns a freed block above a threshold to the system, so that each large temporary is paged in anew, at three
 # times the cost of its arithmetic; freeing one larger block, never touched, raises that threshold for the process.
@@ -29,19 +29,19 @@ Words = NDArray[np.uint32] | NDArray[np.uint64]
 
 
 def _float(words: Words) -> type[np.float32] | type[np.float64]:
-    """The precision that goes with words: float64 with those of 64 bits, else float32, which narrower types round."""
+    """Return the precision that words are computed in: float64 for 64-bit words, else float32."""
     return np.float64 if words.dtype == np.uint64 else np.float32
 
 
-def signed(words: Words) -> NDArray[np.float64]:
-    """x = 2u - 1, uniform on (-1, 1): (i + 1/2)/2^31 (2^63) for the word i as a signed integer about its middle."""
+def symmetric_uniform(words: Words) -> NDArray[np.float64]:
+    """Return x uniform on (-1, 1): (i + 1/2)/2^31 (2^63), i the word minus 2^31 (2^63)."""
     if words.dtype == np.uint64:
         return ((words ^ np.uint64(1 << 63)).view(np.int64).astype(np.float64) + 0.5) * 2.0**-63
     return ((words ^ np.uint32(1 << 31)).view(np.int32).astype(np.float64) + 0.5) * 2.0**-31
 
 
 def normal(words: Words) -> NDArray[Any]:
-    """Standard normal values."""
+    """Return standard normal values."""
     return normal_float64(words) if words.dtype == np.uint64 else normal_float32(words)  # type: ignore[arg-type]
 
 
@@ -50,7 +50,7 @@ def _constant(distribution: Constant, words: Words) -> NDArray[Any]:
 
 
 def _uniform(distribution: Uniform, words: Words) -> NDArray[Any]:
-    return (np.float64(distribution.bound) * signed(words)).astype(_float(words))
+    return (np.float64(distribution.bound) * symmetric_uniform(words)).astype(_float(words))
 
 
 def _normal(distribution: Normal, words: Words) -> NDArray[Any]:
@@ -58,7 +58,7 @@ def _normal(distribution: Normal, words: Words) -> NDArray[Any]:
 
 
 def _truncated(distribution: TruncatedNormal, words: Words) -> NDArray[Any]:
-    return _float(words)(distribution.std) * truncated(distribution, words) + _float(words)(distribution.mean)
+    return _float(words)(distribution.std) * truncated_normal(distribution, words) + _float(words)(distribution.mean)
 
 
 _SAMPLERS: dict[type, Callable[[Any, Words], NDArray[Any]]] = {
@@ -80,7 +80,7 @@ class Reference(HostBackend):
     reflect = staticmethod(matrix.reflect)
 
     def fill(self, distribution: Elementwise, dtype: DType, seed: int, stream: int, start: int, out: Bytes) -> None:
-        """Narrow types are the float32 value rounded to nearest, ties to even."""
+        """Draw a range of a stream; narrow dtypes round the float32 value to nearest, ties to even."""
         draw = words64 if dtype.name == "float64" else words
         values = out.view(dtype.numpy())
         for first in range(0, len(values), CHUNK_ELEMENTS):
@@ -90,13 +90,13 @@ class Reference(HostBackend):
     def fill_region(
         self, distribution: Elementwise, dtype: DType, seed: int, stream: int, region: StridedRegion, out: Bytes
     ) -> None:
-        element: NDArray[Any] = np.full((), region.first, np.uint64)
+        element: NDArray[Any] = np.full((), region.offset, np.uint64)
         for size, stride in zip(region.sizes, region.strides, strict=True):
             element = element[..., None] + np.arange(size, dtype=np.uint64) * np.uint64(stride)
         if dtype.name == "float64":
             pairs: NDArray[Any] = np.uint64(2) * element[..., None] + np.arange(2, dtype=np.uint64)
-            drawn: Words = joined(words_at(seed, stream, pairs))
+            drawn: Words = join_halves(words_at(seed, stream, pairs))
         else:
             drawn = words_at(seed, stream, element)
         values = _SAMPLERS[type(distribution)](distribution, drawn.reshape(-1)).reshape(region.sizes)
-        placed(out.view(dtype.numpy()), region)[...] = values
+        view_of_region(out.view(dtype.numpy()), region)[...] = values

@@ -1,4 +1,4 @@
-"""Parameters drawn piece by piece, from any thread: what a backend fills, and matrices that are one unit of work."""
+"""The sampler, which draws any slice of a tensor from any thread, and matrices as one unit of work."""
 
 from __future__ import annotations
 
@@ -11,229 +11,226 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from paramgen.buffers import BLOCK_BYTES
-from paramgen.catalog.axes import StridedRegion, regions
 from paramgen.catalog.distributions import (
     Constant,
     DeltaOrthogonal,
     Elementwise,
     Matrices,
-    Matrix,
+    MatrixRegion,
     Orthogonal,
     PeriodicConstant,
 )
-from paramgen.dtypes import DTYPES
 from paramgen.sampling.backend import Backend, Bytes
-from paramgen.sampling.matrix import Matrix as Array
-from paramgen.sampling.orthogonal import DOUBLE, SINGLE, Orthonormalizer, tiles
-from paramgen.threads import Team
+from paramgen.sampling.matrix import Matrix
+from paramgen.sampling.orthogonal import FLOAT32_TOLERANCE, FLOAT64_TOLERANCE, Orthonormalizer, tiles
+from paramgen.sampling.regions import StridedRegion, regions
+from paramgen.threads import parallel_for
 
 if TYPE_CHECKING:
     from paramgen.planning.plan import Tensor
     from paramgen.planning.resolve import Parameter
 
-Progress = Callable[[int], None]
+OnBytes = Callable[[int], None]
 
-# CPU seconds from which a matrix is worth several threads: starting them takes about a millisecond altogether.
-PARALLEL = 0.02
+# Starting several threads takes about a millisecond, so a matrix of fewer CPU seconds is drawn by one.
+PARALLEL_SECONDS = 0.02
 
 
 @dataclass(slots=True)
 class _CachedMatrix:
-    """A matrix that has been drawn, until the last of its elements is handed out."""
+    """The bytes of a parameter of matrices, kept until the last of its elements is taken."""
 
-    left: int
+    remaining: int
     lock: threading.Lock = field(default_factory=threading.Lock)
     data: Bytes | None = None
     error: BaseException | None = None
 
 
 class Sampler:
-    """Draws slices of tensors; several threads may, at the same time, each on a backend of its own or on a shared one.
+    """Slices of tensors for one seed, drawn by several threads at the same time, on shared or separate backends.
 
-    Large matrices are drawn one at a time, by `team` where threads can share their backend. `progress` is told the
-    bytes that have been drawn, by one thread at a time.
+    Large matrices are drawn one at a time, by `threads` threads if they can share their backend. `on_bytes` is called
+    with numbers of drawn bytes, by one thread at a time.
     """
 
-    def __init__(self, seed: int, team: Team, progress: Progress = lambda count: None):
+    def __init__(self, seed: int, threads: int = 1, on_bytes: OnBytes = lambda count: None):
         self.seed = seed
-        self.team = team
-        self._progress = progress
+        self.threads = threads
+        self._on_bytes = on_bytes
         self._stopped = False
-        self._matrices_drawn: dict[str, _CachedMatrix] = {}
+        self._matrices: dict[str, _CachedMatrix] = {}
         self._lock = threading.Lock()
-        self._told = threading.Lock()
-        self._large = threading.Lock()
+        self._report_lock = threading.Lock()
+        self._large_matrix_lock = threading.Lock()
 
     def stop(self) -> None:
-        """Make whatever is being drawn end soon, by an error in its thread."""
+        """Make every thread that draws end soon, with InterruptedError."""
         self._stopped = True
 
-    def progress(self, count: int) -> None:
-        with self._told:
+    def report(self, count: int) -> None:
+        """Report `count` more bytes as drawn; raise InterruptedError after stop()."""
+        with self._report_lock:
             if self._stopped:
                 raise InterruptedError("stopped")
-            self._progress(count)
+            self._on_bytes(count)
 
     def draw(self, backend: Backend, tensor: Tensor, start: int, stop: int, out: Bytes) -> None:
-        """Elements start … stop - 1 (C order) of a tensor, into their bytes. Each element may be drawn once."""
+        """Draw elements start … stop - 1 (C order) of a tensor into `out`. Each element may be drawn once."""
         for region in regions(tensor.rearrangement, start, stop):
             self._draw_region(backend, tensor.sources[region.source], region, out)
 
     def _draw_region(self, backend: Backend, parameter: Parameter, region: StridedRegion, out: Bytes) -> None:
-        kind, distribution = parameter.spec, parameter.spec.distribution
-        nbytes = kind.dtype.nbytes
+        dtype, distribution = parameter.spec.dtype, parameter.spec.distribution
         if isinstance(distribution, Orthogonal | DeltaOrthogonal):
-            whole = self._whole(backend, parameter, distribution, region.size)
-            if region.is_run:
-                here = out[nbytes(region.to) : nbytes(region.to + region.size)]
-                backend.copy(here, whole[nbytes(region.first) : nbytes(region.first + region.size)])
+            whole = self._take_matrix(backend, parameter, distribution, region.size)
+            if region.is_contiguous:
+                here = out[dtype.nbytes(region.out_offset) : dtype.nbytes(region.out_offset + region.size)]
+                backend.copy(here, whole[dtype.nbytes(region.offset) : dtype.nbytes(region.offset + region.size)])
             else:
-                backend.take_region(whole, kind.dtype, region, out)
+                backend.take_region(whole, dtype, region, out)
             return
         if isinstance(distribution, PeriodicConstant):
             self._fill_region(backend, parameter, Constant(0.0), region, out)
-            for run in _runs(distribution, region):
-                self._fill_region(backend, parameter, Constant(distribution.value), run, out)
+            for part in _periodic_parts(distribution, region):
+                self._fill_region(backend, parameter, Constant(distribution.value), part, out)
         else:
             self._fill_region(backend, parameter, distribution, region, out)
-        self.progress(nbytes(region.size))
+        self.report(dtype.nbytes(region.size))
 
     def _fill_region(
         self, backend: Backend, parameter: Parameter, distribution: Elementwise, region: StridedRegion, out: Bytes
     ) -> None:
         dtype = parameter.spec.dtype
-        if dtype.largest is None:  # a counter of a layout's: zero, which is the same bits
-            assert distribution == Constant(0.0)
-            dtype = DTYPES[f"float{dtype.bits}"]
-        if region.is_run:
-            here = out[dtype.nbytes(region.to) : dtype.nbytes(region.to + region.size)]
-            backend.fill(distribution, dtype, self.seed, parameter.stream, region.first, here)
+        if dtype.is_integer:  # kernels draw floats only
+            assert isinstance(distribution, Constant)
+            element = backend.upload(np.array([int(distribution.value)], dtype.numpy())).view(np.uint8)
+            backend.take_region(element, dtype, region._replace(offset=0, strides=(0,) * len(region.sizes)), out)
+            return
+        if region.is_contiguous:
+            here = out[dtype.nbytes(region.out_offset) : dtype.nbytes(region.out_offset + region.size)]
+            backend.fill(distribution, dtype, self.seed, parameter.stream, region.offset, here)
         else:
             backend.fill_region(distribution, dtype, self.seed, parameter.stream, region, out)
 
-    def _whole(self, backend: Backend, parameter: Parameter, distribution: Matrices, taken: int) -> Bytes:
+    def _take_matrix(self, backend: Backend, parameter: Parameter, distribution: Matrices, taken: int) -> Bytes:
+        """Return all bytes of a parameter of matrices, drawn at the first call; forget them at the last one."""
         with self._lock:
-            whole = self._matrices_drawn.setdefault(parameter.name, _CachedMatrix(parameter.spec.size))
-            whole.left -= taken
-            if not whole.left:
-                del self._matrices_drawn[parameter.name]
-        with whole.lock:
-            if whole.error:  # in another thread; to draw it again would end the same way
-                raise whole.error
-            if whole.data is None:
-                large = parameter.spec.nbytes > BLOCK_BYTES or cpu_seconds(parameter) > PARALLEL
-                team = self.team if large and backend.shared else Team()
+            cached = self._matrices.setdefault(parameter.name, _CachedMatrix(parameter.spec.size))
+            cached.remaining -= taken
+            if not cached.remaining:
+                del self._matrices[parameter.name]
+        with cached.lock:
+            if cached.error:  # in another thread; drawing it again would end the same way
+                raise cached.error
+            if cached.data is None:
+                large = parameter.spec.nbytes > BLOCK_BYTES or cpu_seconds(parameter) > PARALLEL_SECONDS
                 try:
-                    with self._large if large else nullcontext():
-                        self.progress(0)
-                        whole.data = self._matrices(backend, parameter, distribution, team)
+                    with self._large_matrix_lock if large else nullcontext():
+                        self.report(0)
+                        threads = self.threads if large and backend.shared else 1
+                        cached.data = self._draw_matrices(backend, parameter, distribution, threads)
                         backend.finish()
                 except BaseException as error:
-                    whole.error = error
+                    cached.error = error
                     raise
-            return whole.data
+            return cached.data
 
-    def _matrices(self, backend: Backend, parameter: Parameter, distribution: Matrices, team: Team) -> Bytes:
-        """All bytes of a parameter that consists of orthogonal matrices; MemoryError where it does not fit."""
-        dtype, shape = parameter.spec.dtype, parameter.spec.shape
+    def _draw_matrices(self, backend: Backend, parameter: Parameter, distribution: Matrices, threads: int) -> Bytes:
+        """Return all bytes of a parameter of orthogonal matrices; MemoryError if they do not fit."""
+        dtype = parameter.spec.dtype
         try:
             result = backend.empty(parameter.spec.nbytes)
         except MemoryError as error:
             raise MemoryError(f"{parameter.name} of {error}") from None
-        places = distribution.submatrices(shape)
-        drawn = sum(dtype.nbytes(place.size) for place in places)
+        matrices = distribution.submatrices(parameter.spec.shape)
+        drawn = sum(dtype.nbytes(matrix.size) for matrix in matrices)
         if drawn < parameter.spec.nbytes:
             backend.fill(Constant(0.0), dtype, self.seed, parameter.stream, 0, result)
-            self.progress(parameter.spec.nbytes - drawn)
-        for place in places:
-            out = result[dtype.nbytes(place.first) :][: dtype.nbytes(place.size)]
-            self._orthogonal(backend, parameter, distribution.gain, place, team, out)
+            self.report(parameter.spec.nbytes - drawn)
+        for matrix in matrices:
+            out = result[dtype.nbytes(matrix.first) :][: dtype.nbytes(matrix.size)]
+            self._draw_orthogonal(backend, parameter, distribution.gain, matrix, threads, out)
         return result
 
-    def _orthogonal(
-        self, backend: Backend, parameter: Parameter, gain: float, place: Matrix, team: Team, out: Bytes
+    def _draw_orthogonal(
+        self, backend: Backend, parameter: Parameter, gain: float, matrix: MatrixRegion, threads: int, out: Bytes
     ) -> None:
-        """One matrix of a parameter; a wide one is made from its transpose."""
-        rows, columns, dtype = place.rows, place.columns, parameter.spec.dtype
+        """Draw one matrix of a parameter; a wide one is the transpose of a tall one."""
+        rows, columns, dtype = matrix.rows, matrix.columns, parameter.spec.dtype
         double = dtype.name == "float64"
-        told = 0.0
+        is_wide = rows < columns
+        reported = 0.0
         passes = 2 if double else 1
 
-        def progress(share: float) -> None:
-            nonlocal told
+        def on_share(share: float) -> None:
+            nonlocal reported
             with self._lock:
-                before, told = told, min(told + share / passes, 1.0)
-                count = int(told * out.nbytes) - int(before * out.nbytes)
-            self.progress(count)
+                before, reported = reported, min(reported + share / passes, 1.0)
+                count = int(reported * out.nbytes) - int(before * out.nbytes)
+            self.report(count)
 
-        wide = rows < columns
+        def draw(on: Backend) -> Matrix:
+            z = on.zeros(columns, rows) if is_wide else on.zeros(rows, columns)
 
-        def draw(on: Backend) -> Array:
-            z = on.zeros(columns, rows) if wide else on.zeros(rows, columns)
+            def draw_band(band: slice) -> None:
+                first = matrix.first + band.start * columns
+                on.normal(self.seed, parameter.stream, first, double, (z.T if is_wide else z)[band])
+                on_share(0)
 
-            def normal(band: slice) -> None:
-                first = place.first + band.start * columns
-                on.normal(self.seed, parameter.stream, first, double, (z.T if wide else z)[band])
-                progress(0)
-
-            team(normal, _bands(rows, columns))
+            parallel_for(threads, draw_band, _bands(rows, columns))
             return z
 
-        q = Orthonormalizer(backend, team, progress)(draw, DOUBLE if double else SINGLE)
+        tolerance = FLOAT64_TOLERANCE if double else FLOAT32_TOLERANCE
+        q = Orthonormalizer(backend, threads, on_share)(draw, tolerance)
 
-        def put(band: slice) -> None:
+        def round_band(band: slice) -> None:
             here = out[dtype.nbytes(band.start * columns) : dtype.nbytes(band.stop * columns)]
-            backend.round((q.T if wide else q)[band], gain, dtype, here)
-            progress(0)
+            backend.round((q.T if is_wide else q)[band], gain, dtype, here)
+            on_share(0)
 
-        team(put, _bands(rows, columns))
-        progress(1)
+        parallel_for(threads, round_band, _bands(rows, columns))
+        on_share(1)
 
 
 def cpu_seconds(parameter: Parameter) -> float:
-    """About how long a thread of a CPU takes to draw a parameter."""
+    """Estimate the seconds that one CPU thread takes to draw a parameter."""
     distribution = parameter.spec.distribution
     if not isinstance(distribution, Orthogonal | DeltaOrthogonal):
         return 2e-9 * parameter.spec.size
-    places = distribution.submatrices(parameter.spec.shape)
-    return 7e-11 * sum(place.size * min(place.rows, place.columns) for place in places)
+    matrices = distribution.submatrices(parameter.spec.shape)
+    return 7e-11 * sum(matrix.size * min(matrix.rows, matrix.columns) for matrix in matrices)
 
 
-def _runs(distribution: PeriodicConstant, region: StridedRegion) -> Iterator[StridedRegion]:
-    """What a region has of the runs that are not zero."""
-    if region.is_run:
-        begin = (
-            max(0, (region.first - distribution.first - distribution.length) // distribution.step)
-            if distribution.count > 1
-            else 0
-        )
-        for number in range(begin, distribution.count):
-            start = distribution.first + number * distribution.step
-            first, last = max(start, region.first), min(start + distribution.length, region.first + region.size)
-            if start >= region.first + region.size:
-                return
-            if first < last:
-                yield StridedRegion(region.source, first, region.to + first - region.first, (last - first,), (1,), (1,))
+def _periodic_parts(distribution: PeriodicConstant, region: StridedRegion) -> Iterator[StridedRegion]:
+    """Yield the parts of a region whose elements are not zero."""
+    if region.is_contiguous:
+        yield from _periodic_ranges(distribution, region)
         return
-    elements = (
-        np.add.outer(
-            distribution.first + distribution.step * np.arange(distribution.count), np.arange(distribution.length)
-        ).reshape(-1)
-        - region.first
-    )
-    place = np.full(elements.shape, region.to)
-    rest = elements
-    # The strides are those of an array in C order, one axis after another: the largest first.
-    for size, stride, step in sorted(
-        zip(region.sizes, region.strides, region.places, strict=True), key=lambda axis: -axis[1]
-    ):
+    starts = distribution.first + distribution.step * np.arange(distribution.count)
+    rest = np.add.outer(starts, np.arange(distribution.length)).reshape(-1) - region.offset
+    offset, out_offset = region.offset + rest, np.full(rest.shape, region.out_offset)
+    # The strides are those of an array in C order, possibly permuted: dividing by the largest first gives the indices.
+    axes = zip(region.sizes, region.strides, region.out_strides, strict=True)
+    for size, stride, out_stride in sorted(axes, key=lambda axis: -axis[1]):
         index = np.clip(rest // stride, 0, size - 1)
         rest = rest - index * stride
-        place = place + index * step
-    for element, to in zip(elements[rest == 0], place[rest == 0], strict=True):
-        yield StridedRegion(region.source, region.first + int(element), int(to), (), (), ())
+        out_offset = out_offset + index * out_stride
+    for element, place in zip(offset[rest == 0], out_offset[rest == 0], strict=True):
+        yield StridedRegion(region.source, int(element), int(place), (), (), ())
+
+
+def _periodic_ranges(distribution: PeriodicConstant, region: StridedRegion) -> Iterator[StridedRegion]:
+    """Yield the ranges of a contiguous region whose elements are not zero."""
+    end = region.offset + region.size
+    number = max(0, (region.offset - distribution.first - distribution.length) // distribution.step)
+    begin = distribution.first + number * distribution.step
+    for start in range(begin, min(distribution.first + distribution.count * distribution.step, end), distribution.step):
+        first, last = max(start, region.offset), min(start + distribution.length, end)
+        if first < last:
+            out_offset = region.out_offset + first - region.offset
+            yield StridedRegion(region.source, first, out_offset, (last - first,), (1,), (1,))
 
 
 def _bands(rows: int, columns: int) -> Iterator[slice]:
-    """The rows of a matrix, so many at a time as are worked on at once."""
+    """Yield ranges of a matrix's rows, each of about BLOCK_BYTES."""
     return tiles(0, rows, max(1, BLOCK_BYTES // (8 * columns)))

@@ -1,4 +1,4 @@
-"""Arrays to and from a GPU."""
+"""The transfer of arrays to and from a GPU."""
 
 from __future__ import annotations
 
@@ -12,29 +12,30 @@ from paramgen.buffers import BLOCK_BYTES
 from paramgen.sampling.backend import Bytes
 from paramgen.sampling.gpu import (  # type: ignore[attr-defined]  # of cupy, which only gpu.py imports
     address,
-    checked,
+    allocate_pinned,
     copy_bytes,
     cupy,
     current_device,
     current_number,
     device_dtype,
-    pinned,
+    existing_gpus,
 )
 
 
 class Transfer:
-    """Arrays to and from a GPU through two pinned buffers: one is filled or emptied while the other is copied.
+    """Two pinned buffers for one GPU: one is filled or emptied while the other is copied.
 
-    Without numbers it is the current GPU. Copies are in the order of the thread's current stream, and done on return.
+    Without numbers it is the current GPU. Copies follow the order of the thread's current stream, and are complete on
+    return.
     """
 
     def __init__(self, numbers: Sequence[int] = ()):
-        self._number = checked(numbers)[0] if numbers else current_number()
+        self._number = existing_gpus(numbers)[0] if numbers else current_number()
         with current_device(self._number):
-            self._slots = [(pinned(BLOCK_BYTES), cupy.cuda.Event(disable_timing=True)) for _ in range(2)]
+            self._slots = [(allocate_pinned(BLOCK_BYTES), cupy.cuda.Event(disable_timing=True)) for _ in range(2)]
 
     def send(self, read: Callable[[int, Bytes], None], dtype: np.dtype[Any], shape: tuple[int, ...]) -> Any:
-        """An array on the GPU of the bytes that read(position, buffer) puts into host memory, part after part."""
+        """Return an array on the GPU, whose bytes read(position, buffer) puts into host memory, part by part."""
         with current_device(self._number):
             stream = cupy.cuda.get_current_stream()
             array = cupy.empty(shape, device_dtype(dtype))
@@ -49,7 +50,7 @@ class Transfer:
             return array
 
     def to_gpu(self, array: Any) -> Any:
-        """A NumPy array's copy on the GPU; an array that is on it already, as it is. TypeError for anything else."""
+        """Return a NumPy array's copy on the GPU, or an array that is already there; TypeError for anything else."""
         with current_device(self._number):
             if isinstance(array, cupy.ndarray):
                 return cupy.asarray(array)
@@ -65,7 +66,7 @@ class Transfer:
             return self.send(read, plain.dtype, array.shape)
 
     def to_cpu(self, array: Any) -> NDArray[Any]:
-        """A NumPy copy of an array on any GPU. TypeError for what is not an array of CuPy's."""
+        """Return a NumPy copy of a CuPy array on any GPU; TypeError for anything else."""
         if not isinstance(array, cupy.ndarray):
             raise TypeError("is no array of NumPy's or CuPy's")
         with current_device(int(array.device)):

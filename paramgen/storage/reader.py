@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 
 from paramgen.dtypes import BY_CODE
 from paramgen.errors import FileError, MalformedFileError
-from paramgen.formatting import escape, shorten
+from paramgen.formatting import escape, show_text
 from paramgen.storage.header import MAX_HEADER, Entry, find_duplicate
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class TensorFile:
             self.entries = self._list_entries(official)
         duplicate = find_duplicate(header, len(self.entries), self.metadata)
         if duplicate is not None:
-            raise self._malformed(f"{_shorten(duplicate)} appears twice")
+            raise self._malformed(f"{show_text(duplicate, LONGEST_REASON)} appears twice")
 
     def _list_entries(self, official: safe_open) -> list[Entry]:
         """List the tensors with their offsets, which follow from order and sizes: a valid file has no holes."""
@@ -66,7 +66,7 @@ class TensorFile:
             tensor = official.get_slice(name)
             dtype = BY_CODE.get(tensor.get_dtype())
             if dtype is None:
-                raise FileError(f"{self.shown}: {_shorten(name)}: unknown dtype {tensor.get_dtype()}")
+                raise FileError(f"{self.shown}: {show_text(name, LONGEST_REASON)}: unknown dtype {tensor.get_dtype()}")
             shape = tuple(tensor.get_shape())
             end = begin + prod(shape) * dtype.bits // 8
             entries.append(Entry(name, dtype, shape, begin, end))
@@ -80,9 +80,9 @@ class TensorFile:
         except FileError:
             raise
         except OSError as error:
-            raise FileError(f"{self.shown}: {error.strerror or _shorten(str(error))}") from None
+            raise FileError(f"{self.shown}: {error.strerror or show_text(str(error), LONGEST_REASON)}") from None
         except SafetensorError as error:
-            raise self._malformed(_shorten(str(error).removeprefix(PREFIX))) from None
+            raise self._malformed(show_text(str(error).removeprefix(PREFIX), LONGEST_REASON)) from None
 
     def _malformed(self, reason: str) -> MalformedFileError:
         return MalformedFileError(f"{self.shown}: not a safetensors file: {reason}")
@@ -120,7 +120,3 @@ class TensorFile:
 
 def _open(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)  # a pipe is refused, not waited for
-
-
-def _shorten(text: str) -> str:
-    return escape(shorten(text, LONGEST_REASON))

@@ -10,31 +10,29 @@ import pytest
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from paramgen.analysis import inspect as inspection
 from paramgen.analysis.inspect import Moments, document, select, stats
 from paramgen.storage.header import encode, order_tensors
 from paramgen.storage.reader import TensorFile
 
 
-def stats_of(array: NDArray[Any], tmp_path: Path) -> Any:
+def stats_of(array: NDArray[Any], tmp_path: Path, **options: int) -> Any:
     from paramgen.dtypes import FILE_DTYPES
 
     dtype = next(dtype for dtype in FILE_DTYPES if dtype.array == array.dtype.name)
     entries = order_tensors([("x", dtype, array.shape)])
     (tmp_path / "f").write_bytes(encode(entries, {}) + array.tobytes())
     with TensorFile(tmp_path / "f") as file:
-        return inspection.stats(file, file.entries[0])
+        return stats(file, file.entries[0], **options)
 
 
 @pytest.mark.parametrize(
     "dtype", ["float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2", "int64", "uint8", "bool"]
 )
-def test_stats_are_numpys(dtype: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inspection, "CHUNK_ELEMENTS", 100)
+def test_stats_are_numpys(dtype: str, tmp_path: Path) -> None:
     kind = np.dtype(getattr(ml_dtypes, dtype, None) or dtype)
     array = np.random.default_rng(0).normal(3, 2, (17, 31)).clip(0).astype(kind)
     wide = array.astype(np.float64)
-    found = stats_of(array, tmp_path)
+    found = stats_of(array, tmp_path, chunk_elements=100)
     np.testing.assert_allclose((found["mean"], found["std"]), (wide.mean(), wide.std()), rtol=1e-13)
     assert (found["min"], found["max"]) == (wide.min(), wide.max())
     assert (found["zeros"], found["nan"], found["inf"]) == ((wide == 0).sum(), 0, 0)
@@ -109,3 +107,11 @@ def test_selection_and_order(tmp_path: Path) -> None:
         assert [entry.name for entry in select(file, "a.*")] == ["a.b", "a.w"]
         assert [entry.name for entry in select(file, "*.[w]")] == ["A.w", "a.w", "b.w"]
         assert select(file, "z") == []
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint16", "int32", "int64", "uint64", "complex64", "bool"])
+def test_a_dtype_that_numpy_has_is_named_as_numpy_names_it(dtype: str, tmp_path: Path) -> None:
+    safetensors.numpy.save_file({"x": np.zeros(2, dtype)}, tmp_path / "f")
+    with TensorFile(tmp_path / "f") as file:
+        found = json.loads("".join(document(file, file.entries, None)))
+    assert [tensor["dtype"] for tensor in found["tensors"]] == [dtype]

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from paramgen.catalog.axes import Axes, Rearrangement, parsed, plain, rearrange, regions
+from paramgen.catalog.axes import Axes, Rearrangement, parsed, plain, rearrange
+from paramgen.sampling.regions import regions
 
 Array = NDArray[Any]
 
@@ -58,8 +59,8 @@ def gathered(rearrangement: Rearrangement, arrays: dict[str, Array], start: int,
     for region in regions(rearrangement, start, stop):
         name = rearrangement.sources[region.source]
         for index in np.ndindex(*region.sizes):
-            element = region.first + int(np.dot(index, region.strides))
-            place = region.to + int(np.dot(index, region.places))
+            element = region.offset + int(np.dot(index, region.strides))
+            place = region.out_offset + int(np.dot(index, region.out_strides))
             assert out[place] == -1
             out[place] = {"zeros": 0.0, "ones": 1.0}[name] if name not in arrays else arrays[name].reshape(-1)[element]
     assert (out != -1).all()
@@ -74,6 +75,9 @@ def test_row(row: str, axes: dict[str, Axes], expected: Callable[..., Array]) ->
     assert rearrangement.shape == array.shape
     assert rearrangement.size == array.size
     np.testing.assert_array_equal(gathered(rearrangement, arrays, 0, array.size), array.reshape(-1))
+    if rearrangement.sources == tuple(axes):
+        in_order = [np.array_equal(array.reshape(-1), source.reshape(-1)) for source in arrays.values()]
+        assert rearrangement.is_plain == (in_order == [True])
 
 
 @given(st.data())
@@ -88,7 +92,7 @@ def test_any_range(data: st.DataObject) -> None:
     np.testing.assert_array_equal(gathered(rearrangement, arrays, start, stop), flat[start:stop])
 
 
-def test_boxes_are_few_and_have_few_axes() -> None:
+def test_regions_are_few_and_have_few_axes() -> None:
     axes = Axes("*k i o g", {"k": (3, 3, 3), "i": 8, "o": 8, "g": 4})
     (rearrangement,) = rearrange(["w = w (g o) i *k"], {"w": axes})
     for start, stop in [(0, rearrangement.size), (1, rearrangement.size - 1), (100, 5000)]:
@@ -111,11 +115,11 @@ def test_what_is_plain() -> None:
 
 def test_sources() -> None:
     assert parsed("b = bias 1 (g[1,0,2] h) + zeros 1 (g h)").sources == ("bias", "zeros")
-    assert parsed("n = zeros:i64").sources == ("zeros",)
+    assert parsed("n = zeros:int64").sources == ("zeros",)
 
 
 def test_dtypes_and_collections() -> None:
-    (rearrangement,) = rearrange(["n = zeros:i64"], {})
-    assert (rearrangement.dtype, rearrangement.shape, rearrangement.collection) == ("i64", (), "")
+    (rearrangement,) = rearrange(["n = zeros:int64"], {})
+    assert (rearrangement.dtype, rearrangement.shape, rearrangement.collection) == ("int64", (), "")
     (rearrangement,) = rearrange(["batch_stats:mean = zeros i"], {"w": HEADS})
     assert (rearrangement.name, rearrangement.shape, rearrangement.collection) == ("mean", (4,), "batch_stats.")

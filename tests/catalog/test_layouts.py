@@ -4,23 +4,27 @@ That each tensor is what real modules take is tested in tests/frameworks.
 """
 
 import typing
+from collections.abc import Iterator
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pytest
 from conftest import CONFIGS, DTYPES, SMALL, plan_of
 from golden import Golden
 from numpy.typing import NDArray
+from pydantic import Field
 
 import paramgen
 import paramgen.storage.reader
+from paramgen import engine
 from paramgen.catalog.conventions import CONVENTIONS
 from paramgen.catalog.frameworks import CONVENTION_NAMES, FRAMEWORKS, LAYOUT_NAMES
 from paramgen.catalog.layouts import LAYOUTS
+from paramgen.catalog.operations import BY_TYPE, ParameterDef, Standard
+from paramgen.catalog.operations.base import weights
 from paramgen.language.model import SpecFields
-from paramgen.planning.plan import make_plan
 
 Array = NDArray[Any]
 NORM = {"name": "n", "type": "batchnorm", "num_channels": 3}
@@ -75,7 +79,7 @@ def test_buffers_have_no_canonical_name() -> None:
     assert (mean["canonical_name"], mean["dtype"], mean["fan_in"]) == (None, "bfloat16", None)
     assert mean["initializer"] == {"type": "zeros"}
     assert tensors["n.running_var"]["distribution"] == {"type": "constant", "value": 1.0}
-    assert (counter["dtype"], counter["bytes"], counter["canonical_name"]) == ("i64", 8, None)
+    assert (counter["dtype"], counter["bytes"], counter["canonical_name"]) == ("int64", 8, None)
     assert tensors["n.weight"]["canonical_name"] == "n.scale"
 
 
@@ -167,6 +171,37 @@ def loaded(layout: str, operation: dict[str, Any]) -> Any:
         return error
 
 
+class Bilinear(Standard):
+    """An operation that no layout has rows for."""
+
+    label = "bilinear"
+    title = "Bilinear"
+    example: ClassVar[dict[str, Any]] = {"size": 3}
+    parameter_names = ("weights",)
+    type: Literal["bilinear"] = Field(description="Operation type.")
+    size: int = Field(description="number of features.")
+
+    def parameter_defs(self) -> Iterator[ParameterDef]:
+        yield weights("weights", "o i", {"o": self.size, "i": self.size}, self.size, self.size)
+
+
+@pytest.mark.parametrize("layout", FRAMEWORKS)
+def test_an_operation_without_rows_is_refused(layout: str, monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
+    monkeypatch.setitem(BY_TYPE, "bilinear", Bilinear)
+    bilinear = {"name": "b", "type": "bilinear", "size": 3}
+    custom = {"name": "c", "type": "custom", "parameters": {"w": {"shape": [2], "initializer": "ones"}}}
+    assert names(bilinear, custom) == {"b.weights": [3, 3], "c.w": [2]}
+    prefix = "params." if layout == "flax" else ""
+    assert names(custom, layout=layout) == {f"{prefix}c.w": [2]}
+    errors = []
+    for field in ("layout", "conventions"):
+        with pytest.raises(paramgen.SpecError) as caught:
+            paramgen.load_spec({field: layout, "operations": [bilinear]})
+        assert [problem.path for problem in caught.value.problems] == ["operations[0].type"]
+        errors.append(caught.value)
+    golden(*errors)
+
+
 def test_names_that_collide_in_a_layout_only(golden: Golden) -> None:
     """`a` has out_proj.weight in PyTorch; so has a group a with an operation out_proj."""
     group = {
@@ -212,7 +247,7 @@ def test_the_same_values_rearranged(dtype: str, tmp_path: Path) -> None:
 def test_every_config_in_every_layout_that_holds_it(path: Path, tmp_path: Path) -> None:
     """Every element of every parameter once, and the same again whatever the size of blocks."""
     held = 0
-    total = make_plan(paramgen.load_spec(path, layout="canonical", variables=SMALL.get(path.stem))).total_parameters
+    total = paramgen.load_spec(path, layout="canonical", variables=SMALL.get(path.stem)).plan.total_parameters
     for layout in LAYOUT_NAMES:
         try:
             spec = paramgen.load_spec(path, layout=layout, variables=SMALL.get(path.stem))
@@ -222,16 +257,14 @@ def test_every_config_in_every_layout_that_holds_it(path: Path, tmp_path: Path) 
         held += 1
         drawn = [
             prod(high - low for low, high in zip(piece.low, piece.high, strict=True))
-            for tensor in make_plan(spec).tensors
+            for tensor in spec.plan.tensors
             for piece in tensor.rearrangement.slices
             if tensor.sources[piece.source].name
         ]
         assert sum(drawn) == total
         result = paramgen.build(spec, tmp_path / layout, digest=True)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("paramgen.engine.BLOCK_BYTES", 4096)
-            patch.setattr("paramgen.engine.WIDE_BLOCK_BYTES", 16384)
-            assert paramgen.build(spec, tmp_path / layout, digest=True, threads=3).sha256 == result.sha256
+        again = engine.build(spec.plan, str(tmp_path / layout), digest=True, threads=3, block_bytes=4096)
+        assert again.sha256 == result.sha256
     assert held >= 1
 
 

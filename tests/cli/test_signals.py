@@ -38,7 +38,7 @@ def advance(self, count):
         open("dropped", "w").close()
         Finalized()
 
-progress.Progress.advance = advance
+progress.ProgressBar.advance = advance
 """
 
 STUCK = """

@@ -11,7 +11,7 @@ import safetensors.numpy
 from conftest import Run
 
 from paramgen.cli import commands as cli
-from paramgen.cli.tables import print_devices
+from paramgen.cli.tables import print_devices, print_table
 from paramgen.formatting import escape_json
 from paramgen.language.yaml_reader import escape_refused
 from paramgen.sampling.devices import Device
@@ -27,6 +27,11 @@ TEXT = READABLE + "".join(HOSTILE)
 
 def is_safe(output: str) -> bool:
     return output.replace("\n", "").isprintable()
+
+
+def test_tables_are_aligned(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table({"name": ["層", "abcdef"], ">n": ["1", "1,000"]})
+    assert capsys.readouterr().out == "name        n\n層          1\nabcdef  1,000\n"
 
 
 @pytest.mark.parametrize("character", ["\x7f", "\x9b", "\u202e", *SURROGATES])
@@ -106,7 +111,7 @@ def test_devices(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyP
             return found
 
     monkeypatch.setattr("paramgen.sampling.devices.BACKENDS", {"gpu": "unused"})
-    monkeypatch.setattr("paramgen.sampling.devices.module", lambda kind: Backend)
+    monkeypatch.setattr("paramgen.sampling.devices.load_backend", lambda kind: Backend)
     cli.devices(as_json=False)
     printed = capsys.readouterr().out
     assert is_safe(printed) and READABLE in printed

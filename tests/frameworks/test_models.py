@@ -14,7 +14,6 @@ from loading import FRAMEWORK_WARNINGS, leaves
 from scipy.stats import ks_2samp
 
 import paramgen
-from paramgen.planning.plan import make_plan
 
 pytestmark = FRAMEWORK_WARNINGS
 transformers_models = pytest.mark.frameworks("torch", "transformers")
@@ -130,7 +129,7 @@ def test_the_published_size_has_the_names_and_shapes_of_the_class(stem: str) -> 
     assert sum(parameter.numel() for parameter in model.parameters()) == PUBLISHED[stem]
     tied = tied_names(model, stem)
     expected = {name: list(tensor.shape) for name, tensor in model.state_dict().items() if name not in tied}
-    planned = document_of(make_plan(paramgen.load_spec(path_of(stem))))["parameters"]
+    planned = document_of(paramgen.load_spec(path_of(stem)).plan)["parameters"]
     assert {tensor["name"]: tensor["shape"] for tensor in planned} == expected
 
 

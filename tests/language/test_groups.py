@@ -471,10 +471,7 @@ def test_a_wrong_group_ends_the_counting(monkeypatch: pytest.MonkeyPatch, golden
     monkeypatch.setattr(limits, "MAX_OPERATIONS", 50)
     text = "operations: [{name: a, repeat: 50, operations: [{name: b, repeat: 50, operations: [{name: c, operations: []}]}]}]"
     error = error_of(text)
-    assert places_of(error) == [
-        "1:32: operations[0].repeat",
-        "1:106: operations[0].operations[0].operations[0].operations",
-    ]
+    assert places_of(error) == ["1:32: operations[0].repeat"]
     golden(error)
 
 
@@ -492,7 +489,9 @@ def test_names_longer_than_any_need_be(golden: Golden) -> None:
 
 def test_suggestions_are_made_for_a_report_only(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
-    monkeypatch.setattr(expand.NameRegistry, "near", lambda self, pattern: made.append(pattern) or "; did you mean …?")
+    monkeypatch.setattr(
+        expand.NameRegistry, "suggest", lambda self, pattern: made.append(pattern) or "; did you mean …?"
+    )
     overrides = ", ".join("{match: x, dtype: float16}" for _ in range(100))
     error = error_of(f"overrides: [{overrides}]\noperations: [{{name: p, type: prelu}}]\n")
     assert (error.total, len(made)) == (100, 20)

@@ -84,7 +84,7 @@ def test_operations_are_counted_before_any_is_read(monkeypatch: pytest.MonkeyPat
 
 
 def test_groups_that_are_always_the_same_are_walked_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    walked = counted(monkeypatch, groups.Tree, "_instances")
+    walked = counted(monkeypatch, groups.Tree, "_visit")
     text = (
         f"operations: [{{name: g, repeat: 1000, {nested(10, '')}}}, {{name: h, repeat: 10, {nested(6, 'repeat: 2')}}}]"
     )

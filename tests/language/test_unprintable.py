@@ -126,7 +126,7 @@ def test_names_of_files_and_variables_are_printable(text: str, tmp_path: Path) -
         path = tmp_path / f"{text}.yaml"
         path.write_text("operations: 1")
         with pytest.raises(SpecError) as caught:
-            interpret(*read_document(path)).problems_found.raise_any()
+            make_plan(interpret(*read_document(path)))
         assert len(lines_of(caught.value)) == 1
     spec = {"variables": {"hidden" + text: 1}, "operations": [PRELU]}
     for name in ("hiddem", text):

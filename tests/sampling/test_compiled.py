@@ -37,7 +37,7 @@ DISTRIBUTIONS: list[Elementwise] = [
 ]
 
 each_set = pytest.mark.parametrize("kernels", KERNELS, ids=lambda kernels: kernels.name)
-each_law = pytest.mark.parametrize("distribution", DISTRIBUTIONS, ids=str)
+each_distribution = pytest.mark.parametrize("distribution", DISTRIBUTIONS, ids=str)
 
 
 def bits(backend: Any, distribution: Elementwise, dtype: str, seed: int, stream: int, start: int, count: int) -> bytes:
@@ -52,7 +52,7 @@ def test_the_instruction_sets_of_x86() -> None:
 
 
 @each_set
-@each_law
+@each_distribution
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_any_range_is_the_references(kernels: Backend, distribution: Elementwise, dtype: str) -> None:
     for start, count in [
@@ -170,10 +170,10 @@ def test_scratch_memory_is_reused_and_lies_where_vectors_do(kernels: Any) -> Non
     """Vectors that cross cache lines cost the kernels a tenth of their speed."""
     left = np.ones((3, 5))
     kernels.accumulate(np.zeros((5, 5)), left, left, 1)
-    before = [room.ctypes.data for room in kernels._rooms]
+    before = [room.ctypes.data for room in kernels._scratch]
     assert before and not any(address % 64 for address in before)
     kernels.accumulate(np.zeros((5, 5)), left, left, 1)
-    assert [room.ctypes.data for room in kernels._rooms] == before
+    assert [room.ctypes.data for room in kernels._scratch] == before
 
 
 @each_set

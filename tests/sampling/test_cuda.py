@@ -31,7 +31,7 @@ def nvrtc() -> Any:
 @pytest.mark.parametrize("defines", VARIANTS, ids=lambda defines: " ".join(defines) or "matrices")
 def test_ptx_of_plain_operations(nvrtc: Any, defines: tuple[str, ...]) -> None:
     for known in nvrtc.getSupportedArchs():
-        ptx = cuda.compiled(nvrtc, f"compute_{known}", defines).decode().rstrip("\0")
+        ptx = cuda.compile_kernels(nvrtc, f"compute_{known}", defines).decode().rstrip("\0")
         assert f".target sm_{known}" in ptx
         instructions = re.findall(r"\b([a-z]\w*)((?:\.\w+)*)\.f(?:16|32|64)\b", ptx)
         assert {name for name, _ in instructions} <= {*ROUNDED, *EXACT}
@@ -46,7 +46,7 @@ def test_ptx_of_plain_operations(nvrtc: Any, defines: tuple[str, ...]) -> None:
 def test_machine_code(nvrtc: Any, defines: tuple[str, ...]) -> None:
     """Registers and shared memory suffice: the assembler takes it."""
     for known in nvrtc.getSupportedArchs():
-        assert cuda.compiled(nvrtc, f"sm_{known}", defines).startswith(b"\x7fELF")
+        assert cuda.compile_kernels(nvrtc, f"sm_{known}", defines).startswith(b"\x7fELF")
 
 
 class Old:

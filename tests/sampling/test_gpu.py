@@ -13,15 +13,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from test_compiled import DISTRIBUTIONS
 from test_frozen import RECORDED, cases, digest
-from test_regions import LARGE, any_box, elements, filled
+from test_regions import LARGE, any_region, elements, filled
 
-from paramgen.catalog.axes import StridedRegion
 from paramgen.catalog.distributions import Constant, Elementwise, Orthogonal, Uniform
 from paramgen.dtypes import DTYPES as TABLE
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.orthogonal import Orthonormalizer
 from paramgen.sampling.reference import Reference
-from paramgen.threads import Team
+from paramgen.sampling.regions import StridedRegion
 
 REFERENCE = Reference()
 RANDOM = np.random.default_rng(0)
@@ -34,10 +33,10 @@ def order(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.fixture
-def lane(gpu: ModuleType) -> Iterator[Backend]:
-    (lane, *_) = gpu.open_backends([0], 2, 2**20)
-    with lane.current():
-        yield lane
+def backend(gpu: ModuleType) -> Iterator[Backend]:
+    (backend, *_) = gpu.open_backends([0], 2, 2**20)
+    with backend.current():
+        yield backend
 
 
 def bits(
@@ -54,7 +53,7 @@ def bits(
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("distribution", DISTRIBUTIONS, ids=str)
-def test_any_range_is_the_references(lane: Backend, distribution: Elementwise, dtype: str) -> None:
+def test_any_range_is_the_references(backend: Backend, distribution: Elementwise, dtype: str) -> None:
     for start, count, at in [
         (0, 1, 0),
         (0, 700, 0),
@@ -65,16 +64,16 @@ def test_any_range_is_the_references(lane: Backend, distribution: Elementwise, d
         (2**63, 9, 0),
     ]:
         expected = bits(REFERENCE, distribution, dtype, 42, 777, start, count)
-        assert bits(lane, distribution, dtype, 42, 777, start, count, at) == expected, (start, count, at)
+        assert bits(backend, distribution, dtype, 42, 777, start, count, at) == expected, (start, count, at)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("blocks", [1, 3])
 def test_a_thread_goes_on_to_further_elements(
-    gpu: ModuleType, lane: Backend, order: None, blocks: int, dtype: str, monkeypatch: pytest.MonkeyPatch
+    gpu: ModuleType, backend: Backend, order: None, blocks: int, dtype: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gpu, "MOST_BLOCKS", blocks)
-    assert bits(lane, Uniform(0.5), dtype, 1, 2, 3, 9999) == bits(REFERENCE, Uniform(0.5), dtype, 1, 2, 3, 9999)
+    monkeypatch.setattr(gpu, "MAX_BLOCKS", blocks)
+    assert bits(backend, Uniform(0.5), dtype, 1, 2, 3, 9999) == bits(REFERENCE, Uniform(0.5), dtype, 1, 2, 3, 9999)
 
 
 @given(
@@ -86,51 +85,53 @@ def test_a_thread_goes_on_to_further_elements(
     count=st.integers(1, 300),
 )
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_stream_is_the_references(lane: Backend, **drawn: Any) -> None:
-    assert bits(lane, **drawn) == bits(REFERENCE, **drawn)
+def test_any_stream_is_the_references(backend: Backend, **drawn: Any) -> None:
+    assert bits(backend, **drawn) == bits(REFERENCE, **drawn)
 
 
-@given(region=any_box(), distribution=st.sampled_from(DISTRIBUTIONS), dtype=st.sampled_from(DTYPES))
+@given(region=any_region(), distribution=st.sampled_from(DISTRIBUTIONS), dtype=st.sampled_from(DTYPES))
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_box_is_the_references(lane: Backend, region: StridedRegion, distribution: Elementwise, dtype: str) -> None:
-    assert filled(lane, distribution, dtype, region) == filled(REFERENCE, distribution, dtype, region)
+def test_any_region_is_the_references(
+    backend: Backend, region: StridedRegion, distribution: Elementwise, dtype: str
+) -> None:
+    assert filled(backend, distribution, dtype, region) == filled(REFERENCE, distribution, dtype, region)
 
 
 @pytest.mark.parametrize("blocks", [1, 3])
 @pytest.mark.parametrize("region", LARGE, ids=str)
-def test_large_boxes(
-    gpu: ModuleType, lane: Backend, order: None, region: StridedRegion, blocks: int, monkeypatch: pytest.MonkeyPatch
+def test_large_regions(
+    gpu: ModuleType, backend: Backend, order: None, region: StridedRegion, blocks: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gpu, "MOST_BLOCKS", blocks)
+    monkeypatch.setattr(gpu, "MAX_BLOCKS", blocks)
     for dtype in ("float32", "float64"):
-        assert filled(lane, Uniform(0.5), dtype, region) == filled(REFERENCE, Uniform(0.5), dtype, region)
+        assert filled(backend, Uniform(0.5), dtype, region) == filled(REFERENCE, Uniform(0.5), dtype, region)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_taken_from_an_array(lane: Backend, order: None, dtype: str) -> None:
+def test_taken_from_an_array(backend: Backend, order: None, dtype: str) -> None:
     for region in LARGE:
         source = RANDOM.integers(0, 256, TABLE[dtype].nbytes(int(elements(region).max()) + 1), np.uint8)
         mine = np.empty(TABLE[dtype].nbytes(region.size), np.uint8)
         REFERENCE.take_region(source, TABLE[dtype], region, mine)
-        out = lane.empty(mine.nbytes)
-        lane.take_region(lane.upload(source), TABLE[dtype], region, out)  # type: ignore[arg-type]
-        assert lane.download(out).tobytes() == mine.tobytes()  # type: ignore[arg-type]
+        out = backend.empty(mine.nbytes)
+        backend.take_region(backend.upload(source), TABLE[dtype], region, out)  # type: ignore[arg-type]
+        assert backend.download(out).tobytes() == mine.tobytes()  # type: ignore[arg-type]
 
 
-def test_nothing_is_written_beyond_the_range(lane: Backend) -> None:
-    out = lane.empty(64)
-    lane.fill(Constant(0.0), TABLE["float32"], 0, 0, 0, out)
-    lane.fill(Constant(1.0), TABLE["float32"], 0, 0, 1, out[4:28])
-    lane.fill(Constant(1.0), TABLE["float64"], 0, 0, 1, out[40:48])
+def test_nothing_is_written_beyond_the_range(backend: Backend) -> None:
+    out = backend.empty(64)
+    backend.fill(Constant(0.0), TABLE["float32"], 0, 0, 0, out)
+    backend.fill(Constant(1.0), TABLE["float32"], 0, 0, 1, out[4:28])
+    backend.fill(Constant(1.0), TABLE["float64"], 0, 0, 1, out[40:48])
     expected = np.zeros(64, np.uint8)
     expected[4:28].view(np.float32)[:] = 1
     expected[40:48].view(np.float64)[:] = 1
-    assert lane.download(out).tobytes() == expected.tobytes()
+    assert backend.download(out).tobytes() == expected.tobytes()
 
 
-def test_every_frozen_digest(lane: Backend) -> None:
+def test_every_frozen_digest(backend: Backend) -> None:
     recorded = json.loads(RECORDED.read_text(encoding="utf-8"))["sha256"]
-    assert {name: digest(*case, lane) for name, *case in cases()} == recorded
+    assert {name: digest(*case, backend) for name, *case in cases()} == recorded
 
 
 @pytest.mark.parametrize("upper", [False, True])
@@ -138,82 +139,84 @@ def test_every_frozen_digest(lane: Backend) -> None:
 @pytest.mark.parametrize(
     ("rows", "columns", "depth"), [(1, 1, 5), (64, 64, 16), (70, 70, 33), (3, 130, 17), (200, 200, 1)]
 )
-def test_sums(lane: Backend, order: None, rows: int, columns: int, depth: int, sign: int, upper: bool) -> None:
+def test_sums(backend: Backend, order: None, rows: int, columns: int, depth: int, sign: int, upper: bool) -> None:
     if upper and rows != columns:
         return
     c, left, right = (RANDOM.normal(size=size) for size in ((rows, columns + 2), (rows, depth + 1), (depth, columns)))
     c[0, 0] = left[0, 0] = -0.0
     for turned in (False, True):
-        there, mine = lane.upload(c), c.copy()
+        there, mine = backend.upload(c), c.copy()
         factor = left[:, :depth].T.copy() if turned else left
-        sent = lane.upload(factor)
-        lane.accumulate(there[:, :columns], sent if turned else sent[:, :depth].T, lane.upload(right), sign, upper)
+        sent = backend.upload(factor)
+        backend.accumulate(
+            there[:, :columns], sent if turned else sent[:, :depth].T, backend.upload(right), sign, upper
+        )
         REFERENCE.accumulate(mine[:, :columns], left[:, :depth].T, right, sign)
-        found = lane.download(there)
+        found = backend.download(there)
         chosen = np.triu(np.ones((rows, columns), bool)) if upper else np.ones((rows, columns), bool)
         assert found[:, :columns][chosen].tobytes() == mine[:, :columns][chosen].tobytes()
         assert found[:, columns:].tobytes() == c[:, columns:].tobytes()
 
 
 @pytest.mark.parametrize("n", [1, 2, 31, 64])
-def test_cholesky_of_a_tile(lane: Backend, order: None, n: int) -> None:
+def test_cholesky_of_a_tile(backend: Backend, order: None, n: int) -> None:
     z = RANDOM.normal(size=(n + 5, n))
     padded = np.zeros((n, n + 7))
     padded[:, :n] = z.T @ z
-    there, mine = lane.upload(padded), padded[:, :n].copy()
-    diagonal = lane.diagonal(there[:, :n])
-    assert lane.download(diagonal).tobytes() == mine.diagonal().tobytes()
-    assert lane.factor(there[:, :n], diagonal, 1e-14)
+    there, mine = backend.upload(padded), padded[:, :n].copy()
+    diagonal = backend.diagonal(there[:, :n])
+    assert backend.download(diagonal).tobytes() == mine.diagonal().tobytes()
+    assert backend.factor(there[:, :n], diagonal, 1e-14)
     assert REFERENCE.factor(mine, mine.diagonal().copy(), 1e-14)
-    assert np.triu(lane.download(there)[:, :n]).tobytes() == np.triu(mine).tobytes()
+    assert np.triu(backend.download(there)[:, :n]).tobytes() == np.triu(mine).tobytes()
     if n > 1:
         mine[...] = 1.0
-        assert not lane.factor(lane.upload(mine), lane.upload(np.ones(n)), 1e-14)
+        assert not backend.factor(backend.upload(mine), backend.upload(np.ones(n)), 1e-14)
 
 
 @pytest.mark.parametrize(("n", "count"), [(1, 1), (64, 40), (17, 100), (30, 15)])
-def test_solving(lane: Backend, order: None, n: int, count: int) -> None:
+def test_solving(backend: Backend, order: None, n: int, count: int) -> None:
     r, x = RANDOM.normal(size=(n, n + 1)), RANDOM.normal(size=(n, count + 3))
     r[:, :n] += 3 * np.eye(n)
     for turned in (False, True):
         mine = x.copy()
-        there = lane.upload(x.T.copy() if turned else x)
+        there = backend.upload(x.T.copy() if turned else x)
         view = there.T if turned else there
-        lane.solve(lane.upload(r)[:, :n], view[:, :count])
+        backend.solve(backend.upload(r)[:, :n], view[:, :count])
         REFERENCE.solve(r[:, :n], mine[:, :count])
-        found = lane.download(there)
+        found = backend.download(there)
         assert (found.T if turned else found).tobytes() == mine.tobytes()
 
 
 @pytest.mark.parametrize("double", [False, True])
 @pytest.mark.parametrize("start", [0, 5])
-def test_normal_matrices(lane: Backend, order: None, start: int, double: bool) -> None:
+def test_normal_matrices(backend: Backend, order: None, start: int, double: bool) -> None:
     for turned in (False, True):
-        there, mine = lane.zeros(20, 31), np.zeros((20, 31))
-        lane.normal(3, 4, start, double, there.T[2:] if turned else there[2:])
+        there, mine = backend.zeros(20, 31), np.zeros((20, 31))
+        backend.normal(3, 4, start, double, there.T[2:] if turned else there[2:])
         REFERENCE.normal(3, 4, start, double, mine.T[2:] if turned else mine[2:])
-        assert lane.download(there).tobytes() == mine.tobytes()
+        assert backend.download(there).tobytes() == mine.tobytes()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_rounding(lane: Backend, dtype: str) -> None:
+def test_rounding(backend: Backend, dtype: str) -> None:
     q = RANDOM.normal(size=(50, 21)) * np.exp2(RANDOM.integers(-160, 4, (50, 21)))
     for turned in (False, True):
-        there, view = lane.upload(q), q.T if turned else q
-        out, mine = lane.empty(TABLE[dtype].nbytes(q.size)), np.empty(TABLE[dtype].nbytes(q.size), np.uint8)
-        lane.round(there.T if turned else there, -1.7, TABLE[dtype], out)
+        there, view = backend.upload(q), q.T if turned else q
+        out, mine = backend.empty(TABLE[dtype].nbytes(q.size)), np.empty(TABLE[dtype].nbytes(q.size), np.uint8)
+        backend.round(there.T if turned else there, -1.7, TABLE[dtype], out)
         REFERENCE.round(view, -1.7, TABLE[dtype], mine)
-        assert lane.download(out).tobytes() == mine.tobytes()
+        assert backend.download(out).tobytes() == mine.tobytes()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
 @pytest.mark.parametrize("shape", [(7, 3), (3, 70), (150, 131), (40, 200), (5, 9, 2, 31), (1100, 2)])
-def test_orthogonal_is_the_references(lane: Backend, dtype: str, shape: tuple[int, ...]) -> None:
+def test_orthogonal_is_the_references(backend: Backend, dtype: str, shape: tuple[int, ...]) -> None:
     tensor = tensor_of(Orthogonal(1.25), dtype, shape, stream=99)
-    assert draw(tensor, 3, 0, tensor.size, lane).tobytes() == draw(tensor, 3, 0, tensor.size).tobytes()
+    assert draw(tensor, 3, 0, tensor.size, backend).tobytes() == draw(tensor, 3, 0, tensor.size).tobytes()
 
 
-def test_the_host_takes_over_where_columns_depend_on_one_another(lane: Backend) -> None:
+def test_the_host_takes_over_where_columns_depend_on_one_another(backend: Backend) -> None:
     z: NDArray[np.float64] = np.outer(np.arange(6.0), np.ones(4))
     drawn_on: list[str] = []
 
@@ -221,6 +224,6 @@ def test_the_host_takes_over_where_columns_depend_on_one_another(lane: Backend) 
         drawn_on.append(on.device)
         return on.upload(z.copy())
 
-    q = lane.download(Orthonormalizer(lane, Team())(matrix, 1e-13))
-    assert drawn_on == [lane.device, "cpu"]
-    assert q.tobytes() == Orthonormalizer(REFERENCE, Team())(lambda on: z.copy(), 1e-13).tobytes()
+    q = backend.download(Orthonormalizer(backend, 1)(matrix, 1e-13))
+    assert drawn_on == [backend.device, "cpu"]
+    assert q.tobytes() == Orthonormalizer(REFERENCE, 1)(lambda on: z.copy(), 1e-13).tobytes()

@@ -35,7 +35,7 @@ HOSTILE = (
 needs_kernels = pytest.mark.skipif(not KERNELS, reason="there are no compiled kernels")
 
 
-def law_of(name: str, numbers: tuple[float, ...]) -> Elementwise:
+def distribution_of(name: str, numbers: tuple[float, ...]) -> Elementwise:
     distribution: Elementwise = DISTRIBUTIONS[name](*numbers[:4])
     assert distribution_numbers(distribution) == (f"PG_{name.upper()}", list(numbers))
     return distribution
@@ -45,7 +45,7 @@ def law_of(name: str, numbers: tuple[float, ...]) -> Elementwise:
 def test_the_answers_are_the_references(name: str, numbers: tuple[float, ...], dtype: str, answer: int) -> None:
     out = np.empty(DTYPES[dtype].nbytes(known_answers.ELEMENTS), np.uint8)
     place = known_answers.SEED, known_answers.STREAM, known_answers.FIRST
-    Reference().fill(law_of(name, numbers), DTYPES[dtype], *place, out)
+    Reference().fill(distribution_of(name, numbers), DTYPES[dtype], *place, out)
     assert crc32(out) == answer
 
 
@@ -54,7 +54,7 @@ def test_the_answers_are_of_every_distribution_and_dtype() -> None:
     assert {dtype for _, _, dtype, _ in CASES} == set(DTYPES)
     for name in DISTRIBUTIONS:
         assert {"float64", "float32"} <= {dtype for case, _, dtype, _ in CASES if case == name}
-    assert known_answers.matrices(Reference()) == known_answers.MATRICES
+    assert known_answers.matrix_checksum(Reference()) == known_answers.MATRICES
 
 
 @needs_kernels
@@ -99,7 +99,7 @@ def test_one_wrong_bit_of_a_matrix_is_found(function: str, monkeypatch: pytest.M
 def refused(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Kernels that do not give a known answer; the warning of them."""
     monkeypatch.setattr(known_answers, "MATRICES", 0)
-    caches = cpu._found, cpu.kernels
+    caches = cpu._find_kernels, cpu.kernels
     for cache in caches:
         cache.cache_clear()
     yield (

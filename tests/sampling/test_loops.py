@@ -57,10 +57,10 @@ int main(void)
 {
     const uint64_t centre[] = {0, 1ull << 63, 0xFFFFFFFFull << 32, 0x133333333333333Full, 0xECCCCCCCCCCCCCC0ull,
                                0x002949A500000000ull, 0x0025000000000000ull, 0x7FFFFFFF00000000ull};
-    static const double laws[][7] = {LAW_NUMBERS};
-    static const int names[] = {LAW_NAMES};
+    static const double numbers[][7] = {DISTRIBUTION_NUMBERS};
+    static const int names[] = {DISTRIBUTION_NAMES};
     for (int i = 0; i < (int)(sizeof names / sizeof *names); i++)
-        compare(names[i], laws[i], centre, (int)(sizeof centre / sizeof *centre));
+        compare(names[i], numbers[i], centre, (int)(sizeof centre / sizeof *centre));
     return failed != 0;
 }
 """
@@ -73,7 +73,9 @@ def test_rare_words_are_the_scalar_functions(tmp_path: Path, compiler: str) -> N
         pytest.skip(f"needs {compiler}")
     named = [distribution_numbers(distribution) for distribution in DISTRIBUTIONS]
     numbers = ", ".join("{" + ", ".join(number.hex() for number in numbers) + "}" for _, numbers in named)
-    text = PROGRAM.replace("LAW_NUMBERS", numbers).replace("LAW_NAMES", ", ".join(name for name, _ in named))
+    text = PROGRAM.replace("DISTRIBUTION_NUMBERS", numbers).replace(
+        "DISTRIBUTION_NAMES", ", ".join(name for name, _ in named)
+    )
     (tmp_path / "words.c").write_text(text)
     command = [compiler, "-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-Wall", "-Wextra"]
     command += ["-Werror", f"-I{ROOT / 'paramgen' / 'sampling' / 'kernels'}", "words.c", "-o", "words"]

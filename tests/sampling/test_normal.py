@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.special import erfinv, ndtri
 
 from paramgen.catalog.distributions import TruncatedNormal
-from paramgen.sampling.normal import log, normal_float32, normal_float64, truncated
+from paramgen.sampling.normal import log, normal_float32, normal_float64, truncated_normal
 
 
 def quantile(word: NDArray[np.unsignedinteger], bits: int) -> NDArray[np.float64]:
@@ -87,7 +87,7 @@ def test_truncated_is_within_its_tolerance(low: float, high: float, dtype: type,
     distribution = TruncatedNormal(0.0, 1.0, low, high)
     word = some_words(bits)[::40_000]
     word = np.concatenate([word, np.array([0, 1, 2**bits - 1, 2**bits - 2, 2 ** (bits - 1)], np.uint64)])
-    z = truncated(distribution, word.astype(f"uint{bits}"))
+    z = truncated_normal(distribution, word.astype(f"uint{bits}"))
     assert z.dtype == dtype
     with mpmath.workdps(60):
 
@@ -107,7 +107,7 @@ def test_truncated_is_within_its_tolerance(low: float, high: float, dtype: type,
 def test_truncated_values_are_monotone_and_within_their_limits(bits: int) -> None:
     distribution = TruncatedNormal(0.0, 1.0, -1.5, 2.5)
     word = np.sort(some_words(bits)[::7]).astype(f"uint{bits}")
-    z = truncated(distribution, word)
+    z = truncated_normal(distribution, word)
     assert z.min() >= -1.5
     assert z.max() <= 2.5
     assert (np.diff(z) >= (-1e-6 if bits == 32 else -1e-14)).all()

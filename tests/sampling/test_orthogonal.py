@@ -1,8 +1,5 @@
 """Orthogonal matrices: against numpy.linalg.qr of the same normal matrix, and where the fast way cannot go."""
 
-from collections.abc import Callable, Iterable
-from typing import Any
-
 import numpy as np
 import pytest
 from conftest import draw, tensor_of
@@ -17,14 +14,13 @@ from paramgen.sampling.backend import Backend
 from paramgen.sampling.cpu import kernels
 from paramgen.sampling.host import HostBackend
 from paramgen.sampling.matrix import TILE
-from paramgen.sampling.orthogonal import Orthonormalizer, householder, tiles
+from paramgen.sampling.orthogonal import OnShare, Orthonormalizer, householder, tiles
 from paramgen.sampling.philox import words, words64
 from paramgen.sampling.reference import Reference, normal
-from paramgen.threads import Team
 
 SHAPES = [(1, 1), (2, 2), (7, 3), (3, 7), (1, 5), (5, 1), (400, 100), (100, 400), (TILE + 2, TILE + 1), (300, 300)]
 BACKENDS: list[HostBackend] = [Reference(), kernels()]
-REFERENCE = Orthonormalizer(Reference(), Team())
+REFERENCE = Orthonormalizer(Reference(), 1)
 
 
 def tensor(shape: tuple[int, ...], dtype: str, gain: float = 1.0) -> Tensor:
@@ -83,7 +79,7 @@ def test_gain_multiplies() -> None:
 )
 def test_rank_deficient_matrices_still_give_an_orthogonal_one(z: NDArray[np.float64]) -> None:
     for backend in BACKENDS:
-        assert loss(Orthonormalizer(backend, Team(2))(lambda on: z.copy(), 1e-13)) < 1e-14
+        assert loss(Orthonormalizer(backend, 2)(lambda on: z.copy(), 1e-13)) < 1e-14
 
 
 @pytest.mark.parametrize("closeness", [1e-3, 1e-4, 1e-6, 1e-9, 1e-14])
@@ -103,9 +99,9 @@ def test_second_pass_is_what_restores_orthogonality(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(Orthonormalizer, "divide", lambda self, z: passes.append(1) or divide(self, z))
     assert loss(orthonormalize(z, 1e-12)) < 1e-14
     assert len(passes) == 2
-    assert 1e-12 < loss(orthonormalize(z, module.FAILED)) < 1e-3
+    assert 1e-12 < loss(orthonormalize(z, module.MAX_LOSS)) < 1e-3
     assert len(passes) == 3
-    orthonormalize(np.eye(6, 4), module.DOUBLE)
+    orthonormalize(np.eye(6, 4), module.FLOAT64_TOLERANCE)
     assert len(passes) == 4
 
 
@@ -121,7 +117,7 @@ def test_the_measured_loss_is_about_that_of_the_whole_matrix() -> None:
 def test_householder_agrees_with_qr() -> None:
     z = np.random.default_rng(0).normal(size=(50, 30))
     for backend in BACKENDS:
-        q = householder(backend, Team(2), z.copy())
+        q = householder(backend, 2, z.copy())
         np.testing.assert_allclose(q, qr(z), atol=1e-13)
         assert loss(q) < 1e-14
 
@@ -147,26 +143,28 @@ def test_progress_is_told_of_the_whole_while_it_works() -> None:
 
     told: list[int] = []
     made = tensor((2 * TILE, 2 * TILE), "float32")
-    Sampler(4, Team(2), told.append).draw(kernels(), made, 0, made.size, np.empty(made.nbytes, np.uint8))
+    Sampler(4, 2, told.append).draw(kernels(), made, 0, made.size, np.empty(made.nbytes, np.uint8))
     assert sum(told) == made.nbytes
     assert len([count for count in told if count]) > 5
 
 
 @pytest.mark.parametrize(("size", "shared"), [(64, False), (768, True)])
-def test_a_matrix_that_takes_long_is_drawn_by_several_threads(size: int, shared: bool) -> None:
+def test_a_matrix_that_takes_long_is_drawn_by_several_threads(
+    size: int, shared: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Though its bytes are few: 768 × 768 in float32 are 2.4 MB."""
-    from paramgen.sampling.sampler import Sampler
+    from paramgen.sampling import sampler
 
-    tasks: list[object] = []
+    given: list[int] = []
 
-    class Recorder(Team):
-        def __call__(self, work: Callable[[Any], object], given: Iterable[Any]) -> None:
-            tasks.append(work)
-            Team.__call__(self, work, given)
+    def record(backend: Backend, threads: int, on_share: OnShare) -> Orthonormalizer:
+        given.append(threads)
+        return Orthonormalizer(backend, threads, on_share)
 
+    monkeypatch.setattr(sampler, "Orthonormalizer", record)
     made = tensor((size, size), "float32")
-    Sampler(4, Recorder(2)).draw(kernels(), made, 0, made.size, np.empty(made.nbytes, np.uint8))
-    assert bool(tasks) == shared
+    sampler.Sampler(4, 2).draw(kernels(), made, 0, made.size, np.empty(made.nbytes, np.uint8))
+    assert given == [2 if shared else 1]
 
 
 @given(start=st.integers(0, 100), length=st.integers(0, 3000), size=st.integers(1, 400))

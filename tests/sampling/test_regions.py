@@ -1,4 +1,4 @@
-"""Boxes: elements of a stream, or of an array, taken by strides and put to places, by every backend."""
+"""Regions of a stream or of an array, by every backend."""
 
 from typing import Any
 
@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from test_compiled import DISTRIBUTIONS
 
-from paramgen.catalog.axes import Axes, StridedRegion, rearrange
+from paramgen.catalog.axes import Axes, rearrange
 from paramgen.catalog.distributions import (
     DeltaOrthogonal,
     Distribution,
     Elementwise,
-    Matrix,
+    MatrixRegion,
     Orthogonal,
     PeriodicConstant,
     Uniform,
@@ -25,34 +25,37 @@ from paramgen.dtypes import DTYPES as TABLE
 from paramgen.planning.plan import Tensor
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.reference import Reference
+from paramgen.sampling.regions import StridedRegion
 from paramgen.sampling.sampler import Sampler
-from paramgen.threads import Team
 
 REFERENCE = Reference()
 
 
 @st.composite
-def any_box(draw: Any, most: int = 9) -> StridedRegion:
-    """Part of an array in C order, its axes put in another order, some backwards."""
+def any_region(draw: Any, most: int = 9) -> StridedRegion:
+    """Draw a part of an array in C order, its axes permuted, some reversed."""
     shape = draw(st.lists(st.integers(1, most), min_size=1, max_size=4))
     sizes = [draw(st.integers(1, size)) for size in shape]
     strides = [int(np.prod(shape[axis + 1 :])) for axis in range(len(shape))]
     order = draw(st.permutations(range(len(shape))))
-    places, step = [0] * len(shape), 1
+    out_strides, step = [0] * len(shape), 1
     for axis in order:
-        places[axis] = step * (-1 if draw(st.booleans()) else 1)
+        out_strides[axis] = step * (-1 if draw(st.booleans()) else 1)
         step *= sizes[axis]
-    to = sum(-place * (size - 1) for place, size in zip(places, sizes, strict=True) if place < 0)
+    out_offset = sum(-stride * (size - 1) for stride, size in zip(out_strides, sizes, strict=True) if stride < 0)
     kept = [axis for axis, size in enumerate(sizes) if size > 1]
-    first = draw(st.integers(0, 2**40))
-    return StridedRegion(0, first, to, *(tuple(values[axis] for axis in kept) for values in (sizes, strides, places)))
+    offset = draw(st.integers(0, 2**40))
+    axes = (tuple(values[axis] for axis in kept) for values in (sizes, strides, out_strides))
+    return StridedRegion(0, offset, out_offset, *axes)
 
 
 def elements(region: StridedRegion) -> NDArray[np.int64]:
-    """The elements in the order of their places."""
+    """Return the source's elements in the order of the buffer."""
     out = np.full(region.size, -1)
     for index in np.ndindex(*region.sizes):
-        out[region.to + int(np.dot(index, region.places))] = region.first + int(np.dot(index, region.strides))
+        out[region.out_offset + int(np.dot(index, region.out_strides))] = region.offset + int(
+            np.dot(index, region.strides)
+        )
     return out
 
 
@@ -63,7 +66,7 @@ def filled(backend: Backend, distribution: Elementwise, dtype: str, region: Stri
         return backend.download(out).tobytes()  # type: ignore[arg-type]
 
 
-@given(region=any_box(5), distribution=st.sampled_from(DISTRIBUTIONS), dtype=st.sampled_from(DTYPES))
+@given(region=any_region(5), distribution=st.sampled_from(DISTRIBUTIONS), dtype=st.sampled_from(DTYPES))
 @settings(max_examples=100, deadline=None)
 def test_the_reference_draws_each_element_as_by_itself(
     region: StridedRegion, distribution: Elementwise, dtype: str
@@ -77,7 +80,7 @@ def test_the_reference_draws_each_element_as_by_itself(
 
 
 @pytest.mark.parametrize("backend", KERNELS, ids=lambda backend: backend.name)
-@given(region=any_box(), distribution=st.sampled_from(DISTRIBUTIONS), dtype=st.sampled_from(DTYPES))
+@given(region=any_region(), distribution=st.sampled_from(DISTRIBUTIONS), dtype=st.sampled_from(DTYPES))
 @settings(max_examples=150, deadline=None)
 def test_kernels_draw_what_the_reference_draws(
     backend: Backend, region: StridedRegion, distribution: Elementwise, dtype: str
@@ -85,7 +88,7 @@ def test_kernels_draw_what_the_reference_draws(
     assert filled(backend, distribution, dtype, region) == filled(REFERENCE, distribution, dtype, region)
 
 
-# Runs of all lengths, side by side and apart; more of them, and longer ones, than a batch has.
+# Runs of all lengths, adjacent and apart; more of them, and longer ones, than a batch holds.
 LARGE = [
     StridedRegion(0, 3, 0, (300, 700), (1, 1000), (700, 1)),
     StridedRegion(0, 2, 0, (3, 5000), (10_000, 1), (5000, 1)),
@@ -98,7 +101,7 @@ LARGE = [
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("region", LARGE, ids=str)
-def test_large_boxes(dtype: str, region: StridedRegion) -> None:
+def test_large_regions(dtype: str, region: StridedRegion) -> None:
     for distribution in DISTRIBUTIONS:
         expected = filled(REFERENCE, distribution, dtype, region)
         for backend in KERNELS:
@@ -106,10 +109,10 @@ def test_large_boxes(dtype: str, region: StridedRegion) -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@given(region=any_box())
+@given(region=any_region())
 @settings(max_examples=30, deadline=None)
 def test_taken_from_an_array(dtype: str, region: StridedRegion) -> None:
-    region = StridedRegion(0, region.first % 50, region.to, region.sizes, region.strides, region.places)
+    region = StridedRegion(0, region.offset % 50, region.out_offset, region.sizes, region.strides, region.out_strides)
     found = elements(region)
     source = np.random.default_rng(0).integers(0, 256, TABLE[dtype].nbytes(int(found.max()) + 3), np.uint8)
     out = np.empty(TABLE[dtype].nbytes(region.size), np.uint8)
@@ -121,11 +124,11 @@ def test_taken_from_an_array(dtype: str, region: StridedRegion) -> None:
 CONV = Axes("*k i o g", {"k": (3, 3), "i": 4, "o": 5, "g": 2})
 GATES = Axes("(g h) r", {"g": 4, "h": 6, "r": 6})
 PLAIN = Axes("o i", {"o": 7, "i": 5})
-# A distribution, the row that arranges it, its axes, and what NumPy makes of the canonical array.
+# Cases of a distribution, a row of a layout, the parameter's axes, and the same rearrangement in NumPy.
 STRUCTURED: list[tuple[Distribution, str, Axes, Any]] = [
     (Orthogonal(1.5), "w = w i o", PLAIN, lambda w: w.T),
     (Orthogonal(1.0, 4), "w = w r (g[3,1,0,2] h)", GATES, lambda w: w.reshape(4, 6, 6)[[3, 1, 0, 2]].reshape(24, 6).T),
-    (DeltaOrthogonal(2.0, Matrix(4 * 40, 4, 5)), "w = w (g o) i *k", CONV, lambda w: w.transpose(4, 3, 2, 0, 1)),
+    (DeltaOrthogonal(2.0, MatrixRegion(4 * 40, 4, 5)), "w = w (g o) i *k", CONV, lambda w: w.transpose(4, 3, 2, 0, 1)),
     (PeriodicConstant("identity", -1.0, 0, 1, 6, 5), "w = w i o", PLAIN, lambda w: w.T),
     (PeriodicConstant("dirac", 1.0, 4 * 40, 2, 12, 4), "w = w (g o) i *k", CONV, lambda w: w.transpose(4, 3, 2, 0, 1)),
     (
@@ -150,23 +153,23 @@ STRUCTURED: list[tuple[Distribution, str, Axes, Any]] = [
 )
 @pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
 @pytest.mark.parametrize("slices", [1, 3, 7])
-def test_what_is_not_elementwise(
+def test_distributions_that_are_not_elementwise(
     distribution: Distribution, row: str, axes: Axes, expected: Any, dtype: str, slices: int
 ) -> None:
     plain = tensor_of(distribution, dtype, axes.shape)
     (rearrangement,) = rearrange([row], {row.split()[2]: axes})
     tensor = Tensor("x", rearrangement, plain.sources)
     array = expected(draw(plain, 5, 0, plain.size).reshape(axes.shape)).reshape(-1)
-    sampler, found = Sampler(5, Team(1)), []
+    sampler, found = Sampler(5, 1), []
     for part in np.array_split(np.arange(plain.size), slices):
         out = np.empty(TABLE[dtype].nbytes(len(part)), np.uint8)
         sampler.draw(REFERENCE, tensor, int(part[0]), int(part[-1]) + 1, out)
         found.append(out.tobytes())
     assert b"".join(found) == np.ascontiguousarray(array).tobytes()
-    assert not sampler._matrices_drawn
+    assert not sampler._matrices
 
 
-def test_a_law_of_runs_in_any_range() -> None:
+def test_a_periodic_constant_in_any_range() -> None:
     distribution = PeriodicConstant("identity", 3.0, 5, 2, 7, 4)
     expected = np.zeros(40, np.float32)
     for start in (5, 12, 19, 26):
@@ -177,7 +180,7 @@ def test_a_law_of_runs_in_any_range() -> None:
             assert draw(tensor, 0, start, stop).tobytes() == expected[start:stop].tobytes(), (start, stop)
 
 
-def test_a_box_writes_nowhere_else() -> None:
+def test_a_region_writes_nowhere_else() -> None:
     for backend in (REFERENCE, *KERNELS):
         out = np.full(TABLE["float32"].nbytes(100), 0xAA, np.uint8)
         backend.fill_region(Uniform(1.0), TABLE["float32"], 1, 2, StridedRegion(0, 0, 10, (4, 5), (1, 9), (10, 2)), out)

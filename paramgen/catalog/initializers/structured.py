@@ -8,7 +8,7 @@ from pydantic import Field
 from paramgen.catalog.distributions import (
     DeltaOrthogonal,
     Distribution,
-    Matrix,
+    MatrixRegion,
     Orthogonal,
     PeriodicConstant,
     unit_forget_gate,
@@ -131,7 +131,7 @@ class DeltaOrthogonalInitializer(Initializer):
         filter_size = _filter(target)
         assert filter_size
         rows, columns = target.shape[len(filter_size) :]
-        return DeltaOrthogonal(self.gain, Matrix(_centre(filter_size, 1) * rows * columns, rows, columns))
+        return DeltaOrthogonal(self.gain, MatrixRegion(_centre(filter_size, 1) * rows * columns, rows, columns))
 
 
 def _filter(target: ParameterShape) -> tuple[int, ...] | None:

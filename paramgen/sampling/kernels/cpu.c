@@ -72,10 +72,10 @@
     }                                                                                                                 \
     TARGET static void pg_fill_region_##set(int distribution, const double *n, int dtype, uint64_t seed, uint64_t stream,         \
                                          uint64_t first, const int64_t *sizes, const int64_t *strides,                \
-                                         const int64_t *places, void *out)                                            \
+                                         const int64_t *out_strides, void *out)                                            \
     {                                                                                                                 \
         PG_ENTER                                                                                                      \
-        pg_region(pg_words_##set, pg_batch_##set, distribution, n, dtype, seed, stream, first, sizes, strides, places, out);      \
+        pg_region(pg_words_##set, pg_batch_##set, distribution, n, dtype, seed, stream, first, sizes, strides, out_strides, out);      \
         PG_LEAVE                                                                                                      \
     }
 
@@ -115,26 +115,26 @@
     }                                                                                                                 \
     TARGET static void pg_accumulate_##set(double *c, long c_step, const double *left, long left_step,                \
                                            long left_depth_step, const double *right, long right_step, int rows,      \
-                                           int columns, long depth, double sign, int upper, double *room)             \
+                                           int columns, long depth, double sign, int upper, double *scratch)             \
     {                                                                                                                 \
         PG_ENTER                                                                                                      \
         pg_accumulate(pg_micro_##set, 2 * LANES, c, c_step, left, left_step, left_depth_step, right, right_step,      \
-                      rows, columns, depth, sign, upper, room);                                                       \
+                      rows, columns, depth, sign, upper, scratch);                                                       \
         PG_LEAVE                                                                                                      \
     }                                                                                                                 \
-    TARGET static int pg_factor_##set(double *g, long step, const double *diagonal, int n, double dependent,          \
-                                      double *room)                                                                   \
+    TARGET static int pg_factor_##set(double *g, long step, const double *diagonal, int n, double min_ratio,          \
+                                      double *scratch)                                                                   \
     {                                                                                                                 \
         PG_ENTER                                                                                                      \
-        int found = pg_factor(pg_micro_##set, 2 * LANES, g, step, diagonal, n, dependent, room);                      \
+        int found = pg_factor(pg_micro_##set, 2 * LANES, g, step, diagonal, n, min_ratio, scratch);                      \
         PG_LEAVE                                                                                                      \
         return found;                                                                                                 \
     }                                                                                                                 \
     TARGET static void pg_solve_##set(const double *r, long r_step, double *x, long k_step, long j_step, int n,       \
-                                      int count, double *room)                                                        \
+                                      int count, double *scratch)                                                        \
     {                                                                                                                 \
         PG_ENTER                                                                                                      \
-        pg_solve(pg_micro_##set, 2 * LANES, r, r_step, x, k_step, j_step, n, count, room);                            \
+        pg_solve(pg_micro_##set, 2 * LANES, r, r_step, x, k_step, j_step, n, count, scratch);                            \
         PG_LEAVE                                                                                                      \
     }                                                                                                                 \
     TARGET static void pg_reflect_##set(double *a, long step, const double *v, double factor, long m, long n,         \
@@ -214,4 +214,4 @@ static const pg_kernels pg_kernel_sets[] = {
     PG_ENTRY(avx512, pg_has_avx512, avx2),
 #endif
 };
-enum { PG_SETS = sizeof pg_kernel_sets / sizeof *pg_kernel_sets };
+enum { PG_KERNEL_SETS = sizeof pg_kernel_sets / sizeof *pg_kernel_sets };

@@ -1,8 +1,8 @@
-/* The GPU's loops around kernel.h, for NVRTC: with PG_DISTRIBUTION, PG_DTYPE and PG_ELEMENT (its C type) defined, the one kernel
-   that draws this distribution in this type, else those of matrices.
+/* The GPU's kernels around kernel.h, for NVRTC. If PG_DISTRIBUTION, PG_DTYPE and PG_ELEMENT (its C type) are defined, they
+   draw that distribution in that dtype; else they are the kernels of matrices.
 
    Indices have 64 bits. Each matrix element's sum runs over k in order, a multiply then an add (or subtract), as in
-   matrix.h: tiles, blocks and threads only choose which elements are worked on together. */
+   matrix.h. Tiles, blocks and threads only choose which elements are computed together. */
 
 #include "kernel.h"
 
@@ -18,14 +18,14 @@ enum { PG_THREADS = 256 };
 
 enum { PG_AXES = 4 };
 
-/* Element number e of a region, the last axis fastest: where it is taken from, and where it is put. */
-PG void pg_of_box(uint64_t e, const int64_t *sizes, const int64_t *strides, const int64_t *places, int64_t *element,
-                  int64_t *place)
+/* Find element number e of a region, the last axis fastest, in its source and in the output. */
+PG void pg_locate(uint64_t e, const int64_t *sizes, const int64_t *strides, const int64_t *out_strides, int64_t *element,
+                  int64_t *position)
 {
     for (int axis = PG_AXES - 1; axis >= 0; axis--) {
         int64_t i = (int64_t)(e % (uint64_t)sizes[axis]);
         *element += i * strides[axis];
-        *place += i * places[axis];
+        *position += i * out_strides[axis];
         e /= (uint64_t)sizes[axis];
     }
 }
@@ -35,8 +35,8 @@ PG void pg_of_box(uint64_t e, const int64_t *sizes, const int64_t *strides, cons
 enum { PG_PER_BLOCK = sizeof(PG_ELEMENT) == 8 ? 2 : 4 };
 typedef struct __attribute__((aligned(PG_PER_BLOCK * sizeof(PG_ELEMENT)))) { PG_ELEMENT at[PG_PER_BLOCK]; } pg_values;
 
-/* Elements start … start + count - 1 of a stream: a thread draws all values of a block of random words, and stores them
-   at once but at the ends of the range. */
+/* Draw elements start … start + count - 1 of a stream. A thread draws all values of a block of random words, and stores
+   them at once, except at the ends of the range. */
 PG_KERNEL pg_draw(double n0, double n1, double n2, double n3, double n4, double n5, double n6, uint64_t seed,
                   uint64_t stream, uint64_t start, uint64_t count, PG_ELEMENT *out)
 {
@@ -64,21 +64,20 @@ PG_KERNEL pg_draw(double n0, double n1, double n2, double n3, double n4, double 
     }
 }
 
-/* Elements first + Σ i·strides of a stream, for i below the sizes, to the places Σ i·places, of four axes: a thread draws
-   one after another. */
-PG_KERNEL pg_draw_box(double n0, double n1, double n2, double n3, double n4, double n5, double n6, uint64_t seed,
+/* Draw a region of a stream; a thread draws one element after another. */
+PG_KERNEL pg_draw_region(double n0, double n1, double n2, double n3, double n4, double n5, double n6, uint64_t seed,
                       uint64_t stream, int64_t first, int64_t size0, int64_t size1, int64_t size2, int64_t size3,
                       int64_t stride0, int64_t stride1, int64_t stride2, int64_t stride3, int64_t place0,
                       int64_t place1, int64_t place2, int64_t place3, PG_ELEMENT *out)
 {
     const double n[] = {n0, n1, n2, n3, n4, n5, n6};
     const int64_t sizes[] = {size0, size1, size2, size3}, strides[] = {stride0, stride1, stride2, stride3};
-    const int64_t places[] = {place0, place1, place2, place3};
+    const int64_t out_strides[] = {place0, place1, place2, place3};
     uint64_t key[2 * PG_ROUNDS], count = (uint64_t)(size0 * size1 * size2 * size3);
     pg_keys(seed, key);
     for (uint64_t e = PG_THREAD; e < count; e += PG_GRID) {
-        int64_t element = first, place = 0;
-        pg_of_box(e, sizes, strides, places, &element, &place);
+        int64_t element = first, position = 0;
+        pg_locate(e, sizes, strides, out_strides, &element, &position);
         uint64_t pair[2];
         int i = (int)(element % PG_PER_BLOCK);
         PG_ELEMENT value;
@@ -87,37 +86,37 @@ PG_KERNEL pg_draw_box(double n0, double n1, double n2, double n3, double n4, dou
             value = (PG_ELEMENT)pg_value64(PG_DISTRIBUTION, n, pair[i & 1]);
         else
             pg_store(PG_DTYPE, &value, 0, pg_value32(PG_DISTRIBUTION, n, (uint32_t)(pair[i / 2] >> 32 * (i % 2))));
-        out[place] = value;
+        out[position] = value;
     }
 }
 
 #else
 
-/* Elements first + Σ i·strides of an array, for i below the sizes, to the places Σ i·places, of four axes. */
-PG_KERNEL pg_take_box(const void *source, int width, int64_t first, int64_t size0, int64_t size1, int64_t size2, int64_t size3,
+/* Copy a region of an array, whose elements are `width` bytes wide. */
+PG_KERNEL pg_take_region(const void *source, int width, int64_t first, int64_t size0, int64_t size1, int64_t size2, int64_t size3,
                       int64_t stride0, int64_t stride1, int64_t stride2, int64_t stride3, int64_t place0,
                       int64_t place1, int64_t place2, int64_t place3, void *out)
 {
     const int64_t sizes[] = {size0, size1, size2, size3}, strides[] = {stride0, stride1, stride2, stride3};
-    const int64_t places[] = {place0, place1, place2, place3};
+    const int64_t out_strides[] = {place0, place1, place2, place3};
     uint64_t count = (uint64_t)(size0 * size1 * size2 * size3);
     for (uint64_t e = PG_THREAD; e < count; e += PG_GRID) {
-        int64_t element = first, place = 0;
-        pg_of_box(e, sizes, strides, places, &element, &place);
+        int64_t element = first, position = 0;
+        pg_locate(e, sizes, strides, out_strides, &element, &position);
         switch (width) {
-        case 8: ((uint64_t *)out)[place] = ((const uint64_t *)source)[element]; break;
-        case 4: ((uint32_t *)out)[place] = ((const uint32_t *)source)[element]; break;
-        case 2: ((uint16_t *)out)[place] = ((const uint16_t *)source)[element]; break;
-        default: ((uint8_t *)out)[place] = ((const uint8_t *)source)[element];
+        case 8: ((uint64_t *)out)[position] = ((const uint64_t *)source)[element]; break;
+        case 4: ((uint32_t *)out)[position] = ((const uint32_t *)source)[element]; break;
+        case 2: ((uint16_t *)out)[position] = ((const uint16_t *)source)[element]; break;
+        default: ((uint8_t *)out)[position] = ((const uint8_t *)source)[element];
         }
     }
 }
 
-/* PG_SIDE: the tile of pg_factor, of pg_solve, and of a block of pg_accumulate, whose threads have PG_OWN² elements each. */
+/* PG_SIDE is the side of a tile; in pg_accumulate each thread of a tile has PG_OWN² elements. */
 enum { PG_SIDE = 64, PG_OWN = 4, PG_SLICE = 16, PG_PANEL = 16, PG_ACROSS = PG_SIDE / PG_OWN };
 
-/* c[i, j] += sign·left[k, i]·right[k, j], one k after another, sign being 1 or -1: one block for each tile of c. With
-   `upper`, what lies below c's diagonal is of no account. */
+/* Add sign·left[k, i]·right[k, j] to c[i, j], one k after another, sign 1 or -1; each block has a tile of c. With `upper`,
+   entries below the diagonal of c are ignored. */
 PG_KERNEL pg_accumulate(double *c, int64_t c_step, const double *left, int64_t left_step, int64_t left_depth_step,
                         const double *right, int64_t right_step, int64_t rows, int64_t columns, int64_t depth,
                         double sign, int upper)
@@ -138,7 +137,7 @@ PG_KERNEL pg_accumulate(double *c, int64_t c_step, const double *left, int64_t l
         int here = depth - start < PG_SLICE ? (int)(depth - start) : PG_SLICE;
         PG_BARRIER;
         for (int e = t; e < PG_SLICE * PG_SIDE; e += PG_THREADS) {
-            /* Neighbouring threads read what lies side by side. */
+            /* Neighbouring threads read neighbouring numbers. */
             int k = left_depth_step == 1 ? e % PG_SLICE : e / PG_SIDE, i = left_depth_step == 1 ? e / PG_SLICE : e % PG_SIDE;
             if (k < here && top + i < rows)
                 l[k][i] = sign * left[(start + k) * left_depth_step + (top + i) * left_step];
@@ -166,9 +165,9 @@ PG_KERNEL pg_accumulate(double *c, int64_t c_step, const double *left, int64_t l
         }
 }
 
-/* The Cholesky factor of a diagonal tile, in its upper triangle, by one block; `diagonal` is the tile's before anything was
-   subtracted. *found becomes 0 where an r[k, k]² is not above dependent·diagonal[k], else 1. */
-PG_KERNEL pg_factor(double *g, int64_t step, const double *diagonal, int n, double dependent, int *found)
+/* Replace the upper triangle of a diagonal tile by its Cholesky factor r, in one block; `diagonal` is the tile's before
+   accumulate. Set *found to 0 if an r[k, k]² is not above min_ratio·diagonal[k], else to 1. */
+PG_KERNEL pg_factor(double *g, int64_t step, const double *diagonal, int n, double min_ratio, int *found)
 {
     PG_SHARED double a[PG_SIDE][PG_SIDE];
     int x = (int)threadIdx.x % PG_SIDE, y = (int)threadIdx.x / PG_SIDE, high = PG_THREADS / PG_SIDE;
@@ -178,7 +177,7 @@ PG_KERNEL pg_factor(double *g, int64_t step, const double *diagonal, int n, doub
     PG_BARRIER;
     for (int k = 0; k < n; k++) {
         double rest = a[k][k], pivot = pg_sqrt64(rest);
-        if (!(rest > dependent * diagonal[k])) {
+        if (!(rest > min_ratio * diagonal[k])) {
             *found = 0;
             return;
         }
@@ -197,7 +196,7 @@ PG_KERNEL pg_factor(double *g, int64_t step, const double *diagonal, int n, doub
     *found = 1;
 }
 
-/* Solve rᵀ·x = x for a tile r of n rows and n × count numbers x[k·k_step + j·j_step]; a block has PG_PANEL of the j. */
+/* Replace x by r⁻ᵀ·x, for a tile r of n rows and n × count numbers x[k·k_step + j·j_step]; a block has PG_PANEL of the j. */
 PG_KERNEL pg_solve(const double *r, int64_t r_step, double *x, int64_t k_step, int64_t j_step, int n, int64_t count)
 {
     PG_SHARED double a[PG_SIDE][PG_SIDE], panel[PG_SIDE][PG_PANEL + 1];
@@ -229,7 +228,7 @@ PG_KERNEL pg_solve(const double *r, int64_t r_step, double *x, int64_t k_step, i
     }
 }
 
-/* Standard normal values, of 32-bit words or (wide) of 64-bit words, from element `start` of a stream, into a matrix. */
+/* Draw standard normal values from element `start` of a stream into a matrix, of 32-bit or (wide) 64-bit words. */
 PG_KERNEL pg_normal(uint64_t seed, uint64_t stream, uint64_t start, int wide, double *z, int64_t row_step,
                     int64_t column_step, int64_t rows, int64_t columns)
 {
@@ -251,7 +250,7 @@ PG_KERNEL pg_normal(uint64_t seed, uint64_t stream, uint64_t start, int wide, do
     }
 }
 
-/* gain·q in C order, rounded to float32 and then to the dtype, unless that is float64. */
+/* Store gain·q in C order, in float64, or rounded to float32 and then to the dtype. */
 PG_KERNEL pg_round(const double *q, int64_t row_step, int64_t column_step, int64_t rows, int64_t columns, double gain,
                    int dtype, void *out)
 {

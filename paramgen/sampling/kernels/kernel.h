@@ -1,8 +1,8 @@
-/* From counters to values: the scalar functions of stream philox4x32-v1, for C99 compilers and for NVRTC.
+/* The scalar functions of stream philox4x32-v1, from counters to values, for C99 compilers and for NVRTC.
 
-   reference.py says the same in NumPy and is what every build of this file is tested against, bit for bit; docs/stream.md
-   is the specification. Only integer operations and correctly rounded +, -, ×, ÷ and sqrt, in the order written here:
-   compile without contraction (-ffp-contract=off, --fmad=false) and without fast-math. */
+   docs/stream.md is the specification, and reference.py the oracle: every build of this file gives the same bits. Only
+   integer operations and correctly rounded +, -, ×, ÷ and sqrt, in the order written here. Compile without contraction
+   (-ffp-contract=off, --fmad=false) and without fast-math. */
 
 #ifndef PARAMGEN_KERNEL_H
 #define PARAMGEN_KERNEL_H
@@ -44,7 +44,7 @@ PG double pg_float64(uint64_t bits) { double value; memcpy(&value, &bits, sizeof
 #define PG_INCREMENT_0 0x9E3779B9u
 #define PG_INCREMENT_1 0xBB67AE85u
 
-/* The key of each round, for the 64-bit seed: key[2r] and key[2r + 1]. */
+/* Compute the keys of all rounds from the seed: key[2r] and key[2r + 1] of round r. */
 PG void pg_keys(uint64_t seed, uint64_t key[2 * PG_ROUNDS])
 {
     for (uint32_t r = 0; r < PG_ROUNDS; r++) {
@@ -53,8 +53,8 @@ PG void pg_keys(uint64_t seed, uint64_t key[2 * PG_ROUNDS])
     }
 }
 
-/* Round r over c0 … c3, each in the low half of a 64-bit LANE (one integer, or a vector of them) whose high half is
-   ignored; MULTIPLY is the 64-bit product of two low halves:
+/* Round r over c0 … c3. Each is in the low half of a 64-bit LANE (an integer or a vector of integers); the high half is
+   ignored. MULTIPLY is the 64-bit product of two low halves:
    (c0, c1, c2, c3) -> (hi(M1·c2) ^ c1 ^ k0, lo(M1·c2), hi(M0·c0) ^ c3 ^ k1, lo(M0·c0)). */
 #define PG_PHILOX(LANE, MULTIPLY, key, r, m0, m1, c0, c1, c2, c3)                                                     \
     {                                                                                                                 \
@@ -67,7 +67,7 @@ PG void pg_keys(uint64_t seed, uint64_t key[2 * PG_ROUNDS])
 
 #define PG_MULTIPLY(a, b) ((uint64_t)(uint32_t)(a) * (uint32_t)(b))
 
-/* The four words of a block, as two 64-bit words: words 0 (low) and 1, words 2 (low) and 3. */
+/* Compute the four words of a block, as two 64-bit words: words 0 (low) and 1, words 2 (low) and 3. */
 PG void pg_block(const uint64_t *key, uint64_t stream, uint64_t block, uint64_t *first, uint64_t *second)
 {
     uint64_t c0 = block, c1 = block >> 32, c2 = stream, c3 = stream >> 32;
@@ -79,14 +79,14 @@ PG void pg_block(const uint64_t *key, uint64_t stream, uint64_t block, uint64_t 
 
 /* ---- Words to numbers ---- */
 
-/* The smaller of a word and its complement: its distance from the nearer end of the range. */
+/* Return a word's distance from the nearer end of its range. */
 PG uint32_t pg_nearer32(uint32_t word) { return word ^ (0 - (word >> 31)); }
 PG uint64_t pg_nearer64(uint64_t word) { return word ^ (0 - (word >> 63)); }
 
-/* The low half of an integer, exactly. */
+/* Return the low half of an integer, exactly. */
 PG double pg_from_low(uint64_t i) { return (double)(int32_t)((uint32_t)i ^ 0x80000000u) + 2147483648.0; }
-/* A 64-bit integer to the nearest double, by operations that every instruction set has for vectors. The halves become
-   the last places of 2^84 and 2^52; `base` is what they have too much, and only the last addition rounds. */
+/* Round a 64-bit integer to the nearest double, by operations that every instruction set has for vectors. The halves are
+   the low bits of 2^84 and 2^52; subtracting `base` removes these, and only the last addition rounds. */
 PG double pg_from_halves(uint64_t i, double base)
 {
     double high = pg_float64(i >> 32 | 0x4530000000000000u), low = pg_float64((i & 0xFFFFFFFFu) | 0x4330000000000000u);
@@ -120,7 +120,7 @@ PG float pg_ratio32(float t)
 PG float pg_log_of32(float k, float s) { return k * 0.693147182464599609375f + s * pg_log_float32(s * s); }
 PG float pg_log32(float t) { return pg_log_of32((float)pg_power32(t), pg_ratio32(t)); }
 
-/* The exponent is small: counted from 2^-1022 so that no signed shift of 64 bits is needed. */
+/* Counting from 2^-1022 avoids a signed shift of 64 bits, which few instruction sets have for vectors. */
 PG int32_t pg_power64(double t)
 {
     return (int32_t)((pg_bits64(t) - 0x3FE6A09E667F3BCDu + 0x4000000000000000u) >> 52) - 1024;
@@ -138,8 +138,8 @@ PG double pg_log64(double t) { return pg_log_of64((double)pg_power64(t), pg_rati
 PG float pg_product32(float distance) { return distance * (2.0f - distance); }
 PG float pg_level32(float distance) { return -pg_log32(pg_product32(distance)); }
 
-/* Below this distance the level may be 6 or more, where the tail's polynomial takes over. */
-#define PG_FAR_DISTANCE 0.00126f
+/* Below this distance the level may be 6 or more, and the tail's polynomial applies. */
+#define PG_TAIL_DISTANCE 0.00126f
 
 PG float pg_quantile32(float distance, float x)
 {
@@ -147,14 +147,14 @@ PG float pg_quantile32(float distance, float x)
     return level < 6.0f ? x * pg_centre(level - 3.0f) : x * pg_tail(pg_sqrt32(level) - 3.5f);
 }
 
-/* 2p and 1 - 2p of a word. */
+/* Return 2p and 1 - 2p of a word. */
 PG float pg_distance32(uint32_t word) { return ((float)(int32_t)pg_nearer32(word) + 0.5f) * 0x1p-31f; }
 PG float pg_middle32(uint32_t word)
 {
     return ((float)(int32_t)(0x7FFFFFFFu - pg_nearer32(word)) + 0.5f) * 0x1p-31f;
 }
 
-/* The value with the sign that the word's first bit says: minus below the middle. */
+/* Give a magnitude the word's sign: minus below the middle. */
 PG float pg_signed32(float magnitude, uint32_t word)
 {
     return pg_float32(pg_bits32(magnitude) ^ (~word & 0x80000000u));
@@ -174,14 +174,14 @@ PG double pg_centre64(double q) { return q * pg_a(pg_square64(q)) / pg_b(pg_squa
 
 PG double pg_root64(double p) { return pg_sqrt64(-pg_log64(p)); }
 PG double pg_tail64(double root) { return pg_c(root - 1.6) / pg_d(root - 1.6); }
-PG double pg_far64(double root) { return pg_e(root - 5.0) / pg_f(root - 5.0); }
+PG double pg_far_tail64(double root) { return pg_e(root - 5.0) / pg_f(root - 5.0); }
 
 PG double pg_quantile64(double p, double q)
 {
     if (!(q > PG_CENTRAL64))
         return pg_centre64(q);
     double root = pg_root64(p);
-    return root > 5.0 ? pg_far64(root) : pg_tail64(root);
+    return root > 5.0 ? pg_far_tail64(root) : pg_tail64(root);
 }
 
 PG double pg_half64(uint64_t word) { return (pg_from_uint64(pg_nearer64(word)) + 0.5) * 0x1p-64; }
@@ -200,14 +200,14 @@ PG double pg_normal64(uint64_t word)
     return pg_signed64(pg_quantile64(pg_half64(word), pg_middle64(word)), word);
 }
 
-/* ---- Distributions: one value of a word; `n` holds the numbers of the distribution ---- */
+/* ---- Distributions: the value of one word; `n` holds the distribution's numbers ---- */
 
 enum { PG_CONSTANT, PG_UNIFORM, PG_NORMAL, PG_TRUNCATED };
 /* n: constant {value}; uniform {bound}; normal {mean, std};
    truncated {mean, std, low, high, P(Z < low), P(Z > high), P(low < Z < high)}, low and high in standard deviations. */
 enum { PG_VALUE = 0, PG_BOUND = 0, PG_MEAN = 0, PG_STD, PG_LOW, PG_HIGH, PG_BELOW, PG_ABOVE, PG_WITHIN };
 
-/* The tails p = P(Z < z) and P(Z > z) of a truncated value: `outside` is the tail beyond the limit, `word` counts from it. */
+/* Return a tail of a truncated value, P(Z < z) or P(Z > z): `outside` is the tail beyond the limit where words begin. */
 PG double pg_tail_of32(const double *n, double outside, uint32_t word)
 {
     return outside + (pg_from_low(word) + 0.5) * 0x1p-32 * n[PG_WITHIN];
@@ -224,7 +224,7 @@ PG double pg_above64(const double *n, uint64_t word) { return pg_tail_of64(n, n[
 PG float pg_scaled32(const double *n, float z) { return (float)n[PG_STD] * z + (float)n[PG_MEAN]; }
 PG double pg_scaled64(const double *n, double z) { return n[PG_STD] * z + n[PG_MEAN]; }
 
-/* The value of z, held within the limits. */
+/* Clamp z to the limits and scale it. */
 PG float pg_truncate32(const double *n, float z)
 {
     float low = (float)n[PG_LOW], high = (float)n[PG_HIGH];
@@ -245,9 +245,9 @@ PG float pg_truncated32(const double *n, uint32_t word)
 {
     double below = pg_below32(n, word), above = pg_above32(n, word), p = below < above ? below : above;
     float distance = (float)(2.0 * p), magnitude;
-    if (distance < 0x1p-32f) { /* beyond the words of the normal distribution, to which the tail's polynomial is fitted */
+    if (distance < 0x1p-32f) { /* the tail's polynomial is fitted only as far as the words of the normal distribution */
         double root = pg_root64(p);
-        magnitude = (float)(root > 5.0 ? pg_far64(root) : pg_tail64(root));
+        magnitude = (float)(root > 5.0 ? pg_far_tail64(root) : pg_tail64(root));
     } else {
         magnitude = pg_quantile32(distance, (float)(1.0 - 2.0 * p));
     }
@@ -281,18 +281,18 @@ PG double pg_value64(int distribution, const double *n, uint64_t word)
     }
 }
 
-/* ---- Element types: the narrow ones are the float32 value rounded to nearest, ties to even ---- */
+/* ---- Dtypes: the narrow ones round the float32 value to nearest, ties to even ---- */
 
 enum { PG_FLOAT64, PG_FLOAT32, PG_FLOAT16, PG_BFLOAT16, PG_FLOAT8_E4M3FN, PG_FLOAT8_E5M2 };
 
-/* To `exponent` bits of exponent and `mantissa` of mantissa; what is beyond the range becomes `overflow`. */
+/* Round to `exponent` bits of exponent and `mantissa` of mantissa; values beyond the range become `overflow`. */
 PG uint32_t pg_narrow(float value, int exponent, int mantissa, uint32_t overflow)
 {
     uint32_t bits = pg_bits32(value), magnitude = bits & 0x7FFFFFFFu;
     int drop = 23 - mantissa, bias = (1 << (exponent - 1)) - 1;
     uint32_t rebias = (uint32_t)(127 - bias) << 23;
     uint32_t normal = (magnitude - rebias + (1u << (drop - 1)) - 1 + (magnitude >> drop & 1)) >> drop;
-    /* Added to a number whose last place is the subnormals' unit, the value is rounded to it. */
+    /* Adding a number whose last bit is the unit of subnormals rounds the value to that unit. */
     uint32_t unit = (uint32_t)(127 + 1 - bias + drop) << 23;
     uint32_t subnormal = pg_bits32(pg_float32(magnitude) + pg_float32(unit)) - unit;
     uint32_t rounded = magnitude < rebias + (1u << 23) ? subnormal : normal;
@@ -309,7 +309,7 @@ PG uint32_t pg_bfloat16(float value)
     return (bits + 0x7FFFu + (bits >> 16 & 1)) >> 16;
 }
 
-/* Element i of `out`, of a type that is not float64. */
+/* Store element i of a dtype other than float64. */
 PG void pg_store(int dtype, void *out, uint64_t i, float value)
 {
     switch (dtype) {

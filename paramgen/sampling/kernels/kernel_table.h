@@ -1,18 +1,18 @@
-/* The kernels of an instruction set, as C and, through cffi, Python see them: declarations only, read by both. */
+/* The kernels of an instruction set: declarations that C and, through cffi, Python read. */
 typedef struct {
     const char *name;
     int (*available)(void);
-    /* Elements start … start + count - 1 of a stream, of a distribution with numbers n. */
+    /* Draw elements start … start + count - 1 of a stream, of a distribution with numbers n. */
     void (*fill)(int distribution, const double *n, int dtype, uint64_t seed, uint64_t stream, uint64_t start, uint64_t count,
                  void *out);
-    /* Elements first + Σ i·strides of a stream, i below the sizes, to the places Σ i·places of `out`, of four axes. */
+    /* Draw a region of four axes: for i below the sizes, element first + Σ i·strides goes to out[Σ i·out_strides]. */
     void (*fill_region)(int distribution, const double *n, int dtype, uint64_t seed, uint64_t stream, uint64_t first,
-                     const int64_t *sizes, const int64_t *strides, const int64_t *places, void *out);
+                     const int64_t *sizes, const int64_t *strides, const int64_t *out_strides, void *out);
     void (*accumulate)(double *c, long c_step, const double *left, long left_step, long left_depth_step,
                        const double *right, long right_step, int rows, int columns, long depth, double sign,
-                       int upper, double *room);
-    int (*factor)(double *g, long step, const double *diagonal, int n, double dependent, double *room);
+                       int upper, double *scratch);
+    int (*factor)(double *g, long step, const double *diagonal, int n, double min_ratio, double *scratch);
     void (*solve)(const double *r, long r_step, double *x, long k_step, long j_step, int n, int count,
-                  double *room);
+                  double *scratch);
     void (*reflect)(double *a, long step, const double *v, double factor, long m, long n, double *dot);
 } pg_kernels;

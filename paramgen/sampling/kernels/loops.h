@@ -1,9 +1,9 @@
-/* The CPU's loops around kernel.h: ranges of a stream, for every distribution and dtype.
+/* The CPU's loops around kernel.h: ranges and regions of a stream, for every distribution and dtype.
 
-   They are written once, for the compiler to vectorize, and built by cpu.c for each instruction set. A batch of words is
-   drawn first, then each step runs over the batch. A processor looks ahead some hundred instructions, so a loop overlaps
-   elements only if each needs few: a chain of more than ten operations is split into several loops, whose arrays stay in
-   the first-level cache. What few elements need (the far tails) is done for these alone. */
+   cpu.c compiles them for each instruction set, and the compiler vectorizes them. Every step runs over a batch of words.
+   A processor looks ahead a few hundred instructions, so loops with long bodies do not overlap elements: more than ten
+   operations are split into several loops, whose arrays stay in the first-level cache. Far tails are rare, so they are
+   computed only for the elements that need them. */
 
 #ifndef PARAMGEN_LOOPS_H
 #define PARAMGEN_LOOPS_H
@@ -16,11 +16,11 @@ static const int pg_itemsize[] = {8, 4, 2, 2, 1, 1};
 #define PG_BATCH32 (4 * PG_BLOCKS)
 #define PG_BATCH64 (2 * PG_BLOCKS)
 #define PG_GROUP 64
-/* Elements that a region takes at once along the axis in which they follow one another, where they are not to stay so. */
+/* Consecutive elements that a region takes at once, if they are not consecutive in the buffer. */
 #define PG_RUN 64
 #define PG_SHORT_RUN 16
 
-/* A distribution and its numbers. Of a truncated one, the words below the middle: those less than `split`, or all. */
+/* A distribution and its numbers. Words of a truncated one are below the middle if less than `split`, or if `all` is set. */
 typedef struct {
     int distribution;
     const double *n;
@@ -34,8 +34,8 @@ PG int pg_is_below(const double *n, int dtype, uint64_t word)
     return pg_below32(n, (uint32_t)word) < pg_above32(n, (uint32_t)word);
 }
 
-/* Find the words below the middle by bisection: the tail below grows with the word, and the tail above shrinks, however
-   they are rounded. Comparing words saves the batches one of the two tails. */
+/* Find the words below the middle by bisection, which works because rounding is monotonic: the tail below grows with the
+   word, and the tail above shrinks. Comparing words saves each batch one of the two tails. */
 PG pg_source pg_source_of(int distribution, const double *n, int dtype)
 {
     pg_source source = {distribution, n, 0, 0};
@@ -53,14 +53,14 @@ PG pg_source pg_source_of(int distribution, const double *n, int dtype)
     return source;
 }
 
-/* The tail beyond the nearer limit: below the lower where `below` is all ones, else above the upper. */
+/* Return the tail beyond the nearer limit: the lower if `below` is all ones, else the upper. */
 PG double pg_outside(const double *n, uint64_t below)
 {
     uint64_t above = pg_bits64(n[PG_ABOVE]);
     return pg_float64(above ^ ((above ^ pg_bits64(n[PG_BELOW])) & below));
 }
 
-/* |Quantiles| within the far tails' limits: `value` holds the middles, and gets the magnitudes. */
+/* Compute |quantiles| outside the far tails: `value` holds the middles, and receives the magnitudes. */
 PG void pg_centres32(const float *distance, int count, float *value)
 {
     PG_ALIGNED float power[PG_BATCH32], level[PG_BATCH32];
@@ -77,7 +77,7 @@ PG void pg_centres32(const float *distance, int count, float *value)
         value[i] = value[i] * pg_centre_end(level[i], power[i]);
 }
 
-/* Central values of all words, then anew those that lie in the tails. */
+/* Compute the central value of every word, then again those in the tails. */
 PG void pg_batch32(const pg_source *source, const uint32_t *word, int count, float *value)
 {
     PG_ALIGNED float distance[PG_BATCH32], middle[PG_BATCH32];
@@ -113,14 +113,14 @@ PG void pg_batch32(const pg_source *source, const uint32_t *word, int count, flo
     for (int start = 0; start < count; start += PG_GROUP) {
         int stop = start + PG_GROUP < count ? start + PG_GROUP : count, far = 0;
         for (int i = start; i < stop; i++)
-            far |= distance[i] < PG_FAR_DISTANCE;
+            far |= distance[i] < PG_TAIL_DISTANCE;
         for (int i = start; far && i < stop; i++)
-            if (distance[i] < PG_FAR_DISTANCE)
+            if (distance[i] < PG_TAIL_DISTANCE)
                 value[i] = pg_value32(source->distribution, n, word[i]);
     }
 }
 
-/* |Quantiles| of tails p beyond the centre; those that lie farther yet are few. */
+/* Compute |quantiles| of tails p beyond the centre; few are so far out that they need the last polynomial. */
 PG void pg_tails64(const double *p, int count, double *value)
 {
     PG_ALIGNED double power[PG_BATCH64], root[PG_BATCH64];
@@ -134,10 +134,10 @@ PG void pg_tails64(const double *p, int count, double *value)
         value[i] = pg_tail64(root[i]);
     for (int i = 0; i < count; i++)
         if (root[i] > 5.0)
-            value[i] = pg_far64(root[i]);
+            value[i] = pg_far_tail64(root[i]);
 }
 
-/* |Quantiles| within the centre: `value` holds the middles, and gets the magnitudes. */
+/* Compute |quantiles| within the centre: `value` holds the middles, and receives the magnitudes. */
 PG void pg_centres64(int count, double *value)
 {
     PG_ALIGNED double above[PG_BATCH64], below[PG_BATCH64];
@@ -155,14 +155,14 @@ PG void pg_centres64(int count, double *value)
         value[i] = above[i] / below[i];
 }
 
-/* Central values of all words; those beyond are gathered, done anew and put back. */
+/* Compute the central value of every word; gather those beyond the centre, compute them again, and put them back. */
 PG void pg_batch64(const pg_source *source, const uint64_t *word, int count, double *value)
 {
     PG_ALIGNED double middle[PG_BATCH64], p[PG_BATCH64], tail[PG_BATCH64];
     PG_ALIGNED uint64_t below[PG_BATCH64];
     const double *n = source->n;
     uint64_t split = source->split, all = source->all;
-    int place[PG_BATCH64], outside = 0;
+    int position[PG_BATCH64], outside = 0;
     if (source->distribution == PG_UNIFORM) {
         for (int i = 0; i < count; i++)
             value[i] = pg_uniform64(word[i], n[PG_BOUND]);
@@ -179,17 +179,17 @@ PG void pg_batch64(const pg_source *source, const uint64_t *word, int count, dou
             middle[i] = 0.5 - p[i];
         }
     }
-    /* As integers, which spares a comparison of doubles its trip through the flags. */
+    /* Comparing integers avoids a detour of doubles through the flags. */
     for (int i = 0; i < count; i++) {
-        place[outside] = i;
+        position[outside] = i;
         outside += (int64_t)pg_bits64(middle[i]) > (int64_t)pg_bits64(PG_CENTRAL64);
     }
     for (int i = 0; i < outside; i++)
-        p[i] = source->distribution == PG_NORMAL ? pg_half64(word[place[i]]) : p[place[i]];
+        p[i] = source->distribution == PG_NORMAL ? pg_half64(word[position[i]]) : p[position[i]];
     pg_centres64(count, middle);
     pg_tails64(p, outside, tail);
     for (int i = 0; i < outside; i++)
-        middle[place[i]] = tail[i];
+        middle[position[i]] = tail[i];
     if (source->distribution == PG_NORMAL) {
         for (int i = 0; i < count; i++)
             value[i] = pg_scaled64(n, pg_signed64(middle[i], word[i]));
@@ -220,7 +220,7 @@ PG void pg_constant(int dtype, double number, uint64_t count, void *out)
     }
 }
 
-/* `count` values of words: of 64-bit words for float64, else of 32-bit words. */
+/* Compute `count` values: of 64-bit words for float64, else of 32-bit words. */
 PG void pg_values(const pg_source *source, int dtype, const void *word, int count, void *out)
 {
     PG_ALIGNED float value[PG_BATCH32];
@@ -243,12 +243,12 @@ PG void pg_values(const pg_source *source, int dtype, const void *word, int coun
     }
 }
 
-/* The words of the blocks with these numbers, `count` of them, of which `out` has room for PG_BLOCKS. */
+/* Compute the words of `count` blocks; `out` has space for PG_BLOCKS, whose ends may be overwritten. */
 typedef void pg_words(const uint64_t *key, uint64_t stream, const uint64_t *block, int count, uint64_t *out);
-/* pg_values of an instruction set. */
+/* Compute values as pg_values does, with an instruction set. */
 typedef void pg_batch(const pg_source *source, int dtype, const void *word, int count, void *out);
 
-/* Elements start … start + count - 1 of a parameter, into `out`, which is aligned to its elements. */
+/* Draw elements start … start + count - 1 of a parameter; `out` is aligned to its elements. */
 PG void pg_range(pg_words *words, pg_batch *batch, int distribution, const double *n, int dtype, uint64_t seed, uint64_t stream,
                  uint64_t start, uint64_t count, void *out)
 {
@@ -264,7 +264,7 @@ PG void pg_range(pg_words *words, pg_batch *batch, int distribution, const doubl
     pg_source source = pg_source_of(distribution, n, dtype);
     pg_keys(seed, key);
     for (uint64_t first = start / (uint64_t)per_block; count; first += PG_BLOCKS) {
-        int room = per_block * PG_BLOCKS - skipped, here = count < (uint64_t)room ? (int)count : room;
+        int most = per_block * PG_BLOCKS - skipped, here = count < (uint64_t)most ? (int)count : most;
         for (int i = 0; i < PG_BLOCKS; i++)
             block[i] = first + (uint64_t)i;
         words(key, stream, block, (skipped + here + per_block - 1) / per_block, pair);
@@ -275,17 +275,17 @@ PG void pg_range(pg_words *words, pg_batch *batch, int distribution, const doubl
     }
 }
 
-/* `rows` runs of `length` values, one run after another: the first of each to its place, the others each `step` on. */
+/* Store `rows` runs of `length` values: the first of each at its position, each next one `step` further. */
 #define PG_PUT(type)                                                                                                  \
     for (int i = 0; i < length; i++)                                                                                  \
         for (int j = 0; j < rows; j++)                                                                                \
-            ((type *)out)[place[j] + i * step] = ((const type *)value)[j * length + i];
+            ((type *)out)[position[j] + i * step] = ((const type *)value)[j * length + i];
 
-PG void pg_put(int width, const void *value, int rows, int length, const int64_t *place, int64_t step, void *out)
+PG void pg_put(int width, const void *value, int rows, int length, const int64_t *position, int64_t step, void *out)
 {
     if (step == 1) {
         for (int j = 0; j < rows; j++)
-            memcpy((unsigned char *)out + place[j] * width, (const unsigned char *)value + j * length * width,
+            memcpy((unsigned char *)out + position[j] * width, (const unsigned char *)value + j * length * width,
                    (size_t)(length * width));
         return;
     }
@@ -297,8 +297,8 @@ PG void pg_put(int width, const void *value, int rows, int length, const int64_t
     }
 }
 
-/* Those words of blocks that are wanted, of runs that begin at `start`: one run after another. Single words have a loop
-   without an inner one, up to a tenth faster; the others' indices are long, as gcc warns of ints that -fwrapv lets wrap. */
+/* Gather `rows` runs of `length` words, each beginning at its `start`. Single words have a loop without an inner one, up
+   to a tenth faster. The other indices are long, because gcc warns of ints that -fwrapv lets wrap. */
 #define PG_PICK(type)                                                                                                 \
     for (int j = 0; length == 1 && j < rows; j++)                                                                     \
         ((type *)out)[j] = ((const type *)word)[start[j]];                                                            \
@@ -319,19 +319,19 @@ PG void pg_pick(int size, const void *word, const int *start, int rows, int leng
     }
 }
 
-/* Elements first + Σ i·strides of a parameter, for i below the sizes, to the places Σ i·places of `out`: four axes, along
-   the last of which the elements follow one another (its stride is 1, or its size). A batch is a tile of runs along it,
-   for so many indices of the other axes, the third fastest: whole lines of memory are written where its places are next
-   to each other. */
+/* Draw a region of a parameter: for i below the sizes, element first + Σ i·strides goes to out[Σ i·out_strides]. There are
+   four axes, and elements along the last one are consecutive (its stride or its size is 1). A batch is a tile of runs
+   along the last axis, for many indices of the third, so that it writes whole lines of memory if the third axis is
+   contiguous in `out`. */
 PG void pg_region(pg_words *words, pg_batch *batch, int distribution, const double *n, int dtype, uint64_t seed, uint64_t stream,
-               uint64_t first, const int64_t *sizes, const int64_t *strides, const int64_t *places, void *out)
+               uint64_t first, const int64_t *sizes, const int64_t *strides, const int64_t *out_strides, void *out)
 {
     PG_ALIGNED uint64_t pair[PG_BATCH64], wanted[PG_BATCH64], value[PG_BATCH64], block[PG_BLOCKS];
     uint64_t key[2 * PG_ROUNDS];
-    int64_t place[PG_BLOCKS];
+    int64_t position[PG_BLOCKS];
     int start[PG_BLOCKS], width = pg_itemsize[dtype];
     int shift = dtype == PG_FLOAT64 ? 1 : 2, per_block = 1 << shift;
-    int64_t longest = places[3] == 1 ? per_block * (PG_BLOCKS - 1) : PG_RUN;
+    int64_t longest = out_strides[3] == 1 ? per_block * (PG_BLOCKS - 1) : PG_RUN;
     int64_t length = sizes[3] < longest ? sizes[3] : longest, all = sizes[0] * sizes[1] * sizes[2];
     int most = (int)(PG_BLOCKS / ((length + per_block - 2) / per_block + 1));
     pg_source source = pg_source_of(distribution, n, dtype);
@@ -345,10 +345,10 @@ PG void pg_region(pg_words *words, pg_batch *batch, int distribution, const doub
             int rows = (int)(all - row < most ? all - row : most), used = 0;
             for (int j = 0, side; j < rows; j += side) {
                 uint64_t element = first + (uint64_t)(a * strides[0] + b * strides[1] + v * strides[2] + u);
-                int64_t at = a * places[0] + b * places[1] + v * places[2] + u * places[3];
+                int64_t at = a * out_strides[0] + b * out_strides[1] + v * out_strides[2] + u * out_strides[3];
                 side = (int)(rows - j < sizes[2] - v ? rows - j : sizes[2] - v);
                 for (int i = 0; i < side; i++)
-                    place[j + i] = at + i * places[2];
+                    position[j + i] = at + i * out_strides[2];
                 for (int i = 0; here == 1 && i < side; i++) {
                     uint64_t word = element + (uint64_t)(i * strides[2]);
                     block[j + i] = word >> shift;
@@ -373,7 +373,7 @@ PG void pg_region(pg_words *words, pg_batch *batch, int distribution, const doub
                 pg_pick(dtype == PG_FLOAT64 ? 8 : 4, pair, start, rows, here, wanted);
                 batch(&source, dtype, wanted, rows * here, value);
             }
-            pg_put(width, value, rows, here, place, places[3], out);
+            pg_put(width, value, rows, here, position, out_strides[3], out);
         }
     }
 }

@@ -1,26 +1,26 @@
-/* Matrix kernels of orthogonal.py, in double precision.
+/* The matrix kernels of orthogonal.py, in double precision.
 
-   Each element's sum runs over k in order, a multiply then an add (or subtract), whatever the tile, the panel, the
-   thread or the width of a vector: those only choose which elements are worked on together. */
+   Each element's sum runs over k in order, a multiply then an add (or subtract). Tiles, panels, threads and vectors only
+   choose which elements are computed together. */
 
 #ifndef PARAMGEN_MATRIX_H
 #define PARAMGEN_MATRIX_H
 
 #include "kernel.h"
 
-/* PG_DEPTH: a packed strip must stay in the first-level cache. PG_AHEAD: the rows of latency of the third-level cache. */
+/* PG_DEPTH keeps a packed strip in the first-level cache. PG_AHEAD covers the latency of the third-level cache. */
 enum { PG_DEPTH = 132, PG_AHEAD = 16, PG_TILE = 264, PG_BLOCK_ROWS = 24, PG_MICRO_ROWS = 6, PG_WIDEST = 8 };
 
-/* Scratch memory for packed operands, in numbers. The caller provides it, because a thread's own would have to be paged
-   in for every new thread. */
-enum { PG_ROOM = 2 * PG_DEPTH * PG_TILE };
+/* The size of the scratch memory for packed operands, in numbers. The caller provides it, because each new thread would
+   have to page in its own. */
+enum { PG_SCRATCH = 2 * PG_DEPTH * PG_TILE };
 
-/* c[i, j] += left[k, i]·right[k, j], one k after another, for PG_MICRO_ROWS rows of two vectors. With a triangle t (or
-   NULL), upper and PG_MICRO_ROWS wide, tᵀ·c = c is then solved. */
+/* Add left[k, i]·right[k, j] to c[i, j], one k after another, for PG_MICRO_ROWS rows of two vectors. Then, unless the
+   triangle t is NULL (it is upper, and PG_MICRO_ROWS wide), replace c by t⁻ᵀ·c. */
 typedef void pg_micro(double *c, long c_step, const double *left, const double *right, long depth,
                       const double *triangle);
 
-/* Panels of `width` numbers for each k: packed[i·PG_DEPTH + k·width + a] = sign·source[(i + a)·step + k·depth_step], for
+/* Pack panels of `width` numbers for each k: packed[i·PG_DEPTH + k·width + a] = sign·source[(i + a)·step + k·depth_step], for
    i in steps of `width`, with zeros where i + a is not below `count`. */
 PG void pg_pack(double *packed, int width, double sign, const double *source, long step, long depth_step, int count,
                 long depth)
@@ -47,13 +47,13 @@ PG void pg_pack(double *packed, int width, double sign, const double *source, lo
                     whole + a < count ? sign * source[(whole + a) * step + k * depth_step] : 0.0;
 }
 
-/* c[i, j] += sign·left[i, k]·right[k, j], one k after another, sign being 1 or -1; c is at most PG_TILE × PG_TILE. With
+/* Add sign·left[k, i]·right[k, j] to c[i, j], one k after another, sign 1 or -1; c is at most PG_TILE × PG_TILE. With
    `upper`, entries below the diagonal of c are ignored. */
 PG void pg_accumulate(pg_micro *micro, int width, double *c, long c_step, const double *left, long left_step,
                       long left_depth_step, const double *right, long right_step, int rows, int columns, long depth,
-                      double sign, int upper, double *room)
+                      double sign, int upper, double *scratch)
 {
-    double *packed_left = room, *packed_right = room + PG_DEPTH * PG_TILE;
+    double *packed_left = scratch, *packed_right = scratch + PG_DEPTH * PG_TILE;
     PG_ALIGNED double tile[PG_MICRO_ROWS * PG_WIDEST] = {0};
     for (long start = 0; start < depth; start += PG_DEPTH) {
         long here = depth - start < PG_DEPTH ? depth - start : PG_DEPTH;
@@ -82,18 +82,18 @@ PG void pg_accumulate(pg_micro *micro, int width, double *c, long c_step, const 
     }
 }
 
-/* The Cholesky factor of a diagonal tile, in its upper triangle, from what accumulate left of it; `diagonal` is the tile's
-   before that. 0 is returned where an r[k, k]² is not above dependent·diagonal[k]. */
-PG int pg_factor(pg_micro *micro, int width, double *g, long step, const double *diagonal, int n, double dependent,
-                 double *room)
+/* Replace the upper triangle of a diagonal tile by its Cholesky factor r; `diagonal` is the tile's before accumulate. Return
+   0 if an r[k, k]² is not above min_ratio·diagonal[k]. */
+PG int pg_factor(pg_micro *micro, int width, double *g, long step, const double *diagonal, int n, double min_ratio,
+                 double *scratch)
 {
     for (int start = 0; start < n; start += PG_BLOCK_ROWS) {
         int stop = start + PG_BLOCK_ROWS < n ? start + PG_BLOCK_ROWS : n;
         pg_accumulate(micro, width, g + start * step + start, step, g + start, 1, step, g + start, step, stop - start,
-                      n - start, start, -1.0, 1, room);
+                      n - start, start, -1.0, 1, scratch);
         for (int k = start; k < stop; k++) {
             double *row = g + k * step, rest = row[k];
-            if (!(rest > dependent * diagonal[k]))
+            if (!(rest > min_ratio * diagonal[k]))
                 return 0;
             double root = pg_sqrt64(rest);
             for (int j = k; j < n; j++)
@@ -106,16 +106,16 @@ PG int pg_factor(pg_micro *micro, int width, double *g, long step, const double 
     return 1;
 }
 
-/* Solve rᵀ·x = x for a tile r of n rows and n × count numbers x[k·k_step + j·j_step], two vectors of the j at a time; with
-   the steps exchanged that is x·r⁻¹ of the transpose. */
+/* Replace x by r⁻ᵀ·x, for a tile r of n rows and n × count numbers x[k·k_step + j·j_step], two vectors of the j at a time.
+   With exchanged steps, that is x·r⁻¹ of the transpose. */
 PG void pg_solve(pg_micro *micro, int width, const double *r, long r_step, double *x, long k_step, long j_step, int n,
-                 int count, double *room)
+                 int count, double *scratch)
 {
     PG_ALIGNED double panel[PG_TILE * PG_WIDEST];
     double triangles[PG_TILE * PG_MICRO_ROWS];
     for (int i = 0; i < n; i += PG_MICRO_ROWS) {
         int high = n - i < PG_MICRO_ROWS ? n - i : PG_MICRO_ROWS;
-        pg_pack(room + i * PG_TILE, PG_MICRO_ROWS, -1.0, r + i, 1, r_step, high, i);
+        pg_pack(scratch + i * PG_TILE, PG_MICRO_ROWS, -1.0, r + i, 1, r_step, high, i);
         for (int a = 0; a < PG_MICRO_ROWS; a++)
             for (int b = 0; b < PG_MICRO_ROWS; b++)
                 triangles[(i + a) * PG_MICRO_ROWS + b] = a <= b && b < high ? r[(i + a) * r_step + i + b] : a == b;
@@ -128,14 +128,14 @@ PG void pg_solve(pg_micro *micro, int width, const double *r, long r_step, doubl
             for (int j = 0; j < width; j++)
                 panel[k * width + j] = 0.0;
         for (int i = 0; i < n; i += PG_MICRO_ROWS)
-            micro(panel + i * width, width, room + i * PG_TILE, panel, i, triangles + i * PG_MICRO_ROWS);
+            micro(panel + i * width, width, scratch + i * PG_TILE, panel, i, triangles + i * PG_MICRO_ROWS);
         for (int k = 0; k < n; k++)
             for (int j = 0; j < wide; j++)
                 corner[k * k_step + j * j_step] = panel[k * width + j];
     }
 }
 
-/* a -= v·(factor·vᵀa) for a of m rows and n columns, the sum over the rows in order; `dot` has room for n numbers. */
+/* Subtract v·(factor·vᵀa) from a, of m rows and n columns; sums run over the rows in order; `dot` is scratch memory. */
 PG void pg_reflect(double *a, long step, const double *v, double factor, long m, long n, double *dot)
 {
     for (long j = 0; j < n; j++)

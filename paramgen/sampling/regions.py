@@ -1,0 +1,92 @@
+"""Regions: the strided parts of its sources that a range of a tensor's elements consists of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod
+from typing import NamedTuple
+
+from paramgen.catalog.axes import Rearrangement, c_strides
+
+
+class StridedRegion(NamedTuple):
+    """Elements of a source, and where they go in a buffer.
+
+    For every index i below `sizes`, source element offset + Σ i·strides becomes buffer element
+    out_offset + Σ i·out_strides.
+    """
+
+    source: int
+    offset: int
+    out_offset: int
+    sizes: tuple[int, ...]
+    strides: tuple[int, ...]
+    out_strides: tuple[int, ...]
+
+    @property
+    def is_contiguous(self) -> bool:
+        """Return whether it is a range of the source's elements, in the same order."""
+        return self.sizes == () or (self.strides == (1,) and self.out_strides == (1,))
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return prod(self.sizes)
+
+
+def regions(rearrangement: Rearrangement, start: int, stop: int) -> Iterator[StridedRegion]:
+    """Yield elements start … stop - 1 of a tensor, in C order, as regions; the buffer begins at `start`."""
+    if rearrangement.is_plain:
+        yield StridedRegion(0, start, 0, (stop - start,), (1,), (1,))
+        return
+    out_strides = c_strides(rearrangement.grid)
+    for low, high in _boxes(rearrangement.grid, start, stop):
+        for piece in rearrangement.slices:
+            begin = tuple(map(max, low, piece.low))
+            end = tuple(map(min, high, piece.high))
+            if all(a < b for a, b in zip(begin, end, strict=True)):
+                inside = (a - b for a, b in zip(begin, piece.low, strict=True))
+                offset = piece.offset + sum(i * stride for i, stride in zip(inside, piece.strides, strict=True))
+                out_offset = sum(i * stride for i, stride in zip(begin, out_strides, strict=True)) - start
+                sizes = tuple(b - a for a, b in zip(begin, end, strict=True))
+                yield _merge_axes(StridedRegion(piece.source, offset, out_offset, sizes, piece.strides, out_strides))
+
+
+def _boxes(grid: tuple[int, ...], start: int, stop: int) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Yield a range of a grid's elements, in C order, as boxes: the lowest index of each axis, and its end."""
+    if not grid:
+        yield (), ()
+        return
+    inner = prod(grid[1:])
+    first, last = -(-start // inner), stop // inner
+    if first > last:  # within one row
+        row = stop // inner
+        for low, high in _boxes(grid[1:], start - row * inner, stop - row * inner):
+            yield (row, *low), (row + 1, *high)
+        return
+    if start < first * inner:
+        for low, high in _boxes(grid[1:], start - (first - 1) * inner, inner):
+            yield (first - 1, *low), (first, *high)
+    if first < last:
+        yield (first, *(0 for _ in grid[1:])), (last, *grid[1:])
+    if last * inner < stop:
+        for low, high in _boxes(grid[1:], 0, stop - last * inner):
+            yield (last, *low), (last + 1, *high)
+
+
+def _merge_axes(region: StridedRegion) -> StridedRegion:
+    """Return a region with as few axes as possible, none of them reversed in the source."""
+    offset, out_offset = region.offset, region.out_offset
+    kept: list[tuple[int, int, int]] = []
+    for size, stride, out_stride in zip(region.sizes, region.strides, region.out_strides, strict=True):
+        if size == 1:
+            continue
+        if stride < 0:
+            offset, out_offset = offset + (size - 1) * stride, out_offset + (size - 1) * out_stride
+            stride, out_stride = -stride, -out_stride  # noqa: PLW2901
+        if kept and kept[-1][1] == size * stride and kept[-1][2] == size * out_stride:
+            kept[-1] = (kept[-1][0] * size, stride, out_stride)
+        else:
+            kept.append((size, stride, out_stride))
+    sizes, strides, out_strides = (tuple(axis[i] for axis in kept) for i in range(3))
+    return StridedRegion(region.source, offset, out_offset, sizes, strides, out_strides)
