@@ -1,4 +1,4 @@
-"""The peer of the start-up benchmark: the same five layers by NumPy and safetensors alone, as a script would."""
+"""A script with NumPy and safetensors alone that draws the five layers of the start-up benchmark."""
 
 import sys
 

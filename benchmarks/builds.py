@@ -1,4 +1,4 @@
-"""Builds of gigabytes, whole processes, beside PyTorch and the plain write of as many bytes.
+"""Whole builds of gigabytes, compared with PyTorch and with a plain write of the same size.
 
 python benchmarks/builds.py
 """

@@ -1,13 +1,13 @@
-"""The GPT-2-like stack of the builds, once for paramgen's spec and for PyTorch's script."""
+"""The GPT-2-like model that both paramgen and the PyTorch script build."""
 
 from collections.abc import Iterator
 
-# Parameter -> its size and how it begins: "normal" (standard deviation 0.02), "zeros" or "ones".
+# Parameter -> its shape and initial values: "normal" (standard deviation 0.02), "zeros" or "ones".
 Parameters = dict[str, tuple[list[int], str]]
 
 
 def operations(vocabulary: int, positions: int, width: int, layers: int) -> Iterator[tuple[str, Parameters]]:
-    """Each operation's name and parameters: every matrix normal, biases zero, layer norms one and zero."""
+    """Yield each operation's name and parameters."""
     norm: Parameters = {"scale": ([width], "ones"), "offset": ([width], "zeros")}
     yield "wte", {"weights": ([vocabulary, width], "normal")}
     yield "wpe", {"weights": ([positions, width], "normal")}

@@ -1,8 +1,8 @@
-"""Drawing on a GPU: beside a plain fill of its memory, PyTorch and JAX on it, and the CPU; transfers and whole builds.
+"""Drawing, transfers and builds on a GPU, compared with a plain fill, PyTorch, JAX and the CPU.
 
 python benchmarks/gpu.py
 
-Where no GPU can be used it says so, and why.
+Without a usable GPU it prints the reason.
 """
 
 import os
@@ -30,13 +30,13 @@ DTYPES_OF_INTEREST = ("float32", "float64", "bfloat16", "float8_e4m3fn")
 
 
 def missing() -> str | None:
-    """Why nothing can be measured."""
+    """Return why no GPU is usable, or None."""
     devices = load_backend("gpu").devices()
     return None if devices[0].usable else devices[0].description
 
 
 def per_call(begin: Callable[[], object], finish: Callable[[], object], runs: int) -> float:
-    """Median seconds of a call that begins work on the GPU, of CALLS one after the other, once all is warm."""
+    """Return the median seconds of one of CALLS consecutive calls, after a warm-up."""
     begin()
     finish()
     taken = []
@@ -50,7 +50,7 @@ def per_call(begin: Callable[[], object], finish: Callable[[], object], runs: in
 
 
 def torch_calls(dtype: str, elements: int) -> dict[str, Callable[[], object]]:
-    """What torch.nn.init does for each distribution, on the GPU, where PyTorch can."""
+    """Return PyTorch's call for each distribution, or none without PyTorch, its CUDA or the dtype."""
     if not found("torch"):
         return {}
     import torch
@@ -211,7 +211,7 @@ def builds(scratch: Path, models: list[Model], runs: int) -> list[str]:
 
 
 def gpu(scratch: Path, quick: bool) -> list[str]:
-    """The section of docs/performance.md."""
+    """Return the lines of the section of docs/performance.md."""
     if reason := missing():
         return [TITLE, "", f"Not run: {reason}.", ""]
     runs = 1 if quick else 5

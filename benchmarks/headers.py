@@ -1,4 +1,4 @@
-"""Headers of a million tensors: `paramgen inspect` beside the official parser, which judges every file that is read.
+"""`paramgen inspect` for headers of a million tensors, compared with the official parser.
 
 python benchmarks/headers.py
 """
@@ -32,9 +32,9 @@ print(time.perf_counter() - began, "numpy" in sys.modules)
 
 
 def header(count: int, alike: bool) -> tuple[bytes, int]:
-    """Return a header of so many tensors and the bytes of their data.
+    """Return a header of `count` tensors and the number of bytes of their data.
 
-    If they are not alike, each has a shape of its own, and the metadata has brackets, as paramgen's own has.
+    Unless `alike`, each has a different shape, and the metadata has brackets like paramgen's own.
     """
     fields = ['"__metadata__":' + json.dumps({"format": "pt"} if alike else {"spec": '{"shape":[3,3]}'})]
     begin = 0

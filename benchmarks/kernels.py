@@ -1,4 +1,4 @@
-"""Measure drawing in memory: each instruction set on one thread and the best on two, beside PyTorch, NumPy and JAX.
+"""Drawing in memory with each instruction set, compared with PyTorch, NumPy and JAX.
 
 python benchmarks/kernels.py
 """
@@ -30,12 +30,12 @@ DISTRIBUTIONS: dict[str, Distribution] = {
 Call = Callable[[], object]
 PEERS = ("PyTorch", "JAX")
 
-# Seconds of rest before each call: PyTorch's second thread spins for some 5 ms after a call, on a core of the next.
+# Seconds of rest before each call: PyTorch's second thread spins for about 5 ms after its own calls.
 REST = 0.02
 
 
 def instruction_sets() -> list[Backend]:
-    """Return the kernels that this CPU can run, the fastest last; NumPy's if none were built."""
+    """Return the kernels that this CPU can run, the fastest last; the NumPy reference if none were built."""
     try:
         from paramgen.sampling.compiled import KERNELS
     except ImportError:
@@ -87,7 +87,7 @@ def numpy(distribution: str, dtype: str, elements: int) -> Call | None:
 
 
 def jax(distribution: str, dtype: str, elements: int) -> Call | None:
-    """Return a call of JAX, which takes all the threads there are."""
+    """Return a call of JAX, which always uses all threads."""
     if not found("jax") or dtype not in ("float32", "bfloat16"):
         return None
     import jax
@@ -111,7 +111,7 @@ def timed(call: Call) -> float:
 
 
 def medians(calls: dict[str, Call | None], elements: int, runs: int) -> dict[str, float]:
-    """Return nanoseconds an element, of calls that take turns after one warm-up each."""
+    """Return each call's nanoseconds per element. The calls take turns after a warm-up."""
     given = {name: call for name, call in calls.items() if call}
     for call in given.values():
         call()

@@ -1,4 +1,4 @@
-"""Plans of generated specs at the limits, and refusals of hostile ones: the promise of docs/spec.md, measured.
+"""Plans of specs at the limits, and refusals of hostile ones: the promises of docs/spec.md.
 
 python benchmarks/large_specs.py
 """
@@ -10,19 +10,19 @@ from measuring import PARAMGEN, measure
 
 
 def nested(levels: int, fields: str) -> str:
-    """Return the operations of groups, one in another."""
+    """Return nested groups with one operation inside."""
     if not levels:
         return "operations: [{name: p, type: prelu}]"
     return f"operations: [{{name: g, {fields}{', ' if fields else ''}{nested(levels - 1, fields)}}}]"
 
 
 def searches(pattern: str, names: int) -> str:
-    """Return a spec of so many long names, each compared with a pattern a thousand times."""
+    """Return a spec with long names, each compared with a pattern a thousand times."""
     operation = f"{{name: {'a' * 240}, repeat: {names}, operations: [{{name: p, type: prelu}}]}}"
     return f"operations: [{operation}]\noverrides: [&o {{match: '{pattern}', dtype: float32}}{', *o' * 999}]"
 
 
-# Specs at the edge of what the reader takes, or beyond it: what is wrong with each must be told in seconds.
+# Invalid specs near the limits. Each must be refused in seconds.
 HOSTILE = {
     "a million brackets": lambda: "[" * 1_000_000,
     "eight million values": lambda: "operations:\n" + "- a\n" * 8_000_000,
@@ -161,7 +161,7 @@ HOSTILE = {
 }
 
 
-# Specs within the limits that take longest.
+# Valid specs that take longest to plan.
 AT_THE_LIMITS = {
     "a million tensors": lambda: "operations: [{name: g, repeat: 1000000, operations: [{name: p, type: prelu}]}]",
     "700,000 tensors in 14 groups, named by an expression": lambda: (

@@ -1,4 +1,4 @@
-"""Builds of a gigabyte and more in each layout, whole processes, beside the same spec in its canonical layout.
+"""Whole builds of gigabytes in each layout, compared with the canonical layout.
 
 python benchmarks/layouts.py
 """
@@ -12,7 +12,7 @@ from measuring import PARAMGEN, measure
 
 GIGABYTE = 1_500_000_000
 LAYOUTS = ("canonical", "torch", "keras", "flax")
-# An operation, and how many elements its weights have.
+# An operation, and the number of elements of its weights.
 OPERATIONS = {
     "fully connected, 4096 × 4096": ("fully_connected, input_size: 4096, output_size: 4096", 4096 * 4096),
     "fully connected, 4096 inputs, 128,256 outputs": (

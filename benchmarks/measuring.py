@@ -1,4 +1,4 @@
-"""Whole processes measured: seconds and peak memory, alone or in turn with a peer."""
+"""Time and peak memory of whole processes."""
 
 import importlib.metadata
 import importlib.util
@@ -13,7 +13,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 PARAMGEN = [str(Path(sys.executable).with_name("paramgen"))]
 
-# A process's peak memory includes that of the process it was forked from: a small one starts what is measured.
+# A process's peak memory includes that of its parent, so a small process starts the measured one.
 LAUNCHER = """
 import resource, subprocess, sys, time
 began = time.perf_counter()
@@ -27,14 +27,14 @@ print(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss * unit)
 
 
 def measure(*command: str | Path, status: int = 0, processor: bool = False) -> tuple[float, float]:
-    """Return seconds (or processor time) of a whole process, which ends with the status, and its peak memory in bytes."""
+    """Return the seconds (or CPU time) of a process and its peak memory in bytes; check its exit status."""
     run = [sys.executable, "-I", "-S", "-c", LAUNCHER, str(status), *map(str, command)]
     seconds, used, peak = subprocess.run(run, capture_output=True, text=True, check=True).stdout.split()
     return float(used if processor else seconds), float(peak)
 
 
 def paired(one: Callable[[], float], other: Callable[[], float], runs: int) -> tuple[float, float, float]:
-    """Medians of both, run in turn after one warm-up each, and of their ratio pair by pair."""
+    """Return the medians of two calls that take turns after a warm-up, and of the ratio of each pair."""
     one(), other()
     pairs = [(one(), other()) for _ in range(runs)]
     medians = (statistics.median(column) for column in zip(*pairs, strict=True))

@@ -1,4 +1,4 @@
-"""Orthogonal matrices in memory beside torch.nn.init.orthogonal_.
+"""Orthogonal matrices in memory, compared with torch.nn.init.orthogonal_.
 
 python benchmarks/orthogonal.py
 """
@@ -33,14 +33,14 @@ def loss(q: np.ndarray) -> float:
 
 
 def passes(draw: Callable[[], object]) -> int:
-    """Return how many passes of Cholesky a call makes."""
+    """Return the number of Cholesky passes of a call."""
     with patch.object(Orthonormalizer, "divide", autospec=True, side_effect=Orthonormalizer.divide) as divide:
         draw()
     return divide.call_count
 
 
 def peer(shape: tuple[int, int], dtype: str, threads: int) -> Callable[[], object] | None:
-    """Return a call of PyTorch's on so many threads, or None where it is not installed."""
+    """Return PyTorch's call on `threads` threads, or None if it is not installed."""
     if not found("torch"):
         return None
     import torch

@@ -1,4 +1,4 @@
-"""The limit of the builds: as many bytes written to a new file and synced, buffered or direct.
+"""A plain write, buffered or direct, to a new file that is then synced: the limit of every build.
 
 python benchmarks/plain.py FILE BYTES buffered|direct
 """

@@ -1,13 +1,14 @@
-"""Measure paramgen as whole processes beside its peers, and write docs/performance.md.
+"""All benchmarks, written to docs/performance.md.
 
-    python benchmarks/run.py            all of it, some ten minutes; 13 GB of disk, 7 GB of memory for PyTorch
-    python benchmarks/run.py --quick    smaller sizes, fewer repetitions, no file written
+    python benchmarks/run.py            all of them: ten minutes, 13 GB of disk, 7 GB of memory for PyTorch
+    python benchmarks/run.py --quick    smaller sizes, fewer repetitions, no file
 
-Needs the test extra (safetensors is a peer); PyTorch and JAX have their columns where they are installed. Peers run in
-turn, so that a change of the machine's speed meets all, and figures are medians. Run it with paramgen installed as
-users have it (pip install ".[test]", not -e: an editable install starts some 10 ms later) and the working directory on
-the disk that is to be measured. startup.py, kernels.py, builds.py, orthogonal.py, layouts.py,
-gpu.py, large_specs.py and headers.py run alone, too; gpu.py says so where there is no GPU.
+Install paramgen as users do: pip install ".[test]". An editable install starts 10 ms later. Columns of PyTorch and
+JAX appear if they are installed. The working directory's disk is measured. Programs take turns, so that a change of
+the machine's speed affects all of them. Figures are medians.
+
+Each of startup.py, kernels.py, builds.py, orthogonal.py, layouts.py, gpu.py, large_specs.py and headers.py also runs
+alone.
 """
 
 import argparse

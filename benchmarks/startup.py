@@ -1,4 +1,4 @@
-"""Starting up: a tiny build beside a bare script of NumPy and safetensors, and --help.
+"""Start-up time: a tiny build, compared with a bare NumPy script, and --help.
 
 python benchmarks/startup.py
 """

@@ -1,4 +1,4 @@
-"""The peer of the builds: the same GPT-2-like stack by PyTorch and safetensors, as a script would.
+"""A PyTorch script that builds the GPT-2-like model of the builds.
 
 python benchmarks/torch_build.py FILE VOCABULARY POSITIONS WIDTH LAYERS
 """

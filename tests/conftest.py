@@ -1,4 +1,4 @@
-"""What the tests share: the command as a process, specs in a few words, and GPUs, simulated and real."""
+"""Fixtures and helpers: the command as a process, short specs, simulated and real GPUs."""
 
 import importlib
 import importlib.util
@@ -125,7 +125,7 @@ def run(tmp_path: Path) -> Run:
 
 @pytest.fixture
 def tiny(tmp_path: Path) -> Path:
-    """A spec of one dense layer."""
+    """Write a spec of one dense layer, and return its path."""
     path = tmp_path / "tiny.yaml"
     path.write_text(TINY)
     return path
@@ -134,14 +134,14 @@ def tiny(tmp_path: Path) -> Path:
 def tensor_of(
     distribution: Distribution, dtype: str, shape: tuple[int, ...], name: str = "x", stream: int | None = None
 ) -> Tensor:
-    """A parameter of a distribution, as a tensor in its canonical order; of another stream than its name's, if given."""
+    """Return a tensor of one parameter in canonical order; `stream` replaces the one of its name."""
     kind = ParameterSpec(shape, TABLE[dtype], None, None, Zeros(type="zeros"), distribution)
     source = Parameter(name, kind, stream_id(name) if stream is None else stream)
     return Tensor(name, plain("", shape, name), (source,))
 
 
 def draw(tensor: Tensor, seed: int, start: int, stop: int, backend: Backend | None = None, threads: int = 1) -> Any:
-    """Elements start … stop - 1 of a tensor as an array of its dtype; by the reference, where no other is given."""
+    """Draw elements start … stop - 1 of a tensor, by default with the reference."""
     backend = backend or Reference()
     with backend.current():
         out = backend.empty(tensor.dtype.nbytes(stop - start))
@@ -155,7 +155,7 @@ SIMULATED = ROOT / "tests" / "simulated"
 
 @pytest.fixture(scope="session")
 def simulated_gpus(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The environment in which `import cupy` finds two simulated GPUs."""
+    """Return environment variables with which `import cupy` finds two simulated GPUs."""
     if not shutil.which("gcc"):
         pytest.skip("simulated GPUs need gcc")
     return {"PYTHONPATH": str(SIMULATED), "SIMULATED_FOLDER": str(tmp_path_factory.mktemp("simulated"))}
@@ -163,7 +163,7 @@ def simulated_gpus(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture
 def simulated(simulated_gpus: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    """paramgen.sampling.gpu with simulated GPUs."""
+    """Yield paramgen.sampling.gpu with simulated GPUs."""
     monkeypatch.setenv("SIMULATED_FOLDER", simulated_gpus["SIMULATED_FOLDER"])
     monkeypatch.syspath_prepend(SIMULATED)
     with fresh("cupy", "cupyx", "paramgen.sampling.gpu", "paramgen.sampling.transfer"):
@@ -172,7 +172,7 @@ def simulated(simulated_gpus: dict[str, str], monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.fixture(params=["simulated", pytest.param("real", marks=pytest.mark.gpu)])
 def gpu(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
-    """paramgen.sampling.gpu with simulated GPUs and, where there are any, with real ones."""
+    """Yield paramgen.sampling.gpu with simulated GPUs and, if available, with real ones."""
     if request.param == "simulated":
         yield request.getfixturevalue("simulated")
         return
@@ -184,7 +184,7 @@ def gpu(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
 
 @contextmanager
 def fresh(*names: str) -> Iterator[None]:
-    """Modules are imported anew within it; those of before are there again after it."""
+    """Import these modules again inside the block, and restore the old ones after it."""
     within = lambda module: any(module == name or module.startswith(name + ".") for name in names)  # noqa: E731
     before = {name: sys.modules.pop(name) for name in list(sys.modules) if within(name)}
     try:
@@ -197,18 +197,18 @@ def fresh(*names: str) -> Iterator[None]:
 
 
 def first_comment(config: Path) -> str:
-    """The comment that opens a spec, without the line for editors, on one line."""
+    """Return the first comment of a spec, without the line for editors, on one line."""
     lines = config.read_text(encoding="utf-8").splitlines()[1:]
     return " ".join(line.removeprefix("# ") for line in itertools.takewhile(lambda line: line.startswith("#"), lines))
 
 
 def document_of(plan: Plan) -> dict[str, Any]:
-    """The document of `plan --json`."""
+    """Return the document of `plan --json`."""
     return json.loads("".join(plan.document()))  # type: ignore[no-any-return]
 
 
 def plan_of(*operations: dict[str, Any], **head: Any) -> list[dict[str, Any]]:
-    """The tensors of `plan --json` for the operations, which are named a, b, … unless they have names."""
+    """Return the tensors of `plan --json` for operations, named a, b, … unless they have names."""
     from paramgen.language.model import interpret, read_document
     from paramgen.planning.plan import make_plan
 
@@ -218,7 +218,7 @@ def plan_of(*operations: dict[str, Any], **head: Any) -> list[dict[str, Any]]:
 
 
 def problems_of(text: str) -> list[str]:
-    """The lines of the error of a spec's text, without the file's name."""
+    """Return the error lines of a spec's text, without the file's name."""
     from paramgen.errors import SpecError
 
     try:
@@ -229,7 +229,7 @@ def problems_of(text: str) -> list[str]:
 
 
 def error_of(text: str) -> Any:
-    """The SpecError of a spec's text, whose file is named s."""
+    """Return the SpecError of a spec's text, whose file is named s."""
     from paramgen.errors import SpecError
 
     with pytest.raises(SpecError) as caught:

@@ -17,7 +17,6 @@ from paramgen.planning.plan import Tensor
 from paramgen.planning.resolve import name_parameter, resolve_parameter
 from paramgen.sampling.sampler import Sampler
 from paramgen.storage.reader import TensorFile
-from paramgen.threads import Team
 
 INTEGERS = ("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
 
@@ -113,7 +112,7 @@ def test_integers_in_regions(kernels: Any, dtype: str) -> None:
     tensor = Tensor("w", rearrangement, (source,))
     with kernels.current():
         out = kernels.empty(tensor.dtype.nbytes(13))
-        Sampler(0, Team()).draw(kernels, tensor, 2, 15, out)
+        Sampler(0).draw(kernels, tensor, 2, 15, out)
     np.testing.assert_array_equal(out.view(dtype), np.eye(3, 5).reshape(-1)[2:])
 
 

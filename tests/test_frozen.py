@@ -75,7 +75,8 @@ def _shown(distribution: Distribution) -> str:
     """A distribution as it was called when its digests were recorded."""
     if isinstance(distribution, PeriodicConstant) and distribution.type == "unit_forget_gate":
         return f"UnitForgetGate(num_hidden_units={distribution.first})"
-    return str(distribution).replace(", matrices=1)", ")")
+    shown = str(distribution).replace(", matrices=1)", ")")
+    return shown.replace("PeriodicConstant(", "Runs(").replace("MatrixRegion(", "Matrix(")
 
 
 def cases() -> list[tuple[str, Tensor, int, int, int]]:
@@ -85,7 +86,7 @@ def cases() -> list[tuple[str, Tensor, int, int, int]]:
         distribution: Distribution, dtype: str, seed: int, shape: tuple[int, ...], name: str, start: int, stop: int
     ) -> Any:
         tensor = tensor_of(distribution, dtype, shape, name)
-        shown = _shown(distribution).replace("PeriodicConstant(", "Runs(")  # its name when these were recorded
+        shown = _shown(distribution)
         return f"{shown} {dtype} {name} {shape} seed {seed}: {start} … {stop - 1}", tensor, seed, start, stop
 
     return [

@@ -1,4 +1,4 @@
-"""The house: which package may import which, and no cycles of packages or files."""
+"""The import table of packages, and no cycles of packages or files."""
 
 import ast
 import re
@@ -47,7 +47,7 @@ def modules() -> dict[str, Path]:
 
 
 def imports(path: Path) -> Iterator[tuple[str, bool]]:
-    """Yield the modules of paramgen that a file imports, anywhere in it, and whether it does so for types alone."""
+    """Yield each module of paramgen that a file imports, and whether only for type checking."""
     known = modules()
     tree = ast.parse(path.read_text(encoding="utf-8"))
     checking = [
@@ -89,7 +89,7 @@ def test_each_part_imports_what_the_table_allows() -> None:
 
 
 def test_there_are_no_cycles() -> None:
-    """Of packages, as drawn by the imports of their files, and of files."""
+    """Neither files nor packages import one another in a cycle."""
     files: dict[str, set[str]] = {}
     packages: dict[str, set[str]] = {}
     for module, path in modules().items():

@@ -1,4 +1,4 @@
-"""Every code block of the README and the docs does what it shows."""
+"""Every code block of the README and the docs runs and gives the output it shows."""
 
 import os
 import re
@@ -25,7 +25,7 @@ FIRST_SPEC = next(snippet.text for snippet in snippets(ROOT / "README.md") if sn
 
 @dataclass(frozen=True)
 class Place:
-    """A folder with configs/, the README's first spec as model.yaml, and the commands of this Python."""
+    """A folder with configs/ and the README's first spec as model.yaml, where snippets run."""
 
     folder: Path
     simulated_gpus: Callable[[], dict[str, str]]
@@ -44,7 +44,7 @@ def run_shell(snippet: Snippet, place: Place) -> None:
 
 
 def run_session(snippet: Snippet, place: Place) -> None:
-    """What a command prints is compared if the page shows it, errors included; times are not."""
+    """Compare a command's output, errors included, with what the page shows; ignore times."""
     for command, expected in re.findall(r"^\$ ((?:.*\\\n)*.*)\n((?:(?!\$ ).*\n)*)", snippet.text, re.MULTILINE):
         done = place.shell(command)
         if expected:
@@ -54,7 +54,7 @@ def run_session(snippet: Snippet, place: Place) -> None:
 
 
 def run_devices(snippet: Snippet, place: Place) -> None:
-    """The names and columns; the rest depends on the machine."""
+    """Compare the columns and the names of devices; the rest depends on the machine."""
     command, *expected = snippet.text.splitlines()
     shown = place.shell(command.removeprefix("$ ")).stdout.splitlines()
     assert shown[0].split() == expected[0].split()
@@ -87,13 +87,13 @@ def run_code(code: str, place: Place, **environment: str) -> None:
 
 
 def run_framework(snippet: Snippet, place: Place) -> None:
-    """Frameworks may warn and show progress."""
+    """Run Python that may warn and show progress, as frameworks do."""
     done = place.shell('python -c "$CODE"', CODE=snippet.text, PYTHONWARNINGS="ignore", KERAS_BACKEND="jax")
     assert done.returncode == 0, done.stderr
 
 
 def plan_spec(snippet: Snippet, place: Place) -> None:
-    """A first comment `# NAME.yaml` names the file, which the rest of the page uses."""
+    """Plan a spec. A first comment `# NAME.yaml` names its file for the rest of the page."""
     named = re.match(r"# (\S+\.yaml)\n", snippet.text)
     file = named[1] if named else "snippet.yaml"
     (place.folder / file).write_text(snippet.text)
@@ -102,12 +102,12 @@ def plan_spec(snippet: Snippet, place: Place) -> None:
 
 
 def save_wrong_spec(snippet: Snippet, place: Place) -> None:
-    """The page shows its errors next."""
+    """Save an invalid spec. The page shows its errors next."""
     (place.folder / snippet.text.splitlines()[0].removeprefix("# ")).write_text(snippet.text)
 
 
 def run_pipeline(snippet: Snippet, place: Place) -> None:
-    """The commands of the job, in an environment that has paramgen already."""
+    """Run the commands of a CI job, except the installation."""
     ((_, job),) = yaml.safe_load(snippet.text).items()
     install = "pip install ./paramgen"
     assert install in job["script"]
@@ -118,15 +118,15 @@ def run_pipeline(snippet: Snippet, place: Place) -> None:
 
 
 def is_a_formula(snippet: Snippet, place: Place) -> None:
-    """Implemented again, from the page alone, for the answers of tests/test_frozen.py."""
+    """Do nothing: the answers of tests/test_frozen.py come from the page's formulas."""
 
 
 def is_a_drawing(snippet: Snippet, place: Place) -> None:
-    """A block without a language."""
+    """Do nothing: a block without a language is a drawing."""
 
 
 def names_what_exists(snippet: Snippet, place: Place) -> None:
-    """Extras, markers and scripts; the commands themselves install packages or need a GPU."""
+    """Check the names of extras, markers and scripts; the commands install packages or need a GPU."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     markers = {re.split(r"\W", marker)[0] for marker in project["tool"]["pytest"]["ini_options"]["markers"]}
     extras = [extra for found in re.findall(r"\.\[(.*?)\]", snippet.text) for extra in found.split(",")]
@@ -138,13 +138,13 @@ def names_what_exists(snippet: Snippet, place: Place) -> None:
 
 
 def names_packages(snippet: Snippet, place: Place) -> None:
-    """Those that the README names; installing them needs the system's package manager."""
+    """Compare packages with the README's; installing them needs the system's package manager."""
     (packages,) = re.findall(r"apt-get install -y (.*)", snippet.text)
     assert packages in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def is_run_by_ci(snippet: Snippet, place: Place) -> None:
-    """All its tools; the commands themselves change files of the checkout."""
+    """Check that CI runs all tools; the commands themselves change files of the checkout."""
     tools = re.findall(r"\.venv/bin/(?:python )?\S+", snippet.text)
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert tools and all(tool in script for tool in tools)
@@ -159,7 +159,7 @@ BY_LANGUAGE: dict[str, Runner] = {
     "sh": run_shell,
     "yaml": plan_spec,
 }
-# What is not run by its language alone: by page, section and language, what runs it, or the file that does.
+# Exceptions by page, section and language: a function, or the file that runs the snippet.
 SPECIAL: dict[tuple[str, str, str], Runner | str] = {
     ("README.md", "Install", "sh"): ".ci/run",
     ("README.md", "Load it", "python"): "tests/frameworks/test_documented_loading.py",
@@ -197,7 +197,7 @@ def key(page: Path, snippet: Snippet) -> tuple[str, str, str]:
 
 
 def frameworks_of(snippet: Snippet) -> tuple[str, ...]:
-    """The packages that a snippet of Python needs beside paramgen's own."""
+    """Return the frameworks that a snippet of Python imports."""
     found = re.findall(r"^(?:import|from) (flax|jax|keras|safetensors\.torch|torch|transformers)\b", snippet.text, re.M)
     return tuple(dict.fromkeys("torch" if "torch" in name else name for name in found))
 
@@ -223,7 +223,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_page(page: Path, place: Place) -> None:
-    """Its snippets run in order in one folder, except those that need a framework."""
+    """Run the page's snippets in order in one folder, except those that need a framework."""
     run_snippets(page, [snippet for snippet in snippets(page) if not frameworks_of(snippet)], place)
 
 

@@ -1,4 +1,4 @@
-"""The suite itself: it runs without the extras, and whatever signals its starter ignored."""
+"""The suite itself: ignored signals, the page of guarantees, markers."""
 
 import re
 import subprocess
@@ -33,7 +33,7 @@ def test_the_page_of_guarantees_names_tests_that_exist() -> None:
 
 
 def test_only_markers_skip_for_a_package() -> None:
-    """So CI selects every test that needs an extra."""
+    """Only then does CI select every test that needs an extra."""
     marked = re.compile(rf"^pytestmark = pytest\.mark\.({'|'.join(NEEDS)})\b", re.MULTILINE)
     found = 0
     for path in (ROOT / "tests").rglob("test_*.py"):

@@ -1,10 +1,11 @@
-"""Fit the polynomials of the float32 normal distribution (paramgen/sampling/normal.py).
+"""A fit of the polynomials of the float32 normal distribution (paramgen/sampling/normal.py).
 
 With u = (w + 1/2)/2^32, x = 2u - 1 and L = -log(1 - x^2) = -log(4u(1 - u)), the quotient z/x of the normal
-quantile z and x is a smooth function of L near the centre and of sqrt(L) in the tails (the form of M. Giles,
-"Approximating the erfinv function", GPU Computing Gems, 2012). This script fits both parts by Remez exchange for the
-least largest relative error, up to the extreme words 0 and 2^32 - 1 (L = 21.49), and prints them with the series of
-the logarithm. Needs mpmath:  python tools/fit_normal.py
+quantile z and x is a smooth function of L near the centre and of sqrt(L) in the tails (M. Giles, "Approximating the
+erfinv function", GPU Computing Gems, 2012). Remez exchange minimizes the largest relative error of both parts, up to
+the extreme words 0 and 2^32 - 1 (L = 21.49). The script prints them and the series of the logarithm. Needs mpmath:
+
+python tools/fit_normal.py
 """
 
 from collections.abc import Callable
@@ -20,7 +21,7 @@ POINTS = 300
 
 
 def quotient(level: mp.mpf) -> mp.mpf:
-    """z/x at L = level, to working precision (Newton's method on the complementary error function)."""
+    """Return z/x at L = level, by Newton's method on the complementary error function."""
     x = mp.sqrt(-mp.expm1(-level))
     if x < 0.5:
         return mp.sqrt(2) * mp.erfinv(x) / x
@@ -37,7 +38,7 @@ def quotient(level: mp.mpf) -> mp.mpf:
 def remez(
     f: Callable[[mp.mpf], mp.mpf], low: mp.mpf, high: mp.mpf, degree: int, centre: mp.mpf
 ) -> tuple[list[mp.mpf], float]:
-    """Coefficients (constant first) in powers of v - centre, and the largest relative error on [low, high]."""
+    """Return coefficients of powers of v - centre, constant first, and the largest relative error on [low, high]."""
     half = (high - low) / 2
     nodes = [(low + high) / 2 + half * mp.cos(mp.pi * (2 * i + 1) / (2 * POINTS)) for i in range(POINTS)]
     scaled = [(v - centre) / half for v in nodes]

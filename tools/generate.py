@@ -1,7 +1,7 @@
-"""Make the files that are made from the code: the schema, the tables of operations, the references.
+"""Files made from the code: the schema, the tables of operations, the references.
 
 python tools/generate.py            write them
-python tools/generate.py --check    exit with 1 if one is not up to date
+python tools/generate.py --check    exit with status 1 if one is not up to date
 """
 
 import inspect
@@ -34,7 +34,7 @@ NOTICE = "<!-- Made by tools/generate.py from the code. Do not edit. -->\n\n"
 
 
 class Symbol:
-    """A size by its name, so that the table's own arithmetic writes its formulas."""
+    """A symbolic size: arithmetic on it gives a formula."""
 
     def __init__(self, name: str, factor: object = 1):
         self.name = name
@@ -56,7 +56,7 @@ class Symbol:
 
 
 class Quotient(Symbol):
-    """One size divided by another, which it is multiplied by again."""
+    """A quotient of two sizes. Multiplied by its divisor, it is its dividend."""
 
     def __init__(self, dividend: Symbol, divisor: Symbol):
         super().__init__(f"{dividend}/{divisor}")
@@ -64,7 +64,7 @@ class Quotient(Symbol):
 
 
 class FilterSize:
-    """All sizes of a filter: one entry of a shape, whose length is one, and a product where they are multiplied."""
+    """All sizes of a filter: one entry in a shape, and their product in a formula."""
 
     class Sizes(Symbol):
         def __rmul__(self, other: object) -> Symbol:
@@ -78,7 +78,7 @@ class FilterSize:
 
 
 def symbolic(model: type[Operation], fields: dict[str, Any]) -> list[ParameterDef]:
-    """The parameters of an operation whose sizes are their names."""
+    """Return the parameters of an operation with symbolic sizes."""
     sizes = {"num_hidden_units": Symbol("H"), "filter_size": FilterSize()}
     values = {
         name: sizes.get(name, Symbol(name)) if isinstance(value, int | list) else value
@@ -88,23 +88,23 @@ def symbolic(model: type[Operation], fields: dict[str, Any]) -> list[ParameterDe
 
 
 def variants(model: type[Standard]) -> Iterator[tuple[str, list[ParameterDef]]]:
-    """The rows of an operation's table: a heading and its parameters, of variants those that the example has not."""
-    told: set[str] = set()
+    """Yield a heading and parameters for an operation and its variants; for a variant, only what differs."""
+    shown: set[str] = set()
     for fields in ({}, *model.variants):
         new = {" ".join(cells(definition)): definition for definition in symbolic(model, fields)}
-        yield heading(fields), [definition for text, definition in new.items() if text not in told]
-        told = told or set(new)
+        yield heading(fields), [definition for text, definition in new.items() if text not in shown]
+        shown = shown or set(new)
 
 
 def heading(fields: dict[str, Any]) -> str:
-    """What makes an operation a variant: its first field, of a size only the name."""
+    """Return the field that makes an operation a variant; for a size, only its name."""
     for name, value in fields.items():
         return f"`{name}`" if isinstance(value, int) else f"`{name}: {value}`"
     return ""
 
 
 def cells(definition: ParameterDef) -> tuple[str, str, str, str, str]:
-    """A parameter's name, size, fan_in, fan_out and default initializer, as tables have them."""
+    """Return a parameter's cells: name, size, fan_in, fan_out and default initializer."""
     target = definition.target
     fans = ("-" if fan is None else str(fan) for fan in (target.fan_in, target.fan_out))
     ones = "*" if target.axes and target.axes.pattern.startswith("*one") else ""
@@ -117,7 +117,7 @@ def code(names: tuple[str, ...]) -> str:
 
 
 def describe(definition: ParameterDef) -> str:
-    """A default initializer: its name and its numbers, but for gains, which are 1."""
+    """Return a default initializer's name and numbers, without gains, which are 1."""
     described = definition.initializer.describe()
     numbers = {name: value for name, value in described.items() if isinstance(value, float) and name != "gain"}
     fields = ", ".join(f"{name} {value:g}" for name, value in numbers.items())
@@ -177,7 +177,7 @@ def operation_tables() -> str:
 
 
 def layout_tables() -> str:
-    """docs/layouts.md with its tables in their place."""
+    """Return docs/layouts.md with new tables."""
     text = (ROOT / "docs" / "layouts.md").read_text(encoding="utf-8")
     before, rest = text.split("<!-- tables -->\n")
     parts = []
@@ -204,7 +204,7 @@ def layout_tables() -> str:
 
 
 def layout_rows(layout: str, operation: Operation, definitions: list[ParameterDef]) -> Iterator[str]:
-    """The rows of a layout's tensors: their names, what they are made of, and their axes; or why there are none."""
+    """Yield a row per tensor: name, sources, axes. If the layout lacks the operation, yield the reason."""
     try:
         for row in map(parsed, LAYOUTS[layout].rows_of(operation, definitions)):
             place = f" in `{row.collection.rstrip('.')}`" if row.collection else ""
@@ -321,7 +321,7 @@ def polynomials() -> str:
 
 
 def stream_document() -> str:
-    """docs/stream.md with the coefficients in their place: the shortest decimals that stand for their numbers."""
+    """Return docs/stream.md with the coefficients, as the shortest decimals that round to them."""
     text = (ROOT / "docs" / "stream.md").read_text(encoding="utf-8")
     before, rest = text.split("<!-- coefficients -->\n")
     lists = []

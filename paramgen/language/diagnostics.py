@@ -38,9 +38,9 @@ class Finding(NamedTuple):
 class LimitExceededError(Exception):
     """A limit of a spec that ends the search for further errors."""
 
-    def __init__(self, path: Path, message: str):
+    def __init__(self, path: Path, message: str, location: RepeatLocation | None = None):
         super().__init__(message)
-        self.finding = Finding(path, message)
+        self.finding = Finding(path, message, location=location)
 
 
 class Diagnostics:

@@ -1,4 +1,4 @@
-"""The values of a document's expressions: those of its variables, and of whatever uses them."""
+"""Evaluation of a document's variables and of the expressions that use them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from paramgen.language.expressions import (
     Environment,
     ExpressionError,
     Number,
-    Text,
+    TemplateString,
     UndefinedError,
     has_expression,
     is_number,
@@ -23,7 +23,7 @@ from paramgen.language.expressions import (
 from paramgen.language.yaml_reader import Path
 
 VALUE_EXPECTED = "a number below 2^128 in magnitude, or ${…} over the variables before it"
-# Keys whose values are texts: an expression that is all of one is text, too.
+# Keys whose values are texts, even if they are a single expression.
 TEXTS = ("name", "match")
 
 
@@ -36,10 +36,10 @@ class Evaluated(NamedTuple):
 
 
 class Evaluator:
-    """Evaluates the expressions of a spec over its `variables`; `needed` if there are any.
+    """Evaluates the expressions of a spec over its `variables`; `needed` is False if it has none.
 
-    `broken` are variables without a value, whose error is known. Each text is parsed once. What depends on no index
-    is evaluated once, unless the same spec is planned again.
+    `broken` are variables without a value, whose errors are known. Each text is parsed once, and evaluated once if it
+    depends on no index.
     """
 
     def __init__(self, needed: bool):
@@ -47,27 +47,27 @@ class Evaluator:
         self.variables: dict[str, Number] = {}
         self.broken: set[str] = set()
         self._terms = 0
-        self._texts: dict[str, Text] = {}
+        self._texts: dict[str, TemplateString] = {}
         self._values: dict[str, Number | str] = {}
 
     def renew(self) -> Evaluator:
-        """Return one for the same variables that counts terms from zero."""
+        """Return an evaluator for the same variables that counts terms from zero."""
         other = Evaluator(self.needed)
         other.variables, other.broken = self.variables, self.broken
         other._texts, other._values = self._texts, self._values
         return other
 
-    def parse(self, text: str, path: Path) -> Text:
+    def parse(self, text: str, path: Path) -> TemplateString:
         """Parse a text that has '${' in it. ExpressionError if that fails."""
         parsed = self._texts.get(text)
         if parsed is None:
-            parsed = Text(text)
+            parsed = TemplateString(text)
             self._spend(parsed.terms, path)
             self._texts[text] = parsed
         return parsed
 
     def names(self, value: Any, path: Path) -> frozenset[str]:
-        """Return the variables that the expressions in a value use, but for those evaluated once and for all."""
+        """Return the variables in a value's expressions, without those of cached results."""
 
         def names(text: str) -> frozenset[str]:
             return frozenset() if text in self._values else self.parse(text, path).names

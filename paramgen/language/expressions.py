@@ -1,7 +1,7 @@
-"""Arithmetic over a spec's variables: what stands in `${…}`. Nothing else can be reached, and its cost is bounded.
+"""Arithmetic over a spec's variables, as in `${…}`. It reaches nothing else, and its cost is bounded.
 
-Integers are exact, floating-point numbers are float64; each operation is one that IEEE 754 rounds correctly, so that an
-expression has the same value on every machine.
+Integers are exact, other numbers are float64. Every operation is one that IEEE 754 rounds correctly, so an expression
+has the same value on every machine.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ _TOKEN = re.compile(r"\s*((?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[^\W\
 
 
 class ExpressionError(ValueError):
-    """What is wrong with an expression, or with its value."""
+    """An invalid expression, or one without a value."""
 
 
 class UndefinedError(ExpressionError):
-    """A variable that is not there."""
+    """A variable that does not exist."""
 
     def __init__(self, name: str, known: Collection[str]):
         self.name = name
@@ -74,8 +74,8 @@ class Expression:
             raise ExpressionError("divides by zero") from None
 
 
-class Text:
-    """A string with expressions in it: `whole` if it is one expression and nothing else."""
+class TemplateString:
+    """A string with expressions in it; `whole` if it is a single expression and nothing else."""
 
     __slots__ = ("expressions", "literals", "names", "terms", "whole")
 
@@ -90,13 +90,13 @@ class Text:
         self.terms = sum(expression.terms for expression in self.expressions)
 
     def value(self, environment: Environment) -> Number | str:
-        """Return the number of a whole expression; else the text with each expression's number in its place."""
+        """Return the number of a whole expression, else the rendered text."""
         if self.whole:
             return self.expressions[0].value(environment)
-        return self.text(environment)
+        return self.render(environment)
 
-    def text(self, environment: Environment) -> str:
-        """Return the text with each expression's number in its place."""
+    def render(self, environment: Environment) -> str:
+        """Return the text with each expression replaced by its value."""
         values = (str(expression.value(environment)) for expression in self.expressions)
         return self.literals[0] + "".join(v + literal for v, literal in zip(values, self.literals[1:], strict=True))
 
@@ -114,7 +114,7 @@ def names_in(value: object, names: Callable[[str], frozenset[str]] | None = None
         if not has_expression(value):
             return frozenset()
         try:
-            return names(value) if names else Text(value).names
+            return names(value) if names else TemplateString(value).names
         except ExpressionError:
             return frozenset()
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
@@ -122,7 +122,7 @@ def names_in(value: object, names: Callable[[str], frozenset[str]] | None = None
 
 
 def is_number(value: object) -> bool:
-    """Whether a value is what a variable can be: finite, and below 2^128 in magnitude."""
+    """Return whether a value can be a variable's: finite, and below 2^128 in magnitude."""
     return type(value) in (int, float) and -MAX_INTEGER < value < MAX_INTEGER  # type: ignore[operator]
 
 
@@ -150,7 +150,7 @@ class _Parser:
         return node
 
     def skip(self, wanted: str) -> bool:
-        """Go past the next token if it is the wanted one."""
+        """Skip the next token if it is the wanted one; return whether it was."""
         found = self.tokens[self.at] == wanted
         self.at += found
         return found
@@ -229,7 +229,7 @@ class _Parser:
 
 
 def _split(text: str) -> list[str]:
-    """Return the tokens, and an empty one that ends them."""
+    """Return the tokens, followed by an empty one."""
     tokens, at, end = [], 0, len(text.rstrip())
     while at < end:
         match = _TOKEN.match(text, at)
@@ -269,7 +269,7 @@ def _checked(value: Number) -> Number:
 
 
 def _power(base: Number, exponent: Number) -> Number:
-    """By repeated multiplication, so that it is the same everywhere."""
+    """Multiply repeatedly, which gives the same value everywhere."""
     if not isinstance(exponent, int) or abs(exponent) > MAX_EXPONENT:
         raise ExpressionError(f"exponent {exponent} is not an integer from -64 to 64; sqrt takes roots")
     value: Number = 1
@@ -284,7 +284,7 @@ def _sqrt(value: Number) -> Number:
     return math.sqrt(value)
 
 
-# Each with the most arguments that it takes; 0 is any number of them.
+# Each function with its maximum number of arguments; 0 means any number.
 FUNCTIONS: dict[str, tuple[Callable[..., Number], int]] = {
     "min": (lambda *values: min(values), 0),
     "max": (lambda *values: max(values), 0),

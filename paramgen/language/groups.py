@@ -1,7 +1,7 @@
-"""From operations as they are written, in groups that repeat, to operations as the model has them, one after another.
+"""The operations of a spec: groups and repetitions as written, expanded one by one.
 
-What does not depend on the index of a repetition is evaluated and checked once, however often it is repeated, and no
-list of all operations is ever made.
+An item that depends on no index is evaluated and checked once, however often it repeats. Operations are yielded, never
+collected in a list.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ from paramgen.language.expressions import (
 from paramgen.language.yaml_reader import Path, normalize
 
 OPERATION_EXPECTED = "an operation: a mapping with name and type; or a group: one with name and operations"
-# What is kept of one operation's readings at different indices, or of one group's operations.
+# Results cached for one operation at different indices, or operations cached for one group.
 CACHE_SIZE = 1000
 
 
 class Group(Model):
-    """Operations whose names join with the group's by a dot; once, or repeated with an index between the two."""
+    """Operations named <group>.<operation>, or <group>.<index>.<operation> if the group repeats."""
 
     label = "a group"
     name: Name = Field(description="name of the group; its operations are named <group>.<operation>.")
@@ -89,7 +89,7 @@ class NamedOperation(NamedTuple):
 
 
 class _Reading(NamedTuple):
-    """An item's model at some indices, and what else is worked out of it."""
+    """An item validated at some indices, and a cache for what is computed from it."""
 
     model: Any
     results: dict[Any, Any]
@@ -175,13 +175,13 @@ class Tree:
             elif not node.is_group:
                 yield NamedOperation(reading.model, base + own, node.path, indices if base else None, reading.results)
                 if not node.repeated:
-                    node.last = None  # the memory of 100,000 of them
+                    node.last = None  # saves memory: there may be 100,000
             else:
                 for inner, within in _repetitions(reading.model, base + own, indices):
                     yield from self._visit(self._walked(node, reading.model, inner, within), inner, within)
 
     def _walked(self, node: _Node, group: Group, prefix: str, indices: Mapping[str, int]) -> list[tuple[str, _Node]]:
-        """Return what a group's repetitions go over: its children, or what is in those that are always the same."""
+        """Return what a group's repetitions visit: its children, constant groups replaced by their content."""
         if node.walked is None:
             node.walked = []
             for child in self._children(node, group):
@@ -219,7 +219,7 @@ class Tree:
         return node.last
 
     def _used(self, node: _Node, indices: Mapping[str, int]) -> frozenset[str]:
-        """Return the indices that the node depends on; find them, and its texts that do, if that is not done."""
+        """Return the indices that the node depends on; find them on the first call."""
         if node.used is not None:
             return node.used
         node.used = frozenset()
@@ -246,7 +246,7 @@ class Tree:
         return node.used
 
     def _values(self, node: _Node, indices: Mapping[str, int]) -> str:
-        """Return a key that is the same for equal values of the node's texts (of the same types: 1 is not 1.0)."""
+        """Return a cache key: equal if the node's texts have equal values of equal types (1 is not 1.0)."""
         try:
             return repr([self.evaluator.value(text, indices, node.path) for text in node.texts])
         except ExpressionError:  # reported when it is read
@@ -292,7 +292,7 @@ class Tree:
         check_different(self._different, path)
 
     def _check_count(self) -> None:
-        """Check the number of operations, before any of them is read."""
+        """Raise LimitExceededError if there are too many operations, before any is read."""
         self._different = len(self._nodes)
         total = 0
         for node in self._nodes:
@@ -306,7 +306,7 @@ class Tree:
         total = 0
         for node in nodes:
             reading = self._read(node, prefix, indices) if node.is_group else None
-            if reading is None:  # an operation; or a wrong group, which would make one at least
+            if reading is None:  # an operation, or an invalid group, which counts as one
                 total += 1
                 continue
             group = reading.model
@@ -341,7 +341,7 @@ class Tree:
 
 
 def _repetitions(group: Group, name: str, indices: Mapping[str, int]) -> Iterator[tuple[str, Mapping[str, int]]]:
-    """The prefix of the names in a group, and the indices, at each of its repetitions."""
+    """Yield the prefix of names and the indices of each repetition of a group."""
     if group.repeat is None:
         yield f"{name}.", indices
         return

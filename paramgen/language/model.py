@@ -1,4 +1,4 @@
-"""The model of a whole spec, and how a document becomes one."""
+"""The model of a whole spec, and its construction from a document."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Override(Model):
 
 
 class SpecFields(Model):
-    """What a spec says besides its operations."""
+    """The fields of a spec besides its operations."""
 
     paramgen: Annotated[int, Field(ge=1, le=1), Expected("1, the version of the spec language")] = Field(
         default=1, description="version of the spec language."
@@ -117,7 +117,7 @@ class SpecFields(Model):
                 yield from unknown_keys(("defaults", kind), defaults[kind], known, what)
 
     def default_of(self, operation: Operation, parameter: str) -> tuple[AnyInitializer, Path] | None:
-        """The initializer that `defaults` give a parameter, and its path."""
+        """Return the initializer that `defaults` set for a parameter, and its path; None if they do not."""
         for name in operation.names():
             if parameter in self.defaults.get(name, {}):
                 return self.defaults[name][parameter], ("defaults", name, parameter)
@@ -150,7 +150,7 @@ class ParsedSpec:
 
 
 def read_document(source: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[Document, str]:
-    """The document of a YAML file or a mapping, and the name that the spec has if it says none."""
+    """Read a YAML file or a mapping; return the document and the default name of the spec."""
     if isinstance(source, Mapping):
         return from_mapping(source), "model"
     path = os.fspath(source)

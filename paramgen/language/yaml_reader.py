@@ -1,7 +1,7 @@
-"""A spec's text as plain data that knows its places: every value's and key's line and column.
+"""YAML text as plain data that records the line and column of every key and value.
 
-YAML is read from libyaml's event stream, since libyaml's own composition overflows the stack on deep input, and
-plain scalars are resolved by the core schema of YAML 1.2. Size, depth and aliases are bounded as events arrive.
+Nodes are built from libyaml's events, because its own `compose` overflows the stack on deep input. Plain scalars follow
+the core schema of YAML 1.2. Size, depth and aliases are bounded as events arrive.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Path = tuple[str | int, ...]
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-# Not as they are in a text: libyaml, which speaks YAML 1.1, would break lines at the last three, and YAML 1.2 does not.
+# libyaml implements YAML 1.1, which breaks lines at the last three of these; YAML 1.2 does not.
 _REFUSED = (yaml.reader.Reader.NON_PRINTABLE, re.compile("[\x85\u2028\u2029]"))
 _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
@@ -37,7 +37,7 @@ _CONSTANTS: dict[str, Any] = {
 
 
 class Map(dict[str, Any]):
-    """A mapping of a document; `places` holds, an entry each, the 0-based lines and columns of key and value."""
+    """A mapping of a document. `places` holds four numbers per entry: 0-based line and column of key and value."""
 
     __slots__ = ("places",)
 
@@ -46,7 +46,7 @@ class Map(dict[str, Any]):
 
 
 class Seq(list[Any]):
-    """A sequence of a document; `places` holds, an entry each, the 0-based line and column."""
+    """A sequence of a document. `places` holds two numbers per entry: 0-based line and column."""
 
     __slots__ = ("places",)
 
@@ -55,9 +55,9 @@ class Seq(list[Any]):
 
 
 class Document:
-    """What a spec's text or mapping holds: `data` (Map, Seq and scalars), and where each path of it stands.
+    """A spec as read: `data` (Map, Seq and scalars), with the line and column of each path.
 
-    `has_expressions` says whether there is `${` in it anywhere.
+    `has_expressions` is True if any text in it contains `${`.
     """
 
     def __init__(self, data: Any, source: str, start: tuple[int, int] | None, has_expressions: bool):
@@ -68,8 +68,8 @@ class Document:
         self._put: set[Path] = set()
 
     def put(self, path: Path, value: Any) -> None:
-        """Put a value from elsewhere at a path of the document; from then on there is no place for it."""
-        self.value(path[:-1])[path[-1]] = plain(value)
+        """Set the value at a path, which then no longer has a line and column."""
+        self.value(path[:-1])[path[-1]] = to_plain(value)
         self._put.add(path)
 
     def normalize(self, path: Iterable[str | int]) -> Path:
@@ -77,7 +77,7 @@ class Document:
         return normalize(self.data, path)
 
     def place(self, path: Path, of_key: bool = False) -> tuple[int, int] | None:
-        """1-based line and column of the value (or key) at a path, or of the nearest that encloses it."""
+        """Return the 1-based line and column of the value (or key) at a path, or of the nearest one around it."""
         if self.start is None or any(path[: len(put)] == put for put in self._put):
             return None
         node, place = self.data, self.start
@@ -94,7 +94,7 @@ class Document:
         return place
 
     def value(self, path: Path) -> Any:
-        """What stands at a path, None where there is nothing."""
+        """Return the value at a path, None if there is none."""
         node: Any = self.data
         for entry in path:
             try:
@@ -119,13 +119,13 @@ def normalize(node: Any, path: Iterable[str | int]) -> Path:
 
 
 def path_text(path: Path) -> str:
-    """operations[1].num_filters"""
+    """Format a path: `operations[1].num_filters`."""
     text = "".join(f"[{entry}]" if isinstance(entry, int) else f".{entry[:80]}" for entry in path)
     return text.removeprefix(".")
 
 
 def from_yaml(raw: bytes, source: str) -> Document:
-    """The document of a spec's YAML text in UTF-8; a SpecError with its place for what is not such a text."""
+    """Parse YAML text in UTF-8; SpecError with line and column if it is invalid."""
     if len(raw) > limits.MAX_FILE_BYTES:
         raise SpecError(source, [Diagnostic(f"the spec is larger than the limit of {limits.MAX_FILE_BYTES:,} bytes")])
     try:
@@ -161,13 +161,13 @@ def escape_refused(text: str) -> str:
 
 
 def _around(text: str, line: int, column: int) -> tuple[str, str]:
-    """What stands before and after a place in its line."""
+    """Return the text before and after a place in its line."""
     lines = text.splitlines()[line : line + 1] or [""]
     return lines[0][:column], lines[0][column:]
 
 
 def from_mapping(mapping: Mapping[str, Any], source: str = "<mapping>") -> Document:
-    """The document of a mapping built in Python, of dicts, lists or tuples, strings, numbers, booleans and None."""
+    """Make a document of a Python mapping of dicts, lists or tuples, strings, numbers, booleans and None."""
     nodes = 0
     has_expressions = False
 
@@ -179,7 +179,7 @@ def from_mapping(mapping: Mapping[str, Any], source: str = "<mapping>") -> Docum
                 f"{limits.MAX_DEPTH} levels deep" if len(path) > limits.MAX_DEPTH else f"{limits.MAX_NODES:,} values"
             )
             raise SpecError(source, [Diagnostic(f"the spec is larger than the limit of {limit}", path_text(path))])
-        value = plain(value)
+        value = to_plain(value)
         if value is None or isinstance(value, (str, bool, int, float)):
             if isinstance(value, str) and not _encodable(value):
                 raise SpecError(source, [Diagnostic(f"{show(value)} is not valid Unicode", path_text(path))])
@@ -201,8 +201,8 @@ def from_mapping(mapping: Mapping[str, Any], source: str = "<mapping>") -> Docum
     return Document(data, source, None, has_expressions)
 
 
-def plain(value: Any) -> Any:
-    """A string, boolean or number as Python's own type: of their subclasses (enums) and of NumPy's scalars."""
+def to_plain(value: Any) -> Any:
+    """Convert subclasses of strings, booleans and numbers (enums) and NumPy scalars to Python's own types."""
     if getattr(value, "ndim", None) == 0:
         value = value.item()
     for kind in (str, bool, int, float):
@@ -229,7 +229,7 @@ def _encodable(text: str) -> bool:
 
 
 class _Frame:
-    """A mapping or sequence under construction; `first` counts the events up to its own."""
+    """A mapping or sequence under construction. `first` is the number of events up to its own."""
 
     __slots__ = (
         "anchor",
@@ -256,7 +256,7 @@ class _Frame:
 
 
 class _Composer:
-    """Builds `root` from YAML events: an explicit stack, bounded as it goes."""
+    """Builds `root` from YAML events, with an explicit stack and limits checked at each event."""
 
     def __init__(self, source: str):
         self.source = source
@@ -326,7 +326,7 @@ class _Composer:
         return float(text)
 
     def put(self, value: Any, line: int, column: int, is_merge: bool = False) -> None:
-        """A finished value takes its place: the next entry, or a key or value, of the container under construction."""
+        """Add a finished value to the container under construction: as an entry, a key or a value."""
         if not self.stack:
             self.root, self.start = value, (line, column)
             return

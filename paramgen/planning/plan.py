@@ -1,4 +1,4 @@
-"""Spec → Plan: every tensor of the file with its distribution's numbers and its bytes. Pure; nothing is drawn."""
+"""Spec → Plan: every tensor of the file with its distribution and byte range. Pure; nothing is drawn."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ from paramgen.planning.streams import STREAM_VERSION
 from paramgen.storage.header import MAX_HEADER, Entry, compact, encode, order_tensors
 
 MAX_DATA = 2**63 - 1
-# Bytes of the shortest entry of a header, but for its name.
+# Bytes of the shortest entry of a header, without its name.
 MIN_ENTRY_BYTES = len('"":{"dtype":"F32","shape":[],"data_offsets":[0,4]},')
 
 
 class Tensor(NamedTuple):
-    """A tensor of the output file. The parameters that it is made of are its `sources`; a buffer's have no name."""
+    """A tensor of the output file, made of the parameters in `sources`. A buffer's parameters have no name."""
 
     name: str
     rearrangement: Rearrangement
@@ -65,7 +65,7 @@ class Tensor(NamedTuple):
 
     @property
     def specs(self) -> list[ParameterSpec]:
-        """What it is made of."""
+        """The specs of its parameters."""
         return [source.spec for source in self.sources]
 
     @property
@@ -75,18 +75,18 @@ class Tensor(NamedTuple):
 
     @property
     def key(self) -> tuple[int, ...]:
-        """The same for tensors that differ by their names alone, as long as the plan is there."""
+        """A cache key: equal for tensors that differ only in name. Valid while the plan lives."""
         return id(self.rearrangement), *(id(source.spec) for source in self.sources)
 
 
 def as_tensor(name: str, spec: ParameterSpec) -> Tensor:
-    """A parameter as a tensor, as it is."""
+    """Return a tensor that is one parameter, unchanged."""
     return Tensor(name, plain("", spec.shape, name), (name_parameter(name, spec),))
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Plan:
-    """What a build writes: its tensors in the spec's order, and the file's header and order."""
+    """A build's output: tensors in the spec's order, and the file's entries and header."""
 
     name: str
     seed: int
@@ -101,7 +101,7 @@ class Plan:
 
     @property
     def total_bytes(self) -> int:
-        """Bytes of tensor data, the header not counted."""
+        """Bytes of tensor data, without the header."""
         return self.entries[-1].end
 
     def __repr__(self) -> str:
@@ -111,10 +111,10 @@ class Plan:
     def rows(self) -> list[dict[str, Any]]:
         """Return a mapping per tensor, with the keys of `plan --json`: `pandas.DataFrame(plan.rows())`."""
         names = ({"name": tensor.name, "canonical_name": tensor.canonical_name} for tensor in self.tensors)
-        return [{**_described(tensor), **named} for tensor, named in zip(self.tensors, names, strict=True)]
+        return [{**_describe(tensor), **named} for tensor, named in zip(self.tensors, names, strict=True)]
 
     def document(self) -> Iterator[str]:
-        """The document of `plan --json`, in parts."""
+        """Yield the document of `plan --json`, in parts."""
         head = {
             "name": self.name,
             "seed": self.seed,
@@ -155,7 +155,7 @@ def make_plan(spec: ParsedSpec) -> Plan:
 
 
 class _Layouter:
-    """Turns the parameters of a spec into the tensors of its layout."""
+    """Makes the tensors of a layout from the parameters of a spec."""
 
     def __init__(self, spec: ParsedSpec):
         self.spec = spec
@@ -179,8 +179,8 @@ class _Layouter:
                     total += tensor.nbytes
                     header_size += len(tensor.name) + MIN_ENTRY_BYTES
                     if total > MAX_DATA or header_size > MAX_HEADER:
-                        problem = _size_limit_error(total)
-                        raise LimitExceededError(item.instance.path, f"{problem} with {shorten(tensor.name)}")
+                        message = f"{_size_limit_error(total)} with {shorten(tensor.name)}"
+                        raise LimitExceededError(item.instance.path, message, item.instance.location)
         yield from self.names.nested(self._note())
         if repeated := {one for one, other in pairwise(sorted(streams)) if one == other}:
             yield from _explain_streams(self.spec, repeated)
@@ -207,7 +207,7 @@ class _Layouter:
             return Finding((*instance.path, "type"), message, location=instance.location)
 
     def _join(self, item: Expanded, rearrangement: Rearrangement) -> Tensor | Finding:
-        """Return the tensor that an operation's parameters are joined in."""
+        """Return a tensor of an operation, joined from its parameters."""
         instance, _, parameters = item
         found = [parameters.get(source) for source in rearrangement.sources]
         drawn = [one for one in found if one]
@@ -254,12 +254,12 @@ def _size_limit_error(total: int) -> str:
 
 @cache
 def _constant(name: str, shape: tuple[int, ...], dtype: str) -> Parameter:
-    """A buffer's values: a parameter without a name."""
+    """Return a buffer's values: a parameter without a name."""
     return Parameter("", resolve_parameter(ParameterShape(shape), CONSTANTS[name], dtype), 0)
 
 
 class _Descriptions:
-    """Tensors as the plan's JSON has them; what is the same but for the names is written once."""
+    """Formats tensors for the plan's JSON; caches the text of those that differ only in name."""
 
     def __init__(self) -> None:
         self._texts: dict[tuple[int, ...], str] = {}
@@ -268,7 +268,7 @@ class _Descriptions:
     def __call__(self, tensor: Tensor) -> str:
         text = self._texts.get(tensor.key)
         if text is None:
-            described = json.dumps(_described(tensor), indent=2, ensure_ascii=False)
+            described = json.dumps(_describe(tensor), indent=2, ensure_ascii=False)
             text = self._texts[tensor.key] = "\n    " + described.replace("\n", "\n    ")
         named = text.replace(_NAME, self._names(tensor.name), 1)
         return named.replace(_CANONICAL, json.dumps(tensor.canonical_name, ensure_ascii=False), 1)
@@ -277,8 +277,8 @@ class _Descriptions:
 _NAME, _CANONICAL = '"\\u0000name"', '"\\u0000canonical"'
 
 
-def _described(tensor: Tensor) -> dict[str, Any]:
-    """A tensor as the plan's JSON has it, with marks in the place of its names."""
+def _describe(tensor: Tensor) -> dict[str, Any]:
+    """Return a tensor's entry in the plan's JSON, with marks in the place of its names."""
     specs = tensor.specs
     initializers = [spec.initializer.describe() for spec in specs]
     distributions = [describe(spec.distribution) for spec in specs]
@@ -299,7 +299,7 @@ def _described(tensor: Tensor) -> dict[str, Any]:
 def metadata(spec: ParsedSpec) -> dict[str, str]:
     """Return the file's __metadata__: all that it takes to build the same file again, and nothing else.
 
-    Characters that a spec's text cannot have as they are stand there as escapes.
+    Characters that YAML does not allow are escaped.
     """
     return {
         "format": "pt",

@@ -1,4 +1,4 @@
-"""Spec → Parameters: every parameter with its name, size, fans, dtype and the initializer that prevails."""
+"""Spec → parameters: name, shape, fans, dtype and the initializer with the highest precedence."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def resolve_parameter(target: ParameterShape, initializer: Initializer, dtype: s
 
 
 class Parameter(NamedTuple):
-    """One parameter in its canonical size: its name, what it is, and the stream that it is drawn by."""
+    """A parameter in canonical form: name, spec, and the id of its random stream."""
 
     name: str
     spec: ParameterSpec
@@ -89,7 +89,7 @@ def expand(spec: ParsedSpec) -> Iterator[Expanded | Finding]:
 
 
 class NameRegistry:
-    """The names of tensors, each with its owner: no two are the same, and none is another's followed by a dot."""
+    """The names of tensors, each with the path of its operation. None repeats, and none is a group of another."""
 
     def __init__(self) -> None:
         self._owners: dict[str, Path] = {}
@@ -161,7 +161,7 @@ class _Resolved:
 
 
 class _Choices(NamedTuple):
-    """What a spec chooses for the parameters of an operation, overrides apart, and what is wrong with it."""
+    """A spec's choices for the parameters of an operation before overrides, and the errors among them."""
 
     definitions: list[ParameterDef]
     resolved: list[_Resolved]
@@ -255,10 +255,10 @@ class _Expansion:
 
 
 class _Pattern:
-    """A pattern of names with * ? and []: its pieces between the *, each of which matches texts of one length.
+    """A pattern of names with * ? and [], split at each * into pieces that match texts of one length.
 
-    Pieces are looked for one after another, each where it first matches: a literal one takes a time that is linear in
-    the name's length, one with ? or [] up to so many times as long as it has characters. `cost` is in comparisons.
+    Each piece is searched for after the one before. That takes linear time for a literal piece, and up to the piece's
+    length times as long with ? or []. `cost` counts comparisons.
     """
 
     def __init__(self, pattern: str):
@@ -299,14 +299,14 @@ class _Pattern:
 
 
 def _one_character(token: str) -> str:
-    """The regular expression of a pattern's token for one character."""
+    """Return the regular expression of a pattern's token for one character."""
     if token == "?":
         return "."
     return translate(token)[len("(?s:") : -len(r")\Z")] if len(token) > 1 else re.escape(token)
 
 
 class _Overrides:
-    """The overrides of a spec; how often their patterns are compared with names is limited."""
+    """The overrides of a spec, with a limit on comparisons of patterns with names."""
 
     def __init__(self, overrides: Sequence[Override]):
         self._entries = [(_Pattern(override.match), index, override) for index, override in enumerate(overrides)]

@@ -6,5 +6,5 @@ STREAM_VERSION = "philox4x32-v1"
 
 
 def stream_id(name: str) -> int:
-    """The 64-bit stream id of a parameter: the first 8 bytes, little-endian, of SHA-256 of its name in UTF-8."""
+    """Return the 64-bit stream id of a parameter: the first 8 bytes, little-endian, of SHA-256 of its UTF-8 name."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")

@@ -1,4 +1,4 @@
-"""What the tests against frameworks share: files of a layout, and how each framework takes them."""
+"""Helpers of the framework tests: build a file of a layout, and load it into a module."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -14,21 +14,21 @@ import paramgen
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# Compiling takes most of the time here, and what is compiled runs once: 19 s instead of 53 s for the convolutions.
+# Each compiled function runs once, so fast compilation matters more: 19 s instead of 53 s for the convolutions.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 Tensors = dict[str, NDArray[Any]]
 
-# Every parameter random, so that no two can be exchanged without notice.
+# With random parameters, exchanging any two changes the output.
 RANDOM = {"match": "*", "initializer": {"type": "gaussian", "std": 0.4}}
 
 
-# Warnings are the frameworks' own.
+# The frameworks themselves warn.
 FRAMEWORK_WARNINGS = pytest.mark.filterwarnings("ignore")
 
 
 def built(folder: Path, layout: str, *operations: Mapping[str, Any], **head: Any) -> Tensors:
-    """The tensors of the file that operations build in a layout."""
+    """Build operations in a layout, and return the file's tensors."""
     spec = {"seed": 11, "overrides": [RANDOM], **head, "layout": layout, "operations": list(operations)}
     paramgen.build(spec, folder / f"{layout}.safetensors", device="cpu")
     return safetensors.numpy.load_file(folder / f"{layout}.safetensors")
@@ -43,7 +43,7 @@ def load_torch(module: Any, tensors: Tensors, prefix: str = "") -> Any:
 
 
 def load_keras(layer: Any, tensors: Tensors) -> Any:
-    """By the paths of its variables, each once and no tensor left over."""
+    """Assign tensors by the paths of a layer's variables: each one once, and all of them."""
     paths = {weight.path.replace("/", "."): weight for weight in layer.weights}
     assert paths.keys() == tensors.keys()
     for name, weight in paths.items():

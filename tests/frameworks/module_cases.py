@@ -1,4 +1,4 @@
-"""Operations beside the modules that have them in each framework, and inputs, channels last, that go through them."""
+"""Operations with their modules in each framework and an input, channels last."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ EPSILON = 1e-3
 
 @dataclass(frozen=True)
 class Case:
-    """An operation (named x), a module of each framework that has it, and what each does with an input."""
+    """An operation named x, its module in each framework, and how to call each module."""
 
     operation: dict[str, Any]
     inputs: tuple[int, ...]
@@ -145,7 +145,7 @@ def _first(module: Any, x: Any) -> Any:
 
 
 def _flax_recurrent(cell: str, units: int, layers: int = 1, both: bool = False) -> Any:
-    """The cell or, of several, a module whose submodules have the names of the layout."""
+    """Return a cell or, for several, a module whose submodules have the layout's names."""
     from flax import linen as nn
 
     kind = getattr(nn, cell)

@@ -1,4 +1,4 @@
-"""The lines of the README and of docs/layouts.md that load a file, as written there."""
+"""The loading snippets of the README and of docs/layouts.md, run as written."""
 
 import os
 import re
@@ -29,7 +29,7 @@ CONVOLUTIONAL = [
 
 
 def snippet_of(page: str, section: str, language: str, part: str = "") -> str:
-    """The code block of a section that contains `part`."""
+    """Return the code block of a section that contains `part`."""
     (found,) = [
         snippet.text
         for snippet in snippets(ROOT / page)
@@ -39,7 +39,7 @@ def snippet_of(page: str, section: str, language: str, part: str = "") -> str:
 
 
 def run_lines(part: str, folder: Path, monkeypatch: pytest.MonkeyPatch, **names: Any) -> None:
-    """Run the lines of docs/layouts.md that contain `part` beside the file."""
+    """Run the snippet of docs/layouts.md that contains `part` in the file's folder."""
     monkeypatch.chdir(folder)
     exec(snippet_of("docs/layouts.md", "Loading", "python", part), names)
 
@@ -53,7 +53,7 @@ def test_first_model_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.frameworks("torch", "transformers")
 def test_llama_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`from_pretrained` only warns of names that it does not find."""
+    """`from_pretrained` itself only warns about missing names."""
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     commands = snippet_of("README.md", "Load it", "sh")
@@ -96,7 +96,7 @@ def test_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.frameworks("jax", "keras")
 def test_keras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a model that has states of random generators, as every LSTM does."""
+    """An LSTM also has states of random generators, which the file lacks."""
     from keras import Model, layers
 
     paramgen.build(ROOT / "configs" / "keras_tagger.yaml", tmp_path / "model.safetensors")

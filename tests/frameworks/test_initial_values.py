@@ -1,4 +1,4 @@
-"""Conventions beside the frameworks' own layers: fans by their own functions, and values of the same distribution."""
+"""Conventions against the frameworks' own layers: the same fans and distributions."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +13,9 @@ from scipy.stats import ks_2samp
 
 Array = NDArray[Any]
 pytestmark = FRAMEWORK_WARNINGS
-# What differs, by name: PyTorch draws a second bias, of which the layout has the sum's other half as zeros.
+# PyTorch draws a second bias; the layout fills it with zeros.
 SECOND_BIASES = ("bias_hh",)
-# Of each operation enough elements that distributions can be told apart.
+# Enough elements to distinguish distributions.
 DENSE = {"type": "fully_connected", "input_size": 120, "output_size": 300}
 CONV = {"type": "conv", "filter_size": [3, 3], "num_channels": 16, "num_filters": 300}
 GROUPED = {
@@ -109,7 +109,7 @@ def flax_trees() -> Iterator[tuple[dict[str, Any], Any]]:
 
 
 def alike(ours: Tensors, theirs: Tensors) -> None:
-    """Constants are the same, orthogonal matrices are orthogonal, and all else is of one distribution."""
+    """Require equal constants, orthogonal matrices in both, and otherwise the same distribution."""
     assert {name: array.shape for name, array in ours.items()} == {name: array.shape for name, array in theirs.items()}
     for name, array in ours.items():
         own, other = array.reshape(-1).astype(np.float64), theirs[name].reshape(-1).astype(np.float64)
@@ -126,7 +126,7 @@ def alike(ours: Tensors, theirs: Tensors) -> None:
 
 
 def is_orthonormal(matrix: Array) -> bool:
-    """Whether its rows or its columns are."""
+    """Return True if the rows or the columns are orthonormal."""
     both = (matrix.astype(np.float64), matrix.T.astype(np.float64))
     return any(np.abs(one @ one.T - np.eye(len(one))).max() < 1e-5 for one in both)
 
@@ -165,7 +165,7 @@ def test_flax(tmp_path: Path) -> None:
     ],
 )
 def test_fans_are_those_of_the_frameworks_own_functions(convention: str) -> None:
-    """Of the shape that each tensor has in the framework; but Keras and Flax make the kernels of attention as matrices."""
+    """Compare the fans of each framework shape; Keras and Flax create attention kernels as matrices."""
     operations = [DENSE, CONV, GROUPED, TRANSPOSED, WISE, SEPARABLE, recurrent("lstm"), recurrent("gru"), EMBEDDING]
     operations += [ATTENTION] if convention == "torch" else []
     tensors = plan_of(*operations, layout=convention, conventions=convention)

@@ -1,6 +1,4 @@
-"""Specs of configs/ for models of transformers: each loads strictly as its first comment claims, in its published size and,
-by variables, in a tiny one.
-"""
+"""Specs of transformers models load strictly as their first comments claim, in published and tiny sizes."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -30,7 +28,7 @@ def llama(own: Mapping[str, int]) -> dict[str, Any]:
     }
 
 
-# Of each spec: its variables as fields of the configuration that its comment names.
+# Each spec's variables -> fields of the configuration in its comment.
 FIELDS: dict[str, Callable[[Mapping[str, int]], dict[str, Any]]] = {
     "ast": lambda own: {
         "hidden_size": own["width"],
@@ -95,7 +93,7 @@ def path_of(stem: str) -> Path:
 
 
 def claimed(stem: str, **fields: Any) -> tuple[type, Any]:
-    """The class and the configuration of a spec's first comment, as written there but for some fields."""
+    """Return the class and the configuration in a spec's first comment; `fields` replaces some."""
     import transformers
 
     comment = first_comment(path_of(stem))
@@ -106,7 +104,7 @@ def claimed(stem: str, **fields: Any) -> tuple[type, Any]:
 
 
 def tied_names(model: Any, stem: str) -> set[str]:
-    """The names that the file leaves out because they are tied; there are some exactly if the comment says so."""
+    """Return the names of tied parameters, which the file omits; check that the comment mentions them."""
     tied = set(getattr(model, "all_tied_weights_keys", {}))
     assert bool(tied) == (" tied to " in first_comment(path_of(stem)))
     return tied
@@ -120,7 +118,7 @@ def test_every_claim_is_tested() -> None:
 @transformers_models
 @pytest.mark.parametrize("stem", FIELDS)
 def test_the_published_size_has_the_names_and_shapes_of_the_class(stem: str) -> None:
-    """Strict loading compares just these; a model on the meta device takes no memory."""
+    """Strict loading compares only names and shapes; on the meta device that takes no memory."""
     import torch
 
     cls, config = claimed(stem)
@@ -136,7 +134,7 @@ def test_the_published_size_has_the_names_and_shapes_of_the_class(stem: str) -> 
 @transformers_models
 @pytest.mark.parametrize("stem", FIELDS)
 def test_the_tiny_model_loads_strictly_and_runs(stem: str, tmp_path: Path) -> None:
-    """As users load it: nothing is missing, left over or of another size."""
+    """`from_pretrained` reports no missing, unexpected or mismatched tensors."""
     import torch
     from safetensors.torch import load_file, load_model
 
@@ -165,7 +163,7 @@ def test_the_tiny_model_loads_strictly_and_runs(stem: str, tmp_path: Path) -> No
     "stem", [stem for stem in FIELDS if "initialized as in transformers" in first_comment(path_of(stem))]
 )
 def test_values_are_initialized_as_in_transformers(stem: str) -> None:
-    """Constants are equal, everything else is of the same distribution."""
+    """Constants are equal, and all other tensors have the same distribution."""
     import torch
 
     torch.manual_seed(1)
@@ -183,7 +181,7 @@ def test_values_are_initialized_as_in_transformers(stem: str) -> None:
     assert compared >= 5
 
 
-# Of parameters by a part of their names: mean and standard deviation, as the model's code initializes them.
+# Part of a parameter's name -> mean and standard deviation in the model's code.
 INITIAL: dict[str, dict[str, tuple[float, float]]] = {
     "gpt2": {
         ".wte.": (0, 0.02),

@@ -1,4 +1,4 @@
-"""Files of each layout in real modules: every operation loads strictly, and is the same function in all frameworks."""
+"""Every operation loads strictly into real modules, and computes the same function in all frameworks."""
 
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ def keras_output(case: Case, tensors: Tensors) -> Array:
 
 
 def flax_output(case: Case, tensors: Tensors) -> Array:
-    """The variables are those of the module, below the operation's name: none is missing or left over."""
+    """Run a Flax module with the file's variables, which must be exactly the module's own."""
     import jax
 
     assert case.flax

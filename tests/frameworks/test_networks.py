@@ -1,4 +1,4 @@
-"""Whole networks, each a spec of groups and operations: one file for each framework, loaded strictly, the same outputs."""
+"""Whole networks give the same outputs in all frameworks, each from its own file."""
 
 from pathlib import Path
 from typing import Any

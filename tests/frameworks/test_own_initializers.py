@@ -1,4 +1,4 @@
-"""Initializers beside those of the frameworks: the same values where nothing is random, else the same distribution."""
+"""Initializers against the frameworks' own: equal values, or for random ones the same distribution."""
 
 from typing import Any
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from paramgen.cli.commands import app
 from paramgen.language.expressions import (
     ExpressionError,
-    Text,
+    TemplateString,
     UndefinedError,
     is_variable,
     names_in,
@@ -24,7 +24,7 @@ VARIABLES = {"hidden": 100, "layers": 3, "rate": 0.5, "λ": 2, "_x1": 7}
 
 
 def value(text: str) -> Any:
-    return Text(text).value(VARIABLES)
+    return TemplateString(text).value(VARIABLES)
 
 
 @pytest.mark.parametrize(
@@ -158,18 +158,18 @@ def test_long_chains_are_evaluated() -> None:
 )
 def test_within_text(text: str, expected: object) -> None:
     assert value(text) == expected
-    assert Text(text).text(VARIABLES) == str(expected)
+    assert TemplateString(text).render(VARIABLES) == str(expected)
 
 
 @pytest.mark.parametrize("text", ["${", "a${1", "${1${2}}", "${a{b}}", "${1}${"])
 def test_holes_that_do_not_close(text: str, golden: Golden) -> None:
     with pytest.raises(ExpressionError) as caught:
-        Text(text)
+        TemplateString(text)
     golden(caught.value)
 
 
 def test_names() -> None:
-    assert Text("${a + b * min(c, 1)}x${d}").names == {"a", "b", "c", "d"}
+    assert TemplateString("${a + b * min(c, 1)}x${d}").names == {"a", "b", "c", "d"}
     assert names_in({"x": ["${a}", {"y": "b${c}"}], "z": 3, "w": "plain"}) == {"a", "c"}
     assert names_in("${1 +}") == frozenset()
     with pytest.raises(UndefinedError) as caught:
@@ -225,7 +225,7 @@ def test_it_is_pythons_arithmetic(text: str) -> None:
 @settings(max_examples=1000, deadline=None)
 def test_anything_is_a_number_or_refused(text: str) -> None:
     try:
-        found = Text(f"${{{text}}}").value({"a": 1, "b": 2.5})
+        found = TemplateString(f"${{{text}}}").value({"a": 1, "b": 2.5})
     except ExpressionError as error:
         assert str(error)
     else:

@@ -1,0 +1,104 @@
+"""English that a machine can check, in code and docs; ruff checks that docstrings start imperatively."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+# A space also matches a line break, with the marker of a comment.
+PHRASES = {
+    r"anew|once more": "again",
+    r"but for (?:an?|the|its|their)": "except",
+    r"(?:has|have) not(?! (?:been|yet|to))": "does not have",
+    r"(?:is|are|was|were) no(?! (?:longer|more|one|need))": "is not a",
+    r"lest": "so that … not",
+    r"misfits?": "an error",
+    r"of no account": "ignored",
+    r"so many": "that number of",
+    r"(?:stands?|stood)(?! (?:for|in for)\b)": "is, appears",
+    r"tells?|told": "reports, is reported, distinguishes",
+    r"(?:what|which) (?:it is|they are) drawn from": "its distribution",
+    r"where (?:there (?:is|are)|that is|it has|one is)": "if",
+    r"who has (?:one|it|them)": "if you have",
+}
+OPENING = re.compile(r'^\s*r?"""(?:What|Whether|How|So many|Those|That which)\b', re.MULTILINE)
+PATTERNS = {
+    re.compile(rf"\b(?:{phrase})\b".replace(" ", r"(?:[ \t]+|\s*\n[\s#*>]*)"), re.IGNORECASE): better
+    for phrase, better in PHRASES.items()
+} | {OPENING: "a verb, or a noun for a class or module"}
+
+TREES = ("benchmarks", "configs", "docs", "paramgen", "tests", "tools")
+SUFFIXES = {".c", ".cu", ".h", ".md", ".py", ".yaml"}
+# Not rewritten yet. Nothing is added here.
+UNCONVERTED = (
+    "benchmarks/tried.md",
+    "docs/performance.md",
+    "paramgen/api.py",
+    "paramgen/buffers.py",
+    "paramgen/catalog/",
+    "paramgen/errors.py",
+    "paramgen/language/",
+    "paramgen/ownership.py",
+    "paramgen/sampling/",
+    "paramgen/storage/",
+    "paramgen/threads.py",
+    "tests/catalog/",
+    "tests/cli/",
+    "tests/language/",
+    "tests/sampling/",
+    "tests/simulated/",
+    "tests/storage/",
+    "tests/test_api.py",
+    "tests/test_benchmarks.py",
+    "tests/test_devices.py",
+    "tests/test_engine.py",
+    "tests/test_same_name.py",
+    "tests/test_threads.py",
+)
+
+
+def files() -> list[str]:
+    """Return the paths of all pages and sources, except this one and recorded answers."""
+    found = [*ROOT.glob("*.md"), *(path for tree in TREES for path in (ROOT / tree).rglob("*"))]
+    names = sorted(path.relative_to(ROOT).as_posix() for path in found if path.suffix in SUFFIXES)
+    return [name for name in names if name != "tests/test_prose.py" and not name.startswith("tests/data/")]
+
+
+def findings(text: str) -> Iterator[str]:
+    """Yield each phrase to avoid, with its line and a better one."""
+    for pattern, better in PATTERNS.items():
+        for match in pattern.finditer(text):
+            yield f"{text.count(chr(10), 0, match.start()) + 1}: {match[0].strip()!r}; better: {better}"
+
+
+def test_wording() -> None:
+    found = [
+        f"{name}:{finding}"
+        for name in files()
+        if not name.startswith(UNCONVERTED)
+        for finding in findings((ROOT / name).read_text(encoding="utf-8"))
+    ]
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("prefix", UNCONVERTED)
+def test_unconverted_files_have_findings(prefix: str) -> None:
+    texts = [Path(ROOT / name).read_text(encoding="utf-8") for name in files() if name.startswith(prefix)]
+    assert any(True for text in texts for _ in findings(text)), "rewritten: remove it from UNCONVERTED"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("a spec is no\n    # list", ["1: 'is no'"]),
+        ("no longer, is no longer", []),
+        ("all but for the last", ["1: 'but for the'"]),
+        ("one word stands for another", []),
+        ('def f():\n    """Whether it is."""', ['2: \'"""Whether\'']),
+        ('"""Return whether it is."""', []),
+    ],
+)
+def test_findings(text: str, found: list[str]) -> None:
+    assert [finding.partition(";")[0] for finding in findings(text)] == [line.replace("\n", "\\n") for line in found]
