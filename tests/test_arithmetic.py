@@ -174,6 +174,7 @@ def test_the_mode_comes_back_after_an_error(mode: Mode) -> None:
         paramgen.initialize("glorot", [9])
 
 
+@pytest.mark.parametrize("mode", ["flush", "upward"], indirect=True)  # which every machine has
 def test_a_mode_that_cannot_be_changed_is_refused(mode: Mode, monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
     monkeypatch.setitem(sys.modules, "ctypes", None)
     with mode(), pytest.raises(DeviceError) as caught:
