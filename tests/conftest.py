@@ -33,7 +33,7 @@ try:
 except ImportError:  # without a C compiler there are only the tests of the reference
     KERNELS = ()
 
-pytest_plugins = ["golden"]
+pytest_plugins = ["golden", "pytester"]
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "tests" / "data"
