@@ -340,7 +340,7 @@ def test_plan_draws_nothing(run: Run, tmp_path: Path) -> None:
 
 
 def on_terminal(stream: str, command: list[str | Path], **keywords: Any) -> str:
-    """What a command shows on a terminal, read while it runs: a terminal that nobody reads blocks its writer."""
+    """Return what a command shows on a terminal, read while it runs: a terminal that nobody reads blocks its writer."""
     master, slave = pty.openpty()
     with subprocess.Popen(command, **{stream: slave}, **keywords) as process:
         os.close(slave)

@@ -44,7 +44,7 @@ def our_verdict(path: Path) -> Verdict:
 
 
 def has_duplicates(content: bytes) -> bool:
-    """Whether a header that the official parser accepts names a tensor twice."""
+    """Return True if a header that the official parser accepts names a tensor twice."""
     header = content[8 : 8 + int.from_bytes(content[:8], "little")]
     names = json.loads(header.decode(), object_pairs_hook=lambda pairs: [key for key, _ in pairs])
     return len(set(names)) < len(names)

@@ -157,7 +157,7 @@ def test_a_file_that_changes_during_a_build_is_kept(tmp_path: Path, golden: Gold
 def test_a_file_that_changes_between_the_check_and_the_replacement_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, golden: Golden
 ) -> None:
-    """The window in which only the exchange of names tells which file is replaced."""
+    """The window in which only the exchange of names shows which file is replaced."""
     exchange = replacement._exchange_names
 
     def late(first: str, second: str) -> None:
