@@ -9,8 +9,9 @@ from conftest import DTYPES
 from paramgen.dtypes import DTYPES as TABLE
 from paramgen.errors import DeviceError
 from paramgen.sampling import cuda
+from paramgen.sampling.backend import KERNEL_FIELDS
 
-DISTRIBUTIONS = ("PG_CONSTANT", "PG_UNIFORM", "PG_NORMAL", "PG_TRUNCATED")
+DISTRIBUTIONS = [f"PG_{distribution.type.upper()}" for distribution in KERNEL_FIELDS]
 VARIANTS = [(), *(cuda.draw_defines(distribution, TABLE[dtype]) for distribution in DISTRIBUTIONS for dtype in DTYPES)]
 ROUNDED = ("add", "sub", "mul", "div", "sqrt")
 EXACT = {"neg", "abs", "cvt", "mov", "setp", "selp", "min", "max", "ld", "st", "param"}

@@ -21,7 +21,7 @@ from paramgen.sampling import cpu, known_answers
 from paramgen.sampling.backend import distribution_numbers
 from paramgen.sampling.reference import Reference
 
-DISTRIBUTIONS = {"constant": Constant, "uniform": Uniform, "normal": Normal, "truncated": TruncatedNormal}
+DISTRIBUTIONS = {"constant": Constant, "uniform": Uniform, "normal": Normal, "truncated_normal": TruncatedNormal}
 CASES = [
     (name, numbers, dtype, answer)
     for name, numbers, answers in known_answers.ANSWERS
