@@ -20,6 +20,7 @@ from paramgen.catalog.distributions import Distribution, Normal, Orthogonal
 from paramgen.catalog.normal_tails import tails
 from paramgen.errors import DeviceError
 from paramgen.planning.plan import make_plan
+from paramgen.sampling import cpu
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.reference import Reference
 
@@ -168,6 +169,17 @@ def test_what_users_call_gives_the_same(mode: Mode, tmp_path: Path) -> None:
     with mode():
         found = made()
     assert found == expected
+
+
+@pytest.mark.skipif(not KERNELS, reason="there are no compiled kernels")
+def test_kernels_pass_their_self_test_in_any_mode(mode: Mode) -> None:
+    try:
+        with mode():
+            cpu._find_kernels.cache_clear()
+            backend, problem = cpu._find_kernels()
+        assert (backend, problem) == (KERNELS[-1], None)
+    finally:
+        cpu._find_kernels.cache_clear()
 
 
 def test_the_mode_comes_back_after_an_error(mode: Mode) -> None:

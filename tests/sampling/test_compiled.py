@@ -193,37 +193,6 @@ def test_arithmetic_that_is_not_ieee_is_refused(flag: str) -> None:
     assert "each operation must be rounded once" in done.stderr
 
 
-ARM_MODES = """
-#include "cpu.c"
-int main(void)
-{
-    static float expected[5000], found[5000];
-    double numbers[] = {0, 1e-40};
-    uint64_t modes[] = {1 << 22, 2 << 22, 3 << 22, 1 << 24}, after; /* upward, downward, toward zero, flush */
-    pg_kernel_sets[0].fill(PG_NORMAL, numbers, PG_FLOAT32, 1, 2, 3, 5000, expected);
-    for (int i = 0; i < 4; i++) {
-        __asm__ volatile("msr fpcr, %0" : : "r"(modes[i]));
-        pg_kernel_sets[0].fill(PG_NORMAL, numbers, PG_FLOAT32, 1, 2, 3, 5000, found);
-        __asm__ volatile("mrs %0, fpcr" : "=r"(after));
-        if (memcmp(expected, found, sizeof found) || after != modes[i])
-            return i + 1;
-    }
-    return 0;
-}
-"""
-
-
-@pytest.mark.slow
-def test_on_arm_the_threads_mode_changes_nothing(tmp_path: Path) -> None:
-    compiler, emulator = shutil.which("aarch64-linux-gnu-gcc"), shutil.which("qemu-aarch64-static")
-    if not compiler or not emulator:
-        pytest.skip("needs aarch64-linux-gnu-gcc and qemu-aarch64-static")
-    (tmp_path / "modes.c").write_text(ARM_MODES)
-    flags = ["-static", "-O3", "-ffp-contract=off", "-fno-math-errno", "-I", ROOT / "paramgen" / "sampling" / "kernels"]
-    subprocess.run([compiler, *flags, "-o", "modes", "modes.c"], cwd=tmp_path, check=True)
-    assert subprocess.run([emulator, "./modes"], cwd=tmp_path, check=False).returncode == 0
-
-
 def test_without_a_compiler_the_build_goes_on(tmp_path: Path) -> None:
     command = [
         sys.executable,
