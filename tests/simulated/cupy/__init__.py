@@ -270,7 +270,7 @@ class Function:
         if isinstance(argument, ndarray):
             assert int(argument.device) == _device(), "an array of another device"
             return np.uint64(argument.ctypes.data)
-        assert isinstance(argument, np.number), type(argument)
+        assert isinstance(argument, np.number | np.void), type(argument)
         return argument
 
 
