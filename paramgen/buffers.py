@@ -1,12 +1,12 @@
-"""How much is held at once: enough to be worth each call and write, little enough to stay in cache."""
+"""Sizes of buffers: large enough to amortize each call and write, small enough for the cache."""
 
-# A file is drawn and written in blocks of so many bytes, a multiple of PAGE.
+# The size of the blocks in which a file is drawn and written, a multiple of PAGE.
 BLOCK_BYTES = 2**22
-# The same, where a layout takes fewer than SHORT_RUN elements that follow one another into such a block: as each random
-# block has four of them, the others would be drawn for nothing.
+# The block size if a layout takes fewer than SHORT_RUN consecutive elements into a smaller one: each random block gives
+# four of them, and the unused ones would be wasted.
 WIDE_BLOCK_BYTES = 2**24
 SHORT_RUN = 16
-# What direct writes are aligned to.
+# The alignment of direct writes.
 PAGE = 4096
 # Elements that NumPy draws or reads at once.
 CHUNK_ELEMENTS = 2**18
