@@ -202,9 +202,10 @@ class Gpu:
     max_task = sys.maxsize
     max_terms = 2**10
 
-    def __init__(self, number: int, size: int | None = None):
+    def __init__(self, number: int, size: int | None = None, max_blocks: int = MAX_BLOCKS):
         self.device = f"gpu:{number}"
         self._number = number
+        self._max_blocks = max_blocks
         with current_device(number):
             own = size is not None
             self._stream = cupy.cuda.Stream(non_blocking=True) if own else cupy.cuda.get_current_stream()
@@ -308,7 +309,7 @@ class Gpu:
         self._launch(self._kernels.get("pg_solve"), -(-x.shape[1] // PANEL), *_with_layout(r), *_with_layout(x))
 
     def _spread(self, kernel: Any, items: int, *arguments: Any) -> None:
-        self._launch(kernel, min(-(-items // THREADS), MAX_BLOCKS), *arguments)
+        self._launch(kernel, min(-(-items // THREADS), self._max_blocks), *arguments)
 
     def _launch(self, kernel: Any, blocks: int, *arguments: Any) -> None:
         kernel((blocks,), (THREADS,), arguments, stream=self._stream)
