@@ -1,4 +1,4 @@
-"""No bit depends on the floating-point mode of the caller's thread, and the caller gets its mode back."""
+"""Tests that no bit depends on the caller's floating-point mode, which is restored."""
 
 import ctypes
 import platform
@@ -49,7 +49,7 @@ def environment() -> "ctypes.Array[ctypes.c_uint32]":
 
 @pytest.fixture(params=MODES)
 def mode(request: pytest.FixtureRequest) -> Mode:
-    """A context in which the thread is in another mode, and which is still in it at the end."""
+    """Return a context in which the thread is in another mode, and which checks that it still is at the end."""
 
     @contextmanager
     def other() -> Iterator[None]:
@@ -89,7 +89,7 @@ def test_plans_are_the_same(mode: Mode, path: Path) -> None:
 
 
 def test_written_numbers_and_expressions_are_the_same(mode: Mode, tmp_path: Path) -> None:
-    """Numbers with more digits than a double has, and arithmetic on them."""
+    """Test numbers with more digits than a double has, and arithmetic on them."""
     path = tmp_path / "numbers.yaml"
     path.write_text(
         "variables: {a: 0.1234567890123456789, b: 1.1e-310}\n"

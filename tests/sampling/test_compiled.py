@@ -1,4 +1,4 @@
-"""The compiled kernels, every instruction set that this CPU has, against the NumPy reference: bit for bit."""
+"""Tests that the kernels of every instruction set of this CPU give the bits of the NumPy reference."""
 
 import platform
 import shutil
@@ -85,7 +85,7 @@ def test_any_stream_is_the_references(kernels: Backend, **drawn: Any) -> None:
 @pytest.mark.slow
 @each_set
 def test_extreme_words_are_among_those_compared(kernels: Backend) -> None:
-    """Elements in the far tails, where vectors hand over to scalar code: some 40 of float32's, 3 of float64's."""
+    """Test elements in the far tails, where scalar code takes over: about 40 in float32, 3 in float64."""
     for dtype, root in (("float32", 4.9), ("float64", 5.2)):
         distribution = Normal(0.0, 1.0)
         expected = np.frombuffer(bits(REFERENCE, distribution, dtype, 5, 6, 7, 2**23), dtype)
@@ -96,7 +96,7 @@ def test_extreme_words_are_among_those_compared(kernels: Backend) -> None:
 @each_set
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"])
 def test_narrow_types_round_every_kind_of_number(kernels: Backend, dtype: str) -> None:
-    """Ties, subnormals, numbers that round to zero and up to the next power of two, the largest, and those beyond."""
+    """Test ties, subnormals, numbers that round to zero or to the next power of two, the largest, and larger ones."""
     rng = np.random.default_rng(0)
     patterns = rng.integers(0, 0x7F800000, 3000, dtype=np.uint32)
     patterns[::2] &= np.uint32(0xFFFFF000)  # ties
@@ -132,7 +132,7 @@ def test_reflections_are_the_references(kernels: Backend) -> None:
 @each_set
 @pytest.mark.parametrize("n", [1, 5, 6, 25, 48, 131, TILE - 2])
 def test_matrix_tiles_are_the_references(kernels: HostBackend, n: int) -> None:
-    """Of sizes that do and do not fill the kernels' registers, within a matrix whose rows are longer."""
+    """Test sizes that do and do not fill the kernels' registers, within a matrix with longer rows."""
     rng = np.random.default_rng(n)
     left, right = rng.normal(size=(2 * TILE + 3, n)), rng.normal(size=(2 * TILE + 3, n + 2))
     whole = rng.normal(size=(n, n + 9))
@@ -166,8 +166,8 @@ def test_a_tile_that_is_not_positive_is_refused_in_any_row(kernels: HostBackend)
 
 
 @each_set
-def test_scratch_memory_is_reused_and_lies_where_vectors_do(kernels: Any) -> None:
-    """Vectors that cross cache lines cost the kernels a tenth of their speed."""
+def test_scratch_memory_is_reused_and_aligned(kernels: Any) -> None:
+    """Test what saves page faults, and the tenth of the time that vectors across cache lines cost."""
     left = np.ones((3, 5))
     kernels.accumulate(np.zeros((5, 5)), left, left, 1)
     before = [room.ctypes.data for room in kernels._scratch]
