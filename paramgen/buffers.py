@@ -6,7 +6,7 @@ BLOCK_BYTES = 2**22
 # random words come in blocks of four, and those of elements elsewhere would be drawn for nothing.
 WIDE_BLOCKS = 4
 SHORT_RUN = 16
-# What direct writes are aligned to.
+# The alignment of direct writes.
 PAGE = 4096
 # Elements that NumPy draws or reads at once.
 CHUNK_ELEMENTS = 2**18

@@ -1,4 +1,4 @@
-"""No bit depends on the floating-point mode of the caller's thread, and the caller gets its mode back."""
+"""Tests that no bit depends on the caller's floating-point mode, which is restored."""
 
 import ctypes
 import platform
@@ -19,6 +19,7 @@ from paramgen.arithmetic import default_mode, is_default
 from paramgen.catalog.distributions import Distribution, Normal, Orthogonal
 from paramgen.catalog.normal_tails import tails
 from paramgen.errors import DeviceError
+from paramgen.sampling import cpu
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.reference import Reference
 
@@ -47,7 +48,7 @@ def environment() -> "ctypes.Array[ctypes.c_uint32]":
 
 @pytest.fixture(params=MODES)
 def mode(request: pytest.FixtureRequest) -> Mode:
-    """A context in which the thread is in another mode, and which is still in it at the end."""
+    """Return a context in which the thread is in another mode, and which checks that it still is at the end."""
 
     @contextmanager
     def other() -> Iterator[None]:
@@ -87,7 +88,7 @@ def test_plans_are_the_same(mode: Mode, path: Path) -> None:
 
 
 def test_written_numbers_and_expressions_are_the_same(mode: Mode, tmp_path: Path) -> None:
-    """Numbers with more digits than a double has, and arithmetic on them."""
+    """Test numbers with more digits than a double has, and arithmetic on them."""
     path = tmp_path / "numbers.yaml"
     path.write_text(
         "variables: {a: 0.1234567890123456789, b: 1.1e-310}\n"
@@ -167,6 +168,17 @@ def test_what_users_call_gives_the_same(mode: Mode, tmp_path: Path) -> None:
     with mode():
         found = made()
     assert found == expected
+
+
+@pytest.mark.skipif(not KERNELS, reason="there are no compiled kernels")
+def test_kernels_pass_their_self_test_in_any_mode(mode: Mode) -> None:
+    try:
+        with mode():
+            cpu._find_kernels.cache_clear()
+            backend, problem = cpu._find_kernels()
+        assert (backend, problem) == (KERNELS[-1], None)
+    finally:
+        cpu._find_kernels.cache_clear()
 
 
 def test_the_mode_comes_back_after_an_error(mode: Mode) -> None:

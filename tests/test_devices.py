@@ -56,18 +56,18 @@ def test_a_matrix_that_several_gpus_hand_out(simulated: ModuleType, tmp_path: Pa
     assert len(digests) == 1
 
 
-def test_auto_starts_a_gpu_only_for_what_takes_long(
-    simulated: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert paramgen.build(LAYERS, tmp_path / "x").device == "cpu"
-    monkeypatch.setattr(devices, "GPU_START_SECONDS", 0.0)
-    assert paramgen.build(LAYERS, tmp_path / "x", digest=True).sha256 == RECORDED["layers"]["as written"]
-    assert paramgen.build(LAYERS, tmp_path / "x", device="auto").device == "gpu:0"
+def test_auto_starts_a_gpu_only_for_what_takes_long(simulated: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    def chosen(seconds: float) -> str:
+        return devices.open_backends("auto", 2, 2**20, seconds)[0].device
+
+    assert paramgen.build(LAYERS, os.devnull).device == "cpu"
+    assert chosen(1.9 * devices.GPU_START_SECONDS) == "cpu"
+    assert chosen(2.1 * devices.GPU_START_SECONDS) == "gpu:0"
     monkeypatch.setenv("SIMULATED_MEMORY", "1000")
-    assert paramgen.build(LAYERS, tmp_path / "x").device == "cpu"
+    assert chosen(1e9) == "cpu"
     monkeypatch.setenv("SIMULATED_GPUS", "0")
     simulated._problem.cache_clear()
-    assert paramgen.build(LAYERS, tmp_path / "x").device == "cpu"
+    assert chosen(1e9) == "cpu"
 
 
 def test_an_interrupted_build_leaves_nothing(simulated: ModuleType, tmp_path: Path) -> None:

@@ -27,8 +27,10 @@ from paramgen.catalog.frameworks import FRAMEWORKS
 from paramgen.catalog.layouts import CONSTANTS, LAYOUTS, UnsupportedError
 from paramgen.catalog.operations import Operation, ParameterDef, Standard
 from paramgen.cli import commands as cli
+from paramgen.dtypes import DTYPES
 from paramgen.language.schema import json_schema
 from paramgen.sampling import normal
+from paramgen.sampling.backend import KERNEL_FIELDS
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTICE = "<!-- Made by tools/generate.py from the code. Do not edit. -->\n\n"
@@ -334,6 +336,21 @@ def polynomials() -> str:
     return "\n".join(parts)
 
 
+def kernel_tables() -> str:
+    """Return the enums of distributions, of their numbers and of dtypes in C."""
+    fields = {field: number for names in KERNEL_FIELDS.values() for number, field in enumerate(names)}
+    most = max(map(len, KERNEL_FIELDS.values()))
+    enums = [
+        [f"PG_{distribution.type.upper()}" for distribution in KERNEL_FIELDS],
+        [*(f"PG_{field.upper()} = {number}" for field, number in fields.items()), f"PG_NUMBERS = {most}"],
+        [f"PG_{name.upper()}" for name in DTYPES],
+    ]
+    notice = "/* Made by tools/generate.py from KERNEL_FIELDS and DTYPES, not by hand. */"
+    sizes = ", ".join(str(dtype.bits // 8) for dtype in DTYPES.values())
+    lines = [notice, *(f"enum {{ {', '.join(names)} }};" for names in enums), f"#define PG_ITEMSIZES {sizes}"]
+    return "\n".join(lines) + "\n"
+
+
 def stream_document() -> str:
     """Return docs/stream.md with the coefficients, as the shortest decimals that round to them."""
     text = (ROOT / "docs" / "stream.md").read_text(encoding="utf-8")
@@ -350,6 +367,7 @@ def main() -> int:
     made = {
         "docs/stream.md": stream_document(),
         "paramgen/sampling/kernels/polynomials.h": polynomials(),
+        "paramgen/sampling/kernels/tables.h": kernel_tables(),
         "schemas/paramgen.schema.json": json.dumps(json_schema(), indent=1, ensure_ascii=False) + "\n",
         "docs/operations.md": operation_tables(),
         "docs/layouts.md": layout_tables(),

@@ -1,4 +1,4 @@
-"""On a big-endian machine nothing is drawn, since bfloat16 would be written with its bytes exchanged."""
+"""Tests that nothing is drawn on a big-endian machine, where the bytes of bfloat16 would be swapped."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Kernels that give other bits than the reference are never used: flags are undone, and known answers are checked."""
+"""Tests that kernels with other bits than the reference's are not used: flags are overridden, known answers checked."""
 
 import os
 import platform
@@ -22,7 +22,7 @@ from paramgen.sampling import cpu, known_answers
 from paramgen.sampling.backend import distribution_numbers
 from paramgen.sampling.reference import Reference
 
-DISTRIBUTIONS = {"constant": Constant, "uniform": Uniform, "normal": Normal, "truncated": TruncatedNormal}
+DISTRIBUTIONS = {"constant": Constant, "uniform": Uniform, "normal": Normal, "truncated_normal": TruncatedNormal}
 CASES = [
     (name, numbers, dtype, answer)
     for name, numbers, answers in known_answers.ANSWERS
@@ -98,7 +98,7 @@ def test_one_wrong_bit_of_a_matrix_is_found(function: str, monkeypatch: pytest.M
 
 @pytest.fixture
 def refused(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Kernels that do not give a known answer."""
+    """Refuse the kernels, as if they gave a wrong answer."""
     monkeypatch.setattr(known_answers, "MATRICES", 0)
     caches = cpu._find_kernels, cpu.kernels
     for cache in caches:
@@ -143,7 +143,7 @@ COMMAND = "from paramgen.__main__ import main; main()"
 
 
 def built(source: Path, to: Path, compiler: str, flags: str) -> Path:
-    """The extension of a source tree, built with these CFLAGS."""
+    """Build the extension of a source tree with these CFLAGS."""
     command = [sys.executable, "setup.py", "-q", "build_ext", "--build-lib", to, "--build-temp", to / "temp"]
     environment = {**os.environ, "CC": compiler, "CFLAGS": flags}
     done = subprocess.run(command, cwd=source, env=environment, capture_output=True, text=True, check=False)
@@ -176,7 +176,7 @@ def test_no_cflags_change_a_bit(compiler: str, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_flags_that_nothing_undoes_are_found(tmp_path: Path) -> None:
-    """As if a compiler had a flag that cpu_build.py does not know."""
+    """Test a flag that cpu_build.py does not override."""
     if not shutil.which("gcc") or platform.machine() != "x86_64":
         pytest.skip("needs gcc on x86-64")
     source = tmp_path / "source"

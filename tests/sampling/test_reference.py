@@ -1,4 +1,4 @@
-"""From distributions to values: the known answers, ranges that stand alone, rounding to narrow types."""
+"""Tests of the reference: known answers, independence of ranges, rounding to narrow dtypes."""
 
 import json
 import sys

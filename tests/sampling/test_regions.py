@@ -1,4 +1,4 @@
-"""Regions of a stream or of an array, by every backend."""
+"""Tests of regions of a stream or an array, on every backend of the CPU."""
 
 from typing import Any
 
