@@ -34,7 +34,7 @@ class DeviceError(ParamgenError, RuntimeError):
 
 
 class MalformedFileError(FileError):
-    """A readable file that is not a valid safetensors file (exit status 3)."""
+    """A readable file that is not a valid safetensors file, or lacks the spec that is asked for (exit status 3)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from paramgen.catalog.distributions import Matrices
-from paramgen.errors import FileError
+from paramgen.errors import MalformedFileError
 from paramgen.planning.plan import Plan, Tensor
 from paramgen.sampling.devices import open_backend
 from paramgen.sampling.sampler import Sampler, cpu_seconds
@@ -51,7 +51,7 @@ def _stored_plan(path: str) -> Plan | None:
     """Return the plan of the spec in a file's metadata, None if this version cannot plan it."""
     try:
         return Spec.from_file(path).plan
-    except FileError:
+    except MalformedFileError:
         return None
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from paramgen.arithmetic import default_mode
-from paramgen.errors import FileError, SpecError
+from paramgen.errors import MalformedFileError, SpecError
 from paramgen.formatting import pluralize, show_text
 from paramgen.language.model import ParsedSpec, interpret, read_document
 from paramgen.planning.plan import Plan, make_plan
@@ -40,9 +40,13 @@ class Spec:
         with TensorFile(path) as file:
             text, stream = file.metadata.get("paramgen_spec"), file.metadata.get("paramgen_stream")
         if text is None or stream is None:
-            raise FileError(f"{file.shown}: has no spec in its metadata; only files that paramgen wrote have one")
+            raise MalformedFileError(
+                f"{file.shown}: has no spec in its metadata; only files that paramgen wrote have one"
+            )
         if stream != STREAM_VERSION:
-            raise FileError(f"{file.shown}: was drawn by stream {show_text(stream)}, this version has {STREAM_VERSION}")
+            raise MalformedFileError(
+                f"{file.shown}: was drawn by stream {show_text(stream)}, this version has {STREAM_VERSION}"
+            )
         try:
             stored = json.loads(text)
             if isinstance(stored, dict):  # a text would be taken for the path of a spec
@@ -52,7 +56,7 @@ class Spec:
             reason = str(error.problems[0].text("the first problem"))
         except (RecursionError, ValueError):
             reason = "it is not valid JSON"
-        raise FileError(f"{file.shown}: the spec in its metadata cannot be read: {reason}")
+        raise MalformedFileError(f"{file.shown}: the spec in its metadata cannot be read: {reason}")
 
     def to_yaml(self) -> str:
         """Return the spec as YAML; a build of that text gives the same file."""
