@@ -170,7 +170,7 @@ def test_what_users_call_gives_the_same(mode: Mode, tmp_path: Path) -> None:
     assert found == expected
 
 
-@pytest.mark.skipif(not KERNELS, reason="there are no compiled kernels")
+@pytest.mark.skipif(not KERNELS, reason="the kernels are not compiled")
 def test_kernels_pass_their_self_test_in_any_mode(mode: Mode) -> None:
     try:
         with mode():

@@ -36,13 +36,10 @@ UNCONVERTED = (
     "paramgen/api.py",
     "paramgen/language/",
     "paramgen/sampling/",
-    "paramgen/threads.py",
     "tests/language/",
     "tests/sampling/",
-    "tests/simulated/",
     "tests/test_benchmarks.py",
     "tests/test_same_name.py",
-    "tests/test_threads.py",
 )
 
 
