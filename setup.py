@@ -1,4 +1,4 @@
-"""The part of the build that pyproject.toml cannot say: the compiled kernels, by Python's stable interface."""
+"""The build of the compiled kernels for Python's stable ABI, which pyproject.toml cannot describe."""
 
 from setuptools import setup
 

@@ -127,9 +127,9 @@ def rates(elements: int, runs: int) -> list[str]:
                     cells.append(f"{peer / elements * 1e9:.4f} ({peer / own:.1f} ×)")
                 rows.append(f"| {name} | {dtype} | {' | '.join(cells)} |")
     return [
-        f"Nanoseconds an element for {elements / 1e6:.0f} million elements in the GPU's memory, medians of {runs} runs of",
-        f"{CALLS} calls; beside it GB/s, the share of the rate of a plain fill (cudaMemsetAsync) of as many bytes (aim, for",
-        "float32 uniform and normal: at least 80 %), and PyTorch's and JAX's initializers on the same GPU.",
+        f"Nanoseconds per element for {elements / 1e6:.0f} million elements in the GPU's memory, medians of {runs} runs of",
+        f"{CALLS} calls. A plain fill is cudaMemsetAsync of as many bytes. The aim is at least 80 % of its rate for float32",
+        "uniform and normal values.",
         "",
         "| distribution | dtype | paramgen | GB/s | of a plain fill | PyTorch | JAX |",
         "|---|---|---|---|---|---|---|",
@@ -157,7 +157,7 @@ def orthogonal(shapes: list[tuple[int, int]], runs: int) -> list[str]:
                 peer = f"{taken:.4f} ({taken / seconds['gpu']:.1f} ×)"
         rows.append(f"| {shape[0]} × {shape[1]} | {seconds['gpu']:.4f} | {seconds['cpu']:.4f} | {peer} |")
     return [
-        "Orthogonal matrices, float32, seconds in memory (PyTorch: torch.nn.init.orthogonal_ on the GPU):",
+        "Orthogonal matrices, float32, seconds in memory. PyTorch's are torch.nn.init.orthogonal_ on the GPU:",
         "",
         "| size | GPU | CPU | PyTorch |",
         "|---|---|---|---|",

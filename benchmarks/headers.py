@@ -77,9 +77,8 @@ def headers(scratch: Path, count: int, runs: int) -> list[str]:
     return [
         "## Large headers",
         "",
-        "A file's header is judged by the official parser, whose names, dtypes and shapes `inspect` shows; whole",
-        f"processes on one thread, the least processor time of {runs} runs in turn (aim: at most twice the official",
-        "parser's time and memory).",
+        "`paramgen inspect` reads headers with the official parser. The aim is at most twice that parser's time and",
+        f"memory. Figures are for whole processes on one thread, the least CPU time of {runs} runs in turn.",
         "",
         "| tensors | process | seconds | peak memory | time | memory |",
         "|---|---|---|---|---|---|",

@@ -15,8 +15,8 @@ from paramgen.catalog.distributions import Constant, Distribution, Normal, Trunc
 from paramgen.catalog.initializers import Zeros
 from paramgen.dtypes import DTYPES
 from paramgen.engine import draw_into
-from paramgen.planning.plan import as_tensor
 from paramgen.planning.resolve import ParameterSpec
+from paramgen.planning.tensors import as_tensor
 from paramgen.sampling import cpu
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.sampler import Sampler
@@ -155,25 +155,32 @@ def kernels(elements: int, runs: int) -> list[str]:
     return [
         "## Drawing in memory",
         "",
-        f"Nanoseconds an element for {elements / 1e6:.0f} million elements, into memory that is there already: medians of",
-        f"{runs} runs in turn. One thread, with the kernels of each instruction set that this CPU has; in brackets how many",
-        "times as long PyTorch takes, which chooses its own instruction set:",
+        f"Nanoseconds per element for {elements / 1e6:.0f} million elements, in memory allocated before, medians of {runs}",
+        "runs in turn. Brackets show how many times as long PyTorch takes, with the instruction set of its choice.",
+        "",
+        "One thread, with the kernels of each instruction set of this CPU:",
         "",
         f"| distribution | dtype | {' | '.join(names)} | PyTorch | NumPy |",
         f"|---|---|{'---|' * len(names)}---|---|",
         *(one_thread(distribution, dtype, elements, runs) for distribution, dtype in cases),
         "",
-        f"Two threads, with the kernels for {names[-1]}; in brackets how many times as long the peer takes. JAX makes its",
-        "own memory, and runs after the others:",
+        f"Two threads, with the kernels for {names[-1]}. Brackets show how many times as long PyTorch and JAX take. JAX",
+        "allocates its own memory, and runs after the others:",
         "",
         "| distribution | dtype | paramgen | PyTorch | JAX |",
         "|---|---|---|---|---|",
         *(two_threads(distribution, dtype, elements, runs) for distribution, dtype in cases),
         "",
-        "The aims: float32 uniform at least 6 times and normal at least 3 times PyTorch's rate, on two cores each;",
-        "bfloat16 no slower per element than float32. PyTorch draws on one thread, whatever it is given. NumPy's normal",
-        "is a ziggurat, which takes an unpredictable number of random words: no range of it can be drawn alone. A",
-        "constant takes what the memory takes, by one thread as by two.",
+        "| aim on two threads | at least |",
+        "|---|---|",
+        "| float32 uniform | 6 times PyTorch's rate |",
+        "| float32 normal | 3 times PyTorch's rate |",
+        "| bfloat16 | the rate of float32, per element |",
+        "",
+        "- PyTorch draws on one thread, whatever the setting.",
+        "- NumPy's normal distribution is a ziggurat. It uses an unpredictable number of random words, so no part of an",
+        "  array can be drawn by itself.",
+        "- Memory limits constants, on one thread as on two.",
         "",
     ]
 

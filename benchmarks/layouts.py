@@ -62,8 +62,8 @@ def layouts(scratch: Path, size: int, runs: int) -> list[str]:
     return [
         "## Layouts",
         "",
-        f"Builds of some {size / 1e9:.1f} GB of normal values, start-up included, seconds, medians of {runs} runs in turn; in brackets how",
-        "many times the canonical layout's (aim: at most 1.5).",
+        f"Seconds for builds of about {size / 1e9:.1f} GB of normal values, start-up included, medians of {runs} runs in turn.",
+        "Brackets show the ratio to the canonical layout. The aim is at most 1.5.",
         "",
         "| operation | dtype | canonical | torch | keras | flax |",
         "|---|---|---|---|---|---|",

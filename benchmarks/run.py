@@ -39,7 +39,10 @@ def main() -> None:
         lines = [
             "# Performance",
             "",
-            "Made by `python benchmarks/run.py`; ratios within one run are what to compare. The machine: " + machine(),
+            "This page compares paramgen's time and memory with those of other programs. `python benchmarks/run.py`",
+            "measures and writes it. Compare ratios rather than times: other machines are faster or slower.",
+            "",
+            "The machine: " + machine(),
             "",
             *startup(scratch, 5 if quick else 21),
             *kernels(2**22 if quick else 2**25, 1 if quick else 7),

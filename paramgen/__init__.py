@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from paramgen.api import sample as sample
     from paramgen.api import to_cpu as to_cpu
     from paramgen.api import to_gpu as to_gpu
+    from paramgen.api import to_torch as to_torch
     from paramgen.engine import BuildResult as BuildResult
     from paramgen.errors import DeviceError as DeviceError
     from paramgen.errors import FileError as FileError
@@ -50,6 +51,7 @@ _HOMES = {
     "sample": "paramgen.api",
     "to_cpu": "paramgen.api",
     "to_gpu": "paramgen.api",
+    "to_torch": "paramgen.api",
 }
 
 __all__ = ["__version__", *_HOMES]  # noqa: PLE0604 (all are strings)

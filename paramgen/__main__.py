@@ -1,4 +1,4 @@
-"""The entry point: ready for signals before anything is imported that takes time."""
+"""The entry point. It handles signals before it imports anything that takes time."""
 
 import signal
 import sys
@@ -10,7 +10,7 @@ if UNSUPPORTED:
     sys.exit(3)
 
 if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until main is ready for it, Python's own way is a traceback
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until main handles it, Python would print a traceback
 
 import gc
 import os
@@ -28,7 +28,7 @@ def main() -> None:
     """Run the `paramgen` command and exit with its status."""
     try:
         _run_guarded()
-    except BaseException as error:  # an interrupted lock or thread may end in an error of its own
+    except BaseException as error:  # an interrupted lock or thread may raise an error of its own
         number = signals.received()
         if number is None:
             raise
@@ -41,7 +41,7 @@ def _run_guarded() -> None:
     try:
         signals.install()
         _run()
-    except OSError as error:  # of --help and the like; commands report their own
+    except OSError as error:  # of --help, for example; commands report their own
         with suppress(OSError):
             print(f"standard output: {error.strerror or error}", file=sys.stderr)
         os._exit(3)
@@ -50,8 +50,8 @@ def _run_guarded() -> None:
 
 
 def _run() -> None:
-    gc.disable()  # nothing here makes garbage in cycles, and large specs are many objects to look through
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for plugins costs a tenth of a tiny build
+    gc.disable()  # nothing here makes garbage in cycles, and scanning the objects of large specs takes long
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # searching for plugins takes a tenth of a tiny build
     os.environ.pop("_PARAMGEN_COMPLETE", None)  # click would complete words for a shell instead of running
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115 (for the life of the process)
     if sys.stdout is None:

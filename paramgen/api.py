@@ -1,4 +1,4 @@
-"""What Python users call: the commands' work on specs, and arrays where no file is wanted."""
+"""The functions of the Python API: what the commands do, and arrays without a file."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from paramgen.language.diagnostics import Diagnostics
 from paramgen.language.model import SpecFields, validate
 from paramgen.language.yaml_reader import from_mapping
 from paramgen.nested import Nested, map_arrays, nest
-from paramgen.planning.plan import Plan, as_tensor
+from paramgen.planning.plan import Plan
 from paramgen.planning.resolve import resolve_parameter
+from paramgen.planning.tensors import as_tensor
 from paramgen.sampling.devices import AUTO, open_backend, parse_device
 from paramgen.spec import Spec
 from paramgen.spec import load as load_and_plan
@@ -48,8 +49,8 @@ def load_spec(
         spec = paramgen.load_spec("model.yaml", seed=7, layout="torch")
 
     `seed`, `dtype` and `layout` replace the spec's own. `variables` replaces the values of the spec's variables with
-    the same names, as `--set` does. Raises SpecError with all errors and
-    their places. A variable that the spec does not have raises UsageError, and an unreadable file FileError.
+    the same names, as `--set` does. Raises SpecError with all errors and their places. A variable that the spec does
+    not have raises UsageError, and an unreadable file FileError.
     """
     source = source if isinstance(source, Mapping) else _path(source)
     return load_and_plan(source, variables=variables, seed=seed, dtype=dtype, layout=layout)
@@ -109,7 +110,12 @@ def sample(spec: SpecSource, *, device: str = "cpu", flat: bool = False) -> Nest
     made = _spec(spec).plan
     backend, sampler = open_backend(device), engine.sampler(made.seed)
     arrays = {tensor.name: engine.draw_array(tensor, sampler, backend) for tensor in made.tensors}
-    return arrays if flat else nest(arrays)
+    if flat:
+        return arrays
+    try:
+        return nest(arrays)
+    except ValueError as error:
+        raise UsageError(f"sample: {error}; use flat=True") from None
 
 
 @default_mode()
@@ -191,7 +197,7 @@ def load(path: str | os.PathLike[str], *, device: str = "cpu") -> Nested:
 
 
 def _load(file: TensorFile, transfer: Transfer | None) -> Nested:
-    """Load a file's arrays; what the header alone shows to be impossible is refused before anything large is read."""
+    """Load a file's arrays; errors that the header shows are raised before any data is read."""
     for entry in file.entries:
         if entry.dtype.array is None:
             raise FileError(f"{file.shown}: {show_text(entry.name)}: NumPy has no type for {entry.dtype.name}")
@@ -253,6 +259,38 @@ def to_cpu(params: Any) -> Any:
         raise TypeError("is no array of NumPy's or CuPy's")
 
     return map_arrays(params, move)
+
+
+def to_torch(params: Any) -> Any:
+    """Convert arrays in nested dicts, lists or tuples to PyTorch tensors in the same structure, whatever their dtype.
+
+        model.load_state_dict(paramgen.to_torch(paramgen.sample(spec, flat=True)))
+
+    Tensors share the memory of contiguous arrays. CuPy arrays become tensors on their GPU. Raises UsageError if PyTorch
+    is not installed, and for a value that is not an array of a dtype that PyTorch has.
+    """
+    try:
+        import torch
+    except ImportError:
+        raise UsageError("to_torch: PyTorch is not installed; pip install torch") from None
+    import numpy as np
+
+    def convert(array: Any) -> Any:
+        is_on_gpu = hasattr(array, "__cuda_array_interface__")
+        if not is_on_gpu and not isinstance(array, np.ndarray | np.generic):
+            raise TypeError("is not a NumPy or CuPy array")
+        dtype = getattr(torch, array.dtype.name, None)
+        if not isinstance(dtype, torch.dtype):
+            raise TypeError(f"has dtype {array.dtype.name}, which PyTorch does not have")
+        native = array.astype(array.dtype.newbyteorder("="), copy=False)
+        data = native.reshape(-1).view("uint8")  # neither NumPy nor DLPack passes on the narrow types
+        if is_on_gpu:
+            tensor = torch.utils.dlpack.from_dlpack(data)
+        else:
+            tensor = torch.from_numpy(data if data.flags.writeable else data.copy())
+        return tensor.view(dtype).reshape(array.shape)
+
+    return map_arrays(params, convert)
 
 
 def _transfer(device: str) -> Transfer:

@@ -1,4 +1,4 @@
-"""The floating-point mode of a thread, which decides what every +, -, ×, ÷ and sqrt gives."""
+"""The floating-point mode of a thread, which affects every +, -, ×, ÷ and sqrt, in Python, NumPy and the kernels."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def is_default() -> bool:
 def default_mode() -> Iterator[None]:
     """Compute in the default mode, and restore the thread's own mode at the end.
 
-    Others can change it: `torch.set_flush_denormal(True)`, C's `fesetround`, a library linked with `-ffast-math`.
-    Threads that are started within it inherit the default. DeviceError if the mode cannot be changed.
+    Other libraries change the mode: `torch.set_flush_denormal(True)`, C's `fesetround`, or a library linked with
+    `-ffast-math`. Threads started in the meantime inherit the default. DeviceError if the mode cannot be changed.
     """
     if is_default():
         yield
@@ -40,7 +40,7 @@ def default_mode() -> Iterator[None]:
 
 
 def _set_default() -> Any:
-    """Set the default mode by C's fesetenv; return a function that restores the present one."""
+    """Set the default mode by C's fesetenv; return a function that restores the current one."""
     try:
         import ctypes
 
@@ -58,7 +58,7 @@ def _set_default() -> Any:
 
 
 def _default_environment(ctypes: Any, library: Any) -> Any:
-    """C's FE_DFL_ENV: a variable on macOS, BSD and POWER, elsewhere the address -1."""
+    """Return C's FE_DFL_ENV: a variable on macOS, BSD and POWER, elsewhere the address -1."""
     for name in ("_FE_DFL_ENV", "__fe_dfl_env"):
         try:
             return ctypes.byref(ctypes.c_byte.in_dll(library, name))

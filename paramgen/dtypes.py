@@ -1,4 +1,4 @@
-"""The element types of parameters: one table, from the spec's names to safetensors' and NumPy's."""
+"""The table of element types, with their names in specs, in safetensors files and in NumPy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plan → blocks of the file → buffers → file: drawn by several threads, written in order, in bounded memory."""
+"""The engine: a plan's file in blocks, drawn by several threads and handed out in order, in bounded memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ import numpy as np
 from paramgen.buffers import BLOCK_BYTES, PAGE, SHORT_RUN, WIDE_BLOCKS
 from paramgen.formatting import human_bytes
 from paramgen.ownership import is_ours
-from paramgen.planning.plan import Plan, Tensor
+from paramgen.planning.plan import Plan
+from paramgen.planning.tensors import Tensor
 from paramgen.sampling.backend import Backend, Bytes
 from paramgen.sampling.devices import AUTO, open_backends
 from paramgen.sampling.sampler import OnBytes, Sampler, cpu_seconds
@@ -28,7 +29,7 @@ from paramgen.threads import available_cpus, parallel_for, run_threads
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# Buffers that are being written, or wait for it, while every thread draws into one of its own.
+# Buffers beyond one for each thread: they are being written, or wait for it, while every thread draws.
 AHEAD = 2
 
 
@@ -270,12 +271,12 @@ def _consume(data: memoryview, write: Write, sha256: Any) -> None:
 
 
 def sampler(seed: int) -> Sampler:
-    """A sampler for arrays, with as many threads as there are CPUs."""
+    """Return a sampler for arrays, with a thread for each CPU."""
     return Sampler(seed, available_cpus())
 
 
 def draw_array(tensor: Tensor, sampler: Sampler, backend: Backend) -> NDArray[Any]:
-    """The whole of a tensor, in its shape and in the backend's memory; MemoryError where it does not fit."""
+    """Return a tensor as an array in the backend's memory; MemoryError if it does not fit."""
     with backend.current():
         try:
             out = backend.empty(tensor.nbytes)
@@ -286,7 +287,7 @@ def draw_array(tensor: Tensor, sampler: Sampler, backend: Backend) -> NDArray[An
 
 
 def draw_into(out: Bytes, tensor: Tensor, sampler: Sampler, backend: Backend) -> None:
-    """Draw the whole of a tensor into its bytes, a block at a time, by several threads where they share the backend."""
+    """Draw a tensor into its bytes, block by block; several threads share the work if they can share the backend."""
     nbytes = tensor.dtype.nbytes
     step = block_size(tensor) // nbytes(1)
 

@@ -1,4 +1,4 @@
-"""Every error a user can cause, with the exit status of the command line."""
+"""The errors that users can cause, each with its exit status on the command line."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class DeviceError(ParamgenError, RuntimeError):
 
 
 class MalformedFileError(FileError):
-    """A file that can be read and is no valid safetensors file (exit status 3)."""
+    """A readable file that is not a valid safetensors file, or lacks the spec that is asked for (exit status 3)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One mistake in a spec: its place in the text (1-based line and column, None for a mapping) and its path."""
+    """A mistake in a spec: its message, path, and 1-based line and column (None for a mapping)."""
 
     message: str
     path: str = ""
@@ -47,7 +47,7 @@ class Diagnostic:
     column: int | None = None
 
     def __post_init__(self) -> None:
-        """Escape what a spec's author wrote, here for all messages: it must not act on a terminal or add lines."""
+        """Escape the text of the spec in all messages: it must not act on a terminal or add lines."""
         object.__setattr__(self, "message", escape(self.message))
         object.__setattr__(self, "path", escape(self.path))
 

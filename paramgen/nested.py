@@ -1,4 +1,4 @@
-"""Nested dicts of arrays, as models are in memory, and the dotted names that they have in files."""
+"""Nested dicts of arrays, as models have them in memory, and dotted names, as files have them."""
 
 from __future__ import annotations
 

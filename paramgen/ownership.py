@@ -1,8 +1,7 @@
-"""Which existing files a build may replace without force: those that still are what paramgen wrote."""
+"""The check that an existing file still is what paramgen wrote, so that a build may replace it."""
 
 from __future__ import annotations
 
-import json
 import os
 from typing import TYPE_CHECKING
 
@@ -10,11 +9,11 @@ import numpy as np
 
 from paramgen.catalog.distributions import Matrices
 from paramgen.errors import MalformedFileError
-from paramgen.planning.plan import Plan, Tensor
+from paramgen.planning.plan import Plan
+from paramgen.planning.tensors import Tensor
 from paramgen.sampling.devices import open_backend
 from paramgen.sampling.sampler import Sampler, cpu_seconds
-from paramgen.spec import load
-from paramgen.storage.reader import TensorFile
+from paramgen.spec import Spec
 
 if TYPE_CHECKING:
     from paramgen.planning.resolve import Parameter
@@ -22,12 +21,12 @@ if TYPE_CHECKING:
 
 SAMPLED_TENSORS = 1000
 SAMPLED_ELEMENTS = 16
-# A matrix is drawn as a whole, so that a large one costs more than its sample is worth.
+# A matrix is drawn as a whole. If that takes longer, it is left out of the sample.
 SAMPLED_SECONDS = 0.01
 
 
 def is_ours(path: str, plan: Plan, *, sampled_seconds: float = SAMPLED_SECONDS) -> bool:
-    """Return True if a file is what paramgen writes for the spec in its metadata, as far as a look can tell.
+    """Return True if a file is what paramgen writes for the spec in its metadata, judged by a sample.
 
     The header must be the same bytes, and so must SAMPLED_ELEMENTS at the start, in the middle and at the end of up to
     SAMPLED_TENSORS tensors: a model that was trained further differs, even if its metadata was kept. `plan`, of the
@@ -50,16 +49,15 @@ def _has_header(descriptor: int, plan: Plan) -> bool:
 
 
 def _stored_plan(path: str) -> Plan | None:
-    """Return the plan of the spec in a file's metadata, None if there is none that this version plans."""
+    """Return the plan of the spec in a file's metadata, None if this version cannot plan it."""
     try:
-        with TensorFile(path) as file:
-            spec = json.loads(file.metadata["paramgen_spec"])
-        return load(spec).plan
-    except (KeyError, MalformedFileError, RecursionError, ValueError):
+        return Spec.from_file(path).plan
+    except MalformedFileError:
         return None
 
 
 def _has_values(descriptor: int, plan: Plan, sampled_seconds: float) -> bool:
+    """Return True if the sampled values of a file are those of a plan."""
     tensors = {tensor.name: tensor for tensor in plan.tensors}
     backend, sampler = open_backend("cpu"), Sampler(plan.seed)
     step = -(-len(plan.entries) // SAMPLED_TENSORS)

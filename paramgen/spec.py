@@ -2,23 +2,68 @@
 
 from __future__ import annotations
 
+import json
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from paramgen.arithmetic import default_mode
-from paramgen.formatting import pluralize
+from paramgen.errors import MalformedFileError, SpecError
+from paramgen.formatting import pluralize, show_text
 from paramgen.language.model import ParsedSpec, interpret, read_document
 from paramgen.planning.plan import Plan, make_plan
+from paramgen.planning.streams import STREAM_VERSION
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Spec:
-    """A checked spec and its plan, made by `load_spec`."""
+    """A checked spec and its plan, made by `load_spec` or from a file that paramgen wrote.
+
+        spec = paramgen.Spec.from_file("params.safetensors")
+        print(spec.to_yaml())
+
+    It has the properties `name`, `seed`, `dtype`, `layout` and `source`, the spec as a mapping.
+    """
 
     parsed: ParsedSpec
     plan: Plan
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str]) -> Spec:
+        """Return the spec that is stored in a file's metadata; a build of it gives the same file.
+
+        FileError if the file cannot be read, or has no spec of this version.
+        """
+        from paramgen.storage.reader import TensorFile
+
+        with TensorFile(path) as file:
+            text, stream = file.metadata.get("paramgen_spec"), file.metadata.get("paramgen_stream")
+        if text is None or stream is None:
+            raise MalformedFileError(
+                f"{file.shown}: has no spec in its metadata; only files that paramgen wrote have one"
+            )
+        if stream != STREAM_VERSION:
+            raise MalformedFileError(
+                f"{file.shown}: was drawn by stream {show_text(stream)}, this version has {STREAM_VERSION}"
+            )
+        try:
+            stored = json.loads(text)
+            if isinstance(stored, dict):  # a text would be taken for the path of a spec
+                return load(stored)
+            reason = "it is not a mapping"
+        except SpecError as error:
+            reason = str(error.problems[0].text("the first problem"))
+        except (RecursionError, ValueError):
+            reason = "it is not valid JSON"
+        raise MalformedFileError(f"{file.shown}: the spec in its metadata cannot be read: {reason}")
+
+    def to_yaml(self) -> str:
+        """Return the spec as YAML; a build of that text gives the same file."""
+        from paramgen.language.yaml_writer import to_yaml
+
+        return to_yaml(self.source)
 
     def __repr__(self) -> str:
         return f"<Spec {self.name!r}: {pluralize(self.parsed.count, 'operation')} or groups, seed {self.seed}>"
@@ -51,4 +96,7 @@ def load(
 ) -> Spec:
     """Read, check and plan a spec. `replaced` (seed, dtype, layout) replace its own, where they are not None."""
     parsed = interpret(*read_document(source), variables=variables, **replaced)
-    return Spec(parsed, make_plan(parsed))
+    plan = make_plan(parsed)
+    for warning in plan.warnings:
+        warnings.warn(warning, stacklevel=2)
+    return Spec(parsed, plan)

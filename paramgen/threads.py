@@ -1,4 +1,4 @@
-"""Threads: how many there should be, and work shared among them."""
+"""Threads: work shared among several, and the number of CPUs for them."""
 
 from __future__ import annotations
 
@@ -45,10 +45,9 @@ def parallel_for(threads: int, work: Callable[[Task], object], tasks: Iterable[T
 
 @contextmanager
 def run_threads(work: Callable[[], object], count: int, stop: Callable[[], object]) -> Iterator[int]:
-    """Run work() in `count` threads, or fewer if the system refuses more; yield how many there are.
+    """Run work() in `count` threads, or fewer if the system refuses more; yield their number.
 
-    At the end, or when a signal interrupts even their start, stop() is called, which must make them end, and then they
-    are waited for.
+    At the end, even if a signal interrupts the start, call stop(), which must make them end, and wait for them.
     """
     threads: list[threading.Thread] = []
     try:
@@ -60,28 +59,28 @@ def run_threads(work: Callable[[], object], count: int, stop: Callable[[], objec
     finally:
         stop()
         for thread in threads:
-            with suppress(RuntimeError):  # one that was never started
+            with suppress(RuntimeError):  # it was never started
                 thread.join()
 
 
-def available_cpus() -> int:
-    """Count the CPUs that this process may use: those it may run on, within the quotas of its control groups."""
+def available_cpus(own_groups: str = OWN_GROUPS, groups: str = GROUPS) -> int:
+    """Count the CPUs that this process may run on, within the quotas of its control groups."""
     count = os.cpu_count() or 1
-    with suppress(OSError, AttributeError):  # not every system has it, and some sandboxes refuse it
+    with suppress(OSError, AttributeError):  # missing on some systems, refused by some sandboxes
         count = len(os.sched_getaffinity(0))
     with suppress(OSError, ValueError):
-        for line in Path(OWN_GROUPS).read_text().splitlines():
+        for line in Path(own_groups).read_text().splitlines():
             _, controllers, group = line.split(":", 2)
             if controllers == "":
-                count = min([count, *_quotas(GROUPS, group, ("cpu.max",))])
+                count = min([count, *_quotas(groups, group, ("cpu.max",))])
             elif "cpu" in controllers.split(","):
                 files = ("cpu.cfs_quota_us", "cpu.cfs_period_us")
-                count = min([count, *_quotas(f"{GROUPS}/{controllers}", group, files)])
+                count = min([count, *_quotas(f"{groups}/{controllers}", group, files)])
     return count
 
 
 def _quotas(root: str, group: str, files: tuple[str, ...]) -> Iterable[int]:
-    """What each group from this one to the root may use, in whole CPUs, rounded up."""
+    """Yield the quotas of a group and its parents, in whole CPUs, rounded up."""
     parts = [part for part in group.split("/") if part]
     for depth in range(len(parts), -1, -1):
         with suppress(OSError, ValueError):

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 from conftest import ROOT, TINY
+from golden import Golden
 
 import paramgen
 from paramgen.planning.streams import stream_id
@@ -93,34 +94,35 @@ def test_initialize_equals_the_tensor_of_a_file(dtype: str, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("arguments", "keywords", "reason"),
+    ("arguments", "keywords"),
     [
-        (("glorto", [1]), {}, "initializer.type: 'glorto' is none of .*did you mean glorot"),
-        (("glorot", [2, 2]), {}, "glorot needs fan_in and fan_out"),
-        (("he", [2, 2]), {}, "he needs fan_in"),
-        (("he", [2, 2]), {"fan_in": 0}, "fan_in: 0 is not a positive integer"),
-        (("uniform", [2]), {}, "initializer.bound: missing; uniform needs it"),
-        (("uniform", [2]), {"bound": 1, "std": 2}, "initializer.std: unknown field of uniform"),
-        (("uniform", [2]), {"bound": 1e39}, "beyond 3.40282e\\+38, the largest float32"),
-        (("ones", [2, 0]), {}, r"shape\[1\]: 0 is not a positive integer"),
-        (("ones", [2.0]), {}, r"shape\[0\]: 2.0 is not a positive integer"),
-        (("ones", [2]), {"dtype": "float31"}, "dtype: 'float31' is not a dtype"),
-        (("ones", [2]), {"seed": -1}, "seed: -1 is not an integer"),
-        (("ones", [2]), {"seed": True}, "seed: true is not an integer"),
-        (("ones", [2]), {"name": None}, "name: null is not a text"),
-        (("ones", [2]), {"name": "\ud800"}, "is not valid Unicode"),
-        (("ones", 5), {}, "shape: 5 is not a list of at most 32 positive integers"),
-        ((None, [3]), {}, "initializer: null is not an initializer"),
-        (("uniform", [3]), {"type": "ones"}, "type: no field to give beside"),
-        (("orthogonal", [4]), {}, "fewer than two dimensions"),
-        (("unit_forget_gate", [402, 1]), {}, "fills the bias of an LSTM only"),
-        (("unit_forget_gate", [4, 4]), {}, "fills the bias of an LSTM only"),
+        pytest.param(("glorto", [1]), {}, id="an initializer misspelt"),
+        pytest.param(("glorot", [2, 2]), {}, id="glorot without fans"),
+        pytest.param(("he", [2, 2]), {}, id="he without fan_in"),
+        pytest.param(("he", [2, 2]), {"fan_in": 0}, id="zero for fan_in"),
+        pytest.param(("uniform", [2]), {}, id="uniform without a bound"),
+        pytest.param(("uniform", [2]), {"bound": 1, "std": 2}, id="an unknown field"),
+        pytest.param(("uniform", [2]), {"bound": 1e39}, id="a bound beyond the dtype"),
+        pytest.param(("ones", [2, 0]), {}, id="zero in a shape"),
+        pytest.param(("ones", [2.0]), {}, id="a float in a shape"),
+        pytest.param(("ones", [2]), {"dtype": "float31"}, id="an unknown dtype"),
+        pytest.param(("ones", [2]), {"seed": -1}, id="a negative seed"),
+        pytest.param(("ones", [2]), {"seed": True}, id="a boolean for a seed"),
+        pytest.param(("ones", [2]), {"name": None}, id="no name"),
+        pytest.param(("ones", [2]), {"name": "\ud800"}, id="a surrogate in a name"),
+        pytest.param(("ones", 5), {}, id="a number for a shape"),
+        pytest.param((None, [3]), {}, id="no initializer"),
+        pytest.param(("uniform", [3]), {"type": "ones"}, id="a type beside the initializer"),
+        pytest.param(("orthogonal", [4]), {}, id="orthogonal of a vector"),
+        pytest.param(("unit_forget_gate", [402, 1]), {}, id="unit_forget_gate of a column"),
+        pytest.param(("unit_forget_gate", [4, 4]), {}, id="unit_forget_gate of a matrix"),
     ],
 )
-def test_what_initialize_refuses(arguments: Any, keywords: Any, reason: str) -> None:
-    with pytest.raises(paramgen.ParamgenError, match=reason) as caught:
+def test_what_initialize_refuses(arguments: Any, keywords: Any, golden: Golden) -> None:
+    with pytest.raises(paramgen.ParamgenError) as caught:
         paramgen.initialize(*arguments, **keywords)
     assert isinstance(caught.value, ValueError)
+    golden(caught.value)
 
 
 def test_initialize_takes_numpys_numbers() -> None:
@@ -128,53 +130,71 @@ def test_initialize_takes_numpys_numbers() -> None:
     assert drawn.tobytes() == paramgen.initialize({"type": "gaussian", "std": 2.0}, [2, 3], seed=5).tobytes()
 
 
-def test_arrays_that_no_memory_holds() -> None:
-    with pytest.raises(MemoryError, match="parameter of 9223 PB"):
+def test_arrays_that_no_memory_holds(golden: Golden) -> None:
+    with pytest.raises(MemoryError) as caught:
         paramgen.initialize("gaussian", [2**61])
+    golden(caught.value)
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"seed": -1}, {"seed": 2**64}, {"seed": 1.0}, {"dtype": "F32"}, {"seed": np.bool_(True)}]
+    "arguments", [{"seed": -1}, {"seed": 2**64}, {"seed": 1.0}, {"dtype": "F32"}, {"seed": np.bool_(True)}], ids=str
 )
-def test_arguments_in_place_of_a_files_values(arguments: dict[str, Any], tmp_path: Path) -> None:
+def test_arguments_in_place_of_a_files_values(arguments: dict[str, Any], tmp_path: Path, golden: Golden) -> None:
     (tmp_path / "m.yaml").write_text(TINY.replace("seed: 3\n", ""))
-    with pytest.raises(paramgen.SpecError, match=f"{next(iter(arguments))}: "):
+    with pytest.raises(paramgen.SpecError) as caught:
         paramgen.load_spec(tmp_path / "m.yaml", **arguments)
     assert paramgen.load_spec(tmp_path / "m.yaml", seed=np.uint64(2**64 - 1)).seed == 2**64 - 1
+    golden(caught.value)
 
 
-def test_what_is_given_in_place_of_a_files_value_has_no_line(tmp_path: Path) -> None:
+def test_what_is_given_in_place_of_a_files_value_has_no_line(tmp_path: Path, golden: Golden) -> None:
     path = tmp_path / "m.yaml"
     path.write_text("seed: 3\nvariables: {n: 2}\noperations: [{name: p, type: prelu, num_channels: '${n}'}]\n")
-    for arguments, told in (
-        ({"seed": -1}, f"{path}: seed: -1 is not an integer from 0 to 2^64 - 1"),
-        ({"layout": "tourch"}, f"{path}: layout: 'tourch' is not a layout: canonical, torch, keras or flax"),
-        ({"variables": {"n": "x"}}, f"{path}: variables.n: 'x' is not a number below 2^128"),
+    errors: list[paramgen.ParamgenError] = []
+    for arguments, place in (
+        ({"seed": -1}, "seed"),
+        ({"layout": "tourch"}, "layout"),
+        ({"variables": {"n": None}}, "variables.n"),
     ):
         with pytest.raises(paramgen.SpecError) as caught:
             paramgen.load_spec(path, **arguments)
-        assert str(caught.value).startswith(told)
-    for variables, reason in (([], "is not a mapping"), ({3: 64}, "variable 3: the spec has none of this name")):
-        with pytest.raises(paramgen.UsageError, match=reason):
+        assert [(problem.line, problem.path) for problem in caught.value.problems] == [(None, place)]
+        errors.append(caught.value)
+    for variables in ([], {3: 64}):
+        with pytest.raises(paramgen.UsageError) as refused:
             paramgen.load_spec(path, variables=variables)  # type: ignore[arg-type]
+        errors.append(refused.value)
+    golden(*errors)
+
+
+def test_integers_of_any_size_are_reported(golden: Golden) -> None:
     huge = {"variables": {"a": 10**400, "b": "${sqrt(a) + int(a)}"}, "operations": [{"name": "p", "type": "prelu"}]}
-    with pytest.raises(paramgen.SpecError, match=r"variables\.a: an integer of 1329 bits is not a number"):
+    with pytest.raises(paramgen.SpecError) as variable:
         paramgen.load_spec(huge)
     low = {"type": "truncated_normal", "low": 10**5000}
-    with pytest.raises(paramgen.SpecError, match=r"low, an integer of 16610 bits, is not below high, 2\.0"):
+    with pytest.raises(paramgen.SpecError) as limit:
         paramgen.load_spec({"operations": [{"name": "p", "type": "prelu", "initializers": {"alpha": low}}]})
+    assert [error.value.problems[0].path for error in (variable, limit)] == [
+        "variables.a",
+        "operations[0].initializers.alpha.low",
+    ]
+    golden(variable.value, limit.value)
 
 
 @pytest.mark.parametrize("threads", [0, -1, 1.5, 1025, 10**30])
-def test_threads_that_cannot_be(threads: Any, tmp_path: Path) -> None:
-    with pytest.raises(paramgen.UsageError, match="is not an integer from 1 to 1024"):
+def test_threads_that_cannot_be(threads: Any, tmp_path: Path, golden: Golden) -> None:
+    with pytest.raises(paramgen.UsageError) as caught:
         paramgen.build({"operations": [{"name": "p", "type": "prelu"}]}, tmp_path / "p", threads=threads)
+    golden(caught.value)
 
 
-def test_paths_that_no_file_has() -> None:
+def test_paths_that_no_file_has(golden: Golden) -> None:
+    errors = []
     for call in (paramgen.load_spec, paramgen.load):
-        with pytest.raises(paramgen.FileError, match="no file has such a name"):
+        with pytest.raises(paramgen.FileError) as caught:
             call("o\ud800")  # type: ignore[operator]
+        errors.append(caught.value)
+    golden(*errors)
 
 
 def test_errors_can_be_pickled() -> None:
@@ -182,15 +202,18 @@ def test_errors_can_be_pickled() -> None:
         paramgen.load_spec({"operations": [3] * 30, "seed": 10**5000})
     copy = pickle.loads(pickle.dumps(caught.value))
     assert (str(copy), copy.total, copy.problems) == (str(caught.value), 31, caught.value.problems)
-    assert "seed: an integer of 16610 bits is not" in str(copy)
+    assert "16610 bits" in str(copy)
 
 
-def test_paths_of_all_kinds(tmp_path: Path) -> None:
+def test_paths_of_all_kinds(tmp_path: Path, golden: Golden) -> None:
     paramgen.build(SPEC, os.fsencode(tmp_path / "p"))
     assert paramgen.load(os.fsencode(tmp_path / "p")).keys() == {"conv"}
+    errors = []
     for call in (paramgen.load_spec, paramgen.load, lambda path: paramgen.build(SPEC, path)):
-        with pytest.raises(paramgen.FileError, match=r"a\\x00b: no file has such a name"):
+        with pytest.raises(paramgen.FileError) as caught:
             call("a\0b")
+        errors.append(caught.value)
+    golden(*errors)
 
 
 def test_shapes_that_numpy_cannot_hold(tmp_path: Path) -> None:
@@ -216,31 +239,29 @@ def test_load_spec_of_a_path_and_a_mapping(tmp_path: Path) -> None:
         spec.seed = 8
 
 
-def test_load_spec_raises_every_problem() -> None:
+def test_load_spec_raises_every_problem(golden: Golden) -> None:
     with pytest.raises(paramgen.SpecError) as caught:
         paramgen.load_spec({"seed": -1, "operations": [{"name": "a", "type": "batchnorm", "num_channels": 4.0}]})
-    assert str(caught.value) == (
-        "<mapping>: seed: -1 is not an integer from 0 to 2^64 - 1\n"
-        "<mapping>: operations[0].num_channels: 4.0 is not a positive integer"
-    )
     assert [problem.path for problem in caught.value.problems] == ["seed", "operations[0].num_channels"]
-    with pytest.raises(paramgen.SpecError, match="dtype: 'x' is not a dtype"):
+    with pytest.raises(paramgen.SpecError) as dtype:
         paramgen.load_spec(SPEC, dtype="x")
-    with pytest.raises(paramgen.FileError, match="No such file"):
+    with pytest.raises(paramgen.FileError) as missing:
         paramgen.load_spec("none.yaml")
+    golden(caught.value, dtype.value, missing.value)
 
 
-def test_build_does_what_the_command_does(tmp_path: Path) -> None:
+def test_build_does_what_the_command_does(tmp_path: Path, golden: Golden) -> None:
     result = paramgen.build(paramgen.load_spec(SPEC), tmp_path / "p", digest=True)
     assert result.total_parameters == 9728
     assert result.sha256 is not None
     foreign = tmp_path / "f"
     foreign.write_bytes(b"precious")
-    with pytest.raises(paramgen.UsageError, match="--force"):
+    with pytest.raises(paramgen.UsageError) as caught:
         paramgen.build(SPEC, foreign)
     assert foreign.read_bytes() == b"precious"
     paramgen.build(SPEC, foreign, force=True)
     assert foreign.read_bytes() == (tmp_path / "p").read_bytes()
+    golden(caught.value)
 
 
 def test_sample_is_what_a_file_holds(tmp_path: Path) -> None:
@@ -264,20 +285,22 @@ def test_load_nests_and_can_be_written(tmp_path: Path) -> None:
     assert loaded["e"].shape == ()
 
 
-@pytest.mark.parametrize("names", [("a", "a.b"), ("a.b", "a.b.c")])
-def test_load_refuses_names_that_do_not_nest(names: tuple[str, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("names", [("a", "a.b"), ("a.b", "a.b.c")], ids=str)
+def test_load_refuses_names_that_do_not_nest(names: tuple[str, str], tmp_path: Path, golden: Golden) -> None:
     safetensors.numpy.save_file({name: np.zeros(1) for name in names}, tmp_path / "p")
-    with pytest.raises(paramgen.FileError, match="in the way of"):
+    with pytest.raises(paramgen.FileError) as caught:
         paramgen.load(tmp_path / "p")
+    golden(caught.value)
 
 
-def test_load_refuses_what_numpy_cannot_hold_and_unknown_devices(tmp_path: Path) -> None:
+def test_load_refuses_what_numpy_cannot_hold_and_unknown_devices(tmp_path: Path, golden: Golden) -> None:
     header = b'{"q":{"dtype":"F4","shape":[4],"data_offsets":[0,2]}}'
     (tmp_path / "f").write_bytes(len(header).to_bytes(8, "little") + header + b"ab")
-    with pytest.raises(paramgen.FileError, match="q: NumPy has no type for f4"):
+    with pytest.raises(paramgen.FileError) as dtype:
         paramgen.load(tmp_path / "f")
-    with pytest.raises(paramgen.UsageError, match="'tpu' is no device"):
+    with pytest.raises(paramgen.UsageError) as device:
         paramgen.load(tmp_path / "f", device="tpu")
+    golden(dtype.value, device.value)
 
 
 def test_importing_is_light_and_names_are_public() -> None:
@@ -296,7 +319,7 @@ def test_a_plan_has_what_the_command_prints() -> None:
     assert plan.rows() == json.loads("".join(plan.document()))["parameters"]
     assert plan.tensors[0].shape == (3,)
     assert [row["canonical_name"] for row in plan.rows()] == ["a_b.scale", "a_b.offset", None, None, None]
-    assert repr(plan) == "<Plan 'model': 5 tensors, 13 parameters, 56 B, seed 5>"
+    assert repr(plan) == "<Plan 'model': 5 tensors, 6 parameters, 7 buffer elements, 56 B, seed 5>"
     assert repr(paramgen.load_spec(spec)) == "<Spec 'model': 1 operation or groups, seed 5>"
 
 

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 from conftest import CONFIGS, DATA, DTYPES, ROOT, SMALL, Run
+from golden import Golden
 
 import paramgen
 from paramgen import engine
@@ -55,18 +56,18 @@ def test_a_matrix_that_several_gpus_hand_out(simulated: ModuleType, tmp_path: Pa
     assert len(digests) == 1
 
 
-def test_auto_starts_a_gpu_only_for_what_takes_long(
-    simulated: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert paramgen.build(LAYERS, tmp_path / "x").device == "cpu"
-    monkeypatch.setattr(devices, "GPU_START_SECONDS", 0.0)
-    assert paramgen.build(LAYERS, tmp_path / "x", digest=True).sha256 == RECORDED["layers"]["as written"]
-    assert paramgen.build(LAYERS, tmp_path / "x", device="auto").device == "gpu:0"
+def test_auto_starts_a_gpu_only_for_what_takes_long(simulated: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    def chosen(seconds: float) -> str:
+        return devices.open_backends("auto", 2, 2**20, seconds)[0].device
+
+    assert paramgen.build(LAYERS, os.devnull).device == "cpu"
+    assert chosen(1.9 * devices.GPU_START_SECONDS) == "cpu"
+    assert chosen(2.1 * devices.GPU_START_SECONDS) == "gpu:0"
     monkeypatch.setenv("SIMULATED_MEMORY", "1000")
-    assert paramgen.build(LAYERS, tmp_path / "x").device == "cpu"
+    assert chosen(1e9) == "cpu"
     monkeypatch.setenv("SIMULATED_GPUS", "0")
     simulated._problem.cache_clear()
-    assert paramgen.build(LAYERS, tmp_path / "x").device == "cpu"
+    assert chosen(1e9) == "cpu"
 
 
 def test_an_interrupted_build_leaves_nothing(simulated: ModuleType, tmp_path: Path) -> None:
@@ -159,24 +160,30 @@ def test_what_is_narrower_than_cupy_knows_keeps_its_bits(gpu: ModuleType) -> Non
 
 
 @pytest.mark.parametrize("value", [3.5, "text", np.array(["text"]), np.array([None]), np.array([], "M8[s]"), None])
-def test_what_is_no_array_of_numbers(simulated: ModuleType, value: Any) -> None:
-    with pytest.raises(paramgen.UsageError, match=r"^a\.1\.b: \w+ (is no array|has elements that no GPU)"):
+def test_what_is_no_array_of_numbers(simulated: ModuleType, value: Any, golden: Golden) -> None:
+    with pytest.raises(paramgen.UsageError) as caught:
         paramgen.to_gpu({"a": [np.ones(2), {"b": value}]})
+    golden(caught.value)
 
 
-def test_to_cpu_needs_no_gpu() -> None:
+def test_to_cpu_needs_no_gpu(golden: Golden) -> None:
     params = {"a": np.ones(3), "b": [np.float32(2)]}
     assert paramgen.to_cpu(params)["a"] is params["a"]
-    with pytest.raises(paramgen.UsageError, match=r"^params: float is no array of"):
+    with pytest.raises(paramgen.UsageError) as caught:
         paramgen.to_cpu(1.0)
+    golden(caught.value)
 
 
-def test_arrays_are_on_one_device(simulated: ModuleType, tmp_path: Path) -> None:
+def test_arrays_are_on_one_device(simulated: ModuleType, tmp_path: Path, golden: Golden) -> None:
+    errors = []
     for device in ("cpu", "gpu:0,gpu:1", "gpu:x", "auto"):
-        with pytest.raises(paramgen.UsageError, match=re.escape(device)):
+        with pytest.raises(paramgen.UsageError) as caught:
             paramgen.to_gpu({}, device=device)
-    with pytest.raises(paramgen.UsageError, match="name it: cpu, gpu or gpu:N"):
+        assert device in str(caught.value)
+        errors.append(caught.value)
+    with pytest.raises(paramgen.UsageError) as caught:
         paramgen.sample(LAYERS, device="gpu:0,gpu:1")
+    golden(*errors, caught.value)
 
 
 @pytest.fixture
@@ -205,10 +212,10 @@ def test_the_command_builds_on_a_gpu(run_simulated: Run, tiny: Path, tmp_path: P
     assert (tmp_path / "params.safetensors").read_bytes() == there
 
 
-def test_the_command_lists_devices(run_simulated: Run, run: Run) -> None:
+def test_the_command_lists_devices(run_simulated: Run, run: Run, golden: Golden) -> None:
     lines = run_simulated("devices").stdout.splitlines()
     assert [line.split()[:2] for line in lines[1:]] == [["cpu", "yes"], ["gpu:0", "yes"], ["gpu:1", "yes"]]
-    assert lines[2].endswith("Simulated GPU, 60 GB of 80 GB free, compute capability 9.0")
+    usable = lines[2]
     document = json.loads(run_simulated("devices", "--json").stdout)
     assert [(device["name"], device["usable"]) for device in document] == [
         ("cpu", True),
@@ -216,43 +223,45 @@ def test_the_command_lists_devices(run_simulated: Run, run: Run) -> None:
         ("gpu:1", True),
     ]
     lines = run_simulated("devices", env={"SIMULATED_GPUS": "0"}).stdout.splitlines()
-    assert lines[2].startswith("gpu     no      the NVIDIA driver shows no GPU")
+    assert lines[2].split()[:2] == ["gpu", "no"]
+    golden(usable, lines[2])
 
 
 @pytest.mark.parametrize(
-    ("device", "env", "said"),
+    ("device", "env", "place"),
     [
-        ("gpu:2", {}, "gpu:2: there is no such GPU; there are gpu:0, gpu:1"),
-        ("gpu:0,gpu:7", {"SIMULATED_GPUS": "1"}, "gpu:7: there is no such GPU; there is gpu:0"),
-        ("gpu", {"SIMULATED_GPUS": "0"}, "gpu: the NVIDIA driver shows no GPU; see nvidia-smi"),
-        ("gpu:1", {"SIMULATED_MEMORY": "100"}, "gpu:1: out of memory: Out of memory allocating"),
+        pytest.param("gpu:2", {}, "gpu:2", id="a third of two"),
+        pytest.param("gpu:0,gpu:7", {"SIMULATED_GPUS": "1"}, "gpu:7", id="an eighth of one"),
+        pytest.param("gpu", {"SIMULATED_GPUS": "0"}, "gpu", id="any of none"),
+        pytest.param("gpu:1", {"SIMULATED_MEMORY": "100"}, "gpu:1", id="without memory"),
     ],
 )
 def test_gpus_that_cannot_be_used(
-    run_simulated: Run, tiny: Path, tmp_path: Path, device: str, env: dict[str, str], said: str
+    run_simulated: Run, tiny: Path, tmp_path: Path, device: str, env: dict[str, str], place: str, golden: Golden
 ) -> None:
-    assert one_line(run_simulated("build", "tiny.yaml", "--device", device, env=env)).startswith(said)
+    line = one_line(run_simulated("build", "tiny.yaml", "--device", device, env=env))
+    assert line.startswith(f"{place}: ")
     assert [entry.name for entry in tmp_path.iterdir()] == ["tiny.yaml"]
+    golden(line)
 
 
-def test_a_matrix_that_does_not_fit(run_simulated: Run, tmp_path: Path) -> None:
+def test_a_matrix_that_does_not_fit(run_simulated: Run, tmp_path: Path, golden: Golden) -> None:
     """The memory of the blocks is there, that of the matrix is not."""
     spec = tmp_path / "spec.yaml"
     spec.write_text(json.dumps(ORTHOGONAL_SPEC))
     line = one_line(run_simulated("build", "spec.yaml", "--device", "gpu", env={"SIMULATED_MEMORY": "200000"}))
-    assert line.startswith("gpu:") and "out of memory" in line and "device cpu" in line
+    assert line.startswith("gpu:")
     assert list(tmp_path.iterdir()) == [spec]
+    golden(re.sub(r"\d[\d,]*", "N", line))  # of either GPU, and of whichever array did not fit
 
 
 @pytest.mark.parametrize("text", ["gpux", "gpu:", "gpu:-1", "gpu:0,", "gpu,gpu:1", "GPU", "cuda", "", "gpu:٣"])
-def test_words_that_name_no_device(run: Run, tiny: Path, text: str) -> None:
+def test_words_that_name_no_device(run: Run, tiny: Path, text: str, golden: Golden) -> None:
     done = run("build", "tiny.yaml", "--device", text)
-    assert done.returncode == 2
-    assert f"'{text}' is no device: cpu, gpu (all there are), gpu:0, gpu:0,gpu:1 or auto" in " ".join(
-        done.stderr.split()
-    )
-    with pytest.raises(paramgen.UsageError, match="is no device"):
+    assert (done.returncode, done.stdout) == (2, "")
+    with pytest.raises(paramgen.UsageError) as caught:
         paramgen.build(tiny, device=text)
+    golden(done.stderr, caught.value)
 
 
 WITHOUT = """
@@ -265,22 +274,18 @@ main()
 """
 
 
-@pytest.mark.parametrize(
-    ("driver", "said"),
-    [
-        (None, f"and no NVIDIA driver is installed (libcuda.so.1 is not found); {PIP_12} or pip "),
-        (12040, f"CuPy is not installed; {PIP_12} installs it"),
-        (13000, f"CuPy is not installed; {PIP_13} installs it"),
-    ],
-)
-def test_without_cupy(tiny: Path, tmp_path: Path, driver: int | None, said: str) -> None:
+@pytest.mark.parametrize("driver", [None, 12040, 13000])
+def test_without_cupy(tiny: Path, tmp_path: Path, driver: int | None, golden: Golden) -> None:
     command = [sys.executable, "-c", WITHOUT.format(driver=driver), "build", tiny, "--device", "gpu"]
     line = one_line(subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False))
-    assert line.startswith("gpu: CuPy is not installed") and said in line
+    assert line.startswith("gpu: ")
     assert os.listdir(tmp_path) == ["tiny.yaml"]
+    golden(line)
 
 
-def test_what_the_driver_or_nvrtc_refuses(simulated: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_driver_or_nvrtc_refuses(
+    simulated: ModuleType, monkeypatch: pytest.MonkeyPatch, golden: Golden
+) -> None:
     def refuse() -> int:
         raise simulated.cupy.cuda.runtime.CUDARuntimeError("cudaErrorInsufficientDriver: too old")
 
@@ -295,25 +300,24 @@ def test_what_the_driver_or_nvrtc_refuses(simulated: ModuleType, monkeypatch: py
 
     monkeypatch.setattr(simulated, "_driver", lambda: 12020)
     monkeypatch.setattr(simulated.cupy.cuda.nvrtc, "getVersion", missing)
-    assert problem() == (f"NVRTC, which compiles the kernels, is missing (libnvrtc.so.12); {PIP_12} installs it")
+    without_nvrtc = problem()
     monkeypatch.setattr(simulated.cupy.cuda.runtime, "getDeviceCount", refuse)
-    assert problem() == (
-        f"the NVIDIA driver (CUDA 12.2) refuses: cudaErrorInsufficientDriver: too old; CuPy for it: {PIP_12}"
-    )
+    refused = problem()
     monkeypatch.setattr(simulated, "_driver", lambda: None)
-    assert problem().startswith("no NVIDIA driver is installed")
+    golden(without_nvrtc, refused, problem())
 
 
 def test_a_kernel_that_is_refused_is_told_in_a_line(
-    simulated: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    simulated: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, golden: Golden
 ) -> None:
     def refuse(program: int, options: tuple[str, ...]) -> None:
         raise simulated.cupy.cuda.nvrtc.NVRTCError("NVRTC_ERROR_COMPILATION (6)")
 
     monkeypatch.setattr(simulated.cupy.cuda.nvrtc, "compileProgram", refuse)
-    with pytest.raises(paramgen.DeviceError, match=r"^gpu:0: NVRTC_ERROR_COMPILATION \(6\)$"):
+    with pytest.raises(paramgen.DeviceError) as caught:
         paramgen.build(LAYERS, tmp_path / "x", device="gpu:0")
     assert list(tmp_path.iterdir()) == []
+    golden(caught.value)
 
 
 def names_of_cupy() -> set[str]:

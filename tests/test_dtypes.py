@@ -1,20 +1,20 @@
 """The table of dtypes, and what initializers may put into integers."""
 
 import dataclasses
-import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from conftest import KERNELS
+from golden import Golden
 
 import paramgen
 from paramgen import dtypes
 from paramgen.catalog.axes import rearrange
 from paramgen.catalog.operations import FullyConnected
-from paramgen.planning.plan import Tensor
 from paramgen.planning.resolve import name_parameter, resolve_parameter
+from paramgen.planning.tensors import Tensor
 from paramgen.sampling.sampler import Sampler
 from paramgen.storage.reader import TensorFile
 
@@ -30,12 +30,13 @@ def integers(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(dtypes.DTYPES, name, dtype)
 
 
-def test_parameters_have_the_drawable_dtypes() -> None:
+def test_parameters_have_the_drawable_dtypes(golden: Golden) -> None:
     assert list(dtypes.DTYPES) == ["float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"]
     for dtype in dtypes.DTYPES.values():
         assert dtype.smallest == -dtype.largest < 0
-    with pytest.raises(paramgen.SpecError, match=r"dtype: 'int64' is not a dtype: float64, float32, "):
+    with pytest.raises(paramgen.SpecError) as caught:
         paramgen.load_spec({"dtype": "int64", "operations": [{"name": "p", "type": "prelu"}]})
+    golden(caught.value)
 
 
 @pytest.mark.parametrize("name", INTEGERS)
@@ -53,27 +54,29 @@ def parameter(dtype: str, initializer: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("dtype", "initializer", "reason"),
+    ("dtype", "initializer"),
     [
-        ("int32", {"type": "constant", "value": 0.5}, "has values that int32 cannot hold exactly"),
-        ("int8", {"type": "uniform", "bound": 4}, "has values that int8 cannot hold exactly"),
-        ("int64", "gaussian", "has values that int64 cannot hold exactly"),
-        ("int64", {"type": "constant", "value": 2**53 + 1}, "has values that int64 cannot hold exactly"),
-        ("int32", "truncated_normal", "has values that int32 cannot hold exactly"),
-        ("int32", "orthogonal", "has values that int32 cannot hold exactly"),
-        ("int32", "he", "has values that int32 cannot hold exactly"),
-        ("int8", {"type": "identity", "gain": 1.5}, "has values that int8 cannot hold exactly"),
-        ("int8", {"type": "constant", "value": 128}, "has values up to 128, beyond 127, the largest int8"),
-        ("int8", {"type": "constant", "value": -129}, "has values down to -129, below -128, the smallest int8"),
-        ("uint8", {"type": "identity", "gain": -1}, "has values down to -1, below 0, the smallest uint8"),
-        ("bool", {"type": "constant", "value": 2}, "has values up to 2, beyond 1, the largest bool"),
+        ("int32", {"type": "constant", "value": 0.5}),
+        ("int8", {"type": "uniform", "bound": 4}),
+        ("int64", "gaussian"),
+        ("int64", {"type": "constant", "value": 2**53 + 1}),
+        ("int32", "truncated_normal"),
+        ("int32", "orthogonal"),
+        ("int32", "he"),
+        ("int8", {"type": "identity", "gain": 1.5}),
+        ("int8", {"type": "constant", "value": 128}),
+        ("int8", {"type": "constant", "value": -129}),
+        ("uint8", {"type": "identity", "gain": -1}),
+        ("bool", {"type": "constant", "value": 2}),
     ],
     ids=str,
 )
 @pytest.mark.usefixtures("integers")
-def test_integers_refuse_what_they_cannot_hold(dtype: str, initializer: Any, reason: str) -> None:
-    with pytest.raises(paramgen.SpecError, match=re.escape(reason)):
+def test_integers_refuse_what_they_cannot_hold(dtype: str, initializer: Any, golden: Golden) -> None:
+    with pytest.raises(paramgen.SpecError) as caught:
         paramgen.load_spec(parameter(dtype, initializer))
+    assert [problem.path for problem in caught.value.problems] == ["operations[0].parameters.w.initializer"]
+    golden(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +102,7 @@ def test_integers_hold_integers(dtype: str, initializer: Any, expected: Any, tmp
 @pytest.mark.parametrize("kernels", KERNELS, ids=lambda kernels: kernels.name)
 @pytest.mark.parametrize("dtype", INTEGERS)
 def test_integers_in_regions(kernels: Any, dtype: str) -> None:
-    """A transposed matrix with ones on the diagonal, from the third element on."""
+    """Draw a transposed identity matrix from its third element on."""
     dense = FullyConnected(name="f", type="fully_connected", input_size=3, output_size=5)
     definition = next(dense.parameter_defs())
     assert definition.target.axes

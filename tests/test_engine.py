@@ -145,11 +145,11 @@ def test_an_interrupted_build_leaves_no_thread(tmp_path: Path) -> None:
 
 
 def test_the_result_tells_what_was_written(tmp_path: Path) -> None:
-    told: list[int] = []
+    counts: list[int] = []
     made = plan(ROOT / "configs" / "lenet_batchnorm.yaml")
-    result = engine.build(made, str(tmp_path / "x"), digest=True, progress=told.append)
+    result = engine.build(made, str(tmp_path / "x"), digest=True, progress=counts.append)
     assert result.sha256 == hashlib.sha256((tmp_path / "x").read_bytes()).hexdigest()
-    assert sum(told) == result.total_bytes == made.total_bytes == 4 * result.total_parameters
+    assert sum(counts) == result.total_bytes == made.total_bytes == 4 * result.total_parameters
     assert result.files == (str(tmp_path / "x"),)
     assert engine.build(made, str(tmp_path / "x")).sha256 is None
 
@@ -199,7 +199,7 @@ def test_memory_does_not_grow_with_the_model(tmp_path: Path) -> None:
 
 
 def peak_of_build(tmp_path: Path, parameters: dict[str, Any], size: int) -> int:
-    """Peak memory, in bytes, of a build of some custom parameters of at least so many bytes."""
+    """Return the peak memory, in bytes, of a build of custom parameters of at least `size` bytes."""
     spec = tmp_path / "big.yaml"
     spec.write_text(str({"operations": [{"name": "x", "type": "custom", "parameters": parameters}]}))
     target = tmp_path / "big.safetensors"

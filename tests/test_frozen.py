@@ -5,6 +5,7 @@
 
 import hashlib
 import json
+import re
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,8 @@ from paramgen.catalog.distributions import (
     Uniform,
     unit_forget_gate,
 )
-from paramgen.planning.plan import Tensor
 from paramgen.planning.streams import STREAM_VERSION
+from paramgen.planning.tensors import Tensor
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.reference import Reference
 
@@ -72,11 +73,11 @@ STRUCTURED: list[tuple[Distribution, tuple[int, ...]]] = [
 
 
 def _shown(distribution: Distribution) -> str:
-    """A distribution as it was called when its digests were recorded."""
+    """Return a distribution's text with the names of the time when its digests were recorded."""
     if isinstance(distribution, PeriodicConstant) and distribution.type == "unit_forget_gate":
         return f"UnitForgetGate(num_hidden_units={distribution.first})"
-    shown = str(distribution).replace(", matrices=1)", ")")
-    return shown.replace("PeriodicConstant(", "Runs(").replace("MatrixRegion(", "Matrix(")
+    names = {"PeriodicConstant(": "Runs(", "MatrixRegion(": "Matrix(", ", matrices=1)": ")"}
+    return re.sub("|".join(map(re.escape, names)), lambda found: names[found[0]], str(distribution))
 
 
 def cases() -> list[tuple[str, Tensor, int, int, int]]:
@@ -86,8 +87,13 @@ def cases() -> list[tuple[str, Tensor, int, int, int]]:
         distribution: Distribution, dtype: str, seed: int, shape: tuple[int, ...], name: str, start: int, stop: int
     ) -> Any:
         tensor = tensor_of(distribution, dtype, shape, name)
-        shown = _shown(distribution)
-        return f"{shown} {dtype} {name} {shape} seed {seed}: {start} … {stop - 1}", tensor, seed, start, stop
+        return (
+            f"{_shown(distribution)} {dtype} {name} {shape} seed {seed}: {start} … {stop - 1}",
+            tensor,
+            seed,
+            start,
+            stop,
+        )
 
     return [
         *(

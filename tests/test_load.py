@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import ROOT
+from golden import Golden
 
 import paramgen
 from paramgen import api
@@ -30,31 +31,29 @@ def write(path: Path, *tensors: tuple[str, str, list[int], int]) -> Path:
     return path
 
 
-UNLOADABLE: dict[str, tuple[list[tuple[str, str, list[int], int]], str]] = {
-    "a dimension beyond NumPy's": ([("a", "U8", [2**64 - 1, 0], 0)], r"a: uint8 of shape \[18446744073709551615, 0\]"),
-    "dimensions whose product is": (
-        [("a", "U8", [0, 2**62, 2**62], 0)],
-        "a: uint8 of shape .* does not fit into an arr",
-    ),
-    "too many dimensions": ([("a", "F32", [1] * 70, 4)], "a: float32 of shape a list of 70 entries does not fit into"),
-    "a dtype that NumPy lacks": ([("b", "F32", [1], 4), ("a", "F4", [2], 1)], "a: NumPy has no type for f4$"),
-    "names that do not nest": ([("a.b", "U8", [1], 1), ("a", "U8", [1], 1)], "tensor a is in the way of a.b$"),
-    "long names that do not nest": ([("\n" * 5000, "U8", [1], 1), ("\n" * 5000 + ".x", "U8", [1], 1)], "is in the way"),
+UNLOADABLE: dict[str, list[tuple[str, str, list[int], int]]] = {
+    "a dimension beyond NumPy's": [("a", "U8", [2**64 - 1, 0], 0)],
+    "dimensions whose product is": [("a", "U8", [0, 2**62, 2**62], 0)],
+    "too many dimensions": [("a", "F32", [1] * 70, 4)],
+    "a dtype that NumPy lacks": [("b", "F32", [1], 4), ("a", "F4", [2], 1)],
+    "names that do not nest": [("a.b", "U8", [1], 1), ("a", "U8", [1], 1)],
+    "long names that do not nest": [("\n" * 5000, "U8", [1], 1), ("\n" * 5000 + ".x", "U8", [1], 1)],
 }
 
 
-@pytest.mark.parametrize(("tensors", "reason"), UNLOADABLE.values(), ids=list(UNLOADABLE))
-def test_what_cannot_be_loaded(tensors: Any, reason: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("tensors", UNLOADABLE.values(), ids=list(UNLOADABLE))
+def test_what_cannot_be_loaded(tensors: Any, tmp_path: Path, golden: Golden) -> None:
     path = write(tmp_path / "f", *tensors)
-    with pytest.raises(paramgen.FileError, match=reason) as refused:
+    with pytest.raises(paramgen.FileError) as refused:
         paramgen.load(path)
     message = str(refused.value)
     assert message.startswith(f"{path}: ")
     assert message.isprintable() and len(message) < len(str(path)) + 500
+    golden(refused.value)
 
 
 @pytest.mark.parametrize("second", ["b", "a.b"])
-def test_arrays_beyond_memory(second: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arrays_beyond_memory(second: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
     def refuse(size: int, dtype: Any) -> None:
         raise MemoryError(f"Unable to allocate {size} bytes")
 
@@ -62,22 +61,23 @@ def test_arrays_beyond_memory(second: str, tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(np, "empty", refuse)
     with pytest.raises(paramgen.FileError) as refused:
         paramgen.load(path)
-    reason = "a: bfloat16 of shape [3, 5] does not fit into an array: Unable to allocate 30 bytes"
     # Names that do not nest are reported before anything is read.
-    assert str(refused.value) == f"{path}: " + (reason if second == "b" else "tensor a is in the way of a.b")
+    assert ("Unable to allocate 30 bytes" in str(refused.value)) is (second == "b")
+    golden(refused.value)
 
 
-def test_no_memory_for_the_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_memory_for_the_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
     def refuse(path: str) -> None:
         raise MemoryError
 
     path = write(tmp_path / "f", ("a", "U8", [1], 1))
     monkeypatch.setattr(api, "TensorFile", refuse)
-    with pytest.raises(paramgen.FileError, match=r"f: does not fit into memory$"):
+    with pytest.raises(paramgen.FileError) as caught:
         paramgen.load(path)
+    golden(caught.value)
 
 
-def test_a_file_cut_while_it_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_cut_while_it_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
     path = write(tmp_path / "f", ("a", "F32", [100], 400))
 
     class Cut(api.TensorFile):
@@ -86,8 +86,9 @@ def test_a_file_cut_while_it_is_loaded(tmp_path: Path, monkeypatch: pytest.Monke
             Path(path).write_bytes(Path(path).read_bytes()[:-1])
 
     monkeypatch.setattr(api, "TensorFile", Cut)
-    with pytest.raises(paramgen.FileError, match=r"f: ends before its data do$"):
+    with pytest.raises(paramgen.FileError) as caught:
         paramgen.load(path)
+    golden(caught.value)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the address space")
@@ -103,5 +104,5 @@ def test_an_address_space_that_is_too_small_for_the_file(tmp_path: Path) -> None
     done = subprocess.run(
         [sys.executable, "-c", code, str(path)], capture_output=True, text=True, cwd=ROOT, check=False
     )
-    assert (done.stdout.startswith(f"{path}: does not fit into memory: "), done.stderr) == (True, "")
+    assert (done.stdout.startswith(f"{path}: "), done.stderr) == (True, "")
     assert done.stdout.count("\n") == 1

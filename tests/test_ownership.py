@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors
+from golden import Golden
 from safetensors.numpy import load_file, save_file
 
 import paramgen
@@ -41,24 +42,26 @@ def test_a_file_of_another_build_is_replaced(built: Path, change: dict[str, Any]
 
 @pytest.mark.parametrize("place", [0, -1, "middle"])
 @pytest.mark.parametrize("name", ["conv.weights", "conv.bias", "lstm.recurrent_weights"])
-def test_a_model_that_was_trained_further_is_kept(built: Path, name: str, place: int | str) -> None:
+def test_a_model_that_was_trained_further_is_kept(built: Path, name: str, place: int | str, golden: Golden) -> None:
     """Its metadata, order and sizes are those that paramgen wrote; one value differs."""
     before = built.read_bytes()
     changed = change_value(built, name, place)
-    with pytest.raises(UsageError, match="exists and was not written by paramgen, or was changed since; --force"):
+    with pytest.raises(UsageError) as caught:
         paramgen.build(SPEC, built)
     assert built.read_bytes() == changed != before
     paramgen.build(SPEC, built, force=True)
     assert built.read_bytes() == before
+    golden(caught.value)
 
 
-def test_a_file_that_the_official_writer_made_of_ours_is_kept(built: Path) -> None:
+def test_a_file_that_the_official_writer_made_of_ours_is_kept(built: Path, golden: Golden) -> None:
     with safetensors.safe_open(built, "np") as file:
         metadata = file.metadata()
     tensors = load_file(built)
     save_file({name: array * np.float32(0.5) for name, array in tensors.items()}, built, metadata)
-    with pytest.raises(UsageError, match="exists and was not written by paramgen"):
+    with pytest.raises(UsageError) as caught:
         paramgen.build(SPEC, built)
+    golden(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -73,22 +76,24 @@ def test_a_file_that_the_official_writer_made_of_ours_is_kept(built: Path) -> No
     ],
     ids=["none", "another's", "no JSON", "deep", "unknown type", "other tensors"],
 )
-def test_other_files_are_kept(tmp_path: Path, metadata: dict[str, str] | None) -> None:
+def test_other_files_are_kept(tmp_path: Path, metadata: dict[str, str] | None, golden: Golden) -> None:
     path = tmp_path / "other.safetensors"
     save_file({"x": np.zeros(3, np.float32)}, path, metadata)
     before = path.read_bytes()
-    with pytest.raises(UsageError, match="exists and was not written by paramgen"):
+    with pytest.raises(UsageError) as caught:
         paramgen.build(SPEC, path)
     assert path.read_bytes() == before
+    golden(caught.value)
 
 
 @pytest.mark.parametrize("content", [b"", b"text"], ids=["empty", "text"])
-def test_files_that_are_not_safetensors_are_kept(tmp_path: Path, content: bytes) -> None:
+def test_files_that_are_not_safetensors_are_kept(tmp_path: Path, content: bytes, golden: Golden) -> None:
     path = tmp_path / "other"
     path.write_bytes(content)
-    with pytest.raises(UsageError, match="exists and was not written by paramgen"):
+    with pytest.raises(UsageError) as caught:
         paramgen.build(SPEC, path)
     assert path.read_bytes() == content
+    golden(caught.value)
 
 
 def test_a_large_matrix_is_not_drawn_for_a_look(built: Path) -> None:

@@ -12,7 +12,7 @@ PHRASES = {
     r"anew|once more": "again",
     r"but for (?:an?|the|its|their)": "except",
     r"(?:has|have) not(?! (?:been|yet|to))": "does not have",
-    r"(?:is|are|was|were) no(?! (?:longer|more|one|need))": "is not a",
+    r"(?:is|are|was|were) no(?! (?:faster|longer|more|need|one|slower))": "is not a",
     r"lest": "so that … not",
     r"misfits?": "an error",
     r"of no account": "ignored",
@@ -33,29 +33,13 @@ TREES = ("benchmarks", "configs", "docs", "paramgen", "tests", "tools")
 SUFFIXES = {".c", ".cu", ".h", ".md", ".py", ".yaml"}
 # Not rewritten yet. Nothing is added here.
 UNCONVERTED = (
-    "benchmarks/tried.md",
-    "docs/performance.md",
     "paramgen/api.py",
-    "paramgen/buffers.py",
-    "paramgen/catalog/",
-    "paramgen/errors.py",
     "paramgen/language/",
-    "paramgen/ownership.py",
     "paramgen/sampling/",
-    "paramgen/storage/",
-    "paramgen/threads.py",
-    "tests/catalog/",
-    "tests/cli/",
     "tests/language/",
     "tests/sampling/",
-    "tests/simulated/",
-    "tests/storage/",
-    "tests/test_api.py",
     "tests/test_benchmarks.py",
-    "tests/test_devices.py",
-    "tests/test_engine.py",
     "tests/test_same_name.py",
-    "tests/test_threads.py",
 )
 
 

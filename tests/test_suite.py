@@ -49,3 +49,12 @@ def test_only_markers_skip_for_a_package() -> None:
 def test_every_recorded_text_belongs_to_a_test(pytestconfig: pytest.Config) -> None:
     """Of the modules that this run collected; `pytest --update-golden` removes what is left over."""
     assert pytestconfig.getoption("--update-golden") or pytestconfig.stash[UNUSED] == []
+
+
+def test_classifiers_name_versions_of_python_that_ci_runs() -> None:
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    found = re.search(r"for version in (.*); do", (ROOT / ".ci" / "run").read_text(encoding="utf-8"))
+    assert found
+    named = set(re.findall(r'"Programming Language :: Python :: (3\.\d+)"', text))
+    assert "3.12" in named
+    assert named <= {"3.11", *found[1].split()}

@@ -1,4 +1,4 @@
-"""How many threads, and work shared among them."""
+"""Tests of shared work and of the number of CPUs."""
 
 import os
 import threading
@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from paramgen import threads as module
 from paramgen.threads import available_cpus, parallel_for, run_threads
 
 
@@ -92,8 +91,7 @@ def test_systems_that_do_not_say_which_cpus(monkeypatch: pytest.MonkeyPatch, err
 
     monkeypatch.setattr(os, "sched_getaffinity", refuse, raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 5)
-    monkeypatch.setattr(module, "OWN_GROUPS", "/nowhere")
-    assert available_cpus() == 5
+    assert available_cpus(own_groups="/nowhere") == 5
 
 
 def groups(folder: Path, files: dict[str, str]) -> Path:
@@ -123,7 +121,6 @@ def test_quotas_of_control_groups_count(
     lines: str, files: dict[str, str], expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "cgroup").write_text(lines)
-    monkeypatch.setattr(module, "OWN_GROUPS", str(tmp_path / "cgroup"))
-    monkeypatch.setattr(module, "GROUPS", str(groups(tmp_path / "groups", files)))
-    monkeypatch.setattr(module.os, "sched_getaffinity", lambda process: range(64), raising=False)
-    assert available_cpus() == expected
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(64), raising=False)
+    folder = groups(tmp_path / "groups", files)
+    assert available_cpus(str(tmp_path / "cgroup"), str(folder)) == expected

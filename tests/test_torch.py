@@ -122,3 +122,61 @@ def test_flushing_of_subnormals_in_the_process_changes_no_byte() -> None:
         assert subnormals() == usual
     finally:
         torch.set_flush_denormal(False)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_arrays_of_every_dtype_become_tensors(dtype: str, tmp_path: Path) -> None:
+    paramgen.build({**SPEC, "dtype": dtype}, tmp_path / "p")
+    expected = safetensors_torch.load_file(tmp_path / "p")
+    found = paramgen.to_torch(paramgen.sample({**SPEC, "dtype": dtype}, flat=True))
+    assert found.keys() == expected.keys()
+    for name, tensor in found.items():
+        assert (tensor.dtype, tensor.shape) == (expected[name].dtype, expected[name].shape)
+        assert torch.equal(tensor.view(torch.uint8), expected[name].view(torch.uint8))
+
+
+def test_sampled_parameters_are_a_state_dict() -> None:
+    operations = [
+        {"name": "0", "type": "fully_connected", "input_size": 4, "output_size": 3},
+        {"name": "1", "type": "batchnorm", "num_channels": 3},
+    ]
+    spec = {"operations": operations, "layout": "torch", "dtype": "bfloat16"}
+    model = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.BatchNorm1d(3)).to(torch.bfloat16)
+    state = paramgen.to_torch(paramgen.sample(spec, flat=True))
+    model.load_state_dict(state)
+    assert torch.equal(model[0].weight, state["0.weight"])
+    assert state["1.num_batches_tracked"].shape == ()
+
+
+def test_tensors_keep_structure_values_and_memory() -> None:
+    array = np.arange(6, dtype=np.float32).reshape(2, 3)
+    tensors = paramgen.to_torch(
+        {"a": [array, (array.T, array.astype(">f4"))], "b": np.float64(2), "c": np.zeros((0, 2))}
+    )
+    a, (transposed, swapped) = tensors["a"]
+    array[0, 0] = 7
+    assert a[0, 0] == 7
+    assert transposed.tolist() == [[0, 3], [1, 4], [2, 5]]
+    assert swapped.tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert (tensors["b"].item(), tensors["b"].dtype, tensors["c"].shape) == (2, torch.float64, (0, 2))
+
+
+def test_what_is_read_only_is_copied() -> None:
+    array = np.zeros(3)
+    array.flags.writeable = False
+    paramgen.to_torch(array)[0] = 1
+    assert array[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ([1.0], "params.x.0: float is not a NumPy or CuPy array"),
+        (np.array(["a"]), "x: ndarray has dtype str32, which PyTorch does not have"),
+    ],
+    ids=["no array", "texts"],
+)
+def test_what_cannot_become_a_tensor(value: Any, problem: str) -> None:
+    with pytest.raises(paramgen.UsageError) as caught:
+        paramgen.to_torch({"params": {"x": value}} if isinstance(value, list) else {"x": value})
+    assert str(caught.value) == problem

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields as dataclass_fields
 from dataclasses import is_dataclass
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import mdformat
@@ -26,8 +27,10 @@ from paramgen.catalog.frameworks import FRAMEWORKS
 from paramgen.catalog.layouts import CONSTANTS, LAYOUTS, UnsupportedError
 from paramgen.catalog.operations import Operation, ParameterDef, Standard
 from paramgen.cli import commands as cli
+from paramgen.dtypes import DTYPES
 from paramgen.language.schema import json_schema
 from paramgen.sampling import normal
+from paramgen.sampling.backend import KERNEL_FIELDS
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTICE = "<!-- Made by tools/generate.py from the code. Do not edit. -->\n\n"
@@ -127,14 +130,14 @@ def describe(definition: ParameterDef) -> str:
 def operation_tables() -> str:
     parts = [
         NOTICE + "# Operations and initializers\n",
-        "Every operation with its fields, parameters and default initializers, and every initializer.\n",
+        "This page lists all operations, with fields, parameters and default initializers, and all initializers.\n",
         "| in the tables | meaning |\n|---|---|\n"
         "| size | canonical: an array in C order, last index fastest |\n"
         "| H | `num_hidden_units` |\n"
         "| \\*filter_size | the one, two or three sizes of a filter |\n"
         "| \\*1 | as many ones |\n"
         "| prod | the product of the sizes |\n"
-        "| fan_in, fan_out | what the initializers that scale use; a dash if there are none |\n",
+        "| fan_in, fan_out | the numbers that scaling initializers use; a dash means none |\n",
         'The source is MathWorks\' page "Initialize Learnable Parameters for Model Function" (Deep Learning Toolbox).\n'
         "Operations that it lacks follow the modules of PyTorch, Keras and Flax.\n",
         "## Operations\n",
@@ -218,7 +221,15 @@ def layout_rows(layout: str, operation: Operation, definitions: list[ParameterDe
 
 
 def command_reference() -> str:
-    parts = [NOTICE + "# Command reference\n", "The commands, their options and their exit statuses.\n"]
+    parts = [
+        NOTICE + "# Command reference\n",
+        "This page lists all commands, options and exit statuses.\n",
+        "```console\n"
+        "$ paramgen plan model.yaml\n"
+        "$ paramgen build model.yaml -o model.safetensors\n"
+        "$ paramgen inspect model.safetensors --stats\n"
+        "```\n",
+    ]
     for name, command in typer.main.get_command(cli.app).commands.items():  # type: ignore[attr-defined]
         arguments = [parameter for parameter in command.params if parameter.param_type_name == "argument"]
         usage = " ".join(["paramgen", name, *(argument.metavar for argument in arguments), "[OPTIONS]"])
@@ -257,7 +268,7 @@ def python_reference() -> str:
     classes = {name: value for name, value in public.items() if name not in functions and name not in errors}
     parts = [
         NOTICE + "# Python\n",
-        "What the commands do, as functions, and arrays without a file.\n",
+        "This page describes the Python functions: the commands' work, and arrays without a file.\n",
         "```python\n"
         "import paramgen\n\n"
         'params = paramgen.sample("model.yaml")  # nested dicts of NumPy arrays\n'
@@ -276,6 +287,11 @@ def python_reference() -> str:
             types = {field.name: str(field.type).replace(" |", " or") for field in dataclass_fields(value)}
             rows = [f"| `{field}` | `{annotation}` |" for field, annotation in types.items()]
             parts.append("\n".join(["| field | type |", "|---|---|", *rows]) + "\n")
+        for method, member in vars(value).items():
+            if not method.startswith("_") and isinstance(member, FunctionType | classmethod):
+                function = getattr(value, method)
+                parts += [f"`{name}.{method}{signature(function)}`\n".replace("(self, ", "(").replace("(self)", "()")]
+                parts += [documentation(function)]
     parts.append("## Errors\n")
     rows = [
         f"| `{name}` | {', '.join(f'`{base.__name__}`' for base in error.__bases__)} | {inspect.getdoc(error)} |"
@@ -320,6 +336,21 @@ def polynomials() -> str:
     return "\n".join(parts)
 
 
+def kernel_tables() -> str:
+    """Return the enums of distributions, of their numbers and of dtypes in C."""
+    fields = {field: number for names in KERNEL_FIELDS.values() for number, field in enumerate(names)}
+    most = max(map(len, KERNEL_FIELDS.values()))
+    enums = [
+        [f"PG_{distribution.type.upper()}" for distribution in KERNEL_FIELDS],
+        [*(f"PG_{field.upper()} = {number}" for field, number in fields.items()), f"PG_NUMBERS = {most}"],
+        [f"PG_{name.upper()}" for name in DTYPES],
+    ]
+    notice = "/* Made by tools/generate.py from KERNEL_FIELDS and DTYPES, not by hand. */"
+    sizes = ", ".join(str(dtype.bits // 8) for dtype in DTYPES.values())
+    lines = [notice, *(f"enum {{ {', '.join(names)} }};" for names in enums), f"#define PG_ITEMSIZES {sizes}"]
+    return "\n".join(lines) + "\n"
+
+
 def stream_document() -> str:
     """Return docs/stream.md with the coefficients, as the shortest decimals that round to them."""
     text = (ROOT / "docs" / "stream.md").read_text(encoding="utf-8")
@@ -336,6 +367,7 @@ def main() -> int:
     made = {
         "docs/stream.md": stream_document(),
         "paramgen/sampling/kernels/polynomials.h": polynomials(),
+        "paramgen/sampling/kernels/tables.h": kernel_tables(),
         "schemas/paramgen.schema.json": json.dumps(json_schema(), indent=1, ensure_ascii=False) + "\n",
         "docs/operations.md": operation_tables(),
         "docs/layouts.md": layout_tables(),

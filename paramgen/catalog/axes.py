@@ -1,9 +1,18 @@
-"""How a tensor of a file is put together from canonical parameters: by slices and permutations of their axes only.
+"""The notation for a file's tensors: slices and permutations of the axes of canonical parameters.
 
-A canonical array has named axes, "*k i o g": `*k` stands for all sizes of a filter, `(g h)` for one axis that is made
-of two, the last of them fastest, `1` for an axis of size one; names without a size are left out. A term takes the axes
-of a parameter in the order of a file, "weights (g o) i *k": `-*k` reverses axes, `g[1,0,2]` takes their entries in that
-order, and `g[1]` takes one, without the axis. What is no parameter is a constant, of the axes that it names.
+A canonical array has named axes, as in "*k i o g":
+
+- `*k` stands for all sizes of a filter;
+- `(g h)` is one axis made of two, the last of them fastest;
+- `1` is an axis of size one.
+
+Names without a size are left out. A term lists the axes of a parameter in the file's order, as in "weights (g o) i *k":
+
+- `-*k` reverses axes;
+- `g[1,0,2]` takes an axis's entries in that order;
+- `g[1]` takes one entry and drops the axis.
+
+A name that is not a parameter's is a constant, with the axes of its term.
 """
 
 from __future__ import annotations
@@ -25,12 +34,12 @@ _NAME = re.compile(r"(-?)(\*?)(\w+)(?:\[([\d,]+)\])?")
 
 @lru_cache
 def _parse_axes(pattern: str) -> list[tuple[bool, tuple[str, ...]]]:
-    """The axes of a canonical array: whether each is all sizes of a filter, and the names that it is made of."""
+    """Return the axes of a canonical array: True for all sizes of a filter, and the names that make up the axis."""
     return [(token[0] == "*", tuple(re.findall(r"\w+", token))) for token in _TOKEN.findall(pattern)]
 
 
 class Axes:
-    """The axes of a canonical array by their names, each with its size, or its sizes."""
+    """The named axes of a canonical array, each with its size or sizes."""
 
     def __init__(self, pattern: str, sizes: AxisSizes):
         self.pattern = pattern
@@ -52,7 +61,7 @@ class Axes:
 
     @cached_property
     def strides(self) -> dict[str, list[tuple[int, int]]]:
-        """Each name's axes as sizes and strides, in elements, of the array in C order."""
+        """Return each name's axes as sizes and strides, in elements of the array in C order."""
         found: dict[str, list[tuple[int, int]]] = {}
         stride = 1
         for name in reversed(self.sizes):
@@ -68,9 +77,9 @@ def c_strides(shape: Sequence[int]) -> tuple[int, ...]:
 
 
 class SourceSlice(NamedTuple):
-    """Part of a tensor: where in its grid, and from which elements of which of its sources.
+    """A part of a tensor's grid, and its elements in a source.
 
-    What lies at low + g in the grid is element offset + Σ g·strides of source number `source`.
+    The element at low + g in the grid is element offset + Σ g·strides of source number `source`.
     """
 
     low: tuple[int, ...]
@@ -84,7 +93,7 @@ class SourceSlice(NamedTuple):
 class Rearrangement:
     """A tensor of a file: its name below its operation's, its shape, and the grid that its slices fill.
 
-    The grid has the tensor's elements in the same order, by finer axes. `sources` are names of parameters, or of
+    The grid has the tensor's elements in the same order, with finer axes. `sources` are names of parameters or
     constants.
     """
 
@@ -109,7 +118,7 @@ class Rearrangement:
 
     @cached_property
     def row(self) -> int:
-        """How many elements lie, at most, between two that follow one another in a source."""
+        """Return the largest distance between elements that are adjacent in a source."""
         rows = [
             prod(self.grid[axis + 1 :])
             for piece in self.slices
@@ -120,15 +129,15 @@ class Rearrangement:
 
 
 def plain(name: str, shape: tuple[int, ...], source: str) -> Rearrangement:
-    """A parameter as it is."""
+    """Return the rearrangement that keeps a parameter as it is."""
     size = prod(shape)
     return Rearrangement(name, shape, (size,), (SourceSlice((0,), (size,), 0, 0, (1,)),), (source,))
 
 
 class Row(NamedTuple):
-    """A row of a layout: the tensor's name and collection, and the sources that are joined in it, with their tokens.
+    """A row of a layout: a tensor's name and collection, and its sources with the tokens of their axes.
 
-    `dtype` is that of a constant which has one of its own.
+    `dtype` is set by a constant with a dtype of its own.
     """
 
     name: str
@@ -138,15 +147,15 @@ class Row(NamedTuple):
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The parameters and constants that it takes."""
+        """Return the names of its parameters and constants."""
         return tuple(source for source, _ in self.terms)
 
 
 @lru_cache(10_000)
 def parse_row(row: str) -> Row:
-    """A row as it is written: "name = term", or several terms joined along their first axis by +.
+    """Return the row of a text: "name = term", with several terms joined along their first axis by +.
 
-    "zeros:int64" says a constant's dtype, "batch_stats:mean" is a name in a collection.
+    "zeros:int64" is a constant with a dtype, "batch_stats:mean" is a name in a collection.
     """
     name, _, right = row.partition(" = ")
     collection, colon, name = name.rpartition(":")
@@ -161,7 +170,7 @@ def parse_row(row: str) -> Row:
 
 
 def rearrange(rows: Iterable[str], parameters: Mapping[str, Axes]) -> list[Rearrangement]:
-    """The rearrangements that the rows of a layout say; constants have the sizes that their axes have in parameters."""
+    """Return the rearrangements of a layout's rows; axes of constants have the same sizes as in the parameters."""
     sizes = {name: size for axes in parameters.values() for name, size in axes.sizes.items()}
     return [_rearrange_row(parse_row(row), parameters, sizes) for row in rows]
 
@@ -192,7 +201,7 @@ _GridSlice = tuple[tuple[int, ...], tuple[int, ...], int, tuple[int, ...]]
 
 
 def _place_term(tokens: Sequence[str], axes: Axes) -> tuple[tuple[int, ...], tuple[int, ...], list[_GridSlice]]:
-    """The shape and grid of a term, and its parts: low, high, offset and strides of each."""
+    """Return the shape and grid of a term, and the low, high, offset and strides of each of its slices."""
     shape: list[int] = []
     grid: list[int] = []
     strides: list[int] = []

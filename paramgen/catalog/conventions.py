@@ -1,11 +1,11 @@
-"""THE table of conventions: whose fan rules and default initializers a spec has where it says nothing else.
+"""THE table of conventions: each framework's fan rules and default initializers.
 
-`matlab` is the table of operations itself. A framework's fans are what its own rule reads off the shape that a
-parameter has in the framework's layout, and its default initializers are those of its modules:
+`matlab` is the table of operations itself. A framework computes fans from the shape of a parameter in its own layout.
+Its default initializers are those of its modules:
 
 - torch: torch.nn.init._calculate_fan_in_and_fan_out, and the reset_parameters of each module;
-- keras: the fans of keras.initializers.VarianceScaling, and the default arguments of each layer (of attention as they
-  are since keras-team/keras#22789; before, the three axes of its kernels counted as a filter's);
+- keras: the fans of keras.initializers.VarianceScaling, and the default arguments of each layer (attention as since
+  keras-team/keras#22789; before, the three axes of its kernels counted as a filter's);
 - flax: the fans of jax.nn.initializers.variance_scaling, and the fields of each flax.linen module.
 """
 
@@ -24,7 +24,6 @@ from paramgen.catalog.initializers import (
     Lecun,
     OrthogonalInitializer,
     UniformInitializer,
-    Zeros,
 )
 from paramgen.catalog.layouts import LAYOUTS, Layout
 from paramgen.catalog.operations import (
@@ -39,6 +38,7 @@ from paramgen.catalog.operations import (
     SeparableConv,
     Standard,
 )
+from paramgen.catalog.operations.base import ZEROS
 
 Shape = tuple[int, ...]
 FanIn = Callable[[str], int]
@@ -48,17 +48,17 @@ FanIn = Callable[[str], int]
 class Convention:
     """A framework's rules for a parameter, by its operation and key.
 
-    They are its fans, from its shape in the framework's layout, and its initializer, given the fan_in of any weights of
-    the operation; None is the default of the table of operations.
+    `fans` takes the shape in the framework's layout. `initializer` takes a function that returns the fan_in of any
+    weights of the operation; None means the default of the table of operations.
     """
 
     fans: Callable[[Operation, str, Shape], tuple[int, int]]
     initializer: Callable[[Operation, str, FanIn], Initializer | None]
 
     def parameter_defs(self, operation: Operation, layout: Layout) -> list[ParameterDef]:
-        """The operation's parameters with the framework's fans and default initializers.
+        """Return the operation's parameters with the framework's fans and default initializers.
 
-        UnsupportedError where the framework has no such operation.
+        Raise UnsupportedError if the framework has no such operation.
         """
         found = list(operation.parameter_defs())
         rearrangements = layout.rearrangements(operation, found)
@@ -79,12 +79,12 @@ class Convention:
 
 
 def _first_axes_fans(operation: Operation, key: str, shape: Shape) -> tuple[int, int]:
-    """Of outputs, inputs, then the receptive field."""
+    """Return the fans of a shape of outputs, inputs, then the receptive field."""
     return prod(shape[1:]), shape[0] * prod(shape[2:])
 
 
 def _last_axes_fans(operation: Operation, key: str, shape: Shape) -> tuple[int, int]:
-    """Of the receptive field, then inputs and outputs; projections of attention count as matrices."""
+    """Return the fans of a shape of the receptive field, then inputs and outputs; attention projects by matrices."""
     if isinstance(operation, MultiheadAttention):
         inputs = 2 if key == "output_weights" else 1
         return prod(shape[:inputs]), prod(shape[inputs:])
@@ -117,7 +117,7 @@ def _keras(operation: Operation, key: str, fan_in: FanIn) -> Initializer | None:
         case Embedding():
             return UniformInitializer(type="uniform", bound=0.05)
         case PReLU():
-            return Zeros(type="zeros")
+            return ZEROS
     return None
 
 
@@ -130,7 +130,7 @@ def _flax(operation: Operation, key: str, fan_in: FanIn) -> Initializer | None:
         case Recurrent() if key == "recurrent_weights":
             return OrthogonalInitializer(type="orthogonal", per_gate=True)
         case Recurrent() if key == "bias":
-            return Zeros(type="zeros")
+            return ZEROS
     return Lecun(type="lecun", distribution="truncated_normal") if key.endswith("weights") else None
 
 
@@ -143,7 +143,7 @@ CONVENTIONS: dict[str, Convention | None] = {
 
 
 def parameter_defs(convention: str, operation: Operation) -> list[ParameterDef]:
-    """An operation's parameters by a convention; UnsupportedError where its framework has no such operation."""
+    """Return an operation's parameters by a convention; raise UnsupportedError if its framework lacks the operation."""
     rules = CONVENTIONS[convention]
     if rules and isinstance(operation, Standard):
         return rules.parameter_defs(operation, LAYOUTS[convention])

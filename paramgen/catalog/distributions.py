@@ -1,6 +1,6 @@
-"""Distributions: initializers become these in the plan, with their numbers; all that samplers know.
+"""Distributions: what initializers become in the plan, with their numbers. Samplers know nothing else.
 
-Each is computed with correctly rounded +, -, ×, ÷ and sqrt only, so that the numbers too are the same everywhere.
+Their numbers are computed with correctly rounded +, -, ×, ÷ and sqrt only, so they are the same everywhere.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from paramgen.formatting import number
 # |quantile| of the standard normal at the extreme words, rounded up: of 2^-33 (32-bit words), of 2^-65 (64-bit words).
 LARGEST_NORMAL = {"float64": 9.2}
 LARGEST_NORMAL_32 = 6.34
-# The least that a truncated normal distribution may keep of the normal one: its tails are float64 numbers.
+# Smallest allowed probability mass between the limits: the tails are float64 numbers.
 SMALLEST_MASS = 1e-280
 LARGEST_ENTRY = 1 + 2.0**-20  # an entry of an orthogonal matrix may be above 1 by rounding
 LARGEST_EXACT_INTEGER = 2**53 - 1  # a larger integer of a spec may have been rounded to a float
@@ -79,7 +79,7 @@ class Normal:
 class TruncatedNormal:
     """mean + std·Z for a standard normal Z within `low` … `high`, which are in standard deviations.
 
-    ValueError where next to nothing of the normal distribution lies between them.
+    Raise ValueError if there is almost no probability mass between them.
     """
 
     type: ClassVar[str] = "truncated_normal"
@@ -94,17 +94,17 @@ class TruncatedNormal:
 
     @property
     def below(self) -> float:
-        """P(Z < low)."""
+        """Return P(Z < low)."""
         return tails(self.low, self.high)[0]
 
     @property
     def above(self) -> float:
-        """P(Z > high)."""
+        """Return P(Z > high)."""
         return tails(self.low, self.high)[1]
 
     @property
     def within(self) -> float:
-        """P(low < Z < high)."""
+        """Return P(low < Z < high)."""
         return tails(self.low, self.high)[2]
 
     def largest(self, dtype: str) -> float:
@@ -123,7 +123,7 @@ class TruncatedNormal:
 class Orthogonal:
     """`gain` times a random matrix with orthonormal columns (rows, if it is wide): one unit of work.
 
-    With several `matrices` the rows are divided into so many, each a random matrix of its own.
+    With several `matrices` the rows are split evenly into that many independent random matrices.
     """
 
     type: ClassVar[str] = "orthogonal"
@@ -146,7 +146,7 @@ class Orthogonal:
 
 @dataclass(frozen=True, slots=True)
 class DeltaOrthogonal:
-    """Zeros, but `gain` times a random matrix with orthonormal rows or columns at `matrix`: one unit of work."""
+    """Zeros, except `gain` times a random matrix with orthonormal rows or columns at `matrix`: one unit of work."""
 
     type: ClassVar[str] = "delta_orthogonal"
     gain: float
@@ -180,7 +180,7 @@ class MatrixRegion:
 
 @dataclass(frozen=True, slots=True)
 class PeriodicConstant:
-    """Zeros, but `value` at `count` runs of `length` elements, the first of which begins at `first`, each `step` on."""
+    """Zeros, except `count` runs of `length` elements of `value`; they begin at `first`, one every `step` elements."""
 
     type: str
     value: float
@@ -200,7 +200,7 @@ class PeriodicConstant:
 
 
 def unit_forget_gate(num_hidden_units: int) -> PeriodicConstant:
-    """Zeros, but ones at elements H … 2H - 1, the forget gate of an LSTM's bias."""
+    """Return zeros, except ones at elements H … 2H - 1, the forget gate of an LSTM's bias."""
     return PeriodicConstant("unit_forget_gate", 1.0, num_hidden_units, num_hidden_units, num_hidden_units, 1)
 
 
@@ -240,5 +240,5 @@ def _text(value: float) -> str:
 
 
 def describe(distribution: Distribution) -> dict[str, Any]:
-    """The distribution as the plan's JSON has it."""
+    """Return the distribution as it appears in the plan's JSON."""
     return {"type": distribution.type, **distribution.fields()}

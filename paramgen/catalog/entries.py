@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -91,6 +91,10 @@ LOCALS = FieldType(
 Condition = Annotated[bool, CONDITION]
 
 
+# The keys of an entry in a spec, in the order of their evaluation.
+ENTRY_KEYS = ("repeat", "as", "with", "when")
+
+
 class Entry(Model):
     """An operation or a group. Its keys are evaluated in the order of these fields, before the others."""
 
@@ -105,6 +109,11 @@ class Entry(Model):
         default=None, alias="with", description="variables of this entry and of what is in it."
     )
     when: Condition = Field(default=True, description="condition; if false, the entry is omitted.")
+
+    @classmethod
+    def field_names(cls) -> Iterable[str]:
+        names = list(super().field_names())
+        return (*(name for name in names if name not in ENTRY_KEYS), *ENTRY_KEYS)
 
     @classmethod
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
@@ -122,7 +131,3 @@ class Entry(Model):
             "properties": {"with": {"propertyNames": {"pattern": VARIABLE.schema["pattern"]}}},
             "dependencies": {"as": ["repeat"]},
         }
-
-
-# The keys of an entry in a spec, in the order of their evaluation.
-ENTRY_KEYS = ("repeat", "as", "with", "when")

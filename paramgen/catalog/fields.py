@@ -21,14 +21,14 @@ Path = tuple[str | int, ...]
 
 
 class ErrorKind(StrEnum):
-    """What an error is about: a value, a key, or a field that is missing."""
+    """The subject of an error: a value, a key, or a missing field."""
 
     WRONG = "wrong"
     UNKNOWN = "unknown"
     MISSING = "absent"  # "missing" is pydantic's own
 
 
-# A path below the mapping that is checked, a message, and what it is about.
+# A path below the mapping that is checked, a message, and its subject.
 FieldError = tuple[Path, str, ErrorKind]
 
 
@@ -156,29 +156,36 @@ RESERVED = "__metadata__"
 NO_NAME = r"\x00-,./:-@\[-\^`{-\xa9\xab-\xb4\xb6-\xb9\xbb-\xbf\xd7\xf7\u2000-\u206f\u3000-\u3004"
 
 
+_PART = f"[^{NO_NAME}-][^{NO_NAME}]*"
+
+
 def is_name(text: str) -> bool:
     """Return True if a text can name an operation, a group or a parameter."""
-    return bool(text) and text[0] != "-" and is_word(text.replace("-", "_")) and len(text) <= limits.MAX_NAME_LENGTH
+    parts = text.split(".")
+    return len(text) <= limits.MAX_NAME_LENGTH and all(
+        part and part[0] != "-" and is_word(part.replace("-", "_")) for part in parts
+    )
 
 
 def _name_hint(value: Any) -> str:
     if isinstance(value, bool | int | float):
         return "; write it in quotes to make it one"
     if isinstance(value, str) and len(value) <= limits.MAX_NAME_LENGTH:
-        bad = next((c for c in value if c != "-" and not is_word(c)), "")
+        bad = next((c for c in value if c not in "-." and not is_word(c)), "")
         return f": U+{ord(bad):04X} is none of these" if bad else ""
     return ""
 
 
 NAME = FieldType(
     value=(
-        f"a name: letters, digits, _ and -, not beginning with - (no dots), at most {limits.MAX_NAME_LENGTH} characters"
+        "a name: letters, digits, _ and - (not first), dots between groups, "
+        f"at most {limits.MAX_NAME_LENGTH} characters"
     ),
     accepts=lambda value: isinstance(value, str) and is_name(value),
     hint=_name_hint,
     schema={
         "type": "string",
-        "pattern": f"^[^{NO_NAME}-][^{NO_NAME}]*$",
+        "pattern": rf"^{_PART}(\.{_PART})*$",
         "maxLength": limits.MAX_NAME_LENGTH,
         "not": {"const": RESERVED},
     },

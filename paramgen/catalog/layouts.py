@@ -1,8 +1,8 @@
-"""THE table of layouts: for each operation, the tensors that a framework has of it, as rearranged parameters.
+"""THE table of layouts: for each operation, a framework's tensors as rearranged parameters.
 
 Names are those of the framework's own modules: PyTorch's state_dict, the paths of Keras 3's variables with dots, and
-the collections and variables of flax.linen. axes.py says how a row is read. What a framework cannot hold is an
-UnsupportedError.
+the collections and variables of flax.linen. axes.py describes the notation of the rows. Functions of rows raise
+UnsupportedError for what a framework cannot hold.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from paramgen.catalog.axes import Rearrangement, parse_row, plain, rearrange
 from paramgen.catalog.frameworks import CANONICAL
-from paramgen.catalog.initializers import Initializer, Ones, Zeros
+from paramgen.catalog.initializers import Initializer
 from paramgen.catalog.operations import (
     CHANNEL_WISE,
     GRU,
@@ -38,20 +38,21 @@ from paramgen.catalog.operations import (
     SeparableConv,
     TransposedConv,
 )
+from paramgen.catalog.operations.base import ONES, ZEROS
 
-# What rows can name beside the parameters of an operation.
-CONSTANTS: dict[str, Initializer] = {"zeros": Zeros(type="zeros"), "ones": Ones(type="ones")}
+# Rows can name these beside the parameters of an operation.
+CONSTANTS: dict[str, Initializer] = {"zeros": ZEROS, "ones": ONES}
 
 Rows = tuple[str, ...] | Callable[[Any], Iterator[str]]
 
 
 class UnsupportedError(ValueError):
-    """Why a framework has no such operation, and what would be right."""
+    """A framework's lack of an operation, with what to do instead."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A framework's names and axis orders; names begin with `collection`, but where a row has one of its own."""
+    """A framework's names and axis orders. Names begin with `collection`, unless a row has its own."""
 
     framework: str
     rows: dict[type[Operation], Rows]
@@ -82,9 +83,9 @@ class Layout:
         ]
 
     def name(self, operation: str, rearrangement: Rearrangement) -> str:
-        """The name of a tensor in the file."""
+        """Return the name of a tensor in the file."""
         collection = rearrangement.collection or self.collection
-        return f"{collection}{operation}.{rearrangement.name}"
+        return f"{collection}{operation}.{rearrangement.name}" if operation else f"{collection}{rearrangement.name}"
 
 
 def _torch_recurrent(operation: Recurrent) -> Iterator[str]:
@@ -130,7 +131,7 @@ def _torch_attention(operation: MultiheadAttention) -> Iterator[str]:
 
 
 def _cell_prefix(operation: Recurrent, level: Level, forward: str, backward: str) -> str:
-    """What the names of a layer in a direction begin with, where there are several."""
+    """Return how the names of a layer in a direction begin; empty for a single layer in one direction."""
     layer = f"{level.layer}." if operation.num_layers > 1 else ""
     return layer + (f"{backward if level.reverse else forward}." if operation.bidirectional else "")
 

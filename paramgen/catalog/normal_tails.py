@@ -1,4 +1,4 @@
-"""The tails of the standard normal distribution, for the plan: in decimal arithmetic, so the same on every machine."""
+"""The tails of the standard normal distribution, in decimal arithmetic: the same numbers on every machine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 DIGITS = 60
 PI = "3.14159265358979323846264338327950288419716939937510582097494459"
-# Above it the continued fraction, which converges there in TERMS terms; below it the power series.
+# The continued fraction converges in TERMS terms above this; the power series is used below.
 SERIES_LIMIT = 3
 TERMS = 400
 # P(Z > 50) is below the smallest float64.
@@ -19,7 +19,7 @@ UNDERFLOW = 50
 
 @lru_cache(maxsize=256)
 def tails(low: float, high: float) -> tuple[float, float, float]:
-    """P(Z < low), P(Z > high) and P(low < Z < high) of a standard normal Z, each rounded from many more digits."""
+    """Return P(Z < low), P(Z > high) and P(low < Z < high) of a standard normal Z, each correctly rounded."""
     from decimal import Context, Decimal, localcontext
 
     with localcontext(Context(prec=DIGITS)):
@@ -34,7 +34,7 @@ def tails(low: float, high: float) -> tuple[float, float, float]:
 
 
 def _upper(x: Decimal) -> Decimal:
-    """P(Z > x): M. Abramowitz, I. Stegun, "Handbook of Mathematical Functions", 26.2.11 and 26.2.14."""
+    """Return P(Z > x): M. Abramowitz, I. Stegun, "Handbook of Mathematical Functions", 26.2.11 and 26.2.14."""
     if x < 0:
         return 1 - _upper(-x)
     if x > UNDERFLOW:

@@ -1,4 +1,4 @@
-"""The end of the command by a signal: cleanly at the first one, at once at the second."""
+"""Signals: the first ends the command cleanly, the second at once."""
 
 import signal
 from typing import NoReturn
@@ -9,7 +9,7 @@ _received: list[int] = []
 
 
 class Interrupted(BaseException):
-    """A signal asked the command to end: unwind, cleaning up on the way."""
+    """A signal that asked the command to end, raised to unwind and clean up."""
 
 
 def install() -> None:
@@ -27,15 +27,15 @@ def received() -> int | None:
 def check() -> None:
     """Raise Interrupted if a signal came.
 
-    Python drops an exception that is raised while it runs a weak reference's callback or a finalizer. The signal's own
-    can be dropped so, and long work calls this between its parts.
+    Python drops an exception that is raised in a weak reference's callback or a finalizer, and so it may drop the
+    signal's own. Long work calls this between its parts.
     """
     if _received:
         raise Interrupted
 
 
 def ignore() -> None:
-    """Ignore SIGNALS from now on: the work is done, and Python's own end is not to be interrupted."""
+    """Ignore SIGNALS from now on, so that nothing interrupts Python's exit after the work is done."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
@@ -43,7 +43,7 @@ def ignore() -> None:
 def _interrupt(number: int, frame: object) -> NoReturn:
     _received.append(number)
     for other in SIGNALS:
-        # A terminal that closes sends SIGHUP twice; whoever sends another signal again wants the end at once.
+        # A terminal that closes sends SIGHUP twice. A second signal of another kind ends the process at once.
         is_hangup = other == signal.SIGHUP
         signal.signal(other, signal.SIG_IGN if is_hangup else signal.SIG_DFL)
     raise Interrupted

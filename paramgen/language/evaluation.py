@@ -9,16 +9,26 @@ from typing import Any, Final, NamedTuple
 
 from paramgen import limits
 from paramgen.catalog.entries import is_variable
-from paramgen.formatting import shorten, show
+from paramgen.catalog.fields import FieldType, Schema
+from paramgen.formatting import shorten
 from paramgen.language import values
 from paramgen.language.diagnostics import Finding, LimitExceededError
 from paramgen.language.expressions import KEYWORDS, Expression, TemplateString, UndefinedError, names_in
 from paramgen.language.values import Environment, ExpressionError, Value
 from paramgen.language.yaml_reader import Path, from_yaml
 
-VALUE_EXPECTED = (
-    "a number below 2^128 in magnitude, a boolean, a text, or a list of at most "
-    f"{limits.MAX_LIST_LENGTH:,} of these; ${{…}} may use the variables before it"
+_SCALAR: Final[Schema] = {
+    "anyOf": [
+        {"type": "number", "exclusiveMinimum": -values.MAX_INTEGER, "exclusiveMaximum": values.MAX_INTEGER},
+        {"type": "boolean"},
+        {"type": "string"},
+    ]
+}
+VALUE: Final = FieldType(
+    value=f"a number below 2^128, a boolean, a text, or a list of at most {limits.MAX_LIST_LENGTH:,} of these",
+    accepts=values.is_value,
+    schema={"anyOf": [*_SCALAR["anyOf"], {"type": "array", "items": _SCALAR, "maxItems": limits.MAX_LIST_LENGTH}]},
+    convert=values.freeze,
 )
 # Keys whose values are texts, even if they are a single expression.
 TEXTS: Final = ("name", "match")
@@ -186,14 +196,15 @@ class Evaluator:
 def parse_value(text: str) -> Value:
     """Return a variable's value from text: YAML for lists, booleans and texts, or arithmetic. ValueError for others."""
     value = from_yaml(text.encode(), "value").data
-    if isinstance(value, str):
+    if value == text.strip():  # not in quotes
         try:
             return Expression(value).value({})
         except ExpressionError:
-            return value
-    if not values.is_value(value):
-        raise ExpressionError(f"{show(value)} is not {VALUE_EXPECTED}")
-    return values.freeze(value)
+            return text.strip()
+    for _, message, _ in VALUE.errors(value):
+        raise ExpressionError(message)
+    frozen: Value = values.freeze(value)
+    return frozen
 
 
 def evaluate_variables(variables: Any, needed: bool) -> tuple[Evaluator, list[Finding]]:
@@ -209,8 +220,8 @@ def evaluate_variables(variables: Any, needed: bool) -> tuple[Evaluator, list[Fi
         findings += evaluator.explain(
             {at: _explain_order(failure, name, variables, evaluator) for at, failure in failures.items()}
         )
-        if not failures and value is not written and not values.is_value(value):
-            findings.append(Finding(path, f"{show(value)} is not {VALUE_EXPECTED}"))
+        if not failures and value is not written:
+            findings += [Finding((*path, *at), message) for at, message, _ in VALUE.errors(value)]
         if is_variable(name) and not failures and values.is_value(value):
             evaluator.variables[name] = values.freeze(value)
         else:

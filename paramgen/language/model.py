@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError
 
 from paramgen import limits
 from paramgen.catalog.entries import VARIABLE, Condition, is_variable
-from paramgen.catalog.fields import Describe, DTypeName, ErrorKind, FieldError, FieldType, Schema, choice
+from paramgen.catalog.fields import Describe, DTypeName, ErrorKind, FieldError, Schema, choice
 from paramgen.catalog.frameworks import CONVENTION_NAMES, LAYOUT_NAMES
 from paramgen.catalog.initializers import EXPECTED as INITIALIZER_EXPECTED
 from paramgen.catalog.initializers import AnyInitializer
@@ -22,28 +22,14 @@ from paramgen.catalog.synonyms import FRAMEWORK_SYNONYMS, OPERATION_SYNONYMS
 from paramgen.errors import FileError, UsageError
 from paramgen.formatting import closest_match, did_you_mean, escape, show
 from paramgen.language.diagnostics import Diagnostics, Finding, LimitExceededError
-from paramgen.language.evaluation import VALUE_EXPECTED, Evaluator, evaluate_variables
+from paramgen.language.evaluation import VALUE, Evaluator, evaluate_variables
 from paramgen.language.expressions import names_in
 from paramgen.language.groups import OPERATIONS_SCHEMA, evaluate_outside_repeats, explain_errors
 from paramgen.language.tree import Tree
-from paramgen.language.values import MAX_INTEGER, Value, is_value
+from paramgen.language.values import Value
 from paramgen.language.yaml_reader import Document, Path, from_mapping, from_yaml
 
 AnyModel = TypeVar("AnyModel", bound=Model)
-
-_SCALAR: Schema = {
-    "anyOf": [
-        {"type": "number", "exclusiveMinimum": -MAX_INTEGER, "exclusiveMaximum": MAX_INTEGER},
-        {"type": "boolean"},
-        {"type": "string"},
-    ]
-}
-VALUE = FieldType(
-    value=VALUE_EXPECTED,
-    accepts=is_value,
-    schema={"anyOf": [*_SCALAR["anyOf"], {"type": "array", "items": _SCALAR, "maxItems": limits.MAX_LIST_LENGTH}]},
-)
-
 
 PATTERN_EXPECTED = f"a pattern of names, with * ? and [], of at most {limits.MAX_PATTERN_LENGTH} characters"
 

@@ -115,25 +115,19 @@ class Backend(Protocol):
         """Replace x by r⁻ᵀ·x, r an upper triangular tile; a column's sums run over k in order."""
 
 
+# The distributions as kernels know them, numbered in this order, and the fields that they take.
+KERNEL_FIELDS: dict[type[Elementwise], tuple[str, ...]] = {
+    Constant: ("value",),
+    Uniform: ("bound",),
+    Normal: ("mean", "std"),
+    TruncatedNormal: ("mean", "std", "low", "high", "below", "above", "within"),
+}
+
+
 def distribution_numbers(distribution: Elementwise) -> tuple[str, list[float]]:
-    """Return a distribution's name in kernel.h, and its numbers in the order of that file."""
-    match distribution:
-        case Constant():
-            return "PG_CONSTANT", [distribution.value]
-        case Uniform():
-            return "PG_UNIFORM", [distribution.bound]
-        case Normal():
-            return "PG_NORMAL", [distribution.mean, distribution.std]
-        case TruncatedNormal():
-            return "PG_TRUNCATED", [
-                distribution.mean,
-                distribution.std,
-                distribution.low,
-                distribution.high,
-                distribution.below,
-                distribution.above,
-                distribution.within,
-            ]
+    """Return a distribution's name in C, and its numbers in C's order."""
+    fields = KERNEL_FIELDS[type(distribution)]
+    return f"PG_{distribution.type.upper()}", [getattr(distribution, field) for field in fields]
 
 
 Axis = tuple[int, int, int]

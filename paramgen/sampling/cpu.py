@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Sequence
 from functools import cache
 
+from paramgen.arithmetic import default_mode
 from paramgen.formatting import pluralize
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.devices import Device
@@ -38,7 +39,8 @@ def _find_kernels() -> tuple[HostBackend, str | None]:
         from paramgen.sampling.known_answers import first_difference
 
         fastest = KERNELS[-1]
-        difference = first_difference(fastest)
+        with default_mode():
+            difference = first_difference(fastest)
         if difference is None:
             return fastest, None
         problem = difference_message(fastest.name, difference)

@@ -19,7 +19,15 @@ from paramgen.dtypes import DTYPES, DType
 from paramgen.errors import DeviceError
 from paramgen.formatting import human_bytes
 from paramgen.sampling import cuda
-from paramgen.sampling.backend import Backend, Bytes, axes_by_out_stride, distribution_numbers, pad_axes
+from paramgen.sampling.backend import (
+    KERNEL_FIELDS,
+    REGION_AXES,
+    Backend,
+    Bytes,
+    axes_by_out_stride,
+    distribution_numbers,
+    pad_axes,
+)
 from paramgen.sampling.devices import Device
 from paramgen.sampling.host import HostBackend
 from paramgen.sampling.matrix import Matrix
@@ -38,6 +46,12 @@ MAX_BLOCKS = 2**12
 # One block of a file is drawn while another is copied and the next is prepared.
 STREAMS = 3
 CUDA_13 = 13000
+# The structures that gpu.cu's kernels take.
+MOST_NUMBERS = max(map(len, KERNEL_FIELDS.values()))
+DISTRIBUTION = np.dtype([("n", np.float64, MOST_NUMBERS)])
+AXES = np.int64, REGION_AXES
+REGION = np.dtype([("first", np.int64), ("sizes", *AXES), ("strides", *AXES), ("out_strides", *AXES)])
+LAYOUT = np.dtype([(name, np.int64) for name in ("rows", "columns", "row_step", "column_step")])
 
 
 def _driver() -> int | None:
@@ -188,9 +202,10 @@ class Gpu:
     max_task = sys.maxsize
     max_terms = 2**10
 
-    def __init__(self, number: int, size: int | None = None):
+    def __init__(self, number: int, size: int | None = None, max_blocks: int = MAX_BLOCKS):
         self.device = f"gpu:{number}"
         self._number = number
+        self._max_blocks = max_blocks
         with current_device(number):
             own = size is not None
             self._stream = cupy.cuda.Stream(non_blocking=True) if own else cupy.cuda.get_current_stream()
@@ -238,21 +253,21 @@ class Gpu:
         name, numbers = distribution_numbers(distribution)
         count = out.nbytes * 8 // dtype.bits
         integers = [np.uint64(number) for number in (seed, stream, start, count)]
-        self._spread(self._kernels.draw(name, dtype), count // 2 + 1, *_pad_numbers(numbers), *integers, out)
+        self._spread(self._kernels.draw(name, dtype), count // 2 + 1, _distribution(numbers), *integers, out)
 
     def fill_region(
         self, distribution: Elementwise, dtype: DType, seed: int, stream: int, region: StridedRegion, out: Bytes
     ) -> None:
         name, numbers = distribution_numbers(distribution)
-        integers = np.uint64(seed), np.uint64(stream), np.int64(region.offset), *_axes(region)
         kernel = self._kernels.draw(name, dtype, "pg_draw_region")
-        self._spread(kernel, region.size, *_pad_numbers(numbers), *integers, out[dtype.nbytes(region.out_offset) :])
+        here = out[dtype.nbytes(region.out_offset) :]
+        arguments = _distribution(numbers), np.uint64(seed), np.uint64(stream), _region(region), here
+        self._spread(kernel, region.size, *arguments)
 
     def take_region(self, source: Bytes, dtype: DType, region: StridedRegion, out: Bytes) -> None:
         kernel = self._kernels.get("pg_take_region")
-        width = np.int32(dtype.bits // 8)
-        out = out[dtype.nbytes(region.out_offset) :]
-        self._spread(kernel, region.size, source, width, np.int64(region.offset), *_axes(region), out)
+        here = out[dtype.nbytes(region.out_offset) :]
+        self._spread(kernel, region.size, source, np.int32(dtype.bits // 8), _region(region), here)
 
     def zeros(self, rows: int, columns: int) -> Matrix:
         matrix: Matrix = cupy.zeros((rows, columns))
@@ -275,35 +290,26 @@ class Gpu:
 
     def normal(self, seed: int, stream: int, start: int, double: bool, z: Matrix) -> None:
         integers = [np.uint64(number) for number in (seed, stream, start)]
-        self._spread(
-            self._kernels.get("pg_normal"), z.size, *integers, np.int32(double), z, *_longs(*_strides(z), *z.shape)
-        )
+        self._spread(self._kernels.get("pg_normal"), z.size, *integers, np.int32(double), *_with_layout(z))
 
     def round(self, q: Matrix, gain: float, dtype: DType, out: Bytes) -> None:
         number = np.int32(list(DTYPES).index(dtype.name))
-        kernel = self._kernels.get("pg_round")
-        self._spread(kernel, q.size, q, *_longs(*_strides(q), *q.shape), np.float64(gain), number, out)
+        self._spread(self._kernels.get("pg_round"), q.size, *_with_layout(q), np.float64(gain), number, out)
 
     def accumulate(self, c: Matrix, left: Matrix, right: Matrix, sign: int, upper: bool = False) -> None:
-        depth_step, step = _strides(left)
-        sizes = _longs(_strides(right)[0], *c.shape, len(left))
-        arguments = c, *_longs(_strides(c)[0]), left, *_longs(step, depth_step), right, *sizes
+        matrices = *_with_layout(c), *_with_layout(left), *_with_layout(right)
         blocks = -(-c.shape[0] // SIDE) * -(-c.shape[1] // SIDE)
-        self._launch(self._kernels.get("pg_accumulate"), blocks, *arguments, np.float64(sign), np.int32(upper))
+        self._launch(self._kernels.get("pg_accumulate"), blocks, *matrices, np.float64(sign), np.int32(upper))
 
     def factor(self, g: Matrix, diagonal: Matrix, min_ratio: float) -> bool:
-        sizes = np.int32(len(g)), np.float64(min_ratio)
-        self._launch(self._kernels.get("pg_factor"), 1, g, *_longs(_strides(g)[0]), diagonal, *sizes, self._found)
+        self._launch(self._kernels.get("pg_factor"), 1, *_with_layout(g), diagonal, np.float64(min_ratio), self._found)
         return bool(cupy.asnumpy(self._found)[0])
 
     def solve(self, r: Matrix, x: Matrix) -> None:
-        n, count = x.shape
-        strides = _longs(_strides(r)[0]), _longs(*_strides(x))
-        arguments = r, *strides[0], x, *strides[1], np.int32(n), np.int64(count)
-        self._launch(self._kernels.get("pg_solve"), -(-count // PANEL), *arguments)
+        self._launch(self._kernels.get("pg_solve"), -(-x.shape[1] // PANEL), *_with_layout(r), *_with_layout(x))
 
     def _spread(self, kernel: Any, items: int, *arguments: Any) -> None:
-        self._launch(kernel, min(-(-items // THREADS), MAX_BLOCKS), *arguments)
+        self._launch(kernel, min(-(-items // THREADS), self._max_blocks), *arguments)
 
     def _launch(self, kernel: Any, blocks: int, *arguments: Any) -> None:
         kernel((blocks,), (THREADS,), arguments, stream=self._stream)
@@ -319,22 +325,21 @@ def address(array: Any) -> int:
     return array.data.ptr  # type: ignore[no-any-return]
 
 
-def _pad_numbers(numbers: Sequence[float]) -> list[np.float64]:
-    """Return the numbers of a distribution as the seven arguments of kernels."""
-    return [np.float64(number) for number in (*numbers, *[0.0] * (7 - len(numbers)))]
+def _distribution(numbers: list[float]) -> np.void:
+    """Return the numbers of a distribution as gpu.cu's pg_distribution."""
+    return np.array((numbers + [0.0] * (MOST_NUMBERS - len(numbers)),), DISTRIBUTION)[()]  # type: ignore[return-value]
 
 
-def _axes(region: StridedRegion) -> list[np.int64]:
-    return [np.int64(number) for numbers in pad_axes(axes_by_out_stride(region)) for number in numbers]
+def _region(region: StridedRegion) -> np.void:
+    """Return a region as gpu.cu's pg_region."""
+    return np.array((region.offset, *pad_axes(axes_by_out_stride(region))), REGION)[()]  # type: ignore[return-value]
 
 
-def _strides(matrix: Matrix) -> tuple[int, int]:
+def _with_layout(matrix: Matrix) -> tuple[Matrix, np.void]:
+    """Return a matrix and its gpu.cu's pg_layout."""
     rows, columns = matrix.strides
-    return rows // 8, columns // 8
-
-
-def _longs(*numbers: int) -> list[np.int64]:
-    return [np.int64(number) for number in numbers]
+    layout = np.array((*matrix.shape, rows // 8, columns // 8), LAYOUT)[()]
+    return matrix, layout  # type: ignore[return-value]
 
 
 def allocate_pinned(size: int) -> Bytes:

@@ -32,17 +32,17 @@ ANSWERS: tuple[tuple[str, tuple[float, ...], dict[str, int]], ...] = (
     ("normal", (0.0, 0.02), {"float16": 0x4FCE02BE, "bfloat16": 0x1B28FC66}),
     ("normal", (0.0, 0.02), {"float8_e4m3fn": 0xF5173D97, "float8_e5m2": 0xF5C17CF9}),
     (
-        "truncated",
+        "truncated_normal",
         (0.1, 0.02, -2.0, 2.0, 0.02275013194817921, 0.02275013194817921, 0.9544997361036416),
         {"float64": 0xCD7F0E85, "float32": 0x14B69680},
     ),
     (
-        "truncated",
+        "truncated_normal",
         (0.0, 1.0, 3.3, 5.5, 0.9995165758576162, 1.8989562465887718e-08, 0.0004834051528213116),
         {"float64": 0x1DEDD418, "float32": 0x96898A03},
     ),
     (
-        "truncated",
+        "truncated_normal",
         (0.0, 1.0, 7.0, 9.0, 0.9999999999987201, 1.1285884059538405e-19, 1.2798124310269944e-12),
         {"float64": 0x965C44B3, "float32": 0x06D2022E},
     ),

@@ -20,11 +20,6 @@ if TYPE_CHECKING:
     from paramgen.sampling.backend import Bytes
     from paramgen.sampling.regions import StridedRegion
 
-# glibc returns a freed block above a threshold to the system, so that each large temporary is paged in anew, at three
-# times the cost of its arithmetic; freeing one larger block, never touched, raises that threshold for the process.
-np.empty(2**24, np.uint8)
-
-
 Words = NDArray[np.uint32] | NDArray[np.uint64]
 
 

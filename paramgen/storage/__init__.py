@@ -1,1 +1,1 @@
-"""safetensors files: the header, computed before any data; writing; reading."""
+"""Reading and writing of safetensors files."""

@@ -1,4 +1,4 @@
-"""The header of a safetensors file: written in the official order and padding; nothing here touches a file.
+"""The header of a safetensors file, in the official order and padding. Nothing here opens a file.
 
 A file is 8 bytes, little-endian, of the header's length; the header, JSON padded with spaces to 8 bytes; the data.
 """

@@ -1,4 +1,4 @@
-"""Reading a safetensors file: the official parser judges its header; its data are read by ranges."""
+"""The reader of safetensors files: the official parser checks the header; data are read by ranges."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class TensorFile:
         descriptor = self._file.fileno()
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise FileError(f"{self.shown}: is not a regular file")
-        # Read before it is parsed: the parser maps the file, and if a mapping can't be read, a signal ends the process.
+        # Read before it is parsed: the parser maps the file, and an unreadable mapping ends the process by a signal.
         length = int.from_bytes(self._file.read(8), "little")
         header = self._file.read(min(length, MAX_HEADER))
         self.data_start = 8 + length

@@ -1,4 +1,4 @@
-"""A file that takes its name only when it is whole: created under a temporary one, locked, published at the end."""
+"""The replacement of files: written and locked under a temporary name, renamed when complete."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from paramgen.formatting import escape, human_bytes
 RESERVED_BYTES = 2**28
 TEMPORARY = re.compile(r"\.paramgen-[0-9a-f]{12}\.tmp")
 
-# What a file system or kernel answers if it does not have hard links, exchanges, locks, or syncs of folders.
+# Errors of file systems and kernels without hard links, exchanges, locks, or syncs of folders.
 NOT_SUPPORTED = {errno.EINVAL, errno.EMLINK, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}
 RENAME_EXCHANGE = 2
 AT_FDCWD = -100
@@ -45,7 +45,7 @@ def replacement(target: str, size: int, replaced: os.stat_result | None, force: 
         _remove(temporary, error)
         raise
     finally:
-        os.close(descriptor)  # not before the file has its name: until then the lock keeps others from removing it
+        os.close(descriptor)  # after the renaming: until then the lock keeps other builds from removing the file
     _sync_folder(folder)
 
 
@@ -115,7 +115,7 @@ def _publish(temporary: str, target: str, replaced: os.stat_result | None, force
 
 
 def _link(temporary: str, target: str) -> None:
-    """Give a file a name that no file has: as one step, if the file system has hard links."""
+    """Give a file a name that no file has; atomically, if the file system has hard links."""
     try:
         os.link(temporary, target)
     except FileExistsError:
@@ -133,13 +133,12 @@ def _link(temporary: str, target: str) -> None:
 def _exchange(temporary: str, target: str, replaced: os.stat_result) -> None:
     """Replace the file that was there when the build began, and no other.
 
-    The two names are exchanged as one step, if the system can do that, so that what was replaced can be looked at
-    before it is removed.
+    If the system can exchange the two names atomically, the replaced file is checked before it is removed.
     """
     try:
         if _identity(os.stat(target)) != _identity(replaced):
             raise _changed(target)
-    except FileNotFoundError:  # somebody removed it
+    except FileNotFoundError:  # another process removed it
         _link(temporary, target)
         return
     try:
@@ -173,13 +172,13 @@ def _changed(target: str) -> UsageError:
 
 
 def _reserve(descriptor: int, folder: str, size: int) -> None:
-    """Reserve the space where the system can, else check that it is free."""
+    """Reserve the space if the system can, else check that it is free."""
     free = _free_bytes(folder)
     if free is not None and size > free:
         raise FileError(f"{escape(folder)}: no space for {human_bytes(size)}, {human_bytes(free)} are free")
     if hasattr(os, "posix_fallocate"):
         try:
-            # In slices: where the file system cannot, the C library writes to every block, and signals must be heard.
+            # In slices, between which signals are handled: without support the C library writes to every block.
             for start in range(0, size, RESERVED_BYTES):
                 os.posix_fallocate(descriptor, start, min(RESERVED_BYTES, size - start))
         except OSError as error:
@@ -200,7 +199,7 @@ def _sync_folder(folder: str) -> None:
     """Sync a folder, so that a new name survives a loss of power; some file systems cannot."""
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    except PermissionError:  # a folder that may be written and not be read
+    except PermissionError:  # a folder can be writable but not readable
         return
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""Where a build's bytes go: a regular file, which is replaced when the new one is whole, or a stream."""
+"""The output of a build: a regular file, which is replaced when the new one is complete, or a stream."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from paramgen.formatting import escape
 from paramgen.storage.replacement import replacement
 
 STDOUT_NAMES = {"-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"}
-# Smaller files are written through the page cache: there is no time to be gained.
+# Smaller files are written through the page cache; direct writes would save no time.
 DIRECT_BYTES = 2**24
 
 Write = Callable[[memoryview], None]
@@ -24,7 +24,7 @@ Write = Callable[[memoryview], None]
 
 @contextmanager
 def output(path: str, size: int, *, force: bool, is_ours: Callable[[str], bool]) -> Iterator[Write]:
-    """Yield a function that appends bytes to what becomes `path`: `size` bytes in all, reserved before the first.
+    """Yield a function that appends bytes to the new file of `size` bytes, which are reserved first.
 
     A regular file is written beside its place and renamed on success (a symbolic link is followed); standard output
     (a name of STDOUT_NAMES), pipes and devices are written in order. A file that is not ours is replaced only by force.
@@ -60,7 +60,7 @@ def output(path: str, size: int, *, force: bool, is_ours: Callable[[str], bool])
 
 @contextmanager
 def _refusals(shown: str) -> Iterator[None]:
-    """Turn what the system refuses into a FileError that names the file, with the notes of the error."""
+    """Turn an OSError into a FileError that names the file and keeps the notes."""
     try:
         yield
     except (FileError, UsageError):
@@ -80,7 +80,7 @@ def _status(path: str) -> os.stat_result | None:
 
 
 class _FileWriter:
-    """Appends to a file, past the page cache as far as file and data are aligned to pages.
+    """An append-only file, written past the page cache as far as file and data are aligned to pages.
 
     Direct writes take a fifth of the processor time of buffered ones, which is what drawing needs.
     """
@@ -99,7 +99,7 @@ class _FileWriter:
                 else:
                     written = os.pwrite(self.descriptor, data, self.offset)
             except OSError as error:
-                # EFAULT: memory that a driver has pinned is out of reach of direct writes.
+                # EFAULT: direct writes cannot read memory that a driver has pinned.
                 if not whole or error.errno not in (errno.EINVAL, errno.EFAULT):
                     raise
                 self.direct = None
@@ -119,7 +119,7 @@ def _file_writer(descriptor: int, size: int) -> Iterator[_FileWriter]:
 
 
 def _open_direct(descriptor: int) -> int | None:
-    """Open a file once more, for direct writes; None if the system or its file system has none."""
+    """Open a file again for direct writes; return None if the system or the file system has none."""
     with suppress(OSError):
         if hasattr(os, "O_DIRECT"):
             return os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_CLOEXEC | os.O_DIRECT)
@@ -131,7 +131,7 @@ def _writer(descriptor: int) -> Write:
         while data:
             try:
                 data = data[os.write(descriptor, data) :]
-            except BlockingIOError:  # a pipe that somebody made non-blocking
+            except BlockingIOError:  # a non-blocking pipe that is full
                 select.select([], [descriptor], [])
 
     return write

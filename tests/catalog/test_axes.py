@@ -1,4 +1,4 @@
-"""Arrangements: any range of a tensor is what NumPy makes of the canonical array by the same slices and permutations."""
+"""Rearrangements: any range of a tensor equals NumPy's slices and permutations of the canonical array."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +20,7 @@ GATES = Axes("(g h) i", {"g": 3, "h": 4, "i": 5})
 BIAS = Axes("(b g h) 1", {"b": 2, "g": 3, "h": 4})
 HEADS = Axes("(n d) i", {"n": 2, "d": 3, "i": 4})
 
-# A row, its parameters' axes, and what NumPy makes of the canonical arrays of these names.
+# A row, its parameters' axes, and the same in NumPy, given canonical arrays of these names.
 ROWS: list[tuple[str, dict[str, Axes], Callable[..., Array]]] = [
     ("w = w (g o) i *k", {"w": CONV}, lambda w: w.transpose(4, 3, 2, 0, 1).reshape(10, 4, 2, 3)),
     ("w = w *k i (g o)", {"w": CONV}, lambda w: w.transpose(0, 1, 2, 4, 3).reshape(2, 3, 4, 10)),
@@ -43,7 +43,7 @@ ROWS: list[tuple[str, dict[str, Axes], Callable[..., Array]]] = [
 
 
 def numbered(axes: dict[str, Axes]) -> dict[str, Array]:
-    """Arrays of numbers that are all different, and none of which is 0 or 1."""
+    """Return arrays of different numbers, without 0 and 1."""
     arrays = {}
     first = 2
     for name, one in axes.items():
@@ -54,7 +54,7 @@ def numbered(axes: dict[str, Axes]) -> dict[str, Array]:
 
 
 def gathered(rearrangement: Rearrangement, arrays: dict[str, Array], start: int, stop: int) -> Array:
-    """Elements start … stop - 1 of a tensor, region by region, each place written once."""
+    """Return elements start … stop - 1 of a tensor, filled region by region; every place is written once."""
     out = np.full(stop - start, -1.0)
     for region in regions(rearrangement, start, stop):
         name = rearrangement.sources[region.source]

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 from conftest import DTYPES, ROOT, Run
+from golden import Golden
 
 import paramgen
 from paramgen.language.schema import json_schema
@@ -34,13 +36,13 @@ def one_line(done: subprocess.CompletedProcess[str], status: int) -> str:
     return line
 
 
-def test_build_says_what_it_wrote(run: Run, tiny: Path, tmp_path: Path) -> None:
+def test_build_says_what_it_wrote(run: Run, tiny: Path, tmp_path: Path, golden: Golden) -> None:
     done = run("build", "tiny.yaml")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("params.safetensors: 2 tensors, 24 parameters, 96 B, seed 3, in ")
     assert sorted(os.listdir(tmp_path)) == ["params.safetensors", "tiny.yaml"]
     arrays = safetensors.numpy.load_file(tmp_path / "params.safetensors")
     assert {name: array.shape for name, array in arrays.items()} == {"dense.weights": (4, 5), "dense.bias": (4, 1)}
+    golden(done.stdout)
 
 
 def test_build_json(run: Run, tiny: Path, tmp_path: Path) -> None:
@@ -84,22 +86,22 @@ def test_other_endings_are_not(run: Run, tiny: Path, name: str) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_build_to_standard_output(run: Run, tiny: Path, tmp_path: Path) -> None:
+def test_build_to_standard_output(run: Run, tiny: Path, tmp_path: Path, golden: Golden) -> None:
     run("build", "tiny.yaml")
     done = run("build", "tiny.yaml", "-o", "-", text=False)
     assert done.stdout == (tmp_path / "params.safetensors").read_bytes()  # type: ignore[comparison-overlap]
-    assert done.stderr.startswith(b"standard output: 2 tensors")  # type: ignore[arg-type]
+    said = done.stderr.decode()  # type: ignore[attr-defined]
     assert run("build", "tiny.yaml", "-o", "-", "--quiet", text=False).stderr == b""  # type: ignore[comparison-overlap]
-    assert "choose one" in one_line(run("build", "tiny.yaml", "-o", "-", "--json"), 2)
+    golden(said, one_line(run("build", "tiny.yaml", "-o", "-", "--json"), 2))
 
 
-def test_build_does_not_write_bytes_to_a_terminal(tiny: Path) -> None:
+def test_build_does_not_write_bytes_to_a_terminal(tiny: Path, golden: Golden) -> None:
     master, slave = pty.openpty()
     done = subprocess.run([*PARAMGEN, "build", tiny, "-o", "-"], stdout=slave, stderr=subprocess.PIPE, check=False)
     os.close(slave)
     os.close(master)
     assert done.returncode == 2
-    assert done.stderr == b"standard output is a terminal; redirect it to a file or a pipe\n"
+    golden(done.stderr.decode())
 
 
 MODEL = """\
@@ -112,7 +114,7 @@ operations:
 """
 
 
-def test_variables_and_layout(run: Run, tmp_path: Path) -> None:
+def test_variables_and_layout(run: Run, tmp_path: Path, golden: Golden) -> None:
     (tmp_path / "model.yaml").write_text(MODEL)
     arguments = ["model.yaml", "--set", "width=2**3", "--set", "depth=1", "--layout", "keras", "--json"]
     document = json.loads(run("plan", *arguments).stdout)
@@ -126,7 +128,7 @@ def test_variables_and_layout(run: Run, tmp_path: Path) -> None:
     assert sorted(paramgen.load(tmp_path / "params.safetensors")["block"]["0"]["dense"]) == ["bias", "kernel"]
     done = run("plan", "model.yaml", "--set", "widht=3")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "variable 'widht': the spec has none of this name; did you mean width?\n"
+    golden(done.stderr)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -138,84 +140,89 @@ def test_seed_and_dtype(run: Run, tiny: Path, dtype: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "reason"),
+    "arguments",
     [
-        (["build"], "missing argument"),
-        (["build", "a", "b"], "unexpected extra argument"),
-        (["nothing"], "no such command"),
-        (["build", "tiny.yaml", "--sed", "1"], "no such option"),
-        (["build", "tiny.yaml", "--seed", "-1"], "--seed"),
-        (["build", "tiny.yaml", "--seed", str(2**64)], "--seed"),
-        (["build", "tiny.yaml", "--seed", "1.0"], "'1.0' is not an integer from 0 to 2^64 - 1"),
-        (["build", "tiny.yaml", "--seed", "9" * 5000], "--seed"),
-        (["build", "tiny.yaml", "--threads", "0"], "'0' is not an integer from 1 to 1024"),
-        (["build", "tiny.yaml", "--threads", "1025"], "'1025' is not an integer from 1 to 1024"),
-        (["build", "tiny.yaml", "--threads", "two"], "'two' is not an integer from 1 to 1024"),
-        (["build", "tiny.yaml", "--dtype", "float31"], "'float31' is not one of float64, "),
-        (["build", "tiny.yaml", "--dtype", "flaot32"], "did you mean float32?"),
-        (["plan", "tiny.yaml", "--layout", "pytorch"], "'pytorch' is not one of canonical, torch, keras, flax; did"),
-        (["plan", "tiny.yaml", "--set", "a"], "'a' is not NAME=VALUE; see"),
-        (["plan", "tiny.yaml", "--set", "=3"], "'=3' is not NAME=VALUE; see"),
-        (["plan", "tiny.yaml", "--set", "a="], "'a=': is empty"),
-        (["plan", "tiny.yaml", "--set", "a=b"], "'a=b': b is not a number"),
-        (["plan", "tiny.yaml", "--set", "a=1/0"], "'a=1/0': divides by zero"),
-        (["plan", "tiny.yaml", "--force"], "no such option"),
-        (["inspect", "tiny.yaml", "--threads", "2"], "no such option"),
+        ["build"],
+        ["build", "a", "b"],
+        ["nothing"],
+        ["build", "tiny.yaml", "--sed", "1"],
+        ["build", "tiny.yaml", "--seed", "-1"],
+        ["build", "tiny.yaml", "--seed", str(2**64)],
+        ["build", "tiny.yaml", "--seed", "1.0"],
+        pytest.param(["build", "tiny.yaml", "--seed", "9" * 5000], id="build tiny.yaml --seed of 5,000 digits"),
+        ["build", "tiny.yaml", "--threads", "0"],
+        ["build", "tiny.yaml", "--threads", "1025"],
+        ["build", "tiny.yaml", "--threads", "two"],
+        ["build", "tiny.yaml", "--dtype", "float31"],
+        ["build", "tiny.yaml", "--dtype", "flaot32"],
+        ["plan", "tiny.yaml", "--layout", "pytorch"],
+        ["plan", "tiny.yaml", "--set", "a"],
+        ["plan", "tiny.yaml", "--set", "=3"],
+        ["plan", "tiny.yaml", "--set", "a="],
+        ["plan", "tiny.yaml", "--set", "a=b"],
+        ["plan", "tiny.yaml", "--set", "a=1/0"],
+        ["plan", "tiny.yaml", "--force"],
+        ["inspect", "tiny.yaml", "--threads", "2"],
     ],
+    ids=" ".join,
 )
-def test_wrong_command_lines(run: Run, tiny: Path, arguments: list[str], reason: str) -> None:
-    assert reason in one_line(run(*arguments), 2)
+def test_wrong_command_lines(run: Run, tiny: Path, arguments: list[str], golden: Golden) -> None:
+    golden(one_line(run(*arguments), 2).replace("9" * 5000, "<digits>"))
 
 
-def test_errors_of_a_spec_have_their_places(run: Run, tmp_path: Path) -> None:
+def test_errors_of_a_spec_have_their_places(run: Run, tmp_path: Path, golden: Golden) -> None:
     (tmp_path / "model.yaml").write_text(
         "operations:\n  - name: conv\n    type: conv\n    filter_size: [5, 5]\n    num_channels: 3\n    num_filters: -5\n"
         "  - name: other\n    type: conv\n    filter_size: 5\n    num_channels: 3\n    num_filter: 5\n"
     )
-    for command in ("build", "plan"):
-        done = run(command, "model.yaml")
+    planned, built = run("plan", "model.yaml"), run("build", "model.yaml")
+    for done in (planned, built):
         assert (done.returncode, done.stdout) == (2, "")
-        assert done.stderr == (
-            "model.yaml:6:18: operations[0].num_filters: -5 is not a positive integer\n"
-            "model.yaml:11:5: operations[1].num_filter: unknown field of conv; did you mean num_filters?\n"
-        )
+        lines = done.stderr.splitlines()
+        assert [line.split(": ")[:2] for line in lines] == [
+            ["model.yaml:6:18", "operations[0].num_filters"],
+            ["model.yaml:11:5", "operations[1].num_filter"],
+        ]
+    assert built.stderr == planned.stderr
     assert os.listdir(tmp_path) == ["model.yaml"]
+    golden(planned.stderr)
 
 
-def test_files_that_the_system_refuses(run: Run, tiny: Path, tmp_path: Path) -> None:
+def test_files_that_the_system_refuses(run: Run, tiny: Path, tmp_path: Path, golden: Golden) -> None:
     (tmp_path / "text").write_text("no tensors")
-    assert one_line(run("build", "none.yaml"), 3) == "none.yaml: No such file or directory"
-    assert one_line(run("plan", "."), 3) == ".: Is a directory"
-    assert one_line(run("inspect", "none"), 3) == "none: No such file or directory"
-    assert one_line(run("inspect", "/dev/null"), 3) == "/dev/null: is not a regular file"
-    assert one_line(run("inspect", "text"), 3) == "text: not a safetensors file: header too large"
-    assert (
-        one_line(run("build", "tiny.yaml", "-o", "none/x"), 3) == "none/x: its folder does not exist; create it first"
-    )
-    assert one_line(run("build", "tiny.yaml", "-o", "."), 3) == ".: Is a directory"
-    assert one_line(run("build", "tiny.yaml", "-o", "new/"), 2) == "new/: is not the name of a file"
-    assert one_line(run("build", "tiny.yaml", "-o", ""), 2) == "'': is not the name of a file"
-    assert one_line(run("plan", ""), 3) == "'': No such file or directory"
+    os.mkfifo(tmp_path / "pipe")
+    lines = []
+    for status, place, *arguments in (
+        (3, "none.yaml", "build", "none.yaml"),
+        (3, ".", "plan", "."),
+        (3, "''", "plan", ""),
+        (3, "none", "inspect", "none"),
+        (3, "/dev/null", "inspect", "/dev/null"),
+        (3, "text", "inspect", "text"),
+        (3, "pipe", "inspect", "pipe"),
+        (3, "none/x", "build", "tiny.yaml", "-o", "none/x"),
+        (3, ".", "build", "tiny.yaml", "-o", "."),
+        (2, "new/", "build", "tiny.yaml", "-o", "new/"),
+        (2, "''", "build", "tiny.yaml", "-o", ""),
+        (2, "text", "build", "tiny.yaml", "-o", "text"),
+    ):
+        lines.append(one_line(run(*map(str, arguments)), int(status)))
+        assert lines[-1].startswith(f"{place}: ")
     if os.path.exists("/proc/self/mem"):
         assert one_line(run("inspect", "/proc/self/mem"), 3) == "/proc/self/mem: Input/output error"
-    os.mkfifo(tmp_path / "pipe")
-    assert one_line(run("inspect", "pipe"), 3) == "pipe: is not a regular file"
-    assert one_line(run("build", "tiny.yaml", "-o", "text"), 2).startswith(
-        "text: exists and was not written by paramgen, "
-    )
     assert (tmp_path / "text").read_text() == "no tensors"
     assert run("build", "tiny.yaml", "-o", "text", "--force").returncode == 0
+    golden(*lines)
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/fd/1"), reason="this system has no /dev/fd")
 @pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1"])
-def test_other_names_of_standard_output(run: Run, tiny: Path, tmp_path: Path, name: str) -> None:
+def test_other_names_of_standard_output(run: Run, tiny: Path, tmp_path: Path, name: str, golden: Golden) -> None:
     plain, named = (run("build", "tiny.yaml", "-o", output, text=False) for output in ("-", name))
     assert named.stdout == plain.stdout != b""
-    assert named.stderr.startswith(b"standard output: 2 tensors")
     line = one_line(run("build", "tiny.yaml", "-o", name, "--json"), 2)
-    assert line == f"--json and -o {name} both write to standard output; choose one"
     assert os.listdir(tmp_path) == ["tiny.yaml"]
+    golden(named.stderr.decode(), line)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("value", ["bash_source", "bash_complete", "nonsense"])
@@ -225,11 +232,12 @@ def test_shell_completion_does_not_replace_a_command(run: Run, tiny: Path, value
     assert "dense.weights" in done.stdout
 
 
-def test_a_model_larger_than_the_disk(run: Run, tmp_path: Path) -> None:
+def test_a_model_larger_than_the_disk(run: Run, tmp_path: Path, golden: Golden) -> None:
     (tmp_path / "huge.yaml").write_text(ENDLESS.replace("2000", "200000000000"))
     line = one_line(run("build", "huge.yaml"), 3)
-    assert ": no space for 800 PB, " in line
+    assert "800 PB" in line
     assert os.listdir(tmp_path) == ["huge.yaml"]
+    golden(re.sub(r"[\d.]+ [kMGTP]?B\b", "<size>", line))
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
@@ -312,21 +320,16 @@ def test_standard_output_by_its_device(tiny: Path, tmp_path: Path) -> None:
     assert (done.stdout, done.stderr) == ((tmp_path / "params.safetensors").read_bytes(), b"")
 
 
-def test_a_closed_standard_output(tiny: Path) -> None:
+def test_a_closed_standard_output(tiny: Path, golden: Golden) -> None:
     done = subprocess.run(
         f"{sys.executable} -m paramgen plan {tiny} >&-", shell=True, stderr=subprocess.PIPE, text=True, check=False
     )
-    assert (done.returncode, done.stderr) == (3, "standard output is closed\n")
+    assert done.returncode == 3
+    golden(done.stderr)
 
 
-def test_plan_as_text(run: Run, tiny: Path) -> None:
-    assert run("plan", "tiny.yaml").stdout == (
-        "name           shape   dtype    initializer  values             fan_in  fan_out  parameters  bytes\n"
-        "dense.weights  [4, 5]  float32  glorot       uniform ±0.816497       5        4          20   80 B\n"
-        "dense.bias     [4, 1]  float32  zeros        0                                            4   16 B\n"
-        "\n"
-        "tiny: 2 tensors, 24 parameters, 96 B, seed 3, layout canonical\n"
-    )
+def test_plan_as_text(run: Run, tiny: Path, golden: Golden) -> None:
+    golden(run("plan", "tiny.yaml").stdout)
 
 
 def test_plan_draws_nothing(run: Run, tmp_path: Path) -> None:
@@ -337,7 +340,7 @@ def test_plan_draws_nothing(run: Run, tmp_path: Path) -> None:
 
 
 def on_terminal(stream: str, command: list[str | Path], **keywords: Any) -> str:
-    """What a command shows on a terminal, read while it runs: a terminal that nobody reads blocks its writer."""
+    """Return what a command shows on a terminal, read while it runs: a terminal that nobody reads blocks its writer."""
     master, slave = pty.openpty()
     with subprocess.Popen(command, **{stream: slave}, **keywords) as process:
         os.close(slave)
@@ -378,34 +381,19 @@ def test_no_progress_where_there_is_no_terminal(tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
-def test_a_matrix_that_nothing_can_hold(run: Run, tmp_path: Path) -> None:
+def test_a_matrix_that_nothing_can_hold(run: Run, tmp_path: Path, golden: Golden) -> None:
     shape = "[2147483648, 1073741824]"
     spec = f"dtype: float8_e5m2\noperations: [{{name: q, type: custom, parameters: {{w: {{shape: {shape}, initializer: orthogonal}}}}}}]\n"
     (tmp_path / "huge.yaml").write_text(spec)
-    assert one_line(run("build", "huge.yaml", "-o", "/dev/null"), 3) == "out of memory: q.w of 2306 PB"
+    golden(one_line(run("build", "huge.yaml", "-o", "/dev/null"), 3))
 
 
-def test_inspect(run: Run, tiny: Path) -> None:
+def test_inspect(run: Run, tiny: Path, golden: Golden) -> None:
     run("build", "tiny.yaml")
-    assert run("inspect", "params.safetensors").stdout == (
-        "format: pt\n"
-        "paramgen_seed: 3\n"
-        'paramgen_spec: {"operations":[{"input_size":5,"name":"dense","output_size":4,"type":"fully_connected"}],"seed":3}\n'
-        "paramgen_stream: philox4x32-v1\n"
-        "\n"
-        "name           shape   dtype    parameters  bytes\n"
-        "dense.bias     [4, 1]  float32           4   16 B\n"
-        "dense.weights  [4, 5]  float32          20   80 B\n"
-        "\n"
-        "params.safetensors: 2 tensors, 24 parameters, 96 B\n"
-    )
+    whole = run("inspect", "params.safetensors").stdout
     filtered = run("inspect", "params.safetensors", "--filter", "*.bias", "--stats").stdout
-    assert filtered.splitlines()[-4:] == [
-        "name        shape   dtype    parameters  bytes  mean  std  min  max  zeros  nan  inf",
-        "dense.bias  [4, 1]  float32           4   16 B     0    0    0    0      4    0    0",
-        "",
-        "params.safetensors: 1 tensor, 4 parameters, 16 B (of 2 tensors)",
-    ]
+    assert filtered.splitlines()[:4] == whole.splitlines()[:4]
+    golden(whole, "", *filtered.splitlines()[5:])
 
 
 def test_inspect_json(run: Run, tiny: Path) -> None:
@@ -481,13 +469,11 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_a_wrong_command_line_names_its_help(run: Run) -> None:
-    line = one_line(run("bild"), 2)
-    assert line == "paramgen: no such command 'bild'. Did you mean 'build'?; see paramgen --help"
-    line = one_line(run("inspect", "a", "b\x1b[31m\u202e"), 2)
-    assert line == (
-        r"paramgen inspect: got unexpected extra argument(s) (b\x1b[31m\u202e); see paramgen inspect --help"
-    )
+def test_a_wrong_command_line_names_its_help(run: Run, golden: Golden) -> None:
+    unknown = one_line(run("bild"), 2)
+    unprintable = one_line(run("inspect", "a", "b\x1b[31m\u202e"), 2)
+    assert r"b\x1b[31m\u202e" in unprintable
+    golden(unknown, unprintable)
 
 
 def test_no_command_is_help(run: Run) -> None:

@@ -1,4 +1,4 @@
-"""What reaches a terminal: text of files and specs is printable there, and JSON parses to the same text."""
+"""Output on a terminal: text of files and specs is printable there, and JSON parses to the same text."""
 
 import json
 import os

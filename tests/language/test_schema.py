@@ -1,4 +1,4 @@
-"""The JSON Schema: what the models accept, it accepts; what they refuse and a schema can say, it refuses."""
+"""The JSON Schema accepts what the models accept, and refuses what they refuse, as far as a schema can express it."""
 
 import json
 from typing import Any
@@ -67,6 +67,15 @@ ACCEPTED: list[dict[str, Any]] = [
     with_custom(initializer="identity"),
     with_custom(initializer={"type": "variance_scaling", "mode": "fan_out"}, fan_out=2),
     with_custom(shape=[]),
+    {**CONV, "name": "a.b"},
+    {"operations": [{"name": "a", **CONV}, {"name": "b", **CONV, "repeat": 0}]},
+    {**CONV, "repeat": {"from": 1, "to": 7, "step": 2}, "as": "i"},
+    {**CONV, "repeat": [0, "query", 7]},
+    {**CONV, "repeat": "${2 + 1}", "as": "min", "with": {"a": [1, "${min}"]}, "when": "${min > 0}"},
+    {"operations": [{"name": "a", **CONV}, {"name": "b", **CONV, "when": False}]},
+    {"type": "custom", "parameters": {"a.b": CUSTOM}},
+    {"parameters": {"w": CUSTOM}},
+    {"parameters": {"w": CUSTOM}, "operations": [{"name": "p", "type": "prelu"}]},
     with_custom(initializer={"type": "uniform", "bound": 1}),
     with_custom(initializer="glorot", fan_in=1, fan_out=2),
     with_custom(initializer={"type": "he"}, fan_in=1),
@@ -75,7 +84,8 @@ ACCEPTED: list[dict[str, Any]] = [
 REFUSED: list[dict[str, Any]] = [
     {"type": "cnv"},
     {"name": "a"},
-    {**CONV, "name": "a.b"},
+    {**CONV, "name": "a..b"},
+    {**CONV, "name": "a.-b"},
     {**CONV, "name": "-a"},
     {**CONV, "num_filters": 0},
     {**CONV, "num_filters": "4"},
@@ -114,7 +124,7 @@ REFUSED: list[dict[str, Any]] = [
     {**CONV, "bias": "none", "initializers": {"bias": "ones"}},
     {**CONV, "bias": False, "initializers": {"bias": "ones"}},
     {"type": "fully_connected", "input_size": 1, "output_size": 1, "bias": False, "initializers": {"bias": "ones"}},
-    {"type": "custom", "parameters": {"a.b": CUSTOM}},
+    {"type": "custom", "parameters": {"a.": CUSTOM}},
     {"type": "custom", "parameters": {"w": {"shape": [1]}}},
     {"type": "custom", "parameters": {"w": CUSTOM}, "initializers": {}},
     with_custom(shape=[1] * 33),
@@ -131,7 +141,15 @@ REFUSED: list[dict[str, Any]] = [
     with_custom(initializer={"type": "variance_scaling", "gain": 2}, fan_in=2),
     {**CONV, "type": "co${1}nv"},
     {"as": "i", "operations": [{"name": "p", "type": "prelu"}]},
-    {"repeat": 2, "as": "min", "operations": [{"name": "p", "type": "prelu"}]},
+    {**CONV, "repeat": -1},
+    {**CONV, "repeat": {"from": 1}},
+    {**CONV, "repeat": {"from": 1, "to": 3, "by": 1}},
+    {**CONV, "repeat": [1, 1]},
+    {**CONV, "when": "true"},
+    {**CONV, "with": {"1a": 3}},
+    {**CONV, "as": "i"},
+    {"parameters": {}},
+    {"parameters": {"w": {"shape": [1]}}},
     {"repeat": 2, "as": "*", "operations": [{"name": "p", "type": "prelu"}]},
 ]
 
@@ -145,10 +163,11 @@ HEADS: list[dict[str, Any]] = [
     {"conventions": "jax"},
     {"name": ""},
     {"unknown": 1},
-    {"variables": {"a": True}},
-    {"variables": {"a": "b"}},
+    {"variables": {"a": [[1]]}},
+    {"variables": {"a": {"b": 1}}},
+    {"ties": "keep"},
+    {"parameters": {"w": {"shape": [1]}}},
     {"variables": {"1a": 1}},
-    {"variables": {"max": 1}},
     {"variables": {"a": 2**130}},
     {"overrides": [{"match": "*"}]},
     {"overrides": [{"match": "", "dtype": "float16"}]},
@@ -185,7 +204,7 @@ def test_both_refuse_heads(head: dict[str, Any]) -> None:
         plan_of(CONV, **head)
 
 
-def test_a_mistake_is_told_for_the_written_type_only() -> None:
+def test_an_error_is_reported_for_the_written_type_only() -> None:
     document = {"operations": [{"name": "a", **CONV, "num_filters": -1}]}
     errors = list(VALIDATOR.iter_errors(document))
     assert [list(error.absolute_path) for error in errors] == [["operations", 0, "num_filters"]]

@@ -1,4 +1,4 @@
-"""The GPU's kernels against the NumPy reference, bit for bit: run by a simulated GPU, and by real ones where there are."""
+"""Tests that the GPU's kernels give the bits of the NumPy reference, on a simulated GPU and on real ones, if any."""
 
 import json
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ RANDOM = np.random.default_rng(0)
 
 @pytest.fixture(params=["in order", "reversed"])
 def order(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Simulated threads from the first to the last, or from the last to the first."""
+    """Run simulated threads from the first to the last, or from the last to the first."""
     monkeypatch.setenv("SIMULATED_ORDER", request.param)
 
 
@@ -42,7 +42,7 @@ def backend(gpu: ModuleType) -> Iterator[Backend]:
 def bits(
     backend: Backend, distribution: Elementwise, dtype: str, seed: int, stream: int, start: int, count: int, at: int = 0
 ) -> bytes:
-    """Elements as a backend draws them, `at` elements after the beginning of an allocation."""
+    """Draw elements into an allocation, `at` elements after its beginning."""
     nbytes = TABLE[dtype].nbytes
     with backend.current():
         out = backend.empty(nbytes(at + count + 3))
@@ -69,10 +69,8 @@ def test_any_range_is_the_references(backend: Backend, distribution: Elementwise
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("blocks", [1, 3])
-def test_a_thread_goes_on_to_further_elements(
-    gpu: ModuleType, backend: Backend, order: None, blocks: int, dtype: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(gpu, "MAX_BLOCKS", blocks)
+def test_a_thread_goes_on_to_further_elements(gpu: ModuleType, order: None, blocks: int, dtype: str) -> None:
+    backend = gpu.Gpu(0, 2**20, blocks)
     assert bits(backend, Uniform(0.5), dtype, 1, 2, 3, 9999) == bits(REFERENCE, Uniform(0.5), dtype, 1, 2, 3, 9999)
 
 
@@ -99,10 +97,8 @@ def test_any_region_is_the_references(
 
 @pytest.mark.parametrize("blocks", [1, 3])
 @pytest.mark.parametrize("region", LARGE, ids=str)
-def test_large_regions(
-    gpu: ModuleType, backend: Backend, order: None, region: StridedRegion, blocks: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(gpu, "MAX_BLOCKS", blocks)
+def test_large_regions(gpu: ModuleType, order: None, region: StridedRegion, blocks: int) -> None:
+    backend = gpu.Gpu(0, 2**20, blocks)
     for dtype in ("float32", "float64"):
         assert filled(backend, Uniform(0.5), dtype, region) == filled(REFERENCE, Uniform(0.5), dtype, region)
 

@@ -1,4 +1,4 @@
-"""The CPU's loops against kernel.h's scalar functions, at words that a stream holds too rarely to meet them in a test."""
+"""Tests of the CPU's loops against kernel.h's scalar functions, at words that are too rare to appear in other tests."""
 
 import shutil
 import subprocess
@@ -68,7 +68,7 @@ int main(void)
 
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
 def test_rare_words_are_the_scalar_functions(tmp_path: Path, compiler: str) -> None:
-    """The compiler must also find nothing to warn of."""
+    """Test rare words; the compiler must not warn, either."""
     if not shutil.which(compiler):
         pytest.skip(f"needs {compiler}")
     named = [distribution_numbers(distribution) for distribution in DISTRIBUTIONS]

@@ -1,4 +1,4 @@
-"""Accuracy of the normal distribution: against scipy over all of (0, 1), and the extreme words."""
+"""Tests of the normal distribution's accuracy: against SciPy over all of (0, 1), and at the extreme words."""
 
 import mpmath
 import numpy as np
@@ -11,7 +11,7 @@ from paramgen.sampling.normal import log, normal_float32, normal_float64, trunca
 
 
 def quantile(word: NDArray[np.unsignedinteger], bits: int) -> NDArray[np.float64]:
-    """The exact value of each word to double precision: from the nearer end of (0, 1), or about the middle."""
+    """Return the value of each word to double precision, from the nearer end of (0, 1) or from the middle."""
     nearer = np.minimum(word, ~word)
     tail = (nearer.astype(np.float64) + 0.5) / 2.0**bits
     from_middle = ((word.dtype.type(2 ** (bits - 1) - 1) - nearer).astype(np.float64) + 0.5) / 2.0**bits
@@ -20,7 +20,7 @@ def quantile(word: NDArray[np.unsignedinteger], bits: int) -> NDArray[np.float64
 
 
 def some_words(bits: int) -> NDArray[np.uint64]:
-    """Words all over: evenly, at both ends and about the middle, and at every power of two."""
+    """Return words spread evenly, near both ends and the middle, and at every power of two."""
     rng = np.random.default_rng(1)
     last = 2**bits - 1
     evenly = rng.integers(0, last, 400_000, np.uint64, endpoint=True)
@@ -83,7 +83,7 @@ LIMITS = [(-2.0, 2.0), (-1.0, 30.0), (-100.0, 100.0), (0.5, 0.6), (2.0, 9.0), (7
 @pytest.mark.parametrize(("low", "high"), LIMITS)
 @pytest.mark.parametrize(("dtype", "bits", "tolerance"), [(np.float32, 32, 1e-6), (np.float64, 64, 1e-13)])
 def test_truncated_is_within_its_tolerance(low: float, high: float, dtype: type, bits: int, tolerance: float) -> None:
-    """Against the nearer tail in extended precision, inverted by mpmath; the stream allows 4e-6 and 1e-12."""
+    """Compare with the nearer tail, inverted by mpmath; the stream allows errors of 4e-6 and 1e-12."""
     distribution = TruncatedNormal(0.0, 1.0, low, high)
     word = some_words(bits)[::40_000]
     word = np.concatenate([word, np.array([0, 1, 2**bits - 1, 2**bits - 2, 2 ** (bits - 1)], np.uint64)])

@@ -1,4 +1,4 @@
-"""Orthogonal matrices: against numpy.linalg.qr of the same normal matrix, and where the fast way cannot go."""
+"""Tests of orthogonal matrices against numpy.linalg.qr, and of those for which the fast algorithm fails."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from paramgen.catalog.distributions import Orthogonal
-from paramgen.planning.plan import Tensor
+from paramgen.planning.tensors import Tensor
 from paramgen.sampling import orthogonal as module
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.cpu import kernels
@@ -62,7 +62,7 @@ def test_it_is_q_of_the_normal_matrix(shape: tuple[int, int], dtype: str) -> Non
 @pytest.mark.parametrize("n", [2, 3, 5, 8, 20])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_many_square_matrices(n: int, dtype: str) -> None:
-    """Square matrices are the worst conditioned."""
+    """Test square matrices, which are the worst conditioned."""
     losses = [loss(orthogonal((n, n), dtype, seed, backend=kernels())) for seed in range(2000)]
     assert max(losses) < (1e-12 if dtype == "float64" else 6e-7)
 
@@ -123,7 +123,7 @@ def test_householder_agrees_with_qr() -> None:
 
 
 def test_the_sums_have_the_written_order() -> None:
-    """Row by row, a multiply then an add: what C and CUDA will do, here by plain Python floats."""
+    """Test the sums against Python floats: row by row, a multiply then an add, as in C and CUDA."""
     z = np.random.default_rng(0).normal(size=(150, 3))
     g = REFERENCE.gram(z)
     for i in range(3):
@@ -152,7 +152,7 @@ def test_progress_is_told_of_the_whole_while_it_works() -> None:
 def test_a_matrix_that_takes_long_is_drawn_by_several_threads(
     size: int, shared: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Though its bytes are few: 768 × 768 in float32 are 2.4 MB."""
+    """Test a matrix of few bytes, too: 768 × 768 in float32 are 2.4 MB."""
     from paramgen.sampling import sampler
 
     given: list[int] = []
@@ -176,5 +176,5 @@ def test_tiles_cover_a_range_and_are_as_few_as_can_be(start: int, length: int, s
 
 
 def test_tiles_are_of_similar_lengths() -> None:
-    """A last tile of 16 columns would be packed almost like one of 240."""
+    """Test that no tile is narrow: packing 16 columns takes almost as long as 240."""
     assert [tile.stop for tile in tiles(0, 256, 240)] == [144, 256]

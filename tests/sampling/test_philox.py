@@ -1,4 +1,4 @@
-"""The generator and the addressing of its words, by the known answers."""
+"""Tests of the generator and of the positions of its words, by known answers."""
 
 import json
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import safetensors
 import safetensors.numpy
+from golden import Golden
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -37,13 +38,13 @@ def our_verdict(path: Path) -> Verdict:
         with TensorFile(path) as file:
             return {entry.name: (entry.dtype.code, list(entry.shape)) for entry in file.entries}, file.metadata
     except MalformedFileError as error:
-        assert str(error).startswith(f"{path}: not a safetensors file: ")
+        assert str(error).startswith(f"{path}: ")
         assert str(error).isprintable() and len(str(error)) < len(str(path)) + 2000
         return None
 
 
 def has_duplicates(content: bytes) -> bool:
-    """Whether a header that the official parser accepts names a tensor twice."""
+    """Return True if a header that the official parser accepts names a tensor twice."""
     header = content[8 : 8 + int.from_bytes(content[:8], "little")]
     names = json.loads(header.decode(), object_pairs_hook=lambda pairs: [key for key, _ in pairs])
     return len(set(names)) < len(names)
@@ -54,7 +55,7 @@ def compare(content: bytes, path: Path) -> Verdict:
     path.write_bytes(content)
     official = official_verdict(path)
     if official is not None and has_duplicates(content):
-        with pytest.raises(MalformedFileError, match="appears twice"):
+        with pytest.raises(MalformedFileError):
             TensorFile(path)
     else:
         assert our_verdict(path) == official
@@ -196,18 +197,20 @@ DUPLICATES = {
 
 
 @pytest.mark.parametrize("content", DUPLICATES.values(), ids=list(DUPLICATES))
-def test_duplicate_names_are_refused(content: bytes, tmp_path: Path) -> None:
+def test_duplicate_names_are_refused(content: bytes, tmp_path: Path, golden: Golden) -> None:
     assert compare(content, tmp_path / "f") is not None
-    with pytest.raises(MalformedFileError, match="f: not a safetensors file: a appears twice") as refused:
+    with pytest.raises(MalformedFileError) as refused:
         TensorFile(tmp_path / "f")
     assert refused.value.exit_status == 3
+    golden(refused.value)
 
 
 def test_reasons_are_one_short_line(tmp_path: Path) -> None:
     name = "a\n\x1b\u202e" * 10_000
     (tmp_path / "f").write_bytes(join(one("[1]", offsets="[5,6]").replace('"a"', json.dumps(name)), 6))
-    with pytest.raises(MalformedFileError, match=r"f: not a safetensors file: .*a\\n\\x1b\\u202ea") as refused:
+    with pytest.raises(MalformedFileError) as refused:
         TensorFile(tmp_path / "f")
+    assert r"a\n\x1b\u202ea" in str(refused.value)
     assert str(refused.value).isprintable() and len(str(refused.value)) < 2000
 
 
@@ -305,17 +308,19 @@ def test_data_of_every_dtype(tmp_path: Path) -> None:
     assert kinds["bfloat16"].numpy() == ml_dtypes.bfloat16
 
 
-def test_a_dtype_of_a_later_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dtype_of_a_later_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
     safetensors.numpy.save_file({"a\n": np.zeros(1)}, tmp_path / "f")
     monkeypatch.delitem(reader.BY_CODE, "F64")
-    with pytest.raises(FileError, match=r"f: a\\n: unknown dtype F64$"):
+    with pytest.raises(FileError) as caught:
         TensorFile(tmp_path / "f")
+    golden(caught.value)
 
 
-def test_a_file_cut_while_open(tmp_path: Path) -> None:
+def test_a_file_cut_while_open(tmp_path: Path, golden: Golden) -> None:
     path = tmp_path / "f"
     safetensors.numpy.save_file({"a": np.zeros(100)}, path)
     with TensorFile(path) as file:
         path.write_bytes(path.read_bytes()[:-8])
-        with pytest.raises(FileError, match="ends before its data do"):
+        with pytest.raises(FileError) as caught:
             file.read(file.entries[0], 0, 100)
+    golden(caught.value)

@@ -1,4 +1,4 @@
-"""THE table of initializers: each has its fields, says where it does not fit, and becomes a distribution."""
+"""THE table of initializers: each has fields, reports what it does not fit, and becomes a distribution."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -78,12 +78,12 @@ BY_TYPE = {name: model for model in TABLE for name in model.names()}
 
 EXPECTED = "an initializer: a name, or a mapping with type and its fields"
 
-# The JSON Schema of a field that holds one, until schema.py refers to the definition of them all.
+# The JSON Schema of a field that holds one; schema.py replaces it by a reference to the definition.
 SCHEMA = {"const": "an initializer"}
 
 
 def read_initializer(value: Any) -> Initializer:
-    """Return the initializer that a name or a mapping describes; ValidationError if it is not valid."""
+    """Return the initializer that a name or a mapping describes; raise ValidationError if it is not valid."""
     if isinstance(value, Initializer):
         return value
     return read_tagged(BY_TYPE, {"type": value} if isinstance(value, str) else value, EXPECTED, INITIALIZER_SYNONYMS)

@@ -1,4 +1,4 @@
-"""What initializers are asked to fill, and what they have in common."""
+"""The shape that an initializer fills, and the base of the initializers."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -12,10 +12,10 @@ from paramgen.catalog.models import Tagged
 
 @dataclass(frozen=True, slots=True)
 class ParameterShape:
-    """What an initializer is asked to fill: a parameter's size and what its operation says of it.
+    """A parameter's size, and what its operation says about it.
 
-    `vector` marks biases, offsets and scales, whatever their shape; an LSTM's bias has `num_hidden_units`; `axes` are
-    set where the operation names them.
+    `vector` marks biases, offsets and scales, whatever their shape. An LSTM's bias has `num_hidden_units`. `axes` are
+    set if the operation names them.
     """
 
     shape: tuple[int, ...]
@@ -26,30 +26,30 @@ class ParameterShape:
     axes: Axes | None = None
 
     def sizes(self, *names: str) -> list[int] | None:
-        """The sizes of axes, or None where it has not all of them."""
+        """Return the sizes of axes, or None if one of them is missing."""
         found = [self.axes.sizes.get(name) for name in names] if self.axes else [None]
         return [size for size in found if isinstance(size, int)] if None not in found else None
 
 
 class Initializer(Tagged):
-    """Base of the initializers; `values` says in a line what a parameter is filled with."""
+    """Base of the initializers. `formula` and `reference` are for the docs, in a line each."""
 
     label: ClassVar[str] = "an initializer"
     formula: ClassVar[str]
     reference: ClassVar[str] = ""
     omitted_defaults: ClassVar[tuple[str, ...]] = ()
-    """Fields that a description leaves out where they have their defaults."""
+    """Fields that a description leaves out if they have their defaults."""
 
     def why_unsupported(self, target: ParameterShape) -> str | None:
-        """Why it cannot fill the target, or None."""
+        """Return why it cannot fill the target, as the predicate of a sentence, or None."""
         return None
 
     def to_distribution(self, target: ParameterShape) -> Distribution:
-        """What it draws from for a target that it fits."""
+        """Return its distribution for a target that it fits."""
         raise NotImplementedError
 
     def describe(self) -> dict[str, Any]:
-        """The initializer as the plan's JSON has it: its own name, and its fields."""
+        """Return the initializer as it appears in the plan's JSON: its type's own name, and its fields."""
         omitted = {
             name for name in self.omitted_defaults if getattr(self, name) == type(self).model_fields[name].default
         }

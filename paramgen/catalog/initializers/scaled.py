@@ -1,7 +1,7 @@
 """Initializers that scale with the fans."""
 
 import math
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, assert_never
 
 from pydantic import Field
 
@@ -14,31 +14,31 @@ from paramgen.catalog.distributions import (
 from paramgen.catalog.fields import Positive
 from paramgen.catalog.initializers.base import Initializer, ParameterShape
 
-# The standard deviation of a standard normal that is truncated at -2 and 2.
+# The standard deviation of a standard normal truncated at -2 and 2.
 TRUNCATED_STD = 0.87962566103423978
 
 Mode = Literal["fan_in", "fan_out", "fan_avg"]
 Family = Literal["normal", "uniform", "truncated_normal"]
-MODE = "what the variance is divided by: fan_in, fan_out, or fan_avg, their average."
-FAMILY = "normal, uniform, or truncated_normal, at two standard deviations and widened to the same variance."
+MODE = "divisor of the variance: fan_in, fan_out, or fan_avg, their average."
+FAMILY = "normal, uniform, or truncated_normal (at two standard deviations, widened to the same variance)."
 
 
 class Scaled(Initializer):
-    """Base of what scales with the fans: a variance of scale / n, n being fan_in, fan_out or their average.
+    """Base of the initializers with a variance of scale / n, where n is fan_in, fan_out or their average.
 
-    A truncated normal is widened by 1/0.8796 before it is truncated, so that its variance is that, too: as in Keras and
-    JAX, unlike torch.nn.init.trunc_normal_.
+    A truncated normal has the same variance: it is widened by 1/0.8796 before it is truncated, as in Keras and JAX, and
+    unlike torch.nn.init.trunc_normal_.
     """
 
     mode: Mode = Field(default="fan_in", description=MODE)
     distribution: Family = Field(default="normal", description=FAMILY)
 
     def factors(self) -> tuple[float, float]:
-        """A factor on the standard deviation, and the variance times n without that."""
+        """Return a factor on the standard deviation, and the variance times n without it."""
         raise NotImplementedError
 
     def fans(self) -> tuple[str, ...]:
-        """The fans that n is the average of."""
+        """Return the fans whose average is n."""
         return ("fan_in", "fan_out") if self.mode == "fan_avg" else (self.mode,)
 
     def why_unsupported(self, target: ParameterShape) -> str | None:
@@ -47,20 +47,21 @@ class Scaled(Initializer):
 
     def to_distribution(self, target: ParameterShape) -> Distribution:
         fans = [getattr(target, fan) for fan in self.fans()]
-        uniform = self.distribution == "uniform"
         gain, variance = self.factors()
-        root = gain * math.sqrt(len(fans) * (3 if uniform else 1) * variance / sum(fans))
-        if uniform:
-            return Uniform(root)
-        return (
-            Normal(0.0, root)
-            if self.distribution == "normal"
-            else TruncatedNormal(0.0, root / TRUNCATED_STD, -2.0, 2.0)
-        )
+        root = gain * math.sqrt(len(fans) * (3 if self.distribution == "uniform" else 1) * variance / sum(fans))
+        match self.distribution:
+            case "uniform":
+                return Uniform(root)
+            case "normal":
+                return Normal(0.0, root)
+            case "truncated_normal":
+                return TruncatedNormal(0.0, root / TRUNCATED_STD, -2.0, 2.0)
+            case _:
+                assert_never(self.distribution)
 
 
 class _Named(Scaled):
-    """Base of those that are named after their author: of a fixed variance, with a gain."""
+    """Base of the initializers named after their authors: a fixed variance and a gain."""
 
     omitted_defaults: ClassVar[tuple[str, ...]] = ("gain", "mode", "distribution")
     variance: ClassVar[float]
@@ -76,7 +77,7 @@ class Glorot(_Named):
     label = "glorot"
     formula = "uniform on (-b, b), b = `gain`·sqrt(6 / (fan_in + fan_out)); else by `mode` and `distribution`"
     reference = "Glorot & Bengio, AISTATS 2010"
-    type: Literal["glorot", "xavier"] = Field(description="Initializer type.")
+    type: Literal["glorot", "xavier"] = Field(description="initializer type.")
     mode: Mode = Field(default="fan_avg", description=MODE)
     distribution: Family = Field(default="uniform", description=FAMILY)
     variance = 1
@@ -88,7 +89,7 @@ class He(_Named):
     label = "he"
     formula = "normal, mean 0, variance `gain`²·2 / fan_in; else by `mode` and `distribution`"
     reference = "He et al., ICCV 2015"
-    type: Literal["he", "kaiming"] = Field(description="Initializer type.")
+    type: Literal["he", "kaiming"] = Field(description="initializer type.")
     variance = 2
 
 
@@ -98,17 +99,17 @@ class Lecun(_Named):
     label = "lecun"
     formula = "normal, mean 0, variance `gain`² / fan_in; else by `mode` and `distribution`"
     reference = "LeCun et al., Efficient BackProp, 1998"
-    type: Literal["lecun"] = Field(description="Initializer type.")
+    type: Literal["lecun"] = Field(description="initializer type.")
     variance = 1
 
 
 class VarianceScaling(Scaled):
-    """Variance scaling: a variance of scale / n, n being fan_in, fan_out or their average."""
+    """Variance scaling: a variance of scale / n, where n is fan_in, fan_out or their average."""
 
     label = "variance_scaling"
-    formula = "mean 0, variance `scale` / n, n being fan_in, fan_out or their average, by `mode`; see `distribution`"
+    formula = "mean 0, variance `scale` / n, where n is fan_in, fan_out or their average, by `mode`; see `distribution`"
     reference = "Keras, jax.nn.initializers"
-    type: Literal["variance_scaling"] = Field(description="Initializer type.")
+    type: Literal["variance_scaling"] = Field(description="initializer type.")
     scale: Positive = Field(default=1.0, description="variance times n.")
     distribution: Family = Field(default="truncated_normal", description=FAMILY)
 

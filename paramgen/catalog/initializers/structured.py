@@ -1,4 +1,4 @@
-"""Initializers of matrices, of filters and of gates."""
+"""Initializers of matrices, filters and gates."""
 
 import math
 from typing import Literal
@@ -25,14 +25,14 @@ class OrthogonalInitializer(Initializer):
         "`gain` (default 1) times Q of Z = QR, Z standard normal, each column of Q times the sign of R's diagonal; "
         "a wide matrix is built from its transpose; of more than two dimensions, the last axis is the columns "
         "(of a grouped convolution: the groups) and all others are the rows; with `per_gate` a matrix for each gate of "
-        "recurrent weights, as Flax has them"
+        "recurrent weights, as in Flax"
     )
     reference = "Saxe, McClelland & Ganguli, ICLR 2014"
     omitted_defaults = ("per_gate",)
-    type: Literal["orthogonal"] = Field(description="Initializer type.")
-    gain: FiniteNumber = Field(default=1.0, description="Factor on the orthonormal matrix.")
+    type: Literal["orthogonal"] = Field(description="initializer type.")
+    gain: FiniteNumber = Field(default=1.0, description="factor on the orthonormal matrix.")
     per_gate: bool = Field(
-        default=False, description="a matrix for each gate of recurrent weights, not one for all of them."
+        default=False, description="true for a matrix per gate of recurrent weights, instead of one for all gates."
     )
 
     def why_unsupported(self, target: ParameterShape) -> str | None:
@@ -53,9 +53,9 @@ class UnitForgetGateInitializer(Initializer):
     """Unit-forget-gate initializer of an LSTM bias: ones for the forget gate, zeros for the others."""
 
     label = "unit_forget_gate"
-    formula = "zeros, but ones at H … 2H - 1 (0-based) of an LSTM's bias of 4H"
+    formula = "zeros, except ones at H … 2H - 1 (0-based) of an LSTM's bias of 4H"
     reference = "Jozefowicz, Zaremba & Sutskever, ICML 2015"
-    type: Literal["unit_forget_gate"] = Field(description="Initializer type.")
+    type: Literal["unit_forget_gate"] = Field(description="initializer type.")
 
     def why_unsupported(self, target: ParameterShape) -> str | None:
         return None if target.num_hidden_units else "fills the bias of an LSTM only"
@@ -66,19 +66,19 @@ class UnitForgetGateInitializer(Initializer):
 
 
 class Identity(Initializer):
-    """Identity matrix, times a gain; of a matrix that is not square, ones where row and column are the same."""
+    """Identity initializer: a matrix with the gain where row and column are the same, else zeros."""
 
     label = "identity"
     formula = "a matrix: `gain` (default 1) where row and column are the same, else zero"
     reference = "Le, Jaitly & Hinton, 2015, for recurrent weights"
-    type: Literal["identity"] = Field(description="Initializer type.")
-    gain: FiniteNumber = Field(default=1.0, description="Factor on the identity.")
+    type: Literal["identity"] = Field(description="initializer type.")
+    gain: FiniteNumber = Field(default=1.0, description="factor on the identity.")
 
     def why_unsupported(self, target: ParameterShape) -> str | None:
         if target.vector:
             return "makes matrices; this parameter is a vector"
         if len(target.shape) != 2:
-            return f"makes matrices; shape {list(target.shape)} has not two dimensions"
+            return f"needs a 2-D shape, got {list(target.shape)}"
         return None
 
     def to_distribution(self, target: ParameterShape) -> Distribution:
@@ -87,14 +87,12 @@ class Identity(Initializer):
 
 
 class Dirac(Initializer):
-    """Dirac initializer: a convolution that hands on its channels as they are, as many as there are filters."""
+    """Dirac initializer: a convolution that passes its channels on unchanged, up to the number of filters."""
 
     label = "dirac"
-    formula = (
-        "a convolution: one at the centre of the filter that has the number of its channel (in its group), else zero"
-    )
+    formula = "a convolution: one at the centre where filter and channel have the same number (in a group), else zero"
     reference = "Zagoruyko & Komodakis, 2017; torch.nn.init.dirac_"
-    type: Literal["dirac"] = Field(description="Initializer type.")
+    type: Literal["dirac"] = Field(description="initializer type.")
 
     def why_unsupported(self, target: ParameterShape) -> str | None:
         return None if _filter(target) else "fills the weights of convolutions only"
@@ -109,13 +107,13 @@ class Dirac(Initializer):
 
 
 class DeltaOrthogonalInitializer(Initializer):
-    """Delta-orthogonal initializer: a convolution whose centre is an orthonormal matrix, and that is zero elsewhere."""
+    """Delta-orthogonal initializer: a convolution with an orthonormal matrix at its centre, else zeros."""
 
     label = "delta_orthogonal"
     formula = "a convolution: `gain` (default 1) times an orthonormal matrix at its centre, else zero"
     reference = "Xiao et al., ICML 2018; jax.nn.initializers.delta_orthogonal"
-    type: Literal["delta_orthogonal"] = Field(description="Initializer type.")
-    gain: FiniteNumber = Field(default=1.0, description="Factor on the orthonormal matrix.")
+    type: Literal["delta_orthogonal"] = Field(description="initializer type.")
+    gain: FiniteNumber = Field(default=1.0, description="factor on the orthonormal matrix.")
 
     def why_unsupported(self, target: ParameterShape) -> str | None:
         if not _filter(target):
@@ -135,13 +133,13 @@ class DeltaOrthogonalInitializer(Initializer):
 
 
 def _filter(target: ParameterShape) -> tuple[int, ...] | None:
-    """The sizes of a convolution's filter, of one with both channels and filters."""
+    """Return a convolution's filter size; None if the parameter is not the weights of a convolution."""
     size = target.axes.sizes.get("k") if target.axes and target.sizes("i", "o") else None
     return size if isinstance(size, tuple) else None
 
 
 def _centre(filter_size: tuple[int, ...], less: int = 0) -> int:
-    """The element of a filter, in C order, at (size - less) // 2 of each of its axes."""
+    """Return the index, in C order, of a filter's element at (size - less) // 2 along each axis."""
     position = 0
     for size in filter_size:
         position = position * size + (size - less) // 2

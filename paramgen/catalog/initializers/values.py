@@ -22,9 +22,9 @@ class Gaussian(Initializer):
 
     label = "gaussian"
     formula = "normal with `mean` (default 0) and `std` (default 0.01)"
-    type: Literal["gaussian"] = Field(description="Initializer type.")
-    mean: FiniteNumber = Field(default=0.0, description="Mean.")
-    std: NonNegative = Field(default=0.01, description="Standard deviation.")
+    type: Literal["gaussian"] = Field(description="initializer type.")
+    mean: FiniteNumber = Field(default=0.0, description="mean.")
+    std: NonNegative = Field(default=0.01, description="standard deviation.")
 
     def to_distribution(self, target: ParameterShape) -> Distribution:
         return Normal(self.mean, self.std)
@@ -36,24 +36,24 @@ class NarrowNormal(Initializer):
     label = "narrow_normal"
     formula = "normal, mean 0, standard deviation 0.01"
     reference = "MathWorks, Deep Learning Toolbox"
-    type: Literal["narrow_normal"] = Field(description="Initializer type.")
+    type: Literal["narrow_normal"] = Field(description="initializer type.")
 
     def to_distribution(self, target: ParameterShape) -> Distribution:
         return Normal(0.0, 0.01)
 
 
 class TruncatedNormalInitializer(Initializer):
-    """Truncated normal initializer: mean + std·Z for a standard normal Z within low … high."""
+    """Truncated normal initializer: mean + std·Z for a standard normal Z between low and high."""
 
     label = "truncated_normal"
     formula = (
-        "`mean` + `std`·Z (default 0, 0.01), Z standard normal within `low` … `high` (default -2, 2); not widened, so "
-        "that the standard deviation of the values is less: 0.8796·`std` for the default limits"
+        "`mean` + `std`·Z (default 0, 0.01), Z standard normal within `low` … `high` (default -2, 2); not widened: "
+        "the standard deviation of the values is smaller, 0.8796·`std` for the default limits"
     )
     reference = "torch.nn.init.trunc_normal_, whose limits are values, not standard deviations"
-    type: Literal["truncated_normal"] = Field(description="Initializer type.")
-    mean: FiniteNumber = Field(default=0.0, description="Mean of the normal, before it is truncated.")
-    std: NonNegative = Field(default=0.01, description="Standard deviation of the normal, before it is truncated.")
+    type: Literal["truncated_normal"] = Field(description="initializer type.")
+    mean: FiniteNumber = Field(default=0.0, description="mean of the normal, before truncation.")
+    std: NonNegative = Field(default=0.01, description="standard deviation of the normal, before truncation.")
     low: FiniteNumber = Field(default=-2.0, description="lower limit, in standard deviations from the mean.")
     high: FiniteNumber = Field(default=2.0, description="upper limit, in standard deviations from the mean.")
 
@@ -76,7 +76,7 @@ class UniformInitializer(Initializer):
 
     label = "uniform"
     formula = "uniform on (-`bound`, `bound`)"
-    type: Literal["uniform"] = Field(description="Initializer type.")
+    type: Literal["uniform"] = Field(description="initializer type.")
     bound: Positive = Field(description="values lie between -bound and bound.")
 
     def to_distribution(self, target: ParameterShape) -> Distribution:
@@ -84,34 +84,34 @@ class UniformInitializer(Initializer):
 
 
 class ConstantInitializer(Initializer):
-    """All elements the same."""
+    """Constant initializer: all elements are the same."""
 
     label = "constant"
     formula = "constant `value`"
-    type: Literal["constant"] = Field(description="Initializer type.")
-    value: FiniteNumber = Field(description="every element.")
+    type: Literal["constant"] = Field(description="initializer type.")
+    value: FiniteNumber = Field(description="value of every element.")
 
     def to_distribution(self, target: ParameterShape) -> Distribution:
         return Constant(self.value)
 
 
 class Ones(Initializer):
-    """All ones."""
+    """Initializer of ones."""
 
     label = "ones"
     formula = "constant 1"
-    type: Literal["ones"] = Field(description="Initializer type.")
+    type: Literal["ones"] = Field(description="initializer type.")
 
     def to_distribution(self, target: ParameterShape) -> Distribution:
         return Constant(1.0)
 
 
 class Zeros(Initializer):
-    """All zeros."""
+    """Initializer of zeros."""
 
     label = "zeros"
     formula = "constant 0"
-    type: Literal["zeros"] = Field(description="Initializer type.")
+    type: Literal["zeros"] = Field(description="initializer type.")
 
     def to_distribution(self, target: ParameterShape) -> Distribution:
         return Constant(0.0)

@@ -1,12 +1,12 @@
-"""THE table of operations: each one's fields, and the parameters they give, with sizes, fans and initializers.
+"""THE table of operations: each one's fields, and its parameters with their sizes, fans and initializers.
 
-Source: MathWorks, "Initialize Learnable Parameters for Model Function" and the reference pages of the functions
-that it names (Deep Learning Toolbox); for what these do not have, the modules of PyTorch, Keras and Flax. Sizes are
+Source: MathWorks, "Initialize Learnable Parameters for Model Function", and the reference pages of the functions that
+it names (Deep Learning Toolbox). Operations that these lack follow the modules of PyTorch, Keras and Flax. Sizes are
 canonical: C order, last index fastest.
 """
 
 from paramgen.catalog.operations.attention import MultiheadAttention
-from paramgen.catalog.operations.base import Operation, ParameterDef, Standard
+from paramgen.catalog.operations.base import ZEROS, Operation, ParameterDef, Standard
 from paramgen.catalog.operations.convolution import (
     CHANNEL_WISE,
     GROUPINGS,
@@ -36,6 +36,7 @@ __all__ = [
     "PARAMETERS_SCHEMA",
     "RNN",
     "TABLE",
+    "ZEROS",
     "BatchNorm",
     "Conv",
     "Convolution",

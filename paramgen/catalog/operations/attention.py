@@ -27,20 +27,20 @@ class MultiheadAttention(Standard):
         *("query_weights", "key_weights", "value_weights", "qkv_weights", "output_weights"),
         *("query_bias", "key_bias", "value_bias", "qkv_bias", "output_bias"),
     )
-    type: Literal["multihead_attention"] = Field(description="Operation type.")
+    type: Literal["multihead_attention"] = Field(description="operation type.")
     input_size: Size = Field(description="number of input features.")
     num_heads: Size = Field(description="number of heads.")
     num_key_channels: Size | None = Field(
-        default=None, description="number of channels of queries and keys, all heads together; default: input_size."
+        default=None, description="number of query channels, and of key channels, in all heads; default: input_size."
     )
     num_value_channels: Size | None = Field(
-        default=None, description="number of channels of values, all heads together; default: num_key_channels."
+        default=None, description="number of value channels in all heads; default: num_key_channels."
     )
     output_size: Size | None = Field(default=None, description="number of output features; default: input_size.")
     projections: Literal["separate", "fused"] = Field(
-        default="separate", description="weights of queries, keys and values each for themselves, or in one matrix."
+        default="separate", description="weights of queries, keys and values in separate matrices, or fused in one."
     )
-    bias: bool = Field(default=True, description="whether projections have biases.")
+    bias: bool = Field(default=True, description="true for biases of the projections.")
 
     @classmethod
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:

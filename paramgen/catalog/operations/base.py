@@ -32,9 +32,9 @@ ZEROS = Zeros(type="zeros")
 
 @dataclass(frozen=True, slots=True)
 class ParameterDef:
-    """A parameter of an operation, before the spec's initializers: name, size and fans, and its own default.
+    """A parameter of an operation, before the spec's initializers: name, size, fans and default initializer.
 
-    `key` is its name in `initializers` and `defaults`, which several parameters may share.
+    `key` is its name in `initializers` and `defaults`; several parameters may share it.
     """
 
     name: str
@@ -54,7 +54,7 @@ def weights(
     initializer: Initializer = GLOROT,
     suffix: str = "",
 ) -> ParameterDef:
-    """Weights with named axes (see arrangement.py)."""
+    """Return weights with named axes, in the notation of axes.py."""
     named = Axes(axes, sizes)
     return ParameterDef(name + suffix, ParameterShape(named.shape, fan_in, fan_out, axes=named), initializer, name)
 
@@ -67,27 +67,24 @@ def vector(
     num_hidden_units: int | None = None,
     suffix: str = "",
 ) -> ParameterDef:
-    """A bias, offset or scale: one axis, and one of size 1."""
+    """Return a bias, offset or scale: one axis, and one of size 1."""
     named = Axes(f"{axes} 1", sizes)
     target = ParameterShape(named.shape, None, None, True, num_hidden_units, named)
     return ParameterDef(name + suffix, target, initializer, name)
 
 
 class Operation(Tagged, Entry):
-    """Base of the operations: a name, a type, and the parameters that they give."""
+    """Base of the operations: a name, a type, and parameters."""
 
     title: ClassVar[str]
     example: ClassVar[dict[str, Any]]
     variants: ClassVar[tuple[dict[str, Any], ...]] = ()
-    """Fields that make other parameters, or other tensors in a layout, of the example; None takes one out of it."""
+    """Fields that give the example other parameters, or other tensors in a layout; None removes a field."""
     name: Name = Field(description="name of the operation; its tensors are <name>.<parameter>.")
     dtype: DTypeName | None = Field(default=None, description="element type of its parameters; default: the spec's.")
-    tie: Annotated[dict[str, str], Describe(value="a mapping of parameters to names of tensors", item="a name")] = (
-        Field(
-            default={},
-            description="parameters that are another tensor of the model, with that tensor's canonical name.",
-        )
-    )
+    tie: Annotated[
+        dict[str, str], Describe(value="a mapping of parameters to names of other parameters", item="a name")
+    ] = Field(default={}, description="parameters that are others of the model, by these canonical names.")
 
     @classmethod
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
@@ -96,23 +93,23 @@ class Operation(Tagged, Entry):
             yield reserved(("name",), ErrorKind.WRONG)
 
     def parameter_defs(self) -> Iterator[ParameterDef]:
-        """Its parameters, in the order of the table."""
+        """Yield the parameters, in the order of the table."""
         raise NotImplementedError
 
     def own_initializers(self) -> Mapping[str, Initializer]:
-        """What the operation itself says instead of its parameters' defaults."""
+        """Return the initializers that the operation sets, by the parameters' keys."""
         return {}
 
     @classmethod
     def examples(cls) -> Iterator[tuple[dict[str, Any], Self]]:
-        """The example and its variants, each with the fields that make it one."""
+        """Yield the example and its variants, each with the fields that distinguish it."""
         for fields in ({}, *cls.variants):
             given = {"name": "example", "type": cls.names()[0], **cls.example, **fields}
             yield fields, cls.model_validate({key: value for key, value in given.items() if value is not None})
 
     @classmethod
     def example_shapes(cls) -> dict[str, ParameterShape]:
-        """Its parameters by key, at the sizes of its example: for what holds at every size."""
+        """Return the parameters' shapes by key, at the sizes of the example, for rules that hold at every size."""
         targets: dict[str, ParameterShape] = {}
         for _, example in cls.examples():
             for definition in example.parameter_defs():
@@ -134,7 +131,7 @@ NO_BIAS_RULE: Schema = {
 
 
 class Standard(Operation):
-    """An operation whose parameters the table names, and whose default initializers a spec may replace."""
+    """An operation with named parameters, whose default initializers a spec may replace."""
 
     parameter_names: ClassVar[tuple[str, ...]]
     initializers: Annotated[
@@ -171,7 +168,7 @@ class Standard(Operation):
 
 
 def check_multiple(data: dict[str, Any], whole: str, parts: str) -> Iterator[FieldError]:
-    """A complaint where the one of two sizes is no multiple of the other."""
+    """Yield an error if one size is not a multiple of the other."""
     size, count = data.get(whole), data.get(parts)
     if type(size) is int and type(count) is int and size > 0 and 0 < count < 2**63 and size % count:
         yield (whole,), f"{size} is not a multiple of {parts}, {count}", ErrorKind.WRONG

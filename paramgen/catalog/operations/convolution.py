@@ -25,7 +25,7 @@ GROUPS = FieldType(
     schema={"anyOf": [SIZE.schema, {"const": CHANNEL_WISE, "type": "string"}]},
 )
 
-# For each way of grouping: the fields that it needs, and those it refuses, with what to give instead.
+# For each way of grouping: the required fields, and the refused ones, each with its replacement.
 GROUPINGS: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
     "ungrouped": (
         ("num_channels", "num_filters"),
@@ -48,7 +48,7 @@ def _grouping(name: str) -> Schema:
 
 
 class Convolution(Standard):
-    """What `conv` and `transposed_conv` share: filters over channels, plain, grouped or channel-wise."""
+    """Base of `conv` and `transposed_conv`: filters over channels, plain, grouped or channel-wise."""
 
     variants = (
         {"bias": "shared"},
@@ -67,20 +67,18 @@ class Convolution(Standard):
     num_channels: Size | None = Field(
         default=None, description="number of input channels (ungrouped, or channel-wise)."
     )
-    num_filters: Size | None = Field(
-        default=None, description="number of filters (output channels), where not grouped."
-    )
+    num_filters: Size | None = Field(default=None, description="number of filters (output channels), if not grouped.")
     num_groups: Annotated[int | Literal["channel-wise"], GROUPS] | None = Field(
         default=None, description="number of groups, or channel-wise: one group for each channel."
     )
     num_channels_per_group: Size | None = Field(
-        default=None, description="number of input channels of a group (grouped)."
+        default=None, description="number of input channels in a group (grouped)."
     )
     num_filters_per_group: Size | None = Field(
-        default=None, description="number of filters of a group; default 1 where channel-wise."
+        default=None, description="number of filters in a group; default: 1 if channel-wise."
     )
     bias: Literal["per_filter", "shared", "none"] | bool = Field(
-        default="per_filter", description="a bias for each filter (or true), one shared, or none (or false)."
+        default="per_filter", description="a bias per filter (or true), one shared bias, or none (or false)."
     )
 
     @classmethod
@@ -112,7 +110,7 @@ class Convolution(Standard):
         }
 
     def groups(self) -> tuple[int | None, int, int]:
-        """(number of groups or None, channels of a group, filters of a group)."""
+        """Return the number of groups or None, the channels of a group and the filters of a group."""
         if self.num_groups == CHANNEL_WISE:
             assert self.num_channels is not None
             return self.num_channels, 1, self.num_filters_per_group or 1
@@ -142,7 +140,7 @@ class Conv(Convolution):
     title = "Convolution"
     example = {"filter_size": [5, 5], "num_channels": 3, "num_filters": 128}
     axes = "*k i o g"
-    type: Literal["conv", "dlconv"] = Field(description="Operation type.")
+    type: Literal["conv", "dlconv"] = Field(description="operation type.")
 
 
 class TransposedConv(Convolution):
@@ -152,7 +150,7 @@ class TransposedConv(Convolution):
     title = "Transposed convolution"
     example = {"filter_size": [4, 4], "num_channels": 64, "num_filters": 64}
     axes = "*k o i g"
-    type: Literal["transposed_conv", "dltranspconv"] = Field(description="Operation type.")
+    type: Literal["transposed_conv", "dltranspconv"] = Field(description="operation type.")
 
 
 class SeparableConv(Standard):
@@ -162,12 +160,14 @@ class SeparableConv(Standard):
     title = "Separable convolution"
     example = {"filter_size": [3, 3], "num_channels": 64, "num_filters": 128, "depth_multiplier": 1}
     parameter_names = ("depthwise_weights", "pointwise_weights", "bias")
-    type: Literal["separable_conv"] = Field(description="Operation type.")
+    type: Literal["separable_conv"] = Field(description="operation type.")
     filter_size: FilterSize = Field(description=FILTER_SIZE)
     num_channels: Size = Field(description="number of input channels.")
     num_filters: Size = Field(description="number of filters (output channels).")
-    depth_multiplier: Size = Field(default=1, description="number of filters for each channel, before they are mixed.")
-    bias: bool = Field(default=True, description="whether it has a bias.")
+    depth_multiplier: Size = Field(
+        default=1, description="number of filters per channel, before the pointwise convolution."
+    )
+    bias: bool = Field(default=True, description="true for a bias.")
 
     def parameter_defs(self) -> Iterator[ParameterDef]:
         elements = math.prod(self.filter_size)

@@ -1,4 +1,4 @@
-"""Operations that are a matrix or a vector; and those that no type describes."""
+"""Operations of a matrix or a vector, and custom ones."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, get_args
@@ -50,10 +50,10 @@ class FullyConnected(Standard):
     title = "Fully connected"
     example = {"input_size": 784, "output_size": 10}
     parameter_names = ("weights", "bias")
-    type: Literal["fully_connected", "fullyconnect"] = Field(description="Operation type.")
+    type: Literal["fully_connected", "fullyconnect"] = Field(description="operation type.")
     input_size: Size = Field(description="number of input features.")
     output_size: Size = Field(description="number of output features.")
-    bias: bool = Field(default=True, description="whether it has a bias.")
+    bias: bool = Field(default=True, description="true for a bias.")
 
     def parameter_defs(self) -> Iterator[ParameterDef]:
         sizes = {"o": self.output_size, "i": self.input_size}
@@ -63,13 +63,13 @@ class FullyConnected(Standard):
 
 
 class Embedding(Standard):
-    """Embedding of the indices of a vocabulary."""
+    """Embedding: a vector for each index of a vocabulary."""
 
     label = "embedding"
     title = "Embedding"
     example = {"embedding_dimension": 300, "vocabulary_size": 5000}
     parameter_names = ("weights",)
-    type: Literal["embedding", "embed"] = Field(description="Operation type.")
+    type: Literal["embedding", "embed"] = Field(description="operation type.")
     embedding_dimension: Size = Field(description="length of an embedding vector.")
     vocabulary_size: Size = Field(description="number of indices.")
 
@@ -79,14 +79,14 @@ class Embedding(Standard):
 
 
 class PReLU(Standard):
-    """Parametric rectified linear unit: the slope for negative inputs, of each channel or of all."""
+    """Parametric rectified linear unit: a slope for negative inputs, shared or for each channel."""
 
     label = "prelu"
     title = "Parametric rectified linear unit"
     example = {"num_channels": 1}
     parameter_names = ("alpha",)
-    type: Literal["prelu"] = Field(description="Operation type.")
-    num_channels: Size = Field(default=1, description="number of channels; 1 if all have one slope.")
+    type: Literal["prelu"] = Field(description="operation type.")
+    num_channels: Size = Field(default=1, description="number of channels; 1 for a shared slope.")
 
     def parameter_defs(self) -> Iterator[ParameterDef]:
         yield vector("alpha", "c", {"c": self.num_channels}, QUARTER)
@@ -98,12 +98,8 @@ class CustomParameter(Model):
     label = "a custom parameter"
     shape: Shape = Field(description="its size, a list; [] is a scalar.")
     initializer: AnyInitializer = Field(description="its initializer.")
-    fan_in: Size | None = Field(
-        default=None, description="inputs of an output, for the initializers that scale with it."
-    )
-    fan_out: Size | None = Field(
-        default=None, description="outputs of an input, for the initializers that scale with it."
-    )
+    fan_in: Size | None = Field(default=None, description="inputs per output, for initializers that scale with it.")
+    fan_out: Size | None = Field(default=None, description="outputs per input, for initializers that scale with it.")
     dtype: DTypeName | None = Field(default=None, description="its element type; default: the operation's.")
     when: Condition = Field(default=True, description="condition; if false, the parameter is omitted.")
 
@@ -157,7 +153,7 @@ class Custom(Operation):
     label = "custom"
     title = "Custom"
     example = {"parameters": {"weights": {"shape": [100, 100], "initializer": {"type": "uniform", "bound": 0.1}}}}
-    type: Literal["custom"] = Field(description="Operation type.")
+    type: Literal["custom"] = Field(description="operation type.")
     parameters: ParametersByName = Field(description="its parameters by name.")
 
     @classmethod

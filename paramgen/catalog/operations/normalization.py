@@ -1,4 +1,4 @@
-"""Operations that normalize."""
+"""Normalizations."""
 
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -16,7 +16,7 @@ from paramgen.catalog.operations.base import (
 
 
 class Normalization(Standard):
-    """What operations that normalize share: an offset and a scale for each channel."""
+    """Base of the normalizations with an offset and a scale for each channel."""
 
     example = {"num_channels": 128}
     parameter_names = ("offset", "scale")
@@ -32,7 +32,7 @@ class BatchNorm(Normalization):
 
     label = "batchnorm"
     title = "Batch normalization"
-    type: Literal["batchnorm"] = Field(description="Operation type.")
+    type: Literal["batchnorm"] = Field(description="operation type.")
 
 
 class LayerNorm(Normalization):
@@ -40,7 +40,7 @@ class LayerNorm(Normalization):
 
     label = "layer_norm"
     title = "Layer normalization"
-    type: Literal["layer_norm", "layernorm"] = Field(description="Operation type.")
+    type: Literal["layer_norm", "layernorm"] = Field(description="operation type.")
 
 
 class InstanceNorm(Normalization):
@@ -48,7 +48,7 @@ class InstanceNorm(Normalization):
 
     label = "instance_norm"
     title = "Instance normalization"
-    type: Literal["instance_norm", "instancenorm"] = Field(description="Operation type.")
+    type: Literal["instance_norm", "instancenorm"] = Field(description="operation type.")
 
 
 class GroupNorm(Normalization):
@@ -56,7 +56,7 @@ class GroupNorm(Normalization):
 
     label = "group_norm"
     title = "Group normalization"
-    type: Literal["group_norm", "groupnorm"] = Field(description="Operation type.")
+    type: Literal["group_norm", "groupnorm"] = Field(description="operation type.")
     num_groups: Size | None = Field(default=None, description="number of groups; the parameters do not depend on it.")
 
     @classmethod
@@ -72,7 +72,7 @@ class RMSNorm(Standard):
     title = "Root mean square normalization"
     example = {"num_channels": 128}
     parameter_names = ("scale",)
-    type: Literal["rms_norm", "rmsnorm"] = Field(description="Operation type.")
+    type: Literal["rms_norm", "rmsnorm"] = Field(description="operation type.")
     num_channels: Size = Field(description="number of channels.")
 
     def parameter_defs(self) -> Iterator[ParameterDef]:

@@ -24,7 +24,7 @@ UNIT_FORGET_GATE = UnitForgetGateInitializer(type="unit_forget_gate")
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One layer of a recurrent operation, in one direction; `suffix` is what its parameters' names end in."""
+    """One layer of a recurrent operation, in one direction; its parameters' names end in `suffix`."""
 
     layer: int
     reverse: bool
@@ -32,10 +32,10 @@ class Level:
 
 
 class Recurrent(Standard):
-    """What `rnn`, `gru` and `lstm` share: for each layer and direction the weights of all gates, along the first axis.
+    """Base of `rnn`, `gru` and `lstm`: for each layer and direction the weights of all gates, along the first axis.
 
-    Parameters of layers after the first end in _l1, _l2, …, those of the reverse direction in _reverse; `initializers`
-    are for all of them.
+    Names of parameters end in _l1, _l2, … after the first layer, and in _reverse in the reverse direction.
+    `initializers` apply to all layers and directions.
     """
 
     example = {"input_size": 64, "num_hidden_units": 100}
@@ -44,20 +44,20 @@ class Recurrent(Standard):
     input_size: Size = Field(description="number of input features.")
     num_hidden_units: Size = Field(description="number of hidden units, H.")
     num_layers: Annotated[int, size_up_to(limits.MAX_LAYERS)] = Field(
-        default=1, description="number of layers, one upon another."
+        default=1, description="number of stacked layers."
     )
     bidirectional: bool = Field(
-        default=False, description="whether each layer goes in both directions; the next has twice the inputs."
+        default=False, description="true for layers in both directions; the next layer has twice the inputs."
     )
 
     def levels(self) -> Iterator[Level]:
-        """Its layers and directions, in order."""
+        """Yield the layers and directions, in order."""
         for layer in range(self.num_layers):
             for reverse in (False, True)[: 1 + self.bidirectional]:
                 yield Level(layer, reverse, (f"_l{layer}" if layer else "") + ("_reverse" if reverse else ""))
 
     def outputs(self) -> int:
-        """The number of features that a layer gives, in one direction."""
+        """Return the number of output features of a layer in one direction."""
         return self.num_hidden_units
 
     def parameter_defs(self) -> Iterator[ParameterDef]:
@@ -65,7 +65,7 @@ class Recurrent(Standard):
             yield from self.level_parameter_defs(level)
 
     def level_parameter_defs(self, level: Level) -> Iterator[ParameterDef]:
-        """The parameters of a layer in one direction."""
+        """Yield the parameters of a layer in one direction."""
         inputs = self.outputs() * (1 + self.bidirectional) if level.layer else self.input_size
         sizes = {"g": self.gates, "h": self.num_hidden_units, "i": inputs, "r": self.outputs()}
         rows = self.gates * self.num_hidden_units
@@ -83,7 +83,7 @@ class RNN(Recurrent):
     label = "rnn"
     title = "Simple recurrent"
     gates = 1
-    type: Literal["rnn"] = Field(description="Operation type.")
+    type: Literal["rnn"] = Field(description="operation type.")
 
 
 class GRU(Recurrent):
@@ -96,11 +96,11 @@ class GRU(Recurrent):
         {"reset_gate_mode": "before-multiplication"},
     )
     gates = 3
-    type: Literal["gru"] = Field(description="Operation type.")
+    type: Literal["gru"] = Field(description="operation type.")
     reset_gate_mode: Literal["after-multiplication", "before-multiplication", "recurrent-bias-after-multiplication"] = (
         Field(
             default="after-multiplication",
-            description="where the reset gate applies; with recurrent-bias-… there is a recurrent bias as well.",
+            description="position of the reset gate; recurrent-bias-after-multiplication adds a recurrent bias.",
         )
     )
 
@@ -117,9 +117,9 @@ class LSTM(Recurrent):
     parameter_names = ("input_weights", "recurrent_weights", "bias", "projection_weights")
     variants = ({"projection_size": 50},)
     gates = 4
-    type: Literal["lstm"] = Field(description="Operation type.")
+    type: Literal["lstm"] = Field(description="operation type.")
     projection_size: Size | None = Field(
-        default=None, description="number of features that the hidden state is projected to; default: not projected."
+        default=None, description="number of features of the projected hidden state; default: no projection."
     )
 
     def outputs(self) -> int:

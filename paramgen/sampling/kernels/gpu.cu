@@ -18,29 +18,47 @@ enum { PG_THREADS = 256 };
 
 enum { PG_AXES = 4 };
 
-/* Find element number e of a region, the last axis fastest, in its source and in the output. */
-PG void pg_locate(uint64_t e, const int64_t *sizes, const int64_t *strides, const int64_t *out_strides, int64_t *element,
-                  int64_t *position)
+/* For i below the sizes, element first + Σ i·strides goes to out[Σ i·out_strides]. */
+typedef struct {
+    int64_t first, sizes[PG_AXES], strides[PG_AXES], out_strides[PG_AXES];
+} pg_region;
+
+PG uint64_t pg_size(const pg_region *region)
 {
+    uint64_t size = 1;
+    for (int axis = 0; axis < PG_AXES; axis++)
+        size *= (uint64_t)region->sizes[axis];
+    return size;
+}
+
+/* Find element number e of a region, the last axis fastest, in its source and in the output. */
+PG void pg_locate(const pg_region *region, uint64_t e, int64_t *element, int64_t *position)
+{
+    *element = region->first;
+    *position = 0;
     for (int axis = PG_AXES - 1; axis >= 0; axis--) {
-        int64_t i = (int64_t)(e % (uint64_t)sizes[axis]);
-        *element += i * strides[axis];
-        *position += i * out_strides[axis];
-        e /= (uint64_t)sizes[axis];
+        int64_t i = (int64_t)(e % (uint64_t)region->sizes[axis]);
+        *element += i * region->strides[axis];
+        *position += i * region->out_strides[axis];
+        e /= (uint64_t)region->sizes[axis];
     }
 }
 
 #ifdef PG_DISTRIBUTION
+
+typedef struct {
+    double n[PG_NUMBERS];
+} pg_distribution;
 
 enum { PG_PER_BLOCK = sizeof(PG_ELEMENT) == 8 ? 2 : 4 };
 typedef struct __attribute__((aligned(PG_PER_BLOCK * sizeof(PG_ELEMENT)))) { PG_ELEMENT at[PG_PER_BLOCK]; } pg_values;
 
 /* Draw elements start … start + count - 1 of a stream. A thread draws all values of a block of random words, and stores
    them at once, except at the ends of the range. */
-PG_KERNEL pg_draw(double n0, double n1, double n2, double n3, double n4, double n5, double n6, uint64_t seed,
-                  uint64_t stream, uint64_t start, uint64_t count, PG_ELEMENT *out)
+PG_KERNEL pg_draw(pg_distribution distribution, uint64_t seed, uint64_t stream, uint64_t start, uint64_t count,
+                  PG_ELEMENT *out)
 {
-    const double n[] = {n0, n1, n2, n3, n4, n5, n6};
+    const double *n = distribution.n;
     uint64_t key[2 * PG_ROUNDS], skipped = start % PG_PER_BLOCK, end = skipped + count, first = start / PG_PER_BLOCK;
     PG_ELEMENT *origin = out - skipped;
     int aligned = (uint64_t)origin % sizeof(pg_values) == 0;
@@ -65,19 +83,15 @@ PG_KERNEL pg_draw(double n0, double n1, double n2, double n3, double n4, double 
 }
 
 /* Draw a region of a stream; a thread draws one element after another. */
-PG_KERNEL pg_draw_region(double n0, double n1, double n2, double n3, double n4, double n5, double n6, uint64_t seed,
-                      uint64_t stream, int64_t first, int64_t size0, int64_t size1, int64_t size2, int64_t size3,
-                      int64_t stride0, int64_t stride1, int64_t stride2, int64_t stride3, int64_t place0,
-                      int64_t place1, int64_t place2, int64_t place3, PG_ELEMENT *out)
+PG_KERNEL pg_draw_region(pg_distribution distribution, uint64_t seed, uint64_t stream, pg_region region,
+                         PG_ELEMENT *out)
 {
-    const double n[] = {n0, n1, n2, n3, n4, n5, n6};
-    const int64_t sizes[] = {size0, size1, size2, size3}, strides[] = {stride0, stride1, stride2, stride3};
-    const int64_t out_strides[] = {place0, place1, place2, place3};
-    uint64_t key[2 * PG_ROUNDS], count = (uint64_t)(size0 * size1 * size2 * size3);
+    const double *n = distribution.n;
+    uint64_t key[2 * PG_ROUNDS], count = pg_size(&region);
     pg_keys(seed, key);
     for (uint64_t e = PG_THREAD; e < count; e += PG_GRID) {
-        int64_t element = first, position = 0;
-        pg_locate(e, sizes, strides, out_strides, &element, &position);
+        int64_t element, position;
+        pg_locate(&region, e, &element, &position);
         uint64_t pair[2];
         int i = (int)(element % PG_PER_BLOCK);
         PG_ELEMENT value;
@@ -93,16 +107,12 @@ PG_KERNEL pg_draw_region(double n0, double n1, double n2, double n3, double n4, 
 #else
 
 /* Copy a region of an array, whose elements are `width` bytes wide. */
-PG_KERNEL pg_take_region(const void *source, int width, int64_t first, int64_t size0, int64_t size1, int64_t size2, int64_t size3,
-                      int64_t stride0, int64_t stride1, int64_t stride2, int64_t stride3, int64_t place0,
-                      int64_t place1, int64_t place2, int64_t place3, void *out)
+PG_KERNEL pg_take_region(const void *source, int width, pg_region region, void *out)
 {
-    const int64_t sizes[] = {size0, size1, size2, size3}, strides[] = {stride0, stride1, stride2, stride3};
-    const int64_t out_strides[] = {place0, place1, place2, place3};
-    uint64_t count = (uint64_t)(size0 * size1 * size2 * size3);
+    uint64_t count = pg_size(&region);
     for (uint64_t e = PG_THREAD; e < count; e += PG_GRID) {
-        int64_t element = first, position = 0;
-        pg_locate(e, sizes, strides, out_strides, &element, &position);
+        int64_t element, position;
+        pg_locate(&region, e, &element, &position);
         switch (width) {
         case 8: ((uint64_t *)out)[position] = ((const uint64_t *)source)[element]; break;
         case 4: ((uint32_t *)out)[position] = ((const uint32_t *)source)[element]; break;
@@ -112,15 +122,20 @@ PG_KERNEL pg_take_region(const void *source, int width, int64_t first, int64_t s
     }
 }
 
+/* Element (i, j) of a matrix is number i·row_step + j·column_step. */
+typedef struct {
+    int64_t rows, columns, row_step, column_step;
+} pg_layout;
+
 /* PG_SIDE is the side of a tile; in pg_accumulate each thread of a tile has PG_OWN² elements. */
 enum { PG_SIDE = 64, PG_OWN = 4, PG_SLICE = 16, PG_PANEL = 16, PG_ACROSS = PG_SIDE / PG_OWN };
 
 /* Add sign·left[k, i]·right[k, j] to c[i, j], one k after another, sign 1 or -1; each block has a tile of c. With `upper`,
    entries below the diagonal of c are ignored. */
-PG_KERNEL pg_accumulate(double *c, int64_t c_step, const double *left, int64_t left_step, int64_t left_depth_step,
-                        const double *right, int64_t right_step, int64_t rows, int64_t columns, int64_t depth,
-                        double sign, int upper)
+PG_KERNEL pg_accumulate(double *c, pg_layout of_c, const double *left, pg_layout of_left, const double *right,
+                        pg_layout of_right, double sign, int upper)
 {
+    int64_t rows = of_c.rows, columns = of_c.columns, depth = of_left.rows;
     PG_SHARED double l[PG_SLICE][PG_SIDE + 1], r[PG_SLICE][PG_SIDE + 1];
     int64_t across = (columns + PG_SIDE - 1) / PG_SIDE;
     int64_t top = blockIdx.x / across * PG_SIDE, side = blockIdx.x % across * PG_SIDE;
@@ -131,19 +146,20 @@ PG_KERNEL pg_accumulate(double *c, int64_t c_step, const double *left, int64_t l
     for (int a = 0; a < PG_OWN; a++)
         for (int b = 0; b < PG_OWN; b++) {
             int64_t i = top + y + a * PG_ACROSS, j = side + x + b * PG_ACROSS;
-            sum[a][b] = i < rows && j < columns ? c[i * c_step + j] : 0.0;
+            sum[a][b] = i < rows && j < columns ? c[i * of_c.row_step + j] : 0.0;
         }
     for (int64_t start = 0; start < depth; start += PG_SLICE) {
         int here = depth - start < PG_SLICE ? (int)(depth - start) : PG_SLICE;
         PG_BARRIER;
         for (int e = t; e < PG_SLICE * PG_SIDE; e += PG_THREADS) {
             /* Neighbouring threads read neighbouring numbers. */
-            int k = left_depth_step == 1 ? e % PG_SLICE : e / PG_SIDE, i = left_depth_step == 1 ? e / PG_SLICE : e % PG_SIDE;
+            int down = of_left.row_step == 1;
+            int k = down ? e % PG_SLICE : e / PG_SIDE, i = down ? e / PG_SLICE : e % PG_SIDE;
             if (k < here && top + i < rows)
-                l[k][i] = sign * left[(start + k) * left_depth_step + (top + i) * left_step];
+                l[k][i] = sign * left[(start + k) * of_left.row_step + (top + i) * of_left.column_step];
             k = e / PG_SIDE, i = e % PG_SIDE;
             if (k < here && side + i < columns)
-                r[k][i] = right[(start + k) * right_step + side + i];
+                r[k][i] = right[(start + k) * of_right.row_step + side + i];
         }
         PG_BARRIER;
         for (int k = 0; k < here; k++) {
@@ -161,14 +177,16 @@ PG_KERNEL pg_accumulate(double *c, int64_t c_step, const double *left, int64_t l
         for (int b = 0; b < PG_OWN; b++) {
             int64_t i = top + y + a * PG_ACROSS, j = side + x + b * PG_ACROSS;
             if (i < rows && j < columns)
-                c[i * c_step + j] = sum[a][b];
+                c[i * of_c.row_step + j] = sum[a][b];
         }
 }
 
 /* Replace the upper triangle of a diagonal tile by its Cholesky factor r, in one block; `diagonal` is the tile's before
    accumulate. Set *found to 0 if an r[k, k]² is not above min_ratio·diagonal[k], else to 1. */
-PG_KERNEL pg_factor(double *g, int64_t step, const double *diagonal, int n, double min_ratio, int *found)
+PG_KERNEL pg_factor(double *g, pg_layout of_g, const double *diagonal, double min_ratio, int *found)
 {
+    int64_t step = of_g.row_step;
+    int n = (int)of_g.rows;
     PG_SHARED double a[PG_SIDE][PG_SIDE];
     int x = (int)threadIdx.x % PG_SIDE, y = (int)threadIdx.x / PG_SIDE, high = PG_THREADS / PG_SIDE;
     for (int i = y; i < n; i += high)
@@ -196,16 +214,18 @@ PG_KERNEL pg_factor(double *g, int64_t step, const double *diagonal, int n, doub
     *found = 1;
 }
 
-/* Replace x by r⁻ᵀ·x, for a tile r of n rows and n × count numbers x[k·k_step + j·j_step]; a block has PG_PANEL of the j. */
-PG_KERNEL pg_solve(const double *r, int64_t r_step, double *x, int64_t k_step, int64_t j_step, int n, int64_t count)
+/* Replace x by r⁻ᵀ·x, for a tile r; a block has PG_PANEL columns of x. */
+PG_KERNEL pg_solve(const double *r, pg_layout of_r, double *x, pg_layout of_x)
 {
+    int64_t count = of_x.columns, k_step = of_x.row_step, j_step = of_x.column_step;
+    int n = (int)of_x.rows;
     PG_SHARED double a[PG_SIDE][PG_SIDE], panel[PG_SIDE][PG_PANEL + 1];
     int t = (int)threadIdx.x, column = t % PG_PANEL, first = t / PG_PANEL;
     int64_t side = blockIdx.x * (int64_t)PG_PANEL;
     int contiguous = k_step == 1;
     for (int e = t; e < PG_SIDE * PG_SIDE; e += PG_THREADS)
         if (e / PG_SIDE <= e % PG_SIDE && e % PG_SIDE < n)
-            a[e / PG_SIDE][e % PG_SIDE] = r[e / PG_SIDE * r_step + e % PG_SIDE];
+            a[e / PG_SIDE][e % PG_SIDE] = r[e / PG_SIDE * of_r.row_step + e % PG_SIDE];
     for (int e = t; e < PG_SIDE * PG_PANEL; e += PG_THREADS) {
         int k = contiguous ? e % PG_SIDE : e / PG_PANEL, j = contiguous ? e / PG_SIDE : e % PG_PANEL;
         if (k < n && side + j < count)
@@ -229,12 +249,11 @@ PG_KERNEL pg_solve(const double *r, int64_t r_step, double *x, int64_t k_step, i
 }
 
 /* Draw standard normal values from element `start` of a stream into a matrix, of 32-bit or (wide) 64-bit words. */
-PG_KERNEL pg_normal(uint64_t seed, uint64_t stream, uint64_t start, int wide, double *z, int64_t row_step,
-                    int64_t column_step, int64_t rows, int64_t columns)
+PG_KERNEL pg_normal(uint64_t seed, uint64_t stream, uint64_t start, int wide, double *z, pg_layout of_z)
 {
     const double n[] = {0.0, 1.0};
     uint64_t key[2 * PG_ROUNDS], per_block = wide ? 2 : 4, skipped = start % per_block;
-    uint64_t end = skipped + (uint64_t)(rows * columns);
+    uint64_t end = skipped + (uint64_t)(of_z.rows * of_z.columns);
     pg_keys(seed, key);
     for (uint64_t block = PG_THREAD; block * per_block < end; block += PG_GRID) {
         uint64_t pair[2], at = block * per_block;
@@ -243,7 +262,7 @@ PG_KERNEL pg_normal(uint64_t seed, uint64_t stream, uint64_t start, int wide, do
             int64_t element = (int64_t)(at + i - skipped);
             if (at + i < skipped || at + i >= end)
                 continue;
-            z[element / columns * row_step + element % columns * column_step] =
+            z[element / of_z.columns * of_z.row_step + element % of_z.columns * of_z.column_step] =
                 wide ? pg_value64(PG_NORMAL, n, pair[i & 1])
                      : (double)pg_value32(PG_NORMAL, n, (uint32_t)(pair[i / 2] >> 32 * (i % 2)));
         }
@@ -251,11 +270,11 @@ PG_KERNEL pg_normal(uint64_t seed, uint64_t stream, uint64_t start, int wide, do
 }
 
 /* Store gain·q in C order, in float64, or rounded to float32 and then to the dtype. */
-PG_KERNEL pg_round(const double *q, int64_t row_step, int64_t column_step, int64_t rows, int64_t columns, double gain,
-                   int dtype, void *out)
+PG_KERNEL pg_round(const double *q, pg_layout of_q, double gain, int dtype, void *out)
 {
-    for (uint64_t e = PG_THREAD; e < (uint64_t)(rows * columns); e += PG_GRID) {
-        double value = gain * q[(int64_t)e / columns * row_step + (int64_t)e % columns * column_step];
+    for (uint64_t e = PG_THREAD; e < (uint64_t)(of_q.rows * of_q.columns); e += PG_GRID) {
+        int64_t i = (int64_t)e / of_q.columns, j = (int64_t)e % of_q.columns;
+        double value = gain * q[i * of_q.row_step + j * of_q.column_step];
         if (dtype == PG_FLOAT64)
             ((double *)out)[e] = value;
         else

@@ -35,6 +35,7 @@ PG float pg_float32(uint32_t bits) { float value; memcpy(&value, &bits, sizeof v
 PG double pg_float64(uint64_t bits) { double value; memcpy(&value, &bits, sizeof value); return value; }
 
 #include "polynomials.h"
+#include "tables.h"
 
 /* ---- Random words: Philox4x32-10 (Salmon et al., SC 2011), with Random123's constants ---- */
 
@@ -202,10 +203,8 @@ PG double pg_normal64(uint64_t word)
 
 /* ---- Distributions: the value of one word; `n` holds the distribution's numbers ---- */
 
-enum { PG_CONSTANT, PG_UNIFORM, PG_NORMAL, PG_TRUNCATED };
-/* n: constant {value}; uniform {bound}; normal {mean, std};
-   truncated {mean, std, low, high, P(Z < low), P(Z > high), P(low < Z < high)}, low and high in standard deviations. */
-enum { PG_VALUE = 0, PG_BOUND = 0, PG_MEAN = 0, PG_STD, PG_LOW, PG_HIGH, PG_BELOW, PG_ABOVE, PG_WITHIN };
+/* Of a truncated normal distribution, PG_LOW and PG_HIGH are in standard deviations, and PG_BELOW, PG_ABOVE and PG_WITHIN
+   are P(Z < low), P(Z > high) and P(low < Z < high). */
 
 /* Return a tail of a truncated value, P(Z < z) or P(Z > z): `outside` is the tail beyond the limit where words begin. */
 PG double pg_tail_of32(const double *n, double outside, uint32_t word)
@@ -266,7 +265,7 @@ PG float pg_value32(int distribution, const double *n, uint32_t word)
     switch (distribution) {
     case PG_UNIFORM: return pg_uniform32(word, n[PG_BOUND] * 0x1p-31);
     case PG_NORMAL: return pg_scaled32(n, pg_normal32(word));
-    case PG_TRUNCATED: return pg_truncated32(n, word);
+    case PG_TRUNCATED_NORMAL: return pg_truncated32(n, word);
     default: return (float)n[PG_VALUE];
     }
 }
@@ -276,14 +275,12 @@ PG double pg_value64(int distribution, const double *n, uint64_t word)
     switch (distribution) {
     case PG_UNIFORM: return pg_uniform64(word, n[PG_BOUND]);
     case PG_NORMAL: return pg_scaled64(n, pg_normal64(word));
-    case PG_TRUNCATED: return pg_truncated64(n, word);
+    case PG_TRUNCATED_NORMAL: return pg_truncated64(n, word);
     default: return n[PG_VALUE];
     }
 }
 
 /* ---- Dtypes: the narrow ones round the float32 value to nearest, ties to even ---- */
-
-enum { PG_FLOAT64, PG_FLOAT32, PG_FLOAT16, PG_BFLOAT16, PG_FLOAT8_E4M3FN, PG_FLOAT8_E5M2 };
 
 /* Round to `exponent` bits of exponent and `mantissa` of mantissa; values beyond the range become `overflow`. */
 PG uint32_t pg_narrow(float value, int exponent, int mantissa, uint32_t overflow)

@@ -10,7 +10,7 @@
 
 #include "kernel.h"
 
-static const int pg_itemsize[] = {8, 4, 2, 2, 1, 1};
+static const int pg_itemsize[] = {PG_ITEMSIZES};
 
 #define PG_BLOCKS 256
 #define PG_BATCH32 (4 * PG_BLOCKS)
@@ -39,7 +39,7 @@ PG int pg_is_below(const double *n, int dtype, uint64_t word)
 PG pg_source pg_source_of(int distribution, const double *n, int dtype)
 {
     pg_source source = {distribution, n, 0, 0};
-    if (distribution != PG_TRUNCATED)
+    if (distribution != PG_TRUNCATED_NORMAL)
         return source;
     uint64_t last = dtype == PG_FLOAT64 ? UINT64_MAX : UINT32_MAX, above = last;
     while (source.split < above) {

@@ -1,7 +1,7 @@
-"""What paramgen uses of CuPy, simulated on the host, so that its GPU code runs where no GPU is.
+"""A simulation on the host of the parts of CuPy that paramgen uses, to test its GPU code without a GPU.
 
-Kernels are compiled by gcc and run block by block, thread by thread. Nothing asynchronous happens before somebody waits
-for its stream, so that a wait which is missing shows. Arrays refuse what only NumPy could do with them. Environment:
+gcc compiles the kernels, which run block by block, thread by thread. Asynchronous work begins when somebody waits for
+its stream, so a missing wait shows. Arrays refuse operations that only NumPy has. Environment:
 SIMULATED_GPUS (2) is the number of devices, SIMULATED_MEMORY the bytes that each has, SIMULATED_ORDER=reversed runs
 threads from the last to the first, SIMULATED_FOLDER keeps what was compiled.
 """
@@ -270,7 +270,7 @@ class Function:
         if isinstance(argument, ndarray):
             assert int(argument.device) == _device(), "an array of another device"
             return np.uint64(argument.ctypes.data)
-        assert isinstance(argument, np.number), type(argument)
+        assert isinstance(argument, np.number | np.void), type(argument)
         return argument
 
 

@@ -1,4 +1,4 @@
-/* A grid of blocks of threads on the host: threads of a block are fibres, which take turns at each barrier. */
+/* A grid of blocks of threads on the host. Threads of a block are fibres, which switch at each barrier. */
 
 #include <setjmp.h>
 #include <stdint.h>
@@ -40,7 +40,7 @@ static void pg_begin(void)
     setcontext(&context);
 }
 
-/* One block, its threads in their order or in the reverse; 1 if some were at a barrier while others had ended. */
+/* Run a block, its threads in order or reversed; return 1 if some were at a barrier after others had ended. */
 static int pg_block_of_threads(unsigned threads, int reversed)
 {
     pg_ended = 0;

@@ -1,0 +1,19 @@
+"""Tests that C's numbers of distributions and dtypes are those of Python's tables."""
+
+import pytest
+from conftest import KERNELS
+
+from paramgen.dtypes import DTYPES
+from paramgen.sampling.backend import KERNEL_FIELDS
+
+
+@pytest.mark.skipif(not KERNELS, reason="there are no compiled kernels")
+def test_the_extension_numbers_them_in_the_tables_order() -> None:
+    from paramgen.sampling._cpu import lib
+
+    distributions = [f"PG_{distribution.type.upper()}" for distribution in KERNEL_FIELDS]
+    dtypes = [f"PG_{name.upper()}" for name in DTYPES]
+    assert [getattr(lib, name) for name in distributions] == list(range(len(distributions)))
+    assert [getattr(lib, name) for name in dtypes] == list(range(len(dtypes)))
+    for fields in KERNEL_FIELDS.values():
+        assert [getattr(lib, f"PG_{field.upper()}") for field in fields] == list(range(len(fields)))
