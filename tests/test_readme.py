@@ -175,6 +175,7 @@ SPECIAL: dict[tuple[str, str, str], Runner | str] = {
         ("docs/python.md", name, "python"): run_excerpt
         for name in ("build", "initialize", "load", "load_spec", "plan", "sample")
     },
+    ("docs/python.md", "to_torch", "python"): "tests/test_torch.py",
     ("docs/python.md", "to_cpu", "python"): run_excerpt_with_gpus,
     ("docs/python.md", "to_gpu", "python"): run_excerpt_with_gpus,
     **{
