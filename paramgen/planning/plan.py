@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from array import array
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
+from json.encoder import encode_basestring as quote
 from typing import Any
 
 from paramgen.catalog.axes import Rearrangement
@@ -143,25 +143,26 @@ class _Layouter:
     def tensors(self) -> Iterator[Tensor | Tie | Finding]:
         """Yield the tensors in the spec's order, and every error."""
         total = header_size = 0
-        streams = array("Q")
+        streams: set[int] = set()
+        count = 0
         for item in expand(self.spec):
             if isinstance(item, Finding):
                 yield item
                 continue
-            streams.extend([one.stream for one in item.parameters.values() if one.tied_to is None])
+            for one in item.parameters.values():
+                if one.tied_to is None:
+                    streams.add(one.stream)
+                    count += 1
             for tensor in self._place(item):
                 yield tensor
-                if not isinstance(tensor, Finding):
-                    total += 0 if isinstance(tensor, Tie) else tensor.nbytes
+                if isinstance(tensor, Tensor):
+                    total += tensor.nbytes
                     header_size += len(tensor.name) + MIN_ENTRY_BYTES
                     if total > MAX_DATA or header_size > MAX_HEADER:
                         message = f"{_size_limit_error(total)} with {shorten(tensor.name)}"
                         raise LimitExceededError(item.instance.path, message, item.instance.location)
-        if repeated := {one for one, other in pairwise(sorted(streams)) if one == other}:
-            yield from _explain_streams(self.spec, repeated)
-
-    def _note(self) -> str:
-        return f", in layout {self.layout_name}"
+        if len(streams) < count:
+            yield from _explain_streams(self.spec)
 
     def _place(self, item: Expanded) -> Iterable[Tensor | Tie | Finding]:
         """Return the tensors of an operation."""
@@ -202,8 +203,9 @@ class _Layouter:
                 for source, one in zip(rearrangement.sources, found, strict=True)
             ]
         name = self.layout.name(instance.name, rearrangement)
-        if clash := self.names.add(name, instance.path):
-            return Finding((*instance.path, "name"), clash + self._note(), location=instance.location)
+        if not self.names.claim(name, instance.path):
+            message = f"{self.names.explain(name)}, in layout {self.layout_name}"
+            return Finding((*instance.path, "name"), message, location=instance.location)
         if tied:
             path = (*instance.path, "tie", rearrangement.sources[0])
             return Tie(name, rearrangement, tied, path, instance.location)
@@ -214,18 +216,17 @@ def _as_it_is(rearrangement: Rearrangement, parameter: Parameter) -> Tensor:
     return Tensor(parameter.name, rearrangement, (parameter,))
 
 
-def _explain_streams(spec: ParsedSpec, repeated: set[int]) -> Iterator[Finding]:
+def _explain_streams(spec: ParsedSpec) -> Iterator[Finding]:
     """Yield an error for each parameter whose stream id is that of one before it."""
     first: dict[int, str] = {}
     for item in expand(spec):
         if isinstance(item, Finding):
             continue
         for parameter in item.parameters.values():
-            if parameter.stream in repeated:
-                other = first.setdefault(parameter.stream, parameter.name)
-                if other != parameter.name:
-                    message = f"{shorten(parameter.name)} has the stream id of {shorten(other)}; rename one"
-                    yield Finding((*item.instance.path, "name"), message, location=item.instance.location)
+            other = first.setdefault(parameter.stream, parameter.name)
+            if other != parameter.name and parameter.tied_to is None:
+                message = f"{shorten(parameter.name)} has the stream id of {shorten(other)}; rename one"
+                yield Finding((*item.instance.path, "name"), message, location=item.instance.location)
 
 
 def _size_limit_error(total: int) -> str:
@@ -244,19 +245,21 @@ class _Descriptions:
     """Formats tensors for the plan's JSON; caches the text of those that differ only in name."""
 
     def __init__(self) -> None:
-        self._texts: dict[tuple[int, ...], str] = {}
-        self._names = json.encoder.JSONEncoder(ensure_ascii=False).encode
+        self._texts: dict[tuple[int, ...], list[str]] = {}
 
     def __call__(self, tensor: Tensor) -> str:
-        text = self._texts.get(tensor.key)
-        if text is None:
+        parts = self._texts.get(tensor.key)
+        if parts is None:
             described = json.dumps(_describe(tensor), indent=2, ensure_ascii=False)
-            text = self._texts[tensor.key] = "\n    " + described.replace("\n", "\n    ")
-        named = text.replace(_NAME, self._names(tensor.name), 1)
-        return named.replace(_CANONICAL, json.dumps(tensor.canonical_name, ensure_ascii=False), 1)
+            parts = self._texts[tensor.key] = _MARK.split("\n    " + described.replace("\n", "\n    "))
+        before, between, after = parts
+        name, canonical = tensor.name, tensor.canonical_name
+        quoted = quote(name)
+        other = quoted if name == canonical else "null" if canonical is None else quote(canonical)
+        return before + quoted + between + other + after
 
 
-_NAME, _CANONICAL = '"\\u0000name"', '"\\u0000canonical"'
+_MARK = re.compile(r'"\\u0000\w+"')
 
 
 def _describe(tensor: Tensor) -> dict[str, Any]:

@@ -98,13 +98,17 @@ class NameRegistry:
     def __init__(self) -> None:
         self._owners: dict[str, Path] = {}
 
-    def add(self, name: str, owner: Path) -> str | None:
-        """Take a name; return the conflict, if any."""
-        count = len(self._owners)
-        other = self._owners.setdefault(name, owner)
-        if len(self._owners) > count:
-            return None
-        return f"{path_text(other)} has a tensor {shorten(name)} already; give each operation its own name"
+    def claim(self, name: str, owner: Path) -> bool:
+        """Take a name; return whether it was free."""
+        is_free = name not in self._owners
+        if is_free:
+            self._owners[name] = owner
+        return is_free
+
+    def explain(self, name: str) -> str:
+        """Return the error of a name that was not free."""
+        other = path_text(self._owners[name])
+        return f"{other} has a tensor {shorten(name)} already; give each operation its own name"
 
     def suggest(self, pattern: str) -> str:
         """Return the end of the error of a pattern that matches no name."""
@@ -166,8 +170,17 @@ class _Expansion:
             definitions, resolved, findings = self.choices(instance)
             self.overrides.count(len(resolved))
             parameters: dict[str, Parameter] = {}
+            prefix = f"{instance.name}." if instance.name else ""
             for one in resolved:
-                found = self._resolve(instance, one)
+                name = prefix + one.definition.name
+                if not self.names.claim(name, instance.path):
+                    message = self.names.explain(name)
+                    findings = [*findings, Finding((*instance.path, "name"), message, location=instance.location)]
+                    continue
+                if one.spec and not self.spec.head.overrides:
+                    parameters[one.definition.name] = Parameter(name, one.spec, stream_id(name))
+                    continue
+                found = self._resolve(name, instance, one)
                 if isinstance(found, Finding):
                     findings = [*findings, found]
                 else:
@@ -213,10 +226,7 @@ class _Expansion:
             return default
         return definition.initializer, (*base, *definition.path)
 
-    def _resolve(self, instance: NamedOperation, choice: _Resolved) -> Parameter | Finding:
-        name = f"{instance.name}.{choice.definition.name}" if instance.name else choice.definition.name
-        if clash := self.names.add(name, instance.path):
-            return Finding((*instance.path, "name"), clash, location=instance.location)
+    def _resolve(self, name: str, instance: NamedOperation, choice: _Resolved) -> Parameter | Finding:
         overrides = self.overrides.matching(name) if self.spec.head.overrides else []
         if target := instance.operation.tie.get(choice.definition.name):
             return _tie(name, target, choice, overrides)

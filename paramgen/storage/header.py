@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from json.encoder import encode_basestring as quote
 from math import prod
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from paramgen.dtypes import FILE_RANK, DType
@@ -32,21 +34,28 @@ class Entry(NamedTuple):
 
 def order_tensors(tensors: Iterable[tuple[str, DType, tuple[int, ...]]]) -> list[Entry]:
     """Place tensors one after another in the official order: by falling dtype, as the format ranks it, then by name."""
+    by_rank: dict[int, list[tuple[str, DType, tuple[int, ...]]]] = {}
+    for tensor in tensors:
+        by_rank.setdefault(FILE_RANK[tensor[1].code], []).append(tensor)
     entries, begin = [], 0
-    for name, dtype, shape in sorted(tensors, key=lambda tensor: (FILE_RANK[tensor[1].code], tensor[0])):
-        end = begin + dtype.nbytes(prod(shape))
-        entries.append(Entry(name, dtype, shape, begin, end))
-        begin = end
+    for rank in sorted(by_rank):
+        for name, dtype, shape in sorted(by_rank[rank], key=itemgetter(0)):
+            end = begin + dtype.nbytes(prod(shape))
+            entries.append(Entry(name, dtype, shape, begin, end))
+            begin = end
     return entries
 
 
 def encode(entries: Iterable[Entry], metadata: Mapping[str, str]) -> bytes:
     """Return the header after its length; metadata comes first, its keys sorted."""
     parts = [f'"__metadata__":{compact(metadata)}'] if metadata else []
-    quoted = json.JSONEncoder(ensure_ascii=False).encode
+    kinds: dict[tuple[DType, tuple[int, ...]], str] = {}
     for name, dtype, shape, begin, end in entries:
-        sizes = ",".join(map(str, shape))
-        parts.append(f'{quoted(name)}:{{"dtype":"{dtype.code}","shape":[{sizes}],"data_offsets":[{begin},{end}]}}')
+        kind = kinds.get((dtype, shape))
+        if kind is None:
+            sizes = ",".join(map(str, shape))
+            kind = kinds[dtype, shape] = f':{{"dtype":"{dtype.code}","shape":[{sizes}],"data_offsets":['
+        parts.append(f"{quote(name)}{kind}{begin},{end}]}}")
     header = ("{" + ",".join(parts) + "}").encode()
     header += b" " * (-len(header) % 8)
     return len(header).to_bytes(8, "little") + header
