@@ -1,9 +1,22 @@
+import json
 import math
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from paramgen.formatting import closest_match, escape, human_bytes, human_count, pluralize, shorten, show, summarize
+from paramgen.formatting import (
+    closest_match,
+    dump_json,
+    escape,
+    human_bytes,
+    human_count,
+    pluralize,
+    shorten,
+    show,
+    summarize,
+)
 
 
 @pytest.mark.parametrize(
@@ -86,3 +99,13 @@ def test_shorten_and_near() -> None:
     assert shorten("abcdef", 4) == "abc…"
     assert closest_match("num_filter", ["num_filters", "bias"]) == "num_filters"
     assert closest_match("zzz", ["num_filters", "bias"]) is None
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
+def test_json_is_that_of_the_json_module(value: Any) -> None:
+    assert dump_json(value) == json.dumps(value, indent=2, ensure_ascii=False)

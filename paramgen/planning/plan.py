@@ -13,10 +13,10 @@ from typing import Any
 from paramgen.catalog.axes import Rearrangement
 from paramgen.catalog.distributions import describe
 from paramgen.catalog.frameworks import CANONICAL, is_buffer
-from paramgen.catalog.initializers import ParameterShape
+from paramgen.catalog.initializers import Initializer, ParameterShape
 from paramgen.catalog.layouts import CONSTANTS, LAYOUTS, UnsupportedError
 from paramgen.catalog.operations import ParameterDef
-from paramgen.formatting import shorten, summarize
+from paramgen.formatting import dump_json, shorten, summarize
 from paramgen.language.diagnostics import Diagnostics, Finding, LimitExceededError
 from paramgen.language.model import ParsedSpec
 from paramgen.language.tree import NamedOperation
@@ -75,7 +75,8 @@ class Plan:
     def rows(self) -> list[dict[str, Any]]:
         """Return a mapping per tensor, with the keys of `plan --json`: `pandas.DataFrame(plan.rows())`."""
         names = ({"name": tensor.name, "canonical_name": tensor.canonical_name} for tensor in self.tensors)
-        return [{**_describe(tensor), **named} for tensor, named in zip(self.tensors, names, strict=True)]
+        describe = _Descriptions().describe
+        return [{**describe(tensor), **named} for tensor, named in zip(self.tensors, names, strict=True)]
 
     def document(self) -> Iterator[str]:
         """Yield the document of `plan --json`, in parts."""
@@ -246,39 +247,45 @@ class _Descriptions:
 
     def __init__(self) -> None:
         self._texts: dict[tuple[int, ...], list[str]] = {}
+        self._initializers: dict[int, dict[str, Any]] = {}  # by id: the plan keeps them alive
 
     def __call__(self, tensor: Tensor) -> str:
         parts = self._texts.get(tensor.key)
         if parts is None:
-            described = json.dumps(_describe(tensor), indent=2, ensure_ascii=False)
-            parts = self._texts[tensor.key] = _MARK.split("\n    " + described.replace("\n", "\n    "))
+            parts = self._texts[tensor.key] = _MARK.split("\n    " + dump_json(self.describe(tensor), "\n    "))
         before, between, after = parts
         name, canonical = tensor.name, tensor.canonical_name
         quoted = quote(name)
         other = quoted if name == canonical else "null" if canonical is None else quote(canonical)
         return before + quoted + between + other + after
 
+    def describe(self, tensor: Tensor) -> dict[str, Any]:
+        """Return a tensor's entry in the plan's JSON, with marks in the place of its names."""
+        specs = tensor.specs
+        initializers = [self._describe(spec.initializer) for spec in specs]
+        distributions = [describe(spec.distribution) for spec in specs]
+        first = initializers[0], distributions[0]
+        alike = all(part == first for part in zip(initializers, distributions, strict=True))
+        return {
+            "name": "\0name",
+            "canonical_name": "\0canonical",
+            "shape": list(tensor.rearrangement.shape),
+            "dtype": tensor.dtype.name,
+            "fan_in": specs[0].fan_in,
+            "fan_out": specs[0].fan_out,
+            "bytes": tensor.nbytes,
+            "initializer": initializers[0] if alike else {"type": "joined", "parts": initializers},
+            "distribution": distributions[0] if alike else {"type": "joined", "parts": distributions},
+        }
+
+    def _describe(self, initializer: Initializer) -> dict[str, Any]:
+        found = self._initializers.get(id(initializer))
+        if found is None:
+            found = self._initializers[id(initializer)] = initializer.describe()
+        return found
+
 
 _MARK = re.compile(r'"\\u0000\w+"')
-
-
-def _describe(tensor: Tensor) -> dict[str, Any]:
-    """Return a tensor's entry in the plan's JSON, with marks in the place of its names."""
-    specs = tensor.specs
-    initializers = [spec.initializer.describe() for spec in specs]
-    distributions = [describe(spec.distribution) for spec in specs]
-    alike = all(part == (initializers[0], distributions[0]) for part in zip(initializers, distributions, strict=True))
-    return {
-        "name": "\0name",
-        "canonical_name": "\0canonical",
-        "shape": list(tensor.rearrangement.shape),
-        "dtype": tensor.dtype.name,
-        "fan_in": specs[0].fan_in,
-        "fan_out": specs[0].fan_out,
-        "bytes": tensor.nbytes,
-        "initializer": initializers[0] if alike else {"type": "joined", "parts": initializers},
-        "distribution": distributions[0] if alike else {"type": "joined", "parts": distributions},
-    }
 
 
 def metadata(spec: ParsedSpec) -> dict[str, str]:
