@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from paramgen.api import to_torch as to_torch
     from paramgen.engine import BuildResult as BuildResult
     from paramgen.errors import DeviceError as DeviceError
+    from paramgen.errors import Diagnostic as Diagnostic
     from paramgen.errors import FileError as FileError
     from paramgen.errors import ParamgenError as ParamgenError
     from paramgen.errors import SpecError as SpecError
@@ -34,9 +35,10 @@ UNSUPPORTED = (
 )
 
 # Where each public name lives: imported when first used, so that `import paramgen` costs nothing.
-_HOMES = {
+_MODULES = {
     "BuildResult": "paramgen.engine",
     "DeviceError": "paramgen.errors",
+    "Diagnostic": "paramgen.errors",
     "FileError": "paramgen.errors",
     "ParamgenError": "paramgen.errors",
     "Plan": "paramgen.planning.plan",
@@ -54,17 +56,17 @@ _HOMES = {
     "to_torch": "paramgen.api",
 }
 
-__all__ = ["__version__", *_HOMES]  # noqa: PLE0604 (all are strings)
+__all__ = ["__version__", *_MODULES]  # noqa: PLE0604 (all are strings)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'paramgen' has no attribute {name!r}")
     if UNSUPPORTED:
         raise ImportError(UNSUPPORTED)
     from importlib import import_module
 
-    value = getattr(import_module(_HOMES[name]), name)
+    value = getattr(import_module(_MODULES[name]), name)
     globals()[name] = value
     return value
 

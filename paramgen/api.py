@@ -21,8 +21,7 @@ from paramgen.planning.plan import Plan
 from paramgen.planning.resolve import resolve_parameter
 from paramgen.planning.tensors import as_tensor
 from paramgen.sampling.devices import AUTO, open_backend, parse_device
-from paramgen.spec import Spec
-from paramgen.spec import load as load_and_plan
+from paramgen.spec import Spec, read_and_plan
 from paramgen.storage.header import Entry
 from paramgen.storage.reader import TensorFile
 from paramgen.threads import MAX_THREADS
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
 
     from paramgen.sampling.transfer import Transfer
 
+Variable = bool | float | str | Sequence[bool | float | str]
 SpecSource = Spec | str | os.PathLike[str] | Mapping[str, Any]
 
 
@@ -42,7 +42,7 @@ def load_spec(
     seed: int | None = None,
     dtype: str | None = None,
     layout: str | None = None,
-    variables: Mapping[str, float] | None = None,
+    variables: Mapping[str, Variable] | None = None,
 ) -> Spec:
     """Read and check a spec: the path of a YAML file, or a mapping of the same form.
 
@@ -53,7 +53,7 @@ def load_spec(
     not have raises UsageError, and an unreadable file FileError.
     """
     source = source if isinstance(source, Mapping) else _path(source)
-    return load_and_plan(source, variables=variables, seed=seed, dtype=dtype, layout=layout)
+    return read_and_plan(source, variables=variables, seed=seed, dtype=dtype, layout=layout)
 
 
 def build(
@@ -161,7 +161,7 @@ def initialize(
     data = dict(document.data)
     head, in_head = validate(SpecFields, {key: data.pop(key) for key in ("seed", "name")})
     parameter, in_parameter = validate(CustomParameter, data)
-    Diagnostics([*in_head, *in_parameter]).raise_any(document)
+    Diagnostics([*in_head, *in_parameter]).raise_if_any(document)
     assert head is not None and parameter is not None
     size = parameter.shape
     is_gates = size[1:] in ((), (1,)) and size[:1] and size[0] % 4 == 0

@@ -27,7 +27,7 @@ class Spec:
     It has the properties `name`, `seed`, `dtype`, `layout` and `source`, the spec as a mapping.
     """
 
-    parsed: ParsedSpec
+    _parsed: ParsedSpec
     plan: Plan
 
     @classmethod
@@ -51,7 +51,7 @@ class Spec:
         try:
             stored = json.loads(text)
             if isinstance(stored, dict):  # a text would be taken for the path of a spec
-                return load(stored)
+                return read_and_plan(stored)
             reason = "it is not a mapping"
         except SpecError as error:
             reason = str(error.problems[0].text("the first problem"))
@@ -66,32 +66,32 @@ class Spec:
         return to_yaml(self.source)
 
     def __repr__(self) -> str:
-        return f"<Spec {self.name!r}: {pluralize(self.parsed.count, 'operation')} or groups, seed {self.seed}>"
+        return f"<Spec {self.name!r}: {pluralize(self._parsed.count, 'operation')} or groups, seed {self.seed}>"
 
     @property
     def name(self) -> str:
-        return self.parsed.head.name
+        return self._parsed.head.name
 
     @property
     def seed(self) -> int:
-        return self.parsed.head.seed
+        return self._parsed.head.seed
 
     @property
     def dtype(self) -> str:
-        return self.parsed.head.dtype
+        return self._parsed.head.dtype
 
     @property
     def layout(self) -> str:
-        return self.parsed.head.layout
+        return self._parsed.head.layout
 
     @property
     def source(self) -> dict[str, Any]:
         """The spec as it was written, with the command line's values."""
-        return self.parsed.source
+        return self._parsed.source
 
 
 @default_mode()
-def load(
+def read_and_plan(
     source: str | os.PathLike[str] | Mapping[str, Any], *, variables: Mapping[str, Any] | None = None, **replaced: Any
 ) -> Spec:
     """Read, check and plan a spec. `replaced` (seed, dtype, layout) replace its own, where they are not None."""

@@ -9,7 +9,7 @@ import json
 import re
 import sys
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields as dataclass_fields
 from dataclasses import is_dataclass
 from pathlib import Path
@@ -23,8 +23,10 @@ import typer
 import paramgen
 from paramgen.catalog import initializers, operations
 from paramgen.catalog.axes import parse_row
+from paramgen.catalog.entries import ENTRY_KEYS
 from paramgen.catalog.frameworks import FRAMEWORKS
 from paramgen.catalog.layouts import CONSTANTS, LAYOUTS, UnsupportedError
+from paramgen.catalog.models import Model
 from paramgen.catalog.operations import Operation, ParameterDef, Standard
 from paramgen.cli import commands as cli
 from paramgen.dtypes import DTYPES
@@ -127,6 +129,24 @@ def describe(definition: ParameterDef) -> str:
     return definition.initializer.type_name + (f" ({fields})" if fields else "")
 
 
+SHARED_FIELDS = ("name", "dtype", "tie", "initializers")
+
+
+def escape_tags(text: str | None) -> str:
+    """Return a text in which Markdown sees no HTML."""
+    return str(text).replace("<", "\\<")
+
+
+def field_table(model: type[Model], keys: Iterable[str]) -> str:
+    """Return a table of some of a model's fields."""
+    rows = ["| field | default | meaning |", "|---|---|---|"]
+    for key in keys:
+        field = model.fields_by_key()[key]
+        default = "required" if field.is_required() else json.dumps(field.default).strip('"')
+        rows.append(f"| `{key}` | {'-' if default in ('null', '{}') else default} | {escape_tags(field.description)} |")
+    return "\n".join(rows) + "\n"
+
+
 def operation_tables() -> str:
     parts = [
         NOTICE + "# Operations and initializers\n",
@@ -140,21 +160,24 @@ def operation_tables() -> str:
         "| fan_in, fan_out | the numbers that scaling initializers use; a dash means none |\n",
         'The source is MathWorks\' page "Initialize Learnable Parameters for Model Function" (Deep Learning Toolbox).\n'
         "Operations that it lacks follow the modules of PyTorch, Keras and Flax.\n",
+        "## Fields of every operation\n",
+        "Operations also repeat, have local variables and conditions: see "
+        "[Groups and repetitions](spec.md#groups-and-repetitions).\n",
+        field_table(Standard, SHARED_FIELDS),
+        "`custom` takes no `initializers`: each of its parameters has its own.\n",
         "## Operations\n",
     ]
     for model in operations.TABLE:
         parts.append(f"### {model.title}: {code(model.names())}\n\n{model.__doc__}\n")
-        rows = ["| field | default | meaning |", "|---|---|---|"]
-        for name, field in model.model_fields.items():
-            if name in ("name", "type", "dtype", "initializers"):
-                continue
-            default = "required" if field.is_required() else json.dumps(field.default).strip('"')
-            rows.append(f"| `{name}` | {'-' if default == 'null' else default} | {field.description} |")
-        parts.append("\n".join(rows) + "\n")
+        parts.append(
+            field_table(
+                model, [key for key in model.fields_by_key() if key not in {*SHARED_FIELDS, *ENTRY_KEYS, "type"}]
+            )
+        )
         if not issubclass(model, Standard):
             rows = ["| parameter's field | default | meaning |", "|---|---|---|"]
-            for name, field in operations.CustomParameter.model_fields.items():
-                rows.append(f"| `{name}` | {'required' if field.is_required() else '-'} | {field.description} |")
+            for key, field in operations.CustomParameter.fields_by_key().items():
+                rows.append(f"| `{key}` | {'required' if field.is_required() else '-'} | {field.description} |")
             parts.append("\n".join(rows) + "\n")
             continue
         rows = ["| | parameter | size | fan_in | fan_out | default initializer |", "|---|---|---|---|---|---|"]
@@ -163,9 +186,6 @@ def operation_tables() -> str:
                 rows.append(f"| {' | '.join((title, *cells(definition)))} |")
                 title = ""  # noqa: PLW2901 (only the first row has it)
         parts.append("\n".join(rows) + "\n")
-    parts.append(
-        "Every operation also takes `name` and `dtype`. All except `custom` take `initializers` ([spec.md](spec.md)).\n"
-    )
     parts.append("## Initializers\n")
     rows = ["| initializer | fields and their defaults | values | source |", "|---|---|---|---|"]
     for model in initializers.TABLE:
@@ -284,7 +304,11 @@ def python_reference() -> str:
     for name, value in classes.items():
         parts += [f"### {name}\n", documentation(value)]
         if is_dataclass(value):
-            types = {field.name: str(field.type).replace(" |", " or") for field in dataclass_fields(value)}
+            types = {
+                field.name: str(field.type).replace(" |", " or")
+                for field in dataclass_fields(value)
+                if not field.name.startswith("_")
+            }
             rows = [f"| `{field}` | `{annotation}` |" for field, annotation in types.items()]
             parts.append("\n".join(["| field | type |", "|---|---|", *rows]) + "\n")
         for method, member in vars(value).items():

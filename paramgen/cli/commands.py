@@ -328,10 +328,10 @@ def _keep_freed_memory() -> None:
     np.empty(2**24, np.uint8)
 
 
-def _plan(path: str, variables: list[tuple[str, float]] | None, **replaced: Any) -> Plan:
-    from paramgen.spec import load
+def _plan(path: str, variables: list[tuple[str, Any]] | None, **replaced: Any) -> Plan:
+    from paramgen.spec import read_and_plan
 
-    return load(path, variables=dict(variables or ()), **replaced).plan
+    return read_and_plan(path, variables=dict(variables or ()), **replaced).plan
 
 
 def _warn_of_ending(output: str) -> None:

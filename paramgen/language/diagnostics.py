@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from pydantic import ValidationError
+
 from paramgen import limits
+from paramgen.catalog.fields import ErrorKind
 from paramgen.errors import LARGEST_REPORT, Diagnostic, SpecError
 from paramgen.formatting import shorten
 from paramgen.language.expressions import has_expression, names_in
-from paramgen.language.yaml_reader import Document, Path, path_text
+from paramgen.language.yaml_reader import Document, Path, normalize, path_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,17 @@ class InvalidItemError(Exception):
         self.findings = findings
 
 
+def explain_errors(error: ValidationError, data: Any, base: Path, unknown: Collection[Path]) -> list[Finding]:
+    """Return pydantic's errors of the data at a path, without those of `unknown` paths, which have no value."""
+    found = []
+    for item in error.errors(include_url=False):
+        path = item["loc"]
+        if unknown and (*base, *normalize(data, path)) in unknown:
+            continue
+        found.append(Finding((*base, *path), item["msg"], of_key=item["type"] == ErrorKind.UNKNOWN))
+    return found
+
+
 class Diagnostics:
     """The findings of a spec: the first for each path, up to a limit."""
 
@@ -74,13 +88,17 @@ class Diagnostics:
             if len(self._by_path) < limits.MAX_PROBLEMS:
                 self._by_path[key] = finding
 
-    def raise_any(self, document: Document) -> None:
-        """Raise a SpecError with all findings in the order of the document, if there are any."""
+    def error(self, document: Document) -> SpecError:
+        """Return the error of all findings, in the order of the document."""
+        located = [_locate(finding, document) for finding in self._by_path.values()]
+        located.sort(key=lambda found: found.place or (0, 0))
+        shown = [found.describe(document, index < LARGEST_REPORT) for index, found in enumerate(located)]
+        return SpecError(document.source, shown, self.total, at_least=self.is_full)
+
+    def raise_if_any(self, document: Document) -> None:
+        """Raise the error of all findings, if there are any."""
         if self.total:
-            located = [_locate(finding, document) for finding in self._by_path.values()]
-            located.sort(key=lambda found: found.place or (0, 0))
-            shown = [found.describe(document, number < LARGEST_REPORT) for number, found in enumerate(located)]
-            raise SpecError(document.source, shown, self.total, at_least=self.is_full)
+            raise self.error(document)
 
     def describe(self, document: Document) -> Iterator[str]:
         """Yield each finding as a line."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from paramgen.catalog.entries import Entry
 from paramgen.catalog.fields import RESERVED, Describe, ErrorKind, FieldError, Name, Schema, reserved
@@ -14,9 +14,8 @@ from paramgen.catalog.models import MAX_SUGGESTIONS
 from paramgen.catalog.operations import PARAMETERS_SCHEMA, ParametersByName
 from paramgen.catalog.schemas import merge, reference
 from paramgen.formatting import closest_match
-from paramgen.language.diagnostics import Finding
 from paramgen.language.evaluation import Evaluator
-from paramgen.language.yaml_reader import Path, normalize
+from paramgen.language.yaml_reader import Path
 
 OPERATIONS_SCHEMA: Schema = {
     "description": "the operations, each with a name, a type and its sizes, and groups of them.",
@@ -81,14 +80,3 @@ def evaluate_outside_repeats(items: list[Any], path: Path, evaluator: Evaluator)
     if not evaluator.needed:
         return items
     return [evaluate(item, (*path, number)) for number, item in enumerate(items)]
-
-
-def explain_errors(error: ValidationError, data: Any, base: Path, unknown: Collection[Path]) -> list[Finding]:
-    """Return pydantic's errors of the data at a path, without those of `unknown` paths, which have no value."""
-    found = []
-    for item in error.errors(include_url=False):
-        path = item["loc"]
-        if unknown and (*base, *normalize(data, path)) in unknown:
-            continue
-        found.append(Finding((*base, *path), item["msg"], of_key=item["type"] == ErrorKind.UNKNOWN))
-    return found

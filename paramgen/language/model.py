@@ -21,10 +21,10 @@ from paramgen.catalog.schemas import closed, mapping
 from paramgen.catalog.synonyms import FRAMEWORK_SYNONYMS, OPERATION_SYNONYMS
 from paramgen.errors import FileError, UsageError
 from paramgen.formatting import closest_match, did_you_mean, escape, show
-from paramgen.language.diagnostics import Diagnostics, Finding, LimitExceededError
+from paramgen.language.diagnostics import Diagnostics, Finding, LimitExceededError, explain_errors
 from paramgen.language.evaluation import VALUE, Evaluator, evaluate_variables
 from paramgen.language.expressions import names_in
-from paramgen.language.groups import OPERATIONS_SCHEMA, evaluate_outside_repeats, explain_errors
+from paramgen.language.groups import OPERATIONS_SCHEMA, evaluate_outside_repeats
 from paramgen.language.tree import Tree
 from paramgen.language.values import Value
 from paramgen.language.yaml_reader import Document, Path, from_mapping, from_yaml
@@ -196,7 +196,7 @@ def interpret(
     variables with the same names; UsageError for others.
     """
     if not isinstance(document.data, dict):
-        Diagnostics([Finding((), "a spec is a mapping; it needs at least operations")]).raise_any(document)
+        raise Diagnostics([Finding((), "a spec is a mapping; it needs at least operations")]).error(document)
     for key, value in replaced.items():
         if value is not None:
             document.put((key,), value)
@@ -204,8 +204,7 @@ def interpret(
     try:
         return _interpret(document, name)
     except LimitExceededError as error:
-        Diagnostics([error.finding]).raise_any(document)
-        raise AssertionError from error
+        raise Diagnostics([error.finding]).error(document) from None
 
 
 def _interpret(document: Document, name: str) -> ParsedSpec:

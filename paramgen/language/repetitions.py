@@ -10,10 +10,9 @@ from pydantic import ValidationError
 
 from paramgen.catalog.entries import CONDITION, ENTRY_KEYS, REPEAT, Entry, Index
 from paramgen.catalog.fields import FieldType
-from paramgen.language.diagnostics import Finding, InvalidItemError
+from paramgen.language.diagnostics import Finding, InvalidItemError, explain_errors
 from paramgen.language.evaluation import VALUE, Evaluator
 from paramgen.language.expressions import has_expression
-from paramgen.language.groups import explain_errors
 from paramgen.language.values import Value
 from paramgen.language.yaml_reader import Path
 

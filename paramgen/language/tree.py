@@ -19,10 +19,10 @@ from paramgen.catalog.models import read_tagged
 from paramgen.catalog.operations import BY_TYPE, Operation
 from paramgen.catalog.synonyms import OPERATION_SYNONYMS
 from paramgen.language import values
-from paramgen.language.diagnostics import Finding, InvalidItemError, LimitExceededError, RepeatLocation
+from paramgen.language.diagnostics import Finding, InvalidItemError, LimitExceededError, RepeatLocation, explain_errors
 from paramgen.language.evaluation import BOUND, NO_LOCALS, Evaluator
 from paramgen.language.expressions import has_expression, names_in
-from paramgen.language.groups import OPERATION_EXPECTED, Group, explain_errors, is_group
+from paramgen.language.groups import OPERATION_EXPECTED, Group, is_group
 from paramgen.language.repetitions import ONCE, Locals, Repetitions, check_condition, read_repetitions
 from paramgen.language.values import ExpressionError
 from paramgen.language.yaml_reader import Path

@@ -120,13 +120,13 @@ def make_plan(spec: ParsedSpec) -> Plan:
         diagnostics = Diagnostics(errors_of_ties)
     if not tensors and not diagnostics.total:
         diagnostics.add(Finding(("operations",), "the spec has no tensors: every operation is omitted; keep one"))
-    diagnostics.raise_any(spec.document)
+    diagnostics.raise_if_any(spec.document)
     entries = order_tensors((tensor.name, tensor.dtype, tensor.rearrangement.shape) for tensor in tensors)
     header = encode(entries, metadata(spec))
     if len(header) - 8 > MAX_HEADER:
         size = f"{len(header) - 8:,} bytes; the format allows {MAX_HEADER:,}"
         message = f"the file's header, which holds every name and the spec, would have {size}"
-        Diagnostics([Finding((), message)]).raise_any(spec.document)
+        Diagnostics([Finding((), message)]).raise_if_any(spec.document)
     lines = tuple(warnings.describe(spec.document))
     return Plan(spec.head.name, spec.head.seed, spec.head.layout, tuple(tensors), tuple(entries), header, lines)
 

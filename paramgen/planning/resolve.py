@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from fnmatch import translate
-from functools import cached_property, partial
-from itertools import islice, takewhile
+from functools import cached_property
+from itertools import islice
 from math import prod
 from typing import Generic, NamedTuple, TypeVar
 
@@ -18,11 +16,12 @@ from paramgen.catalog.initializers import Initializer, ParameterShape
 from paramgen.catalog.layouts import UnsupportedError
 from paramgen.catalog.operations import BY_TYPE, ZEROS, ParameterDef
 from paramgen.dtypes import BY_NAME, DType
-from paramgen.formatting import closest_match, did_you_mean, escape, one_of, shorten, show
+from paramgen.formatting import closest_match, did_you_mean, escape, one_of, shorten
 from paramgen.language.diagnostics import Finding, LimitExceededError
 from paramgen.language.model import Override, ParsedSpec
 from paramgen.language.tree import NamedOperation
 from paramgen.language.yaml_reader import Path, path_text
+from paramgen.planning.overrides import Overrides
 from paramgen.planning.streams import stream_id
 
 
@@ -155,7 +154,7 @@ class _Expansion:
     def __init__(self, spec: ParsedSpec):
         self.spec = spec
         self.names = NameRegistry()
-        self.overrides = _Overrides(spec.head.overrides)
+        self.overrides = Overrides(spec.head.overrides)
         self.choices = OperationCache(self._choose)
         self.different = 0
 
@@ -191,7 +190,7 @@ class _Expansion:
             else:
                 yield Expanded(instance, definitions, parameters)
         if is_complete:  # else they may be meant for what is missing
-            yield from self.overrides.find_unused(self.names, is_warning=tree.omits)
+            yield from self.overrides.find_unused(self.names.suggest, is_warning=tree.omits)
 
     def _choose(self, instance: NamedOperation) -> _Choices:
         operation = instance.operation
@@ -254,93 +253,6 @@ def _tie(name: str, target: str, choice: _Resolved, overrides: list[tuple[int, O
         message = f"{shorten(name)} is tied to {shorten(target)}; override that one"
         return Finding(("overrides", overrides[0][0], "match"), message)
     return Parameter(name, resolve_parameter(choice.definition.target, ZEROS, choice.dtype), stream_id(target), target)
-
-
-class _Pattern:
-    """A pattern of names with * ? and [], split at each * into pieces that match texts of one length.
-
-    Each piece is searched for after the one before. That takes linear time for a literal piece, and up to the piece's
-    length times as long with ? or []. `cost` counts comparisons.
-    """
-
-    def __init__(self, pattern: str):
-        tokens = re.findall(r"\*+|\?|\[!?\]?[^]]*\]|.", pattern, re.DOTALL)
-        pieces: list[list[str]] = [[]]
-        for token in tokens:
-            if token[0] == "*":
-                pieces.append([])
-            else:
-                pieces[-1].append(token)
-        first, *middle = [re.compile("".join(map(_one_character, piece)), re.DOTALL) for piece in pieces]
-        self._first = first.match if middle else first.fullmatch
-        self._last = middle.pop().fullmatch if middle else None
-        self._width = len(pieces[-1])
-        self._middle = [piece.search for piece in middle if piece.pattern]
-        self._start = "".join(takewhile(lambda token: token not in ("*", "?") and len(token) == 1, tokens))
-        self.cost = 1
-        for piece in filter(None, pieces[1:-1]):
-            is_literal = all(len(token) == 1 and token != "?" for token in piece)
-            self.cost += 1 if is_literal else limits.SEARCH_COMPARISONS
-
-    def matches(self, name: str) -> bool:
-        if not name.startswith(self._start):
-            return False
-        found = self._first(name)
-        if self._last is None or not found:
-            return found is not None
-        end = len(name) - self._width
-        at = found.end()
-        if end < at or not self._last(name, end):
-            return False
-        for search in self._middle:
-            found = search(name, at, end)
-            if not found:
-                return False
-            at = found.end()
-        return True
-
-
-def _one_character(token: str) -> str:
-    """Return the regular expression of a pattern's token for one character."""
-    if token == "?":
-        return "."
-    return translate(token)[len("(?s:") : -len(r")\Z")] if len(token) > 1 else re.escape(token)
-
-
-class _Overrides:
-    """The overrides of a spec, with a limit on comparisons of patterns with names."""
-
-    def __init__(self, overrides: Sequence[Override]):
-        entries = enumerate(overrides)
-        self._entries = [(_Pattern(override.match), index, override) for index, override in entries if override.when]
-        self._used = [False] * len(overrides)
-        self._cost = sum(pattern.cost for pattern, _, _ in self._entries)
-        self._compared = 0
-
-    def count(self, names: int) -> None:
-        """Count the comparisons with some names; LimitExceededError if they are too many."""
-        self._compared += names * self._cost
-        if self._compared > limits.MAX_COMPARISONS:
-            limit = f"more than {limits.MAX_COMPARISONS:,} patterns times tensors (the limit)"
-            message = f"{limit}, those with several * counted several times; give fewer overrides"
-            raise LimitExceededError(("overrides",), message)
-
-    def matching(self, name: str) -> list[tuple[int, Override]]:
-        """Return those that match a name, in order."""
-        found = []
-        for pattern, index, override in self._entries:
-            if pattern.matches(name):
-                found.append((index, override))
-                self._used[index] = True
-        return found
-
-    def find_unused(self, names: NameRegistry, is_warning: bool) -> Iterator[Finding]:
-        """Yield an error, or a warning, for each override that has matched no name."""
-        for _, index, override in self._entries:
-            if not self._used[index]:
-                message = f"{show(override.match)} matches no parameter"
-                suggest = partial(names.suggest, override.match)
-                yield Finding(("overrides", index, "match"), message, suggest=suggest, is_warning=is_warning)
 
 
 def _check_defaults(spec: ParsedSpec) -> Iterator[Finding]:
