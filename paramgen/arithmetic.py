@@ -68,6 +68,5 @@ def _default_environment(ctypes: Any, library: Any) -> Any:
 
 
 REFUSED = (
-    "this thread does not round to nearest or flushes subnormals to zero, and C's fesetenv, which would change that, "
-    "is missing; reset the floating-point mode first"
+    "this thread has an unusual floating-point mode, and C's fesetenv is missing; round to nearest and keep subnormals"
 )

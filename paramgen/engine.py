@@ -280,7 +280,7 @@ def draw_array(tensor: Tensor, sampler: Sampler, backend: Backend) -> NDArray[An
         try:
             out = backend.empty(tensor.nbytes)
         except MemoryError:
-            raise MemoryError(f"{tensor.name} of {human_bytes(tensor.nbytes)}") from None
+            raise MemoryError(f"{tensor.name} needs {human_bytes(tensor.nbytes)}") from None
         draw_into(out, tensor, sampler, backend)
         return backend.as_array(out, tensor.dtype, tensor.rearrangement.shape)
 

@@ -113,7 +113,7 @@ def print_devices(devices: Sequence[Device]) -> None:
         {
             "device": [device.name for device in devices],
             "usable": ["yes" if device.usable else "no" for device in devices],
-            "what it is, or what is missing": [escape(device.description) for device in devices],
+            "description": [escape(device.description) for device in devices],
         }
     )
 

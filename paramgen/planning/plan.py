@@ -157,8 +157,8 @@ def make_plan(spec: ParsedSpec) -> Plan:
     entries = order_tensors((tensor.name, tensor.dtype, tensor.rearrangement.shape) for tensor in tensors)
     header = encode(entries, metadata(spec))
     if len(header) - 8 > MAX_HEADER:
-        size = f"{len(header) - 8:,} bytes; the format allows {MAX_HEADER:,}"
-        message = f"the file's header, which holds every name and the spec, would have {size}"
+        limit = f"must have at most {MAX_HEADER:,} bytes (the format's limit), got {len(header) - 8:,}"
+        message = f"the file's header {limit}; use fewer or shorter names"
         Diagnostics([Finding((), message)]).raise_any(spec.document)
     return Plan(spec.head.name, spec.head.seed, spec.head.layout, tuple(tensors), tuple(entries), header)
 
@@ -188,14 +188,14 @@ class _Layouter:
                     total += tensor.nbytes
                     header_size += len(tensor.name) + MIN_ENTRY_BYTES
                     if total > MAX_DATA or header_size > MAX_HEADER:
-                        message = f"{_size_limit_error(total)} with {shorten(tensor.name)}"
+                        message = _size_limit_error(total, shorten(tensor.name))
                         raise LimitExceededError(item.instance.path, message, item.instance.location)
         yield from self.names.nested(self._note())
         if repeated := {one for one, other in pairwise(sorted(streams)) if one == other}:
             yield from _explain_streams(self.spec, repeated)
 
     def _note(self) -> str:
-        return f", in layout {self.layout_name}"
+        return f" in layout {self.layout_name}"
 
     def _place(self, item: Expanded) -> Iterable[Tensor | Finding]:
         """Return the tensors of an operation."""
@@ -212,7 +212,7 @@ class _Layouter:
         try:
             return self.layout.rearrangements(instance.operation, definitions)
         except UnsupportedError as error:
-            message = f"layout: {self.layout_name}: {error}"
+            message = f"{error}, or use another layout"
             return Finding((*instance.path, "type"), message, location=instance.location)
 
     def _join(self, item: Expanded, rearrangement: Rearrangement) -> Tensor | Finding:
@@ -222,7 +222,7 @@ class _Layouter:
         drawn = [one for one in found if one]
         if len({one.spec.dtype.name for one in drawn}) > 1:
             parts = [f"{shorten(one.name)} ({one.spec.dtype.name})" for one in drawn]
-            message = f"layout: {self.layout_name} joins {', '.join(parts)} in one tensor; give them the same dtype"
+            message = f"layout {self.layout_name} joins {', '.join(parts)} in one tensor; give them the same dtype"
             return Finding((*instance.path, "name"), message, location=instance.location)
         if len(drawn) < len(found):
             first = drawn[0] if drawn else next(iter(parameters.values()))
@@ -232,8 +232,8 @@ class _Layouter:
                 for source, one in zip(rearrangement.sources, found, strict=True)
             ]
         name = self.layout.name(instance.name, rearrangement)
-        if clash := self.names.add(name, instance.path):
-            return Finding((*instance.path, "name"), clash + self._note(), location=instance.location)
+        if clash := self.names.add(name, instance.path, self._note()):
+            return Finding((*instance.path, "name"), clash, location=instance.location)
         return Tensor(name, rearrangement, tuple(drawn))
 
 
@@ -251,14 +251,14 @@ def _explain_streams(spec: ParsedSpec, repeated: set[int]) -> Iterator[Finding]:
             if parameter.stream in repeated:
                 other = first.setdefault(parameter.stream, parameter.name)
                 if other != parameter.name:
-                    message = f"{shorten(parameter.name)} has the stream id of {shorten(other)}; rename one"
+                    message = f"{shorten(parameter.name)} and {shorten(other)} have the same stream id; rename one"
                     yield Finding((*item.instance.path, "name"), message, location=item.instance.location)
 
 
-def _size_limit_error(total: int) -> str:
+def _size_limit_error(total: int, name: str) -> str:
     if total > MAX_DATA:
-        return "choose smaller sizes: the file would pass 2^63 - 1 bytes"
-    return f"choose fewer tensors: the file's header would pass {MAX_HEADER:,} bytes, the format's limit,"
+        return f"the file would exceed 2^63 - 1 bytes at {name}; use smaller sizes"
+    return f"the file's header would exceed {MAX_HEADER:,} bytes (the format's limit) at {name}; use fewer tensors"
 
 
 @cache

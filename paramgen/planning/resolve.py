@@ -94,12 +94,12 @@ class NameRegistry:
     def __init__(self) -> None:
         self._owners: dict[str, Path] = {}
 
-    def add(self, name: str, owner: Path) -> str | None:
-        """Take a name; return the conflict, if any."""
+    def add(self, name: str, owner: Path, note: str = "") -> str | None:
+        """Take a name; return the conflict, if any, with a note on its layout."""
         other = self._owners.setdefault(name, owner)
         if other is owner:
             return None
-        return f"{path_text(other)} has a tensor {shorten(name)} already; give each operation its own name"
+        return f"duplicate tensor {shorten(name)}{note}, also in {path_text(other)}; rename one of the operations"
 
     def nested(self, note: str = "") -> Iterator[Finding]:
         """Yield an error for each tensor whose name is another's followed by a dot."""
@@ -120,17 +120,17 @@ class NameRegistry:
     def _explain(self, tensor: str, inner: str, owner: Path, note: str) -> Finding:
         other = self._owners[tensor]
         if owner > other:
-            message = f"{path_text(other)} has a tensor {shorten(tensor)}, which is in the way; rename one"
+            conflict = f"{path_text(other)} has a tensor {shorten(tensor)}"
         else:
-            message = f"{path_text(owner)} has tensors named {shorten(tensor)}.…, which are in the way; rename one"
+            conflict = f"{path_text(owner)} has tensors {shorten(tensor)}.…"
             owner, inner = other, tensor
         location = RepeatLocation(inner.rpartition(".")[0], {}) if len(owner) > 2 else None
-        return Finding((*owner, "name"), message + note, location=location)
+        return Finding((*owner, "name"), f"name conflict{note}: {conflict}; rename one", location=location)
 
     def suggest(self, pattern: str) -> str:
         """Return the end of the error of a pattern that matches no name."""
         closest = did_you_mean(closest_match(pattern, list(islice(self._owners, 1000))))
-        return closest or "; plan --layout canonical shows the names that patterns are of"
+        return closest or "; paramgen plan --layout canonical lists the names"
 
 
 Result = TypeVar("Result")
@@ -206,7 +206,7 @@ class _Expansion:
         try:
             found = parameter_defs_by(self.spec.head.conventions, operation)
         except UnsupportedError as error:
-            message = f"conventions: {self.spec.head.conventions}: {error}"
+            message = f"{error}, or use other conventions"
             return _Choices([], [], [Finding((*instance.path, "type"), message, location=instance.location)])
         self.different += len(found)
         if self.different > limits.MAX_DIFFERENT_TENSORS:
@@ -217,7 +217,7 @@ class _Expansion:
         keys = {definition.key for definition in found}
         findings = []
         for parameter in [name for name in operation.own_initializers() if name not in keys]:
-            message = f"this {operation.type_name} has no {parameter}; remove this, or give it a {parameter}"
+            message = f"this {operation.type_name} has no {parameter}; remove its initializer"
             path = (*instance.path, "initializers", parameter)
             findings.append(Finding(path, message, of_key=True, location=instance.location))
         return _Choices(found, resolved, findings)
@@ -247,8 +247,8 @@ class _Expansion:
             of = "" if path[0] == "operations" else f"{shorten(name)}: "
             return Finding(path, f"{of}{initializer.type_name} {reason}", location=instance.location)
         spec = resolve_parameter(choice.definition.target, initializer, dtype)
-        if problem := spec.dtype_error(name):
-            return Finding(path, problem, location=instance.location)
+        if reason := spec.dtype_error(name):
+            return Finding(path, reason, location=instance.location)
         if not overrides:
             choice.spec = spec
         return name_parameter(name, spec)
@@ -318,8 +318,8 @@ class _Overrides:
         """Count the comparisons with some names; LimitExceededError if they are too many."""
         self._compared += names * self._cost
         if self._compared > limits.MAX_COMPARISONS:
-            limit = f"more than {limits.MAX_COMPARISONS:,} patterns times tensors (the limit)"
-            message = f"{limit}, those with several * counted several times; give fewer overrides"
+            limit = f"more than {limits.MAX_COMPARISONS:,} comparisons of patterns with tensors (the limit)"
+            message = f"{limit}; use fewer overrides, or fewer * in them"
             raise LimitExceededError(("overrides",), message)
 
     def matching(self, name: str) -> list[tuple[int, Override]]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from paramgen.catalog.synonyms import DEVICE_SYNONYMS
 from paramgen.errors import DeviceError, UsageError
-from paramgen.formatting import did_you_mean
+from paramgen.formatting import did_you_mean, must_be, show
 
 if TYPE_CHECKING:
     from paramgen.sampling.backend import Backend
@@ -58,7 +58,7 @@ def parse_device(device: str) -> tuple[str, list[int]]:
         return "gpu", list(dict.fromkeys(int(part.removeprefix("gpu:")) for part in device.split(",")))
     meant = re.sub(r"[a-z]+", lambda word: DEVICE_SYNONYMS.get(word[0], word[0]), str(device).lower())
     guess = did_you_mean(meant if meant != device and (meant in BACKENDS or _GPUS.fullmatch(meant)) else None)
-    raise UsageError(f"{device!r} is no device: cpu, gpu (all there are), gpu:0, gpu:0,gpu:1 or auto{guess}")
+    raise UsageError(f"unknown device {show(device)}{guess or '; use cpu, gpu (all), gpu:0, gpu:0,gpu:1 or auto'}")
 
 
 def open_backends(device: str, threads: int, size: int, seconds: float) -> list[Backend]:
@@ -81,6 +81,6 @@ def open_backend(device: str) -> Backend:
     """Return a backend that draws into arrays on one device."""
     found = None if device == AUTO else parse_device(device)
     if found is None or len(found[1]) > 1:
-        raise UsageError(f"{device!r}: arrays are on one device; name it: cpu, gpu or gpu:N")
+        raise UsageError(f"device: {must_be('one device (cpu, gpu or gpu:N)', device)}")
     name, numbers = found
     return load_backend(name).open_backend(numbers)

@@ -141,7 +141,7 @@ class Sampler:
         try:
             result = backend.empty(parameter.spec.nbytes)
         except MemoryError as error:
-            raise MemoryError(f"{parameter.name} of {error}") from None
+            raise MemoryError(f"{parameter.name} needs {error}") from None
         matrices = distribution.submatrices(parameter.spec.shape)
         drawn = sum(dtype.nbytes(matrix.size) for matrix in matrices)
         if drawn < parameter.spec.nbytes:

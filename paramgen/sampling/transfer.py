@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paramgen.buffers import BLOCK_BYTES
+from paramgen.formatting import must_be_array
 from paramgen.sampling.backend import Bytes
 from paramgen.sampling.gpu import (  # type: ignore[attr-defined]  # of cupy, which only gpu.py imports
     address,
@@ -55,7 +56,7 @@ class Transfer:
             if isinstance(array, cupy.ndarray):
                 return cupy.asarray(array)
             if not isinstance(array, np.ndarray | np.generic):
-                raise TypeError("is no array of NumPy's or CuPy's")
+                raise TypeError(must_be_array(array))
             device_dtype(array.dtype.newbyteorder("="))
             plain = np.ascontiguousarray(array, array.dtype.newbyteorder("="))
             data = plain.reshape(-1).view(np.uint8)
@@ -68,7 +69,7 @@ class Transfer:
     def to_cpu(self, array: Any) -> NDArray[Any]:
         """Return a NumPy copy of a CuPy array on any GPU; TypeError for anything else."""
         if not isinstance(array, cupy.ndarray):
-            raise TypeError("is no array of NumPy's or CuPy's")
+            raise TypeError(must_be_array(array))
         with current_device(int(array.device)):
             stream = cupy.cuda.get_current_stream()
             plain = cupy.ascontiguousarray(array)

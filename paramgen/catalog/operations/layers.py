@@ -95,8 +95,8 @@ class CustomParameter(Model):
     """A parameter that no operation describes."""
 
     label = "a custom parameter"
-    shape: Shape = Field(description="its size, a list; [] is a scalar.")
-    initializer: AnyInitializer = Field(description="its initializer.")
+    shape: Shape = Field(description="shape, a list; [] is a scalar.")
+    initializer: AnyInitializer = Field(description="initializer.")
     fan_in: Size | None = Field(default=None, description="inputs per output, for initializers that scale with it.")
     fan_out: Size | None = Field(default=None, description="outputs per input, for initializers that scale with it.")
     dtype: DTypeName | None = Field(default=None, description="its element type; default: the operation's.")
@@ -144,8 +144,8 @@ class Custom(Operation):
     parameters: Annotated[
         dict[Name, CustomParameter],
         Field(min_length=1),
-        Describe(value="a mapping of names to parameters, at least one", item="a mapping with shape and initializer"),
-    ] = Field(description="its parameters by name.")
+        Describe(value="a mapping of names to parameters", item="a mapping with shape and initializer"),
+    ] = Field(description="parameters by name.")
 
     @classmethod
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
