@@ -68,5 +68,5 @@ def _default_environment(ctypes: Any, library: Any) -> Any:
 
 
 REFUSED = (
-    "this thread has an unusual floating-point mode, and C's fesetenv is missing; round to nearest and keep subnormals"
+    "this thread does not use the default floating-point mode, and C's fesetenv is missing; restore that mode first"
 )

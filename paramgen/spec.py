@@ -47,12 +47,12 @@ class Spec:
             stored = json.loads(text)
             if isinstance(stored, dict):  # a text would be taken for the path of a spec
                 return load(stored)
-            reason = must_be("a mapping", stored)
+            message = f"paramgen_spec {must_be('a mapping', stored)}"
         except SpecError as error:
-            reason = str(error.diagnostics[0].text("the first error"))
+            message = error.diagnostics[0].text("paramgen_spec")
         except (RecursionError, ValueError):
-            reason = "it is not valid JSON"
-        raise MalformedFileError(f"{file.shown}: the spec in its metadata cannot be read: {reason}")
+            message = "paramgen_spec must be valid JSON"
+        raise MalformedFileError(f"{file.shown}: {message}")
 
     def to_yaml(self) -> str:
         """Return the spec as YAML; a build of that text gives the same file."""

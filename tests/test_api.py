@@ -202,7 +202,7 @@ def test_errors_can_be_pickled() -> None:
         paramgen.load_spec({"operations": [3] * 30, "seed": 10**5000})
     copy = pickle.loads(pickle.dumps(caught.value))
     assert (str(copy), copy.total, copy.diagnostics) == (str(caught.value), 31, caught.value.diagnostics)
-    assert "16610 bits" in str(copy)
+    assert "16,610 bits" in str(copy)
 
 
 def test_paths_of_all_kinds(tmp_path: Path, golden: Golden) -> None:

@@ -171,7 +171,9 @@ def _name_hint(value: Any) -> str:
     if value[0] == "-":
         return "; begin it with another character"
     bad = next(c for c in value if c != "-" and not is_word(c))
-    return f"; remove '{bad}'" if "!" <= bad <= "~" else f"; remove U+{ord(bad):04X}"
+    if bad == " ":
+        return "; remove the space"
+    return f"; remove '{bad}'" if bad.isascii() and bad.isprintable() else f"; remove U+{ord(bad):04X}"
 
 
 NAME = FieldType(

@@ -187,7 +187,7 @@ def build(
         typer.Option(
             parser=_threads,
             metavar="N",
-            help="Number of CPU threads, 1 to 1024; default: one for each CPU. Same bytes.",
+            help="Number of CPU threads, 1 to 1,024; default: one for each CPU. Same bytes.",
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that paramgen did not write.")] = False,

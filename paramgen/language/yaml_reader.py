@@ -285,7 +285,7 @@ class _Composer:
             elif kind is yaml.DocumentStartEvent:
                 self.documents += 1
                 if self.documents > 1:
-                    self.fail(event.start_mark, "must be a single YAML document, got a second one")
+                    self.fail(event.start_mark, "must be a single YAML document, got a second one; remove it")
 
     def fail(self, mark: Any, message: str) -> None:
         raise SpecError(self.source, [_at(message, mark.line, mark.column)])

@@ -212,8 +212,7 @@ class _Layouter:
         try:
             return self.layout.rearrangements(instance.operation, definitions)
         except UnsupportedError as error:
-            message = f"{error}, or use another layout"
-            return Finding((*instance.path, "type"), message, location=instance.location)
+            return Finding((*instance.path, "type"), str(error), location=instance.location)
 
     def _join(self, item: Expanded, rearrangement: Rearrangement) -> Tensor | Finding:
         """Return a tensor of an operation, joined from its parameters."""

@@ -206,8 +206,7 @@ class _Expansion:
         try:
             found = parameter_defs_by(self.spec.head.conventions, operation)
         except UnsupportedError as error:
-            message = f"{error}, or use other conventions"
-            return _Choices([], [], [Finding((*instance.path, "type"), message, location=instance.location)])
+            return _Choices([], [], [Finding((*instance.path, "type"), str(error), location=instance.location)])
         self.different += len(found)
         if self.different > limits.MAX_DIFFERENT_TENSORS:
             limit = f"more than {limits.MAX_DIFFERENT_TENSORS:,} different tensors (the limit)"

@@ -103,7 +103,7 @@ class TensorFile:
             while view:
                 count = self._file.readinto(view)
                 if not count:
-                    raise FileError(f"{self.shown}: ends before its data; copy or download it again")
+                    raise FileError(f"{self.shown}: the file is truncated; copy or download it again")
                 view = view[count:]
 
     def close(self) -> None:

@@ -81,7 +81,7 @@ class UniformInitializer(Initializer):
     label = "uniform"
     formula = "uniform on (-`bound`, `bound`)"
     type: Literal["uniform"] = Field(description="initializer type.")
-    bound: Positive = Field(description="largest magnitude: values lie between -bound and bound.")
+    bound: Positive = Field(description="values lie between -bound and bound.")
 
     def to_distribution(self, target: ParameterShape) -> Distribution:
         return Uniform(self.bound)
