@@ -288,7 +288,7 @@ def to_torch(params: Any) -> Any:
 
 
 def _transfer(device: str) -> Transfer:
-    kind, numbers = parse_device(device)
+    kind, numbers = (AUTO, []) if device == AUTO else parse_device(device)
     if kind != "gpu" or len(numbers) > 1:
         raise UsageError(f"device: {must_be('one GPU (gpu or gpu:N)', device)}")
     from paramgen.sampling.transfer import Transfer
