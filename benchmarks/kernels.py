@@ -15,8 +15,8 @@ from paramgen.catalog.distributions import Constant, Distribution, Normal, Trunc
 from paramgen.catalog.initializers import Zeros
 from paramgen.dtypes import DTYPES
 from paramgen.engine import draw_into
-from paramgen.planning.plan import as_tensor
 from paramgen.planning.resolve import ParameterSpec
+from paramgen.planning.tensors import as_tensor
 from paramgen.sampling import cpu
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.sampler import Sampler

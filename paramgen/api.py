@@ -17,8 +17,9 @@ from paramgen.language.diagnostics import Diagnostics
 from paramgen.language.model import SpecFields, validate
 from paramgen.language.yaml_reader import from_mapping
 from paramgen.nested import Nested, map_arrays, nest
-from paramgen.planning.plan import Plan, as_tensor
+from paramgen.planning.plan import Plan
 from paramgen.planning.resolve import resolve_parameter
+from paramgen.planning.tensors import as_tensor
 from paramgen.sampling.devices import AUTO, open_backend, parse_device
 from paramgen.spec import Spec
 from paramgen.spec import load as load_and_plan
@@ -109,7 +110,12 @@ def sample(spec: SpecSource, *, device: str = "cpu", flat: bool = False) -> Nest
     made = _spec(spec).plan
     backend, sampler = open_backend(device), engine.sampler(made.seed)
     arrays = {tensor.name: engine.draw_array(tensor, sampler, backend) for tensor in made.tensors}
-    return arrays if flat else nest(arrays)
+    if flat:
+        return arrays
+    try:
+        return nest(arrays)
+    except ValueError as error:
+        raise UsageError(f"sample: {error}; use flat=True") from None
 
 
 @default_mode()

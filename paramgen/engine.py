@@ -18,7 +18,8 @@ import numpy as np
 from paramgen.buffers import BLOCK_BYTES, PAGE, SHORT_RUN, WIDE_BLOCKS
 from paramgen.formatting import human_bytes
 from paramgen.ownership import is_ours
-from paramgen.planning.plan import Plan, Tensor
+from paramgen.planning.plan import Plan
+from paramgen.planning.tensors import Tensor
 from paramgen.sampling.backend import Backend, Bytes
 from paramgen.sampling.devices import AUTO, open_backends
 from paramgen.sampling.sampler import OnBytes, Sampler, cpu_seconds

@@ -9,6 +9,7 @@ MAX_NUMBER_LENGTH = 128
 
 # Of expressions.
 MAX_VARIABLES = 1000
+MAX_LIST_LENGTH = 4096  # of a variable
 MAX_EXPRESSION_LENGTH = 1000
 MAX_EXPRESSION_DEPTH = 32
 # Numbers, variables, operators and brackets, counted each time that one is read or evaluated.

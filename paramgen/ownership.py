@@ -9,7 +9,8 @@ import numpy as np
 
 from paramgen.catalog.distributions import Matrices
 from paramgen.errors import MalformedFileError
-from paramgen.planning.plan import Plan, Tensor
+from paramgen.planning.plan import Plan
+from paramgen.planning.tensors import Tensor
 from paramgen.sampling.devices import open_backend
 from paramgen.sampling.sampler import Sampler, cpu_seconds
 from paramgen.spec import Spec

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -91,4 +92,7 @@ def load(
 ) -> Spec:
     """Read, check and plan a spec. `replaced` (seed, dtype, layout) replace its own, where they are not None."""
     parsed = interpret(*read_document(source), variables=variables, **replaced)
-    return Spec(parsed, make_plan(parsed))
+    plan = make_plan(parsed)
+    for warning in plan.warnings:
+        warnings.warn(warning, stacklevel=2)
+    return Spec(parsed, plan)

@@ -21,9 +21,10 @@ from paramgen.catalog.axes import plain
 from paramgen.catalog.distributions import Distribution
 from paramgen.catalog.initializers import Zeros
 from paramgen.dtypes import DTYPES as TABLE
-from paramgen.planning.plan import Plan, Tensor
+from paramgen.planning.plan import Plan
 from paramgen.planning.resolve import Parameter, ParameterSpec
 from paramgen.planning.streams import stream_id
+from paramgen.planning.tensors import Tensor
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.reference import Reference
 from paramgen.sampling.sampler import Sampler

@@ -154,7 +154,7 @@ def test_what_is_given_in_place_of_a_files_value_has_no_line(tmp_path: Path, gol
     for arguments, place in (
         ({"seed": -1}, "seed"),
         ({"layout": "tourch"}, "layout"),
-        ({"variables": {"n": "x"}}, "variables.n"),
+        ({"variables": {"n": None}}, "variables.n"),
     ):
         with pytest.raises(paramgen.SpecError) as caught:
             paramgen.load_spec(path, **arguments)

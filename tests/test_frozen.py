@@ -25,8 +25,8 @@ from paramgen.catalog.distributions import (
     Uniform,
     unit_forget_gate,
 )
-from paramgen.planning.plan import Tensor
 from paramgen.planning.streams import STREAM_VERSION
+from paramgen.planning.tensors import Tensor
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.reference import Reference
 

@@ -136,6 +136,7 @@ def test_arrays_of_every_dtype_become_tensors(dtype: str, tmp_path: Path) -> Non
 
 
 def test_sampled_parameters_are_a_state_dict() -> None:
+    """Run the example of to_torch in docs/python.md."""
     operations = [
         {"name": "0", "type": "fully_connected", "input_size": 4, "output_size": 3},
         {"name": "1", "type": "batchnorm", "num_channels": 3},

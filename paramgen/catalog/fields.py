@@ -156,9 +156,15 @@ RESERVED = "__metadata__"
 NO_NAME = r"\x00-,./:-@\[-\^`{-\xa9\xab-\xb4\xb6-\xb9\xbb-\xbf\xd7\xf7\u2000-\u206f\u3000-\u3004"
 
 
+_PART = f"[^{NO_NAME}-][^{NO_NAME}]*"
+
+
 def is_name(text: str) -> bool:
     """Return True if a text can name an operation, a group or a parameter."""
-    return bool(text) and text[0] != "-" and is_word(text.replace("-", "_")) and len(text) <= limits.MAX_NAME_LENGTH
+    parts = text.split(".")
+    return len(text) <= limits.MAX_NAME_LENGTH and all(
+        part and part[0] != "-" and is_word(part.replace("-", "_")) for part in parts
+    )
 
 
 def _name_hint(value: Any) -> str:
@@ -168,21 +174,21 @@ def _name_hint(value: Any) -> str:
         return ""
     if len(value) > limits.MAX_NAME_LENGTH:
         return f"; use at most {limits.MAX_NAME_LENGTH} characters"
-    if value[0] == "-":
-        return "; begin it with another character"
-    bad = next(c for c in value if c != "-" and not is_word(c))
+    bad = next((c for c in value if c not in "-." and not is_word(c)), "")
+    if not bad:
+        return "; begin it, and each part after a dot, with a letter, digit or _"
     if bad == " ":
         return "; remove the space"
     return f"; remove '{bad}'" if bad.isascii() and bad.isprintable() else f"; remove U+{ord(bad):04X}"
 
 
 NAME = FieldType(
-    value="a name of letters, digits, _ and -",
+    value="a name of letters, digits, _, - and dots",
     accepts=lambda value: isinstance(value, str) and is_name(value),
     hint=_name_hint,
     schema={
         "type": "string",
-        "pattern": f"^[^{NO_NAME}-][^{NO_NAME}]*$",
+        "pattern": rf"^{_PART}(\.{_PART})*$",
         "maxLength": limits.MAX_NAME_LENGTH,
         "not": {"const": RESERVED},
     },

@@ -83,7 +83,7 @@ class Layout:
     def name(self, operation: str, rearrangement: Rearrangement) -> str:
         """Return the name of a tensor in the file."""
         collection = rearrangement.collection or self.collection
-        return f"{collection}{operation}.{rearrangement.name}"
+        return f"{collection}{operation}.{rearrangement.name}" if operation else f"{collection}{rearrangement.name}"
 
 
 def _torch_recurrent(operation: Recurrent) -> Iterator[str]:

@@ -22,6 +22,11 @@ def closed(properties: dict[str, Schema]) -> Schema:
     return {"properties": properties, "additionalProperties": False}
 
 
+def merge(rules: Schema, more: Schema) -> Schema:
+    """Return two models' rules together: those of properties, and the others, which must differ."""
+    return {**rules, **more, "properties": {**rules.get("properties", {}), **more.get("properties", {})}}
+
+
 def has_type(names: Iterable[str]) -> Schema:
     """Return the schema of a mapping whose `type` is one of some names."""
     return {"required": ["type"], "properties": {"type": {"enum": list(names)}}}

@@ -120,17 +120,15 @@ def _one_of(words: Collection[str], synonyms: Mapping[str, str]) -> Callable[[st
     return choose
 
 
-def _assignment(text: str) -> tuple[str, float]:
+def _assignment(text: str) -> tuple[str, Any]:
     name, separator, value = text.partition("=")
     if not separator or not name:
         raise typer.BadParameter(must_be("NAME=VALUE", text))
-    from paramgen.language.expressions import Expression, ExpressionError, UndefinedError
+    from paramgen.language.evaluation import parse_value
 
     try:
-        return name, Expression(value).value({})
-    except UndefinedError:
-        raise typer.BadParameter(f"{show_text(name)}: {must_be('a number', value)}") from None
-    except ExpressionError as error:
+        return name, parse_value(value)
+    except ValueError as error:
         raise typer.BadParameter(f"{show_text(name)}: {error}") from None
 
 

@@ -23,7 +23,8 @@ from paramgen.formatting import escape, human_bytes, number, pluralize, show_tex
 
 if TYPE_CHECKING:
     from paramgen.analysis.inspect import Statistics
-    from paramgen.planning.plan import Plan, Tensor
+    from paramgen.planning.plan import Plan
+    from paramgen.planning.tensors import Tensor
     from paramgen.sampling.devices import Device
     from paramgen.storage.header import Entry
     from paramgen.storage.reader import TensorFile

@@ -24,8 +24,8 @@ class RepeatLocation:
 class Finding(NamedTuple):
     """An error at a path of the document, in its value or, with `of_key`, in its key.
 
-    `suggest` returns the end of the message. It is called only for errors that are shown, as searching for similar
-    names takes long.
+    A warning does not make the spec invalid. `suggest` returns the end of the message. It is called only for errors
+    that are shown, as searching for similar names takes long.
     """
 
     path: Path
@@ -33,6 +33,7 @@ class Finding(NamedTuple):
     of_key: bool = False
     location: RepeatLocation | None = None
     suggest: Callable[[], str] | None = None
+    is_warning: bool = False
 
 
 class LimitExceededError(Exception):
@@ -41,6 +42,14 @@ class LimitExceededError(Exception):
     def __init__(self, path: Path, message: str, location: RepeatLocation | None = None):
         super().__init__(message)
         self.finding = Finding(path, message, location=location)
+
+
+class InvalidItemError(Exception):
+    """An item of a spec that is wrong, with all its errors."""
+
+    def __init__(self, findings: list[Finding]):
+        super().__init__()
+        self.findings = findings
 
 
 class Diagnostics:
@@ -72,6 +81,11 @@ class Diagnostics:
             located.sort(key=lambda found: found.place or (0, 0))
             shown = [found.describe(document, number < LARGEST_REPORT) for number, found in enumerate(located)]
             raise SpecError(document.source, shown, self.total, at_least=self.is_full)
+
+    def describe(self, document: Document) -> Iterator[str]:
+        """Yield each finding as a line."""
+        for finding in self._by_path.values():
+            yield _locate(finding, document).describe(document, is_shown=True).text(document.source)
 
 
 class _Located(NamedTuple):

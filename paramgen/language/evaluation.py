@@ -4,113 +4,156 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
 
 from paramgen import limits
-from paramgen.formatting import shorten, show
+from paramgen.catalog.entries import is_variable
+from paramgen.catalog.fields import FieldType, Schema
+from paramgen.formatting import shorten
+from paramgen.language import values
 from paramgen.language.diagnostics import Finding, LimitExceededError
-from paramgen.language.expressions import (
-    Environment,
-    ExpressionError,
-    Number,
-    TemplateString,
-    UndefinedError,
-    has_expression,
-    is_number,
-    is_variable,
-    names_in,
+from paramgen.language.expressions import KEYWORDS, Expression, TemplateString, UndefinedError, names_in
+from paramgen.language.values import Environment, ExpressionError, Value
+from paramgen.language.yaml_reader import Path, from_yaml
+
+_SCALAR: Final[Schema] = {
+    "anyOf": [
+        {"type": "number", "exclusiveMinimum": -values.MAX_INTEGER, "exclusiveMaximum": values.MAX_INTEGER},
+        {"type": "boolean"},
+        {"type": "string"},
+    ]
+}
+VALUE: Final = FieldType(
+    value=f"a number below 2^128, a boolean, a text, or a list of at most {limits.MAX_LIST_LENGTH:,} of these",
+    accepts=values.is_value,
+    schema={"anyOf": [*_SCALAR["anyOf"], {"type": "array", "items": _SCALAR, "maxItems": limits.MAX_LIST_LENGTH}]},
+    convert=values.freeze,
 )
-from paramgen.language.yaml_reader import Path
-
-VALUE_EXPECTED = "a number below 2^128 in magnitude, or ${…} over the variables before it"
 # Keys whose values are texts, even if they are a single expression.
-TEXTS = ("name", "match")
+TEXTS: Final = ("name", "match")
+# Keys whose expressions are evaluated later, once per index, by the type of the mapping that they are in.
+BOUND: Final = {"formula": ("value",)}
+NO_LOCALS: Final[Mapping[str, Value]] = {}
 
 
-class Evaluated(NamedTuple):
-    """A value with its expressions evaluated; `failed` are the paths of those that have no value."""
+class Failure(NamedTuple):
+    """A text whose expressions have no value, and why."""
 
-    value: Any
-    failed: frozenset[Path]
-    findings: list[Finding]
+    text: str
+    error: ExpressionError
+
+
+@dataclass(frozen=True)
+class BoundExpression:
+    """An expression with its variables, to be evaluated once per index `k` of an axis with `n` entries."""
+
+    text: str
+    variables: tuple[tuple[str, Value], ...]
+    template: TemplateString = field(compare=False, repr=False)
+
+    def __call__(self, k: int, n: int) -> float:
+        """Return the value at an index, rounded to float64. ValueError if there is none."""
+        value = self.template.value({**dict(self.variables), "k": k, "n": n})
+        if type(value) not in (int, float):
+            raise ExpressionError(f"a formula must give numbers, got {values.describe(value)}")
+        return float(value)  # type: ignore[arg-type]
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class _Constant(NamedTuple):
+    """The value of a text that uses no local variables."""
+
+    value: Value
+    names: frozenset[str]
 
 
 class Evaluator:
     """Evaluates the expressions of a spec over its `variables`; `needed` is False if it has none.
 
     `broken` are variables without a value, whose errors are known. Each text is parsed once, and evaluated once if it
-    depends on no index.
+    uses no local variables: the indices of repetitions, and those of `with`.
     """
 
     def __init__(self, needed: bool):
         self.needed = needed
-        self.variables: dict[str, Number] = {}
+        self.variables: dict[str, Value] = {}
         self.broken: set[str] = set()
         self._terms = 0
-        self._texts: dict[str, TemplateString] = {}
-        self._values: dict[str, Number | str] = {}
+        self._templates: dict[tuple[str, frozenset[str]], TemplateString] = {}
+        self._constants: dict[str, _Constant] = {}
 
     def renew(self) -> Evaluator:
         """Return an evaluator for the same variables that counts terms from zero."""
         other = Evaluator(self.needed)
         other.variables, other.broken = self.variables, self.broken
-        other._texts, other._values = self._texts, self._values
+        other._templates, other._constants = self._templates, self._constants
         return other
 
-    def parse(self, text: str, path: Path) -> TemplateString:
+    def parse(self, text: str, path: Path, local: Collection[str] = ()) -> TemplateString:
         """Parse a text that has '${' in it. ExpressionError if that fails."""
-        parsed = self._texts.get(text)
-        if parsed is None:
-            parsed = TemplateString(text)
-            self._spend(parsed.terms, path)
-            self._texts[text] = parsed
-        return parsed
+        declared = (name for name in KEYWORDS if name in self.variables or name in self.broken or name in local)
+        key = text, frozenset(declared)
+        template = self._templates.get(key)
+        if template is None:
+            template = TemplateString(*key)
+            self._spend(template.terms, path)
+            self._templates[key] = template
+        return template
 
-    def names(self, value: Any, path: Path) -> frozenset[str]:
-        """Return the variables in a value's expressions, without those of cached results."""
+    def names(self, value: Any, path: Path, local: Collection[str]) -> frozenset[str]:
+        """Return the local variables in a value's expressions."""
+        if not self.needed:
+            return frozenset()
 
         def names(text: str) -> frozenset[str]:
-            return frozenset() if text in self._values else self.parse(text, path).names
+            constant = self._constants.get(text)
+            return constant.names if constant else self.parse(text, path, local).names
 
-        return names_in(value, names)
+        return names_in(value, names).intersection(local)
 
-    def value(self, text: str, indices: Mapping[str, int], path: Path) -> Number | str:
+    def value(self, text: str, local: Mapping[str, Value], path: Path) -> Value:
         """Return the value of a text that has '${' in it. ExpressionError if it has none."""
-        if text in self._values:
-            return self._values[text]
-        parsed = self.parse(text, path)
-        self._spend(parsed.terms, path)
-        value = parsed.value(self._environment(indices))
-        if parsed.names.isdisjoint(indices):
-            self._values[text] = value
-            del self._texts[text]
+        constant = self._constants.get(text)
+        if constant and (not local or constant.names.isdisjoint(local)):
+            return constant.value
+        template = self.parse(text, path, local)
+        environment = self._environment(local)
+        self._spend(template.cost(environment), path)
+        value = template.value(environment)
+        if template.names.isdisjoint(local) and KEYWORDS.isdisjoint(local):
+            self._constants[text] = _Constant(value, template.names)
         return value
 
     def evaluate(
-        self, value: Any, base: Path, indices: Mapping[str, int] | None = None, leave: Collection[str] = ()
-    ) -> Evaluated:
-        """Evaluate the expressions in a value, as far as they have values.
+        self, value: Any, base: Path, local: Mapping[str, Value] = NO_LOCALS, leave: Collection[str] = ()
+    ) -> tuple[Any, dict[Path, Failure]]:
+        """Evaluate the expressions in a value as far as they have values; return it, and the failures by path.
 
         `base` is the value's own path. Keys in `leave`, and what they hold, are left alone.
         """
+        failures: dict[Path, Failure] = {}
         if not self.needed:
-            return Evaluated(value, frozenset(), [])
-        failed: set[Path] = set()
-        findings: list[Finding] = []
+            return value, failures
 
-        def evaluate(value: Any, path: Path, is_text: bool = False) -> Any:
+        def evaluate(value: Any, path: Path, key: str = "", bound: Collection[str] = ()) -> Any:
             if isinstance(value, str):
                 if "${" not in value:
                     return value
                 try:
-                    found = self.value(value, indices or {}, path)
-                    return str(found) if is_text else found
+                    if key in bound:
+                        return self._bind(value, path, local)
+                    found = self.value(value, local, path)
+                    return values.render(found) if key in TEXTS else list(found) if type(found) is tuple else found
                 except ExpressionError as error:
-                    failed.add(path)
-                    findings.extend(self.explain(value, path, error))
+                    failures[path] = Failure(value, error)
             elif isinstance(value, dict):
+                kind = value.get("type")
+                later = BOUND.get(kind, ()) if isinstance(kind, str) else ()
                 new = {
-                    key: entry if key in leave else evaluate(entry, (*path, key), key in TEXTS)
+                    key: entry if key in leave else evaluate(entry, (*path, key), key, later)
                     for key, entry in value.items()
                 }
                 return new if any(new[key] is not entry for key, entry in value.items()) else value
@@ -119,19 +162,29 @@ class Evaluator:
                 return entries if any(new is not old for new, old in zip(entries, value, strict=True)) else value
             return value
 
-        return Evaluated(evaluate(value, base), frozenset(failed), findings)
+        return evaluate(value, base), failures
 
-    def explain(self, text: str, path: Path, error: ExpressionError) -> Iterator[Finding]:
-        """Yield the finding of a text without a value, unless a broken variable explains it."""
-        if not isinstance(error, UndefinedError):
-            yield Finding(path, f"{shorten(text)}: {error}")
-        elif error.name not in self.broken:
-            yield Finding(path, f"{shorten(text)}: {error.problem}", suggest=error.hint)
+    def explain(self, failures: Mapping[Path, Failure]) -> Iterator[Finding]:
+        """Yield an error for each failure that no broken variable explains."""
+        for path, (text, error) in failures.items():
+            if not isinstance(error, UndefinedError):
+                yield Finding(path, f"{shorten(text)}: {error}")
+            elif error.name not in self.broken:
+                yield Finding(path, f"{shorten(text)}: {error.problem}", suggest=error.hint)
 
-    def _environment(self, indices: Mapping[str, int]) -> Environment:
-        if not indices:
+    def _bind(self, text: str, path: Path, local: Mapping[str, Value]) -> BoundExpression:
+        template = self.parse(text, path, {*local, "k", "n"})
+        environment = self._environment(local)
+        used = sorted(template.names - {"k", "n"})
+        for name in used:
+            if name not in environment:
+                raise UndefinedError(name, environment)
+        return BoundExpression(text, tuple((name, environment[name]) for name in used), template)
+
+    def _environment(self, local: Mapping[str, Value]) -> Environment:
+        if not local:
             return self.variables
-        return ChainMap(indices, self.variables) if self.variables else indices  # type: ignore[arg-type]
+        return ChainMap(local, self.variables) if self.variables else local  # type: ignore[arg-type]
 
     def _spend(self, terms: int, path: Path) -> None:
         self._terms += terms
@@ -140,40 +193,55 @@ class Evaluator:
             raise LimitExceededError(path, f"expressions are too many or repeat too often: {limit}")
 
 
+def parse_value(text: str) -> Value:
+    """Return a variable's value from text: YAML for lists, booleans and texts, or arithmetic. ValueError for others."""
+    value = from_yaml(text.encode(), "value").data
+    if value == text.strip():  # not in quotes
+        try:
+            return Expression(value).value({})
+        except ExpressionError:
+            return text.strip()
+    for _, message, _ in VALUE.errors(value):
+        raise ExpressionError(message)
+    frozen: Value = values.freeze(value)
+    return frozen
+
+
 def evaluate_variables(variables: Any, needed: bool) -> tuple[Evaluator, list[Finding]]:
-    """Return the evaluator of a spec's `variables`, each over those before it, and what is wrong with them."""
+    """Return the evaluator of a spec's `variables`, each over those before it, and the errors in them."""
     evaluator = Evaluator(needed)
     findings: list[Finding] = []
     if not isinstance(variables, dict) or len(variables) > limits.MAX_VARIABLES:
         evaluator.broken.update(variables if isinstance(variables, dict) else ())
         return evaluator, findings
-    for name, text in variables.items():
+    for name, written in variables.items():
         path = ("variables", name)
-        value = text
-        try:
-            if has_expression(text):
-                value = evaluator.value(text, {}, path)
-                if not is_number(value):
-                    findings.append(Finding(path, f"{show(value)} is not {VALUE_EXPECTED}"))
-        except ExpressionError as error:
-            if isinstance(error, UndefinedError) and error.name in variables and error.name not in evaluator.broken:
-                error = ExpressionError(_explain_order(name, error.name, variables, evaluator))
-            findings += evaluator.explain(text, path, error)
-        if is_variable(name) and is_number(value):
-            evaluator.variables[name] = value
+        value, failures = evaluator.evaluate(written, path)
+        findings += evaluator.explain(
+            {at: _explain_order(failure, name, variables, evaluator) for at, failure in failures.items()}
+        )
+        if not failures and value is not written:
+            findings += [Finding((*path, *at), message) for at, message, _ in VALUE.errors(value)]
+        if is_variable(name) and not failures and values.is_value(value):
+            evaluator.variables[name] = values.freeze(value)
         else:
             evaluator.broken.add(name)
     return evaluator, findings
 
 
-def _explain_order(name: str, used: str, variables: Mapping[str, Any], evaluator: Evaluator) -> str:
-    """Return why a variable cannot use one that is not before it."""
+def _explain_order(failure: Failure, name: str, variables: Mapping[str, Any], evaluator: Evaluator) -> Failure:
+    """Return the failure of a variable, with the reason if it uses one that is not before it."""
+    used = failure.error.name if isinstance(failure.error, UndefinedError) else None
+    if used is None or used not in variables or used in evaluator.broken:
+        return failure
     reached, pending = set(), [used]
     while pending:
         other = pending.pop()
         if other in variables and other not in reached:
             reached.add(other)
-            pending.extend(evaluator.names(variables[other], ("variables", other)))
+            pending.extend(evaluator.names(variables[other], ("variables", other), variables))
     if name not in reached:
-        return f"{used} stands after {name}; move it before"
-    return f"{name} refers to itself" + (f" by way of {used}" if used != name else "")
+        reason = f"{used} is defined after {name}; move it before"
+    else:
+        reason = f"{name} refers to itself" + (f" by way of {used}" if used != name else "")
+    return Failure(failure.text, ExpressionError(reason))

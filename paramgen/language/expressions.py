@@ -1,40 +1,26 @@
-"""Arithmetic over a spec's variables, as in `${…}`. It reaches nothing else, and its cost is bounded.
-
-Integers are exact, other numbers are float64. Every operation is one that IEEE 754 rounds correctly, so an expression
-has the same value on every machine.
-"""
+"""Expressions in `${…}`: parsing, and evaluation over variables. They reach nothing else, and their cost is bounded."""
 
 from __future__ import annotations
 
-import math
-import operator
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from itertools import islice
-from typing import Any
+from typing import Final
 
 from paramgen import limits
-from paramgen.catalog.fields import NO_NAME, Schema
-from paramgen.formatting import closest_match, did_you_mean, is_word, one_of, pluralize, shorten
+from paramgen.formatting import closest_match, did_you_mean, is_word, one_of, shorten
+from paramgen.language import values
+from paramgen.language.values import FUNCTIONS, Environment, ExpressionError, Value
 
-Number = int | float
-Environment = Mapping[str, Number]
-# A number; a variable's name; (function, operand, …); or [operand, function, operand, …], from left to right.
-_Node = Any
+# Evaluates a part of an expression.
+_Node = Callable[[Environment], Value]
 
-MAX_INTEGER = 2**128
-MAX_EXPONENT = 64
-
-VARIABLE_EXPECTED = (
-    "a name of a variable: letters, decimal digits and _, not beginning with a digit, and no function's name"
-)
+KEYWORDS: Final = frozenset({"if", "else", "and", "or", "not", "true", "false"})
 
 _HOLE = re.compile(r"\$\{([^{}]*)\}")
-_TOKEN = re.compile(r"\s*((?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[^\W\d]\w*|\*\*|//|[-+*/%(),])")
-
-
-class ExpressionError(ValueError):
-    """An invalid expression, or one without a value."""
+_TOKEN = re.compile(
+    r"\s*((?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[^\W\d]\w*|'[^']*'|\*\*|//|[=!<>]=|[-+*/%(),<>\[\]])"
+)
 
 
 class UndefinedError(ExpressionError):
@@ -46,7 +32,7 @@ class UndefinedError(ExpressionError):
 
     @property
     def problem(self) -> str:
-        return f"{shorten(self.name)} is no variable"
+        return f"unknown variable {shorten(self.name)}"
 
     def hint(self) -> str:
         """Return the variable that may be meant, or else those that there are."""
@@ -58,48 +44,57 @@ class UndefinedError(ExpressionError):
 
 
 class Expression:
-    """A parsed expression: `names` are its variables, `terms` count its numbers, variables, operators and brackets."""
+    """A parsed expression.
 
-    __slots__ = ("_node", "names", "terms")
+    `names` are its variables, and `listed` those that it passes whole to functions. `terms` counts its numbers,
+    variables, operators and brackets. Variables in `shadowing` are not keywords.
+    """
 
-    def __init__(self, text: str):
-        parser = _Parser(text)
-        self._node = parser.parse()
+    __slots__ = ("_evaluate", "listed", "names", "terms")
+
+    def __init__(self, text: str, shadowing: frozenset[str] = frozenset()):
+        parser = _Parser(text, shadowing)
+        self._evaluate = parser.parse()
         self.names = frozenset(parser.names)
+        self.listed = frozenset(parser.listed)
         self.terms = len(parser.tokens)
 
-    def value(self, environment: Environment) -> Number:
+    def value(self, environment: Environment) -> Value:
         try:
-            return _evaluate(self._node, environment)
+            return self._evaluate(environment)
         except ZeroDivisionError:
-            raise ExpressionError("divides by zero") from None
+            raise ExpressionError("division by zero") from None
 
 
 class TemplateString:
     """A string with expressions in it; `whole` if it is a single expression and nothing else."""
 
-    __slots__ = ("expressions", "literals", "names", "terms", "whole")
+    __slots__ = ("expressions", "listed", "literals", "names", "terms", "whole")
 
-    def __init__(self, text: str):
+    def __init__(self, text: str, shadowing: frozenset[str] = frozenset()):
         pieces = _HOLE.split(text)
         if any("${" in piece for piece in pieces[::2]):
-            raise ExpressionError("'${' has no '}' after it, with an expression between them")
+            raise ExpressionError("'${' must be followed by an expression and '}'")
         self.literals = pieces[::2]
-        self.expressions = [Expression(piece) for piece in pieces[1::2]]
+        self.expressions = [Expression(piece, shadowing) for piece in pieces[1::2]]
         self.whole = self.literals == ["", ""]
         self.names = frozenset().union(*(expression.names for expression in self.expressions))
+        self.listed = frozenset().union(*(expression.listed for expression in self.expressions))
         self.terms = sum(expression.terms for expression in self.expressions)
 
-    def value(self, environment: Environment) -> Number | str:
-        """Return the number of a whole expression, else the rendered text."""
-        if self.whole:
-            return self.expressions[0].value(environment)
-        return self.render(environment)
+    def value(self, environment: Environment) -> Value:
+        """Return the value of a whole expression, else the rendered text."""
+        return self.expressions[0].value(environment) if self.whole else self.render(environment)
 
     def render(self, environment: Environment) -> str:
         """Return the text with each expression replaced by its value."""
-        values = (str(expression.value(environment)) for expression in self.expressions)
-        return self.literals[0] + "".join(v + literal for v, literal in zip(values, self.literals[1:], strict=True))
+        rendered = (values.render(expression.value(environment)) for expression in self.expressions)
+        return self.literals[0] + "".join(v + literal for v, literal in zip(rendered, self.literals[1:], strict=True))
+
+    def cost(self, environment: Environment) -> int:
+        """Return the number of terms that an evaluation counts for, those of lists included."""
+        lists = (environment.get(name) for name in self.listed)
+        return self.terms + sum(len(value) for value in lists if isinstance(value, tuple))
 
 
 def has_expression(value: object) -> bool:
@@ -122,111 +117,204 @@ def names_in(value: object, names: Callable[[str], frozenset[str]] | None = None
     return frozenset().union(*(names_in(entry, names) for entry in inner))
 
 
-def is_number(value: object) -> bool:
-    """Return whether a value can be a variable's: finite, and below 2^128 in magnitude."""
-    return type(value) in (int, float) and -MAX_INTEGER < value < MAX_INTEGER  # type: ignore[operator]
-
-
-def is_variable(name: str) -> bool:
-    """Return whether an expression can have a variable of this name."""
-    return is_word(name) and bool(name) and not name[0].isdecimal() and name not in FUNCTIONS
-
-
 class _Parser:
-    """Recursive descent: + and - bind least, then * / // %, then signs, then **, which takes a sign on its right."""
+    """Recursive descent with the precedence of Python's operators."""
 
-    def __init__(self, text: str):
+    def __init__(self, text: str, shadowing: frozenset[str]):
         if len(text) > limits.MAX_EXPRESSION_LENGTH:
             most = limits.MAX_EXPRESSION_LENGTH
-            raise ExpressionError(f"an expression of {len(text):,} characters; at most {most:,} are allowed")
+            raise ExpressionError(f"an expression must have at most {most:,} characters, got {len(text):,}")
         self.tokens = _split(text)
         self.at = 0
         self.depth = 0
+        self.keywords = KEYWORDS - shadowing
         self.names: set[str] = set()
+        self.listed: set[str] = set()
 
     def parse(self) -> _Node:
-        node = self.sum()
+        node = self.conditional()
         if self.tokens[self.at]:
-            raise ExpressionError(f"{self.tokens[self.at]!r} is not expected here; an operator is missing before it")
+            raise ExpressionError(f"unexpected {self.tokens[self.at]!r}; an operator is missing before it")
         return node
 
-    def skip(self, wanted: str) -> bool:
-        """Skip the next token if it is the wanted one; return whether it was."""
-        found = self.tokens[self.at] == wanted
-        self.at += found
-        return found
+    def skip(self, *wanted: str) -> str:
+        """Skip the next token if it is a wanted one; return it, or else ''."""
+        token = self.tokens[self.at]
+        if token not in wanted or (token in KEYWORDS and token not in self.keywords):
+            return ""
+        self.at += 1
+        return token
 
     def deeper(self) -> None:
         self.depth += 1
         if self.depth > limits.MAX_EXPRESSION_DEPTH:
-            raise ExpressionError(f"nested more than {limits.MAX_EXPRESSION_DEPTH} levels deep")
+            raise ExpressionError(f"an expression must be at most {limits.MAX_EXPRESSION_DEPTH} levels deep")
+
+    def conditional(self) -> _Node:
+        self.deeper()
+        node = self.alternative()
+        if self.skip("if"):
+            condition = self.alternative()
+            if not self.skip("else"):
+                raise ExpressionError("'if' needs an 'else': a if condition else b")
+            node = _choose(condition, node, self.conditional())
+        self.depth -= 1
+        return node
+
+    def alternative(self) -> _Node:
+        node = self.conjunction()
+        while self.skip("or"):
+            node = _either(node, self.conjunction())
+        return node
+
+    def conjunction(self) -> _Node:
+        node = self.negation()
+        while self.skip("and"):
+            node = _both(node, self.negation())
+        return node
+
+    def negation(self) -> _Node:
+        count = 0
+        while self.skip("not"):
+            count += 1
+        node = self.comparison()
+        return _invert(node, count % 2 == 1) if count else node
+
+    def comparison(self) -> _Node:
+        node = self.sum()
+        if symbol := self.skip(*values.COMPARISONS):
+            node = _binary(values.compare, symbol, node, self.sum())
+            if other := self.skip(*values.COMPARISONS):
+                raise ExpressionError(f"comparisons cannot be chained, got {symbol} … {other}; join two with 'and'")
+        return node
 
     def sum(self) -> _Node:
-        self.deeper()
-        chain = [self.product()]
-        while function := _SUMS.get(self.tokens[self.at]):
-            self.at += 1
-            chain += function, self.product()
-        self.depth -= 1
-        return chain if len(chain) > 1 else chain[0]
+        node = self.product()
+        while symbol := self.skip("+", "-"):
+            node = _binary(values.calculate, symbol, node, self.product())
+        return node
 
     def product(self) -> _Node:
-        chain = [self.signed()]
-        while function := _PRODUCTS.get(self.tokens[self.at]):
-            self.at += 1
-            chain += function, self.signed()
-        return chain if len(chain) > 1 else chain[0]
+        node = self.signed()
+        while symbol := self.skip("*", "/", "//", "%"):
+            node = _binary(values.calculate, symbol, node, self.signed())
+        return node
 
     def signed(self) -> _Node:
         negative = False
-        while (sign := self.tokens[self.at]) in _SUMS:
+        while sign := self.skip("+", "-"):
             negative ^= sign == "-"
-            self.at += 1
         node = self.power()
-        return (operator.neg, node) if negative else node
+        return _negate(node) if negative else node
 
     def power(self) -> _Node:
-        node = self.atom()
+        node = self.entry()
         if self.skip("**"):
             self.deeper()
-            node = (_power, node, self.signed())
+            node = _binary(values.calculate, "**", node, self.signed())
             self.depth -= 1
+        return node
+
+    def entry(self) -> _Node:
+        node = self.atom()
+        while self.skip("["):
+            node = _take(node, self.conditional())
+            if not self.skip("]"):
+                raise ExpressionError("'[' has no ']'")
         return node
 
     def atom(self) -> _Node:
         token = self.tokens[self.at]
         if not token:
             raise ExpressionError(
-                "ends where a number, a variable or a bracket is to follow" if self.at else "is empty"
+                "expected a number, a variable or a bracket, got the end" if self.at else "the expression is empty"
             )
         self.at += 1
         if token[0] in "0123456789.":
-            return _checked(int(token) if token.isdecimal() else float(token))
+            return _constant(values.check(int(token) if token.isdecimal() else float(token)))
+        if token[0] == "'":
+            return _constant(token[1:-1])
         if token == "(":
-            node = self.sum()
+            node = self.conditional()
             if not self.skip(")"):
                 raise ExpressionError("'(' has no ')'")
             return node
-        if token[0] == "_" or token[0].isalpha():
+        if token in self.keywords and token in ("true", "false"):
+            return _constant(token == "true")
+        if (token[0] == "_" or token[0].isalpha()) and token not in self.keywords:
             if self.skip("("):
                 return self.call(token)
             self.names.add(token)
-            return token
-        raise ExpressionError(f"{token!r} stands where a number, a variable or a bracket is expected")
+            return _variable(token)
+        raise ExpressionError(f"expected a number, a variable or a bracket, got {token!r}")
 
     def call(self, name: str) -> _Node:
         if name not in FUNCTIONS:
             guess = did_you_mean(closest_match(name, FUNCTIONS))
-            raise ExpressionError(f"{shorten(name)} is no function; one of {', '.join(FUNCTIONS)}{guess}")
-        arguments = [self.sum()]
+            raise ExpressionError(f"unknown function {shorten(name)}; use {one_of(list(FUNCTIONS))}{guess}")
+        arguments = [self.argument()]
         while self.skip(","):
-            arguments.append(self.sum())
+            arguments.append(self.argument())
         if not self.skip(")"):
-            raise ExpressionError(f"{name}( has no ')'")
-        function, most = FUNCTIONS[name]
-        if most and len(arguments) > most:
-            raise ExpressionError(f"{name} takes {pluralize(most, 'number')}, not {len(arguments)}")
-        return (function, *arguments)
+            raise ExpressionError(f"'{name}(' has no ')'")
+        values.check_arguments(name, len(arguments))
+        return lambda environment: values.call(name, [argument(environment) for argument in arguments])
+
+    def argument(self) -> _Node:
+        first = self.at
+        node = self.conditional()
+        if self.at == first + 1 and self.tokens[first] in self.names:
+            self.listed.add(self.tokens[first])
+        return node
+
+
+def _constant(value: Value) -> _Node:
+    return lambda environment: value
+
+
+def _variable(name: str) -> _Node:
+    def look_up(environment: Environment) -> Value:
+        if name not in environment:
+            raise UndefinedError(name, environment)
+        return environment[name]
+
+    return look_up
+
+
+def _binary(function: Callable[[str, Value, Value], Value], symbol: str, left: _Node, right: _Node) -> _Node:
+    return lambda environment: function(symbol, left(environment), right(environment))
+
+
+def _negate(node: _Node) -> _Node:
+    return lambda environment: values.negate(node(environment))
+
+
+def _take(node: _Node, index: _Node) -> _Node:
+    return lambda environment: values.take(node(environment), index(environment))
+
+
+def _choose(condition: _Node, this: _Node, other: _Node) -> _Node:
+    return lambda environment: (
+        this(environment) if values.is_true(condition(environment), "a condition") else other(environment)
+    )
+
+
+def _either(left: _Node, right: _Node) -> _Node:
+    return lambda environment: (
+        values.is_true(left(environment), "an operand of 'or'")
+        or values.is_true(right(environment), "an operand of 'or'")
+    )
+
+
+def _both(left: _Node, right: _Node) -> _Node:
+    return lambda environment: (
+        values.is_true(left(environment), "an operand of 'and'")
+        and values.is_true(right(environment), "an operand of 'and'")
+    )
+
+
+def _invert(node: _Node, odd: bool) -> _Node:
+    return lambda environment: values.is_true(node(environment), "the operand of 'not'") != odd
 
 
 def _split(text: str) -> list[str]:
@@ -235,75 +323,12 @@ def _split(text: str) -> list[str]:
     while at < end:
         match = _TOKEN.match(text, at)
         bad = "" if match else text[at:].lstrip()[0]
-        if match and not match[1].isascii():
+        if match and match[1][0] != "'" and not match[1].isascii():
             bad = next((c for c in match[1] if not is_word(c)), "")
+        if bad == "'":
+            raise ExpressionError("a text has no closing '")
         if bad or not match:
-            raise ExpressionError(f"{bad!r} is not arithmetic; numbers, variables, + - * / // % ** and brackets are")
+            raise ExpressionError(f"unexpected character {bad!r}; see docs/spec.md for what an expression may contain")
         at = match.end()
         tokens.append(match[1])
     return [*tokens, ""]
-
-
-def _evaluate(node: _Node, environment: Environment) -> Number:
-    if node.__class__ is list:
-        value = _evaluate(node[0], environment)
-        for at in range(1, len(node), 2):
-            value = _checked(node[at](value, _evaluate(node[at + 1], environment)))
-        return value
-    if node.__class__ is str:
-        if node not in environment:
-            raise UndefinedError(node, environment)
-        return environment[node]
-    if node.__class__ is tuple:
-        function, *operands = node
-        return _checked(function(*(_evaluate(operand, environment) for operand in operands)))
-    number: Number = node
-    return number
-
-
-def _checked(value: Number) -> Number:
-    if isinstance(value, int) and abs(value) >= MAX_INTEGER:
-        raise ExpressionError("has an integer of 2^128 or more on its way")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ExpressionError("is beyond the numbers of float64")
-    return value
-
-
-def _power(base: Number, exponent: Number) -> Number:
-    """Multiply repeatedly, which gives the same value everywhere."""
-    if not isinstance(exponent, int) or abs(exponent) > MAX_EXPONENT:
-        raise ExpressionError(f"exponent {exponent} is not an integer from -64 to 64; sqrt takes roots")
-    value: Number = 1
-    for _ in range(abs(exponent)):
-        value = _checked(value * base)
-    return 1 / value if exponent < 0 else value
-
-
-def _sqrt(value: Number) -> Number:
-    if value < 0:
-        raise ExpressionError(f"sqrt of {value}, which is below 0")
-    return math.sqrt(value)
-
-
-# Each function with its maximum number of arguments; 0 means any number.
-FUNCTIONS: dict[str, tuple[Callable[..., Number], int]] = {
-    "min": (lambda *values: min(values), 0),
-    "max": (lambda *values: max(values), 0),
-    "sqrt": (_sqrt, 1),
-    "int": (int, 1),
-    "round": (round, 1),
-}
-
-# The names that is_variable accepts, as far as a pattern can say it.
-VARIABLE_SCHEMA: Schema = {
-    "pattern": f"^[^{NO_NAME}0-9-][^{NO_NAME}-]*$",
-    "not": {"enum": list(FUNCTIONS)},
-}
-
-_SUMS: dict[str, Callable[[Number, Number], Number]] = {"+": operator.add, "-": operator.sub}
-_PRODUCTS: dict[str, Callable[[Number, Number], Number]] = {
-    "*": operator.mul,
-    "/": operator.truediv,
-    "//": operator.floordiv,
-    "%": operator.mod,
-}

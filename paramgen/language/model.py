@@ -3,56 +3,33 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
-from pydantic import Field, PlainValidator, ValidationError, WithJsonSchema
-from pydantic_core import PydanticCustomError
+from pydantic import Field, ValidationError
 
 from paramgen import limits
+from paramgen.catalog.entries import VARIABLE, Condition, is_variable
 from paramgen.catalog.fields import Describe, DTypeName, ErrorKind, FieldError, Schema, choice
 from paramgen.catalog.frameworks import CONVENTION_NAMES, LAYOUT_NAMES
 from paramgen.catalog.initializers import EXPECTED as INITIALIZER_EXPECTED
 from paramgen.catalog.initializers import AnyInitializer
 from paramgen.catalog.models import Model, unknown_keys
-from paramgen.catalog.operations import BY_TYPE, TABLE, Operation, Standard
+from paramgen.catalog.operations import BY_TYPE, PARAMETERS_SCHEMA, TABLE, Operation, ParametersByName, Standard
 from paramgen.catalog.schemas import closed, mapping
 from paramgen.catalog.synonyms import FRAMEWORK_SYNONYMS, OPERATION_SYNONYMS
 from paramgen.errors import FileError, UsageError
 from paramgen.formatting import closest_match, did_you_mean, escape, must_be, show
 from paramgen.language.diagnostics import Diagnostics, Finding, LimitExceededError
-from paramgen.language.evaluation import VALUE_EXPECTED, Evaluator, evaluate_variables
-from paramgen.language.expressions import (
-    MAX_INTEGER,
-    VARIABLE_EXPECTED,
-    VARIABLE_SCHEMA,
-    Number,
-    has_expression,
-    is_number,
-    is_variable,
-)
-from paramgen.language.groups import (
-    OPERATIONS_SCHEMA,
-    NamedOperation,
-    Tree,
-    check_different,
-    evaluate_outside_repeats,
-    explain_errors,
-)
+from paramgen.language.evaluation import VALUE, Evaluator, evaluate_variables
+from paramgen.language.expressions import names_in
+from paramgen.language.groups import OPERATIONS_SCHEMA, evaluate_outside_repeats, explain_errors
+from paramgen.language.tree import Tree
+from paramgen.language.values import Value
 from paramgen.language.yaml_reader import Document, Path, from_mapping, from_yaml
 
 AnyModel = TypeVar("AnyModel", bound=Model)
-
-VALUE_SCHEMA: Schema = {"type": "number", "exclusiveMinimum": -MAX_INTEGER, "exclusiveMaximum": MAX_INTEGER}
-
-
-def _variable(value: Any) -> Number:
-    if is_number(value):
-        number: Number = value
-        return number
-    raise PydanticCustomError(ErrorKind.WRONG, must_be(VALUE_EXPECTED, value))
-
 
 PATTERN_EXPECTED = "a pattern of names, with * ? and []"
 
@@ -66,6 +43,7 @@ class Override(Model):
     ] = Field(description="pattern of canonical names, with * ? and []; * matches dots, too.")
     initializer: AnyInitializer | None = Field(default=None, description="initializer of these parameters.")
     dtype: DTypeName | None = Field(default=None, description="element type of these parameters.")
+    when: Condition = Field(default=True, description="condition; if false, the override is omitted.")
 
     @classmethod
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
@@ -101,10 +79,14 @@ class SpecFields(Model):
         Describe(value="a mapping of operation types to initializers by parameter", item=INITIALIZER_EXPECTED),
     ] = Field(default={}, description="initializers by operation type and parameter, for the whole spec.")
     variables: Annotated[
-        dict[str, Annotated[Any, PlainValidator(_variable), WithJsonSchema(VALUE_SCHEMA)]],
+        dict[str, Annotated[Any, VALUE]],
         Field(max_length=limits.MAX_VARIABLES),
-        Describe(value="a mapping of names to numbers"),
-    ] = Field(default={}, description="numbers by name, for ${…}; each may use those before it.")
+        Describe(value="a mapping of names to values"),
+    ] = Field(default={}, description="values by name, for ${…}; each may use those before it.")
+    parameters: ParametersByName = Field(default={}, description="parameters of the model itself, by name.")
+    ties: Annotated[str, choice(("omit", "copy"), {})] = Field(
+        default="omit", description="tied parameters: omitted from the file, or written again."
+    )
     overrides: Annotated[
         list[Override],
         Field(max_length=limits.MAX_OVERRIDES),
@@ -120,7 +102,7 @@ class SpecFields(Model):
         variables = data.get("variables")
         for name in variables if isinstance(variables, dict) else ():
             if not is_variable(name):
-                yield ("variables", name), must_be(VARIABLE_EXPECTED, name), ErrorKind.UNKNOWN
+                yield ("variables", name), must_be(VARIABLE.value, name), ErrorKind.UNKNOWN
         defaults = data.get("defaults")
         if not isinstance(defaults, dict):
             return
@@ -147,10 +129,11 @@ class SpecFields(Model):
         return {
             "properties": {
                 "operations": OPERATIONS_SCHEMA,
-                "variables": {"propertyNames": VARIABLE_SCHEMA},
+                "parameters": PARAMETERS_SCHEMA,
+                "variables": {"propertyNames": {"pattern": VARIABLE.schema["pattern"]}},
                 "defaults": {**closed(initializers), "allOf": aliases},
             },
-            "required": ["operations"],
+            "anyOf": [{"required": ["operations"]}, {"required": ["parameters"]}],
         }
 
     def default_of(self, operation: Operation, parameter: str) -> tuple[AnyInitializer, Path] | None:
@@ -181,9 +164,11 @@ class ParsedSpec:
         """The number of items in the spec's list of operations."""
         return len(self._items)
 
-    def operations(self) -> Iterator[NamedOperation | Finding]:
-        """Yield its operations one after another, and the errors in them."""
-        return Tree(self._items, self._evaluator.renew()).operations()
+    def tree(self) -> Tree:
+        """Return its operations, not read yet."""
+        tree = Tree(self._items, self.document.data.get("parameters"), self._evaluator.renew())
+        tree.omits = not all(override.when for override in self.head.overrides)
+        return tree
 
 
 def read_document(source: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[Document, str]:
@@ -200,7 +185,7 @@ def read_document(source: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[D
 
 
 def interpret(
-    document: Document, name: str, *, variables: Mapping[str, Number] | None = None, **replaced: Any
+    document: Document, name: str, *, variables: Mapping[str, Value] | None = None, **replaced: Any
 ) -> ParsedSpec:
     """Return the spec of a document: its valid parts, and the errors of the others.
 
@@ -226,12 +211,14 @@ def _interpret(document: Document, name: str) -> ParsedSpec:
     items, in_items = _read_items(document.data)
     if items:
         source["operations"] = evaluate_outside_repeats(items, ("operations",), evaluator)
+    if "parameters" in source:
+        source["parameters"], _ = evaluator.evaluate(source["parameters"], ("parameters",))
     return ParsedSpec(document, head, source, (*in_variables, *in_head, *in_items), items, evaluator)
 
 
-def _set_variables(document: Document, variables: Mapping[str, Number]) -> None:
+def _set_variables(document: Document, variables: Mapping[str, Value]) -> None:
     if not isinstance(variables, Mapping):
-        raise UsageError(f"variables: {must_be('a mapping of names to numbers', variables)}")
+        raise UsageError(f"variables: {must_be('a mapping of names to values', variables)}")
     known = document.value(("variables",))
     for name, value in variables.items():
         if not isinstance(known, dict) or name not in known:
@@ -240,9 +227,7 @@ def _set_variables(document: Document, variables: Mapping[str, Number]) -> None:
         document.put(("variables", name), value)
 
 
-def validate(
-    model: type[AnyModel], data: Any, unknown: frozenset[Path] = frozenset()
-) -> tuple[AnyModel | None, list[Finding]]:
+def validate(model: type[AnyModel], data: Any, unknown: Collection[Path] = ()) -> tuple[AnyModel | None, list[Finding]]:
     """Return the model of data at the document's top, or None and its errors, without those of unknown paths."""
     try:
         return model.model_validate(data), []
@@ -254,12 +239,15 @@ def _read_head(
     data: dict[str, Any], name: str, evaluator: Evaluator
 ) -> tuple[SpecFields, dict[str, Any], list[Finding]]:
     """Return the valid fields of a spec besides its operations, its source for the file, and its errors."""
-    evaluated, unknown, findings = evaluator.evaluate(data, (), leave=("variables", "operations"))
+    selected = {**data, **_select_overrides(data.get("overrides"), evaluator)}
+    evaluated, failures = evaluator.evaluate(selected, (), leave=("variables", "operations", "parameters"))
+    findings = list(evaluator.explain(failures))
+    unknown = set(failures)
     variables = data.get("variables")
     if isinstance(variables, dict):
         evaluated = {**evaluated, "variables": {key: evaluator.variables.get(key, variables[key]) for key in variables}}
-        unknown |= {("variables", key) for key in evaluator.broken if has_expression(variables[key])}
-    fields = {key: value for key, value in evaluated.items() if key != "operations"}
+        unknown |= {("variables", key) for key in evaluator.broken if names_in(variables[key])}
+    fields = {key: value for key, value in evaluated.items() if key not in ("operations", "parameters")}
     head, errors = validate(SpecFields, fields, unknown)
     if head is None:
         apart = [{field: fields[field]} for field in SpecFields.model_fields if field in fields]
@@ -271,13 +259,31 @@ def _read_head(
     return head, {**evaluated, **as_written}, findings + errors
 
 
+# In the place of an override whose condition is false, whose fields are not evaluated.
+_OMITTED = {"match": "*", "dtype": "float32", "when": False}
+
+
+def _select_overrides(overrides: Any, evaluator: Evaluator) -> dict[str, Any]:
+    """Return the overrides with those replaced whose conditions do not hold, as an item of a spec."""
+    if not isinstance(overrides, list):
+        return {}
+    selected = []
+    for number, override in enumerate(overrides):
+        holds: Any = True
+        if isinstance(override, dict) and "when" in override:
+            holds, _ = evaluator.evaluate(override["when"], ("overrides", number, "when"))
+        selected.append(_OMITTED if holds is False else override)
+    return {"overrides": selected}
+
+
 def _read_items(data: dict[str, Any]) -> tuple[list[Any], list[Finding]]:
     items = data.get("operations")
     if isinstance(items, list) and items:
-        check_different(len(items), ("operations",))
         return items, []
     if "operations" in data:
         return [], [Finding(("operations",), must_be("a non-empty list of operations", items))]
-    if any(closest_match(key, ["operations"]) for key in data if key not in SpecFields.fields_by_key()):
-        return [], []  # reported as a misspelt key
+    if "parameters" in data or any(
+        closest_match(key, ["operations"]) for key in data if key not in SpecFields.fields_by_key()
+    ):
+        return [], []  # not needed, or reported as a misspelt key
     return [], [Finding(("operations",), "missing field of the spec: list of operations")]

@@ -21,7 +21,7 @@ from paramgen.language.groups import Group
 from paramgen.language.model import Override, SpecFields
 
 EXPRESSION: Schema = {
-    "description": "An expression over the spec's variables, and the index of a repeated group.",
+    "description": "An expression over the spec's variables and those of the entries around it.",
     "type": "string",
     "pattern": r"^\$\{[^{}]+\}$",
 }
@@ -105,7 +105,7 @@ def _expressive(schema: Any) -> Any:
         return [_expressive(entry) for entry in schema]
     if not isinstance(schema, dict):
         return schema
-    is_number = schema.get("type") in ("integer", "number")
+    is_number = schema.get("type") in ("integer", "number", "boolean")
     if is_number or schema.get("not") == {"const": RESERVED} or (schema.get("type") == "string" and "enum" in schema):
         outer = {key: schema[key] for key in ("description", "default") if key in schema}
         plain = {key: value for key, value in schema.items() if key not in outer}

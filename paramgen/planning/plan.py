@@ -8,80 +8,34 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
-from paramgen.catalog.axes import Rearrangement, plain
+from paramgen.catalog.axes import Rearrangement
 from paramgen.catalog.distributions import describe
 from paramgen.catalog.frameworks import CANONICAL, is_buffer
 from paramgen.catalog.initializers import ParameterShape
 from paramgen.catalog.layouts import CONSTANTS, LAYOUTS, UnsupportedError
 from paramgen.catalog.operations import ParameterDef
-from paramgen.dtypes import DType
 from paramgen.formatting import shorten, summarize
 from paramgen.language.diagnostics import Diagnostics, Finding, LimitExceededError
-from paramgen.language.groups import NamedOperation
 from paramgen.language.model import ParsedSpec
+from paramgen.language.tree import NamedOperation
 from paramgen.language.yaml_reader import escape_refused
 from paramgen.planning.resolve import (
     Expanded,
     NameRegistry,
     OperationCache,
     Parameter,
-    ParameterSpec,
     expand,
-    name_parameter,
     resolve_parameter,
 )
 from paramgen.planning.streams import STREAM_VERSION
+from paramgen.planning.tensors import Tensor, Tie, resolve_ties
 from paramgen.storage.header import MAX_HEADER, Entry, compact, encode, order_tensors
 
 MAX_DATA = 2**63 - 1
 # Bytes of the shortest entry of a header, without its name.
 MIN_ENTRY_BYTES = len('"":{"dtype":"F32","shape":[],"data_offsets":[0,4]},')
-
-
-class Tensor(NamedTuple):
-    """A tensor of the output file, made of the parameters in `sources`. A buffer's parameters have no name."""
-
-    name: str
-    rearrangement: Rearrangement
-    sources: tuple[Parameter, ...]
-
-    @property
-    def dtype(self) -> DType:
-        return self.sources[0].spec.dtype
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.rearrangement.shape
-
-    @property
-    def size(self) -> int:
-        return self.rearrangement.size
-
-    @property
-    def nbytes(self) -> int:
-        return self.dtype.nbytes(self.size)
-
-    @property
-    def specs(self) -> list[ParameterSpec]:
-        """The specs of its parameters."""
-        return [source.spec for source in self.sources]
-
-    @property
-    def canonical_name(self) -> str | None:
-        """The names of its parameters, joined by " + "; None for a buffer."""
-        return " + ".join(source.name for source in self.sources if source.name) or None
-
-    @property
-    def key(self) -> tuple[int, ...]:
-        """A cache key: equal for tensors that differ only in name. Valid while the plan lives."""
-        return id(self.rearrangement), *(id(source.spec) for source in self.sources)
-
-
-def as_tensor(name: str, spec: ParameterSpec) -> Tensor:
-    """Return a tensor that is one parameter, unchanged."""
-    return Tensor(name, plain("", spec.shape, name), (name_parameter(name, spec),))
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -94,11 +48,12 @@ class Plan:
     tensors: tuple[Tensor, ...]
     entries: tuple[Entry, ...]
     header: bytes
+    warnings: tuple[str, ...] = ()
 
     @property
     def total_parameters(self) -> int:
         """Elements of all tensors but buffers, as `sum(p.numel() for p in model.parameters())` counts them."""
-        return sum(tensor.size for tensor in self.tensors if not is_buffer(tensor.name))
+        return sum(tensor.size for tensor in self.tensors if not (tensor.is_copy or is_buffer(tensor.name)))
 
     @property
     def buffer_elements(self) -> int:
@@ -141,18 +96,29 @@ class Plan:
 
 def make_plan(spec: ParsedSpec) -> Plan:
     """Plan a spec; SpecError with all errors of the spec and of the plan."""
-    diagnostics = Diagnostics(spec.findings)
-    tensors: list[Tensor] = []
+    diagnostics, warnings = Diagnostics(spec.findings), Diagnostics()
+    placed: list[Tensor | Tie] = []
     try:
         for item in _Layouter(spec).tensors():
-            if isinstance(item, Tensor):
-                tensors.append(item)
+            if not isinstance(item, Finding):
+                placed.append(item)
                 continue
-            diagnostics.add(item)
+            (warnings if item.is_warning else diagnostics).add(item)
             if diagnostics.is_full:
                 break
     except LimitExceededError as error:
         diagnostics.add(error.finding)
+    tensors: list[Tensor] = []
+    errors_of_ties: list[Finding] = []
+    for resolved in resolve_ties(placed, spec.head.layout, spec.head.ties == "copy"):
+        if isinstance(resolved, Tensor):
+            tensors.append(resolved)
+        else:
+            errors_of_ties.append(resolved)
+    if not diagnostics.total:  # else a target may be missing because of another error
+        diagnostics = Diagnostics(errors_of_ties)
+    if not tensors and not diagnostics.total:
+        diagnostics.add(Finding(("operations",), "the spec has no tensors: every operation is omitted; keep one"))
     diagnostics.raise_any(spec.document)
     entries = order_tensors((tensor.name, tensor.dtype, tensor.rearrangement.shape) for tensor in tensors)
     header = encode(entries, metadata(spec))
@@ -160,7 +126,8 @@ def make_plan(spec: ParsedSpec) -> Plan:
         limit = f"must have at most {MAX_HEADER:,} bytes (the format's limit), got {len(header) - 8:,}"
         message = f"the file's header {limit}; use fewer or shorter names"
         Diagnostics([Finding((), message)]).raise_any(spec.document)
-    return Plan(spec.head.name, spec.head.seed, spec.head.layout, tuple(tensors), tuple(entries), header)
+    lines = tuple(warnings.describe(spec.document))
+    return Plan(spec.head.name, spec.head.seed, spec.head.layout, tuple(tensors), tuple(entries), header, lines)
 
 
 class _Layouter:
@@ -173,7 +140,7 @@ class _Layouter:
         self.names = NameRegistry()
         self.rearrangements = OperationCache(self._rearrangements)
 
-    def tensors(self) -> Iterator[Tensor | Finding]:
+    def tensors(self) -> Iterator[Tensor | Tie | Finding]:
         """Yield the tensors in the spec's order, and every error."""
         total = header_size = 0
         streams = array("Q")
@@ -181,28 +148,24 @@ class _Layouter:
             if isinstance(item, Finding):
                 yield item
                 continue
-            streams.extend([parameter.stream for parameter in item.parameters.values()])
+            streams.extend([one.stream for one in item.parameters.values() if one.tied_to is None])
             for tensor in self._place(item):
                 yield tensor
-                if isinstance(tensor, Tensor):
-                    total += tensor.nbytes
+                if not isinstance(tensor, Finding):
+                    total += 0 if isinstance(tensor, Tie) else tensor.nbytes
                     header_size += len(tensor.name) + MIN_ENTRY_BYTES
                     if total > MAX_DATA or header_size > MAX_HEADER:
                         message = _size_limit_error(total, shorten(tensor.name))
                         raise LimitExceededError(item.instance.path, message, item.instance.location)
-        yield from self.names.nested(self._note())
         if repeated := {one for one, other in pairwise(sorted(streams)) if one == other}:
             yield from _explain_streams(self.spec, repeated)
 
-    def _note(self) -> str:
-        return f" in layout {self.layout_name}"
-
-    def _place(self, item: Expanded) -> Iterable[Tensor | Finding]:
+    def _place(self, item: Expanded) -> Iterable[Tensor | Tie | Finding]:
         """Return the tensors of an operation."""
         rearrangements = self.rearrangements(item.instance, item.definitions)
         if isinstance(rearrangements, Finding):
             return [rearrangements]
-        if self.layout_name == CANONICAL:  # each parameter as it is, by its name, which is known to be free
+        if self.layout_name == CANONICAL and not item.instance.operation.tie:  # by its name, which is known to be free
             return map(_as_it_is, rearrangements, item.parameters.values())
         return [self._join(item, rearrangement) for rearrangement in rearrangements]
 
@@ -214,11 +177,15 @@ class _Layouter:
         except UnsupportedError as error:
             return Finding((*instance.path, "type"), str(error), location=instance.location)
 
-    def _join(self, item: Expanded, rearrangement: Rearrangement) -> Tensor | Finding:
+    def _join(self, item: Expanded, rearrangement: Rearrangement) -> Tensor | Tie | Finding:
         """Return a tensor of an operation, joined from its parameters."""
         instance, _, parameters = item
         found = [parameters.get(source) for source in rearrangement.sources]
         drawn = [one for one in found if one]
+        tied = next((one for one in drawn if one.tied_to), None)
+        if tied and len(found) > 1:
+            message = f"layout {self.layout_name} joins {shorten(tied.name)} with others; remove its tie"
+            return Finding((*instance.path, "tie"), message, location=instance.location)
         if len({one.spec.dtype.name for one in drawn}) > 1:
             parts = [f"{shorten(one.name)} ({one.spec.dtype.name})" for one in drawn]
             message = f"layout {self.layout_name} joins {', '.join(parts)} in one tensor; give them the same dtype"
@@ -231,8 +198,11 @@ class _Layouter:
                 for source, one in zip(rearrangement.sources, found, strict=True)
             ]
         name = self.layout.name(instance.name, rearrangement)
-        if clash := self.names.add(name, instance.path, self._note()):
+        if clash := self.names.add(name, instance.path, f" in layout {self.layout_name}"):
             return Finding((*instance.path, "name"), clash, location=instance.location)
+        if tied:
+            path = (*instance.path, "tie", rearrangement.sources[0])
+            return Tie(name, rearrangement, tied, path, instance.location)
         return Tensor(name, rearrangement, tuple(drawn))
 
 

@@ -16,12 +16,12 @@ from paramgen.catalog.conventions import parameter_defs as parameter_defs_by
 from paramgen.catalog.distributions import Distribution, why_unsupported
 from paramgen.catalog.initializers import Initializer, ParameterShape
 from paramgen.catalog.layouts import UnsupportedError
-from paramgen.catalog.operations import BY_TYPE, ParameterDef
+from paramgen.catalog.operations import BY_TYPE, ZEROS, ParameterDef
 from paramgen.dtypes import BY_NAME, DType
-from paramgen.formatting import closest_match, did_you_mean, escape, shorten, show
-from paramgen.language.diagnostics import Finding, LimitExceededError, RepeatLocation
-from paramgen.language.groups import NamedOperation
+from paramgen.formatting import closest_match, did_you_mean, escape, one_of, shorten, show
+from paramgen.language.diagnostics import Finding, LimitExceededError
 from paramgen.language.model import Override, ParsedSpec
+from paramgen.language.tree import NamedOperation
 from paramgen.language.yaml_reader import Path, path_text
 from paramgen.planning.streams import stream_id
 
@@ -59,11 +59,15 @@ def resolve_parameter(target: ParameterShape, initializer: Initializer, dtype: s
 
 
 class Parameter(NamedTuple):
-    """A parameter in canonical form: name, spec, and the id of its random stream."""
+    """A parameter in canonical form: name, spec, and the id of its random stream.
+
+    With `tied_to`, the parameter is another one, by this name, and has only its shape from its own operation.
+    """
 
     name: str
     spec: ParameterSpec
     stream: int
+    tied_to: str | None = None
 
 
 def name_parameter(name: str, spec: ParameterSpec) -> Parameter:
@@ -89,43 +93,18 @@ def expand(spec: ParsedSpec) -> Iterator[Expanded | Finding]:
 
 
 class NameRegistry:
-    """The names of tensors, each with the path of its operation. None repeats, and none is a group of another."""
+    """The names of tensors, each with the path of its operation. None repeats."""
 
     def __init__(self) -> None:
         self._owners: dict[str, Path] = {}
 
     def add(self, name: str, owner: Path, note: str = "") -> str | None:
         """Take a name; return the conflict, if any, with a note on its layout."""
+        count = len(self._owners)
         other = self._owners.setdefault(name, owner)
-        if other is owner:
+        if len(self._owners) > count:
             return None
         return f"duplicate tensor {shorten(name)}{note}, also in {path_text(other)}; rename one of the operations"
-
-    def nested(self, note: str = "") -> Iterator[Finding]:
-        """Yield an error for each tensor whose name is another's followed by a dot."""
-        last_words = {name.rpartition(".")[2] for name in self._owners}
-        before = ""
-        for name, owner in self._owners.items():
-            outer = name.rpartition(".")[0]
-            if outer == before:
-                continue
-            before = outer
-            if last_words.isdisjoint(outer.split(".")):  # almost always, and much faster than the names one by one
-                continue
-            while outer:
-                if outer in self._owners:
-                    yield self._explain(outer, name, owner, note)
-                outer = outer.rpartition(".")[0]
-
-    def _explain(self, tensor: str, inner: str, owner: Path, note: str) -> Finding:
-        other = self._owners[tensor]
-        if owner > other:
-            conflict = f"{path_text(other)} has a tensor {shorten(tensor)}"
-        else:
-            conflict = f"{path_text(owner)} has tensors {shorten(tensor)}.…"
-            owner, inner = other, tensor
-        location = RepeatLocation(inner.rpartition(".")[0], {}) if len(owner) > 2 else None
-        return Finding((*owner, "name"), f"name conflict{note}: {conflict}; rename one", location=location)
 
     def suggest(self, pattern: str) -> str:
         """Return the end of the error of a pattern that matches no name."""
@@ -178,7 +157,8 @@ class _Expansion:
 
     def operations(self) -> Iterator[Expanded | Finding]:
         is_complete = not self.spec.findings
-        for instance in self.spec.operations():
+        tree = self.spec.tree()
+        for instance in tree.operations():
             if isinstance(instance, Finding):
                 is_complete = False
                 yield instance
@@ -197,9 +177,8 @@ class _Expansion:
                 yield from findings
             else:
                 yield Expanded(instance, definitions, parameters)
-        yield from self.names.nested()
         if is_complete:  # else they may be meant for what is missing
-            yield from self.overrides.find_unused(self.names)
+            yield from self.overrides.find_unused(self.names, is_warning=tree.omits)
 
     def _choose(self, instance: NamedOperation) -> _Choices:
         operation = instance.operation
@@ -219,6 +198,9 @@ class _Expansion:
             message = f"this {operation.type_name} has no {parameter}; remove its initializer"
             path = (*instance.path, "initializers", parameter)
             findings.append(Finding(path, message, of_key=True, location=instance.location))
+        for parameter in [name for name in operation.tie if name not in {one.name for one in found}]:
+            message = f"this {operation.type_name} has no {parameter}; tie {one_of([one.name for one in found])}"
+            findings.append(Finding((*instance.path, "tie", parameter), message, True, instance.location))
         return _Choices(found, resolved, findings)
 
     def _prevailing(self, instance: NamedOperation, definition: ParameterDef) -> tuple[Initializer, Path]:
@@ -231,10 +213,12 @@ class _Expansion:
         return definition.initializer, (*base, *definition.path)
 
     def _resolve(self, instance: NamedOperation, choice: _Resolved) -> Parameter | Finding:
-        name = f"{instance.name}.{choice.definition.name}"
+        name = f"{instance.name}.{choice.definition.name}" if instance.name else choice.definition.name
         if clash := self.names.add(name, instance.path):
             return Finding((*instance.path, "name"), clash, location=instance.location)
         overrides = self.overrides.matching(name) if self.spec.head.overrides else []
+        if target := instance.operation.tie.get(choice.definition.name):
+            return _tie(name, target, choice, overrides)
         if not overrides and choice.spec:
             return name_parameter(name, choice.spec)
         initializer, dtype, path = choice.initializer, choice.dtype, choice.path
@@ -251,6 +235,14 @@ class _Expansion:
         if not overrides:
             choice.spec = spec
         return name_parameter(name, spec)
+
+
+def _tie(name: str, target: str, choice: _Resolved, overrides: list[tuple[int, Override]]) -> Parameter | Finding:
+    """Return a parameter that is another one."""
+    if overrides:
+        message = f"{shorten(name)} is tied to {shorten(target)}; override that one"
+        return Finding(("overrides", overrides[0][0], "match"), message)
+    return Parameter(name, resolve_parameter(choice.definition.target, ZEROS, choice.dtype), stream_id(target), target)
 
 
 class _Pattern:
@@ -308,7 +300,8 @@ class _Overrides:
     """The overrides of a spec, with a limit on comparisons of patterns with names."""
 
     def __init__(self, overrides: Sequence[Override]):
-        self._entries = [(_Pattern(override.match), index, override) for index, override in enumerate(overrides)]
+        entries = enumerate(overrides)
+        self._entries = [(_Pattern(override.match), index, override) for index, override in entries if override.when]
         self._used = [False] * len(overrides)
         self._cost = sum(pattern.cost for pattern, _, _ in self._entries)
         self._compared = 0
@@ -330,12 +323,13 @@ class _Overrides:
                 self._used[index] = True
         return found
 
-    def find_unused(self, names: NameRegistry) -> Iterator[Finding]:
-        """Yield an error for each override that has matched no name."""
+    def find_unused(self, names: NameRegistry, is_warning: bool) -> Iterator[Finding]:
+        """Yield an error, or a warning, for each override that has matched no name."""
         for _, index, override in self._entries:
             if not self._used[index]:
                 message = f"{show(override.match)} matches no parameter"
-                yield Finding(("overrides", index, "match"), message, suggest=partial(names.suggest, override.match))
+                suggest = partial(names.suggest, override.match)
+                yield Finding(("overrides", index, "match"), message, suggest=suggest, is_warning=is_warning)
 
 
 def _check_defaults(spec: ParsedSpec) -> Iterator[Finding]:

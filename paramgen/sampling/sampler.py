@@ -27,8 +27,8 @@ from paramgen.sampling.regions import StridedRegion, regions
 from paramgen.threads import parallel_for
 
 if TYPE_CHECKING:
-    from paramgen.planning.plan import Tensor
     from paramgen.planning.resolve import Parameter
+    from paramgen.planning.tensors import Tensor
 
 OnBytes = Callable[[int], None]
 

@@ -9,18 +9,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from paramgen.catalog.entries import is_variable
 from paramgen.cli.commands import app
-from paramgen.language.expressions import (
-    ExpressionError,
-    TemplateString,
-    UndefinedError,
-    is_variable,
-    names_in,
-)
+from paramgen.language.evaluation import parse_value
+from paramgen.language.expressions import TemplateString, UndefinedError, names_in
+from paramgen.language.values import ExpressionError
 from paramgen.limits import MAX_EXPRESSION_DEPTH as MAX_DEPTH
 from paramgen.limits import MAX_EXPRESSION_LENGTH as MAX_LENGTH
 
-VARIABLES = {"hidden": 100, "layers": 3, "rate": 0.5, "λ": 2, "_x1": 7}
+VARIABLES = {
+    "hidden": 100,
+    "layers": 3,
+    "rate": 0.5,
+    "λ": 2,
+    "_x1": 7,
+    "depths": (3, 4, 23, 3),
+    "empty": (),
+    "names": ("q", "k"),
+    "tie": True,
+    "act": "gelu",
+}
 
 
 def value(text: str) -> Any:
@@ -66,6 +74,47 @@ def value(text: str) -> Any:
         (".5", 0.5),
         ("5.5e-1", 0.55),
         ("  \t 1\n", 1),
+        ("depths[0]", 3),
+        ("depths[-1] + depths[1 + 1]", 26),
+        ("names[1]", "k"),
+        ("len(depths)", 4),
+        ("len(empty)", 0),
+        ("sum(depths)", 33),
+        ("sum(empty)", 0),
+        ("min(depths)", 3),
+        ("max(depths)", 23),
+        ("abs(-3)", 3),
+        ("abs(-0.5)", 0.5),
+        ("log(1)", 0.0),
+        ("log(1 / 0.07)", 2.659260036932778),
+        ("exp(0)", 1.0),
+        ("exp(1)", math.e),
+        ("exp(-1000)", 0.0),
+        ("exp(-745.2)", 0.0),
+        ("exp(-745.1)", 5e-324),
+        ("log(2 ** 64)", 44.3614195558365),
+        ("1 < 2", True),
+        ("2 <= 1", False),
+        ("2 > 1.5", True),
+        ("1 >= 1.0", True),
+        ("1 == 1.0", True),
+        ("1 != 2", True),
+        ("true == 1", False),
+        ("act == 'gelu'", True),
+        ("act != 'relu'", True),
+        ("'a' == 1", False),
+        ("tie and layers > 2", True),
+        ("not tie or layers == 3", True),
+        ("not not tie", True),
+        ("false and 1 / 0 > 1", False),
+        ("true or 1 / 0 > 1", True),
+        ("1 if tie else 1 / 0", 1),
+        ("1 / 0 if not tie else 2", 2),
+        ("1 if false else 2 if false else 3", 3),
+        ("(depths if tie else empty)[2]", 23),
+        ("'it is'", "it is"),
+        ("-depths[0] ** 2", -9),
+        ("2 if layers > 2 and layers < 4 else 0", 2),
     ],
 )
 def test_value(text: str, expected: float) -> None:
@@ -104,7 +153,7 @@ def test_value(text: str, expected: float) -> None:
         "sqrt()",
         "sqrt(1, 2)",
         "min",
-        "exp(1)",
+        "ln(1)",
         "sqr(1)",
         "min(1",
         "1..2",
@@ -116,7 +165,34 @@ def test_value(text: str, expected: float) -> None:
         "hidden\u0301",
         "a.b",
         "hidden if layers else 1",
-        "hidden == 1",
+        "1 if tie",
+        "hidden = 1",
+        "1 < 2 < 3",
+        "depths[4]",
+        "depths[-5]",
+        "depths[0.5]",
+        "depths[true]",
+        "depths[",
+        "hidden[0]",
+        "depths + 1",
+        "tie + 1",
+        "-act",
+        "act < 'b'",
+        "not layers",
+        "tie and layers",
+        "layers or tie",
+        "len(3)",
+        "sum(3)",
+        "max(empty)",
+        "max(names)",
+        "abs(tie)",
+        "log(0)",
+        "log(-1)",
+        "exp(1000)",
+        "'open",
+        "true(1)",
+        "if",
+        "not",
         "__import__('os')",
         "[1][0]",
         "hidden.__class__",
@@ -154,11 +230,24 @@ def test_long_chains_are_evaluated() -> None:
         ("$layers", "$layers"),
         ("{layers}", "{layers}"),
         ("$${layers}", "$3"),
+        ("${act}_${tie}", "gelu_true"),
     ],
 )
 def test_within_text(text: str, expected: object) -> None:
     assert value(text) == expected
     assert TemplateString(text).render(VARIABLES) == str(expected)
+
+
+def test_a_text_holds_no_list(golden: Golden) -> None:
+    with pytest.raises(ExpressionError) as caught:
+        value("a${depths}")
+    golden(caught.value)
+
+
+@pytest.mark.parametrize("name", ["if", "else", "and", "or", "not", "true", "false", "min", "len", "exp"])
+def test_a_declared_variable_wins_over_a_keyword(name: str) -> None:
+    template = TemplateString(f"${{{name} + max(1, {name})}}", frozenset({name}))
+    assert template.value({name: 4}) == 8
 
 
 @pytest.mark.parametrize("text", ["${", "a${1", "${1${2}}", "${a{b}}", "${1}${"])
@@ -182,14 +271,34 @@ def test_names_of_variables() -> None:
     assert not any(
         map(
             is_variable,
-            ["", "1a", "a-b", "a.b", "a b", "min", "sqrt", "int", "²", "a²", "①a", "१a", "aⅧ", "½", "a\u0301"],
+            ["", "1a", "a-b", "a.b", "a b", "²", "a²", "①a", "१a", "aⅧ", "½", "a\u0301"],
         )
     )
 
 
-@pytest.mark.parametrize("digit", "²①½Ⅷ٣१")
-def test_numbers_of_set_have_ascii_digits(digit: str, golden: Golden) -> None:
-    done = CliRunner().invoke(app, ["plan", "model.yaml", "--set", f"hidden={digit}"])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("3", 3),
+        ("2 * 3", 6),
+        ("1e-3", 0.001),
+        ("true", True),
+        ("gelu", "gelu"),
+        ("'3'", "3"),
+        ("[2, 2]", (2, 2)),
+        ("[a, true, 1.5]", ("a", True, 1.5)),
+        ("²", "²"),
+        ("٣", "٣"),
+    ],
+)
+def test_values_of_set(text: str, expected: object) -> None:
+    found = parse_value(text)
+    assert (found, type(found)) == (expected, type(expected))
+
+
+@pytest.mark.parametrize("text", ["{a: 1}", "[[1]]", "null", "[1", "1e400", ""])
+def test_what_set_refuses(text: str, golden: Golden) -> None:
+    done = CliRunner().invoke(app, ["plan", "model.yaml", "--set", f"hidden={text}"])
     assert done.exit_code == 2
     golden(done.output.splitlines()[-1])
 
@@ -229,4 +338,4 @@ def test_anything_is_a_number_or_refused(text: str) -> None:
     except ExpressionError as error:
         assert str(error)
     else:
-        assert isinstance(found, int | float | str)
+        assert isinstance(found, int | float | str | bool)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import paramgen
 from paramgen import limits
-from paramgen.language import groups as tree
+from paramgen.language import tree
 from paramgen.language.model import interpret
 from paramgen.language.yaml_reader import from_yaml
 from paramgen.planning import plan as plans
@@ -176,8 +176,8 @@ DEEP = "operations:\n- name: g\n  repeat: 3\n  as: i\n  operations:\n  - name: d
 MISTAKES: dict[str, tuple[str, list[str]]] = {
     # Variables.
     "variables: a number for all": ("variables: 3\n", ["1:12: variables"]),
-    "variables: a text": ("variables: {a: b}\n", ["1:16: variables.a"]),
-    "variables: a boolean": ("variables: {a: true}\n", ["1:16: variables.a"]),
+    "variables: a list in a list": ("variables: {a: [[1]]}\n", ["1:16: variables.a"]),
+    "variables: a mapping": ("variables: {a: {b: 1}}\n", ["1:16: variables.a"]),
     "variables: infinity": ("variables: {a: .inf}\n", ["1:16: variables.a"]),
     "variables: infinity made an integer": (
         "variables: {a: .inf, b: '${int(a)}', c: '${round(a)}'}\n",
@@ -188,7 +188,6 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
         f"variables: {{a: {2**130}, b: '${{sqrt(a)}}'}}\n",
         ["1:16: variables.a"],
     ),
-    "variables: a number in quotes": ("variables: {a: '3'}\n", ["1:16: variables.a"]),
     "variables: null": ("variables: {a: }\n", ["1:16: variables.a"]),
     "variables: a name that begins with a digit": ("variables: {1a: 3}\n", ["1:13: variables.1a"]),
     "variables: a superscript for a name": ("variables: {²: 3}\n", ["1:13: variables.²"]),
@@ -198,7 +197,6 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
         ["1:13: variables.²", "2:7: seed"],
     ),
     "groups: an index named by a symbol": (DEEP.replace("as: i", "as: ①"), ["4:7: operations[0].as"]),
-    "variables: a function's name": ("variables: {max: 3}\n", ["1:13: variables.max"]),
     "variables: one before its definition": ("variables: {a: '${b}', b: 1}\n", ["1:16: variables.a"]),
     "variables: one of itself": ("variables: {a: '${a}'}\n", ["1:16: variables.a"]),
     "variables: a circle": (
@@ -207,7 +205,6 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
     ),
     "variables: an unknown one": ("variables: {a: '${q}'}\n", ["1:16: variables.a"]),
     "variables: division by zero": ("variables: {a: 1, b: '${a / 0}', c: '${b}'}\n", ["1:22: variables.b"]),
-    "variables: a text with an expression": ("variables: {a: 'x${1}'}\n", ["1:16: variables.a"]),
     "variables: a number beyond float64": ("variables: {a: 1e400}\n", ["1:16: variables.a"]),
     "variables: an integer beyond 128 bits": (f"variables: {{a: {2**128}}}\n", ["1:16: variables.a"]),
     # Expressions.
@@ -229,8 +226,8 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
         "operations: [{operations: [{name: d, type: batchnorm, num_channels: 1}]}]\n",
         ["1:14: operations[0].name"],
     ),
-    "groups: a name with a dot": (
-        "operations: [{name: a.b, operations: [{name: d, type: batchnorm, num_channels: 1}]}]\n",
+    "groups: a name with two dots": (
+        "operations: [{name: a..b, operations: [{name: d, type: batchnorm, num_channels: 1}]}]\n",
         ["1:21: operations[0].name"],
     ),
     "groups: one named __metadata__": (
@@ -247,11 +244,10 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
     ),
     **{
         f"groups: repeat is {count}": (DEEP.replace("repeat: 3", f"repeat: {count}"), ["3:11: operations[0].repeat"])
-        for count in ("0", "-1", "1000000000", "2.0", "true", "'3'", "'${4 / 2}'")
+        for count in ("-1", "1000000000", "2.0", "true", "'3'", "'${4 / 2}'")
     },
     "groups: a number for an index": (DEEP.replace("as: i", "as: 3"), ["4:7: operations[0].as"]),
     "groups: an index with a hyphen": (DEEP.replace("as: i", "as: a-b"), ["4:7: operations[0].as"]),
-    "groups: an index named like a function": (DEEP.replace("as: i", "as: sqrt"), ["4:7: operations[0].as"]),
     "groups: an index without a repetition": (
         DEEP.replace("  repeat: 3\n", "") + "    input_size: 1\n    output_size: 1\n",
         ["3:3: operations[0].as"],
@@ -291,10 +287,6 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
         DEEP + "    input_size: 1\n    output_size: 1\n    initializers: {bias: he}\n",
         ["10:26: operations[0].operations[0].initializers.bias"],
     ),
-    "repetitions: a name of a float": (
-        DEEP.replace("name: d", "name: d${0.5 * i}") + "    input_size: 1\n    output_size: 1\n",
-        ["6:11: operations[0].operations[0].name"],
-    ),
     "repetitions: a name that divides by zero": (
         DEEP.replace("name: d", "name: d${1 // (2 - i)}") + "    input_size: 1\n    output_size: 1\n",
         ["6:11: operations[0].operations[0].name"],
@@ -314,16 +306,6 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
         "- {name: g, operations: [{name: d, type: batchnorm, num_channels: 1}]}\n",
         ["3:33: operations[1].operations[0].name"],
     ),
-    "names: a tensor in the way of a group": (
-        "operations:\n- {name: g, type: custom, parameters: {d: {shape: [1], initializer: ones}}}\n"
-        "- {name: g, operations: [{name: d, type: batchnorm, num_channels: 1}]}\n",
-        ["3:33: operations[1].operations[0].name"],
-    ),
-    "names: a group in the way of a tensor": (
-        "operations:\n- {name: g, operations: [{name: d, type: batchnorm, num_channels: 1}]}\n"
-        "- {name: g, type: custom, parameters: {d: {shape: [1], initializer: ones}}}\n",
-        ["3:10: operations[1].name"],
-    ),
     # Overrides.
     "overrides: a number for all": ("overrides: 3\n", ["1:12: overrides"]),
     "overrides: a number for one": ("overrides: [3]\n", ["1:13: overrides[0]"]),
@@ -341,7 +323,7 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
         ["1:21: overrides[0].match"],
     ),
     "overrides: one with a wrong variable": (
-        "variables: {n: abc}\noverrides: [{match: g.*, dtype: float16}]\noperations:\n"
+        "variables: {n: null}\noverrides: [{match: g.*, dtype: float16}]\noperations:\n"
         "- {name: p, type: prelu}\n- {name: g, repeat: '${n}', operations: [{name: p, type: prelu}]}\n",
         ["1:16: variables.n"],
     ),
@@ -382,7 +364,7 @@ def test_a_variable_that_is_not_there_is_told(golden: Golden) -> None:
     with pytest.raises(paramgen.UsageError) as unlike:
         planned("operations: [{name: b, type: batchnorm, num_channels: 1}]", variables={"a": 3})
     with pytest.raises(paramgen.SpecError) as text:
-        planned(MODEL, variables={"hidden": "3"})
+        planned(MODEL, variables={"hidden": None})
     assert text.value.diagnostics[0].path == "variables.hidden"
     golden(misspelt.value, unlike.value, text.value)
 
@@ -447,7 +429,7 @@ def test_groups_that_depend_on_an_index_are_counted_no_longer_than_the_limit(
     for level in range(6):
         text = f"{{name: a, repeat: '${{9 + 0 * i{level + 1}}}', as: i{level}, operations: [{text}]}}"
     error = error_of(f"operations: [{{name: a, repeat: 9, as: i6, operations: [{text}]}}]")
-    assert len(counted) < 300
+    assert len(counted) < 400
     assert error.total == 1
     golden(error)
 
@@ -555,8 +537,8 @@ def test_what_is_kept_of_operations_is_bounded(monkeypatch: pytest.MonkeyPatch) 
 
 def test_what_repeats_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
-    reading = tree.Tree._reading
-    monkeypatch.setattr(tree.Tree, "_reading", lambda *args: calls.append(args[1].path) or reading(*args))
+    reading = tree.Tree._validate
+    monkeypatch.setattr(tree.Tree, "_validate", lambda *args: calls.append(args[1].path) or reading(*args))
     text = (
         f"operations: [{{name: a, repeat: 100, as: i, operations: [{{name: b, {DENSE}, input_size: 1, output_size: 1}}, "
         f"{{name: 'c${{i}}', {DENSE}, input_size: '${{i % 3 + 1}}', output_size: 1}}]}}]"

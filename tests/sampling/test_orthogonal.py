@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from paramgen.catalog.distributions import Orthogonal
-from paramgen.planning.plan import Tensor
+from paramgen.planning.tensors import Tensor
 from paramgen.sampling import orthogonal as module
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.cpu import kernels

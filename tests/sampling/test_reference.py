@@ -23,8 +23,8 @@ from paramgen.catalog.distributions import (
     unit_forget_gate,
 )
 from paramgen.dtypes import DTYPES as TABLE
-from paramgen.planning.plan import Tensor
 from paramgen.planning.streams import stream_id
+from paramgen.planning.tensors import Tensor
 
 VECTORS = json.loads((DATA / "stream-v1.json").read_text())
 SHAPE = (40, 30)

@@ -22,7 +22,7 @@ from paramgen.catalog.distributions import (
     unit_forget_gate,
 )
 from paramgen.dtypes import DTYPES as TABLE
-from paramgen.planning.plan import Tensor
+from paramgen.planning.tensors import Tensor
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.reference import Reference
 from paramgen.sampling.regions import StridedRegion

@@ -6,7 +6,7 @@ canonical: C order, last index fastest.
 """
 
 from paramgen.catalog.operations.attention import MultiheadAttention
-from paramgen.catalog.operations.base import Operation, ParameterDef, Standard
+from paramgen.catalog.operations.base import ZEROS, Operation, ParameterDef, Standard
 from paramgen.catalog.operations.convolution import (
     CHANNEL_WISE,
     GROUPINGS,
@@ -15,7 +15,15 @@ from paramgen.catalog.operations.convolution import (
     SeparableConv,
     TransposedConv,
 )
-from paramgen.catalog.operations.layers import Custom, CustomParameter, Embedding, FullyConnected, PReLU
+from paramgen.catalog.operations.layers import (
+    PARAMETERS_SCHEMA,
+    Custom,
+    CustomParameter,
+    Embedding,
+    FullyConnected,
+    ParametersByName,
+    PReLU,
+)
 from paramgen.catalog.operations.normalization import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm
 from paramgen.catalog.operations.recurrent import GRU, LSTM, RNN, Level, Recurrent
 
@@ -25,8 +33,10 @@ __all__ = [
     "GROUPINGS",
     "GRU",
     "LSTM",
+    "PARAMETERS_SCHEMA",
     "RNN",
     "TABLE",
+    "ZEROS",
     "BatchNorm",
     "Conv",
     "Convolution",
@@ -42,6 +52,7 @@ __all__ = [
     "Operation",
     "PReLU",
     "ParameterDef",
+    "ParametersByName",
     "RMSNorm",
     "Recurrent",
     "SeparableConv",

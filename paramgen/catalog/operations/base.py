@@ -7,16 +7,8 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import Field
 
 from paramgen.catalog.axes import Axes, AxisSizes
-from paramgen.catalog.fields import (
-    RESERVED,
-    Describe,
-    DTypeName,
-    ErrorKind,
-    FieldError,
-    Name,
-    Schema,
-    reserved,
-)
+from paramgen.catalog.entries import Entry
+from paramgen.catalog.fields import RESERVED, Describe, DTypeName, ErrorKind, FieldError, Name, Schema, reserved
 from paramgen.catalog.initializers import EXPECTED as INITIALIZER_EXPECTED
 from paramgen.catalog.initializers import (
     TABLE,
@@ -29,7 +21,7 @@ from paramgen.catalog.initializers import (
     Zeros,
 )
 from paramgen.catalog.models import Tagged, unknown_keys
-from paramgen.catalog.schemas import closed, is_initializer, reference
+from paramgen.catalog.schemas import closed, is_initializer, merge, reference
 from paramgen.catalog.synonyms import PARAMETER_SYNONYMS
 from paramgen.formatting import must_be
 
@@ -82,7 +74,7 @@ def vector(
     return ParameterDef(name + suffix, target, initializer, name)
 
 
-class Operation(Tagged):
+class Operation(Tagged, Entry):
     """Base of the operations: a name, a type, and parameters."""
 
     title: ClassVar[str]
@@ -91,9 +83,13 @@ class Operation(Tagged):
     """Fields that give the example other parameters, or other tensors in a layout; None removes a field."""
     name: Name = Field(description="name of the operation; its tensors are <name>.<parameter>.")
     dtype: DTypeName | None = Field(default=None, description="element type of its parameters; default: the spec's.")
+    tie: Annotated[
+        dict[str, str], Describe(value="a mapping of parameters to names of other parameters", item="a name")
+    ] = Field(default={}, description="parameters that are others of the model, by these canonical names.")
 
     @classmethod
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
+        yield from super().check_keys(data)
         if data.get("name") == RESERVED:
             yield reserved(("name",), ErrorKind.WRONG)
 
@@ -160,7 +156,8 @@ class Standard(Operation):
     @classmethod
     def schema_rules(cls) -> Schema:
         rules: Schema = {"properties": {"initializers": cls.initializers_schema()}}
-        return rules | ({"allOf": [NO_BIAS_RULE]} if "bias" in cls.model_fields else {})
+        rules |= {"allOf": [NO_BIAS_RULE]} if "bias" in cls.model_fields else {}
+        return merge(super().schema_rules(), rules)
 
     @classmethod
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:

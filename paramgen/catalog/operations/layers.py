@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field
 
 from paramgen import limits
+from paramgen.catalog.entries import Condition
 from paramgen.catalog.fields import (
     NAME,
     RESERVED,
@@ -36,7 +37,7 @@ from paramgen.catalog.operations.base import (
     vector,
     weights,
 )
-from paramgen.catalog.schemas import has_type, is_initializer, mapping, reference
+from paramgen.catalog.schemas import has_type, is_initializer, mapping, merge, reference
 
 QUARTER = ConstantInitializer(type="constant", value=0.25)
 EMBEDDING_GAUSSIAN = Gaussian(type="gaussian", mean=0.0, std=0.01)
@@ -100,6 +101,7 @@ class CustomParameter(Model):
     fan_in: Size | None = Field(default=None, description="inputs per output, for initializers that scale with it.")
     fan_out: Size | None = Field(default=None, description="outputs per input, for initializers that scale with it.")
     dtype: DTypeName | None = Field(default=None, description="its element type; default: the operation's.")
+    when: Condition = Field(default=True, description="condition; if false, the parameter is omitted.")
 
     @classmethod
     def schema_rules(cls) -> Schema:
@@ -134,6 +136,17 @@ def _shape_rules() -> Iterator[Schema]:
             }
 
 
+ParametersByName = Annotated[
+    dict[Name, CustomParameter],
+    Field(min_length=1),
+    Describe(value="a mapping of names to parameters, at least one", item="a mapping with shape and initializer"),
+]
+PARAMETERS_SCHEMA: Schema = {
+    "propertyNames": {key: NAME.schema[key] for key in ("pattern", "not")},
+    "additionalProperties": reference("CustomParameter"),
+}
+
+
 class Custom(Operation):
     """Parameters that no operation describes, each with its shape and initializer."""
 
@@ -141,11 +154,7 @@ class Custom(Operation):
     title = "Custom"
     example = {"parameters": {"weights": {"shape": [100, 100], "initializer": {"type": "uniform", "bound": 0.1}}}}
     type: Literal["custom"] = Field(description="operation type.")
-    parameters: Annotated[
-        dict[Name, CustomParameter],
-        Field(min_length=1),
-        Describe(value="a mapping of names to parameters", item="a mapping with shape and initializer"),
-    ] = Field(description="parameters by name.")
+    parameters: ParametersByName = Field(description="parameters by name.")
 
     @classmethod
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
@@ -155,9 +164,7 @@ class Custom(Operation):
 
     @classmethod
     def schema_rules(cls) -> Schema:
-        names = {key: NAME.schema[key] for key in ("pattern", "not")}
-        parameters = {"propertyNames": names, "additionalProperties": reference("CustomParameter")}
-        return {"properties": {"parameters": parameters}}
+        return merge(super().schema_rules(), {"properties": {"parameters": PARAMETERS_SCHEMA}})
 
     def parameter_defs(self) -> Iterator[ParameterDef]:
         for name, parameter in self.parameters.items():

@@ -1,0 +1,102 @@
+"""Repetitions of a spec's entries: their indices, local variables and conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+
+from paramgen.catalog.entries import CONDITION, ENTRY_KEYS, REPEAT, Entry, Index
+from paramgen.catalog.fields import FieldType
+from paramgen.language.diagnostics import Finding, InvalidItemError
+from paramgen.language.evaluation import VALUE, Evaluator
+from paramgen.language.expressions import has_expression
+from paramgen.language.groups import explain_errors
+from paramgen.language.values import Value
+from paramgen.language.yaml_reader import Path
+
+Locals = Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Repetitions:
+    """How an entry repeats, as written; `repeat` is None without repetition."""
+
+    path: Path = ()
+    repeat: Any = None
+    index: str | None = None
+    local: Mapping[str, Any] = field(default_factory=dict)
+    when: Any = True
+
+    @property
+    def declared(self) -> set[str]:
+        """The names of the variables that it declares."""
+        return {*self.local, *([self.index] if self.index else [])}
+
+    def indices(self, evaluator: Evaluator, local: Locals) -> Sequence[Index | None]:
+        """Return the indices; (None,) without repetition. InvalidItemError if they are wrong."""
+        if self.repeat is None:
+            return (None,)
+        indices: Sequence[Index] = _evaluate(evaluator, self.repeat, (*self.path, "repeat"), local, REPEAT)
+        return indices
+
+    def enter(self, evaluator: Evaluator, index: Index | None, local: Locals) -> Locals:
+        """Return the local variables of a repetition. InvalidItemError if they are wrong."""
+        around = {**local, self.index: index} if self.index and index is not None else local
+        if not self.local:
+            return around
+        path = (*self.path, "with")
+        declared = {
+            name: _evaluate(evaluator, value, (*path, name), around, VALUE) for name, value in self.local.items()
+        }
+        return {**around, **declared}
+
+    def holds(self, evaluator: Evaluator, local: Locals) -> bool:
+        """Return whether the condition holds. InvalidItemError if it is wrong."""
+        return self.when is True or check_condition(evaluator, self.when, (*self.path, "when"), local)
+
+
+ONCE = Repetitions()
+
+
+def read_repetitions(item: Any, path: Path, evaluator: Evaluator, declared: Collection[str]) -> Repetitions:
+    """Return how an item repeats; `declared` are the local variables around it. InvalidItemError if it is wrong."""
+    if not isinstance(item, dict) or item.keys().isdisjoint(ENTRY_KEYS):
+        return ONCE
+    written = {key: value for key, value in item.items() if key in ENTRY_KEYS}
+    literal = {key: value for key, value in written.items() if key == "with" or not _uses_expressions(value)}
+    if "repeat" in written:
+        literal.setdefault("repeat", 1)
+    try:
+        Entry.model_validate(literal)
+    except ValidationError as error:
+        raise InvalidItemError(explain_errors(error, literal, path, ())) from None
+    index = written.get("as")
+    if index is not None and (index in declared or index in evaluator.variables):
+        taken = "a local variable" if index in declared else "a variable of the spec"
+        raise InvalidItemError([Finding((*path, "as"), f"{index} is already {taken}; choose another name")])
+    return Repetitions(path, written.get("repeat"), index, written.get("with", {}), written.get("when", True))
+
+
+def check_condition(evaluator: Evaluator, written: Any, path: Path, local: Locals) -> bool:
+    """Return whether a condition holds. InvalidItemError if it is not a boolean."""
+    holds: bool = _evaluate(evaluator, written, path, local, CONDITION)
+    return holds
+
+
+def _evaluate(evaluator: Evaluator, written: Any, path: Path, local: Locals, expected: FieldType) -> Any:
+    value, failures = evaluator.evaluate(written, path, local)
+    findings = list(evaluator.explain(failures))
+    if not failures:
+        findings = [Finding((*path, *at), message) for at, message, _ in expected.errors(value)]
+    if findings or failures:
+        raise InvalidItemError(findings)
+    return expected.convert(value)
+
+
+def _uses_expressions(value: Any) -> bool:
+    if isinstance(value, dict | list):
+        return any(map(_uses_expressions, value.values() if isinstance(value, dict) else value))
+    return has_expression(value)

@@ -1,0 +1,62 @@
+"""Tied parameters: omitted, or written with the values of the tensor that they are tied to."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from golden import Golden
+
+import paramgen
+
+EMBEDDING = {"name": "embed", "type": "embedding", "embedding_dimension": 4, "vocabulary_size": 6}
+HEAD = {"name": "head", "type": "fully_connected", "input_size": 4, "output_size": 6, "bias": False}
+TIED = {**HEAD, "tie": {"weights": "embed.weights"}}
+
+
+def spec(*operations: dict[str, Any], **head: Any) -> dict[str, Any]:
+    return {"layout": "torch", **head, "operations": list(operations)}
+
+
+def test_a_tied_parameter_is_omitted() -> None:
+    plan = paramgen.plan(spec(EMBEDDING, TIED))
+    assert [tensor.name for tensor in plan.tensors] == ["embed.weight"]
+    assert plan.total_parameters == 24
+
+
+@pytest.mark.parametrize("operations", [(EMBEDDING, TIED), (TIED, EMBEDDING)])
+def test_a_copy_has_the_values_of_its_target(operations: tuple[dict[str, Any], ...]) -> None:
+    tied = spec(*operations, ties="copy")
+    arrays = paramgen.sample(tied, flat=True)
+    assert list(arrays) == [f"{operation['name']}.weight" for operation in operations]
+    assert np.array_equal(arrays["head.weight"], arrays["embed.weight"])
+    plan = paramgen.plan(tied)
+    assert (plan.total_parameters, plan.total_bytes) == (24, 192)
+    assert np.array_equal(arrays["embed.weight"], paramgen.sample(spec(EMBEDDING), flat=True)["embed.weight"])
+
+
+def test_a_copy_follows_overrides_of_its_target() -> None:
+    overrides = [{"match": "embed.*", "initializer": "ones", "dtype": "float16"}]
+    arrays = paramgen.sample(spec(EMBEDDING, TIED, ties="copy", overrides=overrides), flat=True)
+    assert arrays["head.weight"].dtype == np.float16
+    assert (arrays["head.weight"] == 1).all()
+
+
+MISTAKES: dict[str, dict[str, Any]] = {
+    "an unknown parameter": spec(EMBEDDING, {**HEAD, "tie": {"weight": "embed.weights"}}),
+    "an unknown target": spec(EMBEDDING, {**HEAD, "tie": {"weights": "embed.weight"}}),
+    "another size": spec(EMBEDDING, {**TIED, "input_size": 5}),
+    "another shape": spec(EMBEDDING, TIED, layout="canonical", ties="copy"),
+    "a tied target": spec(EMBEDDING, TIED, {**TIED, "name": "again", "tie": {"weights": "head.weights"}}),
+    "itself": spec({**HEAD, "tie": {"weights": "head.weights"}}),
+    "an override": spec(EMBEDDING, TIED, overrides=[{"match": "head.*", "dtype": "float16"}]),
+    "a list": spec(EMBEDDING, {**HEAD, "tie": ["weights"]}),
+    "a number": spec(EMBEDDING, {**HEAD, "tie": {"weights": 3}}),
+}
+
+
+@pytest.mark.parametrize("case", MISTAKES)
+def test_mistake(case: str, golden: Golden) -> None:
+    with pytest.raises(paramgen.SpecError) as caught:
+        paramgen.load_spec(MISTAKES[case])
+    assert caught.value.total == 1
+    golden(caught.value)
