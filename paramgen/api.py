@@ -12,7 +12,7 @@ from paramgen.catalog.initializers import ParameterShape
 from paramgen.catalog.operations import CustomParameter
 from paramgen.engine import BuildResult
 from paramgen.errors import FileError, UsageError
-from paramgen.formatting import escape, show, show_text
+from paramgen.formatting import escape, must_be, must_be_array, shorten, show_text
 from paramgen.language.diagnostics import Diagnostics
 from paramgen.language.model import SpecFields, validate
 from paramgen.language.yaml_reader import from_mapping
@@ -81,7 +81,7 @@ def build(
     if device != AUTO:
         parse_device(device)
     if threads is not None and not (isinstance(threads, int) and 1 <= threads <= MAX_THREADS):
-        raise UsageError(f"build: threads={threads!r} is not an integer from 1 to {MAX_THREADS}")
+        raise UsageError(f"build: threads: {must_be(f'an integer from 1 to {MAX_THREADS:,}', threads)}")
     return engine.build(_spec(spec).plan, _path(path), device=device, threads=threads, force=force, digest=digest)
 
 
@@ -144,7 +144,7 @@ def initialize(
     if fields:
         twice = fields.keys() & chosen.keys() if isinstance(chosen, Mapping) else fields.keys()
         if twice:
-            raise UsageError(f"initialize: {', '.join(sorted(twice))}: no field to give beside {chosen!r}")
+            raise UsageError(f"initialize: {', '.join(sorted(twice))}: given twice; remove one")
         chosen = {**chosen, **fields}
     given = {"fan_in": fan_in, "fan_out": fan_out}
     document = from_mapping(
@@ -171,8 +171,8 @@ def initialize(
     if reason := parameter.initializer.why_unsupported(target):
         raise UsageError(f"initialize: {parameter.initializer.type_name} {reason}")
     resolved = resolve_parameter(target, parameter.initializer, document.data["dtype"])
-    if problem := resolved.dtype_error(head.name):
-        raise UsageError(f"initialize: {problem}")
+    if reason := resolved.dtype_error(head.name):
+        raise UsageError(f"initialize: {reason}")
     return engine.draw_array(as_tensor(head.name, resolved), engine.sampler(head.seed), open_backend("cpu"))
 
 
@@ -217,9 +217,9 @@ def _read(file: TensorFile, entry: Entry, transfer: Transfer | None) -> Any:
             return file.read(entry, 0, entry.size).reshape(entry.shape)
         return transfer.send(read_part, entry.dtype.numpy(), entry.shape)
     except (MemoryError, OverflowError, ValueError) as error:
-        where = f"{file.shown}: {show_text(entry.name)}"
-        what = f"{entry.dtype.name} of shape {show(list(entry.shape))} does not fit into an array"
-        raise FileError(f"{where}: {what}{_because(error)}") from None
+        what = f"{entry.dtype.name} of shape {shorten(str(list(entry.shape)))}"
+        place = f"memory{_because(error)}" if isinstance(error, MemoryError) else "an array"
+        raise FileError(f"{file.shown}: {show_text(entry.name)}: {what} does not fit into {place}") from None
 
 
 def _because(error: Exception) -> str:
@@ -256,7 +256,7 @@ def to_cpu(params: Any) -> Any:
             return transfer.to_cpu(array)
         if isinstance(array, np.ndarray | np.generic):
             return array
-        raise TypeError("is no array of NumPy's or CuPy's")
+        raise TypeError(must_be_array(array))
 
     return map_arrays(params, move)
 
@@ -272,16 +272,16 @@ def to_torch(params: Any) -> Any:
     try:
         import torch
     except ImportError:
-        raise UsageError("to_torch: PyTorch is not installed; pip install torch") from None
+        raise UsageError("to_torch: PyTorch is not installed; run pip install torch") from None
     import numpy as np
 
     def convert(array: Any) -> Any:
         is_on_gpu = hasattr(array, "__cuda_array_interface__")
         if not is_on_gpu and not isinstance(array, np.ndarray | np.generic):
-            raise TypeError("is not a NumPy or CuPy array")
+            raise TypeError(must_be_array(array))
         dtype = getattr(torch, array.dtype.name, None)
         if not isinstance(dtype, torch.dtype):
-            raise TypeError(f"has dtype {array.dtype.name}, which PyTorch does not have")
+            raise TypeError(f"must have a dtype of PyTorch, got {array.dtype.name}")
         native = array.astype(array.dtype.newbyteorder("="), copy=False)
         data = native.reshape(-1).view("uint8")  # neither NumPy nor DLPack passes on the narrow types
         if is_on_gpu:
@@ -294,9 +294,9 @@ def to_torch(params: Any) -> Any:
 
 
 def _transfer(device: str) -> Transfer:
-    kind, numbers = parse_device(device)
+    kind, numbers = (AUTO, []) if device == AUTO else parse_device(device)
     if kind != "gpu" or len(numbers) > 1:
-        raise UsageError(f"{device!r} is not one GPU: gpu or gpu:N")
+        raise UsageError(f"device: {must_be('one GPU (gpu or gpu:N)', device)}")
     from paramgen.sampling.transfer import Transfer
 
     return Transfer(numbers)
@@ -309,7 +309,7 @@ def _path(path: str | os.PathLike[str]) -> str:
     except UnicodeEncodeError:
         is_a_name = False
     if not is_a_name:
-        raise FileError(f"{escape(text)}: no file has such a name")
+        raise FileError(f"{escape(text)}: not a valid file name")
     return text
 
 

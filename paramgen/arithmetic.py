@@ -27,7 +27,8 @@ def default_mode() -> Iterator[None]:
     """Compute in the default mode, and restore the thread's own mode at the end.
 
     Other libraries change the mode: `torch.set_flush_denormal(True)`, C's `fesetround`, or a library linked with
-    `-ffast-math`. Threads started in the meantime inherit the default. DeviceError if the mode cannot be changed.
+    `-ffast-math`. Threads started in the meantime inherit the default. Raises DeviceError if the mode cannot be
+    changed.
     """
     if is_default():
         yield
@@ -68,6 +69,5 @@ def _default_environment(ctypes: Any, library: Any) -> Any:
 
 
 REFUSED = (
-    "this thread does not round to nearest or flushes subnormals to zero, and C's fesetenv, which would change that, "
-    "is missing; reset the floating-point mode first"
+    "this thread does not use the default floating-point mode, and C's fesetenv is missing; restore that mode first"
 )

@@ -276,12 +276,12 @@ def sampler(seed: int) -> Sampler:
 
 
 def draw_array(tensor: Tensor, sampler: Sampler, backend: Backend) -> NDArray[Any]:
-    """Return a tensor as an array in the backend's memory; MemoryError if it does not fit."""
+    """Return a tensor as an array in the backend's memory. Raises MemoryError if it does not fit."""
     with backend.current():
         try:
             out = backend.empty(tensor.nbytes)
         except MemoryError:
-            raise MemoryError(f"{tensor.name} of {human_bytes(tensor.nbytes)}") from None
+            raise MemoryError(f"{tensor.name} needs {human_bytes(tensor.nbytes)}") from None
         draw_into(out, tensor, sampler, backend)
         return backend.as_array(out, tensor.dtype, tensor.rearrangement.shape)
 

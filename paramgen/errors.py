@@ -57,13 +57,15 @@ class Diagnostic:
 
 
 class SpecError(ParamgenError, ValueError):
-    """All errors of a spec (exit status 2). `problems` holds the first ones; `total` counts all of them."""
+    """All errors of a spec (exit status 2). `diagnostics` holds the first ones; `total` counts all of them."""
 
-    def __init__(self, source: str, problems: Sequence[Diagnostic], total: int | None = None, at_least: bool = False):
+    def __init__(
+        self, source: str, diagnostics: Sequence[Diagnostic], total: int | None = None, at_least: bool = False
+    ):
         self.source = source = escape(source)
-        self.problems = tuple(problems)
-        self.total = len(self.problems) if total is None else total
-        lines = [problem.text(source) for problem in self.problems[:LARGEST_REPORT]]
+        self.diagnostics = tuple(diagnostics)
+        self.total = len(self.diagnostics) if total is None else total
+        lines = [diagnostic.text(source) for diagnostic in self.diagnostics[:LARGEST_REPORT]]
         if self.total > len(lines):
             more = self.total - len(lines)
             lines.append(f"{source}: and {'at least ' if at_least else ''}{more:,} more error{'s' if more > 1 else ''}")
@@ -71,4 +73,4 @@ class SpecError(ParamgenError, ValueError):
         super().__init__("\n".join(lines))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return SpecError, (self.source, self.problems, self.total, self.at_least)
+        return SpecError, (self.source, self.diagnostics, self.total, self.at_least)

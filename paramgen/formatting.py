@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
+from itertools import islice
 from json.encoder import encode_basestring as _quote
 from types import MappingProxyType
 from typing import Any
 
 LONGEST_VALUE = 60
+LONGEST_LIST = 10
 _UNPLAIN = re.compile(r"[^\x00-\x7e]")
 
 
@@ -23,14 +25,14 @@ def escape(text: str) -> str:
 
 
 def is_word(text: str) -> bool:
-    """Return True if a text has Unicode letters, decimal digits and _ only (no ², ① or combining marks)."""
+    """Return True if a string has Unicode letters, decimal digits and _ only (no ², ① or combining marks)."""
     if text.isascii():
         return text.replace("_", "a").isalnum() or not text
     return all(c.isalpha() or c.isdecimal() or c == "_" for c in text)
 
 
 def escape_json(text: str) -> str:
-    """Escape what is not printable in a text of JSON, which keeps its value."""
+    """Escape what is not printable in a string of JSON, which keeps its value."""
     if text.isascii() and "\x7f" not in text:  # control characters below are escaped in any JSON
         return text
     return _UNPLAIN.sub(_escape_in_json, text)
@@ -66,7 +68,7 @@ def shorten(text: str, longest: int = LONGEST_VALUE) -> str:
 
 
 def show_text(text: str, longest: int = LONGEST_VALUE) -> str:
-    """Return a text as it is, but escaped and shortened."""
+    """Return a string as it is, but escaped and shortened."""
     return escape(shorten(text, longest))
 
 
@@ -80,11 +82,21 @@ def show(value: Any) -> str:
         is_short = len(value) <= 8 and not any(isinstance(item, (dict, list)) for item in value)
         return f"[{', '.join(map(show, value))}]" if is_short else f"a list of {len(value):,} entries"
     if type(value) is int and value.bit_length() > 512:
-        return f"an integer of {value.bit_length()} bits"
+        return f"an integer of {value.bit_length():,} bits"
     if isinstance(value, float) and not math.isfinite(value):
         return f".{value}".replace(".-", "-.")
     is_plain = value is None or isinstance(value, (bool, int, float))
     return shorten(json.dumps(value) if is_plain else escape(repr(value)))
+
+
+def must_be(expected: str, value: Any) -> str:
+    """Return the message of a wrong value."""
+    return f"must be {expected}, got {show(value)}"
+
+
+def must_be_array(value: Any) -> str:
+    """Return the message of a value that is not an array."""
+    return f"must be a NumPy or CuPy array, got {type(value).__name__}"
 
 
 def closest_match(
@@ -108,6 +120,12 @@ def _closest_match(word: str, known: tuple[str, ...], likeness: float) -> str | 
 def did_you_mean(match: str | None) -> str:
     """Return '; did you mean …?' of a match, or ''."""
     return f"; did you mean {escape(match)}?" if match else ""
+
+
+def some_of(words: Iterable[str]) -> str:
+    """Join the first words: 'a, b, …'."""
+    shown = [*islice(words, LONGEST_LIST + 1)]
+    return ", ".join(shown if len(shown) <= LONGEST_LIST else [*shown[:-1], "…"])
 
 
 def one_of(words: Sequence[str]) -> str:

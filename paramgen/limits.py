@@ -30,4 +30,4 @@ MAX_COMPARISONS = 5_000_000  # patterns times tensors
 SEARCH_COMPARISONS = 20  # that a piece with ? or [] between two * counts for, which takes so much longer at worst
 
 # Of the report.
-MAX_PROBLEMS = 1000  # then the search for more ends
+MAX_DIAGNOSTICS = 1000  # then the search for more ends

@@ -12,7 +12,7 @@ Nested = dict[str, Any]
 
 
 def nest(tensors: Mapping[str, Any]) -> Nested:
-    """Nest tensors by their dotted names; ValueError if one's name is another's followed by a dot."""
+    """Nest tensors by their dotted names. Raises ValueError if one's name is another's followed by a dot."""
     root: Nested = {}
     for name, tensor in sorted(tensors.items()):
         *groups, last = name.split(".")
@@ -20,9 +20,9 @@ def nest(tensors: Mapping[str, Any]) -> Nested:
         for depth, group in enumerate(groups, 1):
             node = node.setdefault(group, {})
             if not isinstance(node, dict):
-                raise ValueError(f"tensor {show_text('.'.join(groups[:depth]))} is in the way of {show_text(name)}")
+                raise ValueError(_conflict(".".join(groups[:depth]), name))
         if last in node:
-            raise ValueError(f"tensor {show_text(name)} is in the way of others")
+            raise ValueError(_conflict(name, f"{name}.…"))
         node[last] = tensor
     return root
 
@@ -37,4 +37,8 @@ def map_arrays(params: Any, function: Callable[[Any], Any], path: str = "") -> A
     try:
         return function(params)
     except TypeError as error:
-        raise UsageError(f"{escape(path.removeprefix('.')) or 'params'}: {type(params).__name__} {error}") from None
+        raise UsageError(f"{escape(path.removeprefix('.')) or 'params'}: {error}") from None
+
+
+def _conflict(name: str, other: str) -> str:
+    return f"tensors {show_text(name)} and {show_text(other)} cannot be nested; rename one"

@@ -30,7 +30,8 @@ def is_ours(path: str, plan: Plan, *, sampled_seconds: float = SAMPLED_SECONDS) 
 
     The header must be the same bytes, and so must SAMPLED_ELEMENTS at the start, in the middle and at the end of up to
     SAMPLED_TENSORS tensors: a model that was trained further differs, even if its metadata was kept. `plan`, of the
-    build that asks, serves for a file of the same spec, without parsing its header. OSError if the file cannot be read.
+    build that asks, serves for a file of the same spec, without parsing its header. Raises OSError if the file cannot
+    be read.
     """
     with open(path, "rb") as opened:
         descriptor = opened.fileno()

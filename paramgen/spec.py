@@ -11,7 +11,7 @@ from typing import Any
 
 from paramgen.arithmetic import default_mode
 from paramgen.errors import MalformedFileError, SpecError
-from paramgen.formatting import pluralize, show_text
+from paramgen.formatting import must_be, pluralize, show_text
 from paramgen.language.model import ParsedSpec, interpret, read_document
 from paramgen.planning.plan import Plan, make_plan
 from paramgen.planning.streams import STREAM_VERSION
@@ -41,23 +41,19 @@ class Spec:
         with TensorFile(path) as file:
             text, stream = file.metadata.get("paramgen_spec"), file.metadata.get("paramgen_stream")
         if text is None or stream is None:
-            raise MalformedFileError(
-                f"{file.shown}: has no spec in its metadata; only files that paramgen wrote have one"
-            )
+            raise MalformedFileError(f"{file.shown}: has no spec in its metadata; choose a file that paramgen wrote")
         if stream != STREAM_VERSION:
-            raise MalformedFileError(
-                f"{file.shown}: was drawn by stream {show_text(stream)}, this version has {STREAM_VERSION}"
-            )
+            raise MalformedFileError(f"{file.shown}: paramgen_stream must be {STREAM_VERSION}, got {show_text(stream)}")
         try:
             stored = json.loads(text)
-            if isinstance(stored, dict):  # a text would be taken for the path of a spec
+            if isinstance(stored, dict):  # a string would be taken for the path of a spec
                 return read_and_plan(stored)
-            reason = "it is not a mapping"
+            message = f"paramgen_spec {must_be('a mapping', stored)}"
         except SpecError as error:
-            reason = str(error.problems[0].text("the first problem"))
+            message = error.diagnostics[0].text("paramgen_spec")
         except (RecursionError, ValueError):
-            reason = "it is not valid JSON"
-        raise MalformedFileError(f"{file.shown}: the spec in its metadata cannot be read: {reason}")
+            message = "paramgen_spec must be valid JSON"
+        raise MalformedFileError(f"{file.shown}: {message}")
 
     def to_yaml(self) -> str:
         """Return the spec as YAML; a build of that text gives the same file."""

@@ -178,7 +178,7 @@ def gpu(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
         yield request.getfixturevalue("simulated")
         return
     module = importlib.import_module("paramgen.sampling.gpu")
-    if problem := module._problem():
+    if problem := module._why_unusable():
         pytest.skip(problem)
     yield module
 
@@ -240,7 +240,7 @@ def error_of(text: str) -> Any:
 
 def places_of(error: Any) -> list[str]:
     """Of each problem of a SpecError the line, the column and the path."""
-    return [f"{problem.line}:{problem.column}: {problem.path}".removesuffix(": ") for problem in error.problems]
+    return [f"{problem.line}:{problem.column}: {problem.path}".removesuffix(": ") for problem in error.diagnostics]
 
 
 def plan_of_text(text: str) -> Plan:

@@ -158,7 +158,7 @@ def test_what_is_given_in_place_of_a_files_value_has_no_line(tmp_path: Path, gol
     ):
         with pytest.raises(paramgen.SpecError) as caught:
             paramgen.load_spec(path, **arguments)
-        assert [(problem.line, problem.path) for problem in caught.value.problems] == [(None, place)]
+        assert [(problem.line, problem.path) for problem in caught.value.diagnostics] == [(None, place)]
         errors.append(caught.value)
     for variables in ([], {3: 64}):
         with pytest.raises(paramgen.UsageError) as refused:
@@ -174,7 +174,7 @@ def test_integers_of_any_size_are_reported(golden: Golden) -> None:
     low = {"type": "truncated_normal", "low": 10**5000}
     with pytest.raises(paramgen.SpecError) as limit:
         paramgen.load_spec({"operations": [{"name": "p", "type": "prelu", "initializers": {"alpha": low}}]})
-    assert [error.value.problems[0].path for error in (variable, limit)] == [
+    assert [error.value.diagnostics[0].path for error in (variable, limit)] == [
         "variables.a",
         "operations[0].initializers.alpha.low",
     ]
@@ -201,8 +201,8 @@ def test_errors_can_be_pickled() -> None:
     with pytest.raises(paramgen.SpecError) as caught:
         paramgen.load_spec({"operations": [3] * 30, "seed": 10**5000})
     copy = pickle.loads(pickle.dumps(caught.value))
-    assert (str(copy), copy.total, copy.problems) == (str(caught.value), 31, caught.value.problems)
-    assert "16610 bits" in str(copy)
+    assert (str(copy), copy.total, copy.diagnostics) == (str(caught.value), 31, caught.value.diagnostics)
+    assert "16,610 bits" in str(copy)
 
 
 def test_paths_of_all_kinds(tmp_path: Path, golden: Golden) -> None:
@@ -242,7 +242,7 @@ def test_load_spec_of_a_path_and_a_mapping(tmp_path: Path) -> None:
 def test_load_spec_raises_every_problem(golden: Golden) -> None:
     with pytest.raises(paramgen.SpecError) as caught:
         paramgen.load_spec({"seed": -1, "operations": [{"name": "a", "type": "batchnorm", "num_channels": 4.0}]})
-    assert [problem.path for problem in caught.value.problems] == ["seed", "operations[0].num_channels"]
+    assert [problem.path for problem in caught.value.diagnostics] == ["seed", "operations[0].num_channels"]
     with pytest.raises(paramgen.SpecError) as dtype:
         paramgen.load_spec(SPEC, dtype="x")
     with pytest.raises(paramgen.FileError) as missing:

@@ -75,7 +75,7 @@ def parameter(dtype: str, initializer: Any) -> dict[str, Any]:
 def test_integers_refuse_what_they_cannot_hold(dtype: str, initializer: Any, golden: Golden) -> None:
     with pytest.raises(paramgen.SpecError) as caught:
         paramgen.load_spec(parameter(dtype, initializer))
-    assert [problem.path for problem in caught.value.problems] == ["operations[0].parameters.w.initializer"]
+    assert [problem.path for problem in caught.value.diagnostics] == ["operations[0].parameters.w.initializer"]
     golden(caught.value)
 
 

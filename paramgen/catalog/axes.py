@@ -153,7 +153,7 @@ class Row(NamedTuple):
 
 @lru_cache(10_000)
 def parse_row(row: str) -> Row:
-    """Return the row of a text: "name = term", with several terms joined along their first axis by +.
+    """Return the row of a string: "name = term", with several terms joined along their first axis by +.
 
     "zeros:int64" is a constant with a dtype, "batch_stats:mean" is a name in a collection.
     """

@@ -90,7 +90,7 @@ class TruncatedNormal:
 
     def __post_init__(self) -> None:
         if not (-inf < self.low < self.high < inf and self.within >= SMALLEST_MASS):
-            raise ValueError(f"less than {SMALLEST_MASS:g} of a normal lies in {self.low:g} … {self.high:g}")
+            raise ValueError(f"almost no probability mass between low={self.low:g} and high={self.high:g}")
 
     @property
     def below(self) -> float:
@@ -227,15 +227,17 @@ def why_unsupported(distribution: Distribution, dtype: DType) -> str | None:
         high = distribution.largest(dtype.name)
         low = -high
     if high > dtype.largest:
-        limit = f"{_text(dtype.largest)}, the largest {dtype.name}"
-        return f"has values up to {_text(high)}, beyond {limit}; choose a wider dtype or smaller values"
+        fix = "choose smaller values" if dtype.name == "float64" else "choose a wider dtype or smaller values"
+        return f"must be at most {_text(dtype.largest)} to fit {dtype.name}, got values up to {_text(high)}; {fix}"
     if low < dtype.smallest:
-        limit = f"{_text(dtype.smallest)}, the smallest {dtype.name}"
-        return f"has values down to {_text(low)}, below {limit}; choose another dtype or larger values"
+        problem = f"must be at least {_text(dtype.smallest)} to fit {dtype.name}, got values down to {_text(low)}"
+        return f"{problem}; choose another dtype or larger values"
     return None
 
 
 def _text(value: float) -> str:
+    if value == inf:
+        return "infinity"
     return f"{value:,}" if isinstance(value, int) else number(value)
 
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from paramgen import limits
 from paramgen.catalog.fields import NO_NAME, ErrorKind, FieldError, FieldType, Schema, is_name
 from paramgen.catalog.models import Model
-from paramgen.formatting import is_word, show
+from paramgen.formatting import is_word, must_be, show
 
 Index = int | str
 
@@ -21,7 +21,7 @@ def is_variable(name: object) -> bool:
 
 
 VARIABLE = FieldType(
-    value="a variable's name: letters, decimal digits and _, not beginning with a digit",
+    value="a variable's name of letters, digits and _, with no digit first",
     accepts=is_variable,
     schema={"type": "string", "pattern": f"^[^{NO_NAME}0-9-][^{NO_NAME}-]*$"},
 )
@@ -119,11 +119,11 @@ class Entry(Model):
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
         yield from super().check_keys(data)
         if "as" in data and "repeat" not in data:
-            yield ("as",), "names the index of a repetition; add repeat, or remove this", ErrorKind.UNKNOWN
+            yield ("as",), "has no effect without repeat; add repeat, or remove it", ErrorKind.UNKNOWN
         local = data.get("with")
         for name in local if isinstance(local, dict) else ():
             if not is_variable(name):
-                yield ("with", name), f"{show(name)} is not {VARIABLE.value}", ErrorKind.UNKNOWN
+                yield ("with", name), must_be(VARIABLE.value, name), ErrorKind.UNKNOWN
 
     @classmethod
     def schema_rules(cls) -> Schema:

@@ -14,7 +14,7 @@ from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, cor
 from paramgen import limits
 from paramgen.catalog.synonyms import DTYPE_SYNONYMS
 from paramgen.dtypes import DTYPES
-from paramgen.formatting import closest_match, did_you_mean, is_word, one_of, show
+from paramgen.formatting import closest_match, did_you_mean, is_word, must_be, show
 
 Schema = dict[str, Any]
 Path = tuple[str | int, ...]
@@ -43,7 +43,7 @@ def validation_error(errors: Collection[FieldError], title: str = "") -> Validat
 
 @dataclass(frozen=True)
 class Describe:
-    """The words for a field's value in errors, "-5 is not a positive integer", and for an item of a list or mapping."""
+    """The words for a field's value in errors, "must be a positive integer", and for an item of a list or mapping."""
 
     value: str
     item: str = ""
@@ -51,7 +51,7 @@ class Describe:
 
 @dataclass(frozen=True, kw_only=True, eq=False)  # typing hashes annotations, and a schema has no hash
 class FieldType(Describe):
-    """A type of field. `convert` makes the model's value of a valid one; `hint` adds to the error of another.
+    """A type of field. `convert` makes the model's value of a valid one; `hint` ends the error of another.
 
     `items` is the type of a list's items, or of a single one where a list is not needed.
     """
@@ -65,7 +65,7 @@ class FieldType(Describe):
     def errors(self, value: Any, path: Path = ()) -> Iterator[FieldError]:
         """Yield the errors of a value at a path, and of its items."""
         if not self.accepts(value):
-            yield path, f"{show(value)} is not {self.value}{self.hint(value)}", ErrorKind.WRONG
+            yield path, must_be(self.value, value) + self.hint(value), ErrorKind.WRONG
         elif self.items is not None and isinstance(value, list | tuple):
             for index, item in enumerate(value):
                 yield from self.items.errors(item, (*path, index))
@@ -101,10 +101,10 @@ def number(value: str, schema: Schema, accepts: Callable[[float], bool] = lambda
     return FieldType(value=value, accepts=accepts_number, schema={"type": "number", **schema}, convert=float)
 
 
-def choice(what: str, names: Collection[str], synonyms: Mapping[str, str]) -> FieldType:
+def choice(names: Collection[str], synonyms: Mapping[str, str]) -> FieldType:
     """Return the type of a name out of some; synonyms are suggested, but not accepted."""
     return FieldType(
-        value=f"{what}: {one_of(list(names))}",
+        value=f"one of {', '.join(names)}",
         accepts=lambda value: isinstance(value, str) and value in names,
         hint=lambda value: did_you_mean(closest_match(value, names, synonyms)) if isinstance(value, str) else "",
         schema={"type": "string", "enum": list(names)},
@@ -123,7 +123,7 @@ def size_up_to(largest: int) -> FieldType:
 SIZE = FieldType(
     value="a positive integer",
     accepts=lambda value: type(value) is int and 0 < value < 2**63,
-    hint=lambda value: " below 2^63" if type(value) is int and value > 0 else "",
+    hint=lambda value: "; the largest is 2^63 - 1" if type(value) is int and value > 0 else "",
     schema={"type": "integer", "exclusiveMinimum": 0, "exclusiveMaximum": 2**63},
 )
 SIZES: Schema = {"type": "array", "items": SIZE.schema}
@@ -146,9 +146,9 @@ Size = Annotated[int, SIZE]
 FilterSize = Annotated[tuple[int, ...], FILTER_SIZE]
 Shape = Annotated[tuple[int, ...], SHAPE]
 FiniteNumber = Annotated[float, number("a finite number", {})]
-NonNegative = Annotated[float, number("a finite number of at least 0", {"minimum": 0}, lambda value: value >= 0)]
-Positive = Annotated[float, number("a finite number above 0", {"exclusiveMinimum": 0}, lambda value: value > 0)]
-DTypeName = Annotated[str, choice("a dtype", DTYPES, DTYPE_SYNONYMS)]
+NonNegative = Annotated[float, number("finite and at least 0", {"minimum": 0}, lambda value: value >= 0)]
+Positive = Annotated[float, number("finite and above 0", {"exclusiveMinimum": 0}, lambda value: value > 0)]
+DTypeName = Annotated[str, choice(DTYPES, DTYPE_SYNONYMS)]
 
 RESERVED = "__metadata__"
 # Not every engine of JSON Schema reads \p{L}. The pattern lists what is neither letter nor digit in ASCII, Latin-1 and
@@ -160,7 +160,7 @@ _PART = f"[^{NO_NAME}-][^{NO_NAME}]*"
 
 
 def is_name(text: str) -> bool:
-    """Return True if a text can name an operation, a group or a parameter."""
+    """Return True if a string can name an operation, a group or a parameter."""
     parts = text.split(".")
     return len(text) <= limits.MAX_NAME_LENGTH and all(
         part and part[0] != "-" and is_word(part.replace("-", "_")) for part in parts
@@ -169,18 +169,21 @@ def is_name(text: str) -> bool:
 
 def _name_hint(value: Any) -> str:
     if isinstance(value, bool | int | float):
-        return "; write it in quotes to make it one"
-    if isinstance(value, str) and len(value) <= limits.MAX_NAME_LENGTH:
-        bad = next((c for c in value if c not in "-." and not is_word(c)), "")
-        return f": U+{ord(bad):04X} is none of these" if bad else ""
-    return ""
+        return "; write it in quotes"
+    if not isinstance(value, str) or not value:
+        return ""
+    if len(value) > limits.MAX_NAME_LENGTH:
+        return f"; use at most {limits.MAX_NAME_LENGTH} characters"
+    bad = next((c for c in value if c not in "-." and not is_word(c)), "")
+    if not bad:
+        return "; begin it, and each part after a dot, with a letter, digit or _"
+    if bad == " ":
+        return "; remove the space"
+    return f"; remove '{bad}'" if bad.isascii() and bad.isprintable() else f"; remove U+{ord(bad):04X}"
 
 
 NAME = FieldType(
-    value=(
-        "a name: letters, digits, _ and - (not first), dots between groups, "
-        f"at most {limits.MAX_NAME_LENGTH} characters"
-    ),
+    value="a name of letters, digits, _, - and dots",
     accepts=lambda value: isinstance(value, str) and is_name(value),
     hint=_name_hint,
     schema={
@@ -195,4 +198,4 @@ Name = Annotated[str, NAME]
 
 def reserved(path: Path, kind: ErrorKind) -> FieldError:
     """Return the error of a name that the file format keeps for itself."""
-    return path, f"{show(RESERVED)} is the file's own name for its metadata; choose another", kind
+    return path, f"{show(RESERVED)} is reserved for the file's metadata; choose another name", kind

@@ -74,9 +74,7 @@ class Layout:
         rows = self.rows.get(type(operation))
         if rows is None:
             name = operation.type_name
-            raise UnsupportedError(
-                f"{self.framework} has no {name}; describe its parameters by an operation of type custom"
-            )
+            raise UnsupportedError(f"{self.framework} has no {name}; use an operation of type custom")
         known = {definition.name for definition in definitions} | CONSTANTS.keys()
         return [
             row for row in (rows(operation) if callable(rows) else rows) if known.issuperset(parse_row(row).sources)
@@ -105,21 +103,27 @@ def _torch_recurrent(operation: Recurrent) -> Iterator[str]:
 
 def _torch_gru(operation: GRU) -> Iterator[str]:
     if operation.reset_gate_mode == "before-multiplication":
-        raise UnsupportedError("PyTorch's GRU resets after the multiplication; reset_gate_mode: after-multiplication")
+        raise UnsupportedError(
+            "PyTorch's GRU resets after the multiplication; use reset_gate_mode: after-multiplication"
+        )
     return _torch_recurrent(operation)
 
 
 def _torch_lstm(operation: LSTM) -> Iterator[str]:
     if (operation.projection_size or 0) >= operation.num_hidden_units:
         most = operation.num_hidden_units - 1
-        raise UnsupportedError(f"PyTorch's LSTM projects to fewer features than hidden units, here to {most} at most")
+        raise UnsupportedError(
+            f"PyTorch's LSTM projects to fewer features than hidden units; use projection_size: {most} or less"
+        )
     return _torch_recurrent(operation)
 
 
 def _torch_attention(operation: MultiheadAttention) -> Iterator[str]:
     size = operation.input_size
     if {operation.num_key_channels, operation.num_value_channels, operation.output_size} - {None, size}:
-        raise UnsupportedError(f"PyTorch's attention has as many channels and outputs as inputs, here {size}")
+        raise UnsupportedError(
+            f"PyTorch's attention has as many channels and outputs as inputs; use {size} for all of them"
+        )
     if operation.projections == "fused":
         yield "in_proj_weight = qkv_weights (p n d) i"
         yield "in_proj_bias = qkv_bias (p n d)"
@@ -139,9 +143,9 @@ def _cell_prefix(operation: Recurrent, level: Level, forward: str, backward: str
 def _filters(framework: str, weights: str, grouped: bool = True) -> Callable[[Convolution], Iterator[str]]:
     def rows(operation: Convolution) -> Iterator[str]:
         if operation.bias == "shared":
-            raise UnsupportedError(f"{framework} has no convolution with a shared bias; bias: per_filter or none")
+            raise UnsupportedError(f"{framework} has no convolution with a shared bias; use bias: per_filter or none")
         if operation.num_groups is not None and not grouped:
-            raise UnsupportedError(f"{framework} has no transposed convolution in groups; leave num_groups out")
+            raise UnsupportedError(f"{framework} has no grouped transposed convolution; remove num_groups")
         yield weights
         yield "bias = bias (g o)"
 
@@ -164,7 +168,7 @@ def _keras_separable(operation: SeparableConv) -> Iterator[str]:
 def _keras_recurrent(layer: str, gates: str = "g") -> Callable[[Recurrent], Iterator[str]]:
     def rows(operation: Recurrent) -> Iterator[str]:
         if isinstance(operation, LSTM) and operation.projection_size:
-            raise UnsupportedError("Keras has no LSTM with a projection; leave projection_size out")
+            raise UnsupportedError("Keras has no LSTM with a projection; remove projection_size")
         for level in operation.levels():
             at = _cell_prefix(operation, level, f"forward_{layer}", f"backward_{layer}") + f"{layer}_cell"
             own = level.suffix
@@ -184,9 +188,7 @@ def _keras_attention(operation: MultiheadAttention) -> Iterator[str]:
 
 def _flax_attention(operation: MultiheadAttention) -> Iterator[str]:
     if operation.num_value_channels not in (None, operation.num_key_channels or operation.input_size):
-        raise UnsupportedError(
-            "Flax's attention has as many value channels as key channels; leave num_value_channels out"
-        )
+        raise UnsupportedError("Flax's attention has as many value channels as key channels; remove num_value_channels")
     return _attention(operation, "out")
 
 
@@ -213,7 +215,7 @@ def _flax_rnn(operation: RNN) -> Iterator[str]:
 def _flax_gru(operation: GRU) -> Iterator[str]:
     if operation.reset_gate_mode != "after-multiplication":
         raise UnsupportedError(
-            "Flax's GRU resets after the multiplication and has one bias a gate; reset_gate_mode: after-multiplication"
+            "Flax's GRU resets after the multiplication, with one bias; use reset_gate_mode: after-multiplication"
         )
     for level in operation.levels():
         at, own = _cell_prefix(operation, level, "forward", "backward"), level.suffix
@@ -226,7 +228,7 @@ def _flax_gru(operation: GRU) -> Iterator[str]:
 
 def _flax_lstm(operation: LSTM) -> Iterator[str]:
     if operation.projection_size:
-        raise UnsupportedError("Flax has no LSTM with a projection; leave projection_size out")
+        raise UnsupportedError("Flax has no LSTM with a projection; remove projection_size")
     for level in operation.levels():
         at, own = _cell_prefix(operation, level, "forward", "backward"), level.suffix
         for number, gate in enumerate("ifgo"):
@@ -237,7 +239,7 @@ def _flax_lstm(operation: LSTM) -> Iterator[str]:
 
 def _flax_prelu(operation: PReLU) -> Iterator[str]:
     if operation.num_channels > 1:
-        raise UnsupportedError("Flax's PReLU has one slope for all channels; num_channels: 1")
+        raise UnsupportedError("Flax's PReLU has one slope for all channels; use num_channels: 1")
     yield "negative_slope = alpha c[0]"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import islice
@@ -12,7 +13,7 @@ from pydantic.fields import FieldInfo
 
 from paramgen.catalog.fields import Describe, ErrorKind, FieldError, Path, Schema, validation_error
 from paramgen.catalog.synonyms import FIELD_SYNONYMS
-from paramgen.formatting import closest_match, did_you_mean, show
+from paramgen.formatting import closest_match, did_you_mean, must_be, show, some_of
 
 # Misspelt keys of one mapping that get a suggestion; a report has room for fewer.
 MAX_SUGGESTIONS = 100
@@ -67,7 +68,7 @@ class Model(BaseModel):
         else:
             if None in data.values():  # pydantic takes null for a field left out; in a spec a value was forgotten
                 nulls = [key for key, value in data.items() if value is None]
-                errors = [((key,), f"null is not {_describe(cls, key).value}", ErrorKind.WRONG) for key in nulls]
+                errors = [((key,), must_be(_describe(cls, key).value, None), ErrorKind.WRONG) for key in nulls]
         if isinstance(data, dict):
             errors += cls.check_keys(data)
         if not errors:
@@ -83,7 +84,8 @@ class Model(BaseModel):
     @classmethod
     def missing(cls, name: str, label: str) -> FieldError:
         """Return the error of a missing field; `label` is what needs it."""
-        return (name,), f"missing; {label} needs it: {cls.fields_by_key()[name].description}", ErrorKind.MISSING
+        purpose = re.split(r"[;:(]", cls.fields_by_key()[name].description or "")[0].strip(" .")
+        return (name,), f"missing field of {label}: {purpose}", ErrorKind.MISSING
 
 
 class Tagged(Model):
@@ -113,26 +115,36 @@ def read_tagged(
     of a tiny build.
     """
     if not isinstance(data, dict):
-        raise validation_error([((), f"{show(data)} is not {expected}", ErrorKind.WRONG)])
+        raise validation_error([((), must_be(expected, data), ErrorKind.WRONG)])
     if "type" not in data:
-        raise validation_error([((), f"has no type; expected {expected}", ErrorKind.WRONG)])
+        raise validation_error([((), f"type is missing; write {expected}", ErrorKind.WRONG)])
     written = data["type"]
     model = table.get(written) if isinstance(written, str) else None
     if model is None:
-        names = [name for name, other in table.items() if name == other.names()[0]]
-        guess = synonyms.get(written.lower()) or closest_match(written, table) if isinstance(written, str) else None
-        message = f"{show(written)} is none of the types {', '.join(names)}{did_you_mean(guess)}"
-        raise validation_error([(("type",), message, ErrorKind.WRONG)])
+        raise validation_error([(("type",), _explain_type(written, table, synonyms), ErrorKind.WRONG)])
     return model.model_validate(data)
+
+
+def _explain_type(written: Any, table: Mapping[str, type[Tagged]], synonyms: Mapping[str, str]) -> str:
+    if not isinstance(written, str):
+        return must_be("the name of a type", written)
+    guess = synonyms.get(written.lower()) or closest_match(written, table)
+    names = (name for name, model in table.items() if name == model.names()[0])
+    return f"unknown type {show(written)}{_suggest(guess, names)}"
+
+
+def _suggest(guess: str | None, known: Iterable[str]) -> str:
+    """Return the end of the error of an unknown word: the one that may be meant, or else some that are known."""
+    return did_you_mean(guess) or f"; known: {some_of(known)}"
 
 
 def unknown_keys(
     path: Path, keys: Iterable[str], known: Sequence[str], what: str, synonyms: Mapping[str, str]
 ) -> Iterator[FieldError]:
-    """Yield an error for each key at a path that is not known; `what` says what it is not."""
+    """Yield an error for each key at a path that is not known; `what` begins it."""
     for index, key in enumerate(key for key in keys if key not in known):
-        guess = did_you_mean(closest_match(key, known, synonyms)) if index < MAX_SUGGESTIONS else ""
-        yield (*path, key), f"{what}; one of {', '.join(known)}{guess}", ErrorKind.UNKNOWN
+        guess = closest_match(key, known, synonyms) if index < MAX_SUGGESTIONS else None
+        yield (*path, key), what + _suggest(guess, known), ErrorKind.UNKNOWN
 
 
 def _translate(model: type[Model], error: ValidationError, data: Any) -> list[FieldError]:
@@ -145,26 +157,37 @@ def _translate(model: type[Model], error: ValidationError, data: Any) -> list[Fi
         elif kind in list(ErrorKind):
             errors[loc] = loc, item["msg"], ErrorKind(kind)
         elif not loc:
-            errors[loc] = loc, f"{show(item['input'])} is not a mapping; {model.label} is one", ErrorKind.WRONG
+            errors[loc] = loc, must_be("a mapping", item["input"]), ErrorKind.WRONG
         elif kind == "extra_forbidden":
             guess = model.closest_field(str(loc[0]), data) if len(errors) < MAX_SUGGESTIONS else None
-            known = did_you_mean(guess) if guess else f"; it has {', '.join(model.field_names())}"
+            known = _suggest(guess, model.field_names())
             errors[loc] = loc, f"unknown field of {model.label}{known}", ErrorKind.UNKNOWN
         elif kind == "missing":
             errors[loc] = model.missing(str(loc[0]), model.label)
         else:
-            words = _describe(model, str(loc[0]))
-            if not words.item:
+            if not _describe(model, str(loc[0])).item:
                 loc = loc[:1]  # what follows is a branch of a union
-            known = words.item if len(loc) > 1 else words.value
-            known = "a mapping" if kind == "dict_type" and len(loc) > 1 else known
-            value, hint = item["input"], ""
-            if kind == "string_type" and isinstance(value, bool | int | float):
-                hint = "; write it in quotes to make it one"
-            elif kind == "literal_error" and isinstance(value, str):
-                hint = did_you_mean(closest_match(value, _literals(model.fields_by_key()[str(loc[0])])))
-            errors.setdefault(loc, (loc, f"{show(value)} is not {known}{hint}", ErrorKind.WRONG))
+            errors.setdefault(loc, (loc, _explain_value(model, loc, kind, item), ErrorKind.WRONG))
     return list(errors.values())
+
+
+def _explain_value(model: type[Model], loc: Path, kind: str, item: Mapping[str, Any]) -> str:
+    """Return the message of a wrong value of a field, or of one inside it."""
+    value = item["input"]
+    if kind in ("too_long", "string_too_long"):
+        unit = "characters" if kind == "string_too_long" else "entries"
+        return f"must have at most {item['ctx']['max_length']:,} {unit}, got {len(value):,}"
+    if kind in ("too_short", "string_too_short"):
+        return "must not be empty"
+    words = _describe(model, str(loc[0]))
+    known = words.item if len(loc) > 1 else words.value
+    known = "a mapping" if kind == "dict_type" and len(loc) > 1 else known
+    hint = ""
+    if kind == "string_type" and isinstance(value, bool | int | float):
+        hint = "; write it in quotes"
+    elif kind == "literal_error" and isinstance(value, str):
+        hint = did_you_mean(closest_match(value, _literals(model.fields_by_key()[str(loc[0])])))
+    return must_be(known, value) + hint
 
 
 def _describe(model: type[Model], name: str) -> Describe:

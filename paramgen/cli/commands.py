@@ -19,7 +19,7 @@ from paramgen.catalog.synonyms import DTYPE_SYNONYMS, FRAMEWORK_SYNONYMS
 from paramgen.cli import signals
 from paramgen.dtypes import DTYPES
 from paramgen.errors import ParamgenError, UsageError
-from paramgen.formatting import closest_match, did_you_mean, escape, escape_json, one_of
+from paramgen.formatting import closest_match, did_you_mean, escape, escape_json, must_be, one_of, show_text
 from paramgen.sampling.devices import AUTO, parse_device
 from paramgen.threads import MAX_THREADS
 
@@ -62,12 +62,25 @@ def run() -> int:
     try:
         return int(app(prog_name="paramgen", standalone_mode=False) or 0)
     except COMMAND_LINE_ERROR as error:
-        message = error.format_message().rstrip(".")
-        if "\n" not in message:  # else it is the help, for a command line without a command
-            command = error.ctx.command_path if error.ctx else "paramgen"
-            message = f"{command}: {escape(message[0].lower() + message[1:])}; see {command} --help"
-        print(message, file=sys.stderr)
+        print(_explain(error), file=sys.stderr)
         return 2
+
+
+def _explain(error: Any) -> str:
+    """Return the message of a wrong command line."""
+    message = error.format_message().rstrip(".")
+    if "\n" in message:  # the help, for a command line without a command
+        return str(message)
+    command = error.ctx.command_path if error.ctx else "paramgen"
+    if hasattr(error, "possibilities"):
+        guess = closest_match(error.option_name, error.possibilities or ())
+        message = f"no such option: {error.option_name}{did_you_mean(guess)}"
+    elif type(error) is typer.BadParameter and error.param:
+        message = f"{error.param.opts[0]}: {error.message}"
+    else:
+        message = message[0].lower() + message[1:].replace(". Did you mean '", "; did you mean ").replace("'?", "?")
+    help_note = "" if "; " in message else f"; see {command} --help"
+    return f"{command}: {escape(message)}{help_note}"
 
 
 SpecPath = Annotated[str, typer.Argument(metavar="SPEC", help="The spec, a YAML file.")]
@@ -76,7 +89,7 @@ FilePath = Annotated[str, typer.Argument(metavar="FILE", help="A safetensors fil
 
 def _integer(text: str, least: int, most: int, shown: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= len(str(most)) and least <= int(text) <= most):
-        raise typer.BadParameter(f"'{text}' is not an integer from {least} to {shown}.")
+        raise typer.BadParameter(must_be(f"an integer from {least} to {shown}", text))
     return int(text)
 
 
@@ -85,7 +98,7 @@ def _seed(text: str) -> int:
 
 
 def _threads(text: str) -> int:
-    return _integer(text, 1, MAX_THREADS, str(MAX_THREADS))
+    return _integer(text, 1, MAX_THREADS, f"{MAX_THREADS:,}")
 
 
 def _device(text: str) -> str:
@@ -101,7 +114,7 @@ def _one_of(words: Collection[str], synonyms: Mapping[str, str]) -> Callable[[st
     def choose(text: str) -> str:
         if text not in words:
             guess = did_you_mean(closest_match(text, words, synonyms))
-            raise typer.BadParameter(f"'{text}' is not one of {', '.join(words)}{guess}")
+            raise typer.BadParameter(must_be(f"one of {', '.join(words)}", text) + guess)
         return text
 
     return choose
@@ -110,13 +123,13 @@ def _one_of(words: Collection[str], synonyms: Mapping[str, str]) -> Callable[[st
 def _assignment(text: str) -> tuple[str, Any]:
     name, separator, value = text.partition("=")
     if not separator or not name:
-        raise typer.BadParameter(f"'{text}' is not NAME=VALUE.")
+        raise typer.BadParameter(must_be("NAME=VALUE", text))
     from paramgen.language.evaluation import parse_value
 
     try:
         return name, parse_value(value)
     except ValueError as error:
-        raise typer.BadParameter(f"'{text}': {error}") from None
+        raise typer.BadParameter(f"{show_text(name)}: {error}") from None
 
 
 Seed = Annotated[int | None, typer.Option(parser=_seed, metavar="N", help="Replace the spec's seed: 0 to 2^64 - 1.")]
@@ -172,7 +185,7 @@ def build(
         typer.Option(
             parser=_threads,
             metavar="N",
-            help="Number of CPU threads, 1 to 1024; default: one for each CPU. Same bytes.",
+            help="Number of CPU threads, 1 to 1,024; default: one for each CPU. Same bytes.",
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that paramgen did not write.")] = False,
@@ -338,8 +351,7 @@ def _warn_of_ending(output: str) -> None:
     stem, ending = os.path.splitext(output)
     if ending.lower() in FOREIGN_ENDINGS:
         warnings.warn(
-            f"{escape(output)}: the file is in safetensors format, got the ending {ending}; "
-            f"choose {escape(stem)}.safetensors",
+            f"{escape(output)}: a safetensors file should not end in {ending}; choose {escape(stem)}.safetensors",
             stacklevel=2,
         )
 

@@ -114,7 +114,7 @@ def print_devices(devices: Sequence[Device]) -> None:
         {
             "device": [device.name for device in devices],
             "usable": ["yes" if device.usable else "no" for device in devices],
-            "what it is, or what is missing": [escape(device.description) for device in devices],
+            "description": [escape(device.description) for device in devices],
         }
     )
 
@@ -172,7 +172,7 @@ def _pad(cells: Sequence[str], is_right: bool) -> Iterator[str]:
 
 
 def _width(text: str) -> int:
-    """Return the columns that a text takes on a terminal."""
+    """Return the columns that a string takes on a terminal."""
     from unicodedata import combining, east_asian_width
 
     return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)

@@ -78,14 +78,14 @@ class Diagnostics:
     @property
     def is_full(self) -> bool:
         """True if searching for more findings is of no use."""
-        return self.total >= limits.MAX_PROBLEMS
+        return self.total >= limits.MAX_DIAGNOSTICS
 
     def add(self, finding: Finding) -> None:
         """Add a finding, unless its path already has one, as for operations that repeat."""
         key = finding.path, finding.of_key
         if key not in self._by_path:
             self.total += 1
-            if len(self._by_path) < limits.MAX_PROBLEMS:
+            if len(self._by_path) < limits.MAX_DIAGNOSTICS:
                 self._by_path[key] = finding
 
     def error(self, document: Document) -> SpecError:

@@ -25,12 +25,12 @@ _SCALAR: Final[Schema] = {
     ]
 }
 VALUE: Final = FieldType(
-    value=f"a number below 2^128, a boolean, a text, or a list of at most {limits.MAX_LIST_LENGTH:,} of these",
+    value=f"a number below 2^128, a boolean, a string, or a list of at most {limits.MAX_LIST_LENGTH:,} of these",
     accepts=values.is_value,
     schema={"anyOf": [*_SCALAR["anyOf"], {"type": "array", "items": _SCALAR, "maxItems": limits.MAX_LIST_LENGTH}]},
     convert=values.freeze,
 )
-# Keys whose values are texts, even if they are a single expression.
+# Keys whose values are strings, even if they are a single expression.
 TEXTS: Final = ("name", "match")
 # Keys whose expressions are evaluated later, once per index, by the type of the mapping that they are in.
 BOUND: Final = {"formula": ("value",)}
@@ -53,7 +53,7 @@ class BoundExpression:
     template: TemplateString = field(compare=False, repr=False)
 
     def __call__(self, k: int, n: int) -> float:
-        """Return the value at an index, rounded to float64. ValueError if there is none."""
+        """Return the value at an index, rounded to float64. Raises ValueError if there is none."""
         value = self.template.value({**dict(self.variables), "k": k, "n": n})
         if type(value) not in (int, float):
             raise ExpressionError(f"a formula must give numbers, got {values.describe(value)}")
@@ -64,7 +64,7 @@ class BoundExpression:
 
 
 class _Constant(NamedTuple):
-    """The value of a text that uses no local variables."""
+    """The value of a string that uses no local variables."""
 
     value: Value
     names: frozenset[str]
@@ -93,7 +93,7 @@ class Evaluator:
         return other
 
     def parse(self, text: str, path: Path, local: Collection[str] = ()) -> TemplateString:
-        """Parse a text that has '${' in it. ExpressionError if that fails."""
+        """Parse a string that has '${' in it. Raises ExpressionError if that fails."""
         declared = (name for name in KEYWORDS if name in self.variables or name in self.broken or name in local)
         key = text, frozenset(declared)
         template = self._templates.get(key)
@@ -115,7 +115,7 @@ class Evaluator:
         return names_in(value, names).intersection(local)
 
     def value(self, text: str, local: Mapping[str, Value], path: Path) -> Value:
-        """Return the value of a text that has '${' in it. ExpressionError if it has none."""
+        """Return the value of a string that has '${' in it. Raises ExpressionError if it has none."""
         constant = self._constants.get(text)
         if constant and (not local or constant.names.isdisjoint(local)):
             return constant.value
@@ -194,7 +194,10 @@ class Evaluator:
 
 
 def parse_value(text: str) -> Value:
-    """Return a variable's value from text: YAML for lists, booleans and texts, or arithmetic. ValueError for others."""
+    """Return a variable's value from text: YAML for lists, booleans and strings, or arithmetic.
+
+    Raises ValueError for others.
+    """
     value = from_yaml(text.encode(), "value").data
     if value == text.strip():  # not in quotes
         try:

@@ -326,7 +326,7 @@ def _split(text: str) -> list[str]:
         if match and match[1][0] != "'" and not match[1].isascii():
             bad = next((c for c in match[1] if not is_word(c)), "")
         if bad == "'":
-            raise ExpressionError("a text has no closing '")
+            raise ExpressionError("a string has no closing '")
         if bad or not match:
             raise ExpressionError(f"unexpected character {bad!r}; see docs/spec.md for what an expression may contain")
         at = match.end()

@@ -27,7 +27,7 @@ OPERATIONS_SCHEMA: Schema = {
         "else": reference("Operation"),
     },
 }
-OPERATION_EXPECTED = "an operation: a mapping with name and type; or a group: one with name and operations"
+OPERATION_EXPECTED = "an operation (with name and type) or a group (with name and operations)"
 
 
 class Group(Entry):

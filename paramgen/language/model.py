@@ -20,7 +20,7 @@ from paramgen.catalog.operations import BY_TYPE, PARAMETERS_SCHEMA, TABLE, Opera
 from paramgen.catalog.schemas import closed, mapping
 from paramgen.catalog.synonyms import FRAMEWORK_SYNONYMS, OPERATION_SYNONYMS
 from paramgen.errors import FileError, UsageError
-from paramgen.formatting import closest_match, did_you_mean, escape, show
+from paramgen.formatting import closest_match, did_you_mean, escape, must_be, show
 from paramgen.language.diagnostics import Diagnostics, Finding, LimitExceededError, explain_errors
 from paramgen.language.evaluation import VALUE, Evaluator, evaluate_variables
 from paramgen.language.expressions import names_in
@@ -31,7 +31,7 @@ from paramgen.language.yaml_reader import Document, Path, from_mapping, from_yam
 
 AnyModel = TypeVar("AnyModel", bound=Model)
 
-PATTERN_EXPECTED = f"a pattern of names, with * ? and [], of at most {limits.MAX_PATTERN_LENGTH} characters"
+PATTERN_EXPECTED = "a pattern of names, with * ? and []"
 
 
 class Override(Model):
@@ -48,7 +48,7 @@ class Override(Model):
     @classmethod
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
         if not data.keys() & {"initializer", "dtype"}:
-            yield (), "says nothing of the parameters that it matches; give an initializer or a dtype", ErrorKind.WRONG
+            yield (), "has no effect; add an initializer or a dtype", ErrorKind.WRONG
 
     @classmethod
     def schema_rules(cls) -> Schema:
@@ -58,20 +58,20 @@ class Override(Model):
 class SpecFields(Model):
     """The fields of a spec besides its operations."""
 
-    paramgen: Annotated[int, Field(ge=1, le=1), Describe(value="1, the version of the spec language")] = Field(
+    paramgen: Annotated[int, Field(ge=1, le=1), Describe(value="1 (the version of the spec language)")] = Field(
         default=1, description="version of the spec language."
     )
-    name: Annotated[str, Field(min_length=1), Describe(value="a text")] = Field(
+    name: Annotated[str, Field(min_length=1), Describe(value="a string")] = Field(
         default="model", description="name of the model; default: the file's name without its ending."
     )
     seed: Annotated[int, Field(ge=0, lt=2**64), Describe(value="an integer from 0 to 2^64 - 1")] = Field(
         default=0, description="seed of every parameter, 0 … 2^64 - 1."
     )
     dtype: DTypeName = Field(default="float32", description="element type of the parameters.")
-    layout: Annotated[str, choice("a layout", LAYOUT_NAMES, FRAMEWORK_SYNONYMS)] = Field(
+    layout: Annotated[str, choice(LAYOUT_NAMES, FRAMEWORK_SYNONYMS)] = Field(
         default="canonical", description="names and axis orders of the file."
     )
-    conventions: Annotated[str, choice("conventions", CONVENTION_NAMES, FRAMEWORK_SYNONYMS)] = Field(
+    conventions: Annotated[str, choice(CONVENTION_NAMES, FRAMEWORK_SYNONYMS)] = Field(
         default="matlab", description="whose default initializers and fan rules."
     )
     defaults: Annotated[
@@ -81,19 +81,16 @@ class SpecFields(Model):
     variables: Annotated[
         dict[str, Annotated[Any, VALUE]],
         Field(max_length=limits.MAX_VARIABLES),
-        Describe(value=f"a mapping of names to values, at most {limits.MAX_VARIABLES:,}"),
+        Describe(value="a mapping of names to values"),
     ] = Field(default={}, description="values by name, for ${…}; each may use those before it.")
     parameters: ParametersByName = Field(default={}, description="parameters of the model itself, by name.")
-    ties: Annotated[str, choice("ties", ("omit", "copy"), {})] = Field(
+    ties: Annotated[str, choice(("omit", "copy"), {})] = Field(
         default="omit", description="tied parameters: omitted from the file, or written again."
     )
     overrides: Annotated[
         list[Override],
         Field(max_length=limits.MAX_OVERRIDES),
-        Describe(
-            value=f"a list of at most {limits.MAX_OVERRIDES:,} overrides",
-            item="a mapping with match and initializer or dtype",
-        ),
+        Describe(value="a list of overrides", item="a mapping with match and initializer or dtype"),
     ] = Field(default=[], description="initializers and dtypes by pattern of names; the last that matches wins.")
 
     @classmethod
@@ -105,23 +102,23 @@ class SpecFields(Model):
         variables = data.get("variables")
         for name in variables if isinstance(variables, dict) else ():
             if not is_variable(name):
-                yield ("variables", name), f"{show(name)} is not {VARIABLE.value}", ErrorKind.UNKNOWN
+                yield ("variables", name), must_be(VARIABLE.value, name), ErrorKind.UNKNOWN
         defaults = data.get("defaults")
         if not isinstance(defaults, dict):
             return
         standard = {kind: model for kind, model in BY_TYPE.items() if issubclass(model, Standard)}
         yield from unknown_keys(
-            ("defaults",), defaults, list(standard), "no operation type with defaults", OPERATION_SYNONYMS
+            ("defaults",), defaults, list(standard), "not an operation type with defaults", OPERATION_SYNONYMS
         )
         written: dict[type[Standard], str] = {}
         for kind in [kind for kind in defaults if kind in standard]:
             model = standard[kind]
             if model in written:
-                message = f"{written[model]} and {kind} are one type; join their defaults"
+                message = f"'{kind}' is the same type as '{written[model]}'; merge the two entries"
                 yield ("defaults", kind), message, ErrorKind.UNKNOWN
             written[model] = kind
             if isinstance(defaults[kind], dict):
-                known, what = model.parameter_names, f"no parameter of {kind}"
+                known, what = model.parameter_names, f"unknown parameter of {kind}"
                 yield from unknown_keys(("defaults", kind), defaults[kind], known, what, model.parameter_synonyms())
 
     @classmethod
@@ -193,10 +190,10 @@ def interpret(
     """Return the spec of a document: its valid parts, and the errors of the others.
 
     `replaced` (seed, dtype, layout) replace the document's, where they are not None, and `variables` those of its
-    variables with the same names; UsageError for others.
+    variables with the same names. Raises UsageError for others.
     """
     if not isinstance(document.data, dict):
-        raise Diagnostics([Finding((), "a spec is a mapping; it needs at least operations")]).error(document)
+        raise Diagnostics([Finding((), must_be("a mapping with operations", document.data))]).error(document)
     for key, value in replaced.items():
         if value is not None:
             document.put((key,), value)
@@ -220,12 +217,12 @@ def _interpret(document: Document, name: str) -> ParsedSpec:
 
 def _set_variables(document: Document, variables: Mapping[str, Value]) -> None:
     if not isinstance(variables, Mapping):
-        raise UsageError(f"variables: {show(variables)} is not a mapping of names to values")
+        raise UsageError(f"variables: {must_be('a mapping of names to values', variables)}")
     known = document.value(("variables",))
     for name, value in variables.items():
         if not isinstance(known, dict) or name not in known:
             guess = did_you_mean(closest_match(str(name), known)) if isinstance(known, dict) else ""
-            raise UsageError(f"variable {show(name)}: the spec has none of this name{guess}")
+            raise UsageError(f"the spec has no variable {show(name)}{guess}")
         document.put(("variables", name), value)
 
 
@@ -283,9 +280,9 @@ def _read_items(data: dict[str, Any]) -> tuple[list[Any], list[Finding]]:
     if isinstance(items, list) and items:
         return items, []
     if "operations" in data:
-        return [], [Finding(("operations",), f"{show(items)} is not a list of operations, at least one")]
+        return [], [Finding(("operations",), must_be("a non-empty list of operations", items))]
     if "parameters" in data or any(
         closest_match(key, ["operations"]) for key in data if key not in SpecFields.fields_by_key()
     ):
         return [], []  # not needed, or reported as a misspelt key
-    return [], [Finding(("operations",), "missing; a spec needs it: a list of operations")]
+    return [], [Finding(("operations",), "missing field of the spec: list of operations")]

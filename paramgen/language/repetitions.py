@@ -35,14 +35,14 @@ class Repetitions:
         return {*self.local, *([self.index] if self.index else [])}
 
     def indices(self, evaluator: Evaluator, local: Locals) -> Sequence[Index | None]:
-        """Return the indices; (None,) without repetition. InvalidItemError if they are wrong."""
+        """Return the indices; (None,) without repetition. Raises InvalidItemError if they are wrong."""
         if self.repeat is None:
             return (None,)
         indices: Sequence[Index] = _evaluate(evaluator, self.repeat, (*self.path, "repeat"), local, REPEAT)
         return indices
 
     def enter(self, evaluator: Evaluator, index: Index | None, local: Locals) -> Locals:
-        """Return the local variables of a repetition. InvalidItemError if they are wrong."""
+        """Return the local variables of a repetition. Raises InvalidItemError if they are wrong."""
         around = {**local, self.index: index} if self.index and index is not None else local
         if not self.local:
             return around
@@ -53,7 +53,7 @@ class Repetitions:
         return {**around, **declared}
 
     def holds(self, evaluator: Evaluator, local: Locals) -> bool:
-        """Return whether the condition holds. InvalidItemError if it is wrong."""
+        """Return whether the condition holds. Raises InvalidItemError if it is wrong."""
         return self.when is True or check_condition(evaluator, self.when, (*self.path, "when"), local)
 
 
@@ -61,7 +61,10 @@ ONCE = Repetitions()
 
 
 def read_repetitions(item: Any, path: Path, evaluator: Evaluator, declared: Collection[str]) -> Repetitions:
-    """Return how an item repeats; `declared` are the local variables around it. InvalidItemError if it is wrong."""
+    """Return how an item repeats; `declared` are the local variables around it.
+
+    Raises InvalidItemError if it is wrong.
+    """
     if not isinstance(item, dict) or item.keys().isdisjoint(ENTRY_KEYS):
         return ONCE
     written = {key: value for key, value in item.items() if key in ENTRY_KEYS}
@@ -80,7 +83,7 @@ def read_repetitions(item: Any, path: Path, evaluator: Evaluator, declared: Coll
 
 
 def check_condition(evaluator: Evaluator, written: Any, path: Path, local: Locals) -> bool:
-    """Return whether a condition holds. InvalidItemError if it is not a boolean."""
+    """Return whether a condition holds. Raises InvalidItemError if it is not a boolean."""
     holds: bool = _evaluate(evaluator, written, path, local, CONDITION)
     return holds
 

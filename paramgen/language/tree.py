@@ -167,7 +167,7 @@ class Tree:
         return node.repetitions
 
     def _name(self, node: _Node, repetitions: Repetitions, index: Index | None, prefix: str, local: Locals) -> str:
-        """Return the full name of a repetition. InvalidItemError if it does not have a valid one."""
+        """Return the full name of a repetition. Raises InvalidItemError if it does not have a valid one."""
         if node.is_parameters:
             return prefix.removesuffix(".")
         name = written = node.item.get("name") if isinstance(node.item, dict) else None
@@ -198,7 +198,7 @@ class Tree:
             raise InvalidItemError([Finding((*path, "name"), f"the full name {problem}")])
 
     def _read(self, node: _Node, local: Locals) -> _Reading:
-        """Return an operation checked with these local variables. InvalidItemError if it is wrong."""
+        """Return an operation checked with these local variables. Raises InvalidItemError if it is wrong."""
         if node.texts is None:
             node.texts = self._find_texts(node, local)
         key = None
@@ -237,7 +237,9 @@ class Tree:
         return tuple(found)
 
     def _validate(self, node: _Node, local: Locals, known: list[Finding] | None = None) -> _Reading:
-        """Return an operation checked with these local variables. InvalidItemError, with all errors, if it is wrong.
+        """Return an operation checked with these local variables.
+
+        Raises InvalidItemError, with all errors, if it is wrong.
 
         Of a group, only its own keys are checked.
         """

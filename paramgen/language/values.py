@@ -1,4 +1,4 @@
-"""Values of expressions: numbers, booleans, texts and lists of these, with the operators and functions on them.
+"""Values of expressions: numbers, booleans, strings and lists of these, with the operators and functions on them.
 
 Integers are exact, other numbers are float64. Every result is correctly rounded, so an expression has the same value on
 every machine: `log` and `exp`, which C libraries round differently, are computed in decimal arithmetic.
@@ -51,9 +51,9 @@ def freeze(value: Any) -> Value:
 
 
 def render(value: Value) -> str:
-    """Return a value as a part of a text; ExpressionError for a list."""
+    """Return a value as a part of a string. Raises ExpressionError for a list."""
     if isinstance(value, tuple):
-        raise ExpressionError(f"a text cannot contain a list, got {describe(value)}")
+        raise ExpressionError(f"a string cannot contain a list, got {describe(value)}")
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -63,14 +63,14 @@ def describe(value: Value) -> str:
 
 
 def is_true(value: Value, what: str) -> bool:
-    """Return a boolean; ExpressionError for other values."""
+    """Return a boolean. Raises ExpressionError for other values."""
     if isinstance(value, bool):
         return value
     raise ExpressionError(f"{what} must be true or false, got {describe(value)}")
 
 
 def check(value: Value) -> Value:
-    """Return a result; ExpressionError if it is out of range."""
+    """Return a result. Raises ExpressionError if it is out of range."""
     if type(value) is int and abs(value) >= MAX_INTEGER:
         raise ExpressionError("an intermediate integer must be below 2^128 in magnitude")
     if type(value) is float and not math.isfinite(value):

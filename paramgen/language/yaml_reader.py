@@ -15,10 +15,12 @@ import yaml
 
 from paramgen import limits
 from paramgen.errors import Diagnostic, SpecError
-from paramgen.formatting import shorten, show
+from paramgen.formatting import must_be, shorten
 from paramgen.language.expressions import has_expression
 
 Path = tuple[str | int, ...]
+
+NESTED = f"nested more than {limits.MAX_DEPTH} levels deep (the limit)"
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -127,15 +129,15 @@ def path_text(path: Path) -> str:
 def from_yaml(raw: bytes, source: str) -> Document:
     """Parse YAML text in UTF-8; SpecError with line and column if it is invalid."""
     if len(raw) > limits.MAX_FILE_BYTES:
-        raise SpecError(source, [Diagnostic(f"the spec is larger than the limit of {limits.MAX_FILE_BYTES:,} bytes")])
+        raise SpecError(source, [Diagnostic(f"the spec is larger than {limits.MAX_FILE_BYTES:,} bytes (the limit)")])
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        problem = f"byte 0x{raw[error.start]:02x} is not UTF-8; save the spec as UTF-8"
-        raise SpecError(source, [_after(raw[: error.start].decode("utf-8", "replace"), problem)]) from None
+        message = f"must be UTF-8, got byte 0x{raw[error.start]:02x}; save the spec as UTF-8"
+        raise SpecError(source, [_after(raw[: error.start].decode("utf-8", "replace"), message)]) from None
     if bad := min(filter(None, (pattern.search(text) for pattern in _REFUSED)), key=re.Match.start, default=None):
-        problem = f"character U+{ord(bad[0]):04X} is not allowed here; write it as an escape in double quotes"
-        raise SpecError(source, [_after(text[: bad.start()], problem)])
+        message = f"character U+{ord(bad[0]):04X} is not allowed; write it as an escape in double quotes"
+        raise SpecError(source, [_after(text[: bad.start()], message)])
     composer = _Composer(source)
     try:
         composer.compose(text)
@@ -145,16 +147,16 @@ def from_yaml(raw: bytes, source: str) -> Document:
         place = (mark.line, mark.column) if mark else (0, 0)
         before, after = _around(text, *place)
         if "cannot start any token" in reason and after.startswith("\t"):
-            reason += "; a tab stands here, indent with spaces"
+            reason += "; indent with spaces, not tabs"
         if before.endswith("$") and after.startswith("{"):
-            reason += '; ${…} inside [ ] or { } needs quotes around it: "${…}"'
-        raise SpecError(source, [_problem(f"not valid YAML: {reason}", *place)]) from None
+            reason += '; inside [ ] and { } write "${…}" in quotes'
+        raise SpecError(source, [_at(f"not valid YAML: {reason}", *place)]) from None
     line, column = composer.start
     return Document(composer.root, source, (line + 1, column + 1), composer.has_expressions)
 
 
 def escape_refused(text: str) -> str:
-    """Return a text with the characters that a spec refuses as JSON's escapes."""
+    """Return a string with the characters that a spec refuses as JSON's escapes."""
     for pattern in _REFUSED:
         text = pattern.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
     return text
@@ -175,26 +177,25 @@ def from_mapping(mapping: Mapping[str, Any], source: str = "<mapping>") -> Docum
         nonlocal nodes, has_expressions
         nodes += 1
         if len(path) > limits.MAX_DEPTH or nodes > limits.MAX_NODES:
-            limit = (
-                f"{limits.MAX_DEPTH} levels deep" if len(path) > limits.MAX_DEPTH else f"{limits.MAX_NODES:,} values"
-            )
-            raise SpecError(source, [Diagnostic(f"the spec is larger than the limit of {limit}", path_text(path))])
+            is_deep = len(path) > limits.MAX_DEPTH
+            message = NESTED if is_deep else f"the spec has more than {limits.MAX_NODES:,} values (the limit)"
+            raise SpecError(source, [Diagnostic(message, path_text(path))])
         value = to_plain(value)
         if value is None or isinstance(value, (str, bool, int, float)):
             if isinstance(value, str) and not _encodable(value):
-                raise SpecError(source, [Diagnostic(f"{show(value)} is not valid Unicode", path_text(path))])
+                raise SpecError(source, [Diagnostic(must_be("valid Unicode", value), path_text(path))])
             has_expressions = has_expressions or has_expression(value)
             return value
         if isinstance(value, Mapping):
             result: dict[str, Any] = {}
             for key, entry in value.items():
                 if type(key) is not str or not _encodable(key):
-                    raise SpecError(source, [Diagnostic(f"key {show(key)} is not a string", path_text(path))])
+                    raise SpecError(source, [Diagnostic(f"keys {must_be('strings', key)}", path_text(path))])
                 result[key] = convert(entry, (*path, key))
             return result
         if isinstance(value, (list, tuple)):
             return [convert(entry, (*path, index)) for index, entry in enumerate(value)]
-        message = f"{show(value)} is a {type(value).__name__}; a spec holds dicts, lists, strings, numbers and booleans"
+        message = must_be("a mapping, list, string, number, boolean or null", value)
         raise SpecError(source, [Diagnostic(message, path_text(path))])
 
     data = convert(mapping, ())
@@ -211,13 +212,13 @@ def to_plain(value: Any) -> Any:
     return value
 
 
-def _problem(message: str, line: int, column: int) -> Diagnostic:
+def _at(message: str, line: int, column: int) -> Diagnostic:
     return Diagnostic(message, "", line + 1, column + 1)
 
 
 def _after(before: str, message: str) -> Diagnostic:
     lines = before.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    return _problem(message, len(lines) - 1, len(lines[-1]))
+    return _at(message, len(lines) - 1, len(lines[-1]))
 
 
 def _tag(tag: str) -> str:
@@ -284,21 +285,21 @@ class _Composer:
             elif kind is yaml.DocumentStartEvent:
                 self.documents += 1
                 if self.documents > 1:
-                    self.fail(event.start_mark, "a spec is a single YAML document; a second one begins here")
+                    self.fail(event.start_mark, "must be a single YAML document, got a second one; remove it")
 
     def fail(self, mark: Any, message: str) -> None:
-        raise SpecError(self.source, [_problem(message, mark.line, mark.column)])
+        raise SpecError(self.source, [_at(message, mark.line, mark.column)])
 
     def count(self, events: int, event: Any) -> None:
         self.events += events
         if self.events > limits.MAX_NODES:
-            limit = f"{limits.MAX_NODES:,} keys, values and ends of lists and mappings, counted with aliases expanded"
-            self.fail(event.start_mark, f"the spec is larger than the limit of {limit}")
+            limit = f"{limits.MAX_NODES:,} keys and values (the limit), with aliases expanded"
+            self.fail(event.start_mark, f"the spec has more than {limit}")
 
     def scalar(self, event: Any) -> None:
         text, mark = event.value, event.start_mark
         if event.tag is not None:
-            self.fail(mark, f"tag {_tag(event.tag)} is not allowed; a spec uses YAML's plain types only")
+            self.fail(mark, f"tag {_tag(event.tag)} is not allowed; remove it")
         if not event.implicit[0]:
             value = text
         elif text in self.plain:
@@ -306,7 +307,7 @@ class _Composer:
         else:
             value = self.plain[text] = self.resolve(text, mark)
         if not text.isascii() and not _encodable(text):
-            self.fail(mark, f"{show(text)} is not valid Unicode")
+            self.fail(mark, must_be("valid Unicode", text))
         if has_expression(text):
             self.has_expressions = True
         if event.anchor is not None:
@@ -320,7 +321,7 @@ class _Composer:
         if not integer and not _FLOAT.fullmatch(text):
             return text
         if len(text) > limits.MAX_NUMBER_LENGTH:
-            self.fail(mark, f"a number of {len(text):,} characters; at most {limits.MAX_NUMBER_LENGTH} are allowed")
+            self.fail(mark, f"numbers must have at most {limits.MAX_NUMBER_LENGTH} characters, got {len(text):,}")
         if integer:
             return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
         return float(text)
@@ -337,18 +338,18 @@ class _Composer:
             container.places.extend((line, column))
         elif frame.key is None:
             if value.__class__ is not str:
-                written = f"key {show(value)} is not a string; write it in quotes"
-                raise SpecError(self.source, [_problem(written, line, column)])
+                message = f"keys {must_be('strings', value)}; write it in quotes"
+                raise SpecError(self.source, [_at(message, line, column)])
             if value in container or (is_merge and frame.merged):
-                twice = f"key {shorten(value)} stands twice in this mapping; remove one"
-                raise SpecError(self.source, [_problem(twice, line, column)])
+                message = f"duplicate key {shorten(value)}; remove one"
+                raise SpecError(self.source, [_at(message, line, column)])
             frame.key, frame.key_line, frame.key_column, frame.is_merge = value, line, column, is_merge
         elif frame.is_merge:
             frame.key = None
             sources = value if isinstance(value, Seq) else [value]
             if not sources or not all(isinstance(source, Map) for source in sources):
-                message = f"<< merges a mapping or a list of mappings, not {show(value)}"
-                raise SpecError(self.source, [_problem(message, line, column)])
+                message = f"<< {must_be('a mapping or a list of mappings', value)}"
+                raise SpecError(self.source, [_at(message, line, column)])
             frame.merged = sources
         else:
             assert isinstance(container, Map)
@@ -359,11 +360,11 @@ class _Composer:
     def open(self, event: Any, container: Map | Seq) -> None:
         mark = event.start_mark
         if event.tag is not None:
-            self.fail(mark, f"tag {_tag(event.tag)} is not allowed; a spec uses YAML's plain types only")
+            self.fail(mark, f"tag {_tag(event.tag)} is not allowed; remove it")
         if len(self.stack) == limits.MAX_DEPTH:
-            self.fail(mark, f"nested more than {limits.MAX_DEPTH} levels deep")
+            self.fail(mark, NESTED)
         if self.stack and self.stack[-1].key is None and isinstance(self.stack[-1].container, Map):
-            self.fail(mark, "a key is a string, not a mapping or list")
+            self.fail(mark, "keys must be strings, got a mapping or a list")
         if event.anchor is not None:
             self.anchors[event.anchor] = None
         self.stack.append(_Frame(container, mark.line, mark.column, event.anchor, self.events))
@@ -378,8 +379,8 @@ class _Composer:
                         container[key] = value
                         container.places.extend(source.places[4 * index : 4 * index + 4])
             if len(container) > limits.MAX_KEYS:
-                message = f"a mapping of {len(container):,} keys; at most {limits.MAX_KEYS:,} are allowed"
-                raise SpecError(self.source, [_problem(message, frame.line, frame.column)])
+                message = f"must have at most {limits.MAX_KEYS:,} keys, got {len(container):,}"
+                raise SpecError(self.source, [_at(message, frame.line, frame.column)])
         if frame.anchor is not None:
             self.anchors[frame.anchor] = (container, self.events - frame.first + 1)
         self.put(container, frame.line, frame.column)
@@ -390,7 +391,7 @@ class _Composer:
             self.fail(mark, f"alias *{shorten(event.anchor)} has no anchor before it")
         anchored = self.anchors[event.anchor]
         if anchored is None:
-            self.fail(mark, f"alias *{shorten(event.anchor)} stands inside what it refers to")
+            self.fail(mark, f"alias *{shorten(event.anchor)} is inside its own anchor")
         assert anchored is not None
         value, events = anchored
         self.count(events, event)

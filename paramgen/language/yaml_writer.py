@@ -7,7 +7,8 @@ from typing import Any
 
 import yaml
 
-# What is certainly text. PyYAML speaks YAML 1.1, which takes 1e5 and -.5 for texts; the reader takes them for numbers.
+# What is certainly text. PyYAML speaks YAML 1.1, which takes 1e5 and -.5 for strings; the reader takes them for
+# numbers.
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 

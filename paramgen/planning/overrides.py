@@ -76,11 +76,11 @@ class Overrides:
         self._compared = 0
 
     def count(self, names: int) -> None:
-        """Count the comparisons with some names; LimitExceededError if they are too many."""
+        """Count the comparisons with some names. Raises LimitExceededError if they are too many."""
         self._compared += names * self._cost
         if self._compared > limits.MAX_COMPARISONS:
-            limit = f"more than {limits.MAX_COMPARISONS:,} patterns times tensors (the limit)"
-            message = f"{limit}, those with several * counted several times; give fewer overrides"
+            limit = f"more than {limits.MAX_COMPARISONS:,} comparisons of patterns with tensors (the limit)"
+            message = f"{limit}; use fewer overrides, or fewer * in them"
             raise LimitExceededError(("overrides",), message)
 
     def matching(self, name: str) -> list[tuple[int, Override]]:

@@ -124,8 +124,8 @@ def make_plan(spec: ParsedSpec) -> Plan:
     entries = order_tensors((tensor.name, tensor.dtype, tensor.rearrangement.shape) for tensor in tensors)
     header = encode(entries, metadata(spec))
     if len(header) - 8 > MAX_HEADER:
-        size = f"{len(header) - 8:,} bytes; the format allows {MAX_HEADER:,}"
-        message = f"the file's header, which holds every name and the spec, would have {size}"
+        limit = f"must have at most {MAX_HEADER:,} bytes (the format's limit), got {len(header) - 8:,}"
+        message = f"the file's header {limit}; use fewer or shorter names"
         Diagnostics([Finding((), message)]).raise_if_any(spec.document)
     lines = tuple(warnings.describe(spec.document))
     return Plan(spec.head.name, spec.head.seed, spec.head.layout, tuple(tensors), tuple(entries), header, lines)
@@ -160,7 +160,7 @@ class _Layouter:
                     total += tensor.nbytes
                     header_size += len(tensor.name) + MIN_ENTRY_BYTES
                     if total > MAX_DATA or header_size > MAX_HEADER:
-                        message = f"{_size_limit_error(total)} with {shorten(tensor.name)}"
+                        message = _size_limit_error(total, shorten(tensor.name))
                         raise LimitExceededError(item.instance.path, message, item.instance.location)
         if len(streams) < count:
             yield from _explain_streams(self.spec)
@@ -180,8 +180,7 @@ class _Layouter:
         try:
             return self.layout.rearrangements(instance.operation, definitions)
         except UnsupportedError as error:
-            message = f"layout: {self.layout_name}: {error}"
-            return Finding((*instance.path, "type"), message, location=instance.location)
+            return Finding((*instance.path, "type"), str(error), location=instance.location)
 
     def _join(self, item: Expanded, rearrangement: Rearrangement) -> Tensor | Tie | Finding:
         """Return a tensor of an operation, joined from its parameters."""
@@ -190,11 +189,11 @@ class _Layouter:
         drawn = [one for one in found if one]
         tied = next((one for one in drawn if one.tied_to), None)
         if tied and len(found) > 1:
-            message = f"layout: {self.layout_name} joins {shorten(tied.name)} with others, so it cannot be tied"
+            message = f"layout {self.layout_name} joins {shorten(tied.name)} with others; remove its tie"
             return Finding((*instance.path, "tie"), message, location=instance.location)
         if len({one.spec.dtype.name for one in drawn}) > 1:
             parts = [f"{shorten(one.name)} ({one.spec.dtype.name})" for one in drawn]
-            message = f"layout: {self.layout_name} joins {', '.join(parts)} in one tensor; give them the same dtype"
+            message = f"layout {self.layout_name} joins {', '.join(parts)} in one tensor; give them the same dtype"
             return Finding((*instance.path, "name"), message, location=instance.location)
         if len(drawn) < len(found):
             first = drawn[0] if drawn else next(iter(parameters.values()))
@@ -205,7 +204,7 @@ class _Layouter:
             ]
         name = self.layout.name(instance.name, rearrangement)
         if not self.names.claim(name, instance.path):
-            message = f"{self.names.explain(name)}, in layout {self.layout_name}"
+            message = self.names.explain(name, f" in layout {self.layout_name}")
             return Finding((*instance.path, "name"), message, location=instance.location)
         if tied:
             path = (*instance.path, "tie", rearrangement.sources[0])
@@ -226,14 +225,14 @@ def _explain_streams(spec: ParsedSpec) -> Iterator[Finding]:
         for parameter in item.parameters.values():
             other = first.setdefault(parameter.stream, parameter.name)
             if other != parameter.name and parameter.tied_to is None:
-                message = f"{shorten(parameter.name)} has the stream id of {shorten(other)}; rename one"
+                message = f"{shorten(parameter.name)} and {shorten(other)} have the same stream id; rename one"
                 yield Finding((*item.instance.path, "name"), message, location=item.instance.location)
 
 
-def _size_limit_error(total: int) -> str:
+def _size_limit_error(total: int, name: str) -> str:
     if total > MAX_DATA:
-        return "choose smaller sizes: the file would pass 2^63 - 1 bytes"
-    return f"choose fewer tensors: the file's header would pass {MAX_HEADER:,} bytes, the format's limit,"
+        return f"the file would exceed 2^63 - 1 bytes at {name}; use smaller sizes"
+    return f"the file's header would exceed {MAX_HEADER:,} bytes (the format's limit) at {name}; use fewer tensors"
 
 
 @cache

@@ -104,15 +104,15 @@ class NameRegistry:
             self._owners[name] = owner
         return is_free
 
-    def explain(self, name: str) -> str:
-        """Return the error of a name that was not free."""
+    def explain(self, name: str, note: str = "") -> str:
+        """Return the error of a name that was not free, with a note on its layout."""
         other = path_text(self._owners[name])
-        return f"{other} has a tensor {shorten(name)} already; give each operation its own name"
+        return f"duplicate tensor {shorten(name)}{note}, also in {other}; rename one of the operations"
 
     def suggest(self, pattern: str) -> str:
         """Return the end of the error of a pattern that matches no name."""
         closest = did_you_mean(closest_match(pattern, list(islice(self._owners, 1000))))
-        return closest or "; plan --layout canonical shows the names that patterns are of"
+        return closest or "; paramgen plan --layout canonical lists the names"
 
 
 Result = TypeVar("Result")
@@ -197,8 +197,7 @@ class _Expansion:
         try:
             found = parameter_defs_by(self.spec.head.conventions, operation)
         except UnsupportedError as error:
-            message = f"conventions: {self.spec.head.conventions}: {error}"
-            return _Choices([], [], [Finding((*instance.path, "type"), message, location=instance.location)])
+            return _Choices([], [], [Finding((*instance.path, "type"), str(error), location=instance.location)])
         self.different += len(found)
         if self.different > limits.MAX_DIFFERENT_TENSORS:
             limit = f"more than {limits.MAX_DIFFERENT_TENSORS:,} different tensors (the limit)"
@@ -208,7 +207,7 @@ class _Expansion:
         keys = {definition.key for definition in found}
         findings = []
         for parameter in [name for name in operation.own_initializers() if name not in keys]:
-            message = f"this {operation.type_name} has no {parameter}; remove this, or give it a {parameter}"
+            message = f"this {operation.type_name} has no {parameter}; remove its initializer"
             path = (*instance.path, "initializers", parameter)
             findings.append(Finding(path, message, of_key=True, location=instance.location))
         for parameter in [name for name in operation.tie if name not in {one.name for one in found}]:
@@ -240,8 +239,8 @@ class _Expansion:
             of = "" if path[0] == "operations" else f"{shorten(name)}: "
             return Finding(path, f"{of}{initializer.type_name} {reason}", location=instance.location)
         spec = resolve_parameter(choice.definition.target, initializer, dtype)
-        if problem := spec.dtype_error(name):
-            return Finding(path, problem, location=instance.location)
+        if reason := spec.dtype_error(name):
+            return Finding(path, reason, location=instance.location)
         if not overrides:
             choice.spec = spec
         return name_parameter(name, spec)

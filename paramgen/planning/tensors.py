@@ -92,10 +92,10 @@ def resolve_ties(tensors: Sequence[Tensor | Tie], layout: str, copy: bool) -> It
         elif target is None:
             message = f"the spec has no parameter {shorten(name)} with a tensor of its own"
         elif copy and tensor.rearrangement.shape != target.shape:
-            shapes = f"{show(list(tensor.rearrangement.shape))}, and {shorten(name)} {show(list(target.shape))}"
-            message = f"in layout {layout} this has shape {shapes}; choose ties: omit or a layout where they are equal"
+            expected = f"the shape of {shorten(name)} in layout {layout}, {show(list(target.shape))}"
+            message = f"must have {expected}, got {show(list(tensor.rearrangement.shape))}; use ties: omit"
         elif tensor.rearrangement.size != target.size:
-            message = f"this has {tensor.rearrangement.size:,} elements, and {shorten(name)} {target.size:,}"
+            message = f"must have the {target.size:,} elements of {shorten(name)}, got {tensor.rearrangement.size:,}"
         if message:
             yield Finding(tensor.path, message, location=tensor.location)
         elif copy and target:

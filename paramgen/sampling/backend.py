@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # Files are little-endian, and ml_dtypes' types are in the machine's order only.
 if sys.byteorder != "little":
-    raise DeviceError("paramgen draws on little-endian machines only; this one is big-endian")
+    raise DeviceError("paramgen: needs a little-endian machine, got a big-endian one")
 
 Bytes = NDArray[np.uint8]
 REGION_AXES = 4

@@ -1,4 +1,4 @@
-"""The compiled kernels as backends, one per instruction set of this CPU. ImportError if none were built.
+"""The compiled kernels as backends, one per instruction set of this CPU. Raises ImportError if none were built.
 
 Calls release the interpreter's lock.
 """

@@ -13,19 +13,13 @@ from paramgen.sampling.devices import Device
 from paramgen.sampling.host import HostBackend
 from paramgen.threads import available_cpus
 
-SLOWER = "so NumPy draws: the same bytes, slower"
-MISSING = (
-    f"the compiled kernels are missing, {SLOWER} "
-    "(to build them, reinstall with a C compiler and Python's headers, CFLAGS unset)"
-)
+SLOWER = "so NumPy draws the same bytes more slowly; reinstall paramgen"
+MISSING = f"the compiled kernels are missing, {SLOWER} with a C compiler, Python's headers and CFLAGS unset"
 
 
 def difference_message(kernels: str, distribution: str) -> str:
     """Return the message about kernels that give other bits than the reference."""
-    return (
-        f"the compiled kernels for {kernels} give other bits ({distribution}), {SLOWER} (they were built with flags "
-        "that change floating-point arithmetic; reinstall without them, e.g. with CFLAGS unset)"
-    )
+    return f"the compiled kernels for {kernels} give wrong bits for {distribution}, {SLOWER} with CFLAGS unset"
 
 
 @cache
@@ -34,7 +28,7 @@ def _find_kernels() -> tuple[HostBackend, str | None]:
     try:
         from paramgen.sampling.compiled import KERNELS
     except ImportError:
-        problem = MISSING
+        reason = MISSING
     else:
         from paramgen.sampling.known_answers import first_difference
 
@@ -43,24 +37,24 @@ def _find_kernels() -> tuple[HostBackend, str | None]:
             difference = first_difference(fastest)
         if difference is None:
             return fastest, None
-        problem = difference_message(fastest.name, difference)
+        reason = difference_message(fastest.name, difference)
     from paramgen.sampling.reference import Reference
 
-    return Reference(), problem
+    return Reference(), reason
 
 
 @cache
 def kernels() -> HostBackend:
     """Return the backend of the CPU; warn, once, if it is NumPy."""
-    backend, problem = _find_kernels()
-    if problem:
-        warnings.warn(problem, stacklevel=2)
+    backend, reason = _find_kernels()
+    if reason:
+        warnings.warn(reason, stacklevel=2)
     return backend
 
 
 def devices() -> list[Device]:
-    backend, problem = _find_kernels()
-    return [Device("cpu", f"{pluralize(available_cpus(), 'thread')}, {problem or f'kernels for {backend.name}'}")]
+    backend, reason = _find_kernels()
+    return [Device("cpu", f"{pluralize(available_cpus(), 'thread')}, {reason or f'kernels for {backend.name}'}")]
 
 
 def open_backends(numbers: Sequence[int], threads: int, size: int) -> list[Backend]:

@@ -32,7 +32,9 @@ def architecture(nvrtc: Any, capability: str) -> str:
     earlier = [known for known in nvrtc.getSupportedArchs() if known <= int(capability)]
     if not earlier:
         version = ".".join(map(str, nvrtc.getVersion()))
-        raise DeviceError(f"a GPU of compute capability {int(capability) / 10} is too old for NVRTC {version}")
+        oldest = min(nvrtc.getSupportedArchs()) / 10
+        problem = f"NVRTC {version} needs compute capability {oldest}, got {int(capability) / 10}"
+        raise DeviceError(f"{problem}; install an older CUDA")
     return f"{'sm' if max(earlier) == int(capability) else 'compute'}_{max(earlier)}"
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from paramgen.catalog.synonyms import DEVICE_SYNONYMS
 from paramgen.errors import DeviceError, UsageError
-from paramgen.formatting import did_you_mean
+from paramgen.formatting import did_you_mean, must_be, show
 
 if TYPE_CHECKING:
     from paramgen.sampling.backend import Backend
@@ -51,20 +51,23 @@ def load_backend(name: str) -> BackendModule:
 
 
 def parse_device(device: str) -> tuple[str, list[int]]:
-    """Return a device's backend and numbers: ("gpu", [0, 1]) of "gpu:0,gpu:1". UsageError if there is no such name."""
+    """Return a device's backend and numbers: ("gpu", [0, 1]) of "gpu:0,gpu:1".
+
+    Raises UsageError if there is no such name.
+    """
     if device in BACKENDS:
         return device, []
     if isinstance(device, str) and _GPUS.fullmatch(device):
         return "gpu", list(dict.fromkeys(int(part.removeprefix("gpu:")) for part in device.split(",")))
     meant = re.sub(r"[a-z]+", lambda word: DEVICE_SYNONYMS.get(word[0], word[0]), str(device).lower())
     guess = did_you_mean(meant if meant != device and (meant in BACKENDS or _GPUS.fullmatch(meant)) else None)
-    raise UsageError(f"{device!r} is no device: cpu, gpu (all there are), gpu:0, gpu:0,gpu:1 or auto{guess}")
+    raise UsageError(f"unknown device {show(device)}{guess or '; use cpu, gpu (all), gpu:0, gpu:0,gpu:1 or auto'}")
 
 
 def open_backends(device: str, threads: int, size: int, seconds: float) -> list[Backend]:
     """Return a backend for each thread of a build that takes one CPU thread so many seconds.
 
-    "auto" is the first usable GPU if that is faster, else the CPU. DeviceError if a device cannot be used.
+    "auto" is the first usable GPU if that is faster, else the CPU. Raises DeviceError if a device cannot be used.
     """
     if device == AUTO:
         if seconds / threads > GPU_START_SECONDS and any(found.usable for found in load_backend("gpu").devices()):
@@ -81,6 +84,6 @@ def open_backend(device: str) -> Backend:
     """Return a backend that draws into arrays on one device."""
     found = None if device == AUTO else parse_device(device)
     if found is None or len(found[1]) > 1:
-        raise UsageError(f"{device!r}: arrays are on one device; name it: cpu, gpu or gpu:N")
+        raise UsageError(f"device: {must_be('one device (cpu, gpu or gpu:N)', device)}")
     name, numbers = found
     return load_backend(name).open_backend(numbers)

@@ -72,25 +72,25 @@ def _remedy() -> str:
 
 
 @cache
-def _problem() -> str | None:
+def _why_unusable() -> str | None:
     """Return why no GPU can be used, and a remedy; None if one can."""
     driver = _driver()
-    no_driver = "no NVIDIA driver is installed (libcuda.so.1 is not found)"
+    no_driver = "no NVIDIA driver is installed (libcuda.so.1)"
     if cupy is None:
         also = f", and {no_driver}" if driver is None else ""
-        return f"{NO_CUPY}{also}; {_remedy()} installs {'CuPy' if also else 'it'}"
+        return f"{NO_CUPY}{also}; run {_remedy()}"
     try:
         count = cupy.cuda.runtime.getDeviceCount()
     except cupy.cuda.runtime.CUDARuntimeError as error:
         if driver is None:
-            return f"{no_driver}; install NVIDIA's driver for this system"
-        return f"the NVIDIA driver (CUDA {_version(driver)}) refuses: {error}; CuPy for it: {_remedy()}"
+            return f"{no_driver}; install it"
+        return f"the NVIDIA driver (CUDA {_version(driver)}) fails: {error}; run {_remedy()}"
     if count == 0:
-        return "the NVIDIA driver shows no GPU; see nvidia-smi, and whether CUDA_VISIBLE_DEVICES hides it"
+        return "the NVIDIA driver finds no GPU; check nvidia-smi and CUDA_VISIBLE_DEVICES"
     try:
         cupy.cuda.nvrtc.getVersion()
     except Exception as error:  # of several types: the library or one of its functions is missing
-        return f"NVRTC, which compiles the kernels, is missing ({str(error).splitlines()[0]}); {_remedy()} installs it"
+        return f"NVRTC is missing ({str(error).splitlines()[0]}); run {_remedy()}"
     return None
 
 
@@ -100,8 +100,8 @@ def _version(number: int) -> str:
 
 def devices() -> list[Device]:
     """Describe every GPU, or say why none can be used."""
-    if problem := _problem():
-        return [Device("gpu", problem, usable=False)]
+    if reason := _why_unusable():
+        return [Device("gpu", reason, usable=False)]
     return [_describe(number) for number in range(cupy.cuda.runtime.getDeviceCount())]
 
 
@@ -119,16 +119,13 @@ def _describe(number: int) -> Device:
 
 
 def existing_gpus(numbers: Sequence[int]) -> list[int]:
-    """Return these numbers, or those of all GPUs; DeviceError if there is no such GPU."""
-    if problem := _problem():
-        raise DeviceError(f"gpu: {problem}")
+    """Return these numbers, or those of all GPUs. Raises DeviceError if there is no such GPU."""
+    if reason := _why_unusable():
+        raise DeviceError(f"gpu: {reason}")
     there = range(cupy.cuda.runtime.getDeviceCount())
     for number in numbers:
         if number not in there:
-            raise DeviceError(
-                f"gpu:{number}: there is no such GPU; there {'is' if len(there) == 1 else 'are'} "
-                f"{', '.join(f'gpu:{n}' for n in there)}"
-            )
+            raise DeviceError(f"gpu:{number}: no such GPU; available: {', '.join(f'gpu:{n}' for n in there)}")
     return list(numbers or there)
 
 
@@ -156,13 +153,13 @@ def current_device(number: int) -> Iterator[None]:
         with cupy.cuda.Device(number):
             yield
     except cupy.cuda.memory.OutOfMemoryError as error:
-        raise DeviceError(f"gpu:{number}: out of memory: {error}; device cpu draws the same bytes") from None
+        raise DeviceError(f"gpu:{number}: {str(error).rstrip('.')}; use device cpu for the same bytes") from None
     except (
         cupy.cuda.runtime.CUDARuntimeError,
         cupy.cuda.driver.CUDADriverError,
         cupy.cuda.nvrtc.NVRTCError,
     ) as error:
-        raise DeviceError(f"gpu:{number}: {error}") from None
+        raise DeviceError(f"gpu:{number}: CUDA fails: {error}") from None
 
 
 class _Kernels:
@@ -357,6 +354,6 @@ def device_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
         cupy.empty(0, dtype)
     except (TypeError, ValueError):
         if dtype.type.__module__ != "ml_dtypes":
-            raise TypeError(f"has elements that no GPU holds: {dtype}") from None
+            raise TypeError(f"must be an array of numbers, got dtype {dtype}") from None
         return np.dtype(f"u{dtype.itemsize}")
     return dtype

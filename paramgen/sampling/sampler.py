@@ -136,12 +136,12 @@ class Sampler:
             return cached.data
 
     def _draw_matrices(self, backend: Backend, parameter: Parameter, distribution: Matrices, threads: int) -> Bytes:
-        """Return all bytes of a parameter of orthogonal matrices; MemoryError if they do not fit."""
+        """Return all bytes of a parameter of orthogonal matrices. Raises MemoryError if they do not fit."""
         dtype = parameter.spec.dtype
         try:
             result = backend.empty(parameter.spec.nbytes)
         except MemoryError as error:
-            raise MemoryError(f"{parameter.name} of {error}") from None
+            raise MemoryError(f"{parameter.name} needs {error}") from None
         matrices = distribution.submatrices(parameter.spec.shape)
         drawn = sum(dtype.nbytes(matrix.size) for matrix in matrices)
         if drawn < parameter.spec.nbytes:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paramgen.buffers import BLOCK_BYTES
+from paramgen.formatting import must_be_array
 from paramgen.sampling.backend import Bytes
 from paramgen.sampling.gpu import (  # type: ignore[attr-defined]  # of cupy, which only gpu.py imports
     address,
@@ -50,12 +51,15 @@ class Transfer:
             return array
 
     def to_gpu(self, array: Any) -> Any:
-        """Return a NumPy array's copy on the GPU, or an array that is already there; TypeError for anything else."""
+        """Return a NumPy array's copy on the GPU, or an array that is already there.
+
+        Raises TypeError for anything else.
+        """
         with current_device(self._number):
             if isinstance(array, cupy.ndarray):
                 return cupy.asarray(array)
             if not isinstance(array, np.ndarray | np.generic):
-                raise TypeError("is no array of NumPy's or CuPy's")
+                raise TypeError(must_be_array(array))
             device_dtype(array.dtype.newbyteorder("="))
             plain = np.ascontiguousarray(array, array.dtype.newbyteorder("="))
             data = plain.reshape(-1).view(np.uint8)
@@ -66,9 +70,9 @@ class Transfer:
             return self.send(read, plain.dtype, array.shape)
 
     def to_cpu(self, array: Any) -> NDArray[Any]:
-        """Return a NumPy copy of a CuPy array on any GPU; TypeError for anything else."""
+        """Return a NumPy copy of a CuPy array on any GPU. Raises TypeError for anything else."""
         if not isinstance(array, cupy.ndarray):
-            raise TypeError("is no array of NumPy's or CuPy's")
+            raise TypeError(must_be_array(array))
         with current_device(int(array.device)):
             stream = cupy.cuda.get_current_stream()
             plain = cupy.ascontiguousarray(array)

@@ -45,7 +45,7 @@ class TensorFile:
     def _read_header(self) -> None:
         descriptor = self._file.fileno()
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise FileError(f"{self.shown}: is not a regular file")
+            raise FileError(f"{self.shown}: must be a regular file")
         # Read before it is parsed: the parser maps the file, and an unreadable mapping ends the process by a signal.
         length = int.from_bytes(self._file.read(8), "little")
         header = self._file.read(min(length, MAX_HEADER))
@@ -57,7 +57,7 @@ class TensorFile:
             self.entries = self._list_entries(official)
         duplicate = find_duplicate(header, len(self.entries), self.metadata)
         if duplicate is not None:
-            raise self._malformed(f"{show_text(duplicate, LONGEST_REASON)} appears twice")
+            raise self._malformed(f"duplicate tensor {show_text(duplicate, LONGEST_REASON)}")
 
     def _list_entries(self, official: safe_open) -> list[Entry]:
         """List the tensors with their offsets, which follow from order and sizes: a valid file has no holes."""
@@ -103,7 +103,7 @@ class TensorFile:
             while view:
                 count = self._file.readinto(view)
                 if not count:
-                    raise FileError(f"{self.shown}: ends before its data do")
+                    raise FileError(f"{self.shown}: the file is truncated; copy or download it again")
                 view = view[count:]
 
     def close(self) -> None:

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from paramgen.errors import FileError, UsageError
 from paramgen.formatting import escape, human_bytes
 
+FORCE = "--force (force=True in Python)"
 RESERVED_BYTES = 2**28
 TEMPORARY = re.compile(r"\.paramgen-[0-9a-f]{12}\.tmp")
 
@@ -92,7 +93,7 @@ def _unlink_abandoned(path: str) -> None:
         os.unlink(path)
     except OSError as error:
         reason = error.strerror or error
-        warnings.warn(f"{escape(path)}: left by a killed build, cannot be removed: {reason}", stacklevel=2)
+        warnings.warn(f"{escape(path)}: cannot remove this file of a killed build: {reason}", stacklevel=2)
 
 
 def _remove(temporary: str, cause: BaseException) -> None:
@@ -102,7 +103,7 @@ def _remove(temporary: str, cause: BaseException) -> None:
     except FileNotFoundError:
         pass
     except OSError as error:
-        cause.add_note(f"{escape(temporary)}: cannot be removed: {error.strerror or error}; remove it by hand")
+        cause.add_note(f"{escape(temporary)}: cannot remove it: {error.strerror or error}; remove it by hand")
 
 
 def _publish(temporary: str, target: str, replaced: os.stat_result | None, force: bool) -> None:
@@ -167,15 +168,15 @@ def _identity(status: os.stat_result) -> tuple[int, ...]:
 
 
 def _changed(target: str) -> UsageError:
-    fix = "build again, or replace it with --force (in Python, force=True)"
-    return UsageError(f"{escape(target)}: another program wrote this file during the build; {fix}")
+    problem = "another program changed this file during the build"
+    return UsageError(f"{escape(target)}: {problem}; build again, or use {FORCE}")
 
 
 def _reserve(descriptor: int, folder: str, size: int) -> None:
     """Reserve the space if the system can, else check that it is free."""
     free = _free_bytes(folder)
     if free is not None and size > free:
-        raise FileError(f"{escape(folder)}: no space for {human_bytes(size)}, {human_bytes(free)} are free")
+        raise FileError(f"{escape(folder)}: needs {human_bytes(size)} of free space, got {human_bytes(free)}")
     if hasattr(os, "posix_fallocate"):
         try:
             # In slices, between which signals are handled: without support the C library writes to every block.
@@ -205,8 +206,8 @@ def _sync_folder(folder: str) -> None:
         os.fsync(descriptor)
     except OSError as error:
         if error.errno not in NOT_SUPPORTED:
-            problem = f"cannot be synced: {error.strerror or error}"
-            effect = "the new file is whole, but a loss of power may undo it"
-            raise FileError(f"{escape(folder)}: {problem}; {effect}") from None
+            reason = error.strerror or error
+            effect = "the new file is complete, but a power loss may undo it"
+            raise FileError(f"{escape(folder)}: cannot sync it: {reason}; {effect}") from None
     finally:
         os.close(descriptor)

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from paramgen.buffers import PAGE
 from paramgen.errors import FileError, UsageError
 from paramgen.formatting import escape
-from paramgen.storage.replacement import replacement
+from paramgen.storage.replacement import FORCE, replacement
 
 STDOUT_NAMES = {"-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"}
 # Smaller files are written through the page cache; direct writes would save no time.
@@ -41,10 +41,10 @@ def output(path: str, size: int, *, force: bool, is_ours: Callable[[str], bool])
         status = _status(path)
         if status is None or stat.S_ISREG(status.st_mode):
             if not os.path.basename(path):
-                raise UsageError(f"{shown}: is not the name of a file")
+                raise UsageError(f"{shown}: not a file name")
             if status is not None and not force and not is_ours(path):
                 problem = "exists and was not written by paramgen, or was changed since"
-                raise UsageError(f"{shown}: {problem}; --force (in Python, force=True) replaces it")
+                raise UsageError(f"{shown}: {problem}; to replace it, use {FORCE}")
             with (
                 replacement(os.path.realpath(path), size, status, force) as descriptor,
                 _file_writer(descriptor, size) as write,

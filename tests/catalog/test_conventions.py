@@ -266,7 +266,7 @@ def test_what_a_framework_lacks_is_reported_once(convention: str, golden: Golden
     group = {"name": "g", "repeat": 3, "operations": [operation]}
     with pytest.raises(paramgen.SpecError) as caught:
         paramgen.load_spec({"conventions": convention, "operations": [group]})
-    assert [problem.path for problem in caught.value.problems] == ["operations[0].operations[0].type"]
+    assert [problem.path for problem in caught.value.diagnostics] == ["operations[0].operations[0].type"]
     golden(caught.value)
 
 

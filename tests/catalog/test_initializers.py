@@ -192,7 +192,7 @@ def test_initialize_takes_the_fields_as_arguments(golden: Golden) -> None:
         paramgen.initialize("he", [3, 3], fan_in=3, mode="fan_out")
     with pytest.raises(paramgen.SpecError) as mode:
         paramgen.initialize("he", [3, 3], fan_in=3, mode="fan")
-    assert mode.value.problems[0].path == "initializer.mode"
+    assert mode.value.diagnostics[0].path == "initializer.mode"
     golden(fan.value, mode.value)
 
 
@@ -235,6 +235,6 @@ def test_what_does_not_fit(operation: dict[str, Any], parameter: str, initialize
     named = {"name": "x", **operation, "initializers": {parameter: initializer}}
     with pytest.raises(paramgen.SpecError) as caught:
         paramgen.load_spec({"operations": [named]})
-    (problem,) = caught.value.problems
+    (problem,) = caught.value.diagnostics
     assert problem.path.startswith(f"operations[0].initializers.{parameter}")
     golden(caught.value)

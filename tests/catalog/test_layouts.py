@@ -119,7 +119,7 @@ def test_what_is_joined_has_one_dtype(golden: Golden) -> None:
     overrides = [{"match": "a.key_weights", "dtype": "float16"}]
     with pytest.raises(paramgen.SpecError) as caught:
         paramgen.load_spec({"layout": "torch", "operations": [ATTENTION], "overrides": overrides})
-    assert [problem.path for problem in caught.value.problems] == ["operations[0].name"]
+    assert [problem.path for problem in caught.value.diagnostics] == ["operations[0].name"]
     golden(caught.value)
     for layout in ("canonical", "keras", "flax"):
         assert paramgen.load_spec({"layout": layout, "operations": [ATTENTION], "overrides": overrides})
@@ -153,7 +153,7 @@ def test_what_is_joined_has_one_dtype(golden: Golden) -> None:
 def test_what_a_layout_cannot_hold(operation: dict[str, Any], layout: str, golden: Golden) -> None:
     with pytest.raises(paramgen.SpecError) as caught:
         paramgen.load_spec({"layout": layout, "operations": [operation]})
-    assert [problem.path for problem in caught.value.problems] == ["operations[0].type"]
+    assert [problem.path for problem in caught.value.diagnostics] == ["operations[0].type"]
     others = set(LAYOUT_NAMES) - {layout}
     held = [other for other in others if not isinstance(loaded(other, operation), Exception)]
     assert "canonical" in held
@@ -193,7 +193,7 @@ def test_an_operation_without_rows_is_refused(layout: str, monkeypatch: pytest.M
     for field in ("layout", "conventions"):
         with pytest.raises(paramgen.SpecError) as caught:
             paramgen.load_spec({field: layout, "operations": [bilinear]})
-        assert [problem.path for problem in caught.value.problems] == ["operations[0].type"]
+        assert [problem.path for problem in caught.value.diagnostics] == ["operations[0].type"]
         errors.append(caught.value)
     golden(*errors)
 
@@ -208,7 +208,7 @@ def test_names_that_collide_in_a_layout_only(golden: Golden) -> None:
     assert paramgen.load_spec(document)
     with pytest.raises(paramgen.SpecError) as caught:
         paramgen.load_spec({**document, "layout": "torch"})
-    assert [problem.path for problem in caught.value.problems] == ["operations[1].operations[0].name"]
+    assert [problem.path for problem in caught.value.diagnostics] == ["operations[1].operations[0].name"]
     golden(caught.value)
 
 
@@ -248,7 +248,7 @@ def test_every_config_in_every_layout_that_holds_it(path: Path, tmp_path: Path) 
         try:
             spec = paramgen.load_spec(path, layout=layout, variables=SMALL.get(path.stem))
         except paramgen.SpecError as error:
-            assert {problem.path.rpartition(".")[2] for problem in error.problems} <= {"name", "type"}
+            assert {problem.path.rpartition(".")[2] for problem in error.diagnostics} <= {"name", "type"}
             continue
         held += 1
         drawn = [

@@ -298,7 +298,7 @@ def test_groupings_that_do_not_fit(kind: str, fields: dict[str, Any], wrong: set
 
     with pytest.raises(SpecError) as caught:
         plan_of({"name": "n", "type": kind, **fields})
-    assert {problem.path.removeprefix("operations[0].") for problem in caught.value.problems} == wrong
+    assert {problem.path.removeprefix("operations[0].") for problem in caught.value.diagnostics} == wrong
     golden(caught.value)
 
 

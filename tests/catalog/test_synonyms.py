@@ -34,7 +34,7 @@ def example_of(kind: str, **fields: Any) -> dict[str, Any]:
 def problem_of(operation: dict[str, Any]) -> str:
     with pytest.raises(paramgen.SpecError) as caught:
         paramgen.load_spec({"operations": [operation]})
-    (problem,) = caught.value.problems
+    (problem,) = caught.value.diagnostics
     return problem.message
 
 

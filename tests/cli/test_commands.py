@@ -71,9 +71,7 @@ def test_build_quiet_overwrites_its_own(run: Run, tiny: Path, tmp_path: Path) ->
 def test_a_wrong_ending_is_a_warning(run: Run, tiny: Path, tmp_path: Path, name: str) -> None:
     done = run("build", "tiny.yaml", "-o", name, env={"PYTHONWARNINGS": "default"})
     (line,) = done.stderr.splitlines()
-    assert line == (
-        f"warning: {name}: the file is in safetensors format, got the ending {name[1:]}; choose x.safetensors"
-    )
+    assert line == (f"warning: {name}: a safetensors file should not end in {name[1:]}; choose x.safetensors")
     assert done.returncode == 0 and done.stdout.startswith(f"{name}: 2 tensors")
     assert len(safetensors.numpy.load_file(tmp_path / name)) == 2
     done = run("build", "tiny.yaml", "-o", name, "--quiet")

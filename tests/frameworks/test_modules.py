@@ -65,7 +65,7 @@ def test_the_same_function_in_every_framework(case: Case, tmp_path: Path) -> Non
         else:
             with pytest.raises(paramgen.SpecError) as caught:
                 built(tmp_path, layout, operation)
-            assert [problem.path for problem in caught.value.problems] == ["operations[0].type"]
+            assert [problem.path for problem in caught.value.diagnostics] == ["operations[0].type"]
             assert layout in str(caught.value)
     assert outputs
     first, *others = outputs.values()

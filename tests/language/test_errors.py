@@ -304,8 +304,8 @@ def test_long_values_are_shortened_and_control_characters_escaped(golden: Golden
     long = error_of(f"operations: [{{name: a, type: {'x' * 10_000}}}]")
     assert len(str(long)) < 400
     escaped = error_of('operations: [{name: "\\e[31m", type: batchnorm, num_channels: 1, "\\a": 1}]')
-    assert "'\\x1b[31m'" in escaped.problems[0].message
-    assert escaped.problems[1].path == "operations[0].\\x07"
+    assert "'\\x1b[31m'" in escaped.diagnostics[0].message
+    assert escaped.diagnostics[1].path == "operations[0].\\x07"
     golden(long, escaped)
 
 

@@ -110,7 +110,7 @@ def test_a_plan_or_a_spec_error(head: dict[str, Any], items: list[Any]) -> None:
         plan = make_plan(interpret(from_yaml(text.encode(), "s"), "s"))
     except SpecError as error:
         assert error.total >= 1
-        for problem in error.problems:
+        for problem in error.diagnostics:
             assert problem.line == 1
             assert problem.message
             assert "pydantic" not in problem.message

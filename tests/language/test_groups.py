@@ -365,7 +365,7 @@ def test_a_variable_that_is_not_there_is_told(golden: Golden) -> None:
         planned("operations: [{name: b, type: batchnorm, num_channels: 1}]", variables={"a": 3})
     with pytest.raises(paramgen.SpecError) as text:
         planned(MODEL, variables={"hidden": None})
-    assert text.value.problems[0].path == "variables.hidden"
+    assert text.value.diagnostics[0].path == "variables.hidden"
     golden(misspelt.value, unlike.value, text.value)
 
 
@@ -460,11 +460,11 @@ def test_a_wrong_group_ends_the_counting(monkeypatch: pytest.MonkeyPatch, golden
 def test_names_longer_than_any_need_be(golden: Golden) -> None:
     inner = "{name: *n, operations: [{name: *n, type: prelu}]}"
     nested = error_of(f"operations: [{{name: &n {'n' * 100}, operations: [{inner}]}}]")
-    assert nested.problems[0].path == "operations[0].operations[0].operations[0].name"
+    assert nested.diagnostics[0].path == "operations[0].operations[0].operations[0].name"
     alone = error_of(f"operations: [{{name: {'n' * 257}, type: prelu}}]")
-    assert alone.problems[0].path == "operations[0].name"
+    assert alone.diagnostics[0].path == "operations[0].name"
     repeated = error_of(f"operations: [{{name: {'n' * 252}, repeat: 11, operations: [{{name: p, type: prelu}}]}}]")
-    assert repeated.problems[0].path == "operations[0].operations[0].name"
+    assert repeated.diagnostics[0].path == "operations[0].operations[0].name"
     assert nested.total == alone.total == repeated.total == 1
     golden(nested, alone, repeated)
 

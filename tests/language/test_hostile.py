@@ -79,7 +79,7 @@ def test_each_expression_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None
 def test_operations_are_counted_before_any_is_read(monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
     readings = counted(monkeypatch, tree.Tree, "_validate")
     error = error_of(nested(14, "repeat: 1000"))
-    assert (error.total, error.problems[0].path, len(readings)) == (1, "operations[0].repeat", 0)
+    assert (error.total, error.diagnostics[0].path, len(readings)) == (1, "operations[0].repeat", 0)
     golden(error)
 
 

@@ -145,7 +145,7 @@ MISTAKES = {
 def test_mistake(case: str, golden: Golden) -> None:
     entry, paths = MISTAKES[case]
     error = error_of(f"variables: {{names: [x, y], sizes: [1, 2]}}\noperations: [{{name: z, {P}}}, {entry}]\n")
-    assert [problem.path for problem in error.problems][: len(paths)] == paths
+    assert [problem.path for problem in error.diagnostics][: len(paths)] == paths
     golden(error)
 
 

@@ -76,8 +76,8 @@ def lines_of(error: ParamgenError) -> list[str]:
 def check(make: Callable[[], Any]) -> None:
     with pytest.raises(SpecError) as caught:
         make()
-    assert len(lines_of(caught.value)) == len(caught.value.problems) == caught.value.total
-    assert all(problem.message.isprintable() and problem.path.isprintable() for problem in caught.value.problems)
+    assert len(lines_of(caught.value)) == len(caught.value.diagnostics) == caught.value.total
+    assert all(problem.message.isprintable() and problem.path.isprintable() for problem in caught.value.diagnostics)
 
 
 def quoted(value: Any) -> str:

@@ -236,7 +236,7 @@ def test_mappings_are_read_as_they_are() -> None:
 def test_mappings_of_other_things_are_refused(mapping: Any, path: str, golden: Golden) -> None:
     with pytest.raises(SpecError) as caught:
         from_mapping(mapping)
-    assert [problem.path for problem in caught.value.problems] == [path]
+    assert [problem.path for problem in caught.value.diagnostics] == [path]
     golden(caught.value)
 
 

@@ -76,7 +76,7 @@ TABLE: tuple[type[Initializer], ...] = (
 
 BY_TYPE = {name: model for model in TABLE for name in model.names()}
 
-EXPECTED = "an initializer: a name, or a mapping with type and its fields"
+EXPECTED = "the name of an initializer, or a mapping with its type and fields"
 
 # The JSON Schema of a field that holds one; schema.py replaces it by a reference to the definition.
 SCHEMA = {"const": "an initializer"}

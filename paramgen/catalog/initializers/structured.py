@@ -37,11 +37,11 @@ class OrthogonalInitializer(Initializer):
 
     def why_unsupported(self, target: ParameterShape) -> str | None:
         if target.vector:
-            return "makes matrices; this parameter is a vector"
+            return "needs a matrix, got a vector"
         if len(target.shape) < 2:
-            return f"makes matrices; shape {list(target.shape)} has fewer than two dimensions"
+            return f"needs at least 2 dimensions, got shape {list(target.shape)}"
         if self.per_gate and not target.sizes("g", "h"):
-            return "with per_gate fills the weights of gates; this parameter has none"
+            return "with per_gate needs weights with gates, which this parameter does not have"
         return None
 
     def to_distribution(self, target: ParameterShape) -> Distribution:
@@ -58,7 +58,7 @@ class UnitForgetGateInitializer(Initializer):
     type: Literal["unit_forget_gate"] = Field(description="initializer type.")
 
     def why_unsupported(self, target: ParameterShape) -> str | None:
-        return None if target.num_hidden_units else "fills the bias of an LSTM only"
+        return None if target.num_hidden_units else "fits only the bias of an LSTM"
 
     def to_distribution(self, target: ParameterShape) -> Distribution:
         assert target.num_hidden_units is not None
@@ -76,9 +76,9 @@ class Identity(Initializer):
 
     def why_unsupported(self, target: ParameterShape) -> str | None:
         if target.vector:
-            return "makes matrices; this parameter is a vector"
+            return "needs a matrix, got a vector"
         if len(target.shape) != 2:
-            return f"needs a 2-D shape, got {list(target.shape)}"
+            return f"needs exactly 2 dimensions, got shape {list(target.shape)}"
         return None
 
     def to_distribution(self, target: ParameterShape) -> Distribution:
@@ -95,7 +95,7 @@ class Dirac(Initializer):
     type: Literal["dirac"] = Field(description="initializer type.")
 
     def why_unsupported(self, target: ParameterShape) -> str | None:
-        return None if _filter(target) else "fills the weights of convolutions only"
+        return None if _filter(target) else "fits only the weights of a convolution"
 
     def to_distribution(self, target: ParameterShape) -> Distribution:
         filter_size = _filter(target)
@@ -117,12 +117,12 @@ class DeltaOrthogonalInitializer(Initializer):
 
     def why_unsupported(self, target: ParameterShape) -> str | None:
         if not _filter(target):
-            return "fills the weights of convolutions only"
+            return "fits only the weights of a convolution"
         if target.sizes("g"):
-            return "fills the weights of convolutions that are not grouped"
+            return "fits only the weights of an ungrouped convolution"
         channels, filters = target.sizes("i", "o") or (0, 0)
         if channels > filters:
-            return f"needs at least as many filters as channels; this convolution has {filters:,} and {channels:,}"
+            return f"needs at least as many filters as channels, got {filters:,} filters and {channels:,} channels"
         return None
 
     def to_distribution(self, target: ParameterShape) -> Distribution:

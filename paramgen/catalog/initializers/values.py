@@ -64,8 +64,12 @@ class TruncatedNormalInitializer(Initializer):
             try:
                 TruncatedNormal(0.0, 1.0, float(low), float(high))
             except (ValueError, OverflowError):
-                few = "is not below high" if low >= high else "has next to nothing of a normal between it and high"
-                yield ("low" if "low" in data else "high",), f"low, {show(low)}, {few}, {show(high)}", ErrorKind.WRONG
+                message = (
+                    f"low must be below high, got low={show(low)} and high={show(high)}"
+                    if low >= high
+                    else f"almost no probability mass between low={show(low)} and high={show(high)}; widen the limits"
+                )
+                yield ("low" if "low" in data else "high",), message, ErrorKind.WRONG
 
     def to_distribution(self, target: ParameterShape) -> Distribution:
         return TruncatedNormal(self.mean, self.std, self.low, self.high)

@@ -13,7 +13,7 @@ from paramgen.catalog.operations.base import (
     vector,
     weights,
 )
-from paramgen.formatting import show
+from paramgen.formatting import must_be, show
 
 
 class MultiheadAttention(Standard):
@@ -49,8 +49,8 @@ class MultiheadAttention(Standard):
         yield from check_multiple(data, keys, "num_heads")
         yield from check_multiple(data, "num_value_channels", "num_heads")
         if data.get("projections") == "fused" and data.get("num_value_channels", data.get(keys)) != data.get(keys):
-            message = f"fused projections have as many channels for values as for keys, {show(data.get(keys))}"
-            yield ("num_value_channels",), message, ErrorKind.WRONG
+            expected = f"{show(data.get(keys))} (the key channels) for fused projections"
+            yield ("num_value_channels",), must_be(expected, data.get("num_value_channels")), ErrorKind.WRONG
 
     def parameter_defs(self) -> Iterator[ParameterDef]:
         keys = self.num_key_channels or self.input_size

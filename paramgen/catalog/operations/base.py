@@ -23,6 +23,7 @@ from paramgen.catalog.initializers import (
 from paramgen.catalog.models import Tagged, unknown_keys
 from paramgen.catalog.schemas import closed, is_initializer, merge, reference
 from paramgen.catalog.synonyms import PARAMETER_SYNONYMS
+from paramgen.formatting import must_be
 
 GLOROT = Glorot(type="glorot")
 ORTHOGONAL = OrthogonalInitializer(type="orthogonal")
@@ -163,7 +164,7 @@ class Standard(Operation):
         yield from super().check_keys(data)
         initializers = data.get("initializers")
         if isinstance(initializers, dict):
-            known, what = cls.parameter_names, f"no parameter of {cls.label}"
+            known, what = cls.parameter_names, f"unknown parameter of {cls.label}"
             yield from unknown_keys(("initializers",), initializers, known, what, cls.parameter_synonyms())
 
 
@@ -171,4 +172,4 @@ def check_multiple(data: dict[str, Any], whole: str, parts: str) -> Iterator[Fie
     """Yield an error if one size is not a multiple of the other."""
     size, count = data.get(whole), data.get(parts)
     if type(size) is int and type(count) is int and size > 0 and 0 < count < 2**63 and size % count:
-        yield (whole,), f"{size} is not a multiple of {parts}, {count}", ErrorKind.WRONG
+        yield (whole,), must_be(f"a multiple of {parts} ({count})", size), ErrorKind.WRONG

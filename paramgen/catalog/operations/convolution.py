@@ -89,13 +89,13 @@ class Convolution(Standard):
         if not isinstance(grouping, str) or grouping not in GROUPINGS:
             return
         needed, refused = GROUPINGS[grouping]
-        what = f"a {cls.label} that is {grouping}"
+        what = f"{'an' if grouping == 'ungrouped' else 'a'} {grouping} {cls.label}"
         for name in needed:
             if name not in data:
                 yield cls.missing(name, what)
         for name, instead in refused.items():
             if name in data:
-                yield (name,), f"no field of {what}; give {instead} instead", ErrorKind.UNKNOWN
+                yield (name,), f"not a field of {what}; use {instead} instead", ErrorKind.UNKNOWN
 
     @classmethod
     def schema_rules(cls) -> Schema:

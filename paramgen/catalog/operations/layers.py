@@ -96,8 +96,8 @@ class CustomParameter(Model):
     """A parameter that no operation describes."""
 
     label = "a custom parameter"
-    shape: Shape = Field(description="its size, a list; [] is a scalar.")
-    initializer: AnyInitializer = Field(description="its initializer.")
+    shape: Shape = Field(description="shape, a list; [] is a scalar.")
+    initializer: AnyInitializer = Field(description="initializer.")
     fan_in: Size | None = Field(default=None, description="inputs per output, for initializers that scale with it.")
     fan_out: Size | None = Field(default=None, description="outputs per input, for initializers that scale with it.")
     dtype: DTypeName | None = Field(default=None, description="its element type; default: the operation's.")
@@ -154,7 +154,7 @@ class Custom(Operation):
     title = "Custom"
     example = {"parameters": {"weights": {"shape": [100, 100], "initializer": {"type": "uniform", "bound": 0.1}}}}
     type: Literal["custom"] = Field(description="operation type.")
-    parameters: ParametersByName = Field(description="its parameters by name.")
+    parameters: ParametersByName = Field(description="parameters by name.")
 
     @classmethod
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
