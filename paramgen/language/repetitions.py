@@ -21,7 +21,7 @@ Locals = Mapping[str, Value]
 
 @dataclass(frozen=True, slots=True)
 class Repetitions:
-    """How an entry repeats, as written; `repeat` is None without repetition."""
+    """The repetition of an entry, as written; `repeat` is None if it does not repeat."""
 
     path: Path = ()
     repeat: Any = None

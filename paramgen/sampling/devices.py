@@ -65,7 +65,7 @@ def parse_device(device: str) -> tuple[str, list[int]]:
 
 
 def open_backends(device: str, threads: int, size: int, seconds: float) -> list[Backend]:
-    """Return a backend for each thread of a build that takes one CPU thread so many seconds.
+    """Return a backend for each thread of a build that takes one CPU thread that many seconds.
 
     "auto" is the first usable GPU if that is faster, else the CPU. Raises DeviceError if a device cannot be used.
     """

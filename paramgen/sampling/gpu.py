@@ -190,7 +190,7 @@ _kernels = cache(_Kernels)
 class Gpu:
     """One stream of a GPU.
 
-    With a `size`, it is a new stream with a buffer of so many bytes. Without, it is the thread's current stream, so
+    With a `size`, it is a new stream with a buffer of that many bytes. Without, it is the thread's current stream, so
     that the caller can use the arrays without waiting.
     """
 
