@@ -231,6 +231,10 @@ class _Layouter:
                 one or _constant(source, rearrangement.shape, dtype)
                 for source, one in zip(rearrangement.sources, found, strict=True)
             ]
+            added = self.layout.name(instance.name, rearrangement)
+            for problem in (one.spec.dtype_error(added) for one in drawn if not one.name):
+                if problem:
+                    return Finding((*instance.path, "name"), f"layout: {problem}", location=instance.location)
         name = self.layout.name(instance.name, rearrangement)
         if clash := self.names.add(name, instance.path):
             return Finding((*instance.path, "name"), clash + self._note(), location=instance.location)
