@@ -69,8 +69,7 @@ def _integers(distribution: Integers, words: Words) -> NDArray[Any]:
     """Return low + the upper half of word·(high - low + 1), modulo 2^32 (2^64)."""
     low, span = distribution.low, distribution.high - distribution.low
     if words.dtype == np.uint64:
-        shares: NDArray[Any] = _share64(words.view(np.uint64), span) + np.uint64(low % 2**64)
-        return shares
+        return _share64(words.view(np.uint64), span) + np.uint64(low % 2**64)
     share = (words.astype(np.uint64) * np.uint64(span) + words) >> SHIFT
     return share.astype(np.uint32) + np.uint32(low % 2**32)
 
@@ -81,7 +80,8 @@ def _share64(words: NDArray[np.uint64], span: int) -> NDArray[Any]:
     span_low, span_high = np.uint64(span & 0xFFFFFFFF), np.uint64(span >> 32)
     first = high * span_low + high + ((low * span_low + low) >> SHIFT)
     second = low * span_high + (first & LOW)
-    return high * span_high + (first >> SHIFT) + (second >> SHIFT)
+    shares: NDArray[Any] = high * span_high + (first >> SHIFT) + (second >> SHIFT)
+    return shares
 
 
 def _bernoulli(distribution: Bernoulli, words: Words) -> NDArray[Any]:
