@@ -39,7 +39,7 @@ def test_dtypes_that_are_not_known(name: str, golden: Golden) -> None:
 
 
 def test_the_option_gives_the_same_hints(run: Run, tiny: Path) -> None:
-    for name, hint in (("F4", "are packed; write them as uint8"), ("torch.int64", "did you mean int64?")):
+    for name, hint in (("F4", "are packed, so use uint8"), ("torch.int64", "did you mean int64?")):
         done = run("plan", tiny, "--dtype", name)
         assert done.returncode == 2
         assert hint in " ".join(done.stderr.replace("│", "").split())

@@ -280,7 +280,7 @@ def why_unsupported(distribution: Distribution, dtype: DType) -> str | None:
     low: float
     high: float
     if dtype.is_complex and isinstance(distribution, (*DISCRETE, Orthogonal, DeltaOrthogonal)):
-        return f"has real values only, which {dtype.name} is not for; choose a floating-point dtype"
+        return f"has real values, which is not what {dtype.name} is for; choose a floating-point dtype"
     if dtype.is_integer:
         found = distribution.integer_range()
         if found is None:

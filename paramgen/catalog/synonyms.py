@@ -195,5 +195,5 @@ def dtype_hint(text: str) -> str:
     """Return what to add to the error of a text that is not a dtype of parameters."""
     word = text.rpartition(".")[2]  # of torch.int64 the name
     if word.lower() in SUB_BYTE:
-        return "; the format does not define how elements narrower than a byte are packed; write them as uint8"
+        return "; files do not define how elements narrower than a byte are packed, so use uint8"
     return did_you_mean(word if word in DTYPES else closest_match(word, DTYPES, DTYPE_SYNONYMS))

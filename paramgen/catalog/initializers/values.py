@@ -99,7 +99,7 @@ class IntegersInitializer(Initializer):
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
         low, high = data.get("low"), data.get("high")
         if type(low) is int and type(high) is int and low > high:
-            yield ("low",), f"low, {show(low)}, is above high, {show(high)}", ErrorKind.WRONG
+            yield ("low",), f"low={show(low)} is above high={show(high)}", ErrorKind.WRONG
 
     def to_distribution(self, target: ParameterShape) -> Distribution:
         return Integers(self.low, self.high)
