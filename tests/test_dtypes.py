@@ -1,11 +1,12 @@
 """Every dtype in a file, and what initializers may put into each."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import KERNELS, Run
+from conftest import KERNELS, ROOT, Run
 from golden import Golden
 
 import paramgen
@@ -190,3 +191,23 @@ def test_buffers_of_layouts_are_checked(golden: Golden) -> None:
     with pytest.raises(paramgen.SpecError) as caught:
         paramgen.load_spec({"dtype": "float8_e8m0fnu", "layout": "torch", "operations": [norm]})
     golden(caught.value)
+
+
+def test_plan_and_inspect_show_every_dtype(run: Run, tmp_path: Path) -> None:
+    config = ROOT / "configs" / "dtypes.yaml"
+    plan = run("plan", config).stdout
+    assert "integers -100 … 27" in plan and "1 with probability 0.75, else 0" in plan
+    paramgen.build(config, tmp_path / "x")
+    tensors = json.loads(run("inspect", tmp_path / "x", "--stats", "--json").stdout)["tensors"]
+    assert {tensor["dtype"] for tensor in tensors} == set(dtypes.DTYPES)
+    loaded = paramgen.load(tmp_path / "x")
+    for tensor in tensors:
+        group, name = tensor["name"].split(".")
+        array, found = loaded[group][name], tensor["stats"]
+        assert array.dtype == dtypes.DTYPES[tensor["dtype"]].numpy()
+        if tensor["dtype"] == "complex64":
+            assert found is None
+            continue
+        wide = array.astype(np.float64)
+        assert (found["min"], found["max"], found["zeros"]) == (wide.min(), wide.max(), (wide == 0).sum())
+        assert found["mean"] == pytest.approx(wide.mean(), rel=1e-12)
