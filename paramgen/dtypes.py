@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 class DType:
     """An element type: its name in specs, its code in safetensors files, its width, and NumPy's name for it.
 
-    `array` is None if NumPy has no such type (elements narrower than a byte). Only tensors of a `drawable` type can be
-    made; files may have the others. `smallest` and `largest` bound the finite values of a drawable type.
+    `array` is None for elements narrower than a byte: files may have them, but the format does not define how they are
+    packed, so none can be made. `smallest` and `largest` bound the finite values, and `precision` is the number of
+    significant bits of a floating-point type.
     """
 
     name: str
@@ -24,11 +25,15 @@ class DType:
     array: str | None
     smallest: float = 0
     largest: float = 0
+    precision: int = 0
     is_integer: bool = False
-    drawable: bool = False
 
     def nbytes(self, count: int) -> int:
         return -(-count * self.bits // 8)
+
+    @property
+    def is_complex(self) -> bool:
+        return self.name == "complex64"
 
     def numpy(self) -> np.dtype[Any]:
         """Return the NumPy type, little-endian as in files; the narrow ones are ml_dtypes'."""
@@ -49,9 +54,11 @@ def _integer(name: str, code: str, bits: int) -> DType:
     return DType(name, code, bits, name, low, low + 2**bits - 1, is_integer=True)
 
 
-def _drawable(name: str, code: str, bits: int, largest: float) -> DType:
-    return DType(name, code, bits, name, -largest, largest, drawable=True)
+def _float(name: str, code: str, bits: int, precision: int, largest: float) -> DType:
+    return DType(name, code, bits, name, -largest, largest, precision)
 
+
+FLOAT32 = _float("float32", "F32", 32, 24, (2.0**24 - 1) * 2.0**104)
 
 # The official writer's order, last first: files hold the wider dtypes first, and tensors of one dtype by name.
 FILE_DTYPES = (
@@ -61,20 +68,20 @@ FILE_DTYPES = (
     DType("f6_e3m2", "F6_E3M2", 6, None),
     _integer("uint8", "U8", 8),
     _integer("int8", "I8", 8),
-    _drawable("float8_e5m2", "F8_E5M2", 8, 57344.0),
-    _drawable("float8_e4m3fn", "F8_E4M3", 8, 448.0),
-    DType("f8_e8m0", "F8_E8M0", 8, "float8_e8m0fnu"),
-    DType("f8_e4m3fnuz", "F8_E4M3FNUZ", 8, "float8_e4m3fnuz"),
-    DType("f8_e5m2fnuz", "F8_E5M2FNUZ", 8, "float8_e5m2fnuz"),
+    _float("float8_e5m2", "F8_E5M2", 8, 3, 57344.0),
+    _float("float8_e4m3fn", "F8_E4M3", 8, 4, 448.0),
+    DType("float8_e8m0fnu", "F8_E8M0", 8, "float8_e8m0fnu", 2.0**-127, 2.0**127, 1),
+    _float("float8_e4m3fnuz", "F8_E4M3FNUZ", 8, 4, 240.0),
+    _float("float8_e5m2fnuz", "F8_E5M2FNUZ", 8, 3, 57344.0),
     _integer("int16", "I16", 16),
     _integer("uint16", "U16", 16),
-    _drawable("float16", "F16", 16, 65504.0),
-    _drawable("bfloat16", "BF16", 16, 255.0 * 2.0**120),
+    _float("float16", "F16", 16, 11, 65504.0),
+    _float("bfloat16", "BF16", 16, 8, 255.0 * 2.0**120),
     _integer("int32", "I32", 32),
     _integer("uint32", "U32", 32),
-    _drawable("float32", "F32", 32, (2.0**24 - 1) * 2.0**104),
-    DType("complex64", "C64", 64, "complex64"),
-    _drawable("float64", "F64", 64, sys.float_info.max),
+    FLOAT32,
+    DType("complex64", "C64", 64, "complex64", FLOAT32.smallest, FLOAT32.largest, FLOAT32.precision),
+    _float("float64", "F64", 64, 53, sys.float_info.max),
     _integer("int64", "I64", 64),
     _integer("uint64", "U64", 64),
 )
@@ -83,7 +90,19 @@ BY_NAME = {dtype.name: dtype for dtype in FILE_DTYPES}
 BY_CODE = {dtype.code: dtype for dtype in FILE_DTYPES}
 FILE_RANK = {dtype.code: rank for rank, dtype in enumerate(reversed(FILE_DTYPES))}
 
-# The dtypes of parameters: the widest first, and the more precise first of those that are equally wide.
-DTYPES = {
-    dtype.name: dtype for dtype in sorted(FILE_DTYPES, key=lambda dtype: (-dtype.bits, dtype.largest)) if dtype.drawable
+
+def _rank(dtype: DType) -> tuple[Any, ...]:
+    return dtype.is_integer, dtype.is_complex, -dtype.bits, -dtype.precision, -dtype.largest
+
+
+# The dtypes of parameters: real, complex, then integer ones; the wider, the more precise
+# and the larger ones first.
+DTYPES = {dtype.name: dtype for dtype in sorted(FILE_DTYPES, key=_rank) if dtype.array}
+
+# Names of the dtypes that are narrower than a byte: the format's and ml_dtypes'.
+SUB_BYTE = {dtype.name for dtype in FILE_DTYPES if not dtype.array} | {
+    "float4_e2m1fn",
+    "float4_e2m1fn_x2",
+    "float6_e2m3fn",
+    "float6_e3m2fn",
 }

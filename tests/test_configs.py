@@ -21,6 +21,7 @@ import paramgen
 from paramgen.catalog.entries import Entry
 from paramgen.catalog.initializers import TABLE as INITIALIZERS
 from paramgen.catalog.operations import BY_TYPE, Custom
+from paramgen.dtypes import DTYPES as ALL_DTYPES
 
 RECORDED = DATA / "digests.json"
 
@@ -93,8 +94,7 @@ def claims_of_operations() -> None:
 
 def claims_of_initializers() -> None:
     types, fields = set(), set()
-    document = written("initializers")
-    for operation in document["operations"]:
+    for operation in operations_of("initializers", "dtypes"):
         parameters = {name: value["initializer"] for name, value in operation.get("parameters", {}).items()}
         for value in [*parameters.values(), *operation.get("initializers", {}).values()]:
             types.add(value if isinstance(value, str) else value["type"])
@@ -125,8 +125,20 @@ def claims_of_gru_classifier() -> None:
     assert dtypes == {"embedding": "float8_e4m3fn", "gru": "bfloat16", "classifier": "float32"}
 
 
+def claims_of_dtypes() -> None:
+    tensors = tensors_of("dtypes")
+    assert {tensor["dtype"] for tensor in tensors.values()} == set(ALL_DTYPES)
+    for name, tensor in tensors.items():
+        group, dtype = name.split(".")
+        assert tensor["dtype"] == dtype or group == "quantized"
+    codes = tensors["quantized.codes"]["distribution"]
+    assert codes["high"] - codes["low"] + 1 == 2**4
+    assert math.log2(tensors["quantized.scales"]["distribution"]["value"]).is_integer()
+
+
 # What each config's first comment claims; those about classes of transformers are tested in tests/frameworks.
 CLAIMS: dict[str, Callable[[], None]] = {
+    "dtypes": claims_of_dtypes,
     "gru_classifier": claims_of_gru_classifier,
     "initializers": claims_of_initializers,
     "layers": claims_of_layers,

@@ -14,9 +14,11 @@ from conftest import DATA, DTYPES, KERNELS, draw, tensor_of
 
 import paramgen
 from paramgen.catalog.distributions import (
+    Bernoulli,
     Constant,
     DeltaOrthogonal,
     Distribution,
+    Integers,
     MatrixRegion,
     Normal,
     Orthogonal,
@@ -44,6 +46,27 @@ ELEMENTWISE: list[Distribution] = [
     TruncatedNormal(0.0, 1.0, 7.0, 9.0),
     TruncatedNormal(0.0, 1.0, 1.0, 1.000001),
     unit_forget_gate(2**31),
+]
+# One of each kind in the dtypes that came later.
+LATER: list[tuple[Distribution, str]] = [
+    *((Constant(0.1), dtype) for dtype in ("float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e8m0fnu", "complex64")),
+    *((Normal(-1.5, 3.0), dtype) for dtype in ("float8_e4m3fnuz", "float8_e5m2fnuz", "complex64")),
+    *((Uniform(0.04), dtype) for dtype in ("float8_e4m3fnuz", "float8_e5m2fnuz", "complex64")),
+    (TruncatedNormal(0.5, 1.0, 0.0, 6.5), "float8_e8m0fnu"),
+    (TruncatedNormal(0.5, 1.0, -1.0, 6.5), "complex64"),
+    (Constant(1.0), "bool"),
+    *((Constant(-7.0), f"int{bits}") for bits in (8, 16, 32, 64)),
+    *((Constant(7.0), f"uint{bits}") for bits in (8, 16, 32, 64)),
+    *((Integers(-100, 27), f"int{bits}") for bits in (8, 16, 32, 64)),
+    *((Integers(3, 200), f"uint{bits}") for bits in (8, 16, 32, 64)),
+    *((Integers(0, 5), dtype) for dtype in (*DTYPES, "float8_e4m3fnuz", "float8_e5m2fnuz")),
+    (Integers(0, 1), "bool"),
+    (Integers(1, 2), "float8_e8m0fnu"),
+    (Integers(-(2**31), 2**31 - 1), "int32"),
+    (Integers(-(2**63), 2**63 - 1), "int64"),
+    (Integers(2**40 + 3, 2**64 - 2), "uint64"),
+    (Integers(-(2**53), 2**53), "float64"),
+    *((Bernoulli(0.3), dtype) for dtype in ("bool", "int8", "uint16", "int32", "uint64", *DTYPES)),
 ]
 # A tall, a wide, one of several axes, one of more than a tile; three whose first pass loses too much for float32; five of
 # which nothing is left, or too little, so that reflections take over (of 9975458 and 27210717, float64's).
@@ -102,6 +125,7 @@ def cases() -> list[tuple[str, Tensor, int, int, int]]:
             for dtype in DTYPES
             for bounds in RANGES
         ),
+        *(case(distribution, dtype, 42, (2**41,), NAME, *bounds) for distribution, dtype in LATER for bounds in RANGES),
         case(Normal(0.0, 1.0), "float32", 2**64 - 1, (100,), "層.weights", 0, 100),
         *(
             case(Orthogonal(1.5 if seed == 2 else 1.0), dtype, seed, shape, "q.weights", 0, int(np.prod(shape)))

@@ -33,8 +33,6 @@ TREES = ("benchmarks", "configs", "docs", "paramgen", "tests", "tools")
 SUFFIXES = {".c", ".cu", ".h", ".md", ".py", ".yaml"}
 # Not rewritten yet. Nothing is added here.
 UNCONVERTED = (
-    
-    
     "tests/language/",
     "tests/sampling/",
     "tests/test_benchmarks.py",

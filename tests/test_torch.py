@@ -9,6 +9,7 @@ import pytest
 from conftest import CONFIGS, DTYPES, SMALL
 
 import paramgen
+from paramgen.dtypes import DTYPES as TABLE
 
 pytestmark = pytest.mark.torch
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (the torch extra)")
@@ -124,15 +125,22 @@ def test_flushing_of_subnormals_in_the_process_changes_no_byte() -> None:
         torch.set_flush_denormal(False)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", TABLE)
 def test_arrays_of_every_dtype_become_tensors(dtype: str, tmp_path: Path) -> None:
-    paramgen.build({**SPEC, "dtype": dtype}, tmp_path / "p")
+    discrete = {"type": "integers", "low": 1, "high": 1 if dtype == "bool" else 2}
+    parameters = {
+        "matrix": {"shape": [3, 4], "initializer": "ones" if dtype == "complex64" else discrete},
+        "scalar": {"shape": [], "initializer": "ones"},
+    }
+    spec = {"dtype": dtype, "operations": [{"name": "c", "type": "custom", "parameters": parameters}]}
+    paramgen.build(spec, tmp_path / "p")
     expected = safetensors_torch.load_file(tmp_path / "p")
-    found = paramgen.to_torch(paramgen.sample({**SPEC, "dtype": dtype}, flat=True))
-    assert found.keys() == expected.keys()
+    found = paramgen.to_torch(paramgen.sample(spec, flat=True))
+    assert found.keys() == expected.keys() == {"c.matrix", "c.scalar"}
+    assert found["c.matrix"].dtype == getattr(torch, dtype)
     for name, tensor in found.items():
         assert (tensor.dtype, tensor.shape) == (expected[name].dtype, expected[name].shape)
-        assert torch.equal(tensor.view(torch.uint8), expected[name].view(torch.uint8))
+        assert torch.equal(tensor.reshape(-1).view(torch.uint8), expected[name].reshape(-1).view(torch.uint8))
 
 
 def test_sampled_parameters_are_a_state_dict() -> None:

@@ -23,6 +23,7 @@ import typer
 import paramgen
 from paramgen.catalog import initializers, operations
 from paramgen.catalog.axes import parse_row
+from paramgen.catalog.distributions import DISCRETE
 from paramgen.catalog.entries import ENTRY_KEYS
 from paramgen.catalog.frameworks import FRAMEWORKS
 from paramgen.catalog.layouts import CONSTANTS, LAYOUTS, UnsupportedError
@@ -361,7 +362,7 @@ def polynomials() -> str:
 
 
 def kernel_tables() -> str:
-    """Return the enums of distributions, of their numbers and of dtypes in C."""
+    """Return the enums of distributions, of their numbers and of dtypes in C, and the groups of both."""
     fields = {field: number for names in KERNEL_FIELDS.values() for number, field in enumerate(names)}
     most = max(map(len, KERNEL_FIELDS.values()))
     enums = [
@@ -371,7 +372,14 @@ def kernel_tables() -> str:
     ]
     notice = "/* Made by tools/generate.py from KERNEL_FIELDS and DTYPES, not by hand. */"
     sizes = ", ".join(str(dtype.bits // 8) for dtype in DTYPES.values())
+    groups = {
+        "PG_IS_DISCRETE": [f"PG_{distribution.type.upper()}" for distribution in DISCRETE],
+        "PG_IS_INTEGER": [f"PG_{name.upper()}" for name, dtype in DTYPES.items() if dtype.is_integer],
+        "PG_IS_WIDE": [f"PG_{name.upper()}" for name, dtype in DTYPES.items() if dtype.bits == 64],
+    }
     lines = [notice, *(f"enum {{ {', '.join(names)} }};" for names in enums), f"#define PG_ITEMSIZES {sizes}"]
+    for name, members in groups.items():
+        lines.append(f"#define {name}(x) ({' || '.join(f'(x) == {member}' for member in members)})")
     return "\n".join(lines) + "\n"
 
 

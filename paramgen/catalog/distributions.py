@@ -20,6 +20,8 @@ LARGEST_NORMAL_32 = 6.34
 SMALLEST_MASS = 1e-280
 LARGEST_ENTRY = 1 + 2.0**-20  # an entry of an orthogonal matrix may be above 1 by rounding
 LARGEST_EXACT_INTEGER = 2**53 - 1  # a larger integer of a spec may have been rounded to a float
+FLOAT32_ERROR = 4e-6  # of a normal value, relative to the largest
+LOW_HALF = 2**32 - 1
 LARGEST_TRUNCATED = 37.2  # |quantile| of 2^-65 times that, rounded up
 
 
@@ -120,6 +122,64 @@ class TruncatedNormal:
 
 
 @dataclass(frozen=True, slots=True)
+class Integers:
+    """The integers from `low` to `high`, both included, equally likely."""
+
+    type: ClassVar[str] = "integers"
+    low: int
+    high: int
+
+    def largest(self, dtype: str) -> float:
+        return max(abs(self.low), abs(self.high))
+
+    def integer_range(self) -> tuple[int, int]:
+        return self.low, self.high
+
+    def fields(self) -> dict[str, Any]:
+        return {"low": self.low, "high": self.high}
+
+    # Kernels take low and high - low, modulo 2^64, in halves that a float holds exactly.
+
+    @property
+    def start_low(self) -> float:
+        return float(self.low & LOW_HALF)
+
+    @property
+    def start_high(self) -> float:
+        return float(self.low >> 32 & LOW_HALF)
+
+    @property
+    def span_low(self) -> float:
+        return float(self.high - self.low & LOW_HALF)
+
+    @property
+    def span_high(self) -> float:
+        return float(self.high - self.low >> 32 & LOW_HALF)
+
+
+@dataclass(frozen=True, slots=True)
+class Bernoulli:
+    """One with probability `p`, else zero."""
+
+    type: ClassVar[str] = "bernoulli"
+    p: float
+
+    def largest(self, dtype: str) -> float:
+        return 1.0
+
+    def integer_range(self) -> tuple[int, int]:
+        return 0, 1
+
+    def fields(self) -> dict[str, Any]:
+        return {"p": self.p}
+
+    @property
+    def zeros(self) -> float:
+        """Return how many of the 2^32 words become zero, the smallest ones."""
+        return float(2**32 - round(self.p * 2**32))
+
+
+@dataclass(frozen=True, slots=True)
 class Orthogonal:
     """`gain` times a random matrix with orthonormal columns (rows, if it is wide): one unit of work.
 
@@ -204,7 +264,8 @@ def unit_forget_gate(num_hidden_units: int) -> PeriodicConstant:
     return PeriodicConstant("unit_forget_gate", 1.0, num_hidden_units, num_hidden_units, num_hidden_units, 1)
 
 
-Elementwise = Constant | Uniform | Normal | TruncatedNormal
+DISCRETE = (Integers, Bernoulli)
+Elementwise = Constant | Uniform | Normal | TruncatedNormal | Integers | Bernoulli
 Matrices = Orthogonal | DeltaOrthogonal
 Distribution = Elementwise | Matrices | PeriodicConstant
 
@@ -218,6 +279,8 @@ def why_unsupported(distribution: Distribution, dtype: DType) -> str | None:
     """Return why a dtype cannot hold the values of a distribution, as the predicate of a sentence, or None."""
     low: float
     high: float
+    if dtype.is_complex and isinstance(distribution, (*DISCRETE, Orthogonal, DeltaOrthogonal)):
+        return f"has real values, which is not what {dtype.name} is for; choose a floating-point dtype"
     if dtype.is_integer:
         found = distribution.integer_range()
         if found is None:
@@ -225,14 +288,33 @@ def why_unsupported(distribution: Distribution, dtype: DType) -> str | None:
         low, high = found
     else:
         high = distribution.largest(dtype.name)
-        low = -high
+        low = -high if dtype.smallest < 0 else _lowest(distribution)
     if high > dtype.largest:
         fix = "choose smaller values" if dtype.name == "float64" else "choose a wider dtype or smaller values"
         return f"must be at most {_text(dtype.largest)} to fit {dtype.name}, got values up to {_text(high)}; {fix}"
     if low < dtype.smallest:
         problem = f"must be at least {_text(dtype.smallest)} to fit {dtype.name}, got values down to {_text(low)}"
         return f"{problem}; choose another dtype or larger values"
+    if isinstance(distribution, DISCRETE) and not dtype.is_integer and high > 2**dtype.precision:
+        return f"must be exact in {dtype.name}, got values up to {_text(high)}; choose an integer dtype or a wider one"
     return None
+
+
+def _lowest(distribution: Distribution) -> float:
+    """Return a lower bound of the values in a dtype narrower than float32."""
+    match distribution:
+        case Constant(value):
+            return value
+        case Normal(mean, std):
+            return mean - LARGEST_NORMAL_32 * std - FLOAT32_ERROR * distribution.largest("float32")
+        case TruncatedNormal(mean, std, low):
+            return mean + std * low - FLOAT32_ERROR * distribution.largest("float32")
+        case Integers(low):
+            return low
+        case Bernoulli() | PeriodicConstant():
+            return 0.0
+        case Uniform() | Orthogonal() | DeltaOrthogonal():
+            return -distribution.largest("float32")
 
 
 def _text(value: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -12,7 +12,7 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
 from paramgen import limits
-from paramgen.catalog.synonyms import DTYPE_SYNONYMS
+from paramgen.catalog.synonyms import dtype_hint
 from paramgen.dtypes import DTYPES
 from paramgen.formatting import closest_match, did_you_mean, is_word, must_be, show
 
@@ -148,7 +148,18 @@ Shape = Annotated[tuple[int, ...], SHAPE]
 FiniteNumber = Annotated[float, number("a finite number", {})]
 NonNegative = Annotated[float, number("finite and at least 0", {"minimum": 0}, lambda value: value >= 0)]
 Positive = Annotated[float, number("finite and above 0", {"exclusiveMinimum": 0}, lambda value: value > 0)]
-DTypeName = Annotated[str, choice(DTYPES, DTYPE_SYNONYMS)]
+INTEGER = FieldType(
+    value="an integer from -2^63 to 2^64 - 1",
+    accepts=lambda value: type(value) is int and -(2**63) <= value < 2**64,
+    schema={"type": "integer", "minimum": -(2**63), "exclusiveMaximum": 2**64},
+)
+Integer = Annotated[int, INTEGER]
+Probability = Annotated[
+    float, number("a number from 0 to 1", {"minimum": 0, "maximum": 1}, lambda value: 0 <= value <= 1)
+]
+DTypeName = Annotated[
+    str, replace(choice(DTYPES, {}), hint=lambda value: dtype_hint(value) if isinstance(value, str) else "")
+]
 
 RESERVED = "__metadata__"
 # Not every engine of JSON Schema reads \p{L}. The pattern lists what is neither letter nor digit in ASCII, Latin-1 and

@@ -1,5 +1,8 @@
 """The words that people bring from elsewhere, each with the word that it means here. Suggested, never accepted."""
 
+from paramgen.dtypes import DTYPES, SUB_BYTE
+from paramgen.formatting import closest_match, did_you_mean
+
 DTYPE_SYNONYMS = {
     "double": "float64",
     "fp64": "float64",
@@ -24,6 +27,19 @@ DTYPE_SYNONYMS = {
     "e5m2": "float8_e5m2",
     "fp8_e5m2": "float8_e5m2",
     "f8_e5m2": "float8_e5m2",
+    **dict.fromkeys(("e4m3fnuz", "f8_e4m3fnuz", "fp8_e4m3fnuz"), "float8_e4m3fnuz"),
+    **dict.fromkeys(("e5m2fnuz", "f8_e5m2fnuz", "fp8_e5m2fnuz"), "float8_e5m2fnuz"),
+    **dict.fromkeys(("e8m0", "e8m0fnu", "ue8m0", "f8_e8m0", "float8_e8m0"), "float8_e8m0fnu"),
+    **dict.fromkeys(("complex", "cfloat", "c64", "csingle"), "complex64"),
+    **dict.fromkeys(("boolean", "bool_"), "bool"),
+    **dict.fromkeys(("i8", "s8", "char"), "int8"),
+    **dict.fromkeys(("i16", "s16", "short"), "int16"),
+    **dict.fromkeys(("i32", "s32", "int", "integer"), "int32"),
+    **dict.fromkeys(("i64", "s64", "long"), "int64"),
+    **dict.fromkeys(("u8", "byte", "ubyte", "uchar"), "uint8"),
+    **dict.fromkeys(("u16", "ushort"), "uint16"),
+    **dict.fromkeys(("u32", "uint"), "uint32"),
+    **dict.fromkeys(("u64", "ulong"), "uint64"),
 }
 FRAMEWORK_SYNONYMS = {
     "pytorch": "torch",
@@ -108,6 +124,8 @@ FIELD_SYNONYMS = {
     "gaussian": {"stddev": "std"},
     "truncated_normal": {"stddev": "std", "a": "low", "b": "high", "lower": "low", "upper": "high"},
     "orthogonal": {"scale": "gain"},
+    "integers": {**dict.fromkeys(("min", "from"), "low"), **dict.fromkeys(("max", "to"), "high")},
+    "bernoulli": dict.fromkeys(("prob", "probability", "probs"), "p"),
     "uniform": {"limit": "bound", "scale": "bound"},
     "constant": {"val": "value", "fill_value": "value"},
 }
@@ -168,4 +186,14 @@ INITIALIZER_SYNONYMS = {
     "dirac_": "dirac",
     **dict.fromkeys(("orthogonal_", "orthogonalinitializer"), "orthogonal"),
     "unit_forget_bias": "unit_forget_gate",
+    **dict.fromkeys(("randint", "random_", "random_integers"), "{type: integers, low: 0, high: 1}"),
+    **dict.fromkeys(("bernoulli_", "binomial"), "bernoulli"),
 }
+
+
+def dtype_hint(text: str) -> str:
+    """Return what to add to the error of a text that is not a dtype of parameters."""
+    word = text.rpartition(".")[2]  # of torch.int64 the name
+    if word.lower() in SUB_BYTE:
+        return "; files do not define how elements narrower than a byte are packed, so use uint8"
+    return did_you_mean(word if word in DTYPES else closest_match(word, DTYPES, DTYPE_SYNONYMS))

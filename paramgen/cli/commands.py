@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from itertools import islice
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from paramgen.catalog.frameworks import LAYOUT_NAMES
-from paramgen.catalog.synonyms import DTYPE_SYNONYMS, FRAMEWORK_SYNONYMS
+from paramgen.catalog.synonyms import FRAMEWORK_SYNONYMS, dtype_hint
 from paramgen.cli import signals
 from paramgen.dtypes import DTYPES
 from paramgen.errors import ParamgenError, UsageError
@@ -110,14 +110,17 @@ def _device(text: str) -> str:
     return text
 
 
-def _one_of(words: Collection[str], synonyms: Mapping[str, str]) -> Callable[[str], str]:
+def _one_of(words: Collection[str], hint: Callable[[str], str]) -> Callable[[str], str]:
     def choose(text: str) -> str:
         if text not in words:
-            guess = did_you_mean(closest_match(text, words, synonyms))
-            raise typer.BadParameter(must_be(f"one of {', '.join(words)}", text) + guess)
+            raise typer.BadParameter(must_be(f"one of {', '.join(words)}", text) + hint(text))
         return text
 
     return choose
+
+
+def _layout_hint(text: str) -> str:
+    return did_you_mean(closest_match(text, LAYOUT_NAMES, FRAMEWORK_SYNONYMS))
 
 
 def _assignment(text: str) -> tuple[str, Any]:
@@ -136,7 +139,7 @@ Seed = Annotated[int | None, typer.Option(parser=_seed, metavar="N", help="Repla
 DTypeOption = Annotated[
     str | None,
     typer.Option(
-        parser=_one_of(DTYPES, DTYPE_SYNONYMS),
+        parser=_one_of(DTYPES, dtype_hint),
         metavar="DTYPE",
         help=f"Replace the spec's dtype, but not that of operations: {one_of(list(DTYPES))}.",
     ),
@@ -145,7 +148,7 @@ LayoutOption = Annotated[
     str | None,
     typer.Option(
         "--layout",
-        parser=_one_of(LAYOUT_NAMES, FRAMEWORK_SYNONYMS),
+        parser=_one_of(LAYOUT_NAMES, _layout_hint),
         metavar="LAYOUT",
         help=f"Replace the spec's layout: {one_of(LAYOUT_NAMES)}. Same values.",
     ),

@@ -9,9 +9,11 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from paramgen.catalog.distributions import (
+    Bernoulli,
     Constant,
     DeltaOrthogonal,
     Distribution,
+    Integers,
     Normal,
     Orthogonal,
     PeriodicConstant,
@@ -73,6 +75,10 @@ def values(distribution: Distribution) -> str:
         case TruncatedNormal(mean, std):
             low, high = (number(distribution.fields()[limit]) for limit in ("low", "high"))
             text = f"normal {number(mean)}, std {number(std)}, in {low} … {high}"
+        case Integers(low, high):
+            text = f"integers {low:,} … {high:,}"
+        case Bernoulli(p):
+            text = f"1 with probability {number(p)}, else 0"
         case Orthogonal(gain) | DeltaOrthogonal(gain):
             text = "orthonormal" if gain == 1 else f"orthonormal × {number(gain)}"
         case PeriodicConstant("unit_forget_gate"):

@@ -202,6 +202,10 @@ class _Layouter:
                 one or _constant(source, rearrangement.shape, dtype)
                 for source, one in zip(rearrangement.sources, found, strict=True)
             ]
+            added = self.layout.name(instance.name, rearrangement)
+            for problem in (one.spec.dtype_error(added) for one in drawn if not one.name):
+                if problem:
+                    return Finding((*instance.path, "name"), f"layout: {problem}", location=instance.location)
         name = self.layout.name(instance.name, rearrangement)
         if not self.names.claim(name, instance.path):
             message = self.names.explain(name, f" in layout {self.layout_name}")

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from paramgen.catalog.distributions import Constant, Elementwise, Normal, TruncatedNormal, Uniform
+from paramgen.catalog.distributions import (
+    Bernoulli,
+    Constant,
+    Elementwise,
+    Integers,
+    Normal,
+    TruncatedNormal,
+    Uniform,
+)
 from paramgen.dtypes import DType
 from paramgen.errors import DeviceError
 from paramgen.sampling.matrix import Matrix
@@ -121,6 +129,8 @@ KERNEL_FIELDS: dict[type[Elementwise], tuple[str, ...]] = {
     Uniform: ("bound",),
     Normal: ("mean", "std"),
     TruncatedNormal: ("mean", "std", "low", "high", "below", "above", "within"),
+    Integers: ("start_low", "start_high", "span_low", "span_high"),
+    Bernoulli: ("zeros",),
 }
 
 

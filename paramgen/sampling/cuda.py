@@ -15,12 +15,12 @@ FOLDER = Path(__file__).parent / "kernels"
 SOURCE, HEADERS = "gpu.cu", ("kernel.h", "polynomials.h", "tables.h")
 # A multiply and an add are rounded separately, divisions and roots correctly, and subnormal numbers are kept.
 OPTIONS = ("--fmad=false", "--prec-div=true", "--prec-sqrt=true", "--ftz=false", "--std=c++17")
-ELEMENTS = {64: "double", 32: "float", 16: "uint16_t", 8: "uint8_t"}
+ELEMENTS = {"float64": "double", "float32": "float"}  # the other dtypes are unsigned integers of their width
 
 
 def draw_defines(distribution: str, dtype: DType) -> tuple[str, ...]:
     """Return the preprocessor flags that select one sampling kernel instead of the kernels of matrices."""
-    element = ELEMENTS[dtype.bits]
+    element = ELEMENTS.get(dtype.name, f"uint{dtype.bits}_t")
     return f"-DPG_DISTRIBUTION={distribution}", f"-DPG_DTYPE=PG_{dtype.name.upper()}", f"-DPG_ELEMENT={element}"
 
 

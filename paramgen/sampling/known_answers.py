@@ -44,8 +44,16 @@ ANSWERS: tuple[tuple[str, tuple[float, ...], dict[str, int]], ...] = (
     (
         "truncated_normal",
         (0.0, 1.0, 7.0, 9.0, 0.9999999999987201, 1.1285884059538405e-19, 1.2798124310269944e-12),
-        {"float64": 0x965C44B3, "float32": 0x06D2022E},
+        {"float64": 0x965C44B3, "float32": 0x06D2022E, "float8_e8m0fnu": 0x28713B06},
     ),
+    ("normal", (0.0, 0.02), {"float8_e4m3fnuz": 0x20B22B17, "float8_e5m2fnuz": 0x52A10F6F}),
+    ("uniform", (0.3,), {"complex64": 0x33D774C9}),
+    ("integers", (3.0, 0.0, 100.0, 0.0), {"float64": 0xEBFADB78, "float32": 0x166F6C52}),
+    ("integers", (3.0, 0.0, 100.0, 0.0), {"uint8": 0xFFC7DF28, "int8": 0xFFC7DF28}),
+    ("integers", (3.0, 0.0, 100.0, 0.0), {"uint16": 0x649F457B, "int16": 0x649F457B}),
+    ("integers", (0.0, 0.0, 4294967295.0, 0.0), {"uint32": 0x4039AE5B, "int32": 0x4039AE5B}),
+    ("integers", (7.0, 0.0, 5.0, 4.0), {"uint64": 0xBD2D35C5, "int64": 0xBD2D35C5}),
+    ("bernoulli", (3221225472.0,), {"float64": 0x10DEC7EC, "float32": 0x0896356E, "bool": 0x015E60F5}),
 )
 MATRICES = 0xF9F59A4A
 

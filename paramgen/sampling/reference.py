@@ -9,12 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paramgen.buffers import CHUNK_ELEMENTS
-from paramgen.catalog.distributions import Constant, Elementwise, Normal, TruncatedNormal, Uniform
+from paramgen.catalog.distributions import (
+    DISCRETE,
+    Bernoulli,
+    Constant,
+    Elementwise,
+    Integers,
+    Normal,
+    TruncatedNormal,
+    Uniform,
+)
 from paramgen.dtypes import DType
 from paramgen.sampling import matrix
 from paramgen.sampling.host import HostBackend, view_of_region
 from paramgen.sampling.normal import normal_float32, normal_float64, truncated_normal
-from paramgen.sampling.philox import join_halves, words, words64, words_at
+from paramgen.sampling.philox import LOW, SHIFT, join_halves, words, words64, words_at
 
 if TYPE_CHECKING:
     from paramgen.sampling.backend import Bytes
@@ -56,12 +65,67 @@ def _truncated(distribution: TruncatedNormal, words: Words) -> NDArray[Any]:
     return _float(words)(distribution.std) * truncated_normal(distribution, words) + _float(words)(distribution.mean)
 
 
+def _integers(distribution: Integers, words: Words) -> NDArray[Any]:
+    """Return low + the upper half of word·(high - low + 1), modulo 2^32 (2^64)."""
+    low, span = distribution.low, distribution.high - distribution.low
+    if words.dtype == np.uint64:
+        return _share64(words.view(np.uint64), span) + np.uint64(low % 2**64)
+    share = (words.astype(np.uint64) * np.uint64(span) + words) >> SHIFT
+    return share.astype(np.uint32) + np.uint32(low % 2**32)
+
+
+def _share64(words: NDArray[np.uint64], span: int) -> NDArray[Any]:
+    """Return the upper half of word·span + word, from products of halves, whose sums stay below 2^64."""
+    low, high = words & LOW, words >> SHIFT
+    span_low, span_high = np.uint64(span & 0xFFFFFFFF), np.uint64(span >> 32)
+    first = high * span_low + high + ((low * span_low + low) >> SHIFT)
+    second = low * span_high + (first & LOW)
+    shares: NDArray[Any] = high * span_high + (first >> SHIFT) + (second >> SHIFT)
+    return shares
+
+
+def _bernoulli(distribution: Bernoulli, words: Words) -> NDArray[Any]:
+    """Return one for the largest p·2^32 words (upper halves of 64-bit words), else zero."""
+    upper = words >> SHIFT if words.dtype == np.uint64 else words
+    return (upper.astype(np.uint64) >= np.uint64(distribution.zeros)).astype(words.dtype)
+
+
 _SAMPLERS: dict[type, Callable[[Any, Words], NDArray[Any]]] = {
     Constant: _constant,
     Uniform: _uniform,
     Normal: _normal,
     TruncatedNormal: _truncated,
+    Integers: _integers,
+    Bernoulli: _bernoulli,
 }
+
+
+def _values(distribution: Elementwise, dtype: DType, words: Words) -> NDArray[Any]:
+    """Return the values of words in a dtype; narrow ones round the float32 value to nearest, ties to even."""
+    if dtype.is_complex:
+        parts = _SAMPLERS[type(distribution)](distribution, words.view("<u4"))
+        if isinstance(distribution, Constant):
+            parts[1::2] = 0
+        return parts.view(dtype.numpy())
+    values = _SAMPLERS[type(distribution)](distribution, words)
+    if dtype.is_integer:
+        return values.astype(f"u{dtype.bits // 8}").view(dtype.numpy())
+    if isinstance(distribution, DISCRETE):
+        values = values.view(f"i{values.itemsize}").astype(_float(words))
+    if dtype.name == "float8_e8m0fnu":
+        return _power_of_two(values).view(dtype.numpy())
+    return values.astype(dtype.numpy())
+
+
+def _power_of_two(values: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return the exponents, plus 127, of the powers of two nearest to values of at least 2^-127.
+
+    Of two equally near ones it is the larger. Below 2^-126 a float32 has no implicit bit, and its mantissa counts in
+    steps of half the size. (ml_dtypes rounds up from 2^-127·sqrt(2) there.)
+    """
+    bits = values.view(np.uint32)
+    half = np.where(bits < np.uint32(1 << 23), np.uint32(1 << 21), np.uint32(1 << 22))
+    return ((bits + half) >> np.uint32(23)).astype(np.uint8)
 
 
 class Reference(HostBackend):
@@ -75,12 +139,11 @@ class Reference(HostBackend):
     reflect = staticmethod(matrix.reflect)
 
     def fill(self, distribution: Elementwise, dtype: DType, seed: int, stream: int, start: int, out: Bytes) -> None:
-        """Draw a range of a stream; narrow dtypes round the float32 value to nearest, ties to even."""
-        draw = words64 if dtype.name == "float64" else words
+        draw = words64 if dtype.bits == 64 else words
         values = out.view(dtype.numpy())
         for first in range(0, len(values), CHUNK_ELEMENTS):
             part = values[first : first + CHUNK_ELEMENTS]
-            part[...] = _SAMPLERS[type(distribution)](distribution, draw(seed, stream, start + first, len(part)))
+            part[...] = _values(distribution, dtype, draw(seed, stream, start + first, len(part)))
 
     def fill_region(
         self, distribution: Elementwise, dtype: DType, seed: int, stream: int, region: StridedRegion, out: Bytes
@@ -88,10 +151,10 @@ class Reference(HostBackend):
         element: NDArray[Any] = np.full((), region.offset, np.uint64)
         for size, stride in zip(region.sizes, region.strides, strict=True):
             element = element[..., None] + np.arange(size, dtype=np.uint64) * np.uint64(stride)
-        if dtype.name == "float64":
+        if dtype.bits == 64:
             pairs: NDArray[Any] = np.uint64(2) * element[..., None] + np.arange(2, dtype=np.uint64)
             drawn: Words = join_halves(words_at(seed, stream, pairs))
         else:
             drawn = words_at(seed, stream, element)
-        values = _SAMPLERS[type(distribution)](distribution, drawn.reshape(-1)).reshape(region.sizes)
+        values = _values(distribution, dtype, drawn.reshape(-1)).reshape(region.sizes)
         view_of_region(out.view(dtype.numpy()), region)[...] = values

@@ -101,8 +101,7 @@ class Sampler:
         self, backend: Backend, parameter: Parameter, distribution: Elementwise, region: StridedRegion, out: Bytes
     ) -> None:
         dtype = parameter.spec.dtype
-        if dtype.is_integer:  # kernels draw floats only
-            assert isinstance(distribution, Constant)
+        if dtype.is_integer and isinstance(distribution, Constant):  # kernels round constants to floats
             element = backend.upload(np.array([int(distribution.value)], dtype.numpy())).view(np.uint8)
             backend.take_region(element, dtype, region._replace(offset=0, strides=(0,) * len(region.sizes)), out)
             return

@@ -224,6 +224,30 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
         HEAD + "- {name: c, type: custom, parameters: {w: {shape: [4], initializer: {type: gaussian, std: 1e38}}}}\n",
         ["2:69: operations[0].parameters.w.initializer"],
     ),
+    "integers without limits": (
+        HEAD + f"- {CONV}, initializers: {{weights: integers}}}}\n",
+        ["2:98: operations[0].initializers.weights.low", "2:98: operations[0].initializers.weights.high"],
+    ),
+    "integers whose low is above high": (
+        HEAD + f"- {CONV}, initializers: {{weights: {{type: integers, low: 3, high: 2}}}}}}\n",
+        ["2:120: operations[0].initializers.weights.low"],
+    ),
+    "a fraction for an integer": (
+        HEAD + f"- {CONV}, initializers: {{weights: {{type: integers, low: 0.5, high: 2.0}}}}}}\n",
+        [
+            "2:120: operations[0].initializers.weights.low",
+            "2:131: operations[0].initializers.weights.high",
+        ],
+    ),
+    "an integer beyond 64 bits": (
+        HEAD + f"- {CONV}, initializers: {{weights: {{type: integers, low: 0, high: {2**64}}}}}}}\n",
+        ["2:129: operations[0].initializers.weights.high"],
+    ),
+    "a probability above 1": (
+        HEAD + f"- {CONV}, initializers: {{weights: {{type: bernoulli, p: 1.5}}}}}}\n",
+        ["2:119: operations[0].initializers.weights.p"],
+    ),
+    "a dtype narrower than a byte": (HEAD + f"- {CONV}, dtype: float4_e2m1fn}}\n", ["2:81: operations[0].dtype"]),
     "a shape beyond the largest file": (
         HEAD + "- {name: c, type: custom, parameters: {w: {shape: [9223372036854775807], initializer: ones}}}\n",
         ["2:3: operations[0]"],

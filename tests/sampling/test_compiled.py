@@ -14,7 +14,17 @@ from golden import Golden
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paramgen.catalog.distributions import Constant, Normal, Orthogonal, TruncatedNormal, Uniform, unit_forget_gate
+from paramgen.catalog.distributions import (
+    Bernoulli,
+    Constant,
+    Integers,
+    Normal,
+    Orthogonal,
+    TruncatedNormal,
+    Uniform,
+    unit_forget_gate,
+    why_unsupported,
+)
 from paramgen.dtypes import DTYPES as TABLE
 from paramgen.sampling.backend import Backend, Elementwise
 from paramgen.sampling.host import HostBackend
@@ -37,8 +47,25 @@ DISTRIBUTIONS: list[Elementwise] = [
     TruncatedNormal(0.0, 1.0, -100.0, 100.0),
 ]
 
+DISCRETE: list[Elementwise] = [
+    Integers(-3, 7),
+    Integers(1, 2),
+    Integers(0, 2**32 - 1),
+    Integers(-(2**63), 2**63 - 1),
+    Integers(2**63 - 7, 2**64 - 1),
+    Integers(5, 5),
+    Bernoulli(0.5),
+    Bernoulli(1e-3),
+]
+# The distributions that each dtype can hold, and all of them for the first six dtypes.
+COMBINATIONS = [
+    (distribution, dtype)
+    for dtype in TABLE
+    for distribution in [*DISTRIBUTIONS, *DISCRETE]
+    if why_unsupported(distribution, TABLE[dtype]) is None or (dtype in DTYPES and distribution in DISTRIBUTIONS)
+]
+
 each_set = pytest.mark.parametrize("kernels", KERNELS, ids=lambda kernels: kernels.name)
-each_distribution = pytest.mark.parametrize("distribution", DISTRIBUTIONS, ids=str)
 
 
 def bits(backend: Any, distribution: Elementwise, dtype: str, seed: int, stream: int, start: int, count: int) -> bytes:
@@ -53,8 +80,7 @@ def test_the_instruction_sets_of_x86() -> None:
 
 
 @each_set
-@each_distribution
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("distribution", "dtype"), COMBINATIONS, ids=str)
 def test_any_range_is_the_references(kernels: Backend, distribution: Elementwise, dtype: str) -> None:
     for start, count in [
         (0, 1),
@@ -71,16 +97,15 @@ def test_any_range_is_the_references(kernels: Backend, distribution: Elementwise
 
 @each_set
 @given(
-    distribution=st.sampled_from(DISTRIBUTIONS),
-    dtype=st.sampled_from(DTYPES),
+    combination=st.sampled_from(COMBINATIONS),
     seed=st.integers(0, 2**64 - 1),
     stream=st.integers(0, 2**64 - 1),
     start=st.integers(0, 2**63),
     count=st.integers(0, 3000),
 )
 @settings(max_examples=150, deadline=None)
-def test_any_stream_is_the_references(kernels: Backend, **drawn: Any) -> None:
-    assert bits(kernels, **drawn) == bits(REFERENCE, **drawn)
+def test_any_stream_is_the_references(kernels: Backend, combination: Any, **drawn: Any) -> None:
+    assert bits(kernels, *combination, **drawn) == bits(REFERENCE, *combination, **drawn)
 
 
 @pytest.mark.slow
@@ -95,7 +120,9 @@ def test_extreme_words_are_among_those_compared(kernels: Backend) -> None:
 
 
 @each_set
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"])
+@pytest.mark.parametrize(
+    "dtype", ["float16", "bfloat16", "float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz"]
+)
 def test_narrow_types_round_every_kind_of_number(kernels: Backend, dtype: str) -> None:
     """Test ties, subnormals, numbers that round to zero or to the next power of two, the largest, and larger ones."""
     rng = np.random.default_rng(0)
@@ -108,6 +135,21 @@ def test_narrow_types_round_every_kind_of_number(kernels: Backend, dtype: str) -
         expected = values.astype(TABLE[dtype].numpy())
     for value, number in zip(values.tolist(), expected, strict=True):
         assert bits(kernels, Constant(value), dtype, 0, 0, 0, 1) == number.tobytes(), value
+
+
+@pytest.mark.parametrize("backend", [REFERENCE, *KERNELS], ids=lambda backend: backend.name)
+def test_powers_of_two_are_the_nearest(backend: Backend) -> None:
+    """Test all powers of float8_e8m0fnu, what is halfway between them, and its neighbours; the larger of two is taken."""
+    powers = 2.0 ** np.arange(-127, 128)
+    halfway = 0.75 * powers[1:]
+    below, above = (np.nextafter(np.float32(halfway), np.float32(limit)) for limit in (0, np.inf))
+    for values, expected in ((powers, powers), (halfway, powers[1:]), (below, powers[:-1]), (above, powers[1:])):
+        codes = [bits(backend, Constant(value), "float8_e8m0fnu", 0, 0, 0, 1)[0] for value in values.tolist()]
+        assert codes == (np.log2(expected) + 127).tolist()
+    rng = np.random.default_rng(0)
+    for value in np.exp2(rng.uniform(-126, 127, 1000)).astype(np.float32):
+        code = value.astype(TABLE["float8_e8m0fnu"].numpy()).tobytes()
+        assert bits(backend, Constant(float(value)), "float8_e8m0fnu", 0, 0, 0, 1) == code, value
 
 
 @each_set

@@ -11,7 +11,7 @@ from conftest import DTYPES, draw, tensor_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from test_compiled import DISTRIBUTIONS
+from test_compiled import COMBINATIONS
 from test_frozen import RECORDED, cases, digest
 from test_regions import LARGE, any_region, elements, filled
 
@@ -51,8 +51,7 @@ def bits(
     return after[nbytes(at) : nbytes(at + count)].tobytes()
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("distribution", DISTRIBUTIONS, ids=str)
+@pytest.mark.parametrize(("distribution", "dtype"), COMBINATIONS, ids=str)
 def test_any_range_is_the_references(backend: Backend, distribution: Elementwise, dtype: str) -> None:
     for start, count, at in [
         (0, 1, 0),
@@ -75,24 +74,21 @@ def test_a_thread_goes_on_to_further_elements(gpu: ModuleType, order: None, bloc
 
 
 @given(
-    distribution=st.sampled_from(DISTRIBUTIONS),
-    dtype=st.sampled_from(DTYPES),
+    combination=st.sampled_from(COMBINATIONS),
     seed=st.integers(0, 2**64 - 1),
     stream=st.integers(0, 2**64 - 1),
     start=st.integers(0, 2**63),
     count=st.integers(1, 300),
 )
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_stream_is_the_references(backend: Backend, **drawn: Any) -> None:
-    assert bits(backend, **drawn) == bits(REFERENCE, **drawn)
+def test_any_stream_is_the_references(backend: Backend, combination: Any, **drawn: Any) -> None:
+    assert bits(backend, *combination, **drawn) == bits(REFERENCE, *combination, **drawn)
 
 
-@given(region=any_region(), distribution=st.sampled_from(DISTRIBUTIONS), dtype=st.sampled_from(DTYPES))
+@given(region=any_region(), combination=st.sampled_from(COMBINATIONS))
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_region_is_the_references(
-    backend: Backend, region: StridedRegion, distribution: Elementwise, dtype: str
-) -> None:
-    assert filled(backend, distribution, dtype, region) == filled(REFERENCE, distribution, dtype, region)
+def test_any_region_is_the_references(backend: Backend, region: StridedRegion, combination: Any) -> None:
+    assert filled(backend, *combination, region) == filled(REFERENCE, *combination, region)
 
 
 @pytest.mark.parametrize("blocks", [1, 3])

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -16,13 +16,28 @@ import pytest
 from conftest import KERNELS, ROOT, TINY
 from golden import Golden
 
-from paramgen.catalog.distributions import Constant, Elementwise, Normal, TruncatedNormal, Uniform
+from paramgen.catalog.distributions import (
+    Bernoulli,
+    Constant,
+    Elementwise,
+    Integers,
+    Normal,
+    TruncatedNormal,
+    Uniform,
+)
 from paramgen.dtypes import DTYPES
 from paramgen.sampling import cpu, known_answers
 from paramgen.sampling.backend import distribution_numbers
 from paramgen.sampling.reference import Reference
 
-DISTRIBUTIONS = {"constant": Constant, "uniform": Uniform, "normal": Normal, "truncated_normal": TruncatedNormal}
+DISTRIBUTIONS: dict[str, Callable[..., Elementwise]] = {
+    "constant": Constant,
+    "uniform": Uniform,
+    "normal": Normal,
+    "truncated_normal": lambda *numbers: TruncatedNormal(*numbers[:4]),
+    "integers": lambda low, _, span, high: Integers(int(low), int(low + span + high * 2**32)),
+    "bernoulli": lambda zeros: Bernoulli(1 - zeros / 2**32),
+}
 CASES = [
     (name, numbers, dtype, answer)
     for name, numbers, answers in known_answers.ANSWERS
@@ -37,7 +52,7 @@ needs_kernels = pytest.mark.skipif(not KERNELS, reason="there are no compiled ke
 
 
 def distribution_of(name: str, numbers: tuple[float, ...]) -> Elementwise:
-    distribution: Elementwise = DISTRIBUTIONS[name](*numbers[:4])
+    distribution: Elementwise = DISTRIBUTIONS[name](*numbers)
     assert distribution_numbers(distribution) == (f"PG_{name.upper()}", list(numbers))
     return distribution
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from paramgen.catalog.distributions import Normal, TruncatedNormal, Uniform
+from paramgen.catalog.distributions import Bernoulli, Integers, Normal, TruncatedNormal, Uniform
 from paramgen.sampling.backend import distribution_numbers
 
 DISTRIBUTIONS = [
@@ -21,6 +21,9 @@ DISTRIBUTIONS = [
     TruncatedNormal(0.0, 1.0, -1.0, 0.0),
     TruncatedNormal(0.0, 1.0, -1e-9, 3.0),
     TruncatedNormal(0.0, 1.0, -100.0, 100.0),
+    Integers(-(2**53), 2**53),
+    Integers(-5, 1000),
+    Bernoulli(0.5),
 ]
 
 # Words around both ends, the middle, the limits of the tails and the word that divides a truncated distribution's sides.

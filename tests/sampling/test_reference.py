@@ -103,7 +103,9 @@ def test_ranges_beyond_32_bits(distribution: Distribution, dtype: str) -> None:
     assert one.tobytes() != draw(tensor(distribution, dtype, shape=(2**40,)), 8, 5, 14).tobytes()
 
 
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"])
+@pytest.mark.parametrize(
+    "dtype", ["float16", "bfloat16", "float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz"]
+)
 @pytest.mark.parametrize("distribution", DISTRIBUTIONS, ids=lambda distribution: distribution.type)
 def test_narrow_types_are_the_float32_value_rounded_to_even(distribution: Distribution, dtype: str) -> None:
     wide = draw(tensor(distribution), 8, 0, 1200)

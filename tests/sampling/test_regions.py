@@ -8,7 +8,7 @@ from conftest import DTYPES, KERNELS, draw, tensor_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from test_compiled import DISTRIBUTIONS
+from test_compiled import COMBINATIONS
 
 from paramgen.catalog.axes import Axes, rearrange
 from paramgen.catalog.distributions import (
@@ -66,11 +66,10 @@ def filled(backend: Backend, distribution: Elementwise, dtype: str, region: Stri
         return backend.download(out).tobytes()  # type: ignore[arg-type]
 
 
-@given(region=any_region(5), distribution=st.sampled_from(DISTRIBUTIONS), dtype=st.sampled_from(DTYPES))
+@given(region=any_region(5), combination=st.sampled_from(COMBINATIONS))
 @settings(max_examples=100, deadline=None)
-def test_the_reference_draws_each_element_as_by_itself(
-    region: StridedRegion, distribution: Elementwise, dtype: str
-) -> None:
+def test_the_reference_draws_each_element_as_by_itself(region: StridedRegion, combination: Any) -> None:
+    distribution, dtype = combination
     alone = []
     for element in elements(region):
         out = np.empty(TABLE[dtype].nbytes(1), np.uint8)
@@ -80,12 +79,10 @@ def test_the_reference_draws_each_element_as_by_itself(
 
 
 @pytest.mark.parametrize("backend", KERNELS, ids=lambda backend: backend.name)
-@given(region=any_region(), distribution=st.sampled_from(DISTRIBUTIONS), dtype=st.sampled_from(DTYPES))
+@given(region=any_region(), combination=st.sampled_from(COMBINATIONS))
 @settings(max_examples=150, deadline=None)
-def test_kernels_draw_what_the_reference_draws(
-    backend: Backend, region: StridedRegion, distribution: Elementwise, dtype: str
-) -> None:
-    assert filled(backend, distribution, dtype, region) == filled(REFERENCE, distribution, dtype, region)
+def test_kernels_draw_what_the_reference_draws(backend: Backend, region: StridedRegion, combination: Any) -> None:
+    assert filled(backend, *combination, region) == filled(REFERENCE, *combination, region)
 
 
 # Runs of all lengths, adjacent and apart; more of them, and longer ones, than a batch holds.
@@ -99,10 +96,10 @@ LARGE = [
 ]
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", TABLE)
 @pytest.mark.parametrize("region", LARGE, ids=str)
 def test_large_regions(dtype: str, region: StridedRegion) -> None:
-    for distribution in DISTRIBUTIONS:
+    for distribution in (one for one, held in COMBINATIONS if held == dtype):
         expected = filled(REFERENCE, distribution, dtype, region)
         for backend in KERNELS:
             assert filled(backend, distribution, dtype, region) == expected, backend.name

@@ -6,13 +6,15 @@ from typing import Any, Literal
 from pydantic import Field
 
 from paramgen.catalog.distributions import (
+    Bernoulli,
     Constant,
     Distribution,
+    Integers,
     Normal,
     TruncatedNormal,
     Uniform,
 )
-from paramgen.catalog.fields import ErrorKind, FieldError, FiniteNumber, NonNegative, Positive
+from paramgen.catalog.fields import ErrorKind, FieldError, FiniteNumber, Integer, NonNegative, Positive, Probability
 from paramgen.catalog.initializers.base import Initializer, ParameterShape
 from paramgen.formatting import show
 
@@ -85,6 +87,39 @@ class UniformInitializer(Initializer):
 
     def to_distribution(self, target: ParameterShape) -> Distribution:
         return Uniform(self.bound)
+
+
+class IntegersInitializer(Initializer):
+    """Integers initializer: integers from low to high, both included, equally likely."""
+
+    label = "integers"
+    formula = "the integers from `low` to `high`, both included, equally likely"
+    reference = "numpy.random.Generator.integers with endpoint=True"
+    type: Literal["integers"] = Field(description="initializer type.")
+    low: Integer = Field(description="smallest value.")
+    high: Integer = Field(description="largest value.")
+
+    @classmethod
+    def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
+        low, high = data.get("low"), data.get("high")
+        if type(low) is int and type(high) is int and low > high:
+            yield ("low",), f"low={show(low)} is above high={show(high)}", ErrorKind.WRONG
+
+    def to_distribution(self, target: ParameterShape) -> Distribution:
+        return Integers(self.low, self.high)
+
+
+class BernoulliInitializer(Initializer):
+    """Bernoulli initializer: ones with a probability, else zeros."""
+
+    label = "bernoulli"
+    formula = "1 with probability `p` (default 0.5), else 0"
+    reference = "torch.Tensor.bernoulli_"
+    type: Literal["bernoulli"] = Field(description="initializer type.")
+    p: Probability = Field(default=0.5, description="probability of a one.")
+
+    def to_distribution(self, target: ParameterShape) -> Distribution:
+        return Bernoulli(self.p)
 
 
 class ConstantInitializer(Initializer):

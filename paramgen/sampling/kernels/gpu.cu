@@ -53,6 +53,23 @@ typedef struct {
 enum { PG_PER_BLOCK = sizeof(PG_ELEMENT) == 8 ? 2 : 4 };
 typedef struct __attribute__((aligned(PG_PER_BLOCK * sizeof(PG_ELEMENT)))) { PG_ELEMENT at[PG_PER_BLOCK]; } pg_values;
 
+/* Return element i of those that a block of random words makes. */
+PG PG_ELEMENT pg_element(const double *n, const uint64_t pair[2], int i)
+{
+    uint64_t wide = pair[i & 1];
+    uint32_t word = (uint32_t)(pair[i / 2] >> 32 * (i % 2));
+    PG_ELEMENT value;
+    if (PG_IS_INTEGER(PG_DTYPE))
+        return (PG_ELEMENT)(PG_IS_WIDE(PG_DTYPE) ? pg_integer64(PG_DISTRIBUTION, n, wide)
+                                                 : pg_integer32(PG_DISTRIBUTION, n, word));
+    if (PG_DTYPE == PG_COMPLEX64)
+        return (PG_ELEMENT)pg_complex64(PG_DISTRIBUTION, n, wide);
+    if (PG_DTYPE == PG_FLOAT64)
+        return (PG_ELEMENT)pg_value64(PG_DISTRIBUTION, n, wide);
+    pg_store(PG_DTYPE, &value, 0, pg_value32(PG_DISTRIBUTION, n, word));
+    return value;
+}
+
 /* Draw elements start … start + count - 1 of a stream. A thread draws all values of a block of random words, and stores
    them at once, except at the ends of the range. */
 PG_KERNEL pg_draw(pg_distribution distribution, uint64_t seed, uint64_t stream, uint64_t start, uint64_t count,
@@ -67,12 +84,8 @@ PG_KERNEL pg_draw(pg_distribution distribution, uint64_t seed, uint64_t stream, 
         uint64_t pair[2], at = block * PG_PER_BLOCK;
         pg_values values;
         pg_block(key, stream, first + block, &pair[0], &pair[1]);
-        for (int i = 0; i < PG_PER_BLOCK; i++) {
-            if (PG_DTYPE == PG_FLOAT64)
-                values.at[i] = (PG_ELEMENT)pg_value64(PG_DISTRIBUTION, n, pair[i & 1]);
-            else
-                pg_store(PG_DTYPE, values.at, i, pg_value32(PG_DISTRIBUTION, n, (uint32_t)(pair[i / 2] >> 32 * (i % 2))));
-        }
+        for (int i = 0; i < PG_PER_BLOCK; i++)
+            values.at[i] = pg_element(n, pair, i);
         if (aligned && at >= skipped && at + PG_PER_BLOCK <= end)
             *(pg_values *)(origin + at) = values;
         else
@@ -93,14 +106,8 @@ PG_KERNEL pg_draw_region(pg_distribution distribution, uint64_t seed, uint64_t s
         int64_t element, position;
         pg_locate(&region, e, &element, &position);
         uint64_t pair[2];
-        int i = (int)(element % PG_PER_BLOCK);
-        PG_ELEMENT value;
         pg_block(key, stream, (uint64_t)element / PG_PER_BLOCK, &pair[0], &pair[1]);
-        if (PG_DTYPE == PG_FLOAT64)
-            value = (PG_ELEMENT)pg_value64(PG_DISTRIBUTION, n, pair[i & 1]);
-        else
-            pg_store(PG_DTYPE, &value, 0, pg_value32(PG_DISTRIBUTION, n, (uint32_t)(pair[i / 2] >> 32 * (i % 2))));
-        out[position] = value;
+        out[position] = pg_element(n, pair, (int)(element % PG_PER_BLOCK));
     }
 }
 

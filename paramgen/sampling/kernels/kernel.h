@@ -260,9 +260,38 @@ PG double pg_truncated64(const double *n, uint64_t word)
     return pg_truncate64(n, below < above ? -magnitude : magnitude);
 }
 
+/* ---- Integers and Bernoulli: modulo 2^32 or 2^64, so that integers of every dtype are their low bits ---- */
+
+/* Return the upper half of word·span + word: ⌊word·(span + 1)/2^64⌋ in parts that never overflow. */
+PG uint64_t pg_share64(uint64_t word, uint64_t span)
+{
+    uint64_t low = word & 0xFFFFFFFFu, high = word >> 32, span_low = span & 0xFFFFFFFFu, span_high = span >> 32;
+    uint64_t first = high * span_low + high + ((low * span_low + low) >> 32);
+    uint64_t second = low * span_high + (first & 0xFFFFFFFFu);
+    return high * span_high + (first >> 32) + (second >> 32);
+}
+
+PG uint64_t pg_halves(double low, double high) { return (uint32_t)low | (uint64_t)(uint32_t)high << 32; }
+
+PG uint32_t pg_integer32(int distribution, const double *n, uint32_t word)
+{
+    if (distribution == PG_BERNOULLI)
+        return (uint64_t)word >= (uint64_t)n[PG_ZEROS];
+    return (uint32_t)n[PG_START_LOW] + (uint32_t)(((uint64_t)word * (uint32_t)n[PG_SPAN_LOW] + word) >> 32);
+}
+
+PG uint64_t pg_integer64(int distribution, const double *n, uint64_t word)
+{
+    if (distribution == PG_BERNOULLI)
+        return pg_integer32(distribution, n, (uint32_t)(word >> 32));
+    return pg_halves(n[PG_START_LOW], n[PG_START_HIGH]) + pg_share64(word, pg_halves(n[PG_SPAN_LOW], n[PG_SPAN_HIGH]));
+}
+
 PG float pg_value32(int distribution, const double *n, uint32_t word)
 {
     switch (distribution) {
+    case PG_INTEGERS:
+    case PG_BERNOULLI: return (float)(int32_t)pg_integer32(distribution, n, word);
     case PG_UNIFORM: return pg_uniform32(word, n[PG_BOUND] * 0x1p-31);
     case PG_NORMAL: return pg_scaled32(n, pg_normal32(word));
     case PG_TRUNCATED_NORMAL: return pg_truncated32(n, word);
@@ -273,6 +302,8 @@ PG float pg_value32(int distribution, const double *n, uint32_t word)
 PG double pg_value64(int distribution, const double *n, uint64_t word)
 {
     switch (distribution) {
+    case PG_INTEGERS:
+    case PG_BERNOULLI: return pg_from_int64(pg_integer64(distribution, n, word));
     case PG_UNIFORM: return pg_uniform64(word, n[PG_BOUND]);
     case PG_NORMAL: return pg_scaled64(n, pg_normal64(word));
     case PG_TRUNCATED_NORMAL: return pg_truncated64(n, word);
@@ -282,19 +313,33 @@ PG double pg_value64(int distribution, const double *n, uint64_t word)
 
 /* ---- Dtypes: the narrow ones round the float32 value to nearest, ties to even ---- */
 
-/* Round to `exponent` bits of exponent and `mantissa` of mantissa; values beyond the range become `overflow`. */
-PG uint32_t pg_narrow(float value, int exponent, int mantissa, uint32_t overflow)
+/* Return the bits of |value| with `mantissa` bits of mantissa, and an exponent with this bias. */
+PG uint32_t pg_rounded(float value, int bias, int mantissa)
 {
-    uint32_t bits = pg_bits32(value), magnitude = bits & 0x7FFFFFFFu;
-    int drop = 23 - mantissa, bias = (1 << (exponent - 1)) - 1;
+    uint32_t magnitude = pg_bits32(value) & 0x7FFFFFFFu;
+    int drop = 23 - mantissa;
     uint32_t rebias = (uint32_t)(127 - bias) << 23;
     uint32_t normal = (magnitude - rebias + (1u << (drop - 1)) - 1 + (magnitude >> drop & 1)) >> drop;
     /* Adding a number whose last bit is the unit of subnormals rounds the value to that unit. */
     uint32_t unit = (uint32_t)(127 + 1 - bias + drop) << 23;
     uint32_t subnormal = pg_bits32(pg_float32(magnitude) + pg_float32(unit)) - unit;
-    uint32_t rounded = magnitude < rebias + (1u << 23) ? subnormal : normal;
+    return magnitude < rebias + (1u << 23) ? subnormal : normal;
+}
+
+/* Round to `exponent` bits of exponent and `mantissa` of mantissa; values beyond the range become `overflow`. */
+PG uint32_t pg_narrow(float value, int exponent, int mantissa, uint32_t overflow)
+{
+    uint32_t rounded = pg_rounded(value, (1 << (exponent - 1)) - 1, mantissa);
     rounded = rounded < overflow ? rounded : overflow;
-    return rounded | bits >> 31 << (exponent + mantissa);
+    return rounded | pg_bits32(value) >> 31 << (exponent + mantissa);
+}
+
+/* Round to a type whose bias is larger by one, and whose negative zero is NaN; it also stands for values beyond the range. */
+PG uint32_t pg_fnuz(float value, int exponent, int mantissa)
+{
+    uint32_t rounded = pg_rounded(value, 1 << (exponent - 1), mantissa);
+    uint32_t negative = rounded ? pg_bits32(value) >> 31 << 7 : 0;
+    return rounded < 0x80u ? rounded | negative : 0x80u;
 }
 
 PG uint32_t pg_float16(float value) { return pg_narrow(value, 5, 10, 0x7C00u); }
@@ -306,7 +351,26 @@ PG uint32_t pg_bfloat16(float value)
     return (bits + 0x7FFFu + (bits >> 16 & 1)) >> 16;
 }
 
-/* Store element i of a dtype other than float64. */
+PG uint32_t pg_float8_e4m3fnuz(float value) { return pg_fnuz(value, 4, 3); }
+PG uint32_t pg_float8_e5m2fnuz(float value) { return pg_fnuz(value, 5, 2); }
+
+/* Round a number of at least 2^-127 to the nearest power of two, the larger of two equally near. Below 2^-126 a float32 has
+   no implicit bit, and its mantissa counts in steps of half the size. */
+PG uint32_t pg_float8_e8m0fnu(float value)
+{
+    uint32_t bits = pg_bits32(value);
+    return (bits + (bits < 1u << 23 ? 1u << 21 : 1u << 22)) >> 23;
+}
+
+/* Return the bits of a complex number: the parts are two draws, unless it is constant. */
+PG uint64_t pg_complex64(int distribution, const double *n, uint64_t word)
+{
+    float real = pg_value32(distribution, n, (uint32_t)word);
+    float imaginary = distribution == PG_CONSTANT ? 0.0f : pg_value32(distribution, n, (uint32_t)(word >> 32));
+    return pg_bits32(real) | (uint64_t)pg_bits32(imaginary) << 32;
+}
+
+/* Store element i of a real dtype other than float64. */
 PG void pg_store(int dtype, void *out, uint64_t i, float value)
 {
     switch (dtype) {
@@ -314,6 +378,9 @@ PG void pg_store(int dtype, void *out, uint64_t i, float value)
     case PG_FLOAT16: ((uint16_t *)out)[i] = (uint16_t)pg_float16(value); break;
     case PG_BFLOAT16: ((uint16_t *)out)[i] = (uint16_t)pg_bfloat16(value); break;
     case PG_FLOAT8_E4M3FN: ((uint8_t *)out)[i] = (uint8_t)pg_float8_e4m3fn(value); break;
+    case PG_FLOAT8_E4M3FNUZ: ((uint8_t *)out)[i] = (uint8_t)pg_float8_e4m3fnuz(value); break;
+    case PG_FLOAT8_E5M2FNUZ: ((uint8_t *)out)[i] = (uint8_t)pg_float8_e5m2fnuz(value); break;
+    case PG_FLOAT8_E8M0FNU: ((uint8_t *)out)[i] = (uint8_t)pg_float8_e8m0fnu(value); break;
     default: ((uint8_t *)out)[i] = (uint8_t)pg_float8_e5m2(value);
     }
 }

@@ -77,6 +77,18 @@ PG void pg_centres32(const float *distance, int count, float *value)
         value[i] = value[i] * pg_centre_end(level[i], power[i]);
 }
 
+PG void pg_integers32(int distribution, const double *n, const uint32_t *word, int count, uint32_t *value)
+{
+    for (int i = 0; i < count; i++)
+        value[i] = pg_integer32(distribution, n, word[i]);
+}
+
+PG void pg_integers64(int distribution, const double *n, const uint64_t *word, int count, uint64_t *value)
+{
+    for (int i = 0; i < count; i++)
+        value[i] = pg_integer64(distribution, n, word[i]);
+}
+
 /* Compute the central value of every word, then again those in the tails. */
 PG void pg_batch32(const pg_source *source, const uint32_t *word, int count, float *value)
 {
@@ -87,6 +99,12 @@ PG void pg_batch32(const pg_source *source, const uint32_t *word, int count, flo
         double scale = n[PG_BOUND] * 0x1p-31;
         for (int i = 0; i < count; i++)
             value[i] = pg_uniform32(word[i], scale);
+        return;
+    }
+    if (PG_IS_DISCRETE(source->distribution)) {
+        pg_integers32(source->distribution, n, word, count, below);
+        for (int i = 0; i < count; i++)
+            value[i] = (float)(int32_t)below[i];
         return;
     }
     if (source->distribution == PG_NORMAL) {
@@ -168,6 +186,12 @@ PG void pg_batch64(const pg_source *source, const uint64_t *word, int count, dou
             value[i] = pg_uniform64(word[i], n[PG_BOUND]);
         return;
     }
+    if (PG_IS_DISCRETE(source->distribution)) {
+        pg_integers64(source->distribution, n, word, count, below);
+        for (int i = 0; i < count; i++)
+            value[i] = pg_from_int64(below[i]);
+        return;
+    }
     if (source->distribution == PG_NORMAL) {
         for (int i = 0; i < count; i++)
             middle[i] = pg_middle64(word[i]);
@@ -206,6 +230,10 @@ PG void pg_constant(int dtype, double number, uint64_t count, void *out)
         for (uint64_t i = 0; i < count; i++)
             ((double *)out)[i] = number;
         break;
+    case PG_COMPLEX64:
+        for (uint64_t i = 0; i < count; i++)
+            ((uint64_t *)out)[i] = pg_bits32((float)number);
+        break;
 #define PG_CASE(dtype)                                                                                                \
     case dtype:                                                                                                       \
         for (uint64_t i = 0; i < count; i++)                                                                          \
@@ -215,17 +243,48 @@ PG void pg_constant(int dtype, double number, uint64_t count, void *out)
     PG_CASE(PG_FLOAT16)
     PG_CASE(PG_BFLOAT16)
     PG_CASE(PG_FLOAT8_E4M3FN)
+    PG_CASE(PG_FLOAT8_E4M3FNUZ)
     PG_CASE(PG_FLOAT8_E5M2)
+    PG_CASE(PG_FLOAT8_E5M2FNUZ)
+    PG_CASE(PG_FLOAT8_E8M0FNU)
 #undef PG_CASE
     }
 }
 
-/* Compute `count` values: of 64-bit words for float64, else of 32-bit words. */
+/* Store the low bits of integers. */
+#define PG_KEEP_LOW(type)                                                                                             \
+    for (int i = 0; i < count; i++)                                                                                   \
+        ((type *)out)[i] = (type)bits[i];
+
+PG void pg_integer_values(const pg_source *source, int dtype, const void *word, int count, void *out)
+{
+    PG_ALIGNED uint32_t bits[PG_BATCH32];
+    if (PG_IS_WIDE(dtype)) {
+        pg_integers64(source->distribution, source->n, word, count, out);
+        return;
+    }
+    pg_integers32(source->distribution, source->n, word, count, bits);
+    switch (pg_itemsize[dtype]) {
+    case 4: PG_KEEP_LOW(uint32_t) break;
+    case 2: PG_KEEP_LOW(uint16_t) break;
+    default: PG_KEEP_LOW(uint8_t)
+    }
+}
+
+/* Compute `count` values: of 64-bit words for dtypes of 8 bytes, else of 32-bit words. */
 PG void pg_values(const pg_source *source, int dtype, const void *word, int count, void *out)
 {
     PG_ALIGNED float value[PG_BATCH32];
+    if (PG_IS_INTEGER(dtype)) {
+        pg_integer_values(source, dtype, word, count, out);
+        return;
+    }
     if (dtype == PG_FLOAT64) {
         pg_batch64(source, word, count, out);
+        return;
+    }
+    if (dtype == PG_COMPLEX64) { /* the words and the values of two parts */
+        pg_batch32(source, word, 2 * count, out);
         return;
     }
     pg_batch32(source, word, count, dtype == PG_FLOAT32 ? out : value);
@@ -238,7 +297,10 @@ PG void pg_values(const pg_source *source, int dtype, const void *word, int coun
     PG_CASE(PG_FLOAT16)
     PG_CASE(PG_BFLOAT16)
     PG_CASE(PG_FLOAT8_E4M3FN)
+    PG_CASE(PG_FLOAT8_E4M3FNUZ)
     PG_CASE(PG_FLOAT8_E5M2)
+    PG_CASE(PG_FLOAT8_E5M2FNUZ)
+    PG_CASE(PG_FLOAT8_E8M0FNU)
 #undef PG_CASE
     }
 }
@@ -255,7 +317,7 @@ PG void pg_range(pg_words *words, pg_batch *batch, int distribution, const doubl
     PG_ALIGNED uint64_t pair[PG_BATCH64], block[PG_BLOCKS];
     uint64_t key[2 * PG_ROUNDS];
     unsigned char *to = out;
-    int per_block = dtype == PG_FLOAT64 ? 2 : 4, size = dtype == PG_FLOAT64 ? 8 : 4;
+    int size = PG_IS_WIDE(dtype) ? 8 : 4, per_block = 16 / size;
     int skipped = (int)(start % (uint64_t)per_block);
     if (distribution == PG_CONSTANT) {
         pg_constant(dtype, n[PG_VALUE], count, out);
@@ -330,7 +392,7 @@ PG void pg_region(pg_words *words, pg_batch *batch, int distribution, const doub
     uint64_t key[2 * PG_ROUNDS];
     int64_t position[PG_BLOCKS];
     int start[PG_BLOCKS], width = pg_itemsize[dtype];
-    int shift = dtype == PG_FLOAT64 ? 1 : 2, per_block = 1 << shift;
+    int shift = PG_IS_WIDE(dtype) ? 1 : 2, per_block = 1 << shift;
     int64_t longest = out_strides[3] == 1 ? per_block * (PG_BLOCKS - 1) : PG_RUN;
     int64_t length = sizes[3] < longest ? sizes[3] : longest, all = sizes[0] * sizes[1] * sizes[2];
     int most = (int)(PG_BLOCKS / ((length + per_block - 2) / per_block + 1));
@@ -370,7 +432,7 @@ PG void pg_region(pg_words *words, pg_batch *batch, int distribution, const doub
             }
             if (distribution != PG_CONSTANT) {
                 words(key, stream, block, here == 1 ? rows : used, pair);
-                pg_pick(dtype == PG_FLOAT64 ? 8 : 4, pair, start, rows, here, wanted);
+                pg_pick(PG_IS_WIDE(dtype) ? 8 : 4, pair, start, rows, here, wanted);
                 batch(&source, dtype, wanted, rows * here, value);
             }
             pg_put(width, value, rows, here, position, out_strides[3], out);
