@@ -39,7 +39,7 @@ def instruction_sets() -> list[Backend]:
     try:
         from paramgen.sampling.compiled import KERNELS
     except ImportError:
-        return [cpu.kernels()]
+        return [cpu.backend()]
     return list(KERNELS)
 
 

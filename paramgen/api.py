@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from paramgen import engine
-from paramgen.arithmetic import default_mode
-from paramgen.catalog.initializers import ParameterShape
+from paramgen.catalog.initializers import ParameterInfo
 from paramgen.catalog.operations import CustomParameter
 from paramgen.engine import BuildResult
 from paramgen.errors import FileError, UsageError
+from paramgen.float_mode import default_float_mode
 from paramgen.formatting import escape, must_be, must_be_array, shorten, show_text
 from paramgen.language.diagnostics import Diagnostics
 from paramgen.language.model import SpecFields, validate
@@ -22,7 +22,7 @@ from paramgen.planning.resolve import resolve_parameter
 from paramgen.planning.tensors import as_tensor
 from paramgen.sampling.devices import AUTO, open_backend, parse_device
 from paramgen.spec import Spec, read_and_plan
-from paramgen.storage.header import Entry
+from paramgen.storage.header import TensorEntry
 from paramgen.storage.reader import TensorFile
 from paramgen.threads import MAX_THREADS
 
@@ -108,7 +108,7 @@ def sample(spec: SpecSource, *, device: str = "cpu", flat: bool = False) -> Nest
     "gpu:N" they are CuPy's. `load` lists the dtypes.
     """
     made = _spec(spec).plan
-    backend, sampler = open_backend(device), engine.sampler(made.seed)
+    backend, sampler = open_backend(device), engine.array_sampler(made.seed)
     arrays = {tensor.name: engine.draw_array(tensor, sampler, backend) for tensor in made.tensors}
     if flat:
         return arrays
@@ -118,7 +118,7 @@ def sample(spec: SpecSource, *, device: str = "cpu", flat: bool = False) -> Nest
         raise UsageError(f"sample: {error}; use flat=True") from None
 
 
-@default_mode()
+@default_float_mode()
 def initialize(
     initializer: str | Mapping[str, Any],
     shape: Sequence[int],
@@ -159,13 +159,13 @@ def initialize(
         "initialize",
     )
     data = dict(document.data)
-    head, in_head = validate(SpecFields, {key: data.pop(key) for key in ("seed", "name")})
+    head, field_errors = validate(SpecFields, {key: data.pop(key) for key in ("seed", "name")})
     parameter, in_parameter = validate(CustomParameter, data)
-    Diagnostics([*in_head, *in_parameter]).raise_if_any(document)
+    Diagnostics([*field_errors, *in_parameter]).raise_if_any(document)
     assert head is not None and parameter is not None
     size = parameter.shape
     is_gates = size[1:] in ((), (1,)) and size[:1] and size[0] % 4 == 0
-    target = ParameterShape(
+    target = ParameterInfo(
         size, parameter.fan_in, parameter.fan_out, num_hidden_units=size[0] // 4 if is_gates else None
     )
     if reason := parameter.initializer.why_unsupported(target):
@@ -173,7 +173,7 @@ def initialize(
     resolved = resolve_parameter(target, parameter.initializer, document.data["dtype"])
     if reason := resolved.dtype_error(head.name):
         raise UsageError(f"initialize: {reason}")
-    return engine.draw_array(as_tensor(head.name, resolved), engine.sampler(head.seed), open_backend("cpu"))
+    return engine.draw_array(as_tensor(head.name, resolved), engine.array_sampler(head.seed), open_backend("cpu"))
 
 
 def load(path: str | os.PathLike[str], *, device: str = "cpu") -> Nested:
@@ -208,7 +208,7 @@ def _load(file: TensorFile, transfer: Transfer | None) -> Nested:
     return nest({entry.name: _read(file, entry, transfer) for entry in file.entries})
 
 
-def _read(file: TensorFile, entry: Entry, transfer: Transfer | None) -> Any:
+def _read(file: TensorFile, entry: TensorEntry, transfer: Transfer | None) -> Any:
     def read_part(position: int, buffer: NDArray[np.uint8]) -> None:
         file.read_into(entry, position, buffer.data)
 

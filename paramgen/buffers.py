@@ -2,10 +2,10 @@
 
 # A file is drawn and written in blocks of this size, a multiple of PAGE.
 BLOCK_BYTES = 2**22
-# Blocks are WIDE_BLOCKS times as large if a layout takes fewer than SHORT_RUN neighbouring elements into such a block:
-# random words come in blocks of four, and those of elements elsewhere would be drawn for nothing.
-WIDE_BLOCKS = 4
-SHORT_RUN = 16
+# Blocks are WIDE_BLOCK_FACTOR times as large if a layout takes fewer than SHORT_RUN_ELEMENTS neighbouring elements into
+# such a block: random words come in blocks of four, and those of elements elsewhere would be drawn for nothing.
+WIDE_BLOCK_FACTOR = 4
+SHORT_RUN_ELEMENTS = 16
 # The alignment of direct writes.
 PAGE = 4096
 # Elements that NumPy draws or reads at once.

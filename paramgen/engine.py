@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from paramgen.buffers import BLOCK_BYTES, PAGE, SHORT_RUN, WIDE_BLOCKS
+from paramgen.buffers import BLOCK_BYTES, PAGE, SHORT_RUN_ELEMENTS, WIDE_BLOCK_FACTOR
 from paramgen.formatting import human_bytes
 from paramgen.ownership import is_ours
 from paramgen.planning.plan import Plan
@@ -73,8 +73,8 @@ def file_bytes(plan: Plan) -> int:
 
 def block_size(tensor: Tensor, block_bytes: int = BLOCK_BYTES) -> int:
     """Return the block size: larger if a transposing layout would otherwise waste random words."""
-    wide = WIDE_BLOCKS * block_bytes
-    is_short = tensor.dtype.nbytes(tensor.rearrangement.row) * SHORT_RUN > block_bytes
+    wide = WIDE_BLOCK_FACTOR * block_bytes
+    is_short = tensor.dtype.nbytes(tensor.rearrangement.row) * SHORT_RUN_ELEMENTS > block_bytes
     return wide if is_short and tensor.nbytes > wide else block_bytes
 
 
@@ -270,7 +270,7 @@ def _consume(data: memoryview, write: Write, sha256: Any) -> None:
         update()
 
 
-def sampler(seed: int) -> Sampler:
+def array_sampler(seed: int) -> Sampler:
     """Return a sampler for arrays, with a thread for each CPU."""
     return Sampler(seed, available_cpus())
 

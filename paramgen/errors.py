@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from paramgen.formatting import escape
 
-LARGEST_REPORT = 20
+MAX_SHOWN_ERRORS = 20
 
 
 class ParamgenError(Exception):
@@ -65,7 +65,7 @@ class SpecError(ParamgenError, ValueError):
         self.source = source = escape(source)
         self.diagnostics = tuple(diagnostics)
         self.total = len(self.diagnostics) if total is None else total
-        lines = [diagnostic.text(source) for diagnostic in self.diagnostics[:LARGEST_REPORT]]
+        lines = [diagnostic.text(source) for diagnostic in self.diagnostics[:MAX_SHOWN_ERRORS]]
         if self.total > len(lines):
             more = self.total - len(lines)
             lines.append(f"{source}: and {'at least ' if at_least else ''}{more:,} more error{'s' if more > 1 else ''}")

@@ -12,7 +12,7 @@ from json.encoder import encode_basestring as _quote
 from types import MappingProxyType
 from typing import Any
 
-LONGEST_VALUE = 60
+MAX_VALUE_CHARS = 60
 LONGEST_LIST = 10
 _UNPLAIN = re.compile(r"[^\x00-\x7e]")
 
@@ -63,11 +63,11 @@ def _escape_in_json(found: re.Match[str]) -> str:
     return "\\u007f" if character == "\x7f" else json.dumps(character)[1:-1]
 
 
-def shorten(text: str, longest: int = LONGEST_VALUE) -> str:
+def shorten(text: str, longest: int = MAX_VALUE_CHARS) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
-def show_text(text: str, longest: int = LONGEST_VALUE) -> str:
+def show_text(text: str, longest: int = MAX_VALUE_CHARS) -> str:
     """Return a string as it is, but escaped and shortened."""
     return escape(shorten(text, longest))
 
@@ -153,7 +153,7 @@ def human_count(count: int) -> str:
     return f"{count:,}"
 
 
-def number(value: float) -> str:
+def format_number(value: float) -> str:
     """Return a number to six significant digits, without trailing zeros."""
     return f"{value:.6g}"
 

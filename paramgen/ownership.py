@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from paramgen.catalog.distributions import Matrices
+from paramgen.catalog.distributions import MatrixDistribution
 from paramgen.errors import MalformedFileError
 from paramgen.planning.plan import Plan
 from paramgen.planning.tensors import Tensor
@@ -76,7 +76,7 @@ def _has_values(descriptor: int, plan: Plan, sampled_seconds: float) -> bool:
 
 
 def _is_cheap(parameter: Parameter, seconds: float) -> bool:
-    is_matrix = isinstance(parameter.spec.distribution, Matrices)
+    is_matrix = isinstance(parameter.spec.distribution, MatrixDistribution)
     return not is_matrix or cpu_seconds(parameter) <= seconds
 
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from paramgen.arithmetic import default_mode
 from paramgen.errors import MalformedFileError, SpecError
+from paramgen.float_mode import default_float_mode
 from paramgen.formatting import must_be, pluralize, show_text
 from paramgen.language.model import ParsedSpec, interpret, read_document
 from paramgen.planning.plan import Plan, make_plan
@@ -66,19 +66,19 @@ class Spec:
 
     @property
     def name(self) -> str:
-        return self._parsed.head.name
+        return self._parsed.fields.name
 
     @property
     def seed(self) -> int:
-        return self._parsed.head.seed
+        return self._parsed.fields.seed
 
     @property
     def dtype(self) -> str:
-        return self._parsed.head.dtype
+        return self._parsed.fields.dtype
 
     @property
     def layout(self) -> str:
-        return self._parsed.head.layout
+        return self._parsed.fields.layout
 
     @property
     def source(self) -> dict[str, Any]:
@@ -86,7 +86,7 @@ class Spec:
         return self._parsed.source
 
 
-@default_mode()
+@default_float_mode()
 def read_and_plan(
     source: str | os.PathLike[str] | Mapping[str, Any], *, variables: Mapping[str, Any] | None = None, **replaced: Any
 ) -> Spec:

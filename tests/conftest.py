@@ -26,7 +26,7 @@ from paramgen.planning.resolve import Parameter, ParameterSpec
 from paramgen.planning.streams import stream_id
 from paramgen.planning.tensors import Tensor
 from paramgen.sampling.backend import Backend
-from paramgen.sampling.reference import Reference
+from paramgen.sampling.reference import NumpyBackend
 from paramgen.sampling.sampler import Sampler
 
 try:
@@ -143,7 +143,7 @@ def tensor_of(
 
 def draw(tensor: Tensor, seed: int, start: int, stop: int, backend: Backend | None = None, threads: int = 1) -> Any:
     """Draw elements start … stop - 1 of a tensor, by default with the reference."""
-    backend = backend or Reference()
+    backend = backend or NumpyBackend()
     with backend.current():
         out = backend.empty(tensor.dtype.nbytes(stop - start))
         Sampler(seed, threads).draw(backend, tensor, start, stop, out)
@@ -178,7 +178,7 @@ def gpu(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
         yield request.getfixturevalue("simulated")
         return
     module = importlib.import_module("paramgen.sampling.gpu")
-    if problem := module._why_unusable():
+    if problem := module.why_unusable():
         pytest.skip(problem)
     yield module
 

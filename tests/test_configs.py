@@ -18,7 +18,7 @@ import yaml
 from conftest import CONFIGS, DATA, DTYPES, ROOT, SMALL, Run, document_of, first_comment
 
 import paramgen
-from paramgen.catalog.entries import Entry
+from paramgen.catalog.entries import SpecEntry
 from paramgen.catalog.initializers import TABLE as INITIALIZERS
 from paramgen.catalog.operations import BY_TYPE, Custom
 from paramgen.dtypes import DTYPES as ALL_DTYPES
@@ -87,7 +87,7 @@ def claims_of_operations() -> None:
     others = {BY_TYPE[operation["type"]] for operation in operations} - in_table
     assert in_table | others | {Custom} == set(BY_TYPE.values())
     fields = {field for model in others for field in model.model_fields}
-    assert fields - {"dtype", "initializers", "tie", *Entry.model_fields} <= {
+    assert fields - {"dtype", "initializers", "tie", *SpecEntry.model_fields} <= {
         field for operation in operations for field in operation
     }
 

@@ -66,7 +66,7 @@ def test_auto_starts_a_gpu_only_for_what_takes_long(simulated: ModuleType, monke
     monkeypatch.setenv("SIMULATED_MEMORY", "1000")
     assert chosen(1e9) == "cpu"
     monkeypatch.setenv("SIMULATED_GPUS", "0")
-    simulated._why_unusable.cache_clear()
+    simulated.why_unusable.cache_clear()
     assert chosen(1e9) == "cpu"
 
 
@@ -290,7 +290,7 @@ def test_what_the_driver_or_nvrtc_refuses(
         raise simulated.cupy.cuda.runtime.CUDARuntimeError("cudaErrorInsufficientDriver: too old")
 
     def problem() -> str:
-        simulated._why_unusable.cache_clear()
+        simulated.why_unusable.cache_clear()
         (found,) = simulated.devices()
         assert not found.usable
         return found.description  # type: ignore[no-any-return]

@@ -166,10 +166,10 @@ def test_constants_in_regions(kernels: Any, dtype: str) -> None:
     """Draw a transposed identity matrix from its third element on."""
     dense = FullyConnected(name="f", type="fully_connected", input_size=3, output_size=5)
     definition = next(dense.parameter_defs())
-    assert definition.target.axes
-    (rearrangement,) = rearrange(["w = weights i o"], {"weights": definition.target.axes})
+    assert definition.info.axes
+    (rearrangement,) = rearrange(["w = weights i o"], {"weights": definition.info.axes})
     initializer = paramgen.catalog.initializers.Identity(type="identity")
-    source = name_parameter("f.weights", resolve_parameter(definition.target, initializer, dtype))
+    source = name_parameter("f.weights", resolve_parameter(definition.info, initializer, dtype))
     tensor = Tensor("w", rearrangement, (source,))
     with kernels.current():
         out = kernels.empty(tensor.dtype.nbytes(13))

@@ -19,7 +19,7 @@ from paramgen.language.model import interpret, read_document
 from paramgen.planning.plan import Plan, make_plan
 from paramgen.sampling import cpu
 from paramgen.sampling.backend import Backend
-from paramgen.sampling.reference import Reference
+from paramgen.sampling.reference import NumpyBackend
 from paramgen.sampling.sampler import Sampler
 
 
@@ -40,13 +40,13 @@ def test_threads_and_blocks_do_not_change_a_byte(path: Path, threads: int, block
     assert built(plan(path), tmp_path / "b", threads=threads, block_bytes=block) == whole
 
 
-@pytest.mark.parametrize("backend", [Reference(), *KERNELS], ids=lambda backend: backend.name)
+@pytest.mark.parametrize("backend", [NumpyBackend(), *KERNELS], ids=lambda backend: backend.name)
 def test_instruction_sets_do_not_change_a_byte(
     backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = plan(ROOT / "configs" / "layers.yaml")
     whole = built(made, tmp_path / "a")
-    monkeypatch.setattr(cpu, "kernels", lambda: backend)
+    monkeypatch.setattr(cpu, "backend", lambda: backend)
     assert built(made, tmp_path / "b") == whole
 
 
@@ -75,14 +75,14 @@ def test_blocks_are_the_file(size: int) -> None:
         assert edges[-1][1] == tensor.size
 
 
-class Failing(Reference):
+class Failing(NumpyBackend):
     def fill(self, *arguments: Any) -> None:
         raise ZeroDivisionError("in a thread")
 
 
 def test_an_error_in_a_thread_ends_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = threading.active_count()
-    monkeypatch.setattr(cpu, "kernels", Failing)
+    monkeypatch.setattr(cpu, "backend", Failing)
     with pytest.raises(ZeroDivisionError, match="in a thread"):
         built(plan(ROOT / "configs" / "layers.yaml"), tmp_path / "a")
     assert list(tmp_path.iterdir()) == []

@@ -28,7 +28,7 @@ from paramgen.catalog.entries import ENTRY_KEYS
 from paramgen.catalog.frameworks import FRAMEWORKS
 from paramgen.catalog.layouts import CONSTANTS, LAYOUTS, UnsupportedError
 from paramgen.catalog.models import Model
-from paramgen.catalog.operations import Operation, ParameterDef, Standard
+from paramgen.catalog.operations import Operation, ParameterDef, StandardOperation
 from paramgen.cli import commands as cli
 from paramgen.dtypes import DTYPES
 from paramgen.language.schema import json_schema
@@ -93,7 +93,7 @@ def symbolic(model: type[Operation], fields: dict[str, Any]) -> list[ParameterDe
     return list(model.model_construct(**values).parameter_defs())
 
 
-def variants(model: type[Standard]) -> Iterator[tuple[str, list[ParameterDef]]]:
+def variants(model: type[StandardOperation]) -> Iterator[tuple[str, list[ParameterDef]]]:
     """Yield a heading and parameters for an operation and its variants; for a variant, only what differs."""
     shown: set[str] = set()
     for fields in ({}, *model.variants):
@@ -111,10 +111,10 @@ def heading(fields: dict[str, Any]) -> str:
 
 def cells(definition: ParameterDef) -> tuple[str, str, str, str, str]:
     """Return a parameter's cells: name, size, fan_in, fan_out and default initializer."""
-    target = definition.target
-    fans = ("-" if fan is None else str(fan) for fan in (target.fan_in, target.fan_out))
-    ones = "*" if target.axes and target.axes.pattern.startswith("*one") else ""
-    return f"`{definition.name}`", f"[{ones}{', '.join(map(str, target.shape))}]", *fans, describe(definition)
+    info = definition.info
+    fans = ("-" if fan is None else str(fan) for fan in (info.fan_in, info.fan_out))
+    ones = "*" if info.axes and info.axes.pattern.startswith("*one") else ""
+    return f"`{definition.name}`", f"[{ones}{', '.join(map(str, info.shape))}]", *fans, describe(definition)
 
 
 def code(names: tuple[str, ...]) -> str:
@@ -164,7 +164,7 @@ def operation_tables() -> str:
         "## Fields of every operation\n",
         "Operations also repeat, have local variables and conditions: see "
         "[Groups and repetitions](spec.md#groups-and-repetitions).\n",
-        field_table(Standard, SHARED_FIELDS),
+        field_table(StandardOperation, SHARED_FIELDS),
         "`custom` takes no `initializers`: each of its parameters has its own.\n",
         "## Operations\n",
     ]
@@ -175,7 +175,7 @@ def operation_tables() -> str:
                 model, [key for key in model.fields_by_key() if key not in {*SHARED_FIELDS, *ENTRY_KEYS, "type"}]
             )
         )
-        if not issubclass(model, Standard):
+        if not issubclass(model, StandardOperation):
             rows = ["| parameter's field | default | meaning |", "|---|---|---|"]
             for key, field in operations.CustomParameter.fields_by_key().items():
                 rows.append(f"| `{key}` | {'required' if field.is_required() else '-'} | {field.description} |")
@@ -206,7 +206,7 @@ def layout_tables() -> str:
     before, rest = text.split("<!-- tables -->\n")
     parts = []
     for model in operations.TABLE:
-        if not issubclass(model, Standard):
+        if not issubclass(model, StandardOperation):
             continue
         parts.append(f"### {model.title}: {code(model.names())}\n")
         plain: list[str] = []
@@ -217,9 +217,9 @@ def layout_tables() -> str:
                 continue
             plain = plain or rows
             canonical = [
-                f"| canonical | `{definition.name}` | | `{definition.target.axes.pattern}` |"
+                f"| canonical | `{definition.name}` | | `{definition.info.axes.pattern}` |"
                 for definition in definitions
-                if definition.target.axes
+                if definition.info.axes
             ]
             title = [f"With {heading(fields)}:\n"] if fields else []
             head = ["| layout | tensor | of | axes |", "|---|---|---|---|"]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from paramgen.buffers import CHUNK_ELEMENTS
 from paramgen.catalog.frameworks import is_buffer
-from paramgen.storage.header import Entry
+from paramgen.storage.header import TensorEntry
 from paramgen.storage.reader import TensorFile
 
 if TYPE_CHECKING:
@@ -21,13 +21,15 @@ if TYPE_CHECKING:
 Statistics = dict[str, Any] | None
 
 
-def select(file: TensorFile, pattern: str | None) -> list[Entry]:
+def select(file: TensorFile, pattern: str | None) -> list[TensorEntry]:
     """Return the tensors whose name matches a glob (all without one), by name."""
     entries = [entry for entry in file.entries if pattern is None or fnmatchcase(entry.name, pattern)]
     return sorted(entries, key=attrgetter("name"))
 
 
-def document(file: TensorFile, entries: Sequence[Entry], statistics: Sequence[Statistics] | None) -> Iterator[str]:
+def document(
+    file: TensorFile, entries: Sequence[TensorEntry], statistics: Sequence[Statistics] | None
+) -> Iterator[str]:
     """Yield the document of `inspect --json` in parts, a line for each tensor; the totals are of the given entries."""
     head = {
         "files": [file.path],
@@ -47,7 +49,7 @@ def document(file: TensorFile, entries: Sequence[Entry], statistics: Sequence[St
     yield "\n  ]\n}"
 
 
-def stats(file: TensorFile, entry: Entry, *, chunk_elements: int = CHUNK_ELEMENTS) -> Statistics:
+def stats(file: TensorFile, entry: TensorEntry, *, chunk_elements: int = CHUNK_ELEMENTS) -> Statistics:
     """Return mean, std (of the population), min and max of the finite elements; count zeros, NaNs and infinities.
 
     mean to max are None if no element is finite; all is None for complex and sub-byte types.

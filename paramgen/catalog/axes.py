@@ -134,7 +134,7 @@ def plain(name: str, shape: tuple[int, ...], source: str) -> Rearrangement:
     return Rearrangement(name, shape, (size,), (SourceSlice((0,), (size,), 0, 0, (1,)),), (source,))
 
 
-class Row(NamedTuple):
+class LayoutRow(NamedTuple):
     """A row of a layout: a tensor's name and collection, and its sources with the tokens of their axes.
 
     `dtype` is set by a constant with a dtype of its own.
@@ -152,7 +152,7 @@ class Row(NamedTuple):
 
 
 @lru_cache(10_000)
-def parse_row(row: str) -> Row:
+def parse_row(row: str) -> LayoutRow:
     """Return the row of a string: "name = term", with several terms joined along their first axis by +.
 
     "zeros:int64" is a constant with a dtype, "batch_stats:mean" is a name in a collection.
@@ -166,7 +166,7 @@ def parse_row(row: str) -> Row:
         source, _, of_constant = source.partition(":")
         dtype = of_constant or dtype
         terms.append((source, tuple(tokens)))
-    return Row(name, f"{collection}." if colon else "", tuple(terms), dtype)
+    return LayoutRow(name, f"{collection}." if colon else "", tuple(terms), dtype)
 
 
 def rearrange(rows: Iterable[str], parameters: Mapping[str, Axes]) -> list[Rearrangement]:
@@ -175,7 +175,7 @@ def rearrange(rows: Iterable[str], parameters: Mapping[str, Axes]) -> list[Rearr
     return [_rearrange_row(parse_row(row), parameters, sizes) for row in rows]
 
 
-def _rearrange_row(row: Row, parameters: Mapping[str, Axes], sizes: AxisSizes) -> Rearrangement:
+def _rearrange_row(row: LayoutRow, parameters: Mapping[str, Axes], sizes: AxisSizes) -> Rearrangement:
     slices: list[SourceSlice] = []
     joined = 0
     shape: tuple[int, ...] = ()

@@ -36,7 +36,7 @@ from paramgen.catalog.operations import (
     PReLU,
     Recurrent,
     SeparableConv,
-    Standard,
+    StandardOperation,
 )
 from paramgen.catalog.operations.base import ZEROS
 
@@ -64,18 +64,18 @@ class Convention:
         rearrangements = layout.rearrangements(operation, found)
         shapes = {source: rearrangement.shape for rearrangement in rearrangements for source in rearrangement.sources}
         found = [self._with_fans(definition, operation, shapes.get(definition.name)) for definition in found]
-        fan_in = {definition.key: definition.target.fan_in or 0 for definition in found}
+        fan_in = {definition.key: definition.info.fan_in or 0 for definition in found}
         for number, definition in enumerate(found):
             if initializer := self.initializer(operation, definition.key, fan_in.__getitem__):
                 found[number] = replace(definition, initializer=initializer)
         return found
 
     def _with_fans(self, definition: ParameterDef, operation: Operation, shape: Shape | None) -> ParameterDef:
-        target = definition.target
-        if target.fan_in is None or shape is None:
+        info = definition.info
+        if info.fan_in is None or shape is None:
             return definition
         fan_in, fan_out = self.fans(operation, definition.key, shape)
-        return replace(definition, target=replace(target, fan_in=fan_in, fan_out=fan_out))
+        return replace(definition, info=replace(info, fan_in=fan_in, fan_out=fan_out))
 
 
 def _first_axes_fans(operation: Operation, key: str, shape: Shape) -> tuple[int, int]:
@@ -145,6 +145,6 @@ CONVENTIONS: dict[str, Convention | None] = {
 def parameter_defs(convention: str, operation: Operation) -> list[ParameterDef]:
     """Return an operation's parameters by a convention; raise UnsupportedError if its framework lacks the operation."""
     rules = CONVENTIONS[convention]
-    if rules and isinstance(operation, Standard):
+    if rules and isinstance(operation, StandardOperation):
         return rules.parameter_defs(operation, LAYOUTS[convention])
     return list(operation.parameter_defs())

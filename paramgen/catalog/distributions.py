@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from paramgen.catalog.normal_tails import tails
 from paramgen.dtypes import DType
-from paramgen.formatting import number
+from paramgen.formatting import format_number
 
 # |quantile| of the standard normal at the extreme words, rounded up: of 2^-33 (32-bit words), of 2^-65 (64-bit words).
 LARGEST_NORMAL = {"float64": 9.2}
@@ -265,9 +265,9 @@ def unit_forget_gate(num_hidden_units: int) -> PeriodicConstant:
 
 
 DISCRETE = (Integers, Bernoulli)
-Elementwise = Constant | Uniform | Normal | TruncatedNormal | Integers | Bernoulli
-Matrices = Orthogonal | DeltaOrthogonal
-Distribution = Elementwise | Matrices | PeriodicConstant
+ElementwiseDistribution = Constant | Uniform | Normal | TruncatedNormal | Integers | Bernoulli
+MatrixDistribution = Orthogonal | DeltaOrthogonal
+Distribution = ElementwiseDistribution | MatrixDistribution | PeriodicConstant
 
 
 def _integer_range(low: float, high: float) -> tuple[int, int] | None:
@@ -320,7 +320,7 @@ def _lowest(distribution: Distribution) -> float:
 def _text(value: float) -> str:
     if value == inf:
         return "infinity"
-    return f"{value:,}" if isinstance(value, int) else number(value)
+    return f"{value:,}" if isinstance(value, int) else format_number(value)
 
 
 def describe(distribution: Distribution) -> dict[str, Any]:

@@ -95,7 +95,7 @@ Condition = Annotated[bool, CONDITION]
 ENTRY_KEYS = ("repeat", "as", "with", "when")
 
 
-class Entry(Model):
+class SpecEntry(Model):
     """An operation or a group. Its keys are evaluated in the order of these fields, before the others."""
 
     repeat: Annotated[Sequence[Index] | None, REPEAT] = Field(

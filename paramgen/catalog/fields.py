@@ -42,7 +42,7 @@ def validation_error(errors: Collection[FieldError], title: str = "") -> Validat
 
 
 @dataclass(frozen=True)
-class Describe:
+class FieldWords:
     """The words for a field's value in errors, "must be a positive integer", and for an item of a list or mapping."""
 
     value: str
@@ -50,7 +50,7 @@ class Describe:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)  # typing hashes annotations, and a schema has no hash
-class FieldType(Describe):
+class FieldType(FieldWords):
     """A type of field. `convert` makes the model's value of a valid one; `hint` ends the error of another.
 
     `items` is the type of a list's items, or of a single one where a list is not needed.
@@ -87,7 +87,7 @@ class FieldType(Describe):
         return dict(self.schema)
 
 
-def number(value: str, schema: Schema, accepts: Callable[[float], bool] = lambda value: True) -> FieldType:
+def number_type(value: str, schema: Schema, accepts: Callable[[float], bool] = lambda value: True) -> FieldType:
     """Return the type of a finite number."""
 
     def accepts_number(written: Any) -> bool:
@@ -101,7 +101,7 @@ def number(value: str, schema: Schema, accepts: Callable[[float], bool] = lambda
     return FieldType(value=value, accepts=accepts_number, schema={"type": "number", **schema}, convert=float)
 
 
-def choice(names: Collection[str], synonyms: Mapping[str, str]) -> FieldType:
+def choice_type(names: Collection[str], synonyms: Mapping[str, str]) -> FieldType:
     """Return the type of a name out of some; synonyms are suggested, but not accepted."""
     return FieldType(
         value=f"one of {', '.join(names)}",
@@ -145,9 +145,9 @@ SHAPE = FieldType(
 Size = Annotated[int, SIZE]
 FilterSize = Annotated[tuple[int, ...], FILTER_SIZE]
 Shape = Annotated[tuple[int, ...], SHAPE]
-FiniteNumber = Annotated[float, number("a finite number", {})]
-NonNegative = Annotated[float, number("finite and at least 0", {"minimum": 0}, lambda value: value >= 0)]
-Positive = Annotated[float, number("finite and above 0", {"exclusiveMinimum": 0}, lambda value: value > 0)]
+FiniteNumber = Annotated[float, number_type("a finite number", {})]
+NonNegative = Annotated[float, number_type("finite and at least 0", {"minimum": 0}, lambda value: value >= 0)]
+Positive = Annotated[float, number_type("finite and above 0", {"exclusiveMinimum": 0}, lambda value: value > 0)]
 INTEGER = FieldType(
     value="an integer from -2^63 to 2^64 - 1",
     accepts=lambda value: type(value) is int and -(2**63) <= value < 2**64,
@@ -155,10 +155,10 @@ INTEGER = FieldType(
 )
 Integer = Annotated[int, INTEGER]
 Probability = Annotated[
-    float, number("a number from 0 to 1", {"minimum": 0, "maximum": 1}, lambda value: 0 <= value <= 1)
+    float, number_type("a number from 0 to 1", {"minimum": 0, "maximum": 1}, lambda value: 0 <= value <= 1)
 ]
 DTypeName = Annotated[
-    str, replace(choice(DTYPES, {}), hint=lambda value: dtype_hint(value) if isinstance(value, str) else "")
+    str, replace(choice_type(DTYPES, {}), hint=lambda value: dtype_hint(value) if isinstance(value, str) else "")
 ]
 
 RESERVED = "__metadata__"

@@ -28,12 +28,12 @@ from paramgen.catalog.operations import (
     GroupNorm,
     InstanceNorm,
     LayerNorm,
-    Level,
     MultiheadAttention,
     Operation,
     ParameterDef,
     PReLU,
     Recurrent,
+    RecurrentCell,
     RMSNorm,
     SeparableConv,
     TransposedConv,
@@ -65,8 +65,8 @@ class Layout:
         Raise UnsupportedError if the framework has no such operation.
         """
         if not self.rows or isinstance(operation, Custom):
-            return [plain(definition.name, definition.target.shape, definition.name) for definition in definitions]
-        axes = {definition.name: definition.target.axes for definition in definitions if definition.target.axes}
+            return [plain(definition.name, definition.info.shape, definition.name) for definition in definitions]
+        axes = {definition.name: definition.info.axes for definition in definitions if definition.info.axes}
         return rearrange(self.rows_of(operation, definitions), axes)
 
     def rows_of(self, operation: Operation, definitions: Sequence[ParameterDef]) -> list[str]:
@@ -87,7 +87,7 @@ class Layout:
 
 
 def _torch_recurrent(operation: Recurrent) -> Iterator[str]:
-    for level in operation.levels():
+    for level in operation.cells():
         at = f"_l{level.layer}" + ("_reverse" if level.reverse else "")
         own = level.suffix
         yield f"weight_ih{at} = input_weights{own} (g h) i"
@@ -134,7 +134,7 @@ def _torch_attention(operation: MultiheadAttention) -> Iterator[str]:
     yield "out_proj.bias = output_bias o"
 
 
-def _cell_prefix(operation: Recurrent, level: Level, forward: str, backward: str) -> str:
+def _cell_prefix(operation: Recurrent, level: RecurrentCell, forward: str, backward: str) -> str:
     """Return how the names of a layer in a direction begin; empty for a single layer in one direction."""
     layer = f"{level.layer}." if operation.num_layers > 1 else ""
     return layer + (f"{backward if level.reverse else forward}." if operation.bidirectional else "")
@@ -169,7 +169,7 @@ def _keras_recurrent(layer: str, gates: str = "g") -> Callable[[Recurrent], Iter
     def rows(operation: Recurrent) -> Iterator[str]:
         if isinstance(operation, LSTM) and operation.projection_size:
             raise UnsupportedError("Keras has no LSTM with a projection; remove projection_size")
-        for level in operation.levels():
+        for level in operation.cells():
             at = _cell_prefix(operation, level, f"forward_{layer}", f"backward_{layer}") + f"{layer}_cell"
             own = level.suffix
             yield f"{at}.kernel = input_weights{own} i ({gates} h)"
@@ -205,7 +205,7 @@ def _attention(operation: MultiheadAttention, out: str) -> Iterator[str]:
 
 
 def _flax_rnn(operation: RNN) -> Iterator[str]:
-    for level in operation.levels():
+    for level in operation.cells():
         at, own = _cell_prefix(operation, level, "forward", "backward"), level.suffix
         yield f"{at}i.kernel = input_weights{own} i (g h)"
         yield f"{at}i.bias = bias{own} (g h)"
@@ -217,7 +217,7 @@ def _flax_gru(operation: GRU) -> Iterator[str]:
         raise UnsupportedError(
             "Flax's GRU resets after the multiplication, with one bias; use reset_gate_mode: after-multiplication"
         )
-    for level in operation.levels():
+    for level in operation.cells():
         at, own = _cell_prefix(operation, level, "forward", "backward"), level.suffix
         for number, gate in enumerate("rzn"):
             yield f"{at}i{gate}.kernel = input_weights{own} i g[{number}] h"
@@ -229,7 +229,7 @@ def _flax_gru(operation: GRU) -> Iterator[str]:
 def _flax_lstm(operation: LSTM) -> Iterator[str]:
     if operation.projection_size:
         raise UnsupportedError("Flax has no LSTM with a projection; remove projection_size")
-    for level in operation.levels():
+    for level in operation.cells():
         at, own = _cell_prefix(operation, level, "forward", "backward"), level.suffix
         for number, gate in enumerate("ifgo"):
             yield f"{at}i{gate}.kernel = input_weights{own} i g[{number}] h"

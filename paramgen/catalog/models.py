@@ -11,7 +11,7 @@ from typing import Any, ClassVar, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
-from paramgen.catalog.fields import Describe, ErrorKind, FieldError, Path, Schema, validation_error
+from paramgen.catalog.fields import ErrorKind, FieldError, FieldWords, Path, Schema, validation_error
 from paramgen.catalog.synonyms import FIELD_SYNONYMS
 from paramgen.formatting import closest_match, did_you_mean, must_be, show, some_of
 
@@ -88,7 +88,7 @@ class Model(BaseModel):
         return (name,), f"missing field of {label}: {purpose}", ErrorKind.MISSING
 
 
-class Tagged(Model):
+class TypedModel(Model):
     """A mapping chosen by its `type`, whose literals are its name and its aliases."""
 
     @classmethod
@@ -102,12 +102,10 @@ class Tagged(Model):
         return self.names()[0]
 
 
-AnyTagged = TypeVar("AnyTagged", bound=Tagged)
+AnyTyped = TypeVar("AnyTyped", bound=TypedModel)
 
 
-def read_tagged(
-    table: Mapping[str, type[AnyTagged]], data: Any, expected: str, synonyms: Mapping[str, str]
-) -> AnyTagged:
+def read_typed(table: Mapping[str, type[AnyTyped]], data: Any, expected: str, synonyms: Mapping[str, str]) -> AnyTyped:
     """Return the model of a mapping, chosen from a table by its `type`; raise ValidationError if it is not valid.
 
     `synonyms` say what to suggest for types that the table lacks.
@@ -125,7 +123,7 @@ def read_tagged(
     return model.model_validate(data)
 
 
-def _explain_type(written: Any, table: Mapping[str, type[Tagged]], synonyms: Mapping[str, str]) -> str:
+def _explain_type(written: Any, table: Mapping[str, type[TypedModel]], synonyms: Mapping[str, str]) -> str:
     if not isinstance(written, str):
         return must_be("the name of a type", written)
     guess = synonyms.get(written.lower()) or closest_match(written, table)
@@ -190,14 +188,14 @@ def _explain_value(model: type[Model], loc: Path, kind: str, item: Mapping[str, 
     return must_be(known, value) + hint
 
 
-def _describe(model: type[Model], name: str) -> Describe:
+def _describe(model: type[Model], name: str) -> FieldWords:
     """Return the words for a field: those of its type, or of a type inside its annotation, or else its literals."""
     field = model.fields_by_key()[name]
-    found = next((part for part in _parts(field) if isinstance(part, Describe)), None)
+    found = next((part for part in _parts(field) if isinstance(part, FieldWords)), None)
     if found:
         return found
     words = _literals(field)
-    return Describe(value=f"one of {', '.join(words)}" if words else "true or false")
+    return FieldWords(value=f"one of {', '.join(words)}" if words else "true or false")
 
 
 def _literals(field: FieldInfo) -> list[str]:

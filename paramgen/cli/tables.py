@@ -21,18 +21,18 @@ from paramgen.catalog.distributions import (
     Uniform,
 )
 from paramgen.catalog.frameworks import is_buffer
-from paramgen.formatting import escape, human_bytes, number, pluralize, show_text, summarize
+from paramgen.formatting import escape, format_number, human_bytes, pluralize, show_text, summarize
 
 if TYPE_CHECKING:
     from paramgen.analysis.inspect import Statistics
     from paramgen.planning.plan import Plan
     from paramgen.planning.tensors import Tensor
     from paramgen.sampling.devices import Device
-    from paramgen.storage.header import Entry
+    from paramgen.storage.header import TensorEntry
     from paramgen.storage.reader import TensorFile
 
-LONGEST_METADATA = 100
-LARGEST_RICH_TABLE = 2000
+MAX_METADATA_CHARS = 100
+MAX_RICH_ROWS = 2000
 
 
 def print_plan(plan: Plan) -> None:
@@ -67,31 +67,31 @@ def values(distribution: Distribution) -> str:
     """Return a distribution with its numbers in a few characters."""
     match distribution:
         case Constant(value):
-            text = number(value)
+            text = format_number(value)
         case Uniform(bound):
-            text = f"uniform ±{number(bound)}"
+            text = f"uniform ±{format_number(bound)}"
         case Normal(mean, std):
-            text = f"normal {number(mean)}, std {number(std)}"
+            text = f"normal {format_number(mean)}, std {format_number(std)}"
         case TruncatedNormal(mean, std):
-            low, high = (number(distribution.fields()[limit]) for limit in ("low", "high"))
-            text = f"normal {number(mean)}, std {number(std)}, in {low} … {high}"
+            low, high = (format_number(distribution.fields()[limit]) for limit in ("low", "high"))
+            text = f"normal {format_number(mean)}, std {format_number(std)}, in {low} … {high}"
         case Integers(low, high):
             text = f"integers {low:,} … {high:,}"
         case Bernoulli(p):
-            text = f"1 with probability {number(p)}, else 0"
+            text = f"1 with probability {format_number(p)}, else 0"
         case Orthogonal(gain) | DeltaOrthogonal(gain):
-            text = "orthonormal" if gain == 1 else f"orthonormal × {number(gain)}"
+            text = "orthonormal" if gain == 1 else f"orthonormal × {format_number(gain)}"
         case PeriodicConstant("unit_forget_gate"):
             text = "ones for the forget gate"
         case PeriodicConstant(_, value):
-            text = f"{number(value)} in zeros"
+            text = f"{format_number(value)} in zeros"
     return text
 
 
-def print_inspection(file: TensorFile, entries: Sequence[Entry], statistics: Sequence[Statistics] | None) -> None:
+def print_inspection(file: TensorFile, entries: Sequence[TensorEntry], statistics: Sequence[Statistics] | None) -> None:
     """Print tensors of a file as a table, with their totals."""
     for key, value in sorted(file.metadata.items()):
-        print(f"{escape(key)}: {show_text(value, LONGEST_METADATA)}")
+        print(f"{escape(key)}: {show_text(value, MAX_METADATA_CHARS)}")
     if file.metadata:
         print()
     sizes = [prod(entry.shape) for entry in entries]
@@ -129,7 +129,7 @@ def _statistic(stats: dict[str, Any] | None, key: str) -> str:
     value = None if stats is None else stats[key]
     if value is None:
         return "-"
-    return f"{value:,}" if isinstance(value, int) else number(value)
+    return f"{value:,}" if isinstance(value, int) else format_number(value)
 
 
 def _shape(shape: Sequence[int]) -> str:
@@ -140,10 +140,10 @@ def print_table(columns: Mapping[str, Sequence[str]]) -> None:
     """Print columns under their titles: with Rich on a terminal, else as aligned plain text.
 
     A title that begins with ">" has its column on the right. Rich measures every cell, so a table of more than
-    LARGEST_RICH_TABLE rows is plain text on a terminal, too.
+    MAX_RICH_ROWS rows is plain text on a terminal, too.
     """
     titles = {title.lstrip(">"): title.startswith(">") for title in columns}
-    if sys.stdout.isatty() and len(next(iter(columns.values()))) <= LARGEST_RICH_TABLE:
+    if sys.stdout.isatty() and len(next(iter(columns.values()))) <= MAX_RICH_ROWS:
         from rich.box import SIMPLE_HEAD
         from rich.console import Console
         from rich.table import Table

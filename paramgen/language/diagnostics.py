@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from paramgen import limits
 from paramgen.catalog.fields import ErrorKind
-from paramgen.errors import LARGEST_REPORT, Diagnostic, SpecError
+from paramgen.errors import MAX_SHOWN_ERRORS, Diagnostic, SpecError
 from paramgen.formatting import shorten
 from paramgen.language.expressions import has_expression, names_in
 from paramgen.language.yaml_reader import Document, Path, normalize, path_text
@@ -92,7 +92,7 @@ class Diagnostics:
         """Return the error of all findings, in the order of the document."""
         located = [_locate(finding, document) for finding in self._by_path.values()]
         located.sort(key=lambda found: found.place or (0, 0))
-        shown = [found.describe(document, index < LARGEST_REPORT) for index, found in enumerate(located)]
+        shown = [found.describe(document, index < MAX_SHOWN_ERRORS) for index, found in enumerate(located)]
         return SpecError(document.source, shown, self.total, at_least=self.is_full)
 
     def raise_if_any(self, document: Document) -> None:

@@ -31,9 +31,9 @@ VALUE: Final = FieldType(
     convert=values.freeze,
 )
 # Keys whose values are strings, even if they are a single expression.
-TEXTS: Final = ("name", "match")
+STRING_KEYS: Final = ("name", "match")
 # Keys whose expressions are evaluated later, once per index, by the type of the mapping that they are in.
-BOUND: Final = {"formula": ("value",)}
+BOUND_KEYS: Final = {"formula": ("value",)}
 NO_LOCALS: Final[Mapping[str, Value]] = {}
 
 
@@ -71,23 +71,23 @@ class _Constant(NamedTuple):
 
 
 class Evaluator:
-    """Evaluates the expressions of a spec over its `variables`; `needed` is False if it has none.
+    """Evaluates the expressions of a spec over its `variables`; `is_enabled` is False if it has none.
 
     `broken` are variables without a value, whose errors are known. Each text is parsed once, and evaluated once if it
     uses no local variables: the indices of repetitions, and those of `with`.
     """
 
-    def __init__(self, needed: bool):
-        self.needed = needed
+    def __init__(self, is_enabled: bool):
+        self.is_enabled = is_enabled
         self.variables: dict[str, Value] = {}
         self.broken: set[str] = set()
         self._terms = 0
         self._templates: dict[tuple[str, frozenset[str]], TemplateString] = {}
         self._constants: dict[str, _Constant] = {}
 
-    def renew(self) -> Evaluator:
+    def with_fresh_budget(self) -> Evaluator:
         """Return an evaluator for the same variables that counts terms from zero."""
-        other = Evaluator(self.needed)
+        other = Evaluator(self.is_enabled)
         other.variables, other.broken = self.variables, self.broken
         other._templates, other._constants = self._templates, self._constants
         return other
@@ -99,13 +99,13 @@ class Evaluator:
         template = self._templates.get(key)
         if template is None:
             template = TemplateString(*key)
-            self._spend(template.terms, path)
+            self._count_terms(template.terms, path)
             self._templates[key] = template
         return template
 
     def names(self, value: Any, path: Path, local: Collection[str]) -> frozenset[str]:
         """Return the local variables in a value's expressions."""
-        if not self.needed:
+        if not self.is_enabled:
             return frozenset()
 
         def names(text: str) -> frozenset[str]:
@@ -121,21 +121,21 @@ class Evaluator:
             return constant.value
         template = self.parse(text, path, local)
         environment = self._environment(local)
-        self._spend(template.cost(environment), path)
+        self._count_terms(template.cost(environment), path)
         value = template.value(environment)
         if template.names.isdisjoint(local) and KEYWORDS.isdisjoint(local):
             self._constants[text] = _Constant(value, template.names)
         return value
 
     def evaluate(
-        self, value: Any, base: Path, local: Mapping[str, Value] = NO_LOCALS, leave: Collection[str] = ()
+        self, value: Any, base: Path, local: Mapping[str, Value] = NO_LOCALS, skip_keys: Collection[str] = ()
     ) -> tuple[Any, dict[Path, Failure]]:
         """Evaluate the expressions in a value as far as they have values; return it, and the failures by path.
 
-        `base` is the value's own path. Keys in `leave`, and what they hold, are left alone.
+        `base` is the value's own path. Keys in `skip_keys`, and what they hold, are left alone.
         """
         failures: dict[Path, Failure] = {}
-        if not self.needed:
+        if not self.is_enabled:
             return value, failures
 
         def evaluate(value: Any, path: Path, key: str = "", bound: Collection[str] = ()) -> Any:
@@ -146,14 +146,16 @@ class Evaluator:
                     if key in bound:
                         return self._bind(value, path, local)
                     found = self.value(value, local, path)
-                    return values.render(found) if key in TEXTS else list(found) if type(found) is tuple else found
+                    return (
+                        values.render(found) if key in STRING_KEYS else list(found) if type(found) is tuple else found
+                    )
                 except ExpressionError as error:
                     failures[path] = Failure(value, error)
             elif isinstance(value, dict):
                 kind = value.get("type")
-                later = BOUND.get(kind, ()) if isinstance(kind, str) else ()
+                later = BOUND_KEYS.get(kind, ()) if isinstance(kind, str) else ()
                 new = {
-                    key: entry if key in leave else evaluate(entry, (*path, key), key, later)
+                    key: entry if key in skip_keys else evaluate(entry, (*path, key), key, later)
                     for key, entry in value.items()
                 }
                 return new if any(new[key] is not entry for key, entry in value.items()) else value
@@ -186,7 +188,7 @@ class Evaluator:
             return self.variables
         return ChainMap(local, self.variables) if self.variables else local  # type: ignore[arg-type]
 
-    def _spend(self, terms: int, path: Path) -> None:
+    def _count_terms(self, terms: int, path: Path) -> None:
         self._terms += terms
         if self._terms > limits.MAX_TERMS:
             limit = f"more than {limits.MAX_TERMS:,} numbers, variables and operators in all (the limit)"
@@ -210,9 +212,9 @@ def parse_value(text: str) -> Value:
     return frozen
 
 
-def evaluate_variables(variables: Any, needed: bool) -> tuple[Evaluator, list[Finding]]:
+def evaluate_variables(variables: Any, is_enabled: bool) -> tuple[Evaluator, list[Finding]]:
     """Return the evaluator of a spec's `variables`, each over those before it, and the errors in them."""
-    evaluator = Evaluator(needed)
+    evaluator = Evaluator(is_enabled)
     findings: list[Finding] = []
     if not isinstance(variables, dict) or len(variables) > limits.MAX_VARIABLES:
         evaluator.broken.update(variables if isinstance(variables, dict) else ())

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from paramgen.catalog.entries import Entry
-from paramgen.catalog.fields import RESERVED, Describe, ErrorKind, FieldError, Name, Schema, reserved
+from paramgen.catalog.entries import SpecEntry
+from paramgen.catalog.fields import RESERVED, ErrorKind, FieldError, FieldWords, Name, Schema, reserved
 from paramgen.catalog.models import MAX_SUGGESTIONS
 from paramgen.catalog.operations import PARAMETERS_SCHEMA, ParametersByName
 from paramgen.catalog.schemas import merge, reference
@@ -30,7 +30,7 @@ OPERATIONS_SCHEMA: Schema = {
 OPERATION_EXPECTED = "an operation (with name and type) or a group (with name and operations)"
 
 
-class Group(Entry):
+class Group(SpecEntry):
     """Operations named <group>.<operation>, or <group>.<index>.<operation> if the group repeats."""
 
     label = "a group"
@@ -39,7 +39,7 @@ class Group(Entry):
         default={}, description="parameters of the group itself, named <group>.<parameter>, before its operations."
     )
     operations: Annotated[
-        list[Any], Field(min_length=1), Describe(value="a list of operations, at least one", item=OPERATION_EXPECTED)
+        list[Any], Field(min_length=1), FieldWords(value="a list of operations, at least one", item=OPERATION_EXPECTED)
     ] = Field(default=[], description="its operations, and groups of them.")
 
     @classmethod
@@ -72,11 +72,11 @@ def evaluate_outside_repeats(items: list[Any], path: Path, evaluator: Evaluator)
         if isinstance(item, dict) and ("repeat" in item or "with" in item):
             return item
         inner = item.get("operations") if is_group(item) else None
-        value, _ = evaluator.evaluate(item, path, leave=("operations",) if inner else ())
+        value, _ = evaluator.evaluate(item, path, skip_keys=("operations",) if inner else ())
         if not isinstance(inner, list):
             return value
         return {**value, "operations": evaluate_outside_repeats(inner, (*path, "operations"), evaluator)}
 
-    if not evaluator.needed:
+    if not evaluator.is_enabled:
         return items
     return [evaluate(item, (*path, number)) for number, item in enumerate(items)]

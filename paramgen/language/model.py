@@ -11,12 +11,19 @@ from pydantic import Field, ValidationError
 
 from paramgen import limits
 from paramgen.catalog.entries import VARIABLE, Condition, is_variable
-from paramgen.catalog.fields import Describe, DTypeName, ErrorKind, FieldError, Schema, choice
+from paramgen.catalog.fields import DTypeName, ErrorKind, FieldError, FieldWords, Schema, choice_type
 from paramgen.catalog.frameworks import CONVENTION_NAMES, LAYOUT_NAMES
 from paramgen.catalog.initializers import EXPECTED as INITIALIZER_EXPECTED
 from paramgen.catalog.initializers import AnyInitializer
 from paramgen.catalog.models import Model, unknown_keys
-from paramgen.catalog.operations import BY_TYPE, PARAMETERS_SCHEMA, TABLE, Operation, ParametersByName, Standard
+from paramgen.catalog.operations import (
+    BY_TYPE,
+    PARAMETERS_SCHEMA,
+    TABLE,
+    Operation,
+    ParametersByName,
+    StandardOperation,
+)
 from paramgen.catalog.schemas import closed, mapping
 from paramgen.catalog.synonyms import FRAMEWORK_SYNONYMS, OPERATION_SYNONYMS
 from paramgen.errors import FileError, UsageError
@@ -39,7 +46,7 @@ class Override(Model):
 
     label = "an override"
     match: Annotated[
-        str, Field(min_length=1, max_length=limits.MAX_PATTERN_LENGTH), Describe(value=PATTERN_EXPECTED)
+        str, Field(min_length=1, max_length=limits.MAX_PATTERN_LENGTH), FieldWords(value=PATTERN_EXPECTED)
     ] = Field(description="pattern of canonical names, with * ? and []; * matches dots, too.")
     initializer: AnyInitializer | None = Field(default=None, description="initializer of these parameters.")
     dtype: DTypeName | None = Field(default=None, description="element type of these parameters.")
@@ -58,39 +65,39 @@ class Override(Model):
 class SpecFields(Model):
     """The fields of a spec besides its operations."""
 
-    paramgen: Annotated[int, Field(ge=1, le=1), Describe(value="1 (the version of the spec language)")] = Field(
+    paramgen: Annotated[int, Field(ge=1, le=1), FieldWords(value="1 (the version of the spec language)")] = Field(
         default=1, description="version of the spec language."
     )
-    name: Annotated[str, Field(min_length=1), Describe(value="a string")] = Field(
+    name: Annotated[str, Field(min_length=1), FieldWords(value="a string")] = Field(
         default="model", description="name of the model; default: the file's name without its ending."
     )
-    seed: Annotated[int, Field(ge=0, lt=2**64), Describe(value="an integer from 0 to 2^64 - 1")] = Field(
+    seed: Annotated[int, Field(ge=0, lt=2**64), FieldWords(value="an integer from 0 to 2^64 - 1")] = Field(
         default=0, description="seed of every parameter, 0 … 2^64 - 1."
     )
     dtype: DTypeName = Field(default="float32", description="element type of the parameters.")
-    layout: Annotated[str, choice(LAYOUT_NAMES, FRAMEWORK_SYNONYMS)] = Field(
+    layout: Annotated[str, choice_type(LAYOUT_NAMES, FRAMEWORK_SYNONYMS)] = Field(
         default="canonical", description="names and axis orders of the file."
     )
-    conventions: Annotated[str, choice(CONVENTION_NAMES, FRAMEWORK_SYNONYMS)] = Field(
+    conventions: Annotated[str, choice_type(CONVENTION_NAMES, FRAMEWORK_SYNONYMS)] = Field(
         default="matlab", description="whose default initializers and fan rules."
     )
     defaults: Annotated[
         dict[str, dict[str, AnyInitializer]],
-        Describe(value="a mapping of operation types to initializers by parameter", item=INITIALIZER_EXPECTED),
+        FieldWords(value="a mapping of operation types to initializers by parameter", item=INITIALIZER_EXPECTED),
     ] = Field(default={}, description="initializers by operation type and parameter, for the whole spec.")
     variables: Annotated[
         dict[str, Annotated[Any, VALUE]],
         Field(max_length=limits.MAX_VARIABLES),
-        Describe(value="a mapping of names to values"),
+        FieldWords(value="a mapping of names to values"),
     ] = Field(default={}, description="values by name, for ${…}; each may use those before it.")
     parameters: ParametersByName = Field(default={}, description="parameters of the model itself, by name.")
-    ties: Annotated[str, choice(("omit", "copy"), {})] = Field(
+    ties: Annotated[str, choice_type(("omit", "copy"), {})] = Field(
         default="omit", description="tied parameters: omitted from the file, or written again."
     )
     overrides: Annotated[
         list[Override],
         Field(max_length=limits.MAX_OVERRIDES),
-        Describe(value="a list of overrides", item="a mapping with match and initializer or dtype"),
+        FieldWords(value="a list of overrides", item="a mapping with match and initializer or dtype"),
     ] = Field(default=[], description="initializers and dtypes by pattern of names; the last that matches wins.")
 
     @classmethod
@@ -106,11 +113,11 @@ class SpecFields(Model):
         defaults = data.get("defaults")
         if not isinstance(defaults, dict):
             return
-        standard = {kind: model for kind, model in BY_TYPE.items() if issubclass(model, Standard)}
+        standard = {kind: model for kind, model in BY_TYPE.items() if issubclass(model, StandardOperation)}
         yield from unknown_keys(
             ("defaults",), defaults, list(standard), "not an operation type with defaults", OPERATION_SYNONYMS
         )
-        written: dict[type[Standard], str] = {}
+        written: dict[type[StandardOperation], str] = {}
         for kind in [kind for kind in defaults if kind in standard]:
             model = standard[kind]
             if model in written:
@@ -123,7 +130,7 @@ class SpecFields(Model):
 
     @classmethod
     def schema_rules(cls) -> Schema:
-        standard = [model for model in TABLE if issubclass(model, Standard)]
+        standard = [model for model in TABLE if issubclass(model, StandardOperation)]
         initializers = {name: mapping(model.initializers_schema()) for model in standard for name in model.names()}
         aliases = [{"not": {"required": list(model.names())}} for model in standard if len(model.names()) > 1]
         return {
@@ -153,7 +160,7 @@ class ParsedSpec:
     """
 
     document: Document
-    head: SpecFields
+    fields: SpecFields
     source: dict[str, Any]
     findings: tuple[Finding, ...]
     _items: list[Any]
@@ -166,8 +173,8 @@ class ParsedSpec:
 
     def tree(self) -> Tree:
         """Return its operations, not read yet."""
-        tree = Tree(self._items, self.document.data.get("parameters"), self._evaluator.renew())
-        tree.omits = not all(override.when for override in self.head.overrides)
+        tree = Tree(self._items, self.document.data.get("parameters"), self._evaluator.with_fresh_budget())
+        tree.omits = not all(override.when for override in self.fields.overrides)
         return tree
 
 
@@ -206,13 +213,13 @@ def interpret(
 
 def _interpret(document: Document, name: str) -> ParsedSpec:
     evaluator, in_variables = evaluate_variables(document.data.get("variables"), document.has_expressions)
-    head, source, in_head = _read_head(document.data, name, evaluator)
+    head, source, field_errors = _read_fields(document.data, name, evaluator)
     items, in_items = _read_items(document.data)
     if items:
         source["operations"] = evaluate_outside_repeats(items, ("operations",), evaluator)
     if "parameters" in source:
         source["parameters"], _ = evaluator.evaluate(source["parameters"], ("parameters",))
-    return ParsedSpec(document, head, source, (*in_variables, *in_head, *in_items), items, evaluator)
+    return ParsedSpec(document, head, source, (*in_variables, *field_errors, *in_items), items, evaluator)
 
 
 def _set_variables(document: Document, variables: Mapping[str, Value]) -> None:
@@ -234,12 +241,12 @@ def validate(model: type[AnyModel], data: Any, unknown: Collection[Path] = ()) -
         return None, explain_errors(error, data, (), unknown)
 
 
-def _read_head(
+def _read_fields(
     data: dict[str, Any], name: str, evaluator: Evaluator
 ) -> tuple[SpecFields, dict[str, Any], list[Finding]]:
     """Return the valid fields of a spec besides its operations, its source for the file, and its errors."""
     selected = {**data, **_select_overrides(data.get("overrides"), evaluator)}
-    evaluated, failures = evaluator.evaluate(selected, (), leave=("variables", "operations", "parameters"))
+    evaluated, failures = evaluator.evaluate(selected, (), skip_keys=("variables", "operations", "parameters"))
     findings = list(evaluator.explain(failures))
     unknown = set(failures)
     variables = data.get("variables")

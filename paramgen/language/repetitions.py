@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from paramgen.catalog.entries import CONDITION, ENTRY_KEYS, REPEAT, Entry, Index
+from paramgen.catalog.entries import CONDITION, ENTRY_KEYS, REPEAT, Index, SpecEntry
 from paramgen.catalog.fields import FieldType
 from paramgen.language.diagnostics import Finding, InvalidItemError, explain_errors
 from paramgen.language.evaluation import VALUE, Evaluator
@@ -72,7 +72,7 @@ def read_repetitions(item: Any, path: Path, evaluator: Evaluator, declared: Coll
     if "repeat" in written:
         literal.setdefault("repeat", 1)
     try:
-        Entry.model_validate(literal)
+        SpecEntry.model_validate(literal)
     except ValidationError as error:
         raise InvalidItemError(explain_errors(error, literal, path, ())) from None
     index = written.get("as")

@@ -14,7 +14,7 @@ from pydantic.json_schema import models_json_schema
 
 from paramgen.catalog import initializers, operations
 from paramgen.catalog.fields import RESERVED, Schema
-from paramgen.catalog.models import Model, Tagged
+from paramgen.catalog.models import Model, TypedModel
 from paramgen.catalog.operations import CustomParameter
 from paramgen.catalog.schemas import has_type, reference
 from paramgen.language.groups import Group
@@ -66,7 +66,7 @@ def _with_rules(definition: Schema, model: type[Model]) -> Schema:
     return {**definition, **rules}
 
 
-def _by_type(models: Sequence[type[Tagged]]) -> Schema:
+def _by_type(models: Sequence[type[TypedModel]]) -> Schema:
     """Return the schema of a mapping whose type says which definition it follows."""
     return {
         "type": "object",

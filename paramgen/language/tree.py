@@ -15,12 +15,12 @@ from pydantic import ValidationError
 from paramgen import limits
 from paramgen.catalog.entries import ENTRY_KEYS, Index
 from paramgen.catalog.fields import is_name
-from paramgen.catalog.models import read_tagged
+from paramgen.catalog.models import read_typed
 from paramgen.catalog.operations import BY_TYPE, Operation
 from paramgen.catalog.synonyms import OPERATION_SYNONYMS
 from paramgen.language import values
 from paramgen.language.diagnostics import Finding, InvalidItemError, LimitExceededError, RepeatLocation, explain_errors
-from paramgen.language.evaluation import BOUND, NO_LOCALS, Evaluator
+from paramgen.language.evaluation import BOUND_KEYS, NO_LOCALS, Evaluator
 from paramgen.language.expressions import has_expression, names_in
 from paramgen.language.groups import OPERATION_EXPECTED, Group, is_group
 from paramgen.language.repetitions import ONCE, Locals, Repetitions, check_condition, read_repetitions
@@ -49,7 +49,7 @@ class NamedOperation(NamedTuple):
         return None if self.local is None else RepeatLocation(self.name, self.local)
 
 
-class _Reading(NamedTuple):
+class _CheckedOperation(NamedTuple):
     """An operation checked with some local variables (None if it is omitted), and what is computed from it."""
 
     operation: Operation | None
@@ -197,7 +197,7 @@ class Tree:
             problem = f"must have at most {limits.MAX_NAME_LENGTH} characters, got {len(name):,}"
             raise InvalidItemError([Finding((*path, "name"), f"the full name {problem}")])
 
-    def _read(self, node: _Node, local: Locals) -> _Reading:
+    def _read(self, node: _Node, local: Locals) -> _CheckedOperation:
         """Return an operation checked with these local variables. Raises InvalidItemError if it is wrong."""
         if node.texts is None:
             node.texts = self._find_texts(node, local)
@@ -207,7 +207,7 @@ class Tree:
             key = repr(found) if found else ""
         except ExpressionError:  # reported when it is validated
             pass
-        reading: _Reading | None = node.cache.get(key)
+        reading: _CheckedOperation | None = node.cache.get(key)
         if reading is None:
             if node.texts:
                 self._count_different(1, node.path)
@@ -225,7 +225,7 @@ class Tree:
                 texts = [f"${{{name}}}" for name in sorted(used)] if is_bound else [value] if used else []
                 found.update(dict.fromkeys(texts))
             elif isinstance(value, dict):
-                later = BOUND.get(str(value.get("type")), ())
+                later = BOUND_KEYS.get(str(value.get("type")), ())
                 for key, entry in value.items():
                     search(entry, key in later)
             elif isinstance(value, list):
@@ -236,7 +236,7 @@ class Tree:
             search({key: value for key, value in node.item.items() if key != "name" and key not in ENTRY_KEYS})
         return tuple(found)
 
-    def _validate(self, node: _Node, local: Locals, known: list[Finding] | None = None) -> _Reading:
+    def _validate(self, node: _Node, local: Locals, known: list[Finding] | None = None) -> _CheckedOperation:
         """Return an operation checked with these local variables.
 
         Raises InvalidItemError, with all errors, if it is wrong.
@@ -251,21 +251,21 @@ class Tree:
                 item["parameters"], errors = self._select(item["parameters"], (*node.path, "parameters"), local)
                 findings += errors
                 if not item["parameters"] and node.item["parameters"] and not findings:
-                    return _Reading(None, {})
-        leave = ("operations", "parameters") if node.is_group else ()
-        item, failures = self.evaluator.evaluate(item, node.path, local, leave)
+                    return _CheckedOperation(None, {})
+        skip_keys = ("operations", "parameters") if node.is_group else ()
+        item, failures = self.evaluator.evaluate(item, node.path, local, skip_keys)
         findings += self.evaluator.explain(failures)
         operation = None
         try:
             if node.is_group:
                 Group.model_validate({**item, "parameters": {"p": _ANY}} if "parameters" in item else item)
             else:
-                operation = read_tagged(BY_TYPE, item, OPERATION_EXPECTED, OPERATION_SYNONYMS)
+                operation = read_typed(BY_TYPE, item, OPERATION_EXPECTED, OPERATION_SYNONYMS)
         except ValidationError as error:
             findings += explain_errors(error, item, node.path, failures)
         if findings or failures:
             raise InvalidItemError(findings)
-        return _Reading(operation, {})
+        return _CheckedOperation(operation, {})
 
     def _select(self, parameters: dict[str, Any], path: Path, local: Locals) -> tuple[dict[str, Any], list[Finding]]:
         """Return the parameters whose conditions hold, and the errors of conditions."""

@@ -13,7 +13,7 @@ from typing import Any
 from paramgen.catalog.axes import Rearrangement
 from paramgen.catalog.distributions import describe
 from paramgen.catalog.frameworks import CANONICAL, is_buffer
-from paramgen.catalog.initializers import Initializer, ParameterShape
+from paramgen.catalog.initializers import Initializer, ParameterInfo
 from paramgen.catalog.layouts import CONSTANTS, LAYOUTS, UnsupportedError
 from paramgen.catalog.operations import ParameterDef
 from paramgen.formatting import dump_json, shorten, summarize
@@ -22,16 +22,16 @@ from paramgen.language.model import ParsedSpec
 from paramgen.language.tree import NamedOperation
 from paramgen.language.yaml_reader import escape_refused
 from paramgen.planning.resolve import (
-    Expanded,
     NameRegistry,
     OperationCache,
     Parameter,
-    expand,
+    ResolvedOperation,
+    resolve_operations,
     resolve_parameter,
 )
 from paramgen.planning.streams import STREAM_VERSION
 from paramgen.planning.tensors import Tensor, Tie, resolve_ties
-from paramgen.storage.header import MAX_HEADER, Entry, compact, encode, order_tensors
+from paramgen.storage.header import MAX_HEADER, TensorEntry, compact, encode, order_tensors
 
 MAX_DATA = 2**63 - 1
 # Bytes of the shortest entry of a header, without its name.
@@ -46,7 +46,7 @@ class Plan:
     seed: int
     layout: str
     tensors: tuple[Tensor, ...]
-    entries: tuple[Entry, ...]
+    entries: tuple[TensorEntry, ...]
     header: bytes
     warnings: tuple[str, ...] = ()
 
@@ -100,7 +100,7 @@ def make_plan(spec: ParsedSpec) -> Plan:
     diagnostics, warnings = Diagnostics(spec.findings), Diagnostics()
     placed: list[Tensor | Tie] = []
     try:
-        for item in _Layouter(spec).tensors():
+        for item in _TensorPlanner(spec).tensors():
             if not isinstance(item, Finding):
                 placed.append(item)
                 continue
@@ -111,7 +111,7 @@ def make_plan(spec: ParsedSpec) -> Plan:
         diagnostics.add(error.finding)
     tensors: list[Tensor] = []
     errors_of_ties: list[Finding] = []
-    for resolved in resolve_ties(placed, spec.head.layout, spec.head.ties == "copy"):
+    for resolved in resolve_ties(placed, spec.fields.layout, spec.fields.ties == "copy"):
         if isinstance(resolved, Tensor):
             tensors.append(resolved)
         else:
@@ -128,15 +128,15 @@ def make_plan(spec: ParsedSpec) -> Plan:
         message = f"the file's header {limit}; use fewer or shorter names"
         Diagnostics([Finding((), message)]).raise_if_any(spec.document)
     lines = tuple(warnings.describe(spec.document))
-    return Plan(spec.head.name, spec.head.seed, spec.head.layout, tuple(tensors), tuple(entries), header, lines)
+    return Plan(spec.fields.name, spec.fields.seed, spec.fields.layout, tuple(tensors), tuple(entries), header, lines)
 
 
-class _Layouter:
+class _TensorPlanner:
     """Makes the tensors of a layout from the parameters of a spec."""
 
     def __init__(self, spec: ParsedSpec):
         self.spec = spec
-        self.layout_name = spec.head.layout
+        self.layout_name = spec.fields.layout
         self.layout = LAYOUTS[self.layout_name]
         self.names = NameRegistry()
         self.rearrangements = OperationCache(self._rearrangements)
@@ -146,7 +146,7 @@ class _Layouter:
         total = header_size = 0
         streams: set[int] = set()
         count = 0
-        for item in expand(self.spec):
+        for item in resolve_operations(self.spec):
             if isinstance(item, Finding):
                 yield item
                 continue
@@ -165,7 +165,7 @@ class _Layouter:
         if len(streams) < count:
             yield from _explain_streams(self.spec)
 
-    def _place(self, item: Expanded) -> Iterable[Tensor | Tie | Finding]:
+    def _place(self, item: ResolvedOperation) -> Iterable[Tensor | Tie | Finding]:
         """Return the tensors of an operation."""
         rearrangements = self.rearrangements(item.instance, item.definitions)
         if isinstance(rearrangements, Finding):
@@ -182,7 +182,7 @@ class _Layouter:
         except UnsupportedError as error:
             return Finding((*instance.path, "type"), str(error), location=instance.location)
 
-    def _join(self, item: Expanded, rearrangement: Rearrangement) -> Tensor | Tie | Finding:
+    def _join(self, item: ResolvedOperation, rearrangement: Rearrangement) -> Tensor | Tie | Finding:
         """Return a tensor of an operation, joined from its parameters."""
         instance, _, parameters = item
         found = [parameters.get(source) for source in rearrangement.sources]
@@ -223,7 +223,7 @@ def _as_it_is(rearrangement: Rearrangement, parameter: Parameter) -> Tensor:
 def _explain_streams(spec: ParsedSpec) -> Iterator[Finding]:
     """Yield an error for each parameter whose stream id is that of one before it."""
     first: dict[int, str] = {}
-    for item in expand(spec):
+    for item in resolve_operations(spec):
         if isinstance(item, Finding):
             continue
         for parameter in item.parameters.values():
@@ -242,7 +242,7 @@ def _size_limit_error(total: int, name: str) -> str:
 @cache
 def _constant(name: str, shape: tuple[int, ...], dtype: str) -> Parameter:
     """Return a buffer's values: a parameter without a name."""
-    return Parameter("", resolve_parameter(ParameterShape(shape), CONSTANTS[name], dtype), 0)
+    return Parameter("", resolve_parameter(ParameterInfo(shape), CONSTANTS[name], dtype), 0)
 
 
 class _Descriptions:
@@ -298,7 +298,7 @@ def metadata(spec: ParsedSpec) -> dict[str, str]:
     """
     return {
         "format": "pt",
-        "paramgen_seed": str(spec.head.seed),
+        "paramgen_seed": str(spec.fields.seed),
         "paramgen_spec": escape_refused(compact(spec.source)),
         "paramgen_stream": STREAM_VERSION,
     }

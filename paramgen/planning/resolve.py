@@ -12,7 +12,7 @@ from typing import Generic, NamedTuple, TypeVar
 from paramgen import limits
 from paramgen.catalog.conventions import parameter_defs as parameter_defs_by
 from paramgen.catalog.distributions import Distribution, why_unsupported
-from paramgen.catalog.initializers import Initializer, ParameterShape
+from paramgen.catalog.initializers import Initializer, ParameterInfo
 from paramgen.catalog.layouts import UnsupportedError
 from paramgen.catalog.operations import BY_TYPE, ZEROS, ParameterDef
 from paramgen.dtypes import BY_NAME, DType
@@ -50,10 +50,10 @@ class ParameterSpec:
         return f"{escape(shorten(name))} {reason}" if reason else None
 
 
-def resolve_parameter(target: ParameterShape, initializer: Initializer, dtype: str) -> ParameterSpec:
+def resolve_parameter(info: ParameterInfo, initializer: Initializer, dtype: str) -> ParameterSpec:
     """Resolve a parameter whose initializer has been checked."""
     return ParameterSpec(
-        target.shape, BY_NAME[dtype], target.fan_in, target.fan_out, initializer, initializer.to_distribution(target)
+        info.shape, BY_NAME[dtype], info.fan_in, info.fan_out, initializer, initializer.to_distribution(info)
     )
 
 
@@ -73,7 +73,7 @@ def name_parameter(name: str, spec: ParameterSpec) -> Parameter:
     return Parameter(name, spec, stream_id(name))
 
 
-class Expanded(NamedTuple):
+class ResolvedOperation(NamedTuple):
     """An operation of the model, its definitions, and its parameters by name."""
 
     instance: NamedOperation
@@ -81,14 +81,14 @@ class Expanded(NamedTuple):
     parameters: dict[str, Parameter]
 
 
-def expand(spec: ParsedSpec) -> Iterator[Expanded | Finding]:
+def resolve_operations(spec: ParsedSpec) -> Iterator[ResolvedOperation | Finding]:
     """Yield the operations of a spec in order with their parameters, and every error.
 
     Precedence of initializers, last wins: the operation's default, the spec's `defaults`, the operation's own, and
     `overrides`, in order.
     """
     yield from _check_defaults(spec)
-    yield from _Expansion(spec).operations()
+    yield from _Resolver(spec).operations()
 
 
 class NameRegistry:
@@ -132,7 +132,7 @@ class OperationCache(Generic[Result]):
 
 
 @dataclass(slots=True)
-class _Resolved:
+class _ParameterChoice:
     """A definition, what the spec chooses for it, and the path that does; `spec` is the result without overrides."""
 
     definition: ParameterDef
@@ -142,23 +142,23 @@ class _Resolved:
     spec: ParameterSpec | None = None
 
 
-class _Choices(NamedTuple):
+class _OperationChoices(NamedTuple):
     """A spec's choices for the parameters of an operation before overrides, and the errors among them."""
 
     definitions: list[ParameterDef]
-    resolved: list[_Resolved]
+    resolved: list[_ParameterChoice]
     findings: list[Finding]
 
 
-class _Expansion:
+class _Resolver:
     def __init__(self, spec: ParsedSpec):
         self.spec = spec
         self.names = NameRegistry()
-        self.overrides = Overrides(spec.head.overrides)
+        self.overrides = Overrides(spec.fields.overrides)
         self.choices = OperationCache(self._choose)
         self.different = 0
 
-    def operations(self) -> Iterator[Expanded | Finding]:
+    def operations(self) -> Iterator[ResolvedOperation | Finding]:
         is_complete = not self.spec.findings
         tree = self.spec.tree()
         for instance in tree.operations():
@@ -176,7 +176,7 @@ class _Expansion:
                     message = self.names.explain(name)
                     findings = [*findings, Finding((*instance.path, "name"), message, location=instance.location)]
                     continue
-                if one.spec and not self.spec.head.overrides:
+                if one.spec and not self.spec.fields.overrides:
                     parameters[one.definition.name] = Parameter(name, one.spec, stream_id(name))
                     continue
                 found = self._resolve(name, instance, one)
@@ -188,22 +188,24 @@ class _Expansion:
                 is_complete = False
                 yield from findings
             else:
-                yield Expanded(instance, definitions, parameters)
+                yield ResolvedOperation(instance, definitions, parameters)
         if is_complete:  # else they may be meant for what is missing
             yield from self.overrides.find_unused(self.names.suggest, is_warning=tree.omits)
 
-    def _choose(self, instance: NamedOperation) -> _Choices:
+    def _choose(self, instance: NamedOperation) -> _OperationChoices:
         operation = instance.operation
         try:
-            found = parameter_defs_by(self.spec.head.conventions, operation)
+            found = parameter_defs_by(self.spec.fields.conventions, operation)
         except UnsupportedError as error:
-            return _Choices([], [], [Finding((*instance.path, "type"), str(error), location=instance.location)])
+            return _OperationChoices(
+                [], [], [Finding((*instance.path, "type"), str(error), location=instance.location)]
+            )
         self.different += len(found)
         if self.different > limits.MAX_DIFFERENT_TENSORS:
             limit = f"more than {limits.MAX_DIFFERENT_TENSORS:,} different tensors (the limit)"
             raise LimitExceededError(instance.path, f"{limit}, counting those that an index makes different")
-        dtype = operation.dtype or self.spec.head.dtype
-        resolved = [_Resolved(one, one.dtype or dtype, *self._prevailing(instance, one)) for one in found]
+        dtype = operation.dtype or self.spec.fields.dtype
+        resolved = [_ParameterChoice(one, one.dtype or dtype, *self._prevailing(instance, one)) for one in found]
         keys = {definition.key for definition in found}
         findings = []
         for parameter in [name for name in operation.own_initializers() if name not in keys]:
@@ -213,19 +215,19 @@ class _Expansion:
         for parameter in [name for name in operation.tie if name not in {one.name for one in found}]:
             message = f"this {operation.type_name} has no {parameter}; tie {one_of([one.name for one in found])}"
             findings.append(Finding((*instance.path, "tie", parameter), message, True, instance.location))
-        return _Choices(found, resolved, findings)
+        return _OperationChoices(found, resolved, findings)
 
     def _prevailing(self, instance: NamedOperation, definition: ParameterDef) -> tuple[Initializer, Path]:
         """Return a parameter's initializer, overrides apart, and the path that chooses it."""
         operation, base = instance.operation, instance.path
         if own := operation.own_initializers().get(definition.key):
             return own, (*base, "initializers", definition.key)
-        if self.spec.head.defaults and (default := self.spec.head.default_of(operation, definition.key)):
+        if self.spec.fields.defaults and (default := self.spec.fields.default_of(operation, definition.key)):
             return default
         return definition.initializer, (*base, *definition.path)
 
-    def _resolve(self, name: str, instance: NamedOperation, choice: _Resolved) -> Parameter | Finding:
-        overrides = self.overrides.matching(name) if self.spec.head.overrides else []
+    def _resolve(self, name: str, instance: NamedOperation, choice: _ParameterChoice) -> Parameter | Finding:
+        overrides = self.overrides.matching(name) if self.spec.fields.overrides else []
         if target := instance.operation.tie.get(choice.definition.name):
             return _tie(name, target, choice, overrides)
         if not overrides and choice.spec:
@@ -235,10 +237,10 @@ class _Expansion:
             if override.initializer:
                 initializer, path = override.initializer, ("overrides", index, "initializer")
             dtype = override.dtype or dtype
-        if reason := initializer.why_unsupported(choice.definition.target):
+        if reason := initializer.why_unsupported(choice.definition.info):
             of = "" if path[0] == "operations" else f"{shorten(name)}: "
             return Finding(path, f"{of}{initializer.type_name} {reason}", location=instance.location)
-        spec = resolve_parameter(choice.definition.target, initializer, dtype)
+        spec = resolve_parameter(choice.definition.info, initializer, dtype)
         if reason := spec.dtype_error(name):
             return Finding(path, reason, location=instance.location)
         if not overrides:
@@ -246,18 +248,20 @@ class _Expansion:
         return name_parameter(name, spec)
 
 
-def _tie(name: str, target: str, choice: _Resolved, overrides: list[tuple[int, Override]]) -> Parameter | Finding:
+def _tie(
+    name: str, target: str, choice: _ParameterChoice, overrides: list[tuple[int, Override]]
+) -> Parameter | Finding:
     """Return a parameter that is another one."""
     if overrides:
         message = f"{shorten(name)} is tied to {shorten(target)}; override that one"
         return Finding(("overrides", overrides[0][0], "match"), message)
-    return Parameter(name, resolve_parameter(choice.definition.target, ZEROS, choice.dtype), stream_id(target), target)
+    return Parameter(name, resolve_parameter(choice.definition.info, ZEROS, choice.dtype), stream_id(target), target)
 
 
 def _check_defaults(spec: ParsedSpec) -> Iterator[Finding]:
     """Yield an error for each default that fits no operation of its type, even if the spec does not have one."""
-    for type_name, initializers in spec.head.defaults.items():
-        shapes = BY_TYPE[type_name].example_shapes()
+    for type_name, initializers in spec.fields.defaults.items():
+        shapes = BY_TYPE[type_name].example_infos()
         for name, initializer in initializers.items():
             if reason := initializer.why_unsupported(shapes[name]):
                 yield Finding(("defaults", type_name, name), f"{initializer.type_name} {reason}")

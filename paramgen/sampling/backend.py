@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from paramgen.catalog.distributions import (
     Bernoulli,
     Constant,
-    Elementwise,
+    ElementwiseDistribution,
     Integers,
     Normal,
     TruncatedNormal,
@@ -78,11 +78,19 @@ class Backend(Protocol):
     def finish(self) -> None:
         """Wait for all work that was begun."""
 
-    def fill(self, distribution: Elementwise, dtype: DType, seed: int, stream: int, start: int, out: Bytes) -> None:
+    def fill(
+        self, distribution: ElementwiseDistribution, dtype: DType, seed: int, stream: int, start: int, out: Bytes
+    ) -> None:
         """Draw the elements of a stream from `start` on, as many as fit in `out`."""
 
     def fill_region(
-        self, distribution: Elementwise, dtype: DType, seed: int, stream: int, region: StridedRegion, out: Bytes
+        self,
+        distribution: ElementwiseDistribution,
+        dtype: DType,
+        seed: int,
+        stream: int,
+        region: StridedRegion,
+        out: Bytes,
     ) -> None:
         """Draw a region of a stream."""
 
@@ -124,7 +132,7 @@ class Backend(Protocol):
 
 
 # The distributions as kernels know them, numbered in this order, and the fields that they take.
-KERNEL_FIELDS: dict[type[Elementwise], tuple[str, ...]] = {
+KERNEL_FIELDS: dict[type[ElementwiseDistribution], tuple[str, ...]] = {
     Constant: ("value",),
     Uniform: ("bound",),
     Normal: ("mean", "std"),
@@ -134,7 +142,7 @@ KERNEL_FIELDS: dict[type[Elementwise], tuple[str, ...]] = {
 }
 
 
-def distribution_numbers(distribution: Elementwise) -> tuple[str, list[float]]:
+def distribution_numbers(distribution: ElementwiseDistribution) -> tuple[str, list[float]]:
     """Return a distribution's name in C, and its numbers in C's order."""
     fields = KERNEL_FIELDS[type(distribution)]
     return f"PG_{distribution.type.upper()}", [getattr(distribution, field) for field in fields]

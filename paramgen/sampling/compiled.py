@@ -18,7 +18,7 @@ from paramgen.sampling.matrix import TILE, Matrix
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from paramgen.catalog.distributions import Elementwise
+    from paramgen.catalog.distributions import ElementwiseDistribution
     from paramgen.sampling.backend import Bytes
     from paramgen.sampling.regions import StridedRegion
 
@@ -34,7 +34,7 @@ def _strides(matrix: Matrix) -> tuple[int, int]:
     return rows // 8, columns // 8
 
 
-class Compiled(HostBackend):
+class CompiledBackend(HostBackend):
     """The kernels of one instruction set."""
 
     def __init__(self, kernels: Any):
@@ -56,7 +56,9 @@ class Compiled(HostBackend):
         yield _pointer(scratch)
         self._scratch.append(scratch)
 
-    def fill(self, distribution: Elementwise, dtype: DType, seed: int, stream: int, start: int, out: Bytes) -> None:
+    def fill(
+        self, distribution: ElementwiseDistribution, dtype: DType, seed: int, stream: int, start: int, out: Bytes
+    ) -> None:
         self.fill_numbers(*distribution_numbers(distribution), dtype, seed, stream, start, out)
 
     def fill_numbers(
@@ -69,7 +71,13 @@ class Compiled(HostBackend):
         )
 
     def fill_region(
-        self, distribution: Elementwise, dtype: DType, seed: int, stream: int, region: StridedRegion, out: Bytes
+        self,
+        distribution: ElementwiseDistribution,
+        dtype: DType,
+        seed: int,
+        stream: int,
+        region: StridedRegion,
+        out: Bytes,
     ) -> None:
         name, numbers = distribution_numbers(distribution)
         # pg_region needs consecutive elements along the last axis, and is fastest if the buffer's are close along the
@@ -103,4 +111,6 @@ class Compiled(HostBackend):
 if lib.PG_TILE != TILE:
     raise ImportError("the compiled kernels are of another version")
 
-KERNELS = tuple(Compiled(lib.pg_kernel_sets[i]) for i in range(lib.PG_KERNEL_SETS) if lib.pg_kernel_sets[i].available())
+KERNELS = tuple(
+    CompiledBackend(lib.pg_kernel_sets[i]) for i in range(lib.PG_KERNEL_SETS) if lib.pg_kernel_sets[i].available()
+)

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 from functools import cache
 
-from paramgen.arithmetic import default_mode
+from paramgen.float_mode import default_float_mode
 from paramgen.formatting import pluralize
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.devices import Device
@@ -23,7 +23,7 @@ def difference_message(kernels: str, distribution: str) -> str:
 
 
 @cache
-def _find_kernels() -> tuple[HostBackend, str | None]:
+def _find_backend() -> tuple[HostBackend, str | None]:
     """Return the fastest kernels that this CPU can run; or NumPy, and the reason."""
     try:
         from paramgen.sampling.compiled import KERNELS
@@ -33,35 +33,35 @@ def _find_kernels() -> tuple[HostBackend, str | None]:
         from paramgen.sampling.known_answers import first_difference
 
         fastest = KERNELS[-1]
-        with default_mode():
+        with default_float_mode():
             difference = first_difference(fastest)
         if difference is None:
             return fastest, None
         reason = difference_message(fastest.name, difference)
-    from paramgen.sampling.reference import Reference
+    from paramgen.sampling.reference import NumpyBackend
 
-    return Reference(), reason
+    return NumpyBackend(), reason
 
 
 @cache
-def kernels() -> HostBackend:
+def backend() -> HostBackend:
     """Return the backend of the CPU; warn, once, if it is NumPy."""
-    backend, reason = _find_kernels()
+    backend, reason = _find_backend()
     if reason:
         warnings.warn(reason, stacklevel=2)
     return backend
 
 
 def devices() -> list[Device]:
-    backend, reason = _find_kernels()
+    backend, reason = _find_backend()
     return [Device("cpu", f"{pluralize(available_cpus(), 'thread')}, {reason or f'kernels for {backend.name}'}")]
 
 
 def open_backends(numbers: Sequence[int], threads: int, size: int) -> list[Backend]:
     """Return the CPU's backend for each thread."""
-    return [kernels()] * threads
+    return [backend()] * threads
 
 
 def open_backend(numbers: Sequence[int]) -> Backend:
     """Return the CPU's backend."""
-    return kernels()
+    return backend()

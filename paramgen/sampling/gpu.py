@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from paramgen.arithmetic import default_mode
-from paramgen.catalog.distributions import Elementwise
+from paramgen.catalog.distributions import ElementwiseDistribution
 from paramgen.dtypes import DTYPES, DType
 from paramgen.errors import DeviceError
+from paramgen.float_mode import default_float_mode
 from paramgen.formatting import human_bytes
 from paramgen.sampling import cuda
 from paramgen.sampling.backend import (
@@ -47,8 +47,8 @@ MAX_BLOCKS = 2**12
 STREAMS = 3
 CUDA_13 = 13000
 # The structures that gpu.cu's kernels take.
-MOST_NUMBERS = max(map(len, KERNEL_FIELDS.values()))
-DISTRIBUTION = np.dtype([("n", np.float64, MOST_NUMBERS)])
+MAX_NUMBERS = max(map(len, KERNEL_FIELDS.values()))
+DISTRIBUTION = np.dtype([("n", np.float64, MAX_NUMBERS)])
 AXES = np.int64, REGION_AXES
 REGION = np.dtype([("first", np.int64), ("sizes", *AXES), ("strides", *AXES), ("out_strides", *AXES)])
 LAYOUT = np.dtype([(name, np.int64) for name in ("rows", "columns", "row_step", "column_step")])
@@ -72,7 +72,7 @@ def _remedy() -> str:
 
 
 @cache
-def _why_unusable() -> str | None:
+def why_unusable() -> str | None:
     """Return why no GPU can be used, and a remedy; None if one can."""
     driver = _driver()
     no_driver = "no NVIDIA driver is installed (libcuda.so.1)"
@@ -100,7 +100,7 @@ def _version(number: int) -> str:
 
 def devices() -> list[Device]:
     """Describe every GPU, or say why none can be used."""
-    if reason := _why_unusable():
+    if reason := why_unusable():
         return [Device("gpu", reason, usable=False)]
     return [_describe(number) for number in range(cupy.cuda.runtime.getDeviceCount())]
 
@@ -119,8 +119,8 @@ def _describe(number: int) -> Device:
 
 
 def existing_gpus(numbers: Sequence[int]) -> list[int]:
-    """Return these numbers, or those of all GPUs. Raises DeviceError if there is no such GPU."""
-    if reason := _why_unusable():
+    """Return these numbers, or those of all GPUs. Raises DeviceError for a GPU that does not exist."""
+    if reason := why_unusable():
         raise DeviceError(f"gpu: {reason}")
     there = range(cupy.cuda.runtime.getDeviceCount())
     for number in numbers:
@@ -132,12 +132,12 @@ def existing_gpus(numbers: Sequence[int]) -> list[int]:
 def open_backends(numbers: Sequence[int], threads: int, size: int) -> list[Backend]:
     """Return several backends for each of these GPUs."""
     found = existing_gpus(numbers)
-    return [Gpu(number, size) for _ in range(STREAMS) for number in found]
+    return [GpuBackend(number, size) for _ in range(STREAMS) for number in found]
 
 
 def open_backend(numbers: Sequence[int]) -> Backend:
     """Return a backend on the GPU of this number or on the current one."""
-    return Gpu(existing_gpus(numbers)[0] if numbers else current_number())
+    return GpuBackend(existing_gpus(numbers)[0] if numbers else current_number())
 
 
 def current_number() -> int:
@@ -187,7 +187,7 @@ class _Kernels:
 _kernels = cache(_Kernels)
 
 
-class Gpu:
+class GpuBackend:
     """One stream of a GPU.
 
     With a `size`, it is a new stream with a buffer of that many bytes. Without, it is the thread's current stream, so
@@ -213,13 +213,13 @@ class Gpu:
 
     @property
     def host(self) -> HostBackend:
-        from paramgen.sampling.cpu import kernels
+        from paramgen.sampling.cpu import backend
 
-        return kernels()
+        return backend()
 
     @contextmanager
     def current(self) -> Iterator[None]:
-        with default_mode(), current_device(self._number), self._stream:
+        with default_float_mode(), current_device(self._number), self._stream:
             yield
 
     def buffer(self, size: int) -> Bytes:
@@ -246,14 +246,22 @@ class Gpu:
     def finish(self) -> None:
         self._stream.synchronize()
 
-    def fill(self, distribution: Elementwise, dtype: DType, seed: int, stream: int, start: int, out: Bytes) -> None:
+    def fill(
+        self, distribution: ElementwiseDistribution, dtype: DType, seed: int, stream: int, start: int, out: Bytes
+    ) -> None:
         name, numbers = distribution_numbers(distribution)
         count = out.nbytes * 8 // dtype.bits
         integers = [np.uint64(number) for number in (seed, stream, start, count)]
         self._spread(self._kernels.draw(name, dtype), count // 2 + 1, _distribution(numbers), *integers, out)
 
     def fill_region(
-        self, distribution: Elementwise, dtype: DType, seed: int, stream: int, region: StridedRegion, out: Bytes
+        self,
+        distribution: ElementwiseDistribution,
+        dtype: DType,
+        seed: int,
+        stream: int,
+        region: StridedRegion,
+        out: Bytes,
     ) -> None:
         name, numbers = distribution_numbers(distribution)
         kernel = self._kernels.draw(name, dtype, "pg_draw_region")
@@ -324,7 +332,7 @@ def address(array: Any) -> int:
 
 def _distribution(numbers: list[float]) -> np.void:
     """Return the numbers of a distribution as gpu.cu's pg_distribution."""
-    return np.array((numbers + [0.0] * (MOST_NUMBERS - len(numbers)),), DISTRIBUTION)[()]  # type: ignore[return-value]
+    return np.array((numbers + [0.0] * (MAX_NUMBERS - len(numbers)),), DISTRIBUTION)[()]  # type: ignore[return-value]
 
 
 def _region(region: StridedRegion) -> np.void:

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from paramgen.arithmetic import default_mode
-from paramgen.catalog.distributions import Elementwise, Normal
+from paramgen.catalog.distributions import ElementwiseDistribution, Normal
 from paramgen.dtypes import DTYPES, DType
+from paramgen.float_mode import default_float_mode
 from paramgen.formatting import human_bytes
 from paramgen.sampling.backend import Bytes
 from paramgen.sampling.matrix import TILE, Matrix
@@ -35,7 +35,7 @@ class HostBackend(ABC):
 
     @contextmanager
     def current(self) -> Iterator[None]:
-        with default_mode(), np.errstate(under="ignore"):
+        with default_float_mode(), np.errstate(under="ignore"):
             yield
 
     def buffer(self, size: int) -> Bytes:
@@ -91,11 +91,19 @@ class HostBackend(ABC):
         result[...] = values if dtype.name == "float64" else values.astype(np.float32)
 
     @abstractmethod
-    def fill(self, distribution: Elementwise, dtype: DType, seed: int, stream: int, start: int, out: Bytes) -> None: ...
+    def fill(
+        self, distribution: ElementwiseDistribution, dtype: DType, seed: int, stream: int, start: int, out: Bytes
+    ) -> None: ...
 
     @abstractmethod
     def fill_region(
-        self, distribution: Elementwise, dtype: DType, seed: int, stream: int, region: StridedRegion, out: Bytes
+        self,
+        distribution: ElementwiseDistribution,
+        dtype: DType,
+        seed: int,
+        stream: int,
+        region: StridedRegion,
+        out: Bytes,
     ) -> None: ...
 
     @abstractmethod

@@ -13,7 +13,7 @@ import numpy as np
 from paramgen.dtypes import DTYPES
 
 if TYPE_CHECKING:
-    from paramgen.sampling.compiled import Compiled
+    from paramgen.sampling.compiled import CompiledBackend
     from paramgen.sampling.host import HostBackend
 
 SEED, STREAM, FIRST = 0xC0FFEE0123456789, 0xFEDCBA9876543210, 3
@@ -58,7 +58,7 @@ ANSWERS: tuple[tuple[str, tuple[float, ...], dict[str, int]], ...] = (
 MATRICES = 0xF9F59A4A
 
 
-def first_difference(kernels: Compiled) -> str | None:
+def first_difference(kernels: CompiledBackend) -> str | None:
     """Return the first distribution for which kernels give another answer; None if all are right."""
     for name, numbers, answers in ANSWERS:
         for dtype, answer in answers.items():

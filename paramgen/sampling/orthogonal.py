@@ -44,11 +44,11 @@ def tiles(start: int, stop: int, size: int) -> Iterator[slice]:
 
 @dataclass(frozen=True, slots=True)
 class Orthonormalizer:
-    """The computation of Q on a backend, by several threads; `on_share` is called with finished shares of the work."""
+    """The computation of Q on a backend, by several threads; `on_progress` gets finished shares of the work."""
 
     backend: Backend
     threads: int = 1
-    on_share: OnShare = lambda share: None
+    on_progress: OnShare = lambda share: None
 
     def __call__(self, draw: Callable[[Backend], Matrix], tolerance: float) -> Matrix:
         """Return Q of z = QR, R's diagonal positive, for the matrix z of shape (m, n), m >= n, that `draw` returns.
@@ -64,7 +64,7 @@ class Orthonormalizer:
                 return z
         del z
         host = self.backend.host
-        return self.backend.upload(householder(host, self.threads, draw(host), self.on_share))
+        return self.backend.upload(householder(host, self.threads, draw(host), self.on_progress))
 
     def divide(self, z: Matrix) -> bool:
         """Replace z by z·R⁻¹, R the Cholesky factor of zᵀz; return False, and keep z, if rounding hides R."""
@@ -86,7 +86,7 @@ class Orthonormalizer:
             image = self.backend.zeros(len(rows), PROBES)
             parallel_for(self.threads, partial(self._add_image, image, rows, x), self._bands(0, len(rows)))
             parallel_for(self.threads, partial(self._add_residual, residual, rows, image), self._bands(0, n))
-        return float(np.sqrt(square(self.backend, residual.reshape(-1)) / PROBES))
+        return float(np.sqrt(squared_norm(self.backend, residual.reshape(-1)) / PROBES))
 
     def _add_image(self, image: Matrix, q: Matrix, probes: Matrix, i: slice) -> None:
         self.backend.accumulate(image[i], q[i].T, probes, 1)
@@ -105,7 +105,7 @@ class Orthonormalizer:
             i, j = pair
             for k in tiles(0, m, self.backend.max_terms):
                 self.backend.accumulate(g[i, j], z[k, i], z[k, j], 1, upper=i == j)
-                self.on_share(0.4 / len(pairs) * (k.stop - k.start) / m)
+                self.on_progress(0.4 / len(pairs) * (k.stop - k.start) / m)
 
         parallel_for(self.threads, multiply, pairs)
         return g
@@ -122,10 +122,10 @@ class Orthonormalizer:
             def eliminate(j: slice, i: slice = i) -> None:
                 self.backend.accumulate(g[i, j], g[: i.start, i], g[: i.start, j], -1)
                 self.backend.solve(g[i, i], g[i, j])
-                self.on_share(0)
+                self.on_progress(0)
 
             parallel_for(self.threads, eliminate, self._bands(i.stop, n))
-            self.on_share(0.1 * (i.stop - i.start) / n)
+            self.on_progress(0.1 * (i.stop - i.start) / n)
         return True
 
     def solve(self, z: Matrix, r: Matrix) -> None:
@@ -136,7 +136,7 @@ class Orthonormalizer:
             for j in tiles(0, n, self.backend.max_tile):
                 self.backend.accumulate(z[rows, j], z[rows, : j.start].T, r[: j.start, j], -1)
                 self.backend.solve(r[j, j], z[rows, j].T)
-                self.on_share(0.5 * (rows.stop - rows.start) / m * (j.stop - j.start) / n)
+                self.on_progress(0.5 * (rows.stop - rows.start) / m * (j.stop - j.start) / n)
 
         parallel_for(self.threads, solve_rows, self._bands(0, m))
 
@@ -144,7 +144,7 @@ class Orthonormalizer:
         return tiles(start, stop, self.backend.max_task)
 
 
-def householder(host: HostBackend, threads: int, z: Matrix, on_share: OnShare = lambda share: None) -> Matrix:
+def householder(host: HostBackend, threads: int, z: Matrix, on_progress: OnShare = lambda share: None) -> Matrix:
     """Return Q of z = QR by Householder reflections, R's diagonal not negative; overwrite z."""
     m, n = z.shape
     q = np.eye(m, n)
@@ -156,22 +156,22 @@ def householder(host: HostBackend, threads: int, z: Matrix, on_share: OnShare = 
 
     for k in range(n):
         v = z[k:, k].copy()
-        norm = float(np.sqrt(square(host, v)))
+        norm = float(np.sqrt(squared_norm(host, v)))
         positive = bool(v[0] >= 0)
         v[0] = v[0] + norm if positive else v[0] - norm
         # The reflection takes the column to -norm (+norm) on the diagonal, which is R's entry.
         signs[k] = -1.0 if positive and norm > 0 else 1.0
-        length = square(host, v)
+        length = squared_norm(host, v)
         reflectors.append((v, 2 / length if length > 0 else 0.0))
         reflect(z[k:, k:], *reflectors[k])
-        on_share(0)
+        on_progress(0)
     for k in reversed(range(n)):
         reflect(q[k:, k:], *reflectors[k])
-        on_share(0)
+        on_progress(0)
     return q * signs
 
 
-def square(backend: Backend, v: Matrix) -> float:
+def squared_norm(backend: Backend, v: Matrix) -> float:
     """Return vᵀv, summed in order."""
     total = backend.zeros(1, 1)
     backend.accumulate(total, v[:, None], v[:, None], 1)

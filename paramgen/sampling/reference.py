@@ -13,7 +13,7 @@ from paramgen.catalog.distributions import (
     DISCRETE,
     Bernoulli,
     Constant,
-    Elementwise,
+    ElementwiseDistribution,
     Integers,
     Normal,
     TruncatedNormal,
@@ -100,7 +100,7 @@ _SAMPLERS: dict[type, Callable[[Any, Words], NDArray[Any]]] = {
 }
 
 
-def _values(distribution: Elementwise, dtype: DType, words: Words) -> NDArray[Any]:
+def _values(distribution: ElementwiseDistribution, dtype: DType, words: Words) -> NDArray[Any]:
     """Return the values of words in a dtype; narrow ones round the float32 value to nearest, ties to even."""
     if dtype.is_complex:
         parts = _SAMPLERS[type(distribution)](distribution, words.view("<u4"))
@@ -128,7 +128,7 @@ def _power_of_two(values: NDArray[np.float32]) -> NDArray[np.uint8]:
     return ((bits + half) >> np.uint32(23)).astype(np.uint8)
 
 
-class Reference(HostBackend):
+class NumpyBackend(HostBackend):
     """NumPy as a backend."""
 
     name = "reference"
@@ -138,7 +138,9 @@ class Reference(HostBackend):
     solve = staticmethod(matrix.solve)
     reflect = staticmethod(matrix.reflect)
 
-    def fill(self, distribution: Elementwise, dtype: DType, seed: int, stream: int, start: int, out: Bytes) -> None:
+    def fill(
+        self, distribution: ElementwiseDistribution, dtype: DType, seed: int, stream: int, start: int, out: Bytes
+    ) -> None:
         draw = words64 if dtype.bits == 64 else words
         values = out.view(dtype.numpy())
         for first in range(0, len(values), CHUNK_ELEMENTS):
@@ -146,7 +148,13 @@ class Reference(HostBackend):
             part[...] = _values(distribution, dtype, draw(seed, stream, start + first, len(part)))
 
     def fill_region(
-        self, distribution: Elementwise, dtype: DType, seed: int, stream: int, region: StridedRegion, out: Bytes
+        self,
+        distribution: ElementwiseDistribution,
+        dtype: DType,
+        seed: int,
+        stream: int,
+        region: StridedRegion,
+        out: Bytes,
     ) -> None:
         element: NDArray[Any] = np.full((), region.offset, np.uint64)
         for size, stride in zip(region.sizes, region.strides, strict=True):

@@ -14,8 +14,8 @@ from paramgen.buffers import BLOCK_BYTES
 from paramgen.catalog.distributions import (
     Constant,
     DeltaOrthogonal,
-    Elementwise,
-    Matrices,
+    ElementwiseDistribution,
+    MatrixDistribution,
     MatrixRegion,
     Orthogonal,
     PeriodicConstant,
@@ -98,7 +98,12 @@ class Sampler:
         self.report(dtype.nbytes(region.size))
 
     def _fill_region(
-        self, backend: Backend, parameter: Parameter, distribution: Elementwise, region: StridedRegion, out: Bytes
+        self,
+        backend: Backend,
+        parameter: Parameter,
+        distribution: ElementwiseDistribution,
+        region: StridedRegion,
+        out: Bytes,
     ) -> None:
         dtype = parameter.spec.dtype
         if dtype.is_integer and isinstance(distribution, Constant):  # kernels round constants to floats
@@ -111,7 +116,9 @@ class Sampler:
         else:
             backend.fill_region(distribution, dtype, self.seed, parameter.stream, region, out)
 
-    def _take_matrix(self, backend: Backend, parameter: Parameter, distribution: Matrices, taken: int) -> Bytes:
+    def _take_matrix(
+        self, backend: Backend, parameter: Parameter, distribution: MatrixDistribution, taken: int
+    ) -> Bytes:
         """Return all bytes of a parameter of matrices, drawn at the first call; forget them at the last one."""
         with self._lock:
             cached = self._matrices.setdefault(parameter.name, _CachedMatrix(parameter.spec.size))
@@ -134,7 +141,9 @@ class Sampler:
                     raise
             return cached.data
 
-    def _draw_matrices(self, backend: Backend, parameter: Parameter, distribution: Matrices, threads: int) -> Bytes:
+    def _draw_matrices(
+        self, backend: Backend, parameter: Parameter, distribution: MatrixDistribution, threads: int
+    ) -> Bytes:
         """Return all bytes of a parameter of orthogonal matrices. Raises MemoryError if they do not fit."""
         dtype = parameter.spec.dtype
         try:
@@ -161,7 +170,7 @@ class Sampler:
         reported = 0.0
         passes = 2 if double else 1
 
-        def on_share(share: float) -> None:
+        def on_progress(share: float) -> None:
             nonlocal reported
             with self._lock:
                 before, reported = reported, min(reported + share / passes, 1.0)
@@ -174,21 +183,21 @@ class Sampler:
             def draw_band(band: slice) -> None:
                 first = matrix.first + band.start * columns
                 on.normal(self.seed, parameter.stream, first, double, (z.T if is_wide else z)[band])
-                on_share(0)
+                on_progress(0)
 
             parallel_for(threads, draw_band, _bands(rows, columns))
             return z
 
         tolerance = FLOAT64_TOLERANCE if double else FLOAT32_TOLERANCE
-        q = Orthonormalizer(backend, threads, on_share)(draw, tolerance)
+        q = Orthonormalizer(backend, threads, on_progress)(draw, tolerance)
 
         def round_band(band: slice) -> None:
             here = out[dtype.nbytes(band.start * columns) : dtype.nbytes(band.stop * columns)]
             backend.round((q.T if is_wide else q)[band], gain, dtype, here)
-            on_share(0)
+            on_progress(0)
 
         parallel_for(threads, round_band, _bands(rows, columns))
-        on_share(1)
+        on_progress(1)
 
 
 def cpu_seconds(parameter: Parameter) -> float:

@@ -18,7 +18,7 @@ from paramgen.dtypes import FILE_RANK, DType
 MAX_HEADER = 100_000_000
 
 
-class Entry(NamedTuple):
+class TensorEntry(NamedTuple):
     """A tensor of a file: bytes begin … end - 1 of the data."""
 
     name: str
@@ -32,7 +32,7 @@ class Entry(NamedTuple):
         return prod(self.shape)
 
 
-def order_tensors(tensors: Iterable[tuple[str, DType, tuple[int, ...]]]) -> list[Entry]:
+def order_tensors(tensors: Iterable[tuple[str, DType, tuple[int, ...]]]) -> list[TensorEntry]:
     """Place tensors one after another in the official order: by falling dtype, as the format ranks it, then by name."""
     by_rank: dict[int, list[tuple[str, DType, tuple[int, ...]]]] = {}
     for tensor in tensors:
@@ -41,12 +41,12 @@ def order_tensors(tensors: Iterable[tuple[str, DType, tuple[int, ...]]]) -> list
     for rank in sorted(by_rank):
         for name, dtype, shape in sorted(by_rank[rank], key=itemgetter(0)):
             end = begin + dtype.nbytes(prod(shape))
-            entries.append(Entry(name, dtype, shape, begin, end))
+            entries.append(TensorEntry(name, dtype, shape, begin, end))
             begin = end
     return entries
 
 
-def encode(entries: Iterable[Entry], metadata: Mapping[str, str]) -> bytes:
+def encode(entries: Iterable[TensorEntry], metadata: Mapping[str, str]) -> bytes:
     """Return the header after its length; metadata comes first, its keys sorted."""
     parts = [f'"__metadata__":{compact(metadata)}'] if metadata else []
     kinds: dict[tuple[DType, tuple[int, ...]], str] = {}

@@ -15,12 +15,12 @@ from safetensors import SafetensorError, safe_open
 from paramgen.dtypes import BY_CODE
 from paramgen.errors import FileError, MalformedFileError
 from paramgen.formatting import escape, show_text
-from paramgen.storage.header import MAX_HEADER, Entry, find_duplicate
+from paramgen.storage.header import MAX_HEADER, TensorEntry, find_duplicate
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-LONGEST_REASON = 200
+MAX_REASON_CHARS = 200
 PREFIX = "Error while deserializing header: "
 
 
@@ -33,10 +33,10 @@ class TensorFile:
     def __init__(self, path: str | os.PathLike[str]):
         self.path = os.fspath(path)
         self.shown = escape(self.path) or "''"
-        with self._refusals():
+        with self._as_file_error():
             self._file = open(self.path, "rb", buffering=0, opener=_open)  # noqa: SIM115 (closed by close)
         try:
-            with self._refusals():
+            with self._as_file_error():
                 self._read_header()
         except BaseException:
             self.close()
@@ -57,37 +57,39 @@ class TensorFile:
             self.entries = self._list_entries(official)
         duplicate = find_duplicate(header, len(self.entries), self.metadata)
         if duplicate is not None:
-            raise self._malformed(f"duplicate tensor {show_text(duplicate, LONGEST_REASON)}")
+            raise self._malformed(f"duplicate tensor {show_text(duplicate, MAX_REASON_CHARS)}")
 
-    def _list_entries(self, official: safe_open) -> list[Entry]:
+    def _list_entries(self, official: safe_open) -> list[TensorEntry]:
         """List the tensors with their offsets, which follow from order and sizes: a valid file has no holes."""
         entries, begin = [], 0
         for name in official.offset_keys():
             tensor = official.get_slice(name)
             dtype = BY_CODE.get(tensor.get_dtype())
             if dtype is None:
-                raise FileError(f"{self.shown}: {show_text(name, LONGEST_REASON)}: unknown dtype {tensor.get_dtype()}")
+                raise FileError(
+                    f"{self.shown}: {show_text(name, MAX_REASON_CHARS)}: unknown dtype {tensor.get_dtype()}"
+                )
             shape = tuple(tensor.get_shape())
             end = begin + prod(shape) * dtype.bits // 8
-            entries.append(Entry(name, dtype, shape, begin, end))
+            entries.append(TensorEntry(name, dtype, shape, begin, end))
             begin = end
         return entries
 
     @contextmanager
-    def _refusals(self) -> Iterator[None]:
+    def _as_file_error(self) -> Iterator[None]:
         try:
             yield
         except FileError:
             raise
         except OSError as error:
-            raise FileError(f"{self.shown}: {error.strerror or show_text(str(error), LONGEST_REASON)}") from None
+            raise FileError(f"{self.shown}: {error.strerror or show_text(str(error), MAX_REASON_CHARS)}") from None
         except SafetensorError as error:
-            raise self._malformed(show_text(str(error).removeprefix(PREFIX), LONGEST_REASON)) from None
+            raise self._malformed(show_text(str(error).removeprefix(PREFIX), MAX_REASON_CHARS)) from None
 
     def _malformed(self, reason: str) -> MalformedFileError:
         return MalformedFileError(f"{self.shown}: not a safetensors file: {reason}")
 
-    def read(self, entry: Entry, start: int, stop: int) -> NDArray[Any]:
+    def read(self, entry: TensorEntry, start: int, stop: int) -> NDArray[Any]:
         """Return elements start … stop - 1 of a tensor as a one-dimensional array (for dtypes of at least a byte)."""
         import numpy as np
 
@@ -96,9 +98,9 @@ class TensorFile:
         self.read_into(entry, start * width, memoryview(data.data))
         return data.view(entry.dtype.numpy())
 
-    def read_into(self, entry: Entry, position: int, view: memoryview) -> None:
+    def read_into(self, entry: TensorEntry, position: int, view: memoryview) -> None:
         """Fill a view with a tensor's bytes from a position on."""
-        with self._refusals():
+        with self._as_file_error():
             self._file.seek(self.data_start + entry.begin + position)
             while view:
                 count = self._file.readinto(view)

@@ -32,12 +32,12 @@ def output(path: str, size: int, *, force: bool, is_ours: Callable[[str], bool])
     if path in STDOUT_NAMES:
         if sys.stdout.isatty():
             raise UsageError("standard output is a terminal; redirect it to a file or a pipe")
-        with _refusals("standard output"):
+        with _as_file_error("standard output"):
             sys.stdout.flush()
             yield _writer(sys.stdout.fileno())
         return
     shown = escape(path) or "''"
-    with _refusals(shown):
+    with _as_file_error(shown):
         status = _status(path)
         if status is None or stat.S_ISREG(status.st_mode):
             if not os.path.basename(path):
@@ -59,7 +59,7 @@ def output(path: str, size: int, *, force: bool, is_ours: Callable[[str], bool])
 
 
 @contextmanager
-def _refusals(shown: str) -> Iterator[None]:
+def _as_file_error(shown: str) -> Iterator[None]:
     """Turn an OSError into a FileError that names the file and keeps the notes."""
     try:
         yield

@@ -21,7 +21,7 @@ from paramgen import engine
 from paramgen.catalog.conventions import CONVENTIONS
 from paramgen.catalog.frameworks import CONVENTION_NAMES, FRAMEWORKS, LAYOUT_NAMES
 from paramgen.catalog.layouts import LAYOUTS
-from paramgen.catalog.operations import BY_TYPE, ParameterDef, Standard
+from paramgen.catalog.operations import BY_TYPE, ParameterDef, StandardOperation
 from paramgen.catalog.operations.base import weights
 
 Array = NDArray[Any]
@@ -167,7 +167,7 @@ def loaded(layout: str, operation: dict[str, Any]) -> Any:
         return error
 
 
-class Bilinear(Standard):
+class Bilinear(StandardOperation):
     """An operation that no layout has rows for."""
 
     label = "bilinear"

@@ -10,7 +10,7 @@ import paramgen
 from paramgen.catalog import initializers, operations
 from paramgen.catalog.initializers import read_initializer
 from paramgen.catalog.models import Model
-from paramgen.catalog.operations import CustomParameter, Standard
+from paramgen.catalog.operations import CustomParameter, StandardOperation
 from paramgen.catalog.synonyms import (
     FIELD_SYNONYMS,
     INITIALIZER_SYNONYMS,
@@ -59,7 +59,7 @@ def test_fields(label: str, word: str, field: str) -> None:
 @pytest.mark.parametrize(("kind", "word", "name"), PARAMETERS)
 def test_parameters(kind: str, word: str, name: str) -> None:
     model = operations.BY_TYPE[kind]
-    assert issubclass(model, Standard)
+    assert issubclass(model, StandardOperation)
     assert name in model.parameter_names and word not in model.parameter_names
     assert problem_of(example_of(kind, initializers={word: "zeros"})).endswith(f"; did you mean {name}?")
     with pytest.raises(paramgen.SpecError, match=rf"; did you mean {name}\?"):

@@ -19,7 +19,7 @@ CONTROLS = [c for c in EVERY if category(c) in ("Cc", "Cf", "Zl", "Zp")]
 PRIVATE = ["\ue000", "\uf8ff", "\U000f0000", "\U0010fffd"]
 SURROGATES = ["\ud800", "\udbff", "\udc00", "\udfff"]
 UNPRINTABLE = "".join([*CONTROLS, *PRIVATE])
-TEXTS = [UNPRINTABLE[start : start + 12] for start in range(0, len(UNPRINTABLE), 12)]
+STRING_KEYS = [UNPRINTABLE[start : start + 12] for start in range(0, len(UNPRINTABLE), 12)]
 
 PRELU = {"name": "p", "type": "prelu"}
 CUSTOM = {"shape": [2], "initializer": "ones"}
@@ -91,7 +91,7 @@ def quoted(value: Any) -> str:
 
 @pytest.mark.parametrize("name", SPECS)
 def test_errors_are_printable(name: str) -> None:
-    for text in TEXTS:
+    for text in STRING_KEYS:
         check(lambda text=text: make_plan(interpret(from_mapping(SPECS[name](text), text), "m")))
         check(lambda text=text: make_plan(interpret(from_yaml(quoted(SPECS[name](text)).encode(), text), "m")))
     for text in SURROGATES:
@@ -116,7 +116,7 @@ def test_errors_of_yaml_are_printable() -> None:
         lines_of(caught.value)
 
 
-@pytest.mark.parametrize("text", [*TEXTS, *SURROGATES])
+@pytest.mark.parametrize("text", [*STRING_KEYS, *SURROGATES])
 def test_names_of_files_and_variables_are_printable(text: str, tmp_path: Path) -> None:
     text = text.replace("\0", "")
     with pytest.raises(ParamgenError) as caught:

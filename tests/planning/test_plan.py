@@ -156,7 +156,7 @@ def test_the_spec_in_the_metadata_is_a_specs_text() -> None:
     written = metadata(spec)["paramgen_spec"]
     assert "\u00e9" in written
     again = interpret(from_yaml(written.encode(), "s"), "m")
-    assert again.head.name == name
+    assert again.fields.name == name
     assert make_plan(again).header == make_plan(spec).header
 
 

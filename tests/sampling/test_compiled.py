@@ -26,13 +26,13 @@ from paramgen.catalog.distributions import (
     why_unsupported,
 )
 from paramgen.dtypes import DTYPES as TABLE
-from paramgen.sampling.backend import Backend, Elementwise
+from paramgen.sampling.backend import Backend, ElementwiseDistribution
 from paramgen.sampling.host import HostBackend
 from paramgen.sampling.matrix import TILE
-from paramgen.sampling.reference import Reference
+from paramgen.sampling.reference import NumpyBackend
 
-REFERENCE = Reference()
-DISTRIBUTIONS: list[Elementwise] = [
+REFERENCE = NumpyBackend()
+DISTRIBUTIONS: list[ElementwiseDistribution] = [
     Constant(0.3),
     Uniform(0.7),
     Uniform(1e-7),
@@ -47,7 +47,7 @@ DISTRIBUTIONS: list[Elementwise] = [
     TruncatedNormal(0.0, 1.0, -100.0, 100.0),
 ]
 
-DISCRETE: list[Elementwise] = [
+DISCRETE: list[ElementwiseDistribution] = [
     Integers(-3, 7),
     Integers(1, 2),
     Integers(0, 2**32 - 1),
@@ -68,7 +68,9 @@ COMBINATIONS = [
 each_set = pytest.mark.parametrize("kernels", KERNELS, ids=lambda kernels: kernels.name)
 
 
-def bits(backend: Any, distribution: Elementwise, dtype: str, seed: int, stream: int, start: int, count: int) -> bytes:
+def bits(
+    backend: Any, distribution: ElementwiseDistribution, dtype: str, seed: int, stream: int, start: int, count: int
+) -> bytes:
     out = np.full(TABLE[dtype].nbytes(count), 0xA5, np.uint8)
     backend.fill(distribution, TABLE[dtype], seed, stream, start, out)
     return out.tobytes()
@@ -81,7 +83,7 @@ def test_the_instruction_sets_of_x86() -> None:
 
 @each_set
 @pytest.mark.parametrize(("distribution", "dtype"), COMBINATIONS, ids=str)
-def test_any_range_is_the_references(kernels: Backend, distribution: Elementwise, dtype: str) -> None:
+def test_any_range_is_the_references(kernels: Backend, distribution: ElementwiseDistribution, dtype: str) -> None:
     for start, count in [
         (0, 1),
         (0, 5000),

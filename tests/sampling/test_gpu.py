@@ -15,14 +15,14 @@ from test_compiled import COMBINATIONS
 from test_frozen import RECORDED, cases, digest
 from test_regions import LARGE, any_region, elements, filled
 
-from paramgen.catalog.distributions import Constant, Elementwise, Orthogonal, Uniform
+from paramgen.catalog.distributions import Constant, ElementwiseDistribution, Orthogonal, Uniform
 from paramgen.dtypes import DTYPES as TABLE
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.orthogonal import Orthonormalizer
-from paramgen.sampling.reference import Reference
+from paramgen.sampling.reference import NumpyBackend
 from paramgen.sampling.regions import StridedRegion
 
-REFERENCE = Reference()
+REFERENCE = NumpyBackend()
 RANDOM = np.random.default_rng(0)
 
 
@@ -40,7 +40,14 @@ def backend(gpu: ModuleType) -> Iterator[Backend]:
 
 
 def bits(
-    backend: Backend, distribution: Elementwise, dtype: str, seed: int, stream: int, start: int, count: int, at: int = 0
+    backend: Backend,
+    distribution: ElementwiseDistribution,
+    dtype: str,
+    seed: int,
+    stream: int,
+    start: int,
+    count: int,
+    at: int = 0,
 ) -> bytes:
     """Draw elements into an allocation, `at` elements after its beginning."""
     nbytes = TABLE[dtype].nbytes
@@ -52,7 +59,7 @@ def bits(
 
 
 @pytest.mark.parametrize(("distribution", "dtype"), COMBINATIONS, ids=str)
-def test_any_range_is_the_references(backend: Backend, distribution: Elementwise, dtype: str) -> None:
+def test_any_range_is_the_references(backend: Backend, distribution: ElementwiseDistribution, dtype: str) -> None:
     for start, count, at in [
         (0, 1, 0),
         (0, 700, 0),
@@ -69,7 +76,7 @@ def test_any_range_is_the_references(backend: Backend, distribution: Elementwise
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("blocks", [1, 3])
 def test_a_thread_goes_on_to_further_elements(gpu: ModuleType, order: None, blocks: int, dtype: str) -> None:
-    backend = gpu.Gpu(0, 2**20, blocks)
+    backend = gpu.GpuBackend(0, 2**20, blocks)
     assert bits(backend, Uniform(0.5), dtype, 1, 2, 3, 9999) == bits(REFERENCE, Uniform(0.5), dtype, 1, 2, 3, 9999)
 
 
@@ -94,7 +101,7 @@ def test_any_region_is_the_references(backend: Backend, region: StridedRegion, c
 @pytest.mark.parametrize("blocks", [1, 3])
 @pytest.mark.parametrize("region", LARGE, ids=str)
 def test_large_regions(gpu: ModuleType, order: None, region: StridedRegion, blocks: int) -> None:
-    backend = gpu.Gpu(0, 2**20, blocks)
+    backend = gpu.GpuBackend(0, 2**20, blocks)
     for dtype in ("float32", "float64"):
         assert filled(backend, Uniform(0.5), dtype, region) == filled(REFERENCE, Uniform(0.5), dtype, region)
 

@@ -19,7 +19,7 @@ from golden import Golden
 from paramgen.catalog.distributions import (
     Bernoulli,
     Constant,
-    Elementwise,
+    ElementwiseDistribution,
     Integers,
     Normal,
     TruncatedNormal,
@@ -28,9 +28,9 @@ from paramgen.catalog.distributions import (
 from paramgen.dtypes import DTYPES
 from paramgen.sampling import cpu, known_answers
 from paramgen.sampling.backend import distribution_numbers
-from paramgen.sampling.reference import Reference
+from paramgen.sampling.reference import NumpyBackend
 
-DISTRIBUTIONS: dict[str, Callable[..., Elementwise]] = {
+DISTRIBUTIONS: dict[str, Callable[..., ElementwiseDistribution]] = {
     "constant": Constant,
     "uniform": Uniform,
     "normal": Normal,
@@ -51,8 +51,8 @@ HOSTILE = (
 needs_kernels = pytest.mark.skipif(not KERNELS, reason="there are no compiled kernels")
 
 
-def distribution_of(name: str, numbers: tuple[float, ...]) -> Elementwise:
-    distribution: Elementwise = DISTRIBUTIONS[name](*numbers)
+def distribution_of(name: str, numbers: tuple[float, ...]) -> ElementwiseDistribution:
+    distribution: ElementwiseDistribution = DISTRIBUTIONS[name](*numbers)
     assert distribution_numbers(distribution) == (f"PG_{name.upper()}", list(numbers))
     return distribution
 
@@ -61,7 +61,7 @@ def distribution_of(name: str, numbers: tuple[float, ...]) -> Elementwise:
 def test_the_answers_are_the_references(name: str, numbers: tuple[float, ...], dtype: str, answer: int) -> None:
     out = np.empty(DTYPES[dtype].nbytes(known_answers.ELEMENTS), np.uint8)
     place = known_answers.SEED, known_answers.STREAM, known_answers.FIRST
-    Reference().fill(distribution_of(name, numbers), DTYPES[dtype], *place, out)
+    NumpyBackend().fill(distribution_of(name, numbers), DTYPES[dtype], *place, out)
     assert crc32(out) == answer
 
 
@@ -70,7 +70,7 @@ def test_the_answers_are_of_every_distribution_and_dtype() -> None:
     assert {dtype for _, _, dtype, _ in CASES} == set(DTYPES)
     for name in DISTRIBUTIONS:
         assert {"float64", "float32"} <= {dtype for case, _, dtype, _ in CASES if case == name}
-    assert known_answers.matrix_checksum(Reference()) == known_answers.MATRICES
+    assert known_answers.matrix_checksum(NumpyBackend()) == known_answers.MATRICES
 
 
 @needs_kernels
@@ -115,7 +115,7 @@ def test_one_wrong_bit_of_a_matrix_is_found(function: str, monkeypatch: pytest.M
 def refused(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Refuse the kernels, as if they gave a wrong answer."""
     monkeypatch.setattr(known_answers, "MATRICES", 0)
-    caches = cpu._find_kernels, cpu.kernels
+    caches = cpu._find_backend, cpu.backend
     for cache in caches:
         cache.cache_clear()
     yield
@@ -128,8 +128,8 @@ def refused(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_instead_numpy_draws_and_a_warning_says_why(golden: Golden) -> None:
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
-        assert isinstance(cpu.kernels(), Reference)
-        assert isinstance(cpu.kernels(), Reference)
+        assert isinstance(cpu.backend(), NumpyBackend)
+        assert isinstance(cpu.backend(), NumpyBackend)
     (warning,) = warned
     assert cpu.devices()[0].description.endswith(f", {warning.message}")
     golden(str(warning.message).replace(KERNELS[-1].name, "<kernels>"))
@@ -146,7 +146,7 @@ sys.modules["paramgen.sampling._cpu"] = module
 COMPARE = f"""
 import json, sys
 sys.path.insert(0, {str(ROOT / "tests")!r})
-from paramgen.arithmetic import is_default
+from paramgen.float_mode import is_default
 print(is_default())  # before test_frozen imports more
 from paramgen.sampling.known_answers import first_difference
 from test_frozen import RECORDED, KERNELS, cases, digest

@@ -9,18 +9,18 @@ from numpy.typing import NDArray
 
 from paramgen.catalog.distributions import Orthogonal
 from paramgen.planning.tensors import Tensor
+from paramgen.sampling import cpu
 from paramgen.sampling import orthogonal as module
 from paramgen.sampling.backend import Backend
-from paramgen.sampling.cpu import kernels
 from paramgen.sampling.host import HostBackend
 from paramgen.sampling.matrix import TILE
 from paramgen.sampling.orthogonal import OnShare, Orthonormalizer, householder, tiles
 from paramgen.sampling.philox import words, words64
-from paramgen.sampling.reference import Reference, normal
+from paramgen.sampling.reference import NumpyBackend, normal
 
 SHAPES = [(1, 1), (2, 2), (7, 3), (3, 7), (1, 5), (5, 1), (400, 100), (100, 400), (TILE + 2, TILE + 1), (300, 300)]
-BACKENDS: list[HostBackend] = [Reference(), kernels()]
-REFERENCE = Orthonormalizer(Reference(), 1)
+BACKENDS: list[HostBackend] = [NumpyBackend(), cpu.backend()]
+REFERENCE = Orthonormalizer(NumpyBackend(), 1)
 
 
 def tensor(shape: tuple[int, ...], dtype: str, gain: float = 1.0) -> Tensor:
@@ -63,7 +63,7 @@ def test_it_is_q_of_the_normal_matrix(shape: tuple[int, int], dtype: str) -> Non
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_many_square_matrices(n: int, dtype: str) -> None:
     """Test square matrices, which are the worst conditioned."""
-    losses = [loss(orthogonal((n, n), dtype, seed, backend=kernels())) for seed in range(2000)]
+    losses = [loss(orthogonal((n, n), dtype, seed, backend=cpu.backend())) for seed in range(2000)]
     assert max(losses) < (1e-12 if dtype == "float64" else 6e-7)
 
 
@@ -143,7 +143,7 @@ def test_progress_is_told_of_the_whole_while_it_works() -> None:
 
     told: list[int] = []
     made = tensor((2 * TILE, 2 * TILE), "float32")
-    Sampler(4, 2, told.append).draw(kernels(), made, 0, made.size, np.empty(made.nbytes, np.uint8))
+    Sampler(4, 2, told.append).draw(cpu.backend(), made, 0, made.size, np.empty(made.nbytes, np.uint8))
     assert sum(told) == made.nbytes
     assert len([count for count in told if count]) > 5
 
@@ -163,7 +163,7 @@ def test_a_matrix_that_takes_long_is_drawn_by_several_threads(
 
     monkeypatch.setattr(sampler, "Orthonormalizer", record)
     made = tensor((size, size), "float32")
-    sampler.Sampler(4, 2).draw(kernels(), made, 0, made.size, np.empty(made.nbytes, np.uint8))
+    sampler.Sampler(4, 2).draw(cpu.backend(), made, 0, made.size, np.empty(made.nbytes, np.uint8))
     assert given == [2 if shared else 1]
 
 

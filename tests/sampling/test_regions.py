@@ -14,7 +14,7 @@ from paramgen.catalog.axes import Axes, rearrange
 from paramgen.catalog.distributions import (
     DeltaOrthogonal,
     Distribution,
-    Elementwise,
+    ElementwiseDistribution,
     MatrixRegion,
     Orthogonal,
     PeriodicConstant,
@@ -24,11 +24,11 @@ from paramgen.catalog.distributions import (
 from paramgen.dtypes import DTYPES as TABLE
 from paramgen.planning.tensors import Tensor
 from paramgen.sampling.backend import Backend
-from paramgen.sampling.reference import Reference
+from paramgen.sampling.reference import NumpyBackend
 from paramgen.sampling.regions import StridedRegion
 from paramgen.sampling.sampler import Sampler
 
-REFERENCE = Reference()
+REFERENCE = NumpyBackend()
 
 
 @st.composite
@@ -59,7 +59,7 @@ def elements(region: StridedRegion) -> NDArray[np.int64]:
     return out
 
 
-def filled(backend: Backend, distribution: Elementwise, dtype: str, region: StridedRegion) -> bytes:
+def filled(backend: Backend, distribution: ElementwiseDistribution, dtype: str, region: StridedRegion) -> bytes:
     with backend.current():
         out = backend.empty(TABLE[dtype].nbytes(region.size))
         backend.fill_region(distribution, TABLE[dtype], 42, 777, region, out)

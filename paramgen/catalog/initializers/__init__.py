@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import PlainValidator, WithJsonSchema
 
-from paramgen.catalog.fields import Describe
-from paramgen.catalog.initializers.base import Initializer, ParameterShape
+from paramgen.catalog.fields import FieldWords
+from paramgen.catalog.initializers.base import Initializer, ParameterInfo
 from paramgen.catalog.initializers.scaled import Glorot, He, Lecun, Mode, Scaled, VarianceScaling
 from paramgen.catalog.initializers.structured import (
     DeltaOrthogonalInitializer,
@@ -25,7 +25,7 @@ from paramgen.catalog.initializers.values import (
     UniformInitializer,
     Zeros,
 )
-from paramgen.catalog.models import read_tagged
+from paramgen.catalog.models import read_typed
 from paramgen.catalog.synonyms import INITIALIZER_SYNONYMS
 
 __all__ = [
@@ -48,7 +48,7 @@ __all__ = [
     "NarrowNormal",
     "Ones",
     "OrthogonalInitializer",
-    "ParameterShape",
+    "ParameterInfo",
     "Scaled",
     "TruncatedNormalInitializer",
     "UniformInitializer",
@@ -92,7 +92,7 @@ def read_initializer(value: Any) -> Initializer:
     """Return the initializer that a name or a mapping describes; raise ValidationError if it is not valid."""
     if isinstance(value, Initializer):
         return value
-    return read_tagged(BY_TYPE, {"type": value} if isinstance(value, str) else value, EXPECTED, INITIALIZER_SYNONYMS)
+    return read_typed(BY_TYPE, {"type": value} if isinstance(value, str) else value, EXPECTED, INITIALIZER_SYNONYMS)
 
 
 if TYPE_CHECKING:
@@ -102,5 +102,5 @@ else:
         Initializer,
         PlainValidator(read_initializer),
         WithJsonSchema(SCHEMA),
-        Describe(value=EXPECTED),
+        FieldWords(value=EXPECTED),
     ]

@@ -7,11 +7,11 @@ from paramgen.catalog.axes import Axes
 from paramgen.catalog.distributions import (
     Distribution,
 )
-from paramgen.catalog.models import Tagged
+from paramgen.catalog.models import TypedModel
 
 
 @dataclass(frozen=True, slots=True)
-class ParameterShape:
+class ParameterInfo:
     """A parameter's size, and what its operation says about it.
 
     `vector` marks biases, offsets and scales, whatever their shape. An LSTM's bias has `num_hidden_units`. `axes` are
@@ -31,7 +31,7 @@ class ParameterShape:
         return [size for size in found if isinstance(size, int)] if None not in found else None
 
 
-class Initializer(Tagged):
+class Initializer(TypedModel):
     """Base of the initializers. `formula` and `reference` are for the docs, in a line each."""
 
     label: ClassVar[str] = "an initializer"
@@ -40,12 +40,12 @@ class Initializer(Tagged):
     omitted_defaults: ClassVar[tuple[str, ...]] = ()
     """Fields that a description leaves out if they have their defaults."""
 
-    def why_unsupported(self, target: ParameterShape) -> str | None:
-        """Return why it cannot fill the target, as the predicate of a sentence, or None."""
+    def why_unsupported(self, info: ParameterInfo) -> str | None:
+        """Return why it cannot fill the info, as the predicate of a sentence, or None."""
         return None
 
-    def to_distribution(self, target: ParameterShape) -> Distribution:
-        """Return its distribution for a target that it fits."""
+    def to_distribution(self, info: ParameterInfo) -> Distribution:
+        """Return its distribution for a info that it fits."""
         raise NotImplementedError
 
     def describe(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from paramgen.catalog.distributions import (
     Uniform,
 )
 from paramgen.catalog.fields import Positive
-from paramgen.catalog.initializers.base import Initializer, ParameterShape
+from paramgen.catalog.initializers.base import Initializer, ParameterInfo
 
 # The standard deviation of a standard normal truncated at -2 and 2.
 TRUNCATED_STD = 0.87962566103423978
@@ -41,12 +41,12 @@ class Scaled(Initializer):
         """Return the fans whose average is n."""
         return ("fan_in", "fan_out") if self.mode == "fan_avg" else (self.mode,)
 
-    def why_unsupported(self, target: ParameterShape) -> str | None:
-        missing = [fan for fan in self.fans() if getattr(target, fan) is None]
+    def why_unsupported(self, info: ParameterInfo) -> str | None:
+        missing = [fan for fan in self.fans() if getattr(info, fan) is None]
         return f"needs {' and '.join(missing)}, which this parameter does not have" if missing else None
 
-    def to_distribution(self, target: ParameterShape) -> Distribution:
-        fans = [getattr(target, fan) for fan in self.fans()]
+    def to_distribution(self, info: ParameterInfo) -> Distribution:
+        fans = [getattr(info, fan) for fan in self.fans()]
         gain, variance = self.factors()
         root = gain * math.sqrt(len(fans) * (3 if self.distribution == "uniform" else 1) * variance / sum(fans))
         match self.distribution:
@@ -60,7 +60,7 @@ class Scaled(Initializer):
                 assert_never(self.distribution)
 
 
-class _Named(Scaled):
+class _FixedVariance(Scaled):
     """Base of the initializers named after their authors: a fixed variance and a gain."""
 
     omitted_defaults: ClassVar[tuple[str, ...]] = ("gain", "mode", "distribution")
@@ -71,7 +71,7 @@ class _Named(Scaled):
         return self.gain, self.variance
 
 
-class Glorot(_Named):
+class Glorot(_FixedVariance):
     """Glorot (Xavier) initializer: uniform with variance 2/(fan_in + fan_out)."""
 
     label = "glorot"
@@ -83,7 +83,7 @@ class Glorot(_Named):
     variance = 1
 
 
-class He(_Named):
+class He(_FixedVariance):
     """He (Kaiming) initializer: normal with variance 2/fan_in."""
 
     label = "he"
@@ -93,7 +93,7 @@ class He(_Named):
     variance = 2
 
 
-class Lecun(_Named):
+class Lecun(_FixedVariance):
     """LeCun initializer: normal with variance 1/fan_in."""
 
     label = "lecun"

@@ -14,7 +14,7 @@ from paramgen.catalog.distributions import (
     unit_forget_gate,
 )
 from paramgen.catalog.fields import FiniteNumber
-from paramgen.catalog.initializers.base import Initializer, ParameterShape
+from paramgen.catalog.initializers.base import Initializer, ParameterInfo
 
 
 class OrthogonalInitializer(Initializer):
@@ -35,17 +35,17 @@ class OrthogonalInitializer(Initializer):
         default=False, description="true for a matrix per gate of recurrent weights, instead of one for all gates."
     )
 
-    def why_unsupported(self, target: ParameterShape) -> str | None:
-        if target.vector:
+    def why_unsupported(self, info: ParameterInfo) -> str | None:
+        if info.vector:
             return "needs a matrix, got a vector"
-        if len(target.shape) < 2:
-            return f"needs at least 2 dimensions, got shape {list(target.shape)}"
-        if self.per_gate and not target.sizes("g", "h"):
+        if len(info.shape) < 2:
+            return f"needs at least 2 dimensions, got shape {list(info.shape)}"
+        if self.per_gate and not info.sizes("g", "h"):
             return "with per_gate needs weights with gates, which this parameter does not have"
         return None
 
-    def to_distribution(self, target: ParameterShape) -> Distribution:
-        gates, *_ = target.sizes("g") or [1]
+    def to_distribution(self, info: ParameterInfo) -> Distribution:
+        gates, *_ = info.sizes("g") or [1]
         return Orthogonal(self.gain, gates if self.per_gate else 1)
 
 
@@ -57,12 +57,12 @@ class UnitForgetGateInitializer(Initializer):
     reference = "Jozefowicz, Zaremba & Sutskever, ICML 2015"
     type: Literal["unit_forget_gate"] = Field(description="initializer type.")
 
-    def why_unsupported(self, target: ParameterShape) -> str | None:
-        return None if target.num_hidden_units else "fits only the bias of an LSTM"
+    def why_unsupported(self, info: ParameterInfo) -> str | None:
+        return None if info.num_hidden_units else "fits only the bias of an LSTM"
 
-    def to_distribution(self, target: ParameterShape) -> Distribution:
-        assert target.num_hidden_units is not None
-        return unit_forget_gate(target.num_hidden_units)
+    def to_distribution(self, info: ParameterInfo) -> Distribution:
+        assert info.num_hidden_units is not None
+        return unit_forget_gate(info.num_hidden_units)
 
 
 class Identity(Initializer):
@@ -74,15 +74,15 @@ class Identity(Initializer):
     type: Literal["identity"] = Field(description="initializer type.")
     gain: FiniteNumber = Field(default=1.0, description="factor on the identity.")
 
-    def why_unsupported(self, target: ParameterShape) -> str | None:
-        if target.vector:
+    def why_unsupported(self, info: ParameterInfo) -> str | None:
+        if info.vector:
             return "needs a matrix, got a vector"
-        if len(target.shape) != 2:
-            return f"needs exactly 2 dimensions, got shape {list(target.shape)}"
+        if len(info.shape) != 2:
+            return f"needs exactly 2 dimensions, got shape {list(info.shape)}"
         return None
 
-    def to_distribution(self, target: ParameterShape) -> Distribution:
-        rows, columns = target.shape
+    def to_distribution(self, info: ParameterInfo) -> Distribution:
+        rows, columns = info.shape
         return PeriodicConstant("identity", self.gain, 0, 1, columns + 1, min(rows, columns))
 
 
@@ -94,13 +94,13 @@ class Dirac(Initializer):
     reference = "Zagoruyko & Komodakis, 2017; torch.nn.init.dirac_"
     type: Literal["dirac"] = Field(description="initializer type.")
 
-    def why_unsupported(self, target: ParameterShape) -> str | None:
-        return None if _filter(target) else "fits only the weights of a convolution"
+    def why_unsupported(self, info: ParameterInfo) -> str | None:
+        return None if _filter(info) else "fits only the weights of a convolution"
 
-    def to_distribution(self, target: ParameterShape) -> Distribution:
-        filter_size = _filter(target)
-        assert filter_size and target.axes
-        outer, inner, *groups = target.shape[len(filter_size) :]
+    def to_distribution(self, info: ParameterInfo) -> Distribution:
+        filter_size = _filter(info)
+        assert filter_size and info.axes
+        outer, inner, *groups = info.shape[len(filter_size) :]
         run = math.prod(groups)
         first = _centre(filter_size) * outer * inner * run
         return PeriodicConstant("dirac", 1.0, first, run, (inner + 1) * run, min(outer, inner))
@@ -115,26 +115,26 @@ class DeltaOrthogonalInitializer(Initializer):
     type: Literal["delta_orthogonal"] = Field(description="initializer type.")
     gain: FiniteNumber = Field(default=1.0, description="factor on the orthonormal matrix.")
 
-    def why_unsupported(self, target: ParameterShape) -> str | None:
-        if not _filter(target):
+    def why_unsupported(self, info: ParameterInfo) -> str | None:
+        if not _filter(info):
             return "fits only the weights of a convolution"
-        if target.sizes("g"):
+        if info.sizes("g"):
             return "fits only the weights of an ungrouped convolution"
-        channels, filters = target.sizes("i", "o") or (0, 0)
+        channels, filters = info.sizes("i", "o") or (0, 0)
         if channels > filters:
             return f"needs at least as many filters as channels, got {filters:,} filters and {channels:,} channels"
         return None
 
-    def to_distribution(self, target: ParameterShape) -> Distribution:
-        filter_size = _filter(target)
+    def to_distribution(self, info: ParameterInfo) -> Distribution:
+        filter_size = _filter(info)
         assert filter_size
-        rows, columns = target.shape[len(filter_size) :]
+        rows, columns = info.shape[len(filter_size) :]
         return DeltaOrthogonal(self.gain, MatrixRegion(_centre(filter_size, 1) * rows * columns, rows, columns))
 
 
-def _filter(target: ParameterShape) -> tuple[int, ...] | None:
+def _filter(info: ParameterInfo) -> tuple[int, ...] | None:
     """Return a convolution's filter size; None if the parameter is not the weights of a convolution."""
-    size = target.axes.sizes.get("k") if target.axes and target.sizes("i", "o") else None
+    size = info.axes.sizes.get("k") if info.axes and info.sizes("i", "o") else None
     return size if isinstance(size, tuple) else None
 
 

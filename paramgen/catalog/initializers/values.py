@@ -15,7 +15,7 @@ from paramgen.catalog.distributions import (
     Uniform,
 )
 from paramgen.catalog.fields import ErrorKind, FieldError, FiniteNumber, Integer, NonNegative, Positive, Probability
-from paramgen.catalog.initializers.base import Initializer, ParameterShape
+from paramgen.catalog.initializers.base import Initializer, ParameterInfo
 from paramgen.formatting import show
 
 
@@ -28,7 +28,7 @@ class Gaussian(Initializer):
     mean: FiniteNumber = Field(default=0.0, description="mean.")
     std: NonNegative = Field(default=0.01, description="standard deviation.")
 
-    def to_distribution(self, target: ParameterShape) -> Distribution:
+    def to_distribution(self, info: ParameterInfo) -> Distribution:
         return Normal(self.mean, self.std)
 
 
@@ -40,7 +40,7 @@ class NarrowNormal(Initializer):
     reference = "MathWorks, Deep Learning Toolbox"
     type: Literal["narrow_normal"] = Field(description="initializer type.")
 
-    def to_distribution(self, target: ParameterShape) -> Distribution:
+    def to_distribution(self, info: ParameterInfo) -> Distribution:
         return Normal(0.0, 0.01)
 
 
@@ -73,7 +73,7 @@ class TruncatedNormalInitializer(Initializer):
                 )
                 yield ("low" if "low" in data else "high",), message, ErrorKind.WRONG
 
-    def to_distribution(self, target: ParameterShape) -> Distribution:
+    def to_distribution(self, info: ParameterInfo) -> Distribution:
         return TruncatedNormal(self.mean, self.std, self.low, self.high)
 
 
@@ -85,7 +85,7 @@ class UniformInitializer(Initializer):
     type: Literal["uniform"] = Field(description="initializer type.")
     bound: Positive = Field(description="values lie between -bound and bound.")
 
-    def to_distribution(self, target: ParameterShape) -> Distribution:
+    def to_distribution(self, info: ParameterInfo) -> Distribution:
         return Uniform(self.bound)
 
 
@@ -105,7 +105,7 @@ class IntegersInitializer(Initializer):
         if type(low) is int and type(high) is int and low > high:
             yield ("low",), f"low={show(low)} is above high={show(high)}", ErrorKind.WRONG
 
-    def to_distribution(self, target: ParameterShape) -> Distribution:
+    def to_distribution(self, info: ParameterInfo) -> Distribution:
         return Integers(self.low, self.high)
 
 
@@ -118,7 +118,7 @@ class BernoulliInitializer(Initializer):
     type: Literal["bernoulli"] = Field(description="initializer type.")
     p: Probability = Field(default=0.5, description="probability of a one.")
 
-    def to_distribution(self, target: ParameterShape) -> Distribution:
+    def to_distribution(self, info: ParameterInfo) -> Distribution:
         return Bernoulli(self.p)
 
 
@@ -130,7 +130,7 @@ class ConstantInitializer(Initializer):
     type: Literal["constant"] = Field(description="initializer type.")
     value: FiniteNumber = Field(description="value of every element.")
 
-    def to_distribution(self, target: ParameterShape) -> Distribution:
+    def to_distribution(self, info: ParameterInfo) -> Distribution:
         return Constant(self.value)
 
 
@@ -141,7 +141,7 @@ class Ones(Initializer):
     formula = "constant 1"
     type: Literal["ones"] = Field(description="initializer type.")
 
-    def to_distribution(self, target: ParameterShape) -> Distribution:
+    def to_distribution(self, info: ParameterInfo) -> Distribution:
         return Constant(1.0)
 
 
@@ -152,5 +152,5 @@ class Zeros(Initializer):
     formula = "constant 0"
     type: Literal["zeros"] = Field(description="initializer type.")
 
-    def to_distribution(self, target: ParameterShape) -> Distribution:
+    def to_distribution(self, info: ParameterInfo) -> Distribution:
         return Constant(0.0)

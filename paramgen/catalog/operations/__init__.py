@@ -6,7 +6,7 @@ canonical: C order, last index fastest.
 """
 
 from paramgen.catalog.operations.attention import MultiheadAttention
-from paramgen.catalog.operations.base import ZEROS, Operation, ParameterDef, Standard
+from paramgen.catalog.operations.base import ZEROS, Operation, ParameterDef, StandardOperation
 from paramgen.catalog.operations.convolution import (
     CHANNEL_WISE,
     GROUPINGS,
@@ -25,7 +25,7 @@ from paramgen.catalog.operations.layers import (
     PReLU,
 )
 from paramgen.catalog.operations.normalization import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm
-from paramgen.catalog.operations.recurrent import GRU, LSTM, RNN, Level, Recurrent
+from paramgen.catalog.operations.recurrent import GRU, LSTM, RNN, Recurrent, RecurrentCell
 
 __all__ = [
     "BY_TYPE",
@@ -47,7 +47,6 @@ __all__ = [
     "GroupNorm",
     "InstanceNorm",
     "LayerNorm",
-    "Level",
     "MultiheadAttention",
     "Operation",
     "PReLU",
@@ -55,8 +54,9 @@ __all__ = [
     "ParametersByName",
     "RMSNorm",
     "Recurrent",
+    "RecurrentCell",
     "SeparableConv",
-    "Standard",
+    "StandardOperation",
     "TransposedConv",
 ]
 

@@ -8,7 +8,7 @@ from pydantic import Field
 from paramgen.catalog.fields import ErrorKind, FieldError, Size
 from paramgen.catalog.operations.base import (
     ParameterDef,
-    Standard,
+    StandardOperation,
     check_multiple,
     vector,
     weights,
@@ -16,7 +16,7 @@ from paramgen.catalog.operations.base import (
 from paramgen.formatting import must_be, show
 
 
-class MultiheadAttention(Standard):
+class MultiheadAttention(StandardOperation):
     """Multi-head attention: projections of queries, keys and values, and of the heads' outputs."""
 
     label = "multihead_attention"

@@ -7,8 +7,8 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import Field
 
 from paramgen.catalog.axes import Axes, AxisSizes
-from paramgen.catalog.entries import Entry
-from paramgen.catalog.fields import RESERVED, Describe, DTypeName, ErrorKind, FieldError, Name, Schema, reserved
+from paramgen.catalog.entries import SpecEntry
+from paramgen.catalog.fields import RESERVED, DTypeName, ErrorKind, FieldError, FieldWords, Name, Schema, reserved
 from paramgen.catalog.initializers import EXPECTED as INITIALIZER_EXPECTED
 from paramgen.catalog.initializers import (
     TABLE,
@@ -17,10 +17,10 @@ from paramgen.catalog.initializers import (
     Initializer,
     Ones,
     OrthogonalInitializer,
-    ParameterShape,
+    ParameterInfo,
     Zeros,
 )
-from paramgen.catalog.models import Tagged, unknown_keys
+from paramgen.catalog.models import TypedModel, unknown_keys
 from paramgen.catalog.schemas import closed, is_initializer, merge, reference
 from paramgen.catalog.synonyms import PARAMETER_SYNONYMS
 from paramgen.formatting import must_be
@@ -39,7 +39,7 @@ class ParameterDef:
     """
 
     name: str
-    target: ParameterShape
+    info: ParameterInfo
     initializer: Initializer
     key: str
     dtype: str | None = None
@@ -57,7 +57,7 @@ def weights(
 ) -> ParameterDef:
     """Return weights with named axes, in the notation of axes.py."""
     named = Axes(axes, sizes)
-    return ParameterDef(name + suffix, ParameterShape(named.shape, fan_in, fan_out, axes=named), initializer, name)
+    return ParameterDef(name + suffix, ParameterInfo(named.shape, fan_in, fan_out, axes=named), initializer, name)
 
 
 def vector(
@@ -70,11 +70,11 @@ def vector(
 ) -> ParameterDef:
     """Return a bias, offset or scale: one axis, and one of size 1."""
     named = Axes(f"{axes} 1", sizes)
-    target = ParameterShape(named.shape, None, None, True, num_hidden_units, named)
-    return ParameterDef(name + suffix, target, initializer, name)
+    info = ParameterInfo(named.shape, None, None, True, num_hidden_units, named)
+    return ParameterDef(name + suffix, info, initializer, name)
 
 
-class Operation(Tagged, Entry):
+class Operation(TypedModel, SpecEntry):
     """Base of the operations: a name, a type, and parameters."""
 
     title: ClassVar[str]
@@ -84,7 +84,7 @@ class Operation(Tagged, Entry):
     name: Name = Field(description="name of the operation; its tensors are <name>.<parameter>.")
     dtype: DTypeName | None = Field(default=None, description="element type of its parameters; default: the spec's.")
     tie: Annotated[
-        dict[str, str], Describe(value="a mapping of parameters to names of other parameters", item="a name")
+        dict[str, str], FieldWords(value="a mapping of parameters to names of other parameters", item="a name")
     ] = Field(default={}, description="parameters that are others of the model, by these canonical names.")
 
     @classmethod
@@ -109,18 +109,18 @@ class Operation(Tagged, Entry):
             yield fields, cls.model_validate({key: value for key, value in given.items() if value is not None})
 
     @classmethod
-    def example_shapes(cls) -> dict[str, ParameterShape]:
+    def example_infos(cls) -> dict[str, ParameterInfo]:
         """Return the parameters' shapes by key, at the sizes of the example, for rules that hold at every size."""
-        targets: dict[str, ParameterShape] = {}
+        infos: dict[str, ParameterInfo] = {}
         for _, example in cls.examples():
             for definition in example.parameter_defs():
-                targets.setdefault(definition.key, definition.target)
-        return targets
+                infos.setdefault(definition.key, definition.info)
+        return infos
 
 
-def _fitting(target: ParameterShape) -> Schema:
+def _fitting(info: ParameterInfo) -> Schema:
     names = [
-        name for model in TABLE if model.model_construct().why_unsupported(target) is not None for name in model.names()
+        name for model in TABLE if model.model_construct().why_unsupported(info) is not None for name in model.names()
     ]
     return {"allOf": [reference("Initializer")], "not": is_initializer(names)}
 
@@ -131,13 +131,13 @@ NO_BIAS_RULE: Schema = {
 }
 
 
-class Standard(Operation):
+class StandardOperation(Operation):
     """An operation with named parameters, whose default initializers a spec may replace."""
 
     parameter_names: ClassVar[tuple[str, ...]]
     initializers: Annotated[
         dict[str, AnyInitializer],
-        Describe(value="a mapping of parameter names to initializers", item=INITIALIZER_EXPECTED),
+        FieldWords(value="a mapping of parameter names to initializers", item=INITIALIZER_EXPECTED),
     ] = Field(default={}, description="initializers by parameter name, instead of the defaults.")
 
     @classmethod
@@ -151,7 +151,7 @@ class Standard(Operation):
     @classmethod
     def initializers_schema(cls) -> Schema:
         """Return the JSON Schema of initializers by parameter, each without the types that do not fit it."""
-        return closed({name: _fitting(target) for name, target in cls.example_shapes().items()})
+        return closed({name: _fitting(info) for name, info in cls.example_infos().items()})
 
     @classmethod
     def schema_rules(cls) -> Schema:

@@ -9,7 +9,7 @@ from pydantic import Field
 from paramgen.catalog.fields import SIZE, ErrorKind, FieldError, FieldType, FilterSize, Schema, Size
 from paramgen.catalog.operations.base import (
     ParameterDef,
-    Standard,
+    StandardOperation,
     vector,
     weights,
 )
@@ -47,7 +47,7 @@ def _grouping(name: str) -> Schema:
     return {"required": list(needed), "properties": dict.fromkeys(refused, False)}
 
 
-class Convolution(Standard):
+class Convolution(StandardOperation):
     """Base of `conv` and `transposed_conv`: filters over channels, plain, grouped or channel-wise."""
 
     variants = (
@@ -153,7 +153,7 @@ class TransposedConv(Convolution):
     type: Literal["transposed_conv", "dltranspconv"] = Field(description="operation type.")
 
 
-class SeparableConv(Standard):
+class SeparableConv(StandardOperation):
     """Separable convolution: a filter (or several) for each channel, then a convolution of size 1 in each dimension."""
 
     label = "separable_conv"

@@ -10,10 +10,10 @@ from paramgen.catalog.entries import Condition
 from paramgen.catalog.fields import (
     NAME,
     RESERVED,
-    Describe,
     DTypeName,
     ErrorKind,
     FieldError,
+    FieldWords,
     Name,
     Schema,
     Shape,
@@ -26,14 +26,14 @@ from paramgen.catalog.initializers import (
     ConstantInitializer,
     Gaussian,
     Mode,
-    ParameterShape,
+    ParameterInfo,
     Scaled,
 )
 from paramgen.catalog.models import Model
 from paramgen.catalog.operations.base import (
     Operation,
     ParameterDef,
-    Standard,
+    StandardOperation,
     vector,
     weights,
 )
@@ -43,7 +43,7 @@ QUARTER = ConstantInitializer(type="constant", value=0.25)
 EMBEDDING_GAUSSIAN = Gaussian(type="gaussian", mean=0.0, std=0.01)
 
 
-class FullyConnected(Standard):
+class FullyConnected(StandardOperation):
     """Fully connected (dense, linear) operation."""
 
     label = "fully_connected"
@@ -62,7 +62,7 @@ class FullyConnected(Standard):
             yield vector("bias", "o", sizes)
 
 
-class Embedding(Standard):
+class Embedding(StandardOperation):
     """Embedding: a vector for each index of a vocabulary."""
 
     label = "embedding"
@@ -78,7 +78,7 @@ class Embedding(Standard):
         yield weights("weights", "d v", sizes, self.vocabulary_size, self.embedding_dimension, EMBEDDING_GAUSSIAN)
 
 
-class PReLU(Standard):
+class PReLU(StandardOperation):
     """Parametric rectified linear unit: a slope for negative inputs, shared or for each channel."""
 
     label = "prelu"
@@ -126,7 +126,7 @@ def _shape_rules() -> Iterator[Schema]:
     """Yield the number of dimensions for each initializer that does not fit every number of them."""
     for model in TABLE:
         initializer, every = model.model_construct(), range(limits.MAX_DIMENSIONS + 1)
-        fitting = [count for count in every if initializer.why_unsupported(ParameterShape((1,) * count, 1, 1)) is None]
+        fitting = [count for count in every if initializer.why_unsupported(ParameterInfo((1,) * count, 1, 1)) is None]
         if not fitting:
             yield {"properties": {"initializer": {"not": is_initializer(model.names())}}}
         elif len(fitting) < len(every):
@@ -139,7 +139,7 @@ def _shape_rules() -> Iterator[Schema]:
 ParametersByName = Annotated[
     dict[Name, CustomParameter],
     Field(min_length=1),
-    Describe(value="a mapping of names to parameters, at least one", item="a mapping with shape and initializer"),
+    FieldWords(value="a mapping of names to parameters, at least one", item="a mapping with shape and initializer"),
 ]
 PARAMETERS_SCHEMA: Schema = {
     "propertyNames": {key: NAME.schema[key] for key in ("pattern", "not")},
@@ -168,6 +168,6 @@ class Custom(Operation):
 
     def parameter_defs(self) -> Iterator[ParameterDef]:
         for name, parameter in self.parameters.items():
-            target = ParameterShape(parameter.shape, parameter.fan_in, parameter.fan_out)
+            info = ParameterInfo(parameter.shape, parameter.fan_in, parameter.fan_out)
             path = ("parameters", name, "initializer")
-            yield ParameterDef(name, target, parameter.initializer, name, parameter.dtype, path)
+            yield ParameterDef(name, info, parameter.initializer, name, parameter.dtype, path)

@@ -9,13 +9,13 @@ from paramgen.catalog.fields import FieldError, Size
 from paramgen.catalog.operations.base import (
     ONES,
     ParameterDef,
-    Standard,
+    StandardOperation,
     check_multiple,
     vector,
 )
 
 
-class Normalization(Standard):
+class Normalization(StandardOperation):
     """Base of the normalizations with an offset and a scale for each channel."""
 
     example = {"num_channels": 128}
@@ -65,7 +65,7 @@ class GroupNorm(Normalization):
         yield from check_multiple(data, "num_channels", "num_groups")
 
 
-class RMSNorm(Standard):
+class RMSNorm(StandardOperation):
     """Root mean square normalization: a scale for each channel."""
 
     label = "rms_norm"

@@ -14,7 +14,7 @@ from paramgen.catalog.initializers import (
 from paramgen.catalog.operations.base import (
     ORTHOGONAL,
     ParameterDef,
-    Standard,
+    StandardOperation,
     vector,
     weights,
 )
@@ -23,7 +23,7 @@ UNIT_FORGET_GATE = UnitForgetGateInitializer(type="unit_forget_gate")
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
+class RecurrentCell:
     """One layer of a recurrent operation, in one direction; its parameters' names end in `suffix`."""
 
     layer: int
@@ -31,7 +31,7 @@ class Level:
     suffix: str
 
 
-class Recurrent(Standard):
+class Recurrent(StandardOperation):
     """Base of `rnn`, `gru` and `lstm`: for each layer and direction the weights of all gates, along the first axis.
 
     Names of parameters end in _l1, _l2, … after the first layer, and in _reverse in the reverse direction.
@@ -50,21 +50,21 @@ class Recurrent(Standard):
         default=False, description="true for layers in both directions; the next layer has twice the inputs."
     )
 
-    def levels(self) -> Iterator[Level]:
+    def cells(self) -> Iterator[RecurrentCell]:
         """Yield the layers and directions, in order."""
         for layer in range(self.num_layers):
             for reverse in (False, True)[: 1 + self.bidirectional]:
-                yield Level(layer, reverse, (f"_l{layer}" if layer else "") + ("_reverse" if reverse else ""))
+                yield RecurrentCell(layer, reverse, (f"_l{layer}" if layer else "") + ("_reverse" if reverse else ""))
 
     def outputs(self) -> int:
         """Return the number of output features of a layer in one direction."""
         return self.num_hidden_units
 
     def parameter_defs(self) -> Iterator[ParameterDef]:
-        for level in self.levels():
+        for level in self.cells():
             yield from self.level_parameter_defs(level)
 
-    def level_parameter_defs(self, level: Level) -> Iterator[ParameterDef]:
+    def level_parameter_defs(self, level: RecurrentCell) -> Iterator[ParameterDef]:
         """Yield the parameters of a layer in one direction."""
         inputs = self.outputs() * (1 + self.bidirectional) if level.layer else self.input_size
         sizes = {"g": self.gates, "h": self.num_hidden_units, "i": inputs, "r": self.outputs()}
@@ -73,7 +73,7 @@ class Recurrent(Standard):
         yield weights("recurrent_weights", "(g h) r", sizes, self.outputs(), rows, ORTHOGONAL, suffix=level.suffix)
         yield self.bias_def(level, sizes)
 
-    def bias_def(self, level: Level, sizes: dict[str, int]) -> ParameterDef:
+    def bias_def(self, level: RecurrentCell, sizes: dict[str, int]) -> ParameterDef:
         return vector("bias", "(g h)", sizes, suffix=level.suffix)
 
 
@@ -104,7 +104,7 @@ class GRU(Recurrent):
         )
     )
 
-    def bias_def(self, level: Level, sizes: dict[str, int]) -> ParameterDef:
+    def bias_def(self, level: RecurrentCell, sizes: dict[str, int]) -> ParameterDef:
         recurrent = {"b": 2} if self.reset_gate_mode == "recurrent-bias-after-multiplication" else {}
         return vector("bias", "(b g h)", {**recurrent, **sizes}, suffix=level.suffix)
 
@@ -125,10 +125,10 @@ class LSTM(Recurrent):
     def outputs(self) -> int:
         return self.projection_size or self.num_hidden_units
 
-    def bias_def(self, level: Level, sizes: dict[str, int]) -> ParameterDef:
+    def bias_def(self, level: RecurrentCell, sizes: dict[str, int]) -> ParameterDef:
         return vector("bias", "(g h)", sizes, UNIT_FORGET_GATE, self.num_hidden_units, suffix=level.suffix)
 
-    def level_parameter_defs(self, level: Level) -> Iterator[ParameterDef]:
+    def level_parameter_defs(self, level: RecurrentCell) -> Iterator[ParameterDef]:
         yield from super().level_parameter_defs(level)
         if self.projection_size:
             sizes = {"p": self.projection_size, "h": self.num_hidden_units}

@@ -23,7 +23,7 @@ def is_default() -> bool:
 
 
 @contextmanager
-def default_mode() -> Iterator[None]:
+def default_float_mode() -> Iterator[None]:
     """Compute in the default mode, and restore the thread's own mode at the end.
 
     Other libraries change the mode: `torch.set_flush_denormal(True)`, C's `fesetround`, or a library linked with

@@ -15,13 +15,13 @@ from golden import Golden
 from test_frozen import RECORDED, cases, digest
 
 import paramgen
-from paramgen.arithmetic import default_mode, is_default
 from paramgen.catalog.distributions import Distribution, Normal, Orthogonal
 from paramgen.catalog.normal_tails import tails
 from paramgen.errors import DeviceError
+from paramgen.float_mode import default_float_mode, is_default
 from paramgen.sampling import cpu
 from paramgen.sampling.backend import Backend
-from paramgen.sampling.reference import Reference
+from paramgen.sampling.reference import NumpyBackend
 
 LIBRARY = ctypes.CDLL(None)
 # Of each machine: where the control register is in an fenv_t of 32-bit integers, and its bits.
@@ -37,7 +37,7 @@ pytestmark = pytest.mark.skipif(
 
 Planned = tuple[bytes, list[Distribution]]
 Mode = Callable[[], AbstractContextManager[None]]
-backends = pytest.mark.parametrize("backend", [Reference(), *KERNELS], ids=lambda backend: backend.name)
+backends = pytest.mark.parametrize("backend", [NumpyBackend(), *KERNELS], ids=lambda backend: backend.name)
 
 
 def environment() -> "ctypes.Array[ctypes.c_uint32]":
@@ -174,11 +174,11 @@ def test_what_users_call_gives_the_same(mode: Mode, tmp_path: Path) -> None:
 def test_kernels_pass_their_self_test_in_any_mode(mode: Mode) -> None:
     try:
         with mode():
-            cpu._find_kernels.cache_clear()
-            backend, problem = cpu._find_kernels()
+            cpu._find_backend.cache_clear()
+            backend, problem = cpu._find_backend()
         assert (backend, problem) == (KERNELS[-1], None)
     finally:
-        cpu._find_kernels.cache_clear()
+        cpu._find_backend.cache_clear()
 
 
 def test_the_mode_comes_back_after_an_error(mode: Mode) -> None:
@@ -191,7 +191,7 @@ def test_a_mode_that_cannot_be_changed_is_refused(mode: Mode, monkeypatch: pytes
     monkeypatch.setitem(sys.modules, "ctypes", None)
     with mode(), pytest.raises(DeviceError) as caught:
         paramgen.initialize("zeros", [9])
-    with default_mode():  # needs nothing where the mode is the default
+    with default_float_mode():  # needs nothing where the mode is the default
         pass
     golden(caught.value)
 
@@ -199,7 +199,7 @@ def test_a_mode_that_cannot_be_changed_is_refused(mode: Mode, monkeypatch: pytes
 def test_numpys_error_handling_changes_nothing() -> None:
     tensor = tensor_of(Normal(0.0, 1e-40), "float32", (5000,))
     matrix = tensor_of(Orthogonal(1e-39), "float32", (30, 20))
-    for backend in (Reference(), *KERNELS):
+    for backend in (NumpyBackend(), *KERNELS):
         expected = [draw(one, 1, 0, one.size, backend).tobytes() for one in (tensor, matrix)]
         with np.errstate(all="raise"):
             found = [draw(one, 1, 0, one.size, backend).tobytes() for one in (tensor, matrix)]
