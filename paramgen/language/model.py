@@ -173,9 +173,9 @@ class ParsedSpec:
 
     def tree(self) -> Tree:
         """Return its operations, not read yet."""
-        tree = Tree(self._items, self.document.data.get("parameters"), self._evaluator.with_fresh_budget())
-        tree.omits = not all(override.when for override in self.fields.overrides)
-        return tree
+        omits = not all(override.when for override in self.fields.overrides)
+        parameters = self.document.data.get("parameters")
+        return Tree(self._items, parameters, self._evaluator.with_fresh_budget(), omits)
 
 
 def read_document(source: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[Document, str]:

@@ -18,8 +18,8 @@ from paramgen.catalog.layouts import CONSTANTS, LAYOUTS, UnsupportedError
 from paramgen.catalog.operations import ParameterDef
 from paramgen.formatting import dump_json, shorten, summarize
 from paramgen.language.diagnostics import Diagnostics, Finding, LimitExceededError
+from paramgen.language.items import NamedOperation
 from paramgen.language.model import ParsedSpec
-from paramgen.language.tree import NamedOperation
 from paramgen.language.yaml_reader import escape_refused
 from paramgen.planning.resolve import (
     NameRegistry,
@@ -127,7 +127,7 @@ def make_plan(spec: ParsedSpec) -> Plan:
         limit = f"must have at most {MAX_HEADER:,} bytes (the format's limit), got {len(header) - 8:,}"
         message = f"the file's header {limit}; use fewer or shorter names"
         Diagnostics([Finding((), message)]).raise_if_any(spec.document)
-    lines = tuple(warnings.describe(spec.document))
+    lines = tuple(warnings.lines(spec.document))
     return Plan(spec.fields.name, spec.fields.seed, spec.fields.layout, tuple(tensors), tuple(entries), header, lines)
 
 

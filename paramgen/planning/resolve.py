@@ -18,8 +18,8 @@ from paramgen.catalog.operations import BY_TYPE, ZEROS, ParameterDef
 from paramgen.dtypes import BY_NAME, DType
 from paramgen.formatting import closest_match, did_you_mean, escape, one_of, shorten
 from paramgen.language.diagnostics import Finding, LimitExceededError
+from paramgen.language.items import NamedOperation
 from paramgen.language.model import Override, ParsedSpec
-from paramgen.language.tree import NamedOperation
 from paramgen.language.yaml_reader import Path, path_text
 from paramgen.planning.overrides import Overrides
 from paramgen.planning.streams import stream_id

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from paramgen.sampling.host import HostBackend
 
 SEED, STREAM, FIRST = 0xC0FFEE0123456789, 0xFEDCBA9876543210, 3
-# Neither a multiple of a vector's width, so that the ends of loops are checked, too.
+# Not multiples of a vector's width, to cover loop remainders.
 ELEMENTS = 523
 ROWS, COLUMNS = 50, 21
 

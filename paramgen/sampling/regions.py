@@ -1,4 +1,4 @@
-"""Regions: the strided parts of its sources that a range of a tensor's elements consists of."""
+"""Regions: the strided source slices that make up a range of a tensor."""
 
 from __future__ import annotations
 

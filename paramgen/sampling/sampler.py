@@ -13,11 +13,9 @@ import numpy as np
 from paramgen.buffers import BLOCK_BYTES
 from paramgen.catalog.distributions import (
     Constant,
-    DeltaOrthogonal,
     ElementwiseDistribution,
     MatrixDistribution,
     MatrixRegion,
-    Orthogonal,
     PeriodicConstant,
 )
 from paramgen.sampling.backend import Backend, Bytes
@@ -81,7 +79,7 @@ class Sampler:
 
     def _draw_region(self, backend: Backend, parameter: Parameter, region: StridedRegion, out: Bytes) -> None:
         dtype, distribution = parameter.spec.dtype, parameter.spec.distribution
-        if isinstance(distribution, Orthogonal | DeltaOrthogonal):
+        if isinstance(distribution, MatrixDistribution):
             whole = self._take_matrix(backend, parameter, distribution, region.size)
             if region.is_contiguous:
                 here = out[dtype.nbytes(region.out_offset) : dtype.nbytes(region.out_offset + region.size)]
@@ -203,7 +201,7 @@ class Sampler:
 def cpu_seconds(parameter: Parameter) -> float:
     """Estimate the seconds that one CPU thread takes to draw a parameter."""
     distribution = parameter.spec.distribution
-    if not isinstance(distribution, Orthogonal | DeltaOrthogonal):
+    if not isinstance(distribution, MatrixDistribution):
         return 2e-9 * parameter.spec.size
     matrices = distribution.submatrices(parameter.spec.shape)
     return 7e-11 * sum(matrix.size * min(matrix.rows, matrix.columns) for matrix in matrices)

@@ -10,7 +10,7 @@ from conftest import LAUNCHER, ROOT, error_of, places_of, problems_of
 from golden import Golden
 
 from paramgen import limits
-from paramgen.language import expressions, tree
+from paramgen.language import expressions, items
 from paramgen.language.model import interpret
 from paramgen.language.yaml_reader import from_yaml
 from paramgen.planning.plan import make_plan
@@ -77,14 +77,14 @@ def test_each_expression_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_operations_are_counted_before_any_is_read(monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
-    readings = counted(monkeypatch, tree.Tree, "_validate")
+    readings = counted(monkeypatch, items.OperationItem, "check")
     error = error_of(nested(14, "repeat: 1000"))
     assert (error.total, error.diagnostics[0].path, len(readings)) == (1, "operations[0].repeat", 0)
     golden(error)
 
 
 def test_groups_that_are_always_the_same_are_walked_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    walked = counted(monkeypatch, tree.Tree, "_visit")
+    walked = counted(monkeypatch, items.Item, "visit")
     text = (
         f"operations: [{{name: g, repeat: 1000, {nested(10, '')}}}, {{name: h, repeat: 10, {nested(6, 'repeat: 2')}}}]"
     )
