@@ -191,6 +191,16 @@ def read_document(source: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[D
     return from_yaml(raw, path), os.path.splitext(os.path.basename(path))[0] or "model"
 
 
+def read_spec(
+    source: str | os.PathLike[str] | Mapping[str, Any],
+    *,
+    variables: Mapping[str, Value] | None = None,
+    **replaced: Any,
+) -> ParsedSpec:
+    """Read a YAML file or a mapping as a spec. `interpret` describes the other arguments."""
+    return interpret(*read_document(source), variables=variables, **replaced)
+
+
 def interpret(
     document: Document, name: str, *, variables: Mapping[str, Value] | None = None, **replaced: Any
 ) -> ParsedSpec:
