@@ -100,6 +100,7 @@ FIELD_SYNONYMS = {
     "embedding": {
         **dict.fromkeys(("num_embeddings", "vocab_size", "input_dim"), "vocabulary_size"),
         **dict.fromkeys(("embedding_dim", "output_dim", "features", "hidden_size", "dim"), "embedding_dimension"),
+        **dict.fromkeys(("padding_idx", "pad_token_id"), "padding_index"),
     },
     "prelu": {"num_parameters": "num_channels"},
     "a custom parameter": {"size": "shape", "init": "initializer"},

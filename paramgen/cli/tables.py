@@ -24,6 +24,7 @@ from paramgen.formatting import escape, human_bytes, number, pluralize, show_tex
 if TYPE_CHECKING:
     from paramgen.analysis.inspect import Statistics
     from paramgen.planning.plan import Plan, Tensor
+    from paramgen.planning.resolve import ParameterSpec
     from paramgen.sampling.devices import Device
     from paramgen.storage.header import Entry
     from paramgen.storage.reader import TensorFile
@@ -53,11 +54,16 @@ def _cells(tensor: Tensor) -> tuple[str, ...]:
         _shape(tensor.rearrangement.shape),
         tensor.dtype.name,
         ", ".join(dict.fromkeys(spec.initializer.type_name for spec in specs)),
-        ", ".join(dict.fromkeys(values(spec.distribution) for spec in specs)),
+        ", ".join(dict.fromkeys(map(_values, specs))),
         *fans,
         f"{tensor.size:,}",
         human_bytes(tensor.nbytes),
     )
+
+
+def _values(spec: ParameterSpec) -> str:
+    text = values(spec.distribution)
+    return text if spec.padding_index is None else f"{text}, zero at {spec.padding_index}"
 
 
 def values(distribution: Distribution) -> str:

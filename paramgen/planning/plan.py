@@ -290,7 +290,7 @@ def _describe(tensor: Tensor) -> dict[str, Any]:
     """Return a tensor's entry in the plan's JSON, with marks in the place of its names."""
     specs = tensor.specs
     initializers = [spec.initializer.describe() for spec in specs]
-    distributions = [describe(spec.distribution) for spec in specs]
+    distributions = [_describe_distribution(spec) for spec in specs]
     alike = all(part == (initializers[0], distributions[0]) for part in zip(initializers, distributions, strict=True))
     return {
         "name": "\0name",
@@ -303,6 +303,11 @@ def _describe(tensor: Tensor) -> dict[str, Any]:
         "initializer": initializers[0] if alike else {"type": "joined", "parts": initializers},
         "distribution": distributions[0] if alike else {"type": "joined", "parts": distributions},
     }
+
+
+def _describe_distribution(spec: ParameterSpec) -> dict[str, Any]:
+    padding = {} if spec.padding_index is None else {"padding_index": spec.padding_index}
+    return {**describe(spec.distribution), **padding}
 
 
 def metadata(spec: ParsedSpec) -> dict[str, str]:

@@ -28,7 +28,10 @@ from paramgen.planning.streams import stream_id
 
 @dataclass(frozen=True)
 class ParameterSpec:
-    """A parameter's shape, dtype, fans, initializer and distribution, whatever its name."""
+    """A parameter's shape, dtype, fans, initializer and distribution, whatever its name.
+
+    The elements at `padding_index` of the last axis are zero instead.
+    """
 
     shape: tuple[int, ...]
     dtype: DType
@@ -36,6 +39,7 @@ class ParameterSpec:
     fan_out: int | None
     initializer: Initializer
     distribution: Distribution
+    padding_index: int | None = None
 
     @cached_property
     def size(self) -> int:
@@ -53,9 +57,8 @@ class ParameterSpec:
 
 def resolve_parameter(target: ParameterShape, initializer: Initializer, dtype: str) -> ParameterSpec:
     """Resolve a parameter whose initializer has been checked."""
-    return ParameterSpec(
-        target.shape, BY_NAME[dtype], target.fan_in, target.fan_out, initializer, initializer.to_distribution(target)
-    )
+    distribution, fans = initializer.to_distribution(target), (target.fan_in, target.fan_out)
+    return ParameterSpec(target.shape, BY_NAME[dtype], *fans, initializer, distribution, target.padding_index)
 
 
 class Parameter(NamedTuple):

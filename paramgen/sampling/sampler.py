@@ -77,7 +77,11 @@ class Sampler:
     def draw(self, backend: Backend, tensor: Tensor, start: int, stop: int, out: Bytes) -> None:
         """Draw elements start … stop - 1 (C order) of a tensor into `out`. Each element may be drawn once."""
         for region in regions(tensor.rearrangement, start, stop):
-            self._draw_region(backend, tensor.sources[region.source], region, out)
+            source = tensor.sources[region.source]
+            self._draw_region(backend, source, region, out)
+            padding_index = source.spec.padding_index
+            if padding_index is not None and (padding := region.at_index(padding_index, source.spec.shape[-1])):
+                self._fill_region(backend, source, Constant(0.0), padding, out)
 
     def _draw_region(self, backend: Backend, parameter: Parameter, region: StridedRegion, out: Bytes) -> None:
         dtype, distribution = parameter.spec.dtype, parameter.spec.distribution

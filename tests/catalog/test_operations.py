@@ -237,6 +237,10 @@ TABLE: list[tuple[dict[str, Any], dict[str, tuple[list[int], int | None, int | N
         {"type": "embedding", "embedding_dimension": 300, "vocabulary_size": 5000},
         {"weights": ([300, 5000], 5000, 300, GAUSSIAN)},
     ),
+    (
+        {"type": "embedding", "embedding_dimension": 3, "vocabulary_size": 5, "padding_index": 0},
+        {"weights": ([3, 5], 5, 3, {**GAUSSIAN, "padding_index": 0})},
+    ),
     ({"type": "embed", "embedding_dimension": 3, "vocabulary_size": 5}, {"weights": ([3, 5], 5, 3, GAUSSIAN)}),
     (
         {"type": "custom", "parameters": {"w": {"shape": [2, 3], "initializer": "he", "fan_in": 8}}},
@@ -299,6 +303,16 @@ def test_groupings_that_do_not_fit(kind: str, fields: dict[str, Any], wrong: set
     with pytest.raises(SpecError) as caught:
         plan_of({"name": "n", "type": kind, **fields})
     assert {problem.path.removeprefix("operations[0].") for problem in caught.value.problems} == wrong
+    golden(caught.value)
+
+
+@pytest.mark.parametrize("index", [5, -1, True, "0"])
+def test_a_padding_index_that_is_not_in_the_vocabulary(index: object, golden: Golden) -> None:
+    from paramgen.errors import SpecError
+
+    with pytest.raises(SpecError) as caught:
+        plan_of({"type": "embedding", "embedding_dimension": 3, "vocabulary_size": 5, "padding_index": index})
+    assert [problem.path for problem in caught.value.problems] == ["operations[0].padding_index"]
     golden(caught.value)
 
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from test_compiled import DISTRIBUTIONS
 from test_frozen import RECORDED, cases, digest
-from test_regions import LARGE, any_region, elements, filled
+from test_regions import LARGE, PADDED, any_region, elements, embedded, filled, padded, ranges_of
 
-from paramgen.catalog.distributions import Constant, Elementwise, Orthogonal, Uniform
+from paramgen.catalog.distributions import Constant, Distribution, Elementwise, Orthogonal, Uniform
 from paramgen.dtypes import DTYPES as TABLE
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.orthogonal import Orthonormalizer
@@ -101,6 +101,13 @@ def test_large_regions(gpu: ModuleType, order: None, region: StridedRegion, bloc
     backend = gpu.Gpu(0, 2**20, blocks)
     for dtype in ("float32", "float64"):
         assert filled(backend, Uniform(0.5), dtype, region) == filled(REFERENCE, Uniform(0.5), dtype, region)
+
+
+@pytest.mark.parametrize(("distribution", "row", "shape"), PADDED, ids=str)
+def test_padding(backend: Backend, order: None, distribution: Distribution, row: str, shape: tuple[int, int]) -> None:
+    tensor = padded(embedded(distribution, "float32", row, shape), shape[-1] - 1)
+    for bounds in ranges_of(tensor)[::7]:
+        assert draw(tensor, 5, *bounds, backend).tobytes() == draw(tensor, 5, *bounds).tobytes()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -1,5 +1,7 @@
 """Tests of regions of a stream or an array, on every backend of the CPU."""
 
+import itertools
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -167,6 +169,54 @@ def test_distributions_that_are_not_elementwise(
         found.append(out.tobytes())
     assert b"".join(found) == np.ascontiguousarray(array).tobytes()
     assert not sampler._matrices
+
+
+def padded(tensor: Tensor, index: int) -> Tensor:
+    """Return the tensor with zeros at an index of its parameter's last axis."""
+    (source,) = tensor.sources
+    return tensor._replace(sources=(source._replace(spec=replace(source.spec, padding_index=index)),))
+
+
+def ranges_of(tensor: Tensor) -> list[tuple[int, int]]:
+    """Return all ranges of a tensor's elements; matrices are drawn whole."""
+    if isinstance(tensor.specs[0].distribution, Orthogonal):
+        return [(0, tensor.size)]
+    return list(itertools.combinations(range(tensor.size + 1), 2))
+
+
+# Cases of a distribution, a row of a layout, and the parameter's shape, of axes d and v.
+PADDED: list[tuple[Distribution, str, tuple[int, int]]] = [
+    (Uniform(1.0), "w = w d v", (6, 5)),
+    (Uniform(1.0), "w = w v d", (6, 5)),
+    (Uniform(1.0), "w = w v d", (6, 1)),
+    (Uniform(1.0), "w = w v d", (1, 5)),
+    (Uniform(1.0), "w = w -v d", (6, 5)),
+    (Orthogonal(1.0), "w = w v d", (6, 5)),
+    (PeriodicConstant("identity", 1.0, 0, 1, 6, 5), "w = w d v", (6, 5)),
+]
+
+
+def embedded(distribution: Distribution, dtype: str, row: str, shape: tuple[int, int]) -> Tensor:
+    """Return a tensor of a parameter of axes d and v, rearranged by a row of a layout."""
+    axes = Axes("d v", dict(zip("dv", shape, strict=True)))
+    return Tensor("x", *rearrange([row], {"w": axes}), tensor_of(distribution, dtype, shape).sources)
+
+
+@pytest.mark.parametrize(("distribution", "row", "shape"), PADDED, ids=str)
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float8_e4m3fn"])
+def test_padding_zeroes_one_index_and_changes_nothing_else(
+    distribution: Distribution, row: str, shape: tuple[int, int], dtype: str
+) -> None:
+    tensor = embedded(distribution, dtype, row, shape)
+    numbers = np.arange(tensor.size).reshape(shape)
+    order = numbers if row.endswith("d v") else numbers.T[::-1] if "-" in row else numbers.T
+    without = draw(tensor, 5, 0, tensor.size)
+    for index in range(shape[-1]):
+        expected = np.where(order.reshape(-1) % shape[-1] == index, without.dtype.type(0), without)
+        for backend in (REFERENCE, *KERNELS):
+            for start, stop in ranges_of(tensor):
+                found = draw(padded(tensor, index), 5, start, stop, backend)
+                assert found.tobytes() == expected[start:stop].tobytes(), (index, backend.name, start, stop)
 
 
 def test_a_periodic_constant_in_any_range() -> None:

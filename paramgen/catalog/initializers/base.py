@@ -15,7 +15,7 @@ class ParameterShape:
     """A parameter's size, and what its operation says about it.
 
     `vector` marks biases, offsets and scales, whatever their shape. An LSTM's bias has `num_hidden_units`. `axes` are
-    set if the operation names them.
+    set if the operation names them. The elements at `padding_index` of the last axis are zero, whatever fills the rest.
     """
 
     shape: tuple[int, ...]
@@ -24,6 +24,7 @@ class ParameterShape:
     vector: bool = False
     num_hidden_units: int | None = None
     axes: Axes | None = None
+    padding_index: int | None = None
 
     def sizes(self, *names: str) -> list[int] | None:
         """Return the sizes of axes, or None if one of them is missing."""

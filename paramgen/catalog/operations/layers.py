@@ -1,6 +1,7 @@
 """Operations of a matrix or a vector, and custom ones."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field
@@ -13,6 +14,7 @@ from paramgen.catalog.fields import (
     DTypeName,
     ErrorKind,
     FieldError,
+    Index,
     Name,
     Schema,
     Shape,
@@ -37,6 +39,7 @@ from paramgen.catalog.operations.base import (
     weights,
 )
 from paramgen.catalog.schemas import has_type, is_initializer, mapping, reference
+from paramgen.formatting import show
 
 QUARTER = ConstantInitializer(type="constant", value=0.25)
 EMBEDDING_GAUSSIAN = Gaussian(type="gaussian", mean=0.0, std=0.01)
@@ -71,10 +74,20 @@ class Embedding(Standard):
     type: Literal["embedding", "embed"] = Field(description="operation type.")
     embedding_dimension: Size = Field(description="length of an embedding vector.")
     vocabulary_size: Size = Field(description="number of indices.")
+    padding_index: Index | None = Field(default=None, description="index whose vector is zero; default: none.")
+
+    @classmethod
+    def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
+        yield from super().check_keys(data)
+        index, size = data.get("padding_index"), data.get("vocabulary_size")
+        if type(index) is int and type(size) is int and 0 < size <= index:
+            message = f"must be less than vocabulary_size, {size}, got {show(index)}"
+            yield ("padding_index",), message, ErrorKind.WRONG
 
     def parameter_defs(self) -> Iterator[ParameterDef]:
         sizes = {"d": self.embedding_dimension, "v": self.vocabulary_size}
-        yield weights("weights", "d v", sizes, self.vocabulary_size, self.embedding_dimension, EMBEDDING_GAUSSIAN)
+        found = weights("weights", "d v", sizes, self.vocabulary_size, self.embedding_dimension, EMBEDDING_GAUSSIAN)
+        yield replace(found, target=replace(found.target, padding_index=self.padding_index))
 
 
 class PReLU(Standard):
