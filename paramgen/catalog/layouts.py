@@ -130,6 +130,11 @@ def _torch_attention(operation: MultiheadAttention) -> Iterator[str]:
     yield "out_proj.bias = output_bias o"
 
 
+def _torch_fully_connected(operation: FullyConnected) -> Iterator[str]:
+    yield "weight = weights i o" if operation.transposed else "weight = weights o i"
+    yield "bias = bias o"
+
+
 def _cell_prefix(operation: Recurrent, level: Level, forward: str, backward: str) -> str:
     """Return how the names of a layer in a direction begin; empty for a single layer in one direction."""
     layer = f"{level.layer}." if operation.num_layers > 1 else ""
@@ -267,7 +272,7 @@ LAYOUTS = {
                 "pointwise.weight = pointwise_weights o (c m) *one",
                 "pointwise.bias = bias o",
             ),
-            FullyConnected: ("weight = weights o i", "bias = bias o"),
+            FullyConnected: _torch_fully_connected,
             RNN: _torch_recurrent,
             GRU: _torch_gru,
             LSTM: _torch_lstm,

@@ -78,6 +78,12 @@ ROWS: list[tuple[str, dict[str, Any], Rows]] = [
         DENSE,
         {"weights": (50, 20, uniform(1 / math.sqrt(50))), "bias": (None, None, uniform(1 / math.sqrt(50)))},
     ),
+    # transformers.pytorch_utils.Conv1D: its weight is [50, 20], so fan_in is the outputs.
+    (
+        "torch",
+        {**DENSE, "transposed": True},
+        {"weights": (20, 50, normal(0.02)), "bias": (None, None, ZEROS)},
+    ),
     (
         "torch",
         CONV,

@@ -37,6 +37,7 @@ TABLE: list[tuple[dict[str, Any], dict[str, tuple[list[int], int | None, int | N
     ),
     ({"type": "layer_norm", "num_channels": 12}, NORM),
     ({"type": "layernorm", "num_channels": 12}, NORM),
+    ({"type": "layer_norm", "num_channels": 12, "offset": False}, {"scale": ([12, 1], None, None, ONES)}),
     ({"type": "instance_norm", "num_channels": 12}, NORM),
     ({"type": "instancenorm", "num_channels": 12}, NORM),
     ({"type": "group_norm", "num_channels": 12, "num_groups": 4}, NORM),
@@ -108,6 +109,10 @@ TABLE: list[tuple[dict[str, Any], dict[str, tuple[list[int], int | None, int | N
     (
         {"type": "fullyconnect", "input_size": 7, "output_size": 10, "bias": False},
         {"weights": ([10, 7], 7, 10, glorot(17))},
+    ),
+    (
+        {"type": "fully_connected", "input_size": 7, "output_size": 10, "transposed": True},
+        {"weights": ([10, 7], 7, 10, glorot(17)), "bias": ([10, 1], None, None, ZEROS)},
     ),
     (
         {"type": "gru", "input_size": 7, "num_hidden_units": 10},

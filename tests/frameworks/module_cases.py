@@ -128,6 +128,12 @@ def _torch_separable() -> Any:
     return Separable()
 
 
+def _torch_conv1d() -> Any:
+    from transformers.pytorch_utils import Conv1D
+
+    return Conv1D(7, 5)
+
+
 def _flax_separable() -> Any:
     from flax import linen as nn
 
@@ -241,6 +247,21 @@ CASES = [
         for bias in (True, False)
     ),
     Case(
+        {"type": "fully_connected", "input_size": 5, "output_size": 7, "transposed": True},
+        (2, 5),
+        _torch_conv1d,
+        lambda: _keras().Dense(7, name="x"),
+        lambda: _flax().Dense(7),
+    ),
+    Case(
+        {"type": "embedding", "embedding_dimension": 5, "vocabulary_size": 11, "padding_index": 4},
+        (2, 6),
+        lambda: _torch().Embedding(11, 5, padding_idx=4),
+        lambda: _keras().Embedding(11, 5, name="x"),
+        lambda: _flax().Embed(11, 5),
+        vocabulary=11,
+    ),
+    Case(
         {"type": "embedding", "embedding_dimension": 5, "vocabulary_size": 11},
         (2, 6),
         lambda: _torch().Embedding(11, 5),
@@ -262,6 +283,13 @@ CASES = [
         lambda: _torch().LayerNorm(6, eps=EPSILON),
         lambda: _keras().LayerNormalization(epsilon=EPSILON, name="x"),
         lambda: _flax().LayerNorm(epsilon=EPSILON),
+    ),
+    Case(
+        {"type": "layer_norm", "num_channels": 6, "offset": False},
+        (2, 4, 6),
+        lambda: _torch().LayerNorm(6, eps=EPSILON, bias=False),
+        lambda: _keras().LayerNormalization(epsilon=EPSILON, center=False, name="x"),
+        lambda: _flax().LayerNorm(epsilon=EPSILON, use_bias=False),
     ),
     Case(
         {"type": "rms_norm", "num_channels": 6},

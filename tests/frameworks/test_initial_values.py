@@ -45,8 +45,10 @@ def recurrent(kind: str) -> dict[str, Any]:
 
 def torch_modules() -> Iterator[tuple[dict[str, Any], Any]]:
     from torch import nn
+    from transformers.pytorch_utils import Conv1D
 
     yield DENSE, nn.Linear(120, 300)
+    yield {**DENSE, "transposed": True}, Conv1D(300, 120)
     yield CONV, nn.Conv2d(16, 300, 3)
     yield GROUPED, nn.Conv2d(32, 400, 3, groups=4)
     yield TRANSPOSED, nn.ConvTranspose2d(16, 300, 3)
@@ -131,7 +133,7 @@ def is_orthonormal(matrix: Array) -> bool:
     return any(np.abs(one @ one.T - np.eye(len(one))).max() < 1e-5 for one in both)
 
 
-@pytest.mark.frameworks("torch")
+@pytest.mark.frameworks("torch", "transformers")
 def test_torch(tmp_path: Path) -> None:
     import torch
 

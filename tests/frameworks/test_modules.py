@@ -54,7 +54,7 @@ def flax_output(case: Case, tensors: Tensors) -> Array:
 OUTPUTS = {"torch": torch_output, "keras": keras_output, "flax": flax_output}
 
 
-@pytest.mark.frameworks("flax", "keras", "torch")
+@pytest.mark.frameworks("flax", "keras", "torch", "transformers")
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_the_same_function_in_every_framework(case: Case, tmp_path: Path) -> None:
     operation = {"name": "x", **case.operation}

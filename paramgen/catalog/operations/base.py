@@ -119,10 +119,12 @@ def _fitting(target: ParameterShape) -> Schema:
     return {"allOf": [reference("Initializer")], "not": is_initializer(names)}
 
 
-NO_BIAS_RULE: Schema = {
-    "if": {"required": ["bias"], "properties": {"bias": {"enum": ["none", False]}}},
-    "then": {"properties": {"initializers": {"properties": {"bias": False}}}},
-}
+def _omits(parameter: str) -> Schema:
+    """Return the rule that a parameter has no initializer if the field of its name omits it."""
+    return {
+        "if": {"required": [parameter], "properties": {parameter: {"enum": ["none", False]}}},
+        "then": {"properties": {"initializers": {"properties": {parameter: False}}}},
+    }
 
 
 class Standard(Operation):
@@ -150,7 +152,8 @@ class Standard(Operation):
     @classmethod
     def schema_rules(cls) -> Schema:
         rules: Schema = {"properties": {"initializers": cls.initializers_schema()}}
-        return rules | ({"allOf": [NO_BIAS_RULE]} if "bias" in cls.model_fields else {})
+        optional = [name for name in ("bias", "offset") if name in cls.model_fields]
+        return rules | ({"allOf": [_omits(name) for name in optional]} if optional else {})
 
     @classmethod
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:

@@ -51,11 +51,15 @@ class FullyConnected(Standard):
     label = "fully_connected"
     title = "Fully connected"
     example = {"input_size": 784, "output_size": 10}
+    variants = ({"transposed": True},)
     parameter_names = ("weights", "bias")
     type: Literal["fully_connected", "fullyconnect"] = Field(description="operation type.")
     input_size: Size = Field(description="number of input features.")
     output_size: Size = Field(description="number of output features.")
     bias: bool = Field(default=True, description="true for a bias.")
+    transposed: bool = Field(
+        default=False, description="true to store PyTorch's weight as inputs × outputs, as GPT-2's Conv1D does."
+    )
 
     def parameter_defs(self) -> Iterator[ParameterDef]:
         sizes = {"o": self.output_size, "i": self.input_size}
