@@ -30,6 +30,7 @@ from paramgen.catalog.layouts import LAYOUTS, Layout
 from paramgen.catalog.operations import (
     Convolution,
     Embedding,
+    Experts,
     FullyConnected,
     MultiheadAttention,
     Operation,
@@ -80,7 +81,9 @@ class Convention:
 
 
 def _first_axes_fans(operation: Operation, key: str, shape: Shape) -> tuple[int, int]:
-    """Return the fans of a shape of outputs, inputs, then the receptive field."""
+    """Return the fans of a shape of outputs, inputs, then the receptive field; of experts, those of one."""
+    if isinstance(operation, Experts):
+        shape = shape[1:]
     return prod(shape[1:]), shape[0] * prod(shape[2:])
 
 
@@ -105,6 +108,8 @@ def _torch(operation: Operation, key: str, fan_in: FanIn) -> Initializer | None:
         case SeparableConv():
             source = "depthwise_weights" if key == "depthwise_weights" else "pointwise_weights"
         case MultiheadAttention() if key == "output_weights":
+            source = key
+        case Experts():
             source = key
         case Recurrent():
             return _uniform_by_fan_in(operation.num_hidden_units)

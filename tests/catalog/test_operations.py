@@ -247,6 +247,44 @@ TABLE: list[tuple[dict[str, Any], dict[str, tuple[list[int], int | None, int | N
         {"weights": ([3, 5], 5, 3, {**GAUSSIAN, "padding_index": 0})},
     ),
     ({"type": "embed", "embedding_dimension": 3, "vocabulary_size": 5}, {"weights": ([3, 5], 5, 3, GAUSSIAN)}),
+    # The fans are those of one expert, whose matrices are [10, 7] (gate over up) and [7, 5].
+    (
+        {"type": "experts", "num_experts": 4, "input_size": 7, "num_hidden_units": 5},
+        {"gate_up_weights": ([4, 10, 7], 7, 10, glorot(17)), "down_weights": ([4, 7, 5], 5, 7, glorot(12))},
+    ),
+    (
+        {
+            "type": "experts",
+            "num_experts": 4,
+            "input_size": 7,
+            "num_hidden_units": 5,
+            "initializers": {
+                "gate_up_weights": {"type": "orthogonal", "per_gate": True},
+                "down_weights": "orthogonal",
+            },
+        },
+        {
+            "gate_up_weights": ([4, 10, 7], 7, 10, {**ORTHOGONAL, "matrices": 8}),
+            "down_weights": ([4, 7, 5], 5, 7, {**ORTHOGONAL, "matrices": 4}),
+        },
+    ),
+    (
+        {"type": "state_space", "num_channels": 6, "state_size": 4, "initializers": {"a_log": QUARTER}},
+        {"a_log": ([6, 4], None, None, QUARTER), "d": ([6, 1], None, None, ONES)},
+    ),
+    (
+        {
+            "type": "state_space",
+            "num_channels": 6,
+            "dt_bias": True,
+            "initializers": {"a_log": QUARTER, "dt_bias": QUARTER},
+        },
+        {
+            "a_log": ([6, 1], None, None, QUARTER),
+            "d": ([6, 1], None, None, ONES),
+            "dt_bias": ([6, 1], None, None, QUARTER),
+        },
+    ),
     (
         {"type": "custom", "parameters": {"w": {"shape": [2, 3], "initializer": "he", "fan_in": 8}}},
         {"w": ([2, 3], 8, None, {"type": "normal", "mean": 0.0, "std": 0.5})},

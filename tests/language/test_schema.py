@@ -115,6 +115,7 @@ REFUSED: list[dict[str, Any]] = [
     {**CONV, "bias": False, "initializers": {"bias": "ones"}},
     {"type": "fully_connected", "input_size": 1, "output_size": 1, "bias": False, "initializers": {"bias": "ones"}},
     {"type": "layer_norm", "num_channels": 1, "offset": False, "initializers": {"offset": "ones"}},
+    {"type": "state_space", "num_channels": 1, "initializers": {"dt_bias": "ones"}},
     {"type": "embedding", "embedding_dimension": 1, "vocabulary_size": 2, "padding_index": -1},
     {"type": "custom", "parameters": {"a.b": CUSTOM}},
     {"type": "custom", "parameters": {"w": {"shape": [1]}}},

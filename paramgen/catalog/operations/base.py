@@ -119,10 +119,11 @@ def _fitting(target: ParameterShape) -> Schema:
     return {"allOf": [reference("Initializer")], "not": is_initializer(names)}
 
 
-def _omits(parameter: str) -> Schema:
+def _omits(parameter: str, by_default: bool) -> Schema:
     """Return the rule that a parameter has no initializer if the field of its name omits it."""
+    written = {} if by_default else {"required": [parameter]}
     return {
-        "if": {"required": [parameter], "properties": {parameter: {"enum": ["none", False]}}},
+        "if": {**written, "properties": {parameter: {"enum": ["none", False]}}},
         "then": {"properties": {"initializers": {"properties": {parameter: False}}}},
     }
 
@@ -152,8 +153,9 @@ class Standard(Operation):
     @classmethod
     def schema_rules(cls) -> Schema:
         rules: Schema = {"properties": {"initializers": cls.initializers_schema()}}
-        optional = [name for name in ("bias", "offset") if name in cls.model_fields]
-        return rules | ({"allOf": [_omits(name) for name in optional]} if optional else {})
+        optional = [name for name in ("bias", "offset", "dt_bias") if name in cls.model_fields]
+        omitted = [_omits(name, cls.model_fields[name].default is False) for name in optional]
+        return rules | ({"allOf": omitted} if omitted else {})
 
     @classmethod
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:

@@ -1,0 +1,45 @@
+"""State spaces: the parameters of Mamba's mixers that no other operation has."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+from pydantic import Field
+
+from paramgen.catalog.axes import Axes
+from paramgen.catalog.fields import Size
+from paramgen.catalog.initializers import Initializer, ParameterShape
+from paramgen.catalog.operations.base import ONES, ZEROS, ParameterDef, Standard, vector
+
+# Placeholders until `formula` and `ssm_dt_bias` exist: log(k + 1) along the states or heads, and the inverse softplus.
+A_LOG: Initializer = ZEROS
+DT_BIAS: Initializer = ZEROS
+
+
+class StateSpace(Standard):
+    """State space of a mixer as in Mamba (with `state_size`) or Mamba-2 (a decay per head, and `dt_bias`).
+
+    The mixer's projections, convolution and normalization are operations of their own.
+    """
+
+    label = "state_space"
+    title = "State space"
+    example = {"num_channels": 1536, "state_size": 16}
+    variants = ({"state_size": None, "dt_bias": True},)
+    parameter_names = ("a_log", "d", "dt_bias")
+    type: Literal["state_space"] = Field(description="operation type.")
+    num_channels: Size = Field(description="number of channels, or of heads in Mamba-2.")
+    state_size: Size | None = Field(default=None, description="states per channel; default: one decay per channel.")
+    dt_bias: bool = Field(
+        default=False, description="true for a bias of the time step; Mamba has it in a fully connected operation."
+    )
+
+    def parameter_defs(self) -> Iterator[ParameterDef]:
+        sizes = {"c": self.num_channels}
+        if self.state_size is None:
+            yield vector("a_log", "c", sizes, A_LOG)
+        else:
+            axes = Axes("c n", {**sizes, "n": self.state_size})
+            yield ParameterDef("a_log", ParameterShape(axes.shape, axes=axes), A_LOG, "a_log")
+        yield vector("d", "c", sizes, ONES)
+        if self.dt_bias:
+            yield vector("dt_bias", "c", sizes, DT_BIAS)
