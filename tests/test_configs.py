@@ -81,11 +81,22 @@ def claims_of_layers() -> None:
 
 def claims_of_operations() -> None:
     in_table = {BY_TYPE[operation["type"]] for operation in operations_of("layers")}
-    operations = operations_of("operations")
+    operations = operations_of("operations", "parts")
     others = {BY_TYPE[operation["type"]] for operation in operations} - in_table
     assert in_table | others | {Custom} == set(BY_TYPE.values())
     fields = {field for model in others for field in model.model_fields}
     assert fields - {"dtype", "initializers"} <= {field for operation in operations for field in operation}
+
+
+def claims_of_parts() -> None:
+    tensors = tensors_of("parts")
+    assert tensors["tokens.weights"]["distribution"]["padding_index"] == 7
+    assert "norm.offset" not in tensors
+    plan = paramgen.load_spec(ROOT / "configs" / "parts.yaml", layout="torch").plan
+    shapes = {tensor["name"]: tensor["shape"] for tensor in document_of(plan)["parameters"]}
+    assert shapes["attention_in.weight"] == [30, 90]
+    assert shapes["experts.gate_up_proj"] == [4, 40, 30]
+    assert (shapes["mixer.A_log"], shapes["heads.dt_bias"]) == ([60, 16], [8])
 
 
 def claims_of_initializers() -> None:
@@ -130,6 +141,7 @@ CLAIMS: dict[str, Callable[[], None]] = {
     "lenet_batchnorm": claims_of_lenet_batchnorm,
     "lstm_classifier": claims_of_lstm_classifier,
     "operations": claims_of_operations,
+    "parts": claims_of_parts,
 }
 CLAIMED_ELSEWHERE = {
     "flax_convnet": "frameworks/test_networks.py",

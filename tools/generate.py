@@ -139,11 +139,11 @@ def operation_tables() -> str:
         "| prod | the product of the sizes |\n"
         "| fan_in, fan_out | the numbers that scaling initializers use; a dash means none |\n",
         'The source is MathWorks\' page "Initialize Learnable Parameters for Model Function" (Deep Learning Toolbox).\n'
-        "Operations that it lacks follow the modules of PyTorch, Keras and Flax.\n",
+        "Operations that it lacks follow the modules of PyTorch, Keras, Flax and transformers.\n",
         "## Operations\n",
     ]
     for model in operations.TABLE:
-        parts.append(f"### {model.title}: {code(model.names())}\n\n{model.__doc__}\n")
+        parts.append(f"### {model.title}: {code(model.names())}\n\n{inspect.getdoc(model)}\n")
         rows = ["| field | default | meaning |", "|---|---|---|"]
         for name, field in model.model_fields.items():
             if name in ("name", "type", "dtype", "initializers"):

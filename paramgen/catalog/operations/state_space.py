@@ -24,7 +24,7 @@ class StateSpace(Standard):
     label = "state_space"
     title = "State space"
     example = {"num_channels": 1536, "state_size": 16}
-    variants = ({"state_size": None, "dt_bias": True},)
+    variants = ({"dt_bias": True, "state_size": None},)
     parameter_names = ("a_log", "d", "dt_bias")
     type: Literal["state_space"] = Field(description="operation type.")
     num_channels: Size = Field(description="number of channels, or of heads in Mamba-2.")
