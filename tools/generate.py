@@ -19,6 +19,7 @@ from typing import Any
 import mdformat
 import numpy as np
 import typer
+from pydantic.fields import FieldInfo
 
 import paramgen
 from paramgen.catalog import initializers, operations
@@ -172,13 +173,17 @@ def operation_tables() -> str:
     rows = ["| initializer | fields and their defaults | values | source |", "|---|---|---|---|"]
     for model in initializers.TABLE:
         fields = [
-            f"`{name}`" + (" (required)" if field.is_required() else f" {json.dumps(field.default)}".replace('"', ""))
+            f"`{name}`" + (" (required)" if field.is_required() else default_of(field)).replace('"', "")
             for name, field in model.model_fields.items()
             if name != "type"
         ]
         rows.append(f"| {code(model.names())} | {', '.join(fields)} | {model.formula} | {model.reference} |")
     parts.append("\n".join(rows) + "\n")
     return "\n".join(parts)
+
+
+def default_of(field: FieldInfo) -> str:
+    return "" if field.default is None else f" {json.dumps(field.default)}"
 
 
 def layout_tables() -> str:

@@ -130,8 +130,8 @@ class SsmDtBias:
 class Sinusoidal:
     """sin and cos of position·frequency for an array [positions, channels] in C order; no words are used.
 
-    Frequency j is exp(-j·rate). With `interleaved`, sin and cos alternate; otherwise all sines come first. Row i has the
-    position i + first_position.
+    Row i has the position i + first_position, and frequency j is exp(-j·rate). With `interleaved`, sin and cos
+    alternate; otherwise all sines come first.
     """
 
     type: ClassVar[str] = "sinusoidal"
@@ -168,9 +168,9 @@ class Table:
         return cls(array("d", numbers).tobytes(), run)
 
     @property
-    def numbers(self) -> memoryview:
+    def numbers(self) -> array[float]:
         """Return the numbers."""
-        return memoryview(self.data).cast("d")
+        return array("d", self.data)
 
     def largest(self, dtype: str) -> float:
         return max(map(abs, self.numbers))

@@ -5,7 +5,7 @@ Only +, -, ×, ÷ and integer operations, each correctly rounded, in the order w
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +24,8 @@ def _float64(*values: float) -> Coefficients:
     return tuple(np.float64(value) for value in values)
 
 
-# With z = r²: exp r = 1 + r + z·EXP(r) for |r| ≤ ln 2 / 2; sin r = r + r·(z·SIN(z)) and cos r = (1 - z/2) + z·(z·COS(z))
-# for |r| ≤ π/4. tools/fit_functions.py fits these, and splits ln 2 and π/2.
+# With z = r·r: exp r = 1 + r + z·EXP(r) for |r| ≤ ln 2 / 2; sin r = r + r·(z·SIN(z)) and
+# cos r = (1 - z/2) + z·(z·COS(z)) for |r| ≤ π/4. tools/fit_functions.py fits these, and splits ln 2 and π/2.
 EXP = _float64(
     2.5068173246141374e-08,
     2.762004636790059e-07,
@@ -65,6 +65,8 @@ INVERSE_HALF_PI = 0.6366197723675814
 ROUND = 1.5 * 2.0**52
 # 1 - exp(-x) rounds to 1 for larger x.
 LARGEST_SOFTPLUS = 60.0
+# Plans have no rows beyond, but every number of an element shall have a value.
+LAST_ROW = 2**20 - 1
 
 
 def _reduce(t: Doubles) -> tuple[NDArray[np.int64], Doubles]:
@@ -137,5 +139,5 @@ def sinusoidal(distribution: Sinusoidal, element: NDArray[np.uint64]) -> Doubles
         half = distribution.channels // 2
         quarters = (channel >= half).astype(np.int64)
         j = channel - quarters * half
-    position: NDArray[Any] = row.astype(np.float64) + distribution.first_position
+    position: Doubles = (row & np.uint64(LAST_ROW)).astype(np.float64) + distribution.first_position
     return sine(position * exp(-(j.astype(np.float64) * distribution.rate)), quarters)

@@ -94,7 +94,7 @@ class Sampler:
                 backend.take_region(whole, dtype, region, out)
             return
         if isinstance(distribution, Table):
-            table = backend.upload(_round(distribution, dtype))
+            table = backend.upload(_round(distribution, dtype)).view(np.uint8)
             backend.repeat_region(table, dtype, distribution.run, region, out)
         elif isinstance(distribution, PeriodicConstant):
             self._fill_region(backend, parameter, Constant(0.0), region, out)
@@ -209,8 +209,8 @@ def cpu_seconds(parameter: Parameter) -> float:
 
 
 @lru_cache(maxsize=16)
-def _round(table: Table, dtype: DType) -> Bytes:
-    """Return a table's numbers in a dtype; rounded to float32 first, if it is a narrower float."""
+def _round(table: Table, dtype: DType) -> NDArray[Any]:
+    """Return the bytes of a table's numbers in a dtype; rounded to float32 first, if it is a narrower float."""
     numbers: NDArray[Any] = np.frombuffer(table.data)
     if not dtype.is_integer and dtype.bits < 64:
         numbers = numbers.astype(np.float32)

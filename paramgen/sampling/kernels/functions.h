@@ -74,6 +74,9 @@ PG double pg_of_interval(int distribution, const double *n, double t)
 
 /* ---- Sinusoids: element number of an array [positions, channels] ---- */
 
+/* Plans have no rows beyond, but every number of an element shall have a value. */
+#define PG_LAST_ROW 0xFFFFFu
+
 /* `channel` is below 2^31. */
 PG double pg_frequency(const double *n, int32_t channel, uint64_t *quarters)
 {
@@ -89,7 +92,7 @@ PG double pg_frequency(const double *n, int32_t channel, uint64_t *quarters)
 PG double pg_sinusoidal(const double *n, uint64_t element)
 {
     uint64_t channels = (uint64_t)n[PG_CHANNELS], quarters;
-    double position = (double)(element / channels) + n[PG_FIRST_POSITION];
+    double position = (double)(int32_t)(element / channels & PG_LAST_ROW) + n[PG_FIRST_POSITION];
     double frequency = pg_frequency(n, (int32_t)(element % channels), &quarters);
     return pg_sine64(position * frequency, quarters);
 }

@@ -112,7 +112,7 @@ PG void pg_sinusoids(const double *n, const uint64_t *element, int count, double
             row = element[i] / channels;
             column = element[i] % channels;
         }
-        value[i] = (double)row + n[PG_FIRST_POSITION];
+        value[i] = (double)(int32_t)(row & PG_LAST_ROW) + n[PG_FIRST_POSITION];
         channel[i] = (int32_t)column;
     }
     for (int i = 0; i < count; i++)
