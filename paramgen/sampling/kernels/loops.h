@@ -78,20 +78,42 @@ PG void pg_centres32(const float *distance, int count, float *value)
         value[i] = value[i] * pg_centre_end(level[i], power[i]);
 }
 
+/* Reduce the arguments t of exp: `value` receives exp(r) - 1. */
+PG void pg_exps(int count, double *value, double *shifted)
+{
+    PG_ALIGNED double part[PG_BATCH32];
+    for (int i = 0; i < count; i++) {
+        shifted[i] = pg_exp_shifted(value[i]);
+        value[i] = pg_exp_reduced(value[i], shifted[i]);
+    }
+    for (int i = 0; i < count; i++)
+        part[i] = pg_exp_begin(value[i]);
+    for (int i = 0; i < count; i++)
+        value[i] = pg_exp_rest(value[i], pg_exp_end(value[i], part[i]));
+}
+
 /* Compute values of a distribution made of an interval; `value` holds numbers of the interval. */
 PG void pg_intervals(int distribution, const double *n, int count, double *value)
 {
+    PG_ALIGNED double shifted[PG_BATCH32], part[PG_BATCH32];
     if (distribution == PG_UNIFORM_INTERVAL)
         return;
+    pg_exps(count, value, shifted);
     for (int i = 0; i < count; i++)
-        value[i] = pg_held(n, pg_exp64(value[i]));
+        value[i] = pg_held(n, pg_scale(1.0 + value[i], shifted[i]));
     if (distribution == PG_LOG_UNIFORM)
         return;
-    PG_ALIGNED double part[PG_BATCH32];
     for (int i = 0; i < count; i++)
-        part[i] = pg_complement64(value[i]);
+        part[i] = pg_softplus_argument(value[i]);
+    pg_exps(count, part, shifted);
     for (int i = 0; i < count; i++)
-        value[i] = value[i] + pg_log64(part[i]);
+        part[i] = -pg_expm1_of(part[i], shifted[i]);
+    for (int i = 0; i < count; i++) {
+        shifted[i] = (double)pg_power64(part[i]);
+        part[i] = pg_ratio64(part[i]);
+    }
+    for (int i = 0; i < count; i++)
+        value[i] = value[i] + pg_log_of64(shifted[i], part[i]);
 }
 
 /* Compute sinusoids of elements; consecutive ones need no division. */
@@ -99,7 +121,7 @@ PG void pg_sinusoids(const double *n, const uint64_t *element, int count, double
 {
     PG_ALIGNED uint64_t quarters[PG_BATCH32];
     PG_ALIGNED int32_t channel[PG_BATCH32];
-    PG_ALIGNED double frequency[PG_BATCH32];
+    PG_ALIGNED double r[PG_BATCH32], shifted[PG_BATCH32], sine[PG_BATCH32], cosine[PG_BATCH32];
     uint64_t channels = (uint64_t)n[PG_CHANNELS], row = 0, column = 0;
     for (int i = 0; i < count; i++) {
         if (i && element[i] == element[i - 1] + 1) {
@@ -116,9 +138,19 @@ PG void pg_sinusoids(const double *n, const uint64_t *element, int count, double
         channel[i] = (int32_t)column;
     }
     for (int i = 0; i < count; i++)
-        frequency[i] = pg_frequency(n, channel[i], &quarters[i]);
+        r[i] = pg_log_frequency(n, channel[i], &quarters[i]);
+    pg_exps(count, r, shifted);
+    for (int i = 0; i < count; i++) {
+        double angle = value[i] * pg_scale(1.0 + r[i], shifted[i]);
+        shifted[i] = pg_sine_shifted(angle);
+        r[i] = pg_sine_reduced(angle, shifted[i]);
+    }
     for (int i = 0; i < count; i++)
-        value[i] = pg_sine64(value[i] * frequency[i], quarters[i]);
+        sine[i] = pg_sine_of(r[i], pg_sin(r[i] * r[i]));
+    for (int i = 0; i < count; i++)
+        cosine[i] = pg_cosine_of(r[i] * r[i], pg_cos(r[i] * r[i]));
+    for (int i = 0; i < count; i++)
+        value[i] = pg_quadrant(sine[i], cosine[i], shifted[i], quarters[i]);
 }
 
 /* Compute the central value of every word, then again those in the tails. */
