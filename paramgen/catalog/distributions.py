@@ -9,6 +9,14 @@ from dataclasses import dataclass
 from math import inf, prod
 from typing import Any, ClassVar
 
+from paramgen.catalog.computed import (
+    LARGEST_EXACT_INTEGER,
+    LogUniform,
+    Sinusoidal,
+    SsmDtBias,
+    Table,
+    UniformInterval,
+)
 from paramgen.catalog.normal_tails import tails
 from paramgen.dtypes import DType
 from paramgen.formatting import number
@@ -19,7 +27,6 @@ LARGEST_NORMAL_32 = 6.34
 # Smallest allowed probability mass between the limits: the tails are float64 numbers.
 SMALLEST_MASS = 1e-280
 LARGEST_ENTRY = 1 + 2.0**-20  # an entry of an orthogonal matrix may be above 1 by rounding
-LARGEST_EXACT_INTEGER = 2**53 - 1  # a larger integer of a spec may have been rounded to a float
 LARGEST_TRUNCATED = 37.2  # |quantile| of 2^-65 times that, rounded up
 
 
@@ -204,9 +211,9 @@ def unit_forget_gate(num_hidden_units: int) -> PeriodicConstant:
     return PeriodicConstant("unit_forget_gate", 1.0, num_hidden_units, num_hidden_units, num_hidden_units, 1)
 
 
-Elementwise = Constant | Uniform | Normal | TruncatedNormal
+Elementwise = Constant | Uniform | Normal | TruncatedNormal | UniformInterval | LogUniform | SsmDtBias | Sinusoidal
 Matrices = Orthogonal | DeltaOrthogonal
-Distribution = Elementwise | Matrices | PeriodicConstant
+Distribution = Elementwise | Matrices | PeriodicConstant | Table
 
 
 def _integer_range(low: float, high: float) -> tuple[int, int] | None:

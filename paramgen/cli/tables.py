@@ -8,6 +8,7 @@ from itertools import repeat
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+from paramgen.catalog.computed import LogUniform, Sinusoidal, SsmDtBias, Table, UniformInterval
 from paramgen.catalog.distributions import (
     Constant,
     DeltaOrthogonal,
@@ -84,6 +85,24 @@ def values(distribution: Distribution) -> str:
             text = "ones for the forget gate"
         case PeriodicConstant(_, value):
             text = f"{number(value)} in zeros"
+        case _:
+            text = _computed_values(distribution)
+    return text
+
+
+def _computed_values(distribution: UniformInterval | LogUniform | SsmDtBias | Sinusoidal | Table) -> str:
+    match distribution:
+        case UniformInterval(low, high):
+            text = f"uniform {number(low)} … {number(high)}"
+        case LogUniform(low, high):
+            text = f"log-uniform {number(low)} … {number(high)}"
+        case SsmDtBias(_, high):
+            text = f"inverse softplus of {number(distribution.least)} … {number(high)}"
+        case Sinusoidal():
+            text = "sin and cos of positions"
+        case Table():
+            found = distribution.fields()
+            text = f"{found['length']:,} in {number(found['low'])} … {number(found['high'])}"
     return text
 
 

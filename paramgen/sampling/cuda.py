@@ -12,7 +12,7 @@ from paramgen.dtypes import DType
 from paramgen.errors import DeviceError
 
 FOLDER = Path(__file__).parent / "kernels"
-SOURCE, HEADERS = "gpu.cu", ("kernel.h", "polynomials.h", "tables.h")
+SOURCE, HEADERS = "gpu.cu", ("kernel.h", "functions.h", "polynomials.h", "tables.h")
 # A multiply and an add are rounded separately, divisions and roots correctly, and subnormal numbers are kept.
 OPTIONS = ("--fmad=false", "--prec-div=true", "--prec-sqrt=true", "--ftz=false", "--std=c++17")
 ELEMENTS = {64: "double", 32: "float", 16: "uint16_t", 8: "uint8_t"}

@@ -269,6 +269,13 @@ class Gpu:
         here = out[dtype.nbytes(region.out_offset) :]
         self._spread(kernel, region.size, source, np.int32(dtype.bits // 8), _region(region), here)
 
+    def repeat_region(self, table: Bytes, dtype: DType, run: int, region: StridedRegion, out: Bytes) -> None:
+        kernel = self._kernels.get("pg_repeat_region")
+        here = out[dtype.nbytes(region.out_offset) :]
+        width = dtype.bits // 8
+        numbers = np.uint64(run), np.uint64(table.nbytes // width), np.int32(width)
+        self._spread(kernel, region.size, table, *numbers, _region(region), here)
+
     def zeros(self, rows: int, columns: int) -> Matrix:
         matrix: Matrix = cupy.zeros((rows, columns))
         return matrix

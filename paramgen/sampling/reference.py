@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paramgen.buffers import CHUNK_ELEMENTS
+from paramgen.catalog.computed import LogUniform, Sinusoidal, SsmDtBias, UniformInterval
 from paramgen.catalog.distributions import Constant, Elementwise, Normal, TruncatedNormal, Uniform
 from paramgen.dtypes import DType
-from paramgen.sampling import matrix
+from paramgen.sampling import functions, matrix
 from paramgen.sampling.host import HostBackend, view_of_region
 from paramgen.sampling.normal import normal_float32, normal_float64, truncated_normal
 from paramgen.sampling.philox import join_halves, words, words64, words_at
@@ -56,12 +57,33 @@ def _truncated(distribution: TruncatedNormal, words: Words) -> NDArray[Any]:
     return _float(words)(distribution.std) * truncated_normal(distribution, words) + _float(words)(distribution.mean)
 
 
+def _interval(distribution: UniformInterval, words: Words) -> NDArray[Any]:
+    return functions.interval(distribution, words).astype(_float(words))
+
+
+def _log_uniform(distribution: LogUniform, words: Words) -> NDArray[Any]:
+    return functions.log_uniform(distribution, words).astype(_float(words))
+
+
+def _ssm_dt_bias(distribution: SsmDtBias, words: Words) -> NDArray[Any]:
+    return functions.inverse_softplus(functions.log_uniform(distribution, words)).astype(_float(words))
+
+
 _SAMPLERS: dict[type, Callable[[Any, Words], NDArray[Any]]] = {
     Constant: _constant,
     Uniform: _uniform,
     Normal: _normal,
     TruncatedNormal: _truncated,
+    UniformInterval: _interval,
+    LogUniform: _log_uniform,
+    SsmDtBias: _ssm_dt_bias,
 }
+
+
+def _sinusoidal(distribution: Sinusoidal, element: NDArray[np.uint64], dtype: DType) -> NDArray[Any]:
+    """Return the values of elements; rounded to float32 first, if the dtype is narrower."""
+    values = functions.sinusoidal(distribution, element)
+    return values if dtype.name == "float64" else values.astype(np.float32)
 
 
 class Reference(HostBackend):
@@ -80,6 +102,10 @@ class Reference(HostBackend):
         values = out.view(dtype.numpy())
         for first in range(0, len(values), CHUNK_ELEMENTS):
             part = values[first : first + CHUNK_ELEMENTS]
+            if isinstance(distribution, Sinusoidal):
+                element = np.uint64(start + first) + np.arange(len(part), dtype=np.uint64)
+                part[...] = _sinusoidal(distribution, element, dtype)
+                continue
             part[...] = _SAMPLERS[type(distribution)](distribution, draw(seed, stream, start + first, len(part)))
 
     def fill_region(
@@ -88,6 +114,9 @@ class Reference(HostBackend):
         element: NDArray[Any] = np.full((), region.offset, np.uint64)
         for size, stride in zip(region.sizes, region.strides, strict=True):
             element = element[..., None] + np.arange(size, dtype=np.uint64) * np.uint64(stride)
+        if isinstance(distribution, Sinusoidal):
+            view_of_region(out.view(dtype.numpy()), region)[...] = _sinusoidal(distribution, element, dtype)
+            return
         if dtype.name == "float64":
             pairs: NDArray[Any] = np.uint64(2) * element[..., None] + np.arange(2, dtype=np.uint64)
             drawn: Words = join_halves(words_at(seed, stream, pairs))

@@ -69,12 +69,8 @@ LSTM = {"type": "lstm", "input_size": 5, "num_hidden_units": 16}
 ATTENTION = {"type": "multihead_attention", "input_size": 12, "num_heads": 3}
 EMBEDDING = {"type": "embedding", "embedding_dimension": 25, "vocabulary_size": 100}
 EXPERTS = {"type": "experts", "num_experts": 4, "input_size": 7, "num_hidden_units": 5}
-STATE_SPACE = {
-    "type": "state_space",
-    "num_channels": 6,
-    "state_size": 4,
-    "initializers": {"a_log": {"type": "constant", "value": 0.25}},
-}
+STATE_SPACE = {"type": "state_space", "num_channels": 6, "state_size": 4}
+LOGARITHMS = {"type": "table", "low": 0.0, "high": math.log(4), "length": 4, "run": 1}
 
 Rows = dict[str, tuple[int | None, int | None, dict[str, Any]]]
 
@@ -151,7 +147,7 @@ ROWS: list[tuple[str, dict[str, Any], Rows]] = [
             "down_weights": (5, 7, uniform(1 / math.sqrt(5))),
         },
     ),
-    ("torch", STATE_SPACE, {"a_log": (None, None, constant(0.25)), "d": (None, None, ONES)}),
+    ("torch", STATE_SPACE, {"a_log": (None, None, LOGARITHMS), "d": (None, None, ONES)}),
     # Keras: glorot_uniform and zeros, fans of the last two axes and all before them.
     ("keras", DENSE, {"weights": (50, 20, glorot(70)), "bias": (None, None, ZEROS)}),
     ("keras", CONV, {"weights": (60, 150, glorot(210)), "bias": (None, None, ZEROS)}),

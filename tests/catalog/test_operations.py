@@ -17,6 +17,11 @@ def glorot(total: int) -> dict[str, Any]:
     return {"type": "uniform", "low": -math.sqrt(6 / total), "high": math.sqrt(6 / total)}
 
 
+def logarithms(count: int) -> dict[str, Any]:
+    """Return the logarithms of 1 … count, repeated."""
+    return {"type": "table", "low": 0.0, "high": math.log(count), "length": count, "run": 1}
+
+
 ZEROS = {"type": "constant", "value": 0.0}
 ONES = {"type": "constant", "value": 1.0}
 ORTHOGONAL = {"type": "orthogonal", "gain": 1.0}
@@ -269,20 +274,15 @@ TABLE: list[tuple[dict[str, Any], dict[str, tuple[list[int], int | None, int | N
         },
     ),
     (
-        {"type": "state_space", "num_channels": 6, "state_size": 4, "initializers": {"a_log": QUARTER}},
-        {"a_log": ([6, 4], None, None, QUARTER), "d": ([6, 1], None, None, ONES)},
+        {"type": "state_space", "num_channels": 6, "state_size": 4},
+        {"a_log": ([6, 4], None, None, logarithms(4)), "d": ([6, 1], None, None, ONES)},
     ),
     (
+        {"type": "state_space", "num_channels": 6, "dt_bias": True},
         {
-            "type": "state_space",
-            "num_channels": 6,
-            "dt_bias": True,
-            "initializers": {"a_log": QUARTER, "dt_bias": QUARTER},
-        },
-        {
-            "a_log": ([6, 1], None, None, QUARTER),
+            "a_log": ([6, 1], None, None, logarithms(6)),
             "d": ([6, 1], None, None, ONES),
-            "dt_bias": ([6, 1], None, None, QUARTER),
+            "dt_bias": ([6, 1], None, None, {"type": "ssm_dt_bias", "min": 0.001, "max": 0.1, "floor": 0.0001}),
         },
     ),
     (

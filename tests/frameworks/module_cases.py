@@ -149,7 +149,7 @@ def _route(experts: Any, x: Any) -> Any:
     return experts(x, torch.tensor([[0, 2]] * len(x)), torch.tensor([[0.25, 0.75]] * len(x)))
 
 
-def _torch_state_space(version: str, **fields: Any) -> Any:
+def torch_state_space(version: str, **fields: Any) -> Any:
     """Return a module with the parameters of one of transformers' mixers, without those of its submodules."""
     import torch
     import transformers
@@ -157,7 +157,9 @@ def _torch_state_space(version: str, **fields: Any) -> Any:
     module = importlib.import_module(f"transformers.models.{version}.modeling_{version}")
     name = version.title()
     config = getattr(transformers, f"{name}Config")(hidden_size=4, num_hidden_layers=1, **fields)
-    own = getattr(module, f"{name}Mixer")(config, 0).named_parameters(recurse=False)
+    mixer = getattr(module, f"{name}Mixer")(config, 0)
+    getattr(mixer, f"init_{version}_weights")()
+    own = mixer.named_parameters(recurse=False)
 
     class StateSpace(torch.nn.Module):
         def __init__(self) -> None:
@@ -371,19 +373,14 @@ CASES = [
         run_torch=_route,
     ),
     Case(
-        {"type": "state_space", "num_channels": 8, "state_size": 3, "initializers": {"a_log": "ones"}},
+        {"type": "state_space", "num_channels": 8, "state_size": 3},
         (2, 8),
-        lambda: _torch_state_space("mamba", expand=2, state_size=3),
+        lambda: torch_state_space("mamba", expand=2, state_size=3),
     ),
     Case(
-        {
-            "type": "state_space",
-            "num_channels": 2,
-            "dt_bias": True,
-            "initializers": {"a_log": "ones", "dt_bias": "ones"},
-        },
+        {"type": "state_space", "num_channels": 2, "dt_bias": True},
         (2, 2),
-        lambda: _torch_state_space("mamba2", expand=2, num_heads=2, head_dim=4, n_groups=1),
+        lambda: torch_state_space("mamba2", expand=2, num_heads=2, head_dim=4, n_groups=1),
     ),
     *_recurrent("rnn", "RNN", "SimpleRNN", "SimpleCell"),
     *_recurrent("gru", "GRU", "GRU", "GRUCell"),

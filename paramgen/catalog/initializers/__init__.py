@@ -6,6 +6,14 @@ from pydantic import PlainValidator, WithJsonSchema
 
 from paramgen.catalog.fields import Describe
 from paramgen.catalog.initializers.base import Initializer, ParameterShape
+from paramgen.catalog.initializers.computed import (
+    Arange,
+    Formula,
+    LogUniformInitializer,
+    SinusoidalInitializer,
+    SsmDtBiasInitializer,
+    Values,
+)
 from paramgen.catalog.initializers.scaled import Glorot, He, Lecun, Mode, Scaled, VarianceScaling
 from paramgen.catalog.initializers.structured import (
     DeltaOrthogonalInitializer,
@@ -31,24 +39,30 @@ __all__ = [
     "EXPECTED",
     "TABLE",
     "AnyInitializer",
+    "Arange",
     "ConstantInitializer",
     "DeltaOrthogonalInitializer",
     "Dirac",
+    "Formula",
     "Gaussian",
     "Glorot",
     "He",
     "Identity",
     "Initializer",
     "Lecun",
+    "LogUniformInitializer",
     "Mode",
     "NarrowNormal",
     "Ones",
     "OrthogonalInitializer",
     "ParameterShape",
     "Scaled",
+    "SinusoidalInitializer",
+    "SsmDtBiasInitializer",
     "TruncatedNormalInitializer",
     "UniformInitializer",
     "UnitForgetGateInitializer",
+    "Values",
     "VarianceScaling",
     "Zeros",
     "read_initializer",
@@ -63,6 +77,8 @@ TABLE: tuple[type[Initializer], ...] = (
     NarrowNormal,
     TruncatedNormalInitializer,
     UniformInitializer,
+    LogUniformInitializer,
+    SsmDtBiasInitializer,
     OrthogonalInitializer,
     UnitForgetGateInitializer,
     Identity,
@@ -71,6 +87,10 @@ TABLE: tuple[type[Initializer], ...] = (
     ConstantInitializer,
     Ones,
     Zeros,
+    Values,
+    Arange,
+    Formula,
+    SinusoidalInitializer,
 )
 
 

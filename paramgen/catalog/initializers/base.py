@@ -45,6 +45,10 @@ class Initializer(Tagged):
         """Return why it cannot fill the target, as the predicate of a sentence, or None."""
         return None
 
+    def fits_dimensions(self, target: ParameterShape) -> bool:
+        """Return True if it can fill a target with as many dimensions, for some fields; it may lack required ones."""
+        return self.why_unsupported(target) is None
+
     def to_distribution(self, target: ParameterShape) -> Distribution:
         """Return its distribution for a target that it fits."""
         raise NotImplementedError

@@ -113,9 +113,7 @@ class Operation(Tagged):
 
 
 def _fitting(target: ParameterShape) -> Schema:
-    names = [
-        name for model in TABLE if model.model_construct().why_unsupported(target) is not None for name in model.names()
-    ]
+    names = [name for model in TABLE if not model.model_construct().fits_dimensions(target) for name in model.names()]
     return {"allOf": [reference("Initializer")], "not": is_initializer(names)}
 
 

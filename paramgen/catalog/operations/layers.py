@@ -141,7 +141,7 @@ def _shape_rules() -> Iterator[Schema]:
     """Yield the number of dimensions for each initializer that does not fit every number of them."""
     for model in TABLE:
         initializer, every = model.model_construct(), range(limits.MAX_DIMENSIONS + 1)
-        fitting = [count for count in every if initializer.why_unsupported(ParameterShape((1,) * count, 1, 1)) is None]
+        fitting = [count for count in every if initializer.fits_dimensions(ParameterShape((1,) * count, 1, 1))]
         if not fitting:
             yield {"properties": {"initializer": {"not": is_initializer(model.names())}}}
         elif len(fitting) < len(every):

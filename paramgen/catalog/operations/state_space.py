@@ -1,18 +1,28 @@
 """State spaces: the parameters of Mamba's mixers that no other operation has."""
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from paramgen.catalog.axes import Axes
+from paramgen.catalog.computed import log
 from paramgen.catalog.fields import Size
-from paramgen.catalog.initializers import Initializer, ParameterShape
-from paramgen.catalog.operations.base import ONES, ZEROS, ParameterDef, Standard, vector
+from paramgen.catalog.initializers import Formula, ParameterShape, SsmDtBiasInitializer
+from paramgen.catalog.operations.base import ONES, ParameterDef, Standard, vector
 
-# Placeholders until `formula` and `ssm_dt_bias` exist: log(k + 1) along the states or heads, and the inverse softplus.
-A_LOG: Initializer = ZEROS
-DT_BIAS: Initializer = ZEROS
+
+class _LogOfNext:
+    """The expression log(k + 1)."""
+
+    text: ClassVar[str] = "${log(k + 1)}"
+
+    def __call__(self, k: int, n: int) -> float:
+        return log(k + 1)
+
+
+LOG_OF_NEXT = _LogOfNext()
+SSM_DT_BIAS = SsmDtBiasInitializer(type="ssm_dt_bias")
 
 
 class StateSpace(Standard):
@@ -36,10 +46,11 @@ class StateSpace(Standard):
     def parameter_defs(self) -> Iterator[ParameterDef]:
         sizes = {"c": self.num_channels}
         if self.state_size is None:
-            yield vector("a_log", "c", sizes, A_LOG)
+            yield vector("a_log", "c", sizes, Formula(type="formula", value=LOG_OF_NEXT, axis=0))
         else:
             axes = Axes("c n", {**sizes, "n": self.state_size})
-            yield ParameterDef("a_log", ParameterShape(axes.shape, axes=axes), A_LOG, "a_log")
+            decay = Formula(type="formula", value=LOG_OF_NEXT)
+            yield ParameterDef("a_log", ParameterShape(axes.shape, axes=axes), decay, "a_log")
         yield vector("d", "c", sizes, ONES)
         if self.dt_bias:
-            yield vector("dt_bias", "c", sizes, DT_BIAS)
+            yield vector("dt_bias", "c", sizes, SSM_DT_BIAS)

@@ -53,6 +53,13 @@ typedef struct {
 enum { PG_PER_BLOCK = sizeof(PG_ELEMENT) == 8 ? 2 : 4 };
 typedef struct __attribute__((aligned(PG_PER_BLOCK * sizeof(PG_ELEMENT)))) { PG_ELEMENT at[PG_PER_BLOCK]; } pg_values;
 
+/* The value of an element, which is number i of the words in `pair`. */
+#define PG_VALUE32(n, pair, i, element)                                                                               \
+    (PG_DISTRIBUTION == PG_SINUSOIDAL ? (float)pg_sinusoidal(n, element)                                              \
+                                      : pg_value32(PG_DISTRIBUTION, n, (uint32_t)(pair[(i) / 2] >> 32 * ((i) % 2))))
+#define PG_VALUE64(n, pair, i, element)                                                                               \
+    (PG_DISTRIBUTION == PG_SINUSOIDAL ? pg_sinusoidal(n, element) : pg_value64(PG_DISTRIBUTION, n, pair[(i) & 1]))
+
 /* Draw elements start … start + count - 1 of a stream. A thread draws all values of a block of random words, and stores
    them at once, except at the ends of the range. */
 PG_KERNEL pg_draw(pg_distribution distribution, uint64_t seed, uint64_t stream, uint64_t start, uint64_t count,
@@ -69,9 +76,9 @@ PG_KERNEL pg_draw(pg_distribution distribution, uint64_t seed, uint64_t stream, 
         pg_block(key, stream, first + block, &pair[0], &pair[1]);
         for (int i = 0; i < PG_PER_BLOCK; i++) {
             if (PG_DTYPE == PG_FLOAT64)
-                values.at[i] = (PG_ELEMENT)pg_value64(PG_DISTRIBUTION, n, pair[i & 1]);
+                values.at[i] = (PG_ELEMENT)PG_VALUE64(n, pair, i, (first + block) * PG_PER_BLOCK + i);
             else
-                pg_store(PG_DTYPE, values.at, i, pg_value32(PG_DISTRIBUTION, n, (uint32_t)(pair[i / 2] >> 32 * (i % 2))));
+                pg_store(PG_DTYPE, values.at, i, PG_VALUE32(n, pair, i, (first + block) * PG_PER_BLOCK + i));
         }
         if (aligned && at >= skipped && at + PG_PER_BLOCK <= end)
             *(pg_values *)(origin + at) = values;
@@ -97,14 +104,24 @@ PG_KERNEL pg_draw_region(pg_distribution distribution, uint64_t seed, uint64_t s
         PG_ELEMENT value;
         pg_block(key, stream, (uint64_t)element / PG_PER_BLOCK, &pair[0], &pair[1]);
         if (PG_DTYPE == PG_FLOAT64)
-            value = (PG_ELEMENT)pg_value64(PG_DISTRIBUTION, n, pair[i & 1]);
+            value = (PG_ELEMENT)PG_VALUE64(n, pair, i, (uint64_t)element);
         else
-            pg_store(PG_DTYPE, &value, 0, pg_value32(PG_DISTRIBUTION, n, (uint32_t)(pair[i / 2] >> 32 * (i % 2))));
+            pg_store(PG_DTYPE, &value, 0, PG_VALUE32(n, pair, i, (uint64_t)element));
         out[position] = value;
     }
 }
 
 #else
+
+PG void pg_copy(int width, const void *source, int64_t element, void *out, int64_t position)
+{
+    switch (width) {
+    case 8: ((uint64_t *)out)[position] = ((const uint64_t *)source)[element]; break;
+    case 4: ((uint32_t *)out)[position] = ((const uint32_t *)source)[element]; break;
+    case 2: ((uint16_t *)out)[position] = ((const uint16_t *)source)[element]; break;
+    default: ((uint8_t *)out)[position] = ((const uint8_t *)source)[element];
+    }
+}
 
 /* Copy a region of an array, whose elements are `width` bytes wide. */
 PG_KERNEL pg_take_region(const void *source, int width, pg_region region, void *out)
@@ -113,12 +130,18 @@ PG_KERNEL pg_take_region(const void *source, int width, pg_region region, void *
     for (uint64_t e = PG_THREAD; e < count; e += PG_GRID) {
         int64_t element, position;
         pg_locate(&region, e, &element, &position);
-        switch (width) {
-        case 8: ((uint64_t *)out)[position] = ((const uint64_t *)source)[element]; break;
-        case 4: ((uint32_t *)out)[position] = ((const uint32_t *)source)[element]; break;
-        case 2: ((uint16_t *)out)[position] = ((const uint16_t *)source)[element]; break;
-        default: ((uint8_t *)out)[position] = ((const uint8_t *)source)[element];
-        }
+        pg_copy(width, source, element, out, position);
+    }
+}
+
+/* Copy a region of the array whose element i is element (i / run) mod `length` of a table. */
+PG_KERNEL pg_repeat_region(const void *table, uint64_t run, uint64_t length, int width, pg_region region, void *out)
+{
+    uint64_t count = pg_size(&region);
+    for (uint64_t e = PG_THREAD; e < count; e += PG_GRID) {
+        int64_t element, position;
+        pg_locate(&region, e, &element, &position);
+        pg_copy(width, table, (int64_t)((uint64_t)element / run % length), out, position);
     }
 }
 
