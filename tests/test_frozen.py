@@ -13,6 +13,7 @@ import pytest
 from conftest import DATA, DTYPES, KERNELS, draw, tensor_of
 
 import paramgen
+from paramgen.catalog.computed import LogUniform, Sinusoidal, SsmDtBias, Table, UniformInterval, log
 from paramgen.catalog.distributions import (
     Constant,
     DeltaOrthogonal,
@@ -70,12 +71,27 @@ STRUCTURED: list[tuple[Distribution, tuple[int, ...]]] = [
     (PeriodicConstant("identity", 1.5, 0, 1, 8, 5), (5, 7)),
     (PeriodicConstant("dirac", 1.0, 4 * 48, 2, 10, 4), (3, 3, 6, 4, 2)),
 ]
+# Rates of 1280 channels of Whisper and of 6 channels of the Transformer.
+COMPUTED: list[Distribution] = [
+    UniformInterval(0.0, 1.0),
+    UniformInterval(-0.1, 0.75),
+    LogUniform(0.001, 0.1),
+    LogUniform(1e-30, 100.0),
+    SsmDtBias(0.001, 0.1, 1e-4),
+    SsmDtBias(1e-5, 200.0, 0.5),
+    Sinusoidal(1280, False, 0.0, log(10000.0) / 639.0),
+    Sinusoidal(6, True, 2.0, log(10000.0) / 3.0),
+    Table.of([0.1, -2.5, 3.0]),
+    Table.of([k / 7 for k in range(1000)], 7),
+]
 
 
 def _shown(distribution: Distribution) -> str:
     """Return a distribution's text with the names of the time when its digests were recorded."""
     if isinstance(distribution, PeriodicConstant) and distribution.type == "unit_forget_gate":
         return f"UnitForgetGate(num_hidden_units={distribution.first})"
+    if isinstance(distribution, Table):
+        return f"Table(numbers={list(distribution.numbers)[:9]}, run={distribution.run})"
     names = {"PeriodicConstant(": "Runs(", "MatrixRegion(": "Matrix(", ", matrices=1)": ")"}
     return re.sub("|".join(map(re.escape, names)), lambda found: names[found[0]], str(distribution))
 
@@ -99,6 +115,12 @@ def cases() -> list[tuple[str, Tensor, int, int, int]]:
         *(
             case(distribution, dtype, 42, (2**41,), NAME, *bounds)
             for distribution in ELEMENTWISE
+            for dtype in DTYPES
+            for bounds in RANGES
+        ),
+        *(
+            case(distribution, dtype, 42, (2**41,), NAME, *bounds)
+            for distribution in COMPUTED
             for dtype in DTYPES
             for bounds in RANGES
         ),

@@ -121,6 +121,18 @@ def test_taken_from_an_array(backend: Backend, order: None, dtype: str) -> None:
         assert backend.download(out).tobytes() == mine.tobytes()  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("run", [1, 6])
+def test_repeated_from_a_table(backend: Backend, order: None, dtype: str, run: int) -> None:
+    table = RANDOM.integers(0, 256, TABLE[dtype].nbytes(50), np.uint8)
+    for region in [*LARGE, StridedRegion(0, 2**40 + 3, 0, (5000,), (1,), (1,))]:
+        mine = np.empty(TABLE[dtype].nbytes(region.size), np.uint8)
+        REFERENCE.repeat_region(table, TABLE[dtype], run, region, mine)
+        out = backend.empty(mine.nbytes)
+        backend.repeat_region(backend.upload(table), TABLE[dtype], run, region, out)  # type: ignore[arg-type]
+        assert backend.download(out).tobytes() == mine.tobytes()  # type: ignore[arg-type]
+
+
 def test_nothing_is_written_beyond_the_range(backend: Backend) -> None:
     out = backend.empty(64)
     backend.fill(Constant(0.0), TABLE["float32"], 0, 0, 0, out)

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -16,13 +16,24 @@ import pytest
 from conftest import KERNELS, ROOT, TINY
 from golden import Golden
 
+from paramgen.catalog.computed import LogUniform, Sinusoidal, SsmDtBias, UniformInterval
 from paramgen.catalog.distributions import Constant, Elementwise, Normal, TruncatedNormal, Uniform
 from paramgen.dtypes import DTYPES
 from paramgen.sampling import cpu, known_answers
 from paramgen.sampling.backend import distribution_numbers
 from paramgen.sampling.reference import Reference
 
-DISTRIBUTIONS = {"constant": Constant, "uniform": Uniform, "normal": Normal, "truncated_normal": TruncatedNormal}
+# From the numbers of a kernel to its distribution.
+DISTRIBUTIONS: dict[str, Callable[..., Elementwise]] = {
+    "constant": Constant,
+    "uniform": Uniform,
+    "normal": Normal,
+    "truncated_normal": lambda mean, std, low, high, *tails: TruncatedNormal(mean, std, low, high),
+    "uniform_interval": lambda lower, upper, width: UniformInterval(lower, upper),
+    "log_uniform": lambda lower, upper, width, least, most: LogUniform(least, most),
+    "ssm_dt_bias": lambda lower, upper, width, least, most: SsmDtBias(0.001, most, least),
+    "sinusoidal": lambda channels, interleaved, *rest: Sinusoidal(int(channels), bool(interleaved), *rest),
+}
 CASES = [
     (name, numbers, dtype, answer)
     for name, numbers, answers in known_answers.ANSWERS
@@ -37,7 +48,7 @@ needs_kernels = pytest.mark.skipif(not KERNELS, reason="there are no compiled ke
 
 
 def distribution_of(name: str, numbers: tuple[float, ...]) -> Elementwise:
-    distribution: Elementwise = DISTRIBUTIONS[name](*numbers[:4])
+    distribution = DISTRIBUTIONS[name](*numbers)
     assert distribution_numbers(distribution) == (f"PG_{name.upper()}", list(numbers))
     return distribution
 

@@ -120,8 +120,8 @@ class Values(Initializer):
         shape = _shape(self.values)
         if shape == target.shape[-len(shape) :]:
             return None
-        axes = f"the last {len(shape)} axes" if len(shape) > 1 else "the last axis"
-        return f"has values of shape {list(shape)}, which is not that of {axes} of {list(target.shape)}"
+        axes = f"last {len(shape)} axes" if len(shape) > 1 else "last axis"
+        return f"of shape {list(shape)} do not fit shape {list(target.shape)}; give them the shape of its {axes}"
 
     def to_distribution(self, target: ParameterShape) -> Distribution:
         return Table.of(_flat(self.values))
@@ -263,7 +263,7 @@ class SinusoidalInitializer(Initializer):
             return f"has frequencies below 1e-300; choose a smaller denominator_offset, got {self.denominator_offset:g}"
         last = max(abs(self.position_offset), abs(self.position_offset + (rows - 1)))
         if last > LARGEST_POSITION:
-            return f"has positions up to {LARGEST_POSITION:,}, got {last:,.0f}"
+            return f"takes positions up to {LARGEST_POSITION:,}, got {last:,.0f}"
         return None
 
     def denominator(self, channels: int) -> float:

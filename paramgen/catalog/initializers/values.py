@@ -79,7 +79,9 @@ class UniformInitializer(Initializer):
     formula = "uniform on (-`bound`, `bound`), or on (`low`, `high`) if these are given instead"
     omitted_defaults = ("bound", "low", "high")
     type: Literal["uniform"] = Field(description="initializer type.")
-    bound: Positive | None = Field(default=None, description="values lie between -bound and bound.")
+    bound: Positive | None = Field(
+        default=None, description="values lie between -bound and bound; low and high may be given instead."
+    )
     low: FiniteNumber | None = Field(default=None, description="lower end, with high instead of bound.")
     high: FiniteNumber | None = Field(default=None, description="upper end, with low instead of bound.")
 
