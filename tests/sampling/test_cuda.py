@@ -10,9 +10,9 @@ from golden import Golden
 from paramgen.dtypes import DTYPES as TABLE
 from paramgen.errors import DeviceError
 from paramgen.sampling import cuda
-from paramgen.sampling.backend import KERNEL_FIELDS
+from paramgen.sampling.backend import KERNEL_FIELDS, kernel_name
 
-DISTRIBUTIONS = [f"PG_{distribution.type.upper()}" for distribution in KERNEL_FIELDS]
+DISTRIBUTIONS = list(map(kernel_name, KERNEL_FIELDS))
 VARIANTS = [(), *(cuda.draw_defines(distribution, TABLE[dtype]) for distribution in DISTRIBUTIONS for dtype in DTYPES)]
 ROUNDED = ("add", "sub", "mul", "div", "sqrt")
 EXACT = {"neg", "abs", "cvt", "mov", "setp", "selp", "min", "max", "ld", "st", "param"}
