@@ -19,6 +19,14 @@ from conftest import CONFIGS, DATA, DTYPES, ROOT, SMALL, Run, document_of, first
 
 import paramgen
 from paramgen.catalog.initializers import TABLE as INITIALIZERS
+from paramgen.catalog.initializers import (
+    Arange,
+    Formula,
+    LogUniformInitializer,
+    SinusoidalInitializer,
+    SsmDtBiasInitializer,
+    Values,
+)
 from paramgen.catalog.operations import BY_TYPE, Custom
 
 RECORDED = DATA / "digests.json"
@@ -99,19 +107,35 @@ def claims_of_parts() -> None:
     assert (shapes["mixer.A_log"], shapes["heads.dt_bias"]) == ([60, 16], [8])
 
 
-def claims_of_initializers() -> None:
+def types_and_fields(config: str) -> tuple[set[str], set[str]]:
+    """Return the types and the fields of a config's initializers."""
     types, fields = set(), set()
-    document = written("initializers")
-    for operation in document["operations"]:
+    for operation in written(config)["operations"]:
         parameters = {name: value["initializer"] for name, value in operation.get("parameters", {}).items()}
         for value in [*parameters.values(), *operation.get("initializers", {}).values()]:
             types.add(value if isinstance(value, str) else value["type"])
             fields.update({} if isinstance(value, str) else value)
-    for model in INITIALIZERS:
+    return types, fields
+
+
+COMPUTED = {Values, Arange, Formula, SinusoidalInitializer, LogUniformInitializer, SsmDtBiasInitializer}
+
+
+def claims_of_initializers() -> None:
+    types, fields = types_and_fields("initializers")
+    for model in set(INITIALIZERS) - COMPUTED:
         assert types & set(model.names()), model.names()
-        assert set(model.model_fields) <= fields, model.names()
+        assert set(model.model_fields) - {"low", "high"} <= fields, model.names()
     stds = {name: tensor["distribution"].get("std") for name, tensor in tensors_of("initializers").items()}
     assert stds["blocks.0.dense_0.weights"] != stds["blocks.1.dense_1.weights"]
+
+
+def claims_of_computed_values() -> None:
+    types, fields = types_and_fields("computed_values")
+    for model in COMPUTED:
+        assert types & set(model.names()), model.names()
+        assert set(model.model_fields) <= fields, model.names()
+    assert {"uniform"} < types and {"low", "high"} < fields
 
 
 def claims_of_lenet_batchnorm() -> None:
@@ -135,6 +159,7 @@ def claims_of_gru_classifier() -> None:
 
 # What each config's first comment claims; those about classes of transformers are tested in tests/frameworks.
 CLAIMS: dict[str, Callable[[], None]] = {
+    "computed_values": claims_of_computed_values,
     "gru_classifier": claims_of_gru_classifier,
     "initializers": claims_of_initializers,
     "layers": claims_of_layers,

@@ -71,6 +71,7 @@ ACCEPTED: list[dict[str, Any]] = [
     with_custom(initializer={"type": "uniform", "low": 0, "high": 1}),
     with_custom(initializer={"type": "values", "values": [[1, 2.5], [3, 4]]}, shape=[3, 2, 2]),
     with_custom(initializer={"type": "arange", "axis": 0}, shape=[3, 2]),
+    with_custom(initializer={"type": "formula", "value": 2.5, "axis": -2}, shape=[3, 2]),
     with_custom(initializer={"type": "sinusoidal", "arrangement": "interleaved"}, shape=[3, 4]),
     with_custom(initializer="ssm_dt_bias"),
     with_custom(initializer="glorot", fan_in=1, fan_out=2),
