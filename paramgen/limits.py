@@ -23,6 +23,10 @@ MAX_NAME_LENGTH = 256
 MAX_DIMENSIONS = 32
 MAX_LAYERS = 1000
 
+# Initializers
+MAX_VALUES = 65_536  # numbers that are given, or that a formula is evaluated for
+MAX_ARANGE = 2**20  # numbers along an axis
+
 # Overrides
 MAX_OVERRIDES = 1000
 MAX_PATTERN_LENGTH = 100

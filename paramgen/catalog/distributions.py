@@ -7,8 +7,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import inf, prod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, assert_never
 
+from paramgen.catalog.computed import (
+    LARGEST_EXACT_INTEGER,
+    LogUniform,
+    Sinusoidal,
+    SsmDtBias,
+    Table,
+    UniformInterval,
+)
 from paramgen.catalog.normal_tails import tails
 from paramgen.dtypes import DType
 from paramgen.formatting import format_number
@@ -19,7 +27,6 @@ LARGEST_NORMAL_32 = 6.34
 # Smallest allowed probability mass between the limits: the tails are float64 numbers.
 SMALLEST_MASS = 1e-280
 LARGEST_ENTRY = 1 + 2.0**-20  # an entry of an orthogonal matrix may be above 1 by rounding
-LARGEST_EXACT_INTEGER = 2**53 - 1  # a larger integer of a spec may have been rounded to a float
 FLOAT32_ERROR = 4e-6  # of a normal value, relative to the largest
 LOW_HALF = 2**32 - 1
 LARGEST_TRUNCATED = 37.2  # |quantile| of 2^-65 times that, rounded up
@@ -265,9 +272,20 @@ def unit_forget_gate(num_hidden_units: int) -> PeriodicConstant:
 
 
 DISCRETE = (Integers, Bernoulli)
-ElementwiseDistribution = Constant | Uniform | Normal | TruncatedNormal | Integers | Bernoulli
+ElementwiseDistribution = (
+    Constant
+    | Uniform
+    | Normal
+    | TruncatedNormal
+    | Integers
+    | Bernoulli
+    | UniformInterval
+    | LogUniform
+    | SsmDtBias
+    | Sinusoidal
+)
 MatrixDistribution = Orthogonal | DeltaOrthogonal
-Distribution = ElementwiseDistribution | MatrixDistribution | PeriodicConstant
+Distribution = ElementwiseDistribution | MatrixDistribution | PeriodicConstant | Table
 
 
 def _integer_range(low: float, high: float) -> tuple[int, int] | None:
@@ -279,7 +297,7 @@ def why_unsupported(distribution: Distribution, dtype: DType) -> str | None:
     """Return why a dtype cannot hold the values of a distribution, as the predicate of a sentence, or None."""
     low: float
     high: float
-    if dtype.is_complex and isinstance(distribution, (*DISCRETE, Orthogonal, DeltaOrthogonal)):
+    if dtype.is_complex and isinstance(distribution, (*DISCRETE, Orthogonal, DeltaOrthogonal, Sinusoidal)):
         return f"has real values, which is not what {dtype.name} is for; choose a floating-point dtype"
     if dtype.is_integer:
         found = distribution.integer_range()
@@ -302,19 +320,25 @@ def why_unsupported(distribution: Distribution, dtype: DType) -> str | None:
 
 def _lowest(distribution: Distribution) -> float:
     """Return a lower bound of the values in a dtype narrower than float32."""
+    low = 0.0
     match distribution:
         case Constant(value):
-            return value
+            low = value
         case Normal(mean, std):
-            return mean - LARGEST_NORMAL_32 * std - FLOAT32_ERROR * distribution.largest("float32")
-        case TruncatedNormal(mean, std, low):
-            return mean + std * low - FLOAT32_ERROR * distribution.largest("float32")
-        case Integers(low):
-            return low
+            low = mean - LARGEST_NORMAL_32 * std - FLOAT32_ERROR * distribution.largest("float32")
+        case TruncatedNormal(mean, std, bound):
+            low = mean + std * bound - FLOAT32_ERROR * distribution.largest("float32")
+        case Integers(bound) | UniformInterval(bound) | LogUniform(bound):
+            low = bound
+        case Table():
+            low = min(distribution.numbers)
         case Bernoulli() | PeriodicConstant():
-            return 0.0
-        case Uniform() | Orthogonal() | DeltaOrthogonal():
-            return -distribution.largest("float32")
+            low = 0.0
+        case Uniform() | Orthogonal() | DeltaOrthogonal() | SsmDtBias() | Sinusoidal():
+            low = -distribution.largest("float32")
+        case _:
+            assert_never(distribution)
+    return low
 
 
 def _text(value: float) -> str:

@@ -1,8 +1,8 @@
 """THE table of layouts: for each operation, a framework's tensors as rearranged parameters.
 
-Names are those of the framework's own modules: PyTorch's state_dict, the paths of Keras 3's variables with dots, and
-the collections and variables of flax.linen. axes.py describes the notation of the rows. Functions of rows raise
-UnsupportedError for what a framework cannot hold.
+Names are those of the framework's own modules: PyTorch's state_dict (transformers', for what torch.nn lacks), the paths
+of Keras 3's variables with dots, and the collections and variables of flax.linen. axes.py describes the notation of the
+rows. Functions of rows raise UnsupportedError for what a framework cannot hold.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from paramgen.catalog.operations import (
     Convolution,
     Custom,
     Embedding,
+    Experts,
     FullyConnected,
     GroupNorm,
     InstanceNorm,
@@ -36,6 +37,7 @@ from paramgen.catalog.operations import (
     RecurrentCell,
     RMSNorm,
     SeparableConv,
+    StateSpace,
     TransposedConv,
 )
 from paramgen.catalog.operations.base import ONES, ZEROS
@@ -132,6 +134,11 @@ def _torch_attention(operation: MultiheadAttention) -> Iterator[str]:
         yield "in_proj_bias = query_bias (n d) + key_bias (n d) + value_bias (n e)"
     yield "out_proj.weight = output_weights o (n e)"
     yield "out_proj.bias = output_bias o"
+
+
+def _torch_fully_connected(operation: FullyConnected) -> Iterator[str]:
+    yield "weight = weights i o" if operation.transposed else "weight = weights o i"
+    yield "bias = bias o"
 
 
 def _cell_prefix(operation: Recurrent, level: RecurrentCell, forward: str, backward: str) -> str:
@@ -269,13 +276,15 @@ LAYOUTS = {
                 "pointwise.weight = pointwise_weights o (c m) *one",
                 "pointwise.bias = bias o",
             ),
-            FullyConnected: ("weight = weights o i", "bias = bias o"),
+            FullyConnected: _torch_fully_connected,
             RNN: _torch_recurrent,
             GRU: _torch_gru,
             LSTM: _torch_lstm,
             MultiheadAttention: _torch_attention,
             Embedding: ("weight = weights v d",),
             PReLU: ("weight = alpha c",),
+            Experts: ("gate_up_proj = gate_up_weights x (g h) i", "down_proj = down_weights x i h"),
+            StateSpace: ("A_log = a_log c n", "D = d c", "dt_bias = dt_bias c"),
         },
     ),
     "keras": Layout(

@@ -228,7 +228,7 @@ def _interpret(document: Document, name: str) -> ParsedSpec:
     if items:
         source["operations"] = evaluate_outside_repeats(items, ("operations",), evaluator)
     if "parameters" in source:
-        source["parameters"], _ = evaluator.evaluate(source["parameters"], ("parameters",))
+        source["parameters"], _ = evaluator.evaluate(source["parameters"], ("parameters",), bind=False)
     return ParsedSpec(document, head, source, (*in_variables, *field_errors, *in_items), items, evaluator)
 
 

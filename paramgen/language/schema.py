@@ -78,7 +78,7 @@ def _by_type(models: Sequence[type[TypedModel]]) -> Schema:
 
 def _is_whole(definition: Schema) -> bool:
     """Return True if an initializer needs no field, so that its name is enough."""
-    return bool(definition["required"] == ["type"])
+    return definition["required"] == ["type"] and "oneOf" not in definition
 
 
 def _tidy(schema: Schema) -> Schema:

@@ -25,6 +25,7 @@ from paramgen.planning.resolve import (
     NameRegistry,
     OperationCache,
     Parameter,
+    ParameterSpec,
     ResolvedOperation,
     resolve_operations,
     resolve_parameter,
@@ -266,7 +267,7 @@ class _Descriptions:
         """Return a tensor's entry in the plan's JSON, with marks in the place of its names."""
         specs = tensor.specs
         initializers = [self._describe(spec.initializer) for spec in specs]
-        distributions = [describe(spec.distribution) for spec in specs]
+        distributions = [_describe_distribution(spec) for spec in specs]
         first = initializers[0], distributions[0]
         alike = all(part == first for part in zip(initializers, distributions, strict=True))
         return {
@@ -289,6 +290,11 @@ class _Descriptions:
 
 
 _MARK = re.compile(r'"\\u0000\w+"')
+
+
+def _describe_distribution(spec: ParameterSpec) -> dict[str, Any]:
+    padding = {} if spec.padding_index is None else {"padding_index": spec.padding_index}
+    return {**describe(spec.distribution), **padding}
 
 
 def metadata(spec: ParsedSpec) -> dict[str, str]:

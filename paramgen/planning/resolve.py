@@ -27,7 +27,10 @@ from paramgen.planning.streams import stream_id
 
 @dataclass(frozen=True)
 class ParameterSpec:
-    """A parameter's shape, dtype, fans, initializer and distribution, whatever its name."""
+    """A parameter's shape, dtype, fans, initializer and distribution, whatever its name.
+
+    The elements at `padding_index` of the last axis are zero instead.
+    """
 
     shape: tuple[int, ...]
     dtype: DType
@@ -35,6 +38,7 @@ class ParameterSpec:
     fan_out: int | None
     initializer: Initializer
     distribution: Distribution
+    padding_index: int | None = None
 
     @cached_property
     def size(self) -> int:
@@ -52,9 +56,8 @@ class ParameterSpec:
 
 def resolve_parameter(info: ParameterInfo, initializer: Initializer, dtype: str) -> ParameterSpec:
     """Resolve a parameter whose initializer has been checked."""
-    return ParameterSpec(
-        info.shape, BY_NAME[dtype], info.fan_in, info.fan_out, initializer, initializer.to_distribution(info)
-    )
+    distribution, fans = initializer.to_distribution(info), (info.fan_in, info.fan_out)
+    return ParameterSpec(info.shape, BY_NAME[dtype], *fans, initializer, distribution, info.padding_index)
 
 
 class Parameter(NamedTuple):

@@ -119,7 +119,7 @@ def _describe(number: int) -> Device:
 
 
 def existing_gpus(numbers: Sequence[int]) -> list[int]:
-    """Return these numbers, or those of all GPUs. Raises DeviceError for a GPU that does not exist."""
+    """Return these numbers, or those of all GPUs. Raises DeviceError if there is no such GPU."""
     if reason := why_unusable():
         raise DeviceError(f"gpu: {reason}")
     there = range(cupy.cuda.runtime.getDeviceCount())
@@ -273,6 +273,13 @@ class GpuBackend:
         kernel = self._kernels.get("pg_take_region")
         here = out[dtype.nbytes(region.out_offset) :]
         self._spread(kernel, region.size, source, np.int32(dtype.bits // 8), _region(region), here)
+
+    def repeat_region(self, table: Bytes, dtype: DType, run: int, region: StridedRegion, out: Bytes) -> None:
+        kernel = self._kernels.get("pg_repeat_region")
+        here = out[dtype.nbytes(region.out_offset) :]
+        width = dtype.bits // 8
+        numbers = np.uint64(run), np.uint64(table.nbytes // width), np.int32(width)
+        self._spread(kernel, region.size, table, *numbers, _region(region), here)
 
     def zeros(self, rows: int, columns: int) -> Matrix:
         matrix: Matrix = cupy.zeros((rows, columns))

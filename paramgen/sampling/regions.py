@@ -33,6 +33,34 @@ class StridedRegion(NamedTuple):
         """The number of elements."""
         return prod(self.sizes)
 
+    def at_index(self, index: int, size: int) -> StridedRegion | None:
+        """Return the part at one index of the source's last axis, which has this size; None if there is none.
+
+        The region's axes are those of an array in C order, which may be permuted or merged.
+        """
+        along = [axis for axis, stride in enumerate(self.strides) if stride % size]
+        if not along:  # all of it has the same index
+            return self if self.offset % size == index else None
+        (axis,) = along
+        assert self.strides[axis] == 1
+        first = (index - self.offset) % size
+        count = len(range(first, self.sizes[axis], size))
+        if not count:
+            return None
+
+        def with_axis(values: tuple[int, ...], value: int) -> tuple[int, ...]:
+            return (*values[:axis], value, *values[axis + 1 :])
+
+        out_stride = self.out_strides[axis]
+        return StridedRegion(
+            self.source,
+            self.offset + first,
+            self.out_offset + first * out_stride,
+            with_axis(self.sizes, count),
+            with_axis(self.strides, size),
+            with_axis(self.out_strides, size * out_stride),
+        )
+
 
 def regions(rearrangement: Rearrangement, start: int, stop: int) -> Iterator[StridedRegion]:
     """Yield elements start … stop - 1 of a tensor, in C order, as regions; the buffer begins at `start`."""

@@ -6,11 +6,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from paramgen.buffers import BLOCK_BYTES
+from paramgen.catalog.computed import Table
 from paramgen.catalog.distributions import (
     Constant,
     ElementwiseDistribution,
@@ -18,6 +21,7 @@ from paramgen.catalog.distributions import (
     MatrixRegion,
     PeriodicConstant,
 )
+from paramgen.dtypes import DType
 from paramgen.sampling.backend import Backend, Bytes
 from paramgen.sampling.matrix import Matrix
 from paramgen.sampling.orthogonal import FLOAT32_TOLERANCE, FLOAT64_TOLERANCE, Orthonormalizer, tiles
@@ -75,7 +79,11 @@ class Sampler:
     def draw(self, backend: Backend, tensor: Tensor, start: int, stop: int, out: Bytes) -> None:
         """Draw elements start … stop - 1 (C order) of a tensor into `out`. Each element may be drawn once."""
         for region in regions(tensor.rearrangement, start, stop):
-            self._draw_region(backend, tensor.sources[region.source], region, out)
+            source = tensor.sources[region.source]
+            self._draw_region(backend, source, region, out)
+            padding_index = source.spec.padding_index
+            if padding_index is not None and (padding := region.at_index(padding_index, source.spec.shape[-1])):
+                self._fill_region(backend, source, Constant(0.0), padding, out)
 
     def _draw_region(self, backend: Backend, parameter: Parameter, region: StridedRegion, out: Bytes) -> None:
         dtype, distribution = parameter.spec.dtype, parameter.spec.distribution
@@ -87,7 +95,10 @@ class Sampler:
             else:
                 backend.take_region(whole, dtype, region, out)
             return
-        if isinstance(distribution, PeriodicConstant):
+        if isinstance(distribution, Table):
+            table = backend.upload(_round(distribution, dtype)).view(np.uint8)
+            backend.repeat_region(table, dtype, distribution.run, region, out)
+        elif isinstance(distribution, PeriodicConstant):
             self._fill_region(backend, parameter, Constant(0.0), region, out)
             for part in _periodic_parts(distribution, region):
                 self._fill_region(backend, parameter, Constant(distribution.value), part, out)
@@ -205,6 +216,15 @@ def cpu_seconds(parameter: Parameter) -> float:
         return 2e-9 * parameter.spec.size
     matrices = distribution.submatrices(parameter.spec.shape)
     return 7e-11 * sum(matrix.size * min(matrix.rows, matrix.columns) for matrix in matrices)
+
+
+@lru_cache(maxsize=16)
+def _round(table: Table, dtype: DType) -> NDArray[Any]:
+    """Return the bytes of a table's numbers in a dtype; rounded to float32 first, if it is a narrower float."""
+    numbers: NDArray[Any] = np.frombuffer(table.data)
+    if not dtype.is_integer and dtype.bits < 64:
+        numbers = numbers.astype(np.float32)
+    return numbers.astype(dtype.numpy()).view(np.uint8)
 
 
 def _periodic_parts(distribution: PeriodicConstant, region: StridedRegion) -> Iterator[StridedRegion]:

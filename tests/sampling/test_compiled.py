@@ -14,6 +14,7 @@ from golden import Golden
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from paramgen.catalog.computed import LogUniform, Sinusoidal, SsmDtBias, UniformInterval
 from paramgen.catalog.distributions import (
     Bernoulli,
     Constant,
@@ -45,6 +46,14 @@ DISTRIBUTIONS: list[ElementwiseDistribution] = [
     TruncatedNormal(0.0, 1.0, -12.0, -8.5),
     TruncatedNormal(0.0, 1.0, 1.0, 1.0001),
     TruncatedNormal(0.0, 1.0, -100.0, 100.0),
+    UniformInterval(0.0, 1.0),
+    UniformInterval(-3.0, 0.1),
+    LogUniform(0.001, 0.1),
+    LogUniform(1e-30, 100.0),
+    SsmDtBias(0.001, 0.1, 1e-4),
+    SsmDtBias(1e-5, 200.0, 0.5),
+    Sinusoidal(6, True, 0.0, 3.0),
+    Sinusoidal(1280, False, -2.5, 0.0144),
 ]
 
 DISCRETE: list[ElementwiseDistribution] = [

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from test_compiled import COMBINATIONS
 from test_frozen import RECORDED, cases, digest
-from test_regions import LARGE, any_region, elements, filled
+from test_regions import LARGE, PADDED, any_region, elements, embedded, filled, padded, ranges_of
 
-from paramgen.catalog.distributions import Constant, ElementwiseDistribution, Orthogonal, Uniform
+from paramgen.catalog.distributions import Constant, Distribution, ElementwiseDistribution, Orthogonal, Uniform
 from paramgen.dtypes import DTYPES as TABLE
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.orthogonal import Orthonormalizer
@@ -106,6 +106,13 @@ def test_large_regions(gpu: ModuleType, order: None, region: StridedRegion, bloc
         assert filled(backend, Uniform(0.5), dtype, region) == filled(REFERENCE, Uniform(0.5), dtype, region)
 
 
+@pytest.mark.parametrize(("distribution", "row", "shape"), PADDED, ids=str)
+def test_padding(backend: Backend, order: None, distribution: Distribution, row: str, shape: tuple[int, int]) -> None:
+    tensor = padded(embedded(distribution, "float32", row, shape), shape[-1] - 1)
+    for bounds in ranges_of(tensor)[::7]:
+        assert draw(tensor, 5, *bounds, backend).tobytes() == draw(tensor, 5, *bounds).tobytes()
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_taken_from_an_array(backend: Backend, order: None, dtype: str) -> None:
     for region in LARGE:
@@ -114,6 +121,18 @@ def test_taken_from_an_array(backend: Backend, order: None, dtype: str) -> None:
         REFERENCE.take_region(source, TABLE[dtype], region, mine)
         out = backend.empty(mine.nbytes)
         backend.take_region(backend.upload(source), TABLE[dtype], region, out)  # type: ignore[arg-type]
+        assert backend.download(out).tobytes() == mine.tobytes()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("run", [1, 6])
+def test_repeated_from_a_table(backend: Backend, order: None, dtype: str, run: int) -> None:
+    table = RANDOM.integers(0, 256, TABLE[dtype].nbytes(50), np.uint8)
+    for region in [*LARGE, StridedRegion(0, 2**40 + 3, 0, (5000,), (1,), (1,))]:
+        mine = np.empty(TABLE[dtype].nbytes(region.size), np.uint8)
+        REFERENCE.repeat_region(table, TABLE[dtype], run, region, mine)
+        out = backend.empty(mine.nbytes)
+        backend.repeat_region(backend.upload(table), TABLE[dtype], run, region, out)  # type: ignore[arg-type]
         assert backend.download(out).tobytes() == mine.tobytes()  # type: ignore[arg-type]
 
 

@@ -119,16 +119,17 @@ class Operation(TypedModel, SpecEntry):
 
 
 def _fitting(info: ParameterInfo) -> Schema:
-    names = [
-        name for model in TABLE if model.model_construct().why_unsupported(info) is not None for name in model.names()
-    ]
+    names = [name for model in TABLE if not model.model_construct().fits_dimensions(info) for name in model.names()]
     return {"allOf": [reference("Initializer")], "not": is_initializer(names)}
 
 
-NO_BIAS_RULE: Schema = {
-    "if": {"required": ["bias"], "properties": {"bias": {"enum": ["none", False]}}},
-    "then": {"properties": {"initializers": {"properties": {"bias": False}}}},
-}
+def _omits(parameter: str, by_default: bool) -> Schema:
+    """Return the rule that a parameter has no initializer if the field of its name omits it."""
+    written = {} if by_default else {"required": [parameter]}
+    return {
+        "if": {**written, "properties": {parameter: {"enum": ["none", False]}}},
+        "then": {"properties": {"initializers": {"properties": {parameter: False}}}},
+    }
 
 
 class StandardOperation(Operation):
@@ -156,8 +157,9 @@ class StandardOperation(Operation):
     @classmethod
     def schema_rules(cls) -> Schema:
         rules: Schema = {"properties": {"initializers": cls.initializers_schema()}}
-        rules |= {"allOf": [NO_BIAS_RULE]} if "bias" in cls.model_fields else {}
-        return merge(super().schema_rules(), rules)
+        optional = [name for name in ("bias", "offset", "dt_bias") if name in cls.model_fields]
+        omitted = [_omits(name, cls.model_fields[name].default is False) for name in optional]
+        return merge(super().schema_rules(), rules | ({"allOf": omitted} if omitted else {}))
 
     @classmethod
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
