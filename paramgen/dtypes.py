@@ -48,6 +48,13 @@ class DType:
             return narrow
         return np.dtype(self.array).newbyteorder("<")
 
+    def round(self, value: float) -> float:
+        """Return a number as a drawable type holds it; narrow types round the float32 number."""
+        import numpy as np
+
+        wide = np.float64(value) if self.name == "float64" else np.float32(value)
+        return float(wide.astype(self.numpy()))
+
 
 def _integer(name: str, code: str, bits: int) -> DType:
     low = 0 if name.startswith("uint") else -(2 ** (bits - 1))

@@ -18,9 +18,11 @@ from paramgen.catalog.distributions import (
     Bernoulli,
     Constant,
     DeltaOrthogonal,
+    Direction,
     Distribution,
     Integers,
     MatrixRegion,
+    Norm,
     Normal,
     Orthogonal,
     PeriodicConstant,
@@ -28,6 +30,7 @@ from paramgen.catalog.distributions import (
     Uniform,
     unit_forget_gate,
 )
+from paramgen.dtypes import DTYPES as TABLE
 from paramgen.planning.streams import STREAM_VERSION
 from paramgen.planning.tensors import Tensor
 from paramgen.sampling.backend import Backend
@@ -147,6 +150,18 @@ COMPUTED: list[Distribution] = [
     Table.of([0.1, -2.5, 3.0]),
     Table.of([k / 7 for k in range(1000)], 7),
 ]
+# A direction, its dtype, its shape, and the shape of its norms.
+NORMS: list[tuple[Distribution, str, tuple[int, ...], tuple[int, ...]]] = [
+    (Uniform(0.0428025825003853), "float32", (5, 3, 8), (1, 1, 8)),
+    (Normal(0.0, 0.02), "float32", (128, 3, 4, 16), (128, 1, 1, 1)),
+    (Normal(0.0, 0.02), "float32", (3, 3, 6, 4, 2), (1, 1, 1, 4, 2)),
+    (Normal(0.5, 2.0), "float64", (3, 3, 6, 4, 2), (1, 1, 6, 1, 1)),
+    (Normal(0.0, 0.02), "bfloat16", (700, 800), (700, 1)),
+    (TruncatedNormal(0.0, 0.02, -2.0, 2.0), "float16", (700, 800), (1, 800)),
+    (Normal(0.0, 0.02), "float8_e5m2", (700, 800), (1, 1)),
+    (Orthogonal(1.5), "float32", (30, 50), (30, 1)),
+    (PeriodicConstant("identity", 1.5, 0, 1, 8, 5), "float32", (5, 7), (1, 7)),
+]
 
 
 def _shown(distribution: Distribution) -> str:
@@ -155,6 +170,9 @@ def _shown(distribution: Distribution) -> str:
         return f"UnitForgetGate(num_hidden_units={distribution.first})"
     if isinstance(distribution, Table):
         return f"Table(numbers={list(distribution.numbers)[:9]}, run={distribution.run})"
+    if isinstance(distribution, Norm):
+        of = distribution.direction
+        return f"Norm({_shown(of.distribution)} {of.dtype.name} {of.shape})"
     names = {"PeriodicConstant(": "Runs(", "MatrixRegion(": "Matrix(", ", matrices=1)": ")"}
     return re.sub("|".join(map(re.escape, names)), lambda found: names[found[0]], str(distribution))
 
@@ -197,6 +215,11 @@ def cases() -> list[tuple[str, Tensor, int, int, int]]:
         *(
             case(distribution, dtype, 7, shape, "s.weights", 0, int(np.prod(shape)))
             for distribution, shape in STRUCTURED
+            for dtype in ("float64", "float32", "bfloat16")
+        ),
+        *(
+            case(Norm(Direction(of, TABLE[own], sizes), shape), dtype, 7, shape, "s.weights", 0, int(np.prod(shape)))
+            for of, own, sizes, shape in NORMS
             for dtype in ("float64", "float32", "bfloat16")
         ),
     ]

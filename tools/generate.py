@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields as dataclass_fields
 from dataclasses import is_dataclass
 from pathlib import Path
-from types import FunctionType
-from typing import Any
+from types import FunctionType, UnionType
+from typing import Any, get_args
 
 import mdformat
 import numpy as np
@@ -86,11 +86,11 @@ class FilterSize:
         return 1
 
 
-def symbolic(model: type[Operation], fields: dict[str, Any]) -> list[ParameterDef]:
+def symbolic(model: type[Operation], fields: dict[str, Any], operation: Operation) -> list[ParameterDef]:
     """Return the parameters of an operation with symbolic sizes."""
     sizes = {"num_hidden_units": Symbol("H"), "filter_size": FilterSize()}
     values = {
-        name: sizes.get(name, Symbol(name)) if isinstance(value, int | list) else value
+        name: sizes.get(name, Symbol(name)) if isinstance(value, int | list) else getattr(operation, name)
         for name, value in {**model.example, **fields}.items()
     }
     return list(model.model_construct(**values).parameter_defs())
@@ -99,8 +99,8 @@ def symbolic(model: type[Operation], fields: dict[str, Any]) -> list[ParameterDe
 def variants(model: type[StandardOperation]) -> Iterator[tuple[str, list[ParameterDef]]]:
     """Yield a heading and parameters for an operation and its variants; for a variant, only what differs."""
     shown: set[str] = set()
-    for fields in ({}, *model.variants):
-        new = {" ".join(cells(definition)): definition for definition in symbolic(model, fields)}
+    for fields, operation in model.examples():
+        new = {" ".join(cells(definition)): definition for definition in symbolic(model, fields, operation)}
         yield heading(fields), [definition for text, definition in new.items() if text not in shown]
         shown = shown or set(new)
 
@@ -108,6 +108,8 @@ def variants(model: type[StandardOperation]) -> Iterator[tuple[str, list[Paramet
 def heading(fields: dict[str, Any]) -> str:
     """Return the field that makes an operation a variant; for a size, only its name."""
     for name, value in fields.items():
+        if isinstance(value, dict):
+            value = f"{{{', '.join(f'{key}: {one}' for key, one in value.items())}}}"  # noqa: PLW2901
         return f"`{name}`" if isinstance(value, int) else f"`{name}: {value}`"
     return ""
 
@@ -118,6 +120,18 @@ def cells(definition: ParameterDef) -> tuple[str, str, str, str, str]:
     fans = ("-" if fan is None else str(fan) for fan in (info.fan_in, info.fan_out))
     ones = "*" if info.axes and info.axes.pattern.startswith("*one") else ""
     return f"`{definition.name}`", f"[{ones}{', '.join(map(str, info.shape))}]", *fans, describe(definition)
+
+
+def field_rows(model: type[Model], within: str = "") -> Iterator[str]:
+    """Yield a row per field of a model, and per field of a mapping in it."""
+    for name, field in model.model_fields.items():
+        if name in ("name", "type", "dtype", "initializers"):
+            continue
+        default = "required" if field.is_required() else json.dumps(field.default).strip('"')
+        yield f"| `{within}{name}` | {'-' if default == 'null' else default} | {field.description} |"
+        for part in get_args(field.annotation) if isinstance(field.annotation, UnionType) else ():
+            if isinstance(part, type) and issubclass(part, Model):
+                yield from field_rows(part, f"{name}.")
 
 
 def code(names: tuple[str, ...]) -> str:
@@ -163,7 +177,8 @@ def operation_tables() -> str:
         "| \\*filter_size | the one, two or three sizes of a filter |\n"
         "| \\*1 | as many ones |\n"
         "| prod | the product of the sizes |\n"
-        "| fan_in, fan_out | the numbers that scaling initializers use; a dash means none |\n",
+        "| fan_in, fan_out | the numbers that scaling initializers use; a dash means none |\n"
+        "| norm | that of the weights: [weight normalization](spec.md#weight-normalization) |\n",
         'The source is MathWorks\' page "Initialize Learnable Parameters for Model Function" (Deep Learning Toolbox).\n'
         "Operations that it lacks follow the modules of PyTorch, Keras, Flax and transformers.\n",
         "## Fields of every operation\n",

@@ -103,7 +103,7 @@ def _torch(operation: Operation, key: str, fan_in: FanIn) -> Initializer | None:
     match operation:
         case FullyConnected(transposed=True):
             return Gaussian(type="gaussian", mean=0.0, std=0.02) if key == "weights" else None
-        case FullyConnected() | Convolution():
+        case FullyConnected() | Convolution() if key != "magnitude":
             source = "weights"
         case SeparableConv():
             source = "depthwise_weights" if key == "depthwise_weights" else "pointwise_weights"

@@ -130,6 +130,7 @@ FIELD_SYNONYMS = {
         **dict.fromkeys(("num_heads", "d_inner", "intermediate_size"), "num_channels"),
         **dict.fromkeys(("d_state", "ssm_state_size"), "state_size"),
     },
+    "weight_norm": {"dim": "axis"},
     "a custom parameter": {"size": "shape", "init": "initializer"},
     "the spec": {"precision": "dtype", "framework": "layout"},
     "a group": {"count": "repeat"},
@@ -144,6 +145,7 @@ FIELD_SYNONYMS = {
 
 # Parameters by operation type, in `initializers` and `defaults`.
 _WEIGHTS = dict.fromkeys(("weight", "kernel"), "weights")
+_NORMED_WEIGHTS = {**_WEIGHTS, "weight_v": "weights", "weight_g": "magnitude"}
 _SCALE = {**dict.fromkeys(("weight", "gamma"), "scale"), **dict.fromkeys(("bias", "beta"), "offset")}
 _GATES = {
     **dict.fromkeys(("weight_ih", "weight_ih_l0", "kernel"), "input_weights"),
@@ -151,9 +153,9 @@ _GATES = {
     **dict.fromkeys(("bias_ih", "bias_hh", "bias_ih_l0", "bias_hh_l0"), "bias"),
 }
 PARAMETER_SYNONYMS = {
-    "fully_connected": _WEIGHTS,
-    "conv": _WEIGHTS,
-    "transposed_conv": _WEIGHTS,
+    "fully_connected": _NORMED_WEIGHTS,
+    "conv": _NORMED_WEIGHTS,
+    "transposed_conv": _NORMED_WEIGHTS,
     "separable_conv": {"depthwise_kernel": "depthwise_weights", "pointwise_kernel": "pointwise_weights"},
     "batchnorm": _SCALE,
     "layer_norm": _SCALE,

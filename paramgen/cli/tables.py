@@ -15,6 +15,7 @@ from paramgen.catalog.distributions import (
     DeltaOrthogonal,
     Distribution,
     Integers,
+    Norm,
     Normal,
     Orthogonal,
     PeriodicConstant,
@@ -97,8 +98,10 @@ def values(distribution: Distribution) -> str:
     return text
 
 
-def _computed_values(distribution: UniformInterval | LogUniform | SsmDtBias | Sinusoidal | Table) -> str:
+def _computed_values(distribution: UniformInterval | LogUniform | SsmDtBias | Sinusoidal | Table | Norm) -> str:
     match distribution:
+        case Norm(direction):
+            text = f"norm of {values(direction.distribution)}"
         case UniformInterval(low, high):
             text = f"uniform {format_number(low)} … {format_number(high)}"
         case LogUniform(low, high):

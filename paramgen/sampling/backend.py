@@ -105,11 +105,11 @@ class Backend(Protocol):
     def zeros(self, rows: int, columns: int) -> Matrix:
         """Allocate a matrix of zeros."""
 
-    def upload(self, matrix: Matrix) -> Matrix:
-        """Return a matrix of the host in the device's memory."""
+    def upload(self, array: NDArray[Any]) -> NDArray[Any]:
+        """Return an array of the host in the device's memory."""
 
-    def download(self, matrix: Matrix) -> Matrix:
-        """Return a matrix of the device in the host's memory."""
+    def download(self, array: NDArray[Any]) -> NDArray[Any]:
+        """Return an array of the device in the host's memory."""
 
     def diagonal(self, matrix: Matrix) -> Matrix:
         """Return a copy of a matrix's diagonal."""

@@ -285,12 +285,12 @@ class GpuBackend:
         matrix: Matrix = cupy.zeros((rows, columns))
         return matrix
 
-    def upload(self, matrix: Matrix) -> Matrix:
-        there: Matrix = cupy.asarray(np.ascontiguousarray(matrix))
+    def upload(self, array: NDArray[Any]) -> NDArray[Any]:
+        there: NDArray[Any] = cupy.asarray(np.ascontiguousarray(array))
         return there
 
-    def download(self, matrix: Matrix) -> Matrix:
-        return cupy.asnumpy(matrix)  # type: ignore[no-any-return]
+    def download(self, array: NDArray[Any]) -> NDArray[Any]:
+        return cupy.asnumpy(array)  # type: ignore[no-any-return]
 
     def diagonal(self, matrix: Matrix) -> Matrix:
         n = len(matrix)

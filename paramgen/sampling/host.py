@@ -66,11 +66,11 @@ class HostBackend(ABC):
         except (MemoryError, ValueError):
             raise MemoryError(f"a matrix of {rows} × {columns}") from None
 
-    def upload(self, matrix: Matrix) -> Matrix:
-        return matrix
+    def upload(self, array: NDArray[Any]) -> NDArray[Any]:
+        return array
 
-    def download(self, matrix: Matrix) -> Matrix:
-        return matrix
+    def download(self, array: NDArray[Any]) -> NDArray[Any]:
+        return array
 
     def take_region(self, source: Bytes, dtype: DType, region: StridedRegion, out: Bytes) -> None:
         bits = np.dtype(f"u{dtype.bits // 8}")

@@ -22,6 +22,10 @@ def logarithms(count: int) -> dict[str, Any]:
     return {"type": "table", "low": 0.0, "high": math.log(count), "length": count, "run": 1}
 
 
+def norm(of: dict[str, Any], elements: int) -> dict[str, Any]:
+    return {"type": "norm", "of": of, "elements": elements}
+
+
 ZEROS = {"type": "constant", "value": 0.0}
 ONES = {"type": "constant", "value": 1.0}
 ORTHOGONAL = {"type": "orthogonal", "gain": 1.0}
@@ -118,6 +122,35 @@ TABLE: list[tuple[dict[str, Any], dict[str, tuple[list[int], int | None, int | N
     (
         {"type": "fully_connected", "input_size": 7, "output_size": 10, "transposed": True},
         {"weights": ([10, 7], 7, 10, glorot(17)), "bias": ([10, 1], None, None, ZEROS)},
+        {"type": "conv", "filter_size": [3, 3], **GROUPED, "weight_norm": {"axis": "filters"}},
+        {
+            "weights": ([3, 3, 2, 5, 4], 18, 45, glorot(63)),
+            "magnitude": ([1, 1, 1, 5, 4], None, None, norm(glorot(63), 18)),
+            "bias": ([20, 1], None, None, ZEROS),
+        },
+    ),
+    (
+        {"type": "conv", "filter_size": 7, **GROUPED, "bias": False, "weight_norm": {"axis": "kernel"}},
+        {
+            "weights": ([7, 2, 5, 4], 14, 35, glorot(49)),
+            "magnitude": ([7, 1, 1, 1], None, None, norm(glorot(49), 40)),
+        },
+    ),
+    (
+        {"type": "transposed_conv", "filter_size": 4, **CONV, "bias": False, "weight_norm": {"axis": "channels"}},
+        {"weights": ([4, 8, 3], 12, 32, glorot(44)), "magnitude": ([1, 1, 3], None, None, norm(glorot(44), 32))},
+    ),
+    (
+        {"type": "fully_connected", "input_size": 7, "output_size": 10, "weight_norm": {"axis": "outputs"}},
+        {
+            "weights": ([10, 7], 7, 10, glorot(17)),
+            "magnitude": ([10, 1], None, None, norm(glorot(17), 7)),
+            "bias": ([10, 1], None, None, ZEROS),
+        },
+    ),
+    (
+        {"type": "fullyconnect", "input_size": 7, "output_size": 10, "bias": False, "weight_norm": {"axis": "none"}},
+        {"weights": ([10, 7], 7, 10, glorot(17)), "magnitude": ([1, 1], None, None, norm(glorot(17), 70))},
     ),
     (
         {"type": "gru", "input_size": 7, "num_hidden_units": 10},

@@ -175,7 +175,7 @@ def test_distributions_that_are_not_elementwise(
         sampler.draw(REFERENCE, tensor, int(part[0]), int(part[-1]) + 1, out)
         found.append(out.tobytes())
     assert b"".join(found) == np.ascontiguousarray(array).tobytes()
-    assert not sampler._matrices
+    assert not sampler._wholes
 
 
 def padded(tensor: Tensor, index: int) -> Tensor:

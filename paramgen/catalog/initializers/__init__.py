@@ -19,6 +19,7 @@ from paramgen.catalog.initializers.structured import (
     DeltaOrthogonalInitializer,
     Dirac,
     Identity,
+    NormInitializer,
     OrthogonalInitializer,
     UnitForgetGateInitializer,
 )
@@ -57,6 +58,7 @@ __all__ = [
     "LogUniformInitializer",
     "Mode",
     "NarrowNormal",
+    "NormInitializer",
     "Ones",
     "OrthogonalInitializer",
     "ParameterInfo",

@@ -4,9 +4,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from paramgen.catalog.axes import Axes
-from paramgen.catalog.distributions import (
-    Distribution,
-)
+from paramgen.catalog.distributions import Direction, Distribution
 from paramgen.catalog.models import TypedModel
 
 
@@ -16,6 +14,7 @@ class ParameterInfo:
 
     `vector` marks biases, offsets and scales, whatever their shape. An LSTM's bias has `num_hidden_units`. `axes` are
     set if the operation names them. The elements at `padding_index` of the last axis are zero, whatever fills the rest.
+    set if the operation names them. A magnitude has the `direction` that it is the norm of, once that is known.
     """
 
     shape: tuple[int, ...]
@@ -25,6 +24,7 @@ class ParameterInfo:
     num_hidden_units: int | None = None
     axes: Axes | None = None
     padding_index: int | None = None
+    direction: Direction | None = None
 
     def sizes(self, *names: str) -> list[int] | None:
         """Return the sizes of axes, or None if one of them is missing."""

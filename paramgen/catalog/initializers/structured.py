@@ -9,6 +9,7 @@ from paramgen.catalog.distributions import (
     DeltaOrthogonal,
     Distribution,
     MatrixRegion,
+    Norm,
     Orthogonal,
     PeriodicConstant,
     unit_forget_gate,
@@ -48,6 +49,17 @@ class OrthogonalInitializer(Initializer):
         experts, *_ = info.sizes("x") or [1]
         gates, *_ = (info.sizes("g") if self.per_gate else None) or [1]
         return Orthogonal(self.gain, experts * gates)
+
+
+class NormInitializer(Initializer):
+    """The norms of a direction: the default of a magnitude. Specs cannot name it."""
+
+    label = "norm"
+    type: Literal["norm"] = Field(description="initializer type.")
+
+    def to_distribution(self, info: ParameterInfo) -> Distribution:
+        assert info.direction
+        return Norm(info.direction, info.shape)
 
 
 class UnitForgetGateInitializer(Initializer):

@@ -28,6 +28,7 @@ from paramgen.catalog.operations.layers import (
 from paramgen.catalog.operations.normalization import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm
 from paramgen.catalog.operations.recurrent import GRU, LSTM, RNN, Recurrent, RecurrentCell
 from paramgen.catalog.operations.state_space import StateSpace
+from paramgen.catalog.operations.weight_norm import FilterNorm, MatrixNorm, WeightNorm, keep
 
 __all__ = [
     "BY_TYPE",
@@ -46,10 +47,12 @@ __all__ = [
     "CustomParameter",
     "Embedding",
     "Experts",
+    "FilterNorm",
     "FullyConnected",
     "GroupNorm",
     "InstanceNorm",
     "LayerNorm",
+    "MatrixNorm",
     "MultiheadAttention",
     "Operation",
     "PReLU",
@@ -62,6 +65,8 @@ __all__ = [
     "StandardOperation",
     "StateSpace",
     "TransposedConv",
+    "WeightNorm",
+    "keep",
 ]
 
 TABLE: tuple[type[Operation], ...] = (

@@ -35,7 +35,8 @@ ZEROS = Zeros(type="zeros")
 class ParameterDef:
     """A parameter of an operation, before the spec's initializers: name, size, fans and default initializer.
 
-    `key` is its name in `initializers` and `defaults`; several parameters may share it.
+    `key` is its name in `initializers` and `defaults`; several parameters may share it. `direction` names the parameter
+    before it that a magnitude is the norm of.
     """
 
     name: str
@@ -44,6 +45,7 @@ class ParameterDef:
     key: str
     dtype: str | None = None
     path: tuple[str | int, ...] = ()
+    direction: str | None = None
 
 
 def weights(
@@ -132,6 +134,12 @@ def _omits(parameter: str, by_default: bool) -> Schema:
     }
 
 
+NO_MAGNITUDE_RULE: Schema = {
+    "if": {"not": {"required": ["weight_norm"]}},
+    "then": {"properties": {"initializers": {"properties": {"magnitude": False}}}},
+}
+
+
 class StandardOperation(Operation):
     """An operation with named parameters, whose default initializers a spec may replace."""
 
@@ -159,6 +167,8 @@ class StandardOperation(Operation):
         rules: Schema = {"properties": {"initializers": cls.initializers_schema()}}
         optional = [name for name in ("bias", "offset", "dt_bias") if name in cls.model_fields]
         omitted = [_omits(name, cls.model_fields[name].default is False) for name in optional]
+        if "weight_norm" in cls.model_fields:
+            omitted.append(NO_MAGNITUDE_RULE)
         return merge(super().schema_rules(), rules | ({"allOf": omitted} if omitted else {}))
 
     @classmethod

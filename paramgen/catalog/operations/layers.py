@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field
 
@@ -39,6 +39,7 @@ from paramgen.catalog.operations.base import (
     vector,
     weights,
 )
+from paramgen.catalog.operations.weight_norm import IS_A_MAPPING, WEIGHT_NORM, MatrixNorm, magnitude
 from paramgen.catalog.schemas import has_type, is_initializer, mapping, merge, reference
 from paramgen.formatting import must_be
 
@@ -52,8 +53,13 @@ class FullyConnected(StandardOperation):
     label = "fully_connected"
     title = "Fully connected"
     example = {"input_size": 784, "output_size": 10}
-    variants = ({"transposed": True},)
-    parameter_names = ("weights", "bias")
+    variants = (
+        {"transposed": True},
+        {"weight_norm": {"axis": "outputs"}},
+        {"weight_norm": {"axis": "inputs", "style": "legacy"}},
+    )
+    parameter_names = ("weights", "magnitude", "bias")
+    norm_axes: ClassVar[dict[str, str]] = {"outputs": "o", "inputs": "i", "none": ""}
     type: Literal["fully_connected", "fullyconnect"] = Field(description="operation type.")
     input_size: Size = Field(description="number of input features.")
     output_size: Size = Field(description="number of output features.")
@@ -61,10 +67,14 @@ class FullyConnected(StandardOperation):
     transposed: bool = Field(
         default=False, description="true to store PyTorch's weight as inputs × outputs, as GPT-2's Conv1D does."
     )
+    weight_norm: Annotated[MatrixNorm | None, IS_A_MAPPING] = Field(default=None, description=WEIGHT_NORM)
 
     def parameter_defs(self) -> Iterator[ParameterDef]:
         sizes = {"o": self.output_size, "i": self.input_size}
-        yield weights("weights", "o i", sizes, self.input_size, self.output_size)
+        own = weights("weights", "o i", sizes, self.input_size, self.output_size)
+        yield own
+        if self.weight_norm:
+            yield magnitude(own, self.norm_axes[self.weight_norm.axis])
         if self.bias:
             yield vector("bias", "o", sizes)
 
