@@ -180,7 +180,13 @@ SPECIAL: dict[tuple[str, str, str], Runner | str] = {
     ("docs/python.md", "to_gpu", "python"): run_excerpt_with_gpus,
     **{
         ("docs/stream.md", section, "text"): is_a_formula
-        for section in ("From words to values", "Orthogonal matrices", "Random words", "The numbers of the plan")
+        for section in (
+            "From words to values",
+            "Logarithm",
+            "Orthogonal matrices",
+            "Random words",
+            "The numbers of the plan",
+        )
     },
     ("docs/stream.md", "Coefficients", "text"): "tools/generate.py",
     **{
