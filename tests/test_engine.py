@@ -46,7 +46,7 @@ def test_instruction_sets_do_not_change_a_byte(
 ) -> None:
     made = plan(ROOT / "configs" / "layers.yaml")
     whole = built(made, tmp_path / "a")
-    monkeypatch.setattr(cpu, "kernels", lambda: backend)
+    monkeypatch.setattr(cpu, "backend", lambda: backend)
     assert built(made, tmp_path / "b") == whole
 
 
@@ -82,7 +82,7 @@ class Failing(NumpyBackend):
 
 def test_an_error_in_a_thread_ends_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = threading.active_count()
-    monkeypatch.setattr(cpu, "kernels", Failing)
+    monkeypatch.setattr(cpu, "backend", Failing)
     with pytest.raises(ZeroDivisionError, match="in a thread"):
         built(plan(ROOT / "configs" / "layers.yaml"), tmp_path / "a")
     assert list(tmp_path.iterdir()) == []

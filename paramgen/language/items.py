@@ -51,7 +51,7 @@ class NamedOperation(NamedTuple):
 
 @dataclass(slots=True)
 class Expansion:
-    """What the items of one spec share: the evaluator, the number of different items, and whether any was omitted."""
+    """The state that the items of one spec share: evaluator, number of different items, whether any was omitted."""
 
     evaluator: Evaluator
     omits: bool = False
@@ -337,10 +337,10 @@ class GroupItem(Item):
         if self.items is None:
             operations = self.written.get("operations")
             operations = operations if isinstance(operations, list) else []
+            self.expansion.count_different(len(operations), self.path)
             self.items = make_items(
                 self.expansion, self.path, operations, self.written.get("parameters"), self.is_repeated
             )
-            self.expansion.count_different(len(self.items), self.path)
         return self.items
 
     def count(self, local: Locals) -> int:

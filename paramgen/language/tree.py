@@ -8,7 +8,7 @@ from typing import Any
 from paramgen import limits
 from paramgen.language.diagnostics import Finding, LimitExceededError
 from paramgen.language.evaluation import NO_LOCALS, Evaluator
-from paramgen.language.items import Expansion, NamedOperation, make_items
+from paramgen.language.items import Expansion, Item, NamedOperation, make_items
 
 
 class Tree:
@@ -16,7 +16,7 @@ class Tree:
 
     def __init__(self, operations: list[Any], parameters: Any, evaluator: Evaluator, omits: bool):
         self._expansion = Expansion(evaluator, omits)
-        self._items = make_items(self._expansion, (), operations, parameters, is_repeated=False)
+        self._operations, self._parameters = operations, parameters
 
     @property
     def omits(self) -> bool:
@@ -25,16 +25,18 @@ class Tree:
 
     def operations(self) -> Iterator[NamedOperation | Finding]:
         """Yield every operation of the model in order, and each error when its item is first visited."""
-        self._expansion.count_different(len(self._items), ("operations",))
-        self._check_count()
-        for item in self._items:
+        self._expansion.count_different(len(self._operations), ("operations",))
+        items = make_items(self._expansion, (), self._operations, self._parameters, is_repeated=False)
+        _check_count(items)
+        for item in items:
             yield from item.visit("", NO_LOCALS)
 
-    def _check_count(self) -> None:
-        """Raise LimitExceededError if there are too many operations, before any is read."""
-        total = 0
-        for item in self._items:
-            total += item.count(NO_LOCALS)
-            if total > limits.MAX_OPERATIONS:
-                message = f"expands to more than {limits.MAX_OPERATIONS:,} operations (the limit)"
-                raise LimitExceededError((*item.path, "repeat"), message)
+
+def _check_count(items: list[Item]) -> None:
+    """Raise LimitExceededError if there are too many operations, before any is read."""
+    total = 0
+    for item in items:
+        total += item.count(NO_LOCALS)
+        if total > limits.MAX_OPERATIONS:
+            message = f"expands to more than {limits.MAX_OPERATIONS:,} operations (the limit)"
+            raise LimitExceededError((*item.path, "repeat"), message)

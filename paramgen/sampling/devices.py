@@ -53,7 +53,7 @@ def load_backend(name: str) -> BackendModule:
 def parse_device(device: str) -> tuple[str, list[int]]:
     """Return a device's backend and numbers: ("gpu", [0, 1]) of "gpu:0,gpu:1".
 
-    Raises UsageError if there is no such name.
+    Raises UsageError for other names.
     """
     if device in BACKENDS:
         return device, []

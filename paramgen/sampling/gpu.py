@@ -119,7 +119,7 @@ def _describe(number: int) -> Device:
 
 
 def existing_gpus(numbers: Sequence[int]) -> list[int]:
-    """Return these numbers, or those of all GPUs. Raises DeviceError if there is no such GPU."""
+    """Return these numbers, or those of all GPUs. Raises DeviceError for a GPU that does not exist."""
     if reason := why_unusable():
         raise DeviceError(f"gpu: {reason}")
     there = range(cupy.cuda.runtime.getDeviceCount())

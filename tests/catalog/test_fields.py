@@ -18,7 +18,7 @@ TYPES = {
     "shape": fields.SHAPE,
     "name": fields.NAME,
     "groups": GROUPS,
-    "choice": fields.choice(("a", "b"), {}),
+    "choice": fields.choice_type(("a", "b"), {}),
     "number": fields.FiniteNumber.__metadata__[0],  # type: ignore[attr-defined]
     "a positive number": fields.Positive.__metadata__[0],  # type: ignore[attr-defined]
     "a number of at least 0": fields.NonNegative.__metadata__[0],  # type: ignore[attr-defined]

@@ -15,6 +15,7 @@ from paramgen import limits
 from paramgen.language import items
 from paramgen.language.model import interpret
 from paramgen.language.yaml_reader import from_yaml
+from paramgen.planning import overrides
 from paramgen.planning import plan as plans
 from paramgen.planning import resolve as expand
 from paramgen.planning.plan import make_plan
@@ -502,7 +503,7 @@ PIECES = st.lists(
 @given(PIECES.map("".join), st.text("ab.][-!", max_size=12))
 @settings(max_examples=2000, deadline=None)
 def test_patterns_match_what_fnmatch_matches(pattern: str, name: str) -> None:
-    assert expand._Pattern(pattern).matches(name) == fnmatchcase(name, pattern)
+    assert overrides.Pattern(pattern).matches(name) == fnmatchcase(name, pattern)
 
 
 def test_as_many_variables_and_overrides_as_a_spec_has(golden: Golden) -> None:
