@@ -122,6 +122,8 @@ TABLE: list[tuple[dict[str, Any], dict[str, tuple[list[int], int | None, int | N
     (
         {"type": "fully_connected", "input_size": 7, "output_size": 10, "transposed": True},
         {"weights": ([10, 7], 7, 10, glorot(17)), "bias": ([10, 1], None, None, ZEROS)},
+    ),
+    (
         {"type": "conv", "filter_size": [3, 3], **GROUPED, "weight_norm": {"axis": "filters"}},
         {
             "weights": ([3, 3, 2, 5, 4], 18, 45, glorot(63)),
