@@ -60,9 +60,7 @@ class Expansion:
     def count_different(self, count: int, path: Path) -> None:
         """Count items that are read. Raises LimitExceededError if there are too many."""
         self.different += count
-        if self.different > limits.MAX_DIFFERENT_OPERATIONS:
-            limit = f"more than {limits.MAX_DIFFERENT_OPERATIONS:,} different operations and groups (the limit)"
-            raise LimitExceededError(path, f"{limit}, counting those that a local variable makes different")
+        check_different(self.different, path)
 
 
 class Item(ABC):
@@ -393,6 +391,13 @@ def make_items(
         item = GroupItem if is_group(written) else OperationItem
         items.append(item(expansion, (*base, "operations", index), written, is_repeated))
     return items
+
+
+def check_different(count: int, path: Path) -> None:
+    """Raise LimitExceededError if there are too many different items."""
+    if count > limits.MAX_DIFFERENT_OPERATIONS:
+        limit = f"more than {limits.MAX_DIFFERENT_OPERATIONS:,} different operations and groups (the limit)"
+        raise LimitExceededError(path, f"{limit}, counting those that a local variable makes different")
 
 
 def check_length(name: str, path: Path) -> None:

@@ -32,6 +32,7 @@ from paramgen.language.diagnostics import Diagnostics, Finding, LimitExceededErr
 from paramgen.language.evaluation import VALUE, Evaluator, evaluate_variables
 from paramgen.language.expressions import names_in
 from paramgen.language.groups import OPERATIONS_SCHEMA, evaluate_outside_repeats
+from paramgen.language.items import check_different
 from paramgen.language.tree import Tree
 from paramgen.language.values import Value
 from paramgen.language.yaml_reader import Document, Path, from_mapping, from_yaml
@@ -295,6 +296,7 @@ def _select_overrides(overrides: Any, evaluator: Evaluator) -> dict[str, Any]:
 def _read_items(data: dict[str, Any]) -> tuple[list[Any], list[Finding]]:
     items = data.get("operations")
     if isinstance(items, list) and items:
+        check_different(len(items), ("operations",))  # before anything in them is evaluated
         return items, []
     if "operations" in data:
         return [], [Finding(("operations",), must_be("a non-empty list of operations", items))]
