@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from pydantic import ValidationError
 
@@ -29,6 +29,8 @@ from paramgen.language.yaml_reader import Path
 
 # Results kept of one item for different values of local variables, and operations kept of one result of a group.
 CACHE_SIZE = 1000
+# In the place of parameters that are not written; null is an error.
+ABSENT: Final = object()
 
 
 class NamedOperation(NamedTuple):
@@ -338,7 +340,7 @@ class GroupItem(Item):
             operations = operations if isinstance(operations, list) else []
             self.expansion.count_different(len(operations), self.path)
             self.items = make_items(
-                self.expansion, self.path, operations, self.written.get("parameters"), self.is_repeated
+                self.expansion, self.path, operations, self.written.get("parameters", ABSENT), self.is_repeated
             )
         return self.items
 
@@ -386,7 +388,7 @@ def make_items(
 ) -> list[Item]:
     """Return the items of a group's, or the model's, own parameters and operations."""
     items: list[Item] = []
-    if parameters is not None:
+    if parameters is not ABSENT:
         items.append(ParametersItem(expansion, base, parameters, is_repeated))
     for index, written in enumerate(operations):
         item = GroupItem if is_group(written) else OperationItem

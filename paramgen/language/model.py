@@ -32,7 +32,7 @@ from paramgen.language.diagnostics import Diagnostics, Finding, LimitExceededErr
 from paramgen.language.evaluation import VALUE, Evaluator, evaluate_variables
 from paramgen.language.expressions import names_in
 from paramgen.language.groups import OPERATIONS_SCHEMA, evaluate_outside_repeats
-from paramgen.language.items import check_different
+from paramgen.language.items import ABSENT, check_different
 from paramgen.language.tree import Tree
 from paramgen.language.values import Value
 from paramgen.language.yaml_reader import Document, Path, from_mapping, from_yaml
@@ -175,7 +175,7 @@ class ParsedSpec:
     def tree(self) -> Tree:
         """Return its operations, not read yet."""
         omits = not all(override.when for override in self.fields.overrides)
-        parameters = self.document.data.get("parameters")
+        parameters = self.document.data.get("parameters", ABSENT)
         return Tree(self._items, parameters, self._evaluator.with_fresh_budget(), omits)
 
 
