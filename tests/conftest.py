@@ -239,13 +239,14 @@ def error_of(text: str) -> Any:
 
 
 def places_of(error: Any) -> list[str]:
-    """Of each problem of a SpecError the line, the column and the path."""
+    """Return the line, the column and the path of each problem of a SpecError."""
     return [f"{problem.line}:{problem.column}: {problem.path}".removesuffix(": ") for problem in error.diagnostics]
 
 
-def plan_of_text(text: str) -> Plan:
+def plan_of_text(text: str, **replaced: Any) -> Plan:
+    """Return the plan of a spec's text, whose file is named s; keywords replace values, as `interpret` takes them."""
     from paramgen.language.model import interpret
     from paramgen.language.yaml_reader import from_yaml
     from paramgen.planning.plan import make_plan
 
-    return make_plan(interpret(from_yaml(text.encode(), "s"), "s"))
+    return make_plan(interpret(from_yaml(text.encode(), "s"), "s", **replaced))

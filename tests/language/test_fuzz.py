@@ -5,16 +5,15 @@ from typing import Any
 
 import jsonschema
 import pytest
+from conftest import plan_of_text
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from paramgen.catalog.initializers import TABLE as INITIALIZERS
 from paramgen.catalog.operations import BY_TYPE, TABLE, CustomParameter
 from paramgen.errors import SpecError
-from paramgen.language.model import SpecFields, interpret
+from paramgen.language.model import SpecFields
 from paramgen.language.schema import json_schema
-from paramgen.language.yaml_reader import from_yaml
-from paramgen.planning.plan import make_plan
 
 VALIDATOR = jsonschema.Draft7Validator(json_schema())
 
@@ -107,7 +106,7 @@ def test_a_plan_or_a_spec_error(head: dict[str, Any], items: list[Any]) -> None:
     data = {**head, "operations": items}
     text = json.dumps(data, ensure_ascii=False).replace("Infinity", ".inf")
     try:
-        plan = make_plan(interpret(from_yaml(text.encode(), "s"), "s"))
+        plan = plan_of_text(text)
     except SpecError as error:
         assert error.total >= 1
         for problem in error.diagnostics:
@@ -119,4 +118,4 @@ def test_a_plan_or_a_spec_error(head: dict[str, Any], items: list[Any]) -> None:
         assert VALIDATOR.is_valid(data)
         assert plan.total_bytes == sum(tensor.nbytes for tensor in plan.tensors)
         again = json.loads(json.loads(plan.header[8:])["__metadata__"]["paramgen_spec"])
-        assert make_plan(interpret(from_yaml(json.dumps(again).encode(), "s"), "s")).header == plan.header
+        assert plan_of_text(json.dumps(again)).header == plan.header

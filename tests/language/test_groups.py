@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
-from conftest import document_of, error_of, places_of
+from conftest import document_of, error_of, places_of, plan_of_text
 from golden import Golden
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,19 +13,12 @@ from hypothesis import strategies as st
 import paramgen
 from paramgen import limits
 from paramgen.language import tree
-from paramgen.language.model import interpret
-from paramgen.language.yaml_reader import from_yaml
-from paramgen.planning import plan as plans
-from paramgen.planning import resolve as expand
-from paramgen.planning.plan import make_plan
+from paramgen.planning import plan as planning
+from paramgen.planning import resolve
 
 
-def planned(text: str, **arguments: Any) -> Any:
-    return make_plan(interpret(from_yaml(text.encode(), "s"), "s", **arguments))
-
-
-def shapes(text: str, **arguments: Any) -> dict[str, list[int]]:
-    return {tensor["name"]: tensor["shape"] for tensor in document_of(planned(text, **arguments))["parameters"]}
+def shapes(text: str, **replaced: Any) -> dict[str, list[int]]:
+    return {tensor["name"]: tensor["shape"] for tensor in document_of(plan_of_text(text, **replaced))["parameters"]}
 
 
 DENSE = "type: fully_connected, bias: false"
@@ -91,8 +84,8 @@ def test_groups_of_one_name_come_together() -> None:
     assert list(shapes(f"operations: [{part % 'b'}, {part % 'c'}]")) == ["a.b.weights", "a.c.weights"]
 
 
-def source(text: str, **arguments: Any) -> Any:
-    header = planned(text, **arguments).header
+def source(text: str, **replaced: Any) -> Any:
+    header = plan_of_text(text, **replaced).header
     return json.loads(json.loads(header[8:])["__metadata__"]["paramgen_spec"])
 
 
@@ -122,13 +115,16 @@ def test_the_file_says_what_was_written() -> None:
 
 
 def test_what_the_file_says_builds_the_same_file() -> None:
-    made = planned(MODEL, variables={"hidden": 6}, seed=3)
+    made = plan_of_text(MODEL, variables={"hidden": 6}, seed=3)
     again = json.dumps(source(MODEL, variables={"hidden": 6}, seed=3))
-    assert planned(again).header == made.header
+    assert plan_of_text(again).header == made.header
 
 
 def test_setting_a_variable_and_writing_it_are_the_same() -> None:
-    assert planned(MODEL, variables={"hidden": 6}).header == planned(MODEL.replace("hidden: 4", "hidden: 6")).header
+    assert (
+        plan_of_text(MODEL, variables={"hidden": 6}).header
+        == plan_of_text(MODEL.replace("hidden: 4", "hidden: 6")).header
+    )
 
 
 OVERRIDES = f"""\
@@ -142,7 +138,7 @@ overrides:
 def initializers(overrides: str) -> dict[str, tuple[str, str]]:
     return {
         tensor["name"]: (tensor["initializer"]["type"], tensor["dtype"])
-        for tensor in document_of(planned(OVERRIDES + overrides))["parameters"]
+        for tensor in document_of(plan_of_text(OVERRIDES + overrides))["parameters"]
     }
 
 
@@ -167,7 +163,7 @@ def test_an_override_goes_before_the_dtype_of_a_custom_parameter() -> None:
         "operations: [{name: a, type: custom, dtype: float16, parameters: "
         "{w: {shape: [1], initializer: ones, dtype: float64}}}]\noverrides: [{match: a.w, dtype: bfloat16}]\n"
     )
-    assert document_of(planned(text))["parameters"][0]["dtype"] == "bfloat16"
+    assert document_of(plan_of_text(text))["parameters"][0]["dtype"] == "bfloat16"
 
 
 DEEP = "operations:\n- name: g\n  repeat: 3\n  as: i\n  operations:\n  - name: d\n    type: fully_connected\n"
@@ -360,11 +356,11 @@ def test_expressions_in_flow_style_need_quotes(line: str, golden: Golden) -> Non
 
 def test_a_variable_that_is_not_there_is_told(golden: Golden) -> None:
     with pytest.raises(paramgen.UsageError) as misspelt:
-        planned(MODEL, variables={"hiden": 3})
+        plan_of_text(MODEL, variables={"hiden": 3})
     with pytest.raises(paramgen.UsageError) as unlike:
-        planned("operations: [{name: b, type: batchnorm, num_channels: 1}]", variables={"a": 3})
+        plan_of_text("operations: [{name: b, type: batchnorm, num_channels: 1}]", variables={"a": 3})
     with pytest.raises(paramgen.SpecError) as text:
-        planned(MODEL, variables={"hidden": None})
+        plan_of_text(MODEL, variables={"hidden": None})
     assert text.value.diagnostics[0].path == "variables.hidden"
     golden(misspelt.value, unlike.value, text.value)
 
@@ -472,7 +468,7 @@ def test_names_longer_than_any_need_be(golden: Golden) -> None:
 def test_suggestions_are_made_for_a_report_only(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
     monkeypatch.setattr(
-        expand.NameRegistry, "suggest", lambda self, pattern: made.append(pattern) or "; did you mean …?"
+        resolve.NameRegistry, "suggest", lambda self, pattern: made.append(pattern) or "; did you mean …?"
     )
     overrides = ", ".join("{match: x, dtype: float16}" for _ in range(100))
     error = error_of(f"overrides: [{overrides}]\noperations: [{{name: p, type: prelu}}]\n")
@@ -502,7 +498,7 @@ PIECES = st.lists(
 @given(PIECES.map("".join), st.text("ab.][-!", max_size=12))
 @settings(max_examples=2000, deadline=None)
 def test_patterns_match_what_fnmatch_matches(pattern: str, name: str) -> None:
-    assert expand._Pattern(pattern).matches(name) == fnmatchcase(name, pattern)
+    assert resolve._Pattern(pattern).matches(name) == fnmatchcase(name, pattern)
 
 
 def test_as_many_variables_and_overrides_as_a_spec_has(golden: Golden) -> None:
@@ -523,7 +519,7 @@ def test_patterns_longer_than_any_need_be(golden: Golden) -> None:
 
 
 def test_names_longer_than_a_header(monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
-    monkeypatch.setattr(plans, "MAX_HEADER", 150)
+    monkeypatch.setattr(planning, "MAX_HEADER", 150)
     error = error_of("operations: [{name: some, repeat: 9, operations: [{name: longer-name, type: prelu}]}]")
     assert places_of(error) == ["1:51: operations[0].operations[0]"]
     golden(error)

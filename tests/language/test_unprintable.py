@@ -7,6 +7,7 @@ from typing import Any
 from unicodedata import category
 
 import pytest
+from conftest import plan_of_text
 
 import paramgen
 from paramgen.errors import ParamgenError, SpecError
@@ -112,7 +113,7 @@ def raw() -> Iterator[str]:
 def test_errors_of_yaml_are_printable() -> None:
     for text in raw():
         with pytest.raises(SpecError) as caught:
-            make_plan(interpret(from_yaml(text.encode(), "s"), "s"))
+            plan_of_text(text)
         lines_of(caught.value)
 
 
