@@ -20,7 +20,7 @@ import pytest
 from paramgen.catalog.axes import plain
 from paramgen.catalog.distributions import Distribution
 from paramgen.catalog.initializers import Zeros
-from paramgen.dtypes import DTYPES as TABLE
+from paramgen.dtypes import DTYPES
 from paramgen.planning.plan import Plan
 from paramgen.planning.resolve import Parameter, ParameterSpec
 from paramgen.planning.streams import stream_id
@@ -50,7 +50,8 @@ SMALL: dict[str, dict[str, int]] = {
     "t5": {"vocabulary": 100, "width": 24, "inner": 40, "layers": 2, "heads": 3, "head_size": 8},
     "vit": {"width": 24, "layers": 2, "image": 32, "patch": 8, "labels": 10},
 }
-DTYPES = ("float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")
+# The dtypes of the first version, in the order of the recorded digests.
+FIRST_DTYPES = ("float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")
 
 # A process's peak includes that of the process it was forked from: only a small one can start what is measured.
 LAUNCHER = """
@@ -136,7 +137,7 @@ def tensor_of(
     distribution: Distribution, dtype: str, shape: tuple[int, ...], name: str = "x", stream: int | None = None
 ) -> Tensor:
     """Return a tensor of one parameter in canonical order; `stream` replaces the one of its name."""
-    kind = ParameterSpec(shape, TABLE[dtype], None, None, Zeros(type="zeros"), distribution)
+    kind = ParameterSpec(shape, DTYPES[dtype], None, None, Zeros(type="zeros"), distribution)
     source = Parameter(name, kind, stream_id(name) if stream is None else stream)
     return Tensor(name, plain("", shape, name), (source,))
 

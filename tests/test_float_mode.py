@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import CONFIGS, KERNELS, SMALL, draw, tensor_of
+from frozen_cases import RECORDED, cases, digest
 from golden import Golden
-from test_frozen import RECORDED, cases, digest
 
 import paramgen
 from paramgen.catalog.distributions import Distribution, Normal, Orthogonal

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pytest
-from conftest import CONFIGS, DTYPES, SMALL, plan_of
+from conftest import CONFIGS, FIRST_DTYPES, SMALL, plan_of
 from golden import Golden
 from numpy.typing import NDArray
 from pydantic import Field
@@ -218,7 +218,7 @@ def canonical(tmp_path: Path, document: dict[str, Any], layout: str) -> dict[str
         return {entry.name: file.read(entry, 0, entry.size).reshape(entry.shape) for entry in file.entries}
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", FIRST_DTYPES)
 def test_the_same_values_rearranged(dtype: str, tmp_path: Path) -> None:
     overrides = [{"match": "*bias", "initializer": {"type": "uniform", "bound": 1.0}}]
     document = {"seed": 4, "dtype": dtype, "operations": [CONV, LSTM, GRU], "overrides": overrides}

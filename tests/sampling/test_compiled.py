@@ -9,61 +9,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import DTYPES, KERNELS, ROOT, TINY, draw, tensor_of
+from cases import COMBINATIONS
+from conftest import KERNELS, ROOT, TINY, draw, tensor_of
 from golden import Golden
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paramgen.catalog.distributions import (
-    Bernoulli,
-    Constant,
-    Integers,
-    Normal,
-    Orthogonal,
-    TruncatedNormal,
-    Uniform,
-    unit_forget_gate,
-    why_unsupported,
-)
-from paramgen.dtypes import DTYPES as TABLE
+from paramgen.catalog.distributions import Constant, Normal, Orthogonal, unit_forget_gate
+from paramgen.dtypes import DTYPES
 from paramgen.sampling.backend import Backend, ElementwiseDistribution
 from paramgen.sampling.host import HostBackend
 from paramgen.sampling.matrix import TILE
 from paramgen.sampling.reference import NumpyBackend
 
 REFERENCE = NumpyBackend()
-DISTRIBUTIONS: list[ElementwiseDistribution] = [
-    Constant(0.3),
-    Uniform(0.7),
-    Uniform(1e-7),
-    Normal(0.5, 2.0),
-    Normal(0.0, 1e-3),
-    Normal(0.0, 1e-40),
-    TruncatedNormal(0.0, 1.0, -2.0, 2.0),
-    TruncatedNormal(0.1, 0.02, -1.0, 30.0),
-    TruncatedNormal(0.0, 1.0, 7.0, 9.0),
-    TruncatedNormal(0.0, 1.0, -12.0, -8.5),
-    TruncatedNormal(0.0, 1.0, 1.0, 1.0001),
-    TruncatedNormal(0.0, 1.0, -100.0, 100.0),
-]
-
-DISCRETE: list[ElementwiseDistribution] = [
-    Integers(-3, 7),
-    Integers(1, 2),
-    Integers(0, 2**32 - 1),
-    Integers(-(2**63), 2**63 - 1),
-    Integers(2**63 - 7, 2**64 - 1),
-    Integers(5, 5),
-    Bernoulli(0.5),
-    Bernoulli(1e-3),
-]
-# The distributions that each dtype can hold, and all of them for the first six dtypes.
-COMBINATIONS = [
-    (distribution, dtype)
-    for dtype in TABLE
-    for distribution in [*DISTRIBUTIONS, *DISCRETE]
-    if why_unsupported(distribution, TABLE[dtype]) is None or (dtype in DTYPES and distribution in DISTRIBUTIONS)
-]
 
 each_set = pytest.mark.parametrize("kernels", KERNELS, ids=lambda kernels: kernels.name)
 
@@ -71,8 +30,8 @@ each_set = pytest.mark.parametrize("kernels", KERNELS, ids=lambda kernels: kerne
 def bits(
     backend: Any, distribution: ElementwiseDistribution, dtype: str, seed: int, stream: int, start: int, count: int
 ) -> bytes:
-    out = np.full(TABLE[dtype].nbytes(count), 0xA5, np.uint8)
-    backend.fill(distribution, TABLE[dtype], seed, stream, start, out)
+    out = np.full(DTYPES[dtype].nbytes(count), 0xA5, np.uint8)
+    backend.fill(distribution, DTYPES[dtype], seed, stream, start, out)
     return out.tobytes()
 
 
@@ -134,7 +93,7 @@ def test_narrow_types_round_every_kind_of_number(kernels: Backend, dtype: str) -
     narrow = rng.uniform(-20, 10, 3000).astype(np.float32)
     values = np.concatenate([values, np.exp2(narrow), np.exp2(np.rint(narrow)) * np.float32(1.0625), -np.exp2(narrow)])
     with np.errstate(over="ignore"):
-        expected = values.astype(TABLE[dtype].numpy())
+        expected = values.astype(DTYPES[dtype].numpy())
     for value, number in zip(values.tolist(), expected, strict=True):
         assert bits(kernels, Constant(value), dtype, 0, 0, 0, 1) == number.tobytes(), value
 
@@ -150,7 +109,7 @@ def test_powers_of_two_are_the_nearest(backend: Backend) -> None:
         assert codes == (np.log2(expected) + 127).tolist()
     rng = np.random.default_rng(0)
     for value in np.exp2(rng.uniform(-126, 127, 1000)).astype(np.float32):
-        code = value.astype(TABLE["float8_e8m0fnu"].numpy()).tobytes()
+        code = value.astype(DTYPES["float8_e8m0fnu"].numpy()).tobytes()
         assert bits(backend, Constant(float(value)), "float8_e8m0fnu", 0, 0, 0, 1) == code, value
 
 

@@ -7,16 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import DTYPES, draw, tensor_of
+from cases import COMBINATIONS, LARGE, any_region, elements, fill_region
+from conftest import FIRST_DTYPES, draw, tensor_of
+from frozen_cases import RECORDED, cases, digest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from test_compiled import COMBINATIONS
-from test_frozen import RECORDED, cases, digest
-from test_regions import LARGE, any_region, elements, filled
 
 from paramgen.catalog.distributions import Constant, ElementwiseDistribution, Orthogonal, Uniform
-from paramgen.dtypes import DTYPES as TABLE
+from paramgen.dtypes import DTYPES
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.orthogonal import Orthonormalizer
 from paramgen.sampling.reference import NumpyBackend
@@ -50,10 +49,10 @@ def bits(
     at: int = 0,
 ) -> bytes:
     """Draw elements into an allocation, `at` elements after its beginning."""
-    nbytes = TABLE[dtype].nbytes
+    nbytes = DTYPES[dtype].nbytes
     with backend.current():
         out = backend.empty(nbytes(at + count + 3))
-        backend.fill(distribution, TABLE[dtype], seed, stream, start, out[nbytes(at) : nbytes(at + count)])
+        backend.fill(distribution, DTYPES[dtype], seed, stream, start, out[nbytes(at) : nbytes(at + count)])
         after = backend.download(out)
     return after[nbytes(at) : nbytes(at + count)].tobytes()
 
@@ -73,7 +72,7 @@ def test_any_range_is_the_references(backend: Backend, distribution: Elementwise
         assert bits(backend, distribution, dtype, 42, 777, start, count, at) == expected, (start, count, at)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", FIRST_DTYPES)
 @pytest.mark.parametrize("blocks", [1, 3])
 def test_a_thread_goes_on_to_further_elements(gpu: ModuleType, order: None, blocks: int, dtype: str) -> None:
     backend = gpu.GpuBackend(0, 2**20, blocks)
@@ -95,7 +94,7 @@ def test_any_stream_is_the_references(backend: Backend, combination: Any, **draw
 @given(region=any_region(), combination=st.sampled_from(COMBINATIONS))
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_region_is_the_references(backend: Backend, region: StridedRegion, combination: Any) -> None:
-    assert filled(backend, *combination, region) == filled(REFERENCE, *combination, region)
+    assert fill_region(backend, *combination, region) == fill_region(REFERENCE, *combination, region)
 
 
 @pytest.mark.parametrize("blocks", [1, 3])
@@ -103,25 +102,25 @@ def test_any_region_is_the_references(backend: Backend, region: StridedRegion, c
 def test_large_regions(gpu: ModuleType, order: None, region: StridedRegion, blocks: int) -> None:
     backend = gpu.GpuBackend(0, 2**20, blocks)
     for dtype in ("float32", "float64"):
-        assert filled(backend, Uniform(0.5), dtype, region) == filled(REFERENCE, Uniform(0.5), dtype, region)
+        assert fill_region(backend, Uniform(0.5), dtype, region) == fill_region(REFERENCE, Uniform(0.5), dtype, region)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", FIRST_DTYPES)
 def test_taken_from_an_array(backend: Backend, order: None, dtype: str) -> None:
     for region in LARGE:
-        source = RANDOM.integers(0, 256, TABLE[dtype].nbytes(int(elements(region).max()) + 1), np.uint8)
-        mine = np.empty(TABLE[dtype].nbytes(region.size), np.uint8)
-        REFERENCE.take_region(source, TABLE[dtype], region, mine)
+        source = RANDOM.integers(0, 256, DTYPES[dtype].nbytes(int(elements(region).max()) + 1), np.uint8)
+        mine = np.empty(DTYPES[dtype].nbytes(region.size), np.uint8)
+        REFERENCE.take_region(source, DTYPES[dtype], region, mine)
         out = backend.empty(mine.nbytes)
-        backend.take_region(backend.upload(source), TABLE[dtype], region, out)  # type: ignore[arg-type]
+        backend.take_region(backend.upload(source), DTYPES[dtype], region, out)  # type: ignore[arg-type]
         assert backend.download(out).tobytes() == mine.tobytes()  # type: ignore[arg-type]
 
 
 def test_nothing_is_written_beyond_the_range(backend: Backend) -> None:
     out = backend.empty(64)
-    backend.fill(Constant(0.0), TABLE["float32"], 0, 0, 0, out)
-    backend.fill(Constant(1.0), TABLE["float32"], 0, 0, 1, out[4:28])
-    backend.fill(Constant(1.0), TABLE["float64"], 0, 0, 1, out[40:48])
+    backend.fill(Constant(0.0), DTYPES["float32"], 0, 0, 0, out)
+    backend.fill(Constant(1.0), DTYPES["float32"], 0, 0, 1, out[4:28])
+    backend.fill(Constant(1.0), DTYPES["float64"], 0, 0, 1, out[40:48])
     expected = np.zeros(64, np.uint8)
     expected[4:28].view(np.float32)[:] = 1
     expected[40:48].view(np.float64)[:] = 1
@@ -197,14 +196,14 @@ def test_normal_matrices(backend: Backend, order: None, start: int, double: bool
         assert backend.download(there).tobytes() == mine.tobytes()
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", FIRST_DTYPES)
 def test_rounding(backend: Backend, dtype: str) -> None:
     q = RANDOM.normal(size=(50, 21)) * np.exp2(RANDOM.integers(-160, 4, (50, 21)))
     for turned in (False, True):
         there, view = backend.upload(q), q.T if turned else q
-        out, mine = backend.empty(TABLE[dtype].nbytes(q.size)), np.empty(TABLE[dtype].nbytes(q.size), np.uint8)
-        backend.round(there.T if turned else there, -1.7, TABLE[dtype], out)
-        REFERENCE.round(view, -1.7, TABLE[dtype], mine)
+        out, mine = backend.empty(DTYPES[dtype].nbytes(q.size)), np.empty(DTYPES[dtype].nbytes(q.size), np.uint8)
+        backend.round(there.T if turned else there, -1.7, DTYPES[dtype], out)
+        REFERENCE.round(view, -1.7, DTYPES[dtype], mine)
         assert backend.download(out).tobytes() == mine.tobytes()
 
 

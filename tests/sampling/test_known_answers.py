@@ -147,9 +147,10 @@ COMPARE = f"""
 import json, sys
 sys.path.insert(0, {str(ROOT / "tests")!r})
 from paramgen.float_mode import is_default
-print(is_default())  # before test_frozen imports more
+print(is_default())  # before frozen_cases imports more
 from paramgen.sampling.known_answers import first_difference
-from test_frozen import RECORDED, KERNELS, cases, digest
+from conftest import KERNELS
+from frozen_cases import RECORDED, cases, digest
 recorded = json.loads(RECORDED.read_text())["sha256"]
 print([kernels.name for kernels in KERNELS if first_difference(kernels)])
 print([(kernels.name, name) for kernels in KERNELS for name, *case in cases() if digest(*case, kernels) != recorded[name]])

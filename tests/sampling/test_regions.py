@@ -4,24 +4,22 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import DTYPES, KERNELS, draw, tensor_of
+from cases import COMBINATIONS, LARGE, any_region, elements, fill_region
+from conftest import FIRST_DTYPES, KERNELS, draw, tensor_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
-from test_compiled import COMBINATIONS
 
 from paramgen.catalog.axes import Axes, rearrange
 from paramgen.catalog.distributions import (
     DeltaOrthogonal,
     Distribution,
-    ElementwiseDistribution,
     MatrixRegion,
     Orthogonal,
     PeriodicConstant,
     Uniform,
     unit_forget_gate,
 )
-from paramgen.dtypes import DTYPES as TABLE
+from paramgen.dtypes import DTYPES
 from paramgen.planning.tensors import Tensor
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.reference import NumpyBackend
@@ -31,90 +29,44 @@ from paramgen.sampling.sampler import Sampler
 REFERENCE = NumpyBackend()
 
 
-@st.composite
-def any_region(draw: Any, most: int = 9) -> StridedRegion:
-    """Draw a part of an array in C order, its axes permuted, some reversed."""
-    shape = draw(st.lists(st.integers(1, most), min_size=1, max_size=4))
-    sizes = [draw(st.integers(1, size)) for size in shape]
-    strides = [int(np.prod(shape[axis + 1 :])) for axis in range(len(shape))]
-    order = draw(st.permutations(range(len(shape))))
-    out_strides, step = [0] * len(shape), 1
-    for axis in order:
-        out_strides[axis] = step * (-1 if draw(st.booleans()) else 1)
-        step *= sizes[axis]
-    out_offset = sum(-stride * (size - 1) for stride, size in zip(out_strides, sizes, strict=True) if stride < 0)
-    kept = [axis for axis, size in enumerate(sizes) if size > 1]
-    offset = draw(st.integers(0, 2**40))
-    axes = (tuple(values[axis] for axis in kept) for values in (sizes, strides, out_strides))
-    return StridedRegion(0, offset, out_offset, *axes)
-
-
-def elements(region: StridedRegion) -> NDArray[np.int64]:
-    """Return the source's elements in the order of the buffer."""
-    out = np.full(region.size, -1)
-    for index in np.ndindex(*region.sizes):
-        out[region.out_offset + int(np.dot(index, region.out_strides))] = region.offset + int(
-            np.dot(index, region.strides)
-        )
-    return out
-
-
-def filled(backend: Backend, distribution: ElementwiseDistribution, dtype: str, region: StridedRegion) -> bytes:
-    with backend.current():
-        out = backend.empty(TABLE[dtype].nbytes(region.size))
-        backend.fill_region(distribution, TABLE[dtype], 42, 777, region, out)
-        return backend.download(out).tobytes()  # type: ignore[arg-type]
-
-
 @given(region=any_region(5), combination=st.sampled_from(COMBINATIONS))
 @settings(max_examples=100, deadline=None)
 def test_the_reference_draws_each_element_as_by_itself(region: StridedRegion, combination: Any) -> None:
     distribution, dtype = combination
     alone = []
     for element in elements(region):
-        out = np.empty(TABLE[dtype].nbytes(1), np.uint8)
-        REFERENCE.fill(distribution, TABLE[dtype], 42, 777, int(element), out)
+        out = np.empty(DTYPES[dtype].nbytes(1), np.uint8)
+        REFERENCE.fill(distribution, DTYPES[dtype], 42, 777, int(element), out)
         alone.append(out.tobytes())
-    assert filled(REFERENCE, distribution, dtype, region) == b"".join(alone)
+    assert fill_region(REFERENCE, distribution, dtype, region) == b"".join(alone)
 
 
 @pytest.mark.parametrize("backend", KERNELS, ids=lambda backend: backend.name)
 @given(region=any_region(), combination=st.sampled_from(COMBINATIONS))
 @settings(max_examples=150, deadline=None)
 def test_kernels_draw_what_the_reference_draws(backend: Backend, region: StridedRegion, combination: Any) -> None:
-    assert filled(backend, *combination, region) == filled(REFERENCE, *combination, region)
-
-
-# Runs of all lengths, adjacent and apart; more of them, and longer ones, than a batch holds.
-LARGE = [
-    StridedRegion(0, 3, 0, (300, 700), (1, 1000), (700, 1)),
-    StridedRegion(0, 2, 0, (3, 5000), (10_000, 1), (5000, 1)),
-    StridedRegion(0, 1, 0, (900, 3), (7, 1), (3, 1)),
-    StridedRegion(0, 0, 0, (700, 2, 2), (1, 5000, 2500), (4, 2, 1)),
-    StridedRegion(0, 5, 2999, (3000,), (11,), (-1,)),
-    StridedRegion(0, 1, 0, (2, 3, 5, 65), (9000, 3000, 600, 1), (975, 5, 1, 15)),
-]
-
-
-@pytest.mark.parametrize("dtype", TABLE)
-@pytest.mark.parametrize("region", LARGE, ids=str)
-def test_large_regions(dtype: str, region: StridedRegion) -> None:
-    for distribution in (one for one, held in COMBINATIONS if held == dtype):
-        expected = filled(REFERENCE, distribution, dtype, region)
-        for backend in KERNELS:
-            assert filled(backend, distribution, dtype, region) == expected, backend.name
+    assert fill_region(backend, *combination, region) == fill_region(REFERENCE, *combination, region)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("region", LARGE, ids=str)
+def test_large_regions(dtype: str, region: StridedRegion) -> None:
+    for distribution in (one for one, held in COMBINATIONS if held == dtype):
+        expected = fill_region(REFERENCE, distribution, dtype, region)
+        for backend in KERNELS:
+            assert fill_region(backend, distribution, dtype, region) == expected, backend.name
+
+
+@pytest.mark.parametrize("dtype", FIRST_DTYPES)
 @given(region=any_region())
 @settings(max_examples=30, deadline=None)
 def test_taken_from_an_array(dtype: str, region: StridedRegion) -> None:
     region = StridedRegion(0, region.offset % 50, region.out_offset, region.sizes, region.strides, region.out_strides)
     found = elements(region)
-    source = np.random.default_rng(0).integers(0, 256, TABLE[dtype].nbytes(int(found.max()) + 3), np.uint8)
-    out = np.empty(TABLE[dtype].nbytes(region.size), np.uint8)
-    REFERENCE.take_region(source, TABLE[dtype], region, out)
-    width = TABLE[dtype].bits // 8
+    source = np.random.default_rng(0).integers(0, 256, DTYPES[dtype].nbytes(int(found.max()) + 3), np.uint8)
+    out = np.empty(DTYPES[dtype].nbytes(region.size), np.uint8)
+    REFERENCE.take_region(source, DTYPES[dtype], region, out)
+    width = DTYPES[dtype].bits // 8
     assert out.tobytes() == source[: len(source) // width * width].reshape(-1, width)[found].tobytes()
 
 
@@ -159,7 +111,7 @@ def test_distributions_that_are_not_elementwise(
     array = expected(draw(plain, 5, 0, plain.size).reshape(axes.shape)).reshape(-1)
     sampler, found = Sampler(5, 1), []
     for part in np.array_split(np.arange(plain.size), slices):
-        out = np.empty(TABLE[dtype].nbytes(len(part)), np.uint8)
+        out = np.empty(DTYPES[dtype].nbytes(len(part)), np.uint8)
         sampler.draw(REFERENCE, tensor, int(part[0]), int(part[-1]) + 1, out)
         found.append(out.tobytes())
     assert b"".join(found) == np.ascontiguousarray(array).tobytes()
@@ -179,8 +131,10 @@ def test_a_periodic_constant_in_any_range() -> None:
 
 def test_a_region_writes_nowhere_else() -> None:
     for backend in (REFERENCE, *KERNELS):
-        out = np.full(TABLE["float32"].nbytes(100), 0xAA, np.uint8)
-        backend.fill_region(Uniform(1.0), TABLE["float32"], 1, 2, StridedRegion(0, 0, 10, (4, 5), (1, 9), (10, 2)), out)
+        out = np.full(DTYPES["float32"].nbytes(100), 0xAA, np.uint8)
+        backend.fill_region(
+            Uniform(1.0), DTYPES["float32"], 1, 2, StridedRegion(0, 0, 10, (4, 5), (1, 9), (10, 2)), out
+        )
         written = np.zeros(100, bool)
         written[(10 + 10 * np.arange(4)[:, None] + 2 * np.arange(5)).reshape(-1)] = True
         assert (out.view(np.uint32)[~written] == 0xAAAAAAAA).all()
