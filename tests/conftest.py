@@ -31,7 +31,7 @@ from paramgen.sampling.sampler import Sampler
 
 try:
     from paramgen.sampling.compiled import KERNELS
-except ImportError:  # without a C compiler there are only the tests of the reference
+except ImportError:  # without a C compiler only the reference is tested
     KERNELS = ()
 
 pytest_plugins = ["golden", "pytester"]
@@ -39,7 +39,7 @@ pytest_plugins = ["golden", "pytester"]
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "tests" / "data"
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
-# Of models that are large as they are written: the variables of one that is not.
+# Variables that make large models small.
 SMALL: dict[str, dict[str, int]] = {
     "ast": {"width": 24, "layers": 2, "mels": 32, "frames": 48, "labels": 10},
     "bert": {"vocabulary": 100, "positions": 20, "width": 24, "layers": 2},
@@ -53,7 +53,7 @@ SMALL: dict[str, dict[str, int]] = {
 # The dtypes of the first version, in the order of the recorded digests.
 FIRST_DTYPES = ("float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")
 
-# A process's peak includes that of the process it was forked from: only a small one can start what is measured.
+# A process's peak memory includes that of its parent at the fork, so a small process starts the measured command.
 LAUNCHER = """
 import resource, subprocess, sys
 done = subprocess.run(sys.argv[1:])
@@ -62,7 +62,7 @@ print(done.returncode, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
-# Of each marker the extra that its tests need, and the packages that they import if the marker does not name them.
+# Marker -> the extra that its tests need, and the packages that they import if the marker does not name them.
 NEEDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "cupy": ("cuda12", ("cupy",)),
     "frameworks": ("frameworks", ()),
@@ -78,7 +78,7 @@ operations:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as quick what needs no extra, starts no command, simulates no GPU and is not slow."""
+    """Mark tests as quick that need no extra, start no command, simulate no GPU and are not slow."""
     costly_markers, costly_fixtures = {*NEEDS, "gpu", "slow"}, {"gpu", "run", "simulated_gpus"}
     for item in items:
         markers = {mark.name for mark in item.iter_markers()}
@@ -89,7 +89,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a test if a package of its marker is not installed.
 
-    Only markers skip for a package, so `-m "cupy or frameworks or torch"` selects all that a run without them skipped.
+    Only markers skip for a package, so `-m "cupy or frameworks or torch"` selects all tests that a run without them skipped.
     """
     for name, (extra, packages) in NEEDS.items():
         if mark := item.get_closest_marker(name):

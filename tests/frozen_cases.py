@@ -39,7 +39,7 @@ ELEMENTWISE: list[Distribution] = [
     TruncatedNormal(0.0, 1.0, 1.0, 1.000001),
     unit_forget_gate(2**31),
 ]
-# One of each kind in the dtypes that came later.
+# One of each kind in the dtypes of later versions.
 LATER: list[tuple[Distribution, str]] = [
     *((Constant(0.1), dtype) for dtype in ("float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e8m0fnu", "complex64")),
     *((Normal(-1.5, 3.0), dtype) for dtype in ("float8_e4m3fnuz", "float8_e5m2fnuz", "complex64")),
@@ -60,8 +60,8 @@ LATER: list[tuple[Distribution, str]] = [
     (Integers(-(2**53), 2**53), "float64"),
     *((Bernoulli(0.3), dtype) for dtype in ("bool", "int8", "uint16", "int32", "uint64", *FIRST_DTYPES)),
 ]
-# A tall, a wide, one of several axes, one of more than a tile; three whose first pass loses too much for float32; five of
-# which nothing is left, or too little, so that reflections take over (of 9975458 and 27210717, float64's).
+# A tall matrix, a wide one, one of several axes, one of more than a tile; three whose first pass is too inaccurate for
+# float32; five nearly singular ones, for which reflections take over (for 9975458 and 27210717 in float64).
 MATRICES = [
     *(((64, 48), 0), ((30, 50), 1), ((3, 3, 4, 24), 2), ((300, 270), 3)),
     *(((8, 8), 6583), ((40, 40), 372), ((2, 2), 8249845)),

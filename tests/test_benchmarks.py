@@ -1,4 +1,4 @@
-"""What the benchmarks of drawing in memory report, at sizes that take no time."""
+"""Reports of the benchmarks of drawing in memory, at small sizes."""
 
 import importlib
 

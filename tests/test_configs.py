@@ -1,6 +1,6 @@
 """Every spec in configs/ builds, by the command, to the file whose digest is recorded in tests/data/digests.json.
 
-`python tests/test_configs.py` records those of configs that are new; none that is there may ever change.
+`python tests/test_configs.py` records the digests of new configs; recorded ones never change.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ RECORDED = DATA / "digests.json"
 
 
 def digests(path: Path, folder: Path) -> dict[str, str]:
-    """SHA-256 of the file that a spec builds, as it is (or small) and for each dtype of the command line."""
+    """Return the SHA-256 of the file that a spec builds, as written (or small) and with each dtype of the first version."""
     found = {}
     for dtype in (None, *FIRST_DTYPES):
         target = folder / f"{path.stem}-{dtype}.safetensors"
@@ -55,11 +55,11 @@ def test_recorded_digests_are_of_these_configs() -> None:
 
 
 def operations_of(*stems: str) -> list[dict[str, Any]]:
-    """The operations at the top of some specs, as written."""
-    return [operation for stem in stems for operation in written(stem)["operations"]]
+    """Return the operations at the top level of some specs, as written."""
+    return [operation for stem in stems for operation in read_config(stem)["operations"]]
 
 
-def written(stem: str) -> Any:
+def read_config(stem: str) -> Any:
     return yaml.safe_load((ROOT / "configs" / f"{stem}.yaml").read_text(encoding="utf-8"))
 
 
@@ -107,7 +107,7 @@ def claims_of_initializers() -> None:
 
 
 def claims_of_lenet_batchnorm() -> None:
-    """Modules that load it take an image of 28 × 28 in tests/frameworks/test_networks.py."""
+    """Check all but the image of 28 × 28, which modules take in tests/frameworks/test_networks.py."""
     tensors = tensors_of("lenet_batchnorm")
     assert not {"conv1.bias", "conv2.bias"} & set(tensors)
     stds = [tensors[f"{name}.weights"]["distribution"]["std"] for name in ("conv1", "conv2", "fc1", "fc2")]
@@ -165,7 +165,7 @@ def test_every_claim_is_tested() -> None:
     assert of_transformers | set(CLAIMS) | set(CLAIMED_ELSEWHERE) == {path.stem for path in CONFIGS}
 
 
-def test_the_sizes_that_the_comment_of_llama_untied_gives() -> None:
+def test_the_sizes_in_the_comment_of_llama_untied() -> None:
     comment = first_comment(ROOT / "configs" / "llama_untied.yaml")
     (sizes,) = re.findall(r"Llama 3 8B has (.*?)\.", comment)
     variables = {name: int(value) for name, value in re.findall(r"(\w+)=(\d+)", sizes)}

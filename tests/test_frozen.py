@@ -34,7 +34,7 @@ def test_every_case_has_its_recorded_digest(backend: Backend) -> None:
 
 
 @pytest.mark.parametrize(("rows", "columns", "seed", "dtype"), ELSEWHERE)
-def test_another_implementation_made_the_same(rows: int, columns: int, seed: int, dtype: str) -> None:
+def test_another_implementation_gives_the_same_digests(rows: int, columns: int, seed: int, dtype: str) -> None:
     q = paramgen.initialize("orthogonal", [rows, columns], seed=seed, dtype=dtype, name="q.weights")
     assert hashlib.sha256(q.tobytes()).hexdigest() == ELSEWHERE[rows, columns, seed, dtype]
 

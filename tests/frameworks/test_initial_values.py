@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import plan_of
-from loading import FRAMEWORK_WARNINGS, Tensors, built, flax_variables, leaves
+from loading import FRAMEWORK_WARNINGS, Tensors, build_tensors, flax_variables, leaves
 from numpy.typing import NDArray
 from scipy.stats import ks_2samp
 
@@ -137,21 +137,21 @@ def test_torch(tmp_path: Path) -> None:
 
     torch.manual_seed(0)
     for operation, module in torch_modules():
-        ours = built(tmp_path, "torch", {"name": "x", **operation}, conventions="torch", overrides=[])
+        ours = build_tensors(tmp_path, "torch", {"name": "x", **operation}, conventions="torch", overrides=[])
         alike(ours, {f"x.{name}": value.numpy() for name, value in module.state_dict().items()})
 
 
 @pytest.mark.frameworks("jax", "keras")
 def test_keras(tmp_path: Path) -> None:
     for operation, layer in keras_layers():
-        ours = built(tmp_path, "keras", {"name": "x", **operation}, conventions="keras", overrides=[])
+        ours = build_tensors(tmp_path, "keras", {"name": "x", **operation}, conventions="keras", overrides=[])
         alike(ours, {weight.path.replace("/", "."): np.asarray(weight.value) for weight in layer.weights})
 
 
 @pytest.mark.frameworks("flax")
 def test_flax(tmp_path: Path) -> None:
     for operation, tree in flax_trees():
-        ours = built(tmp_path, "flax", {"name": "x", **operation}, conventions="flax", overrides=[])
+        ours = build_tensors(tmp_path, "flax", {"name": "x", **operation}, conventions="flax", overrides=[])
         variables = {collection: inner["x"] for collection, inner in flax_variables(ours).items()}
         alike(dict(leaves(variables)), {name: np.asarray(value) for name, value in leaves(tree)})
 

@@ -1,4 +1,4 @@
-"""Specs with anything in any place: a plan or a SpecError, nothing else; and what the models take, the schema takes."""
+"""Random specs: each gives a plan or a SpecError, and the schema accepts all that the models accept."""
 
 import json
 from typing import Any
@@ -48,7 +48,7 @@ FIELDS = sorted({field for model in (*TABLE, CustomParameter) for field in model
 
 @st.composite
 def operations(draw: Any) -> Any:
-    """An example of a type, with some fields added, changed or left out."""
+    """Draw an example of a type, with some fields added, changed or omitted."""
     kind = draw(st.sampled_from(sorted(BY_TYPE)))
     operation: dict[str, Any] = {"name": draw(st.sampled_from("abcdef")), "type": kind, **BY_TYPE[kind].example}
     for field in draw(st.lists(st.sampled_from([*FIELDS, "name", "type", "typo"]), max_size=3)):
@@ -65,7 +65,7 @@ def operations(draw: Any) -> Any:
 
 @st.composite
 def groups(draw: Any, inner: Any) -> Any:
-    """A group, some of it changed or left out."""
+    """Draw a group, with some fields changed or omitted."""
     group = {"name": draw(names), "operations": draw(st.lists(inner, min_size=1, max_size=2) | anything)}
     if draw(st.booleans()):
         group["repeat"] = draw(st.integers(1, 3) | st.sampled_from(["${v}", "${i}"]) | anything)

@@ -1,4 +1,4 @@
-"""Variables, groups, repetition and overrides: what they make, and what is wrong with them, at its line."""
+"""Variables, groups, repetition and overrides: their effect, and their errors with lines and columns."""
 
 import json
 from fnmatch import fnmatchcase
@@ -53,7 +53,7 @@ def test_groups_repeat_and_nest() -> None:
     }
 
 
-def test_values_of_variables_are_set() -> None:
+def test_values_of_variables_are_replaced() -> None:
     found = shapes(MODEL, variables={"hidden": 5, "layers": 1})
     assert found["encoder.0.wide.weights"] == [10, 5]
     assert len(found) == 4
@@ -71,7 +71,7 @@ def test_a_repetition_may_depend_on_another() -> None:
     ]
 
 
-def test_a_group_need_not_repeat_and_may_once() -> None:
+def test_groups_without_repeat_and_repeated_once() -> None:
     once = f"operations: [{{name: c, {DENSE}, input_size: 1, output_size: 1}}]"
     assert list(shapes(f"operations: [{{name: a, {once}}}, {{name: b, repeat: 1, {once}}}]")) == [
         "a.c.weights",
@@ -79,7 +79,7 @@ def test_a_group_need_not_repeat_and_may_once() -> None:
     ]
 
 
-def test_groups_of_one_name_come_together() -> None:
+def test_groups_of_the_same_name_are_merged() -> None:
     part = f"{{name: a, operations: [{{name: %s, {DENSE}, input_size: 1, output_size: 1}}]}}"
     assert list(shapes(f"operations: [{part % 'b'}, {part % 'c'}]")) == ["a.b.weights", "a.c.weights"]
 
@@ -89,8 +89,8 @@ def source(text: str, **replaced: Any) -> Any:
     return json.loads(json.loads(header[8:])["__metadata__"]["paramgen_spec"])
 
 
-def test_the_file_says_what_was_written() -> None:
-    """Expressions outside of repetitions as their numbers; repetitions, defaults and overrides as they stand."""
+def test_the_file_stores_the_spec_as_written() -> None:
+    """Store expressions outside of repetitions as numbers; keep repetitions, defaults and overrides as written."""
     text = (
         MODEL + "- {name: g, operations: [{name: 'x${layers}', type: custom, parameters: {w: {shape: ['${hidden}'], "
         "initializer: {type: gaussian, std: '${1 / hidden}'}}}}]}\n"
@@ -114,10 +114,10 @@ def test_the_file_says_what_was_written() -> None:
     assert written["overrides"][0]["match"] == "encoder.${layers - 1}.*"
 
 
-def test_what_the_file_says_builds_the_same_file() -> None:
-    made = plan_of_text(MODEL, variables={"hidden": 6}, seed=3)
+def test_the_stored_spec_builds_the_same_file() -> None:
+    plan = plan_of_text(MODEL, variables={"hidden": 6}, seed=3)
     again = json.dumps(source(MODEL, variables={"hidden": 6}, seed=3))
-    assert plan_of_text(again).header == made.header
+    assert plan_of_text(again).header == plan.header
 
 
 def test_setting_a_variable_and_writing_it_are_the_same() -> None:
@@ -142,7 +142,7 @@ def initializers(overrides: str) -> dict[str, tuple[str, str]]:
     }
 
 
-def test_overrides_go_before_all_else_the_last_first() -> None:
+def test_the_last_matching_override_prevails() -> None:
     found = initializers(
         "- {match: '*.weights', initializer: zeros}\n"
         "- {match: '*', dtype: float16}\n"
@@ -158,7 +158,7 @@ def test_overrides_go_before_all_else_the_last_first() -> None:
     }
 
 
-def test_an_override_goes_before_the_dtype_of_a_custom_parameter() -> None:
+def test_an_override_prevails_over_the_dtype_of_a_custom_parameter() -> None:
     text = (
         "operations: [{name: a, type: custom, dtype: float16, parameters: "
         "{w: {shape: [1], initializer: ones, dtype: float64}}}]\noverrides: [{match: a.w, dtype: bfloat16}]\n"
@@ -254,7 +254,7 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
         "operations: [{name: d, type: batchnorm, num_channels: 1}]}]}]\n",
         ["1:80: operations[0].operations[0].as"],
     ),
-    # What is wrong in a repetition: once, where it is first, with the whole name and the indices.
+    # Errors in a repetition: reported once, for the first one, with the full name and the indices.
     "repetitions: a value of no index": (
         DEEP + "    input_size: ${2 - i}\n    output_size: 0\n",
         ["9:18: operations[0].operations[0].output_size"],
@@ -354,7 +354,7 @@ def test_expressions_in_flow_style_need_quotes(line: str, golden: Golden) -> Non
     golden(error)
 
 
-def test_a_variable_that_is_not_there_is_told(golden: Golden) -> None:
+def test_unknown_variables_are_reported(golden: Golden) -> None:
     with pytest.raises(paramgen.UsageError) as misspelt:
         plan_of_text(MODEL, variables={"hiden": 3})
     with pytest.raises(paramgen.UsageError) as unlike:
@@ -365,7 +365,7 @@ def test_a_variable_that_is_not_there_is_told(golden: Golden) -> None:
     golden(misspelt.value, unlike.value, text.value)
 
 
-def test_more_operations_than_a_spec_has(monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
+def test_too_many_operations_are_refused(monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
     monkeypatch.setattr(limits, "MAX_OPERATIONS", 50)
     inner = f"operations: [{{name: c, {DENSE}, input_size: 1, output_size: 1}}]"
     assert len(shapes(f"operations: [{{name: a, repeat: 5, operations: [{{name: b, repeat: 10, {inner}}}]}}]")) == 50
@@ -385,7 +385,7 @@ REPEATED = (
 )
 
 
-def test_more_different_operations_than_a_spec_has(monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
+def test_too_many_different_operations_are_refused(monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
     monkeypatch.setattr(limits, "MAX_DIFFERENT_OPERATIONS", 20)
     assert len(shapes(REPEATED % (18, "'c${i}'", "'${i + 1}'"))) == 18
     assert len(shapes(REPEATED % (100, "c", "1"))) == 100
@@ -397,8 +397,8 @@ def test_more_different_operations_than_a_spec_has(monkeypatch: pytest.MonkeyPat
     golden(repeated, written)
 
 
-def test_more_terms_than_are_evaluated(monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
-    """Each is counted when it is read, and twice for each value: to know the operation again, and to make it."""
+def test_too_many_terms_are_refused(monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
+    """Count each term once when it is parsed, and twice per value: for the cache's key, and for the operation."""
     monkeypatch.setattr(limits, "MAX_TERMS", 84)
     assert len(shapes(REPEATED % (10, "b", "'${i + 1}'"))) == 10
     monkeypatch.setattr(limits, "MAX_TERMS", 83)
@@ -413,10 +413,10 @@ def test_more_terms_than_are_evaluated(monkeypatch: pytest.MonkeyPatch, golden: 
     golden(once, names, sizes, variables)
 
 
-def test_groups_that_depend_on_an_index_are_counted_no_longer_than_the_limit(
+def test_counting_groups_that_depend_on_an_index_stops_at_the_limit(
     monkeypatch: pytest.MonkeyPatch, golden: Golden
 ) -> None:
-    """The limit is told once, and ends the counting where each level makes the next one read again."""
+    """Report the limit once, although each level multiplies the visits of the next one."""
     monkeypatch.setattr(limits, "MAX_TERMS", 1000)
     counted = []
     count = tree.Tree._count
@@ -430,9 +430,7 @@ def test_groups_that_depend_on_an_index_are_counted_no_longer_than_the_limit(
     golden(error)
 
 
-def test_groups_that_depend_on_no_index_are_counted_by_multiplication(
-    monkeypatch: pytest.MonkeyPatch, golden: Golden
-) -> None:
+def test_groups_that_do_not_depend_on_an_index_are_multiplied(monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
     counted = []
     count = tree.Tree._count
     monkeypatch.setattr(tree.Tree, "_count", lambda *args: counted.append(args) or count(*args))
@@ -445,7 +443,7 @@ def test_groups_that_depend_on_no_index_are_counted_by_multiplication(
     golden(error)
 
 
-def test_a_wrong_group_ends_the_counting(monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
+def test_counting_stops_at_an_invalid_group(monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
     monkeypatch.setattr(limits, "MAX_OPERATIONS", 50)
     text = "operations: [{name: a, repeat: 50, operations: [{name: b, repeat: 50, operations: [{name: c, operations: []}]}]}]"
     error = error_of(text)
@@ -453,7 +451,7 @@ def test_a_wrong_group_ends_the_counting(monkeypatch: pytest.MonkeyPatch, golden
     golden(error)
 
 
-def test_names_longer_than_any_need_be(golden: Golden) -> None:
+def test_too_long_names_are_refused(golden: Golden) -> None:
     inner = "{name: *n, operations: [{name: *n, type: prelu}]}"
     nested = error_of(f"operations: [{{name: &n {'n' * 100}, operations: [{inner}]}}]")
     assert nested.diagnostics[0].path == "operations[0].operations[0].operations[0].name"
@@ -465,17 +463,17 @@ def test_names_longer_than_any_need_be(golden: Golden) -> None:
     golden(nested, alone, repeated)
 
 
-def test_suggestions_are_made_for_a_report_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = []
+def test_suggestions_are_made_only_for_printed_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    suggested = []
     monkeypatch.setattr(
-        resolve.NameRegistry, "suggest", lambda self, pattern: made.append(pattern) or "; did you mean …?"
+        resolve.NameRegistry, "suggest", lambda self, pattern: suggested.append(pattern) or "; did you mean …?"
     )
     overrides = ", ".join("{match: x, dtype: float16}" for _ in range(100))
     error = error_of(f"overrides: [{overrides}]\noperations: [{{name: p, type: prelu}}]\n")
-    assert (error.total, len(made)) == (100, 20)
+    assert (error.total, len(suggested)) == (100, 20)
 
 
-def test_more_comparisons_than_are_made(monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
+def test_too_many_comparisons_are_refused(monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
     operations = "operations:\n" + "".join(f"- {{name: b{i}, type: prelu}}\n" for i in range(5))
     errors = []
     for patterns, cost in ((["*", "b*"], 10), (["b?.*", "*[hp][hp]a"], 10), (["*", "*?a*"], 110), (["*a*l*"], 15)):
@@ -497,11 +495,11 @@ PIECES = st.lists(
 @pytest.mark.slow
 @given(PIECES.map("".join), st.text("ab.][-!", max_size=12))
 @settings(max_examples=2000, deadline=None)
-def test_patterns_match_what_fnmatch_matches(pattern: str, name: str) -> None:
+def test_patterns_match_like_fnmatch(pattern: str, name: str) -> None:
     assert resolve._Pattern(pattern).matches(name) == fnmatchcase(name, pattern)
 
 
-def test_as_many_variables_and_overrides_as_a_spec_has(golden: Golden) -> None:
+def test_too_many_variables_and_overrides_are_refused(golden: Golden) -> None:
     operation = "operations: [{name: p, type: prelu}]\n"
     many = ", ".join(f"v{number}: 1" for number in range(1001))
     variables = error_of(f"variables: {{{many}}}\n{operation}")
@@ -512,26 +510,26 @@ def test_as_many_variables_and_overrides_as_a_spec_has(golden: Golden) -> None:
     golden(variables, overrides)
 
 
-def test_patterns_longer_than_any_need_be(golden: Golden) -> None:
+def test_too_long_patterns_are_refused(golden: Golden) -> None:
     error = error_of(f"overrides: [{{match: '{'a' * 101}', dtype: float16}}]\noperations: [{{name: p, type: prelu}}]")
     assert places_of(error) == ["1:21: overrides[0].match"]
     golden(error)
 
 
-def test_names_longer_than_a_header(monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
+def test_names_that_exceed_a_header_are_refused(monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
     monkeypatch.setattr(planning, "MAX_HEADER", 150)
     error = error_of("operations: [{name: some, repeat: 9, operations: [{name: longer-name, type: prelu}]}]")
     assert places_of(error) == ["1:51: operations[0].operations[0]"]
     golden(error)
 
 
-def test_what_is_kept_of_operations_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_cache_changes_no_shape(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = shapes(MODEL)
     monkeypatch.setattr(tree, "CACHE_SIZE", 1)
     assert shapes(MODEL) == expected
 
 
-def test_what_repeats_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_repeated_operations_are_validated_once(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     reading = tree.Tree._validate
     monkeypatch.setattr(tree.Tree, "_validate", lambda *args: calls.append(args[1].path) or reading(*args))

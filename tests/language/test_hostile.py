@@ -1,4 +1,4 @@
-"""Specs made to hurt: refused by one short report, with bounded work. benchmarks/large_specs.py times them."""
+"""Hostile specs: one short report each, and bounded work. benchmarks/large_specs.py times them."""
 
 import subprocess
 import sys
@@ -56,7 +56,7 @@ def count_calls(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> list[
         "a thousand overrides of a million tensors",
     ],
 )
-def test_what_is_evaluated_is_bounded(name: str, monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
+def test_evaluation_is_bounded(name: str, monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
     monkeypatch.setattr(limits, "MAX_TERMS", 100_000)
     evaluated = count_calls(monkeypatch, expressions.Expression, "value")
     error = error_of(HOSTILE[name]())
@@ -73,14 +73,14 @@ def test_each_expression_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None
     assert len(parsed) == 4
 
 
-def test_operations_are_counted_before_any_is_read(monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
+def test_operations_are_counted_before_any_is_validated(monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
     validated = count_calls(monkeypatch, tree.Tree, "_validate")
     error = error_of(nested(14, "repeat: 1000"))
     assert (error.total, error.diagnostics[0].path, len(validated)) == (1, "operations[0].repeat", 0)
     golden(error)
 
 
-def test_groups_that_are_always_the_same_are_walked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_constant_groups_are_visited_once(monkeypatch: pytest.MonkeyPatch) -> None:
     walked = count_calls(monkeypatch, tree.Tree, "_visit")
     text = (
         f"operations: [{{name: g, repeat: 1000, {nested(10, '')}}}, {{name: h, repeat: 10, {nested(6, 'repeat: 2')}}}]"

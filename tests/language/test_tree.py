@@ -1,4 +1,4 @@
-"""Repetitions, local variables, conditions and names: what a spec's entries expand to."""
+"""Repetitions, local variables, conditions and names: the operations that a spec's entries expand to."""
 
 import json
 from typing import Any
@@ -150,7 +150,7 @@ def test_everything_omitted(golden: Golden) -> None:
     golden(error_of(f"operations: [{{name: z, when: false, {P}}}]\n"))
 
 
-def test_an_override_that_may_be_meant_for_what_is_omitted_is_a_warning(golden: Golden) -> None:
+def test_an_override_that_may_match_omitted_operations_is_a_warning(golden: Golden) -> None:
     spec = {
         "operations": [{"name": "a", "type": "prelu"}, {"name": "b", "type": "prelu", "when": False}],
         "overrides": [{"match": "b.*", "dtype": "float16"}],

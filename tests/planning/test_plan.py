@@ -113,7 +113,7 @@ def test_precedence_of_dtypes() -> None:
     assert [tensor["bytes"] for tensor in tensors] == [8, 2, 8]
 
 
-def test_the_command_line_goes_before_the_spec() -> None:
+def test_arguments_override_the_spec() -> None:
     document = read_document(
         {"seed": 1, "dtype": "float64", "operations": [{"name": "a", **DENSE, "dtype": "float16"}]}
     )
@@ -124,7 +124,7 @@ def test_the_command_line_goes_before_the_spec() -> None:
     assert (source["seed"], source["dtype"]) == (2**64 - 1, "bfloat16")
 
 
-def test_metadata_holds_what_was_written_and_no_more() -> None:
+def test_metadata_holds_the_spec_as_written() -> None:
     text = (
         "# a comment\noperations:\n"
         "- &a {type: fullyconnect, name: a, input_size: 010, output_size: 2, bias: false}\n"
@@ -149,8 +149,8 @@ def test_the_spec_in_the_metadata_makes_the_same_header(path: str) -> None:
     assert plan_of_text(source).header == plan.header
 
 
-def test_the_spec_in_the_metadata_is_a_specs_text() -> None:
-    """Of characters, too, that YAML has as escapes only."""
+def test_the_spec_in_the_metadata_can_be_read_as_yaml() -> None:
+    """Include characters that YAML has only as escapes."""
     name = "a\u2028\x7f\x85\ufffe\u00e9"
     spec = interpret(from_mapping({"name": name, "operations": [{"name": "p", "type": "prelu"}]}), "m")
     written = metadata(spec)["paramgen_spec"]
@@ -170,7 +170,7 @@ def test_a_name_is_in_the_metadata_only_if_written() -> None:
     assert source({"name": "x"}) == ("x", {"name": "x", "operations": [{"name": "a", **DENSE}]})
 
 
-def test_other_operations_change_no_parameter() -> None:
+def test_parameters_do_not_depend_on_other_operations() -> None:
     one = make_plan(interpret(*read_document({"operations": [{"name": "a", **DENSE}]})))
     two = make_plan(interpret(*read_document({"operations": [{"name": "b", **DENSE}, {"name": "a", **DENSE}]})))
     assert one.tensors == two.tensors[2:]
@@ -197,7 +197,7 @@ def test_numbers_of_enormous_fans() -> None:
     assert tensor["distribution"]["high"] == math.sqrt(6 / 2**63)
 
 
-def test_making_a_plan_twice_tells_the_same() -> None:
+def test_making_a_plan_twice_reports_the_same_errors() -> None:
     spec = interpret(*read_document({"operations": [{"name": "a", **DENSE, "initializers": {"bias": "he"}}]}))
     with pytest.raises(SpecError) as first:
         make_plan(spec)

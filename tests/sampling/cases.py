@@ -52,7 +52,7 @@ COMBINATIONS = [
     if why_unsupported(distribution, DTYPES[dtype]) is None or (dtype in FIRST_DTYPES and distribution in DISTRIBUTIONS)
 ]
 
-# Runs of all lengths, adjacent and apart; more of them, and longer ones, than a batch holds.
+# Runs of all lengths, adjacent and apart; more and longer ones than a batch holds.
 LARGE = [
     StridedRegion(0, 3, 0, (300, 700), (1, 1000), (700, 1)),
     StridedRegion(0, 2, 0, (3, 5000), (10_000, 1), (5000, 1)),

@@ -42,7 +42,7 @@ def test_the_instruction_sets_of_x86() -> None:
 
 @each_set
 @pytest.mark.parametrize(("distribution", "dtype"), COMBINATIONS, ids=str)
-def test_any_range_is_the_references(kernels: Backend, distribution: ElementwiseDistribution, dtype: str) -> None:
+def test_any_range_equals_the_references(kernels: Backend, distribution: ElementwiseDistribution, dtype: str) -> None:
     for start, count in [
         (0, 1),
         (0, 5000),
@@ -65,7 +65,7 @@ def test_any_range_is_the_references(kernels: Backend, distribution: Elementwise
     count=st.integers(0, 3000),
 )
 @settings(max_examples=150, deadline=None)
-def test_any_stream_is_the_references(kernels: Backend, combination: Any, **drawn: Any) -> None:
+def test_any_stream_equals_the_references(kernels: Backend, combination: Any, **drawn: Any) -> None:
     assert bits(kernels, *combination, **drawn) == bits(REFERENCE, *combination, **drawn)
 
 
@@ -100,7 +100,7 @@ def test_narrow_types_round_every_kind_of_number(kernels: Backend, dtype: str) -
 
 @pytest.mark.parametrize("backend", [REFERENCE, *KERNELS], ids=lambda backend: backend.name)
 def test_powers_of_two_are_the_nearest(backend: Backend) -> None:
-    """Test all powers of float8_e8m0fnu, what is halfway between them, and its neighbours; the larger of two is taken."""
+    """Test all powers of float8_e8m0fnu, the values halfway between them, and their neighbours; ties go to the larger."""
     powers = 2.0 ** np.arange(-127, 128)
     halfway = 0.75 * powers[1:]
     below, above = (np.nextafter(np.float32(halfway), np.float32(limit)) for limit in (0, np.inf))
@@ -116,7 +116,7 @@ def test_powers_of_two_are_the_nearest(backend: Backend) -> None:
 @each_set
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
 @pytest.mark.parametrize("shape", [(1, 1), (7, 3), (3, 70), (TILE + 9, TILE - 3), (40, 2 * TILE + 17), (5, 9, 2, 31)])
-def test_orthogonal_is_the_references(kernels: Backend, dtype: str, shape: tuple[int, ...]) -> None:
+def test_orthogonal_matrices_equal_the_references(kernels: Backend, dtype: str, shape: tuple[int, ...]) -> None:
     tensor = tensor_of(Orthogonal(1.25), dtype, shape, stream=99)
     expected = draw(tensor, 3, 0, tensor.size)
     for threads in (1, 3):
@@ -124,7 +124,7 @@ def test_orthogonal_is_the_references(kernels: Backend, dtype: str, shape: tuple
 
 
 @each_set
-def test_reflections_are_the_references(kernels: Backend) -> None:
+def test_reflections_equal_the_references(kernels: Backend) -> None:
     rng = np.random.default_rng(0)
     a, v = rng.normal(size=(70, 33)), rng.normal(size=70)
     b = a.copy()
@@ -135,7 +135,7 @@ def test_reflections_are_the_references(kernels: Backend) -> None:
 
 @each_set
 @pytest.mark.parametrize("n", [1, 5, 6, 25, 48, 131, TILE - 2])
-def test_matrix_tiles_are_the_references(kernels: HostBackend, n: int) -> None:
+def test_matrix_tiles_equal_the_references(kernels: HostBackend, n: int) -> None:
     """Test sizes that do and do not fill the kernels' registers, within a matrix with longer rows."""
     rng = np.random.default_rng(n)
     left, right = rng.normal(size=(2 * TILE + 3, n)), rng.normal(size=(2 * TILE + 3, n + 2))
@@ -171,7 +171,7 @@ def test_a_tile_that_is_not_positive_is_refused_in_any_row(kernels: HostBackend)
 
 @each_set
 def test_scratch_memory_is_reused_and_aligned(kernels: Any) -> None:
-    """Test what saves page faults, and the tenth of the time that vectors across cache lines cost."""
+    """Test reuse, which saves page faults, and alignment: vectors across cache lines cost a tenth of the time."""
     left = np.ones((3, 5))
     kernels.accumulate(np.zeros((5, 5)), left, left, 1)
     before = [room.ctypes.data for room in kernels._scratch]
@@ -197,7 +197,7 @@ def test_arithmetic_that_is_not_ieee_is_refused(flag: str) -> None:
     assert "each operation must be rounded once" in done.stderr
 
 
-def test_without_a_compiler_the_build_goes_on(tmp_path: Path) -> None:
+def test_the_package_builds_without_a_compiler(tmp_path: Path) -> None:
     command = [
         sys.executable,
         "setup.py",
@@ -213,7 +213,7 @@ def test_without_a_compiler_the_build_goes_on(tmp_path: Path) -> None:
     assert list(tmp_path.rglob("*.so")) == []
 
 
-def test_without_the_extension_numpy_draws_the_same_and_says_so_once(tmp_path: Path, golden: Golden) -> None:
+def test_without_the_extension_numpy_draws_the_same_with_one_warning(tmp_path: Path, golden: Golden) -> None:
     (tmp_path / "tiny.yaml").write_text(TINY)
     program = "import sys; sys.modules['paramgen.sampling._cpu'] = None; from paramgen.__main__ import main; main()"
     arguments = ["build", "tiny.yaml", "-o", "numpy"]

@@ -58,7 +58,7 @@ def bits(
 
 
 @pytest.mark.parametrize(("distribution", "dtype"), COMBINATIONS, ids=str)
-def test_any_range_is_the_references(backend: Backend, distribution: ElementwiseDistribution, dtype: str) -> None:
+def test_any_range_equals_the_references(backend: Backend, distribution: ElementwiseDistribution, dtype: str) -> None:
     for start, count, at in [
         (0, 1, 0),
         (0, 700, 0),
@@ -74,7 +74,7 @@ def test_any_range_is_the_references(backend: Backend, distribution: Elementwise
 
 @pytest.mark.parametrize("dtype", FIRST_DTYPES)
 @pytest.mark.parametrize("blocks", [1, 3])
-def test_a_thread_goes_on_to_further_elements(gpu: ModuleType, order: None, blocks: int, dtype: str) -> None:
+def test_a_thread_draws_several_groups_of_elements(gpu: ModuleType, order: None, blocks: int, dtype: str) -> None:
     backend = gpu.GpuBackend(0, 2**20, blocks)
     assert bits(backend, Uniform(0.5), dtype, 1, 2, 3, 9999) == bits(REFERENCE, Uniform(0.5), dtype, 1, 2, 3, 9999)
 
@@ -87,13 +87,13 @@ def test_a_thread_goes_on_to_further_elements(gpu: ModuleType, order: None, bloc
     count=st.integers(1, 300),
 )
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_stream_is_the_references(backend: Backend, combination: Any, **drawn: Any) -> None:
+def test_any_stream_equals_the_references(backend: Backend, combination: Any, **drawn: Any) -> None:
     assert bits(backend, *combination, **drawn) == bits(REFERENCE, *combination, **drawn)
 
 
 @given(region=any_region(), combination=st.sampled_from(COMBINATIONS))
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_region_is_the_references(backend: Backend, region: StridedRegion, combination: Any) -> None:
+def test_any_region_equals_the_references(backend: Backend, region: StridedRegion, combination: Any) -> None:
     assert fill_region(backend, *combination, region) == fill_region(REFERENCE, *combination, region)
 
 
@@ -106,7 +106,7 @@ def test_large_regions(gpu: ModuleType, order: None, region: StridedRegion, bloc
 
 
 @pytest.mark.parametrize("dtype", FIRST_DTYPES)
-def test_taken_from_an_array(backend: Backend, order: None, dtype: str) -> None:
+def test_regions_taken_from_an_array(backend: Backend, order: None, dtype: str) -> None:
     for region in LARGE:
         source = RANDOM.integers(0, 256, DTYPES[dtype].nbytes(int(elements(region).max()) + 1), np.uint8)
         mine = np.empty(DTYPES[dtype].nbytes(region.size), np.uint8)
@@ -137,7 +137,7 @@ def test_every_frozen_digest(backend: Backend) -> None:
 @pytest.mark.parametrize(
     ("rows", "columns", "depth"), [(1, 1, 5), (64, 64, 16), (70, 70, 33), (3, 130, 17), (200, 200, 1)]
 )
-def test_sums(backend: Backend, order: None, rows: int, columns: int, depth: int, sign: int, upper: bool) -> None:
+def test_accumulate(backend: Backend, order: None, rows: int, columns: int, depth: int, sign: int, upper: bool) -> None:
     if upper and rows != columns:
         return
     c, left, right = (RANDOM.normal(size=size) for size in ((rows, columns + 2), (rows, depth + 1), (depth, columns)))
@@ -173,7 +173,7 @@ def test_cholesky_of_a_tile(backend: Backend, order: None, n: int) -> None:
 
 
 @pytest.mark.parametrize(("n", "count"), [(1, 1), (64, 40), (17, 100), (30, 15)])
-def test_solving(backend: Backend, order: None, n: int, count: int) -> None:
+def test_solve(backend: Backend, order: None, n: int, count: int) -> None:
     r, x = RANDOM.normal(size=(n, n + 1)), RANDOM.normal(size=(n, count + 3))
     r[:, :n] += 3 * np.eye(n)
     for turned in (False, True):
@@ -197,7 +197,7 @@ def test_normal_matrices(backend: Backend, order: None, start: int, double: bool
 
 
 @pytest.mark.parametrize("dtype", FIRST_DTYPES)
-def test_rounding(backend: Backend, dtype: str) -> None:
+def test_round(backend: Backend, dtype: str) -> None:
     q = RANDOM.normal(size=(50, 21)) * np.exp2(RANDOM.integers(-160, 4, (50, 21)))
     for turned in (False, True):
         there, view = backend.upload(q), q.T if turned else q
@@ -209,12 +209,12 @@ def test_rounding(backend: Backend, dtype: str) -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
 @pytest.mark.parametrize("shape", [(7, 3), (3, 70), (150, 131), (40, 200), (5, 9, 2, 31), (1100, 2)])
-def test_orthogonal_is_the_references(backend: Backend, dtype: str, shape: tuple[int, ...]) -> None:
+def test_orthogonal_matrices_equal_the_references(backend: Backend, dtype: str, shape: tuple[int, ...]) -> None:
     tensor = tensor_of(Orthogonal(1.25), dtype, shape, stream=99)
     assert draw(tensor, 3, 0, tensor.size, backend).tobytes() == draw(tensor, 3, 0, tensor.size).tobytes()
 
 
-def test_the_host_takes_over_where_columns_depend_on_one_another(backend: Backend) -> None:
+def test_the_host_takes_over_if_columns_are_dependent(backend: Backend) -> None:
     z: NDArray[np.float64] = np.outer(np.arange(6.0), np.ones(4))
     drawn_on: list[str] = []
 

@@ -31,7 +31,7 @@ REFERENCE = NumpyBackend()
 
 @given(region=any_region(5), combination=st.sampled_from(COMBINATIONS))
 @settings(max_examples=100, deadline=None)
-def test_the_reference_draws_each_element_as_by_itself(region: StridedRegion, combination: Any) -> None:
+def test_regions_equal_the_references_single_elements(region: StridedRegion, combination: Any) -> None:
     distribution, dtype = combination
     alone = []
     for element in elements(region):
@@ -44,7 +44,7 @@ def test_the_reference_draws_each_element_as_by_itself(region: StridedRegion, co
 @pytest.mark.parametrize("backend", KERNELS, ids=lambda backend: backend.name)
 @given(region=any_region(), combination=st.sampled_from(COMBINATIONS))
 @settings(max_examples=150, deadline=None)
-def test_kernels_draw_what_the_reference_draws(backend: Backend, region: StridedRegion, combination: Any) -> None:
+def test_regions_of_kernels_equal_the_references(backend: Backend, region: StridedRegion, combination: Any) -> None:
     assert fill_region(backend, *combination, region) == fill_region(REFERENCE, *combination, region)
 
 
@@ -60,7 +60,7 @@ def test_large_regions(dtype: str, region: StridedRegion) -> None:
 @pytest.mark.parametrize("dtype", FIRST_DTYPES)
 @given(region=any_region())
 @settings(max_examples=30, deadline=None)
-def test_taken_from_an_array(dtype: str, region: StridedRegion) -> None:
+def test_regions_taken_from_an_array(dtype: str, region: StridedRegion) -> None:
     region = StridedRegion(0, region.offset % 50, region.out_offset, region.sizes, region.strides, region.out_strides)
     found = elements(region)
     source = np.random.default_rng(0).integers(0, 256, DTYPES[dtype].nbytes(int(found.max()) + 3), np.uint8)
@@ -129,7 +129,7 @@ def test_a_periodic_constant_in_any_range() -> None:
             assert draw(tensor, 0, start, stop).tobytes() == expected[start:stop].tobytes(), (start, stop)
 
 
-def test_a_region_writes_nowhere_else() -> None:
+def test_a_region_writes_only_its_own_elements() -> None:
     for backend in (REFERENCE, *KERNELS):
         out = np.full(DTYPES["float32"].nbytes(100), 0xAA, np.uint8)
         backend.fill_region(
