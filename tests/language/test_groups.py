@@ -15,6 +15,7 @@ from paramgen import limits
 from paramgen.language import tree
 from paramgen.planning import plan as planning
 from paramgen.planning import resolve
+from paramgen.planning.overrides import Pattern
 
 
 def shapes(text: str, **replaced: Any) -> dict[str, list[int]]:
@@ -496,7 +497,7 @@ PIECES = st.lists(
 @given(PIECES.map("".join), st.text("ab.][-!", max_size=12))
 @settings(max_examples=2000, deadline=None)
 def test_patterns_match_like_fnmatch(pattern: str, name: str) -> None:
-    assert resolve._Pattern(pattern).matches(name) == fnmatchcase(name, pattern)
+    assert Pattern(pattern).matches(name) == fnmatchcase(name, pattern)
 
 
 def test_too_many_variables_and_overrides_are_refused(golden: Golden) -> None:
