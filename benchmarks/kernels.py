@@ -3,6 +3,7 @@
 python benchmarks/kernels.py
 """
 
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 from measuring import found
 
+from paramgen.catalog.computed import LogUniform, Sinusoidal, SsmDtBias, Table, UniformInterval
 from paramgen.catalog.distributions import Constant, Distribution, Normal, TruncatedNormal, Uniform
 from paramgen.catalog.initializers import Zeros
 from paramgen.dtypes import DTYPES
@@ -26,7 +28,13 @@ DISTRIBUTIONS: dict[str, Distribution] = {
     "normal": Normal(0.0, 0.02),
     "truncated normal": TruncatedNormal(0.0, 0.02, -2.0, 2.0),
     "constant": Constant(1.0),
+    "uniform (low, high)": UniformInterval(0.0, 1.0),
+    "log-uniform": LogUniform(0.001, 0.1),
+    "ssm_dt_bias": SsmDtBias(0.001, 0.1, 1e-4),
+    "sinusoidal": Sinusoidal(1024, False, 0.0, 0.018),
+    "table": Table.of(range(1024)),
 }
+ALL_DTYPES = ("uniform", "normal")
 Call = Callable[[], object]
 PEERS = ("PyTorch", "JAX")
 
@@ -61,7 +69,11 @@ def pytorch(distribution: str, dtype: str, elements: int, threads: int) -> Call 
         "normal": lambda: tensor.normal_(0, 0.02),
         "truncated normal": lambda: torch.nn.init.trunc_normal_(tensor, 0, 0.02, -0.04, 0.04),
         "constant": lambda: tensor.fill_(1.0),
+        "uniform (low, high)": lambda: tensor.uniform_(0, 1),
+        "log-uniform": lambda: tensor.uniform_(math.log(0.001), math.log(0.1)).exp_(),
     }
+    if distribution not in calls:
+        return None
 
     def call() -> None:
         torch.set_num_threads(threads)
@@ -149,7 +161,7 @@ def kernels(elements: int, runs: int) -> list[str]:
         (distribution, dtype)
         for distribution in DISTRIBUTIONS
         for dtype in DTYPES
-        if distribution not in ("truncated normal", "constant") or dtype in ("float64", "float32", "bfloat16")
+        if distribution in ALL_DTYPES or dtype in ("float64", "float32", "bfloat16")
     ]
     names = [kernels.name for kernels in instruction_sets()]
     return [

@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 
 from builds import MODELS, builds
-from gpu import gpu
+from gpu import gpu, missing
 from headers import COUNT, headers
 from kernels import kernels
 from large_specs import large_specs
@@ -27,13 +27,22 @@ from measuring import HERE, machine
 from orthogonal import SHAPES, orthogonal
 from startup import startup
 
-TRIED = HERE / "tried.md"
+# How often each benchmark repeats its measurements.
+RUNS = {"startup": 21, "kernels": 3, "builds": 2, "orthogonal": 5, "layouts": 3, "headers": 3}
+QUICK_RUNS = dict.fromkeys(RUNS, 1) | {"startup": 5}
+
+
+def commit() -> str:
+    """Return the commit of the checkout, with a mark if files differ from it."""
+    command = ["git", "describe", "--always", "--exclude=*", "--dirty"]
+    return subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer repetitions; write no file")
     quick = parser.parse_args().quick
+    runs = QUICK_RUNS if quick else RUNS
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
         scratch = Path(folder)
         lines = [
@@ -42,18 +51,18 @@ def main() -> None:
             "This page compares paramgen's time and memory with those of other programs. `python benchmarks/run.py`",
             "measures and writes it. Compare ratios rather than times: other machines are faster or slower.",
             "",
-            "The machine: " + machine(),
+            f"Measured at commit {commit()}. The machine: {machine()}",
             "",
-            *startup(scratch, 5 if quick else 21),
-            *kernels(2**22 if quick else 2**25, 1 if quick else 7),
-            *builds(scratch, [(5000, 64, 256, 2)] if quick else MODELS, 1 if quick else 3),
-            *orthogonal(SHAPES[:2] if quick else SHAPES, 1 if quick else 5),
-            *layouts(scratch, 10**7 if quick else GIGABYTE, 1 if quick else 3),
-            *gpu(scratch, quick),
+            "[What was tried](../benchmarks/tried.md) records each experiment.",
+            "",
+            *startup(scratch, runs["startup"]),
+            *kernels(2**22 if quick else 2**25, runs["kernels"]),
+            *builds(scratch, [(5000, 64, 256, 2)] if quick else MODELS, runs["builds"]),
+            *orthogonal(SHAPES[:2] if quick else SHAPES, runs["orthogonal"]),
+            *layouts(scratch, 10**7 if quick else GIGABYTE, runs["layouts"]),
+            *([] if missing() else gpu(scratch, quick)),
             *large_specs(scratch, [2_500, 5_000] if quick else [25_000, 50_000, 100_000]),
-            *headers(scratch, COUNT // 100 if quick else COUNT, 1 if quick else 3),
-            TRIED.read_text(encoding="utf-8").rstrip(),
-            "",
+            *headers(scratch, COUNT // 100 if quick else COUNT, runs["headers"]),
         ]
     text = "\n".join(lines)
     print(text)

@@ -48,6 +48,13 @@ class DType:
             return narrow
         return np.dtype(self.array).newbyteorder("<")
 
+    def round(self, value: float) -> float:
+        """Return a number as a drawable type holds it; narrow types round the float32 number."""
+        import numpy as np
+
+        wide = np.float64(value) if self.name == "float64" else np.float32(value)
+        return float(wide.astype(self.numpy()))
+
 
 def _integer(name: str, code: str, bits: int) -> DType:
     low = 0 if name.startswith("uint") else -(2 ** (bits - 1))
@@ -60,7 +67,7 @@ def _float(name: str, code: str, bits: int, precision: int, largest: float) -> D
 
 FLOAT32 = _float("float32", "F32", 32, 24, (2.0**24 - 1) * 2.0**104)
 
-# The official writer's order, last first: files hold the wider dtypes first, and tensors of one dtype by name.
+# From last to first: files hold tensors by dtype in the reverse of this order, then by name.
 FILE_DTYPES = (
     DType("bool", "BOOL", 8, "bool", 0, 1, is_integer=True),
     DType("f4", "F4", 4, None),

@@ -29,7 +29,7 @@ from paramgen.threads import available_cpus, parallel_for, run_threads
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# Buffers beyond one for each thread: they are being written, or wait for it, while every thread draws.
+# Buffers beyond one per thread, so that no thread waits while a block is written.
 AHEAD = 2
 
 

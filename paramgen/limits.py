@@ -1,13 +1,13 @@
 """The limits of a spec. docs/spec.md explains them; benchmarks/large_specs.py measures what a hostile spec costs."""
 
-# Of the text.
+# Files
 MAX_FILE_BYTES = 32 * 2**20
 MAX_NODES = 2_000_000  # keys, values and ends of lists and mappings, aliases expanded
 MAX_KEYS = 32_768  # of one mapping
 MAX_DEPTH = 32  # a group takes two
 MAX_NUMBER_LENGTH = 128
 
-# Of expressions.
+# Expressions
 MAX_VARIABLES = 1000
 MAX_LIST_LENGTH = 4096  # of a variable
 MAX_EXPRESSION_LENGTH = 1000
@@ -15,19 +15,23 @@ MAX_EXPRESSION_DEPTH = 32
 # Numbers, variables, operators and brackets, counted each time that one is read or evaluated.
 MAX_TERMS = 5_000_000
 
-# Of the model.
+# Models
 MAX_OPERATIONS = 1_000_000
-MAX_DIFFERENT_OPERATIONS = 100_000  # written, or made different by an index; groups count, too
+MAX_DIFFERENT_OPERATIONS = 100_000  # written, or made different by a local variable; groups count, too
 MAX_DIFFERENT_TENSORS = 200_000  # of these operations
 MAX_NAME_LENGTH = 256
 MAX_DIMENSIONS = 32
 MAX_LAYERS = 1000
 
-# Of overrides.
+# Initializers
+MAX_VALUES = 65_536  # numbers that are given, or that a formula is evaluated for
+MAX_ARANGE = 2**20  # numbers along an axis
+
+# Overrides
 MAX_OVERRIDES = 1000
 MAX_PATTERN_LENGTH = 100
 MAX_COMPARISONS = 5_000_000  # patterns times tensors
-SEARCH_COMPARISONS = 20  # that a piece with ? or [] between two * counts for, which takes so much longer at worst
+SEARCH_COMPARISONS = 20  # the cost of a piece with ? or [] between two *, which can take 20 times as long
 
-# Of the report.
-MAX_DIAGNOSTICS = 1000  # then the search for more ends
+# Reports
+MAX_DIAGNOSTICS = 1000  # checking stops here

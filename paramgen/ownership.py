@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from paramgen.catalog.distributions import MatrixDistribution
+from paramgen.catalog.distributions import MatrixDistribution, Norm
 from paramgen.errors import MalformedFileError
 from paramgen.planning.plan import Plan
 from paramgen.planning.tensors import Tensor
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SAMPLED_TENSORS = 1000
 SAMPLED_ELEMENTS = 16
-# A matrix is drawn as a whole. If that takes longer, it is left out of the sample.
+# Matrices and norms are drawn as a whole. If that takes longer, they are left out of the sample.
 SAMPLED_SECONDS = 0.01
 
 
@@ -76,8 +76,8 @@ def _has_values(descriptor: int, plan: Plan, sampled_seconds: float) -> bool:
 
 
 def _is_cheap(parameter: Parameter, seconds: float) -> bool:
-    is_matrix = isinstance(parameter.spec.distribution, MatrixDistribution)
-    return not is_matrix or cpu_seconds(parameter) <= seconds
+    is_whole = isinstance(parameter.spec.distribution, MatrixDistribution | Norm)
+    return not is_whole or cpu_seconds(parameter) <= seconds
 
 
 def _draw(tensor: Tensor, start: int, stop: int, sampler: Sampler, backend: Backend) -> bytes:

@@ -12,7 +12,7 @@ from typing import Any
 from paramgen.errors import MalformedFileError, SpecError
 from paramgen.float_mode import default_float_mode
 from paramgen.formatting import must_be, pluralize, show_text
-from paramgen.language.model import ParsedSpec, interpret, read_document
+from paramgen.language.model import ParsedSpec, read_spec
 from paramgen.planning.plan import Plan, make_plan
 from paramgen.planning.streams import STREAM_VERSION
 
@@ -91,7 +91,7 @@ def read_and_plan(
     source: str | os.PathLike[str] | Mapping[str, Any], *, variables: Mapping[str, Any] | None = None, **replaced: Any
 ) -> Spec:
     """Read, check and plan a spec. `replaced` (seed, dtype, layout) replace its own, where they are not None."""
-    parsed = interpret(*read_document(source), variables=variables, **replaced)
+    parsed = read_spec(source, variables=variables, **replaced)
     plan = make_plan(parsed)
     for warning in plan.warnings:
         warnings.warn(warning, stacklevel=2)

@@ -7,13 +7,16 @@ from typing import Any
 import numpy as np
 from conftest import DATA, FIRST_DTYPES, draw, tensor_of
 
+from paramgen.catalog.computed import LogUniform, Sinusoidal, SsmDtBias, Table, UniformInterval, log
 from paramgen.catalog.distributions import (
     Bernoulli,
     Constant,
     DeltaOrthogonal,
+    Direction,
     Distribution,
     Integers,
     MatrixRegion,
+    Norm,
     Normal,
     Orthogonal,
     PeriodicConstant,
@@ -21,6 +24,7 @@ from paramgen.catalog.distributions import (
     Uniform,
     unit_forget_gate,
 )
+from paramgen.dtypes import DTYPES
 from paramgen.planning.tensors import Tensor
 from paramgen.sampling.backend import Backend
 
@@ -67,6 +71,7 @@ MATRICES = [
     *(((8, 8), 6583), ((40, 40), 372), ((2, 2), 8249845)),
     *(((2, 2), seed) for seed in (9928234, 38192729, 38695256, 9975458, 27210717)),
 ]
+
 STRUCTURED: list[tuple[Distribution, tuple[int, ...]]] = [
     (Orthogonal(1.0, 4), (80, 20)),
     (Orthogonal(0.5, 3), (30, 17)),
@@ -74,12 +79,42 @@ STRUCTURED: list[tuple[Distribution, tuple[int, ...]]] = [
     (PeriodicConstant("identity", 1.5, 0, 1, 8, 5), (5, 7)),
     (PeriodicConstant("dirac", 1.0, 4 * 48, 2, 10, 4), (3, 3, 6, 4, 2)),
 ]
+# Rates of 1280 channels of Whisper and of 6 channels of the Transformer.
+COMPUTED: list[Distribution] = [
+    UniformInterval(0.0, 1.0),
+    UniformInterval(-0.1, 0.75),
+    LogUniform(0.001, 0.1),
+    LogUniform(1e-30, 100.0),
+    SsmDtBias(0.001, 0.1, 1e-4),
+    SsmDtBias(1e-5, 200.0, 0.5),
+    Sinusoidal(1280, False, 0.0, log(10000.0) / 639.0),
+    Sinusoidal(6, True, 2.0, log(10000.0) / 3.0),
+    Table.of([0.1, -2.5, 3.0]),
+    Table.of([k / 7 for k in range(1000)], 7),
+]
+# A direction, its dtype, its shape, and the shape of its norms.
+NORMS: list[tuple[Distribution, str, tuple[int, ...], tuple[int, ...]]] = [
+    (Uniform(0.0428025825003853), "float32", (5, 3, 8), (1, 1, 8)),
+    (Normal(0.0, 0.02), "float32", (128, 3, 4, 16), (128, 1, 1, 1)),
+    (Normal(0.0, 0.02), "float32", (3, 3, 6, 4, 2), (1, 1, 1, 4, 2)),
+    (Normal(0.5, 2.0), "float64", (3, 3, 6, 4, 2), (1, 1, 6, 1, 1)),
+    (Normal(0.0, 0.02), "bfloat16", (700, 800), (700, 1)),
+    (TruncatedNormal(0.0, 0.02, -2.0, 2.0), "float16", (700, 800), (1, 800)),
+    (Normal(0.0, 0.02), "float8_e5m2", (700, 800), (1, 1)),
+    (Orthogonal(1.5), "float32", (30, 50), (30, 1)),
+    (PeriodicConstant("identity", 1.5, 0, 1, 8, 5), "float32", (5, 7), (1, 7)),
+]
 
 
 def _shown(distribution: Distribution) -> str:
     """Return a distribution's text with the names of the time when its digests were recorded."""
     if isinstance(distribution, PeriodicConstant) and distribution.type == "unit_forget_gate":
         return f"UnitForgetGate(num_hidden_units={distribution.first})"
+    if isinstance(distribution, Table):
+        return f"Table(numbers={list(distribution.numbers)[:9]}, run={distribution.run})"
+    if isinstance(distribution, Norm):
+        of = distribution.direction
+        return f"Norm({_shown(of.distribution)} {of.dtype.name} {of.shape})"
     names = {"PeriodicConstant(": "Runs(", "MatrixRegion(": "Matrix(", ", matrices=1)": ")"}
     return re.sub("|".join(map(re.escape, names)), lambda found: names[found[0]], str(distribution))
 
@@ -107,6 +142,12 @@ def cases() -> list[tuple[str, Tensor, int, int, int]]:
             for bounds in RANGES
         ),
         *(case(distribution, dtype, 42, (2**41,), NAME, *bounds) for distribution, dtype in LATER for bounds in RANGES),
+        *(
+            case(distribution, dtype, 42, (2**41,), NAME, *bounds)
+            for distribution in COMPUTED
+            for dtype in FIRST_DTYPES
+            for bounds in RANGES
+        ),
         case(Normal(0.0, 1.0), "float32", 2**64 - 1, (100,), "層.weights", 0, 100),
         *(
             case(Orthogonal(1.5 if seed == 2 else 1.0), dtype, seed, shape, "q.weights", 0, int(np.prod(shape)))
@@ -116,6 +157,11 @@ def cases() -> list[tuple[str, Tensor, int, int, int]]:
         *(
             case(distribution, dtype, 7, shape, "s.weights", 0, int(np.prod(shape)))
             for distribution, shape in STRUCTURED
+            for dtype in ("float64", "float32", "bfloat16")
+        ),
+        *(
+            case(Norm(Direction(of, DTYPES[own], sizes), shape), dtype, 7, shape, "s.weights", 0, int(np.prod(shape)))
+            for of, own, sizes, shape in NORMS
             for dtype in ("float64", "float32", "bfloat16")
         ),
     ]

@@ -20,6 +20,14 @@ from conftest import CONFIGS, DATA, FIRST_DTYPES, ROOT, SMALL, Run, document_of,
 import paramgen
 from paramgen.catalog.entries import SpecEntry
 from paramgen.catalog.initializers import TABLE as INITIALIZERS
+from paramgen.catalog.initializers import (
+    Arange,
+    Formula,
+    LogUniformInitializer,
+    SinusoidalInitializer,
+    SsmDtBiasInitializer,
+    Values,
+)
 from paramgen.catalog.operations import BY_TYPE, Custom
 from paramgen.dtypes import DTYPES
 
@@ -83,7 +91,7 @@ def claims_of_layers() -> None:
 
 def claims_of_operations() -> None:
     in_table = {BY_TYPE[operation["type"]] for operation in operations_of("layers")}
-    operations = operations_of("operations")
+    operations = operations_of("operations", "parts")
     others = {BY_TYPE[operation["type"]] for operation in operations} - in_table
     assert in_table | others | {Custom} == set(BY_TYPE.values())
     fields = {field for model in others for field in model.model_fields}
@@ -92,18 +100,47 @@ def claims_of_operations() -> None:
     }
 
 
-def claims_of_initializers() -> None:
+def claims_of_parts() -> None:
+    tensors = tensors_of("parts")
+    assert tensors["tokens.weights"]["distribution"]["padding_index"] == 7
+    assert "norm.offset" not in tensors
+    plan = paramgen.load_spec(ROOT / "configs" / "parts.yaml", layout="torch").plan
+    shapes = {tensor["name"]: tensor["shape"] for tensor in document_of(plan)["parameters"]}
+    assert shapes["attention_in.weight"] == [30, 90]
+    assert shapes["experts.gate_up_proj"] == [4, 40, 30]
+    assert (shapes["mixer.A_log"], shapes["heads.dt_bias"]) == ([60, 16], [8])
+
+
+def types_and_fields(config: str) -> tuple[set[str], set[str]]:
+    """Return the types and the fields of a config's initializers."""
     types, fields = set(), set()
-    for operation in operations_of("initializers", "dtypes"):
+    for operation in read_config(config)["operations"]:
         parameters = {name: value["initializer"] for name, value in operation.get("parameters", {}).items()}
         for value in [*parameters.values(), *operation.get("initializers", {}).values()]:
             types.add(value if isinstance(value, str) else value["type"])
             fields.update({} if isinstance(value, str) else value)
-    for model in INITIALIZERS:
+    return types, fields
+
+
+COMPUTED = {Values, Arange, Formula, SinusoidalInitializer, LogUniformInitializer, SsmDtBiasInitializer}
+
+
+def claims_of_initializers() -> None:
+    (types, fields), (discrete, bounds) = types_and_fields("initializers"), types_and_fields("dtypes")
+    types, fields = types | discrete, fields | bounds
+    for model in set(INITIALIZERS) - COMPUTED:
         assert types & set(model.names()), model.names()
-        assert set(model.model_fields) <= fields, model.names()
+        assert set(model.model_fields) - {"low", "high"} <= fields, model.names()
     stds = {name: tensor["distribution"].get("std") for name, tensor in tensors_of("initializers").items()}
     assert stds["blocks.0.dense_0.weights"] != stds["blocks.1.dense_1.weights"]
+
+
+def claims_of_computed_values() -> None:
+    types, fields = types_and_fields("computed_values")
+    for model in COMPUTED:
+        assert types & set(model.names()), model.names()
+        assert set(model.model_fields) <= fields, model.names()
+    assert {"uniform"} < types and {"low", "high"} < fields
 
 
 def claims_of_lenet_batchnorm() -> None:
@@ -139,12 +176,14 @@ def claims_of_dtypes() -> None:
 # What each config's first comment claims; those about classes of transformers are tested in tests/frameworks.
 CLAIMS: dict[str, Callable[[], None]] = {
     "dtypes": claims_of_dtypes,
+    "computed_values": claims_of_computed_values,
     "gru_classifier": claims_of_gru_classifier,
     "initializers": claims_of_initializers,
     "layers": claims_of_layers,
     "lenet_batchnorm": claims_of_lenet_batchnorm,
     "lstm_classifier": claims_of_lstm_classifier,
     "operations": claims_of_operations,
+    "parts": claims_of_parts,
 }
 CLAIMED_ELSEWHERE = {
     "flax_convnet": "frameworks/test_networks.py",

@@ -105,6 +105,16 @@ def test_a_large_matrix_is_not_drawn_to_check_a_file(built_file: Path) -> None:
     assert is_ours(str(built_file), plan, sampled_seconds=0.0)
 
 
+def test_a_large_norm_is_not_drawn_for_a_look(tmp_path: Path) -> None:
+    dense = {"name": "d", "type": "fully_connected", "input_size": 30, "output_size": 20}
+    spec = {"operations": [{**dense, "weight_norm": {"axis": "outputs"}}]}
+    path = tmp_path / "x.safetensors"
+    paramgen.build(spec, path)
+    change_value(path, "d.magnitude", 0)
+    assert not is_ours(str(path), paramgen.plan(spec), sampled_seconds=60.0)
+    assert is_ours(str(path), paramgen.plan(spec), sampled_seconds=0.0)
+
+
 def change_value(path: Path, name: str, place: int | str) -> bytes:
     """Change one value of a tensor in a file, and nothing else."""
     data = bytearray(path.read_bytes())

@@ -168,7 +168,7 @@ SPECIAL: dict[tuple[str, str, str], Runner | str] = {
     ("docs/gpu.md", "Python", "python"): run_excerpt_with_gpus,
     ("docs/gpu.md", "GPUs", "console"): run_devices,
     ("docs/gpu.md", "Set up", "sh"): names_what_exists,
-    ("docs/gpu.md", "What has been tried where", "sh"): names_what_exists,
+    ("docs/gpu.md", "How it is tested", "sh"): names_what_exists,
     ("docs/how-to/fixtures-in-ci.md", "In a pipeline", "yaml"): run_pipeline,
     ("docs/layouts.md", "Loading", "python"): "tests/frameworks/test_documented_loading.py",
     **{
@@ -180,7 +180,14 @@ SPECIAL: dict[tuple[str, str, str], Runner | str] = {
     ("docs/python.md", "to_gpu", "python"): run_excerpt_with_gpus,
     **{
         ("docs/stream.md", section, "text"): is_a_formula
-        for section in ("From words to values", "Orthogonal matrices", "Random words", "The numbers of the plan")
+        for section in (
+            "From words to values",
+            "Logarithm",
+            "Norms",
+            "Orthogonal matrices",
+            "Random words",
+            "The numbers of the plan",
+        )
     },
     ("docs/stream.md", "Coefficients", "text"): "tools/generate.py",
     **{

@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields as dataclass_fields
 from dataclasses import is_dataclass
 from pathlib import Path
-from types import FunctionType
-from typing import Any
+from types import FunctionType, UnionType
+from typing import Any, get_args
 
 import mdformat
 import numpy as np
 import typer
+from pydantic.fields import FieldInfo
 
 import paramgen
 from paramgen.catalog import initializers, operations
@@ -32,11 +33,13 @@ from paramgen.catalog.operations import Operation, ParameterDef, StandardOperati
 from paramgen.cli import commands as cli
 from paramgen.dtypes import DTYPES
 from paramgen.language.schema import json_schema
-from paramgen.sampling import normal
-from paramgen.sampling.backend import KERNEL_FIELDS
+from paramgen.sampling import functions, normal
+from paramgen.sampling.backend import KERNEL_FIELDS, kernel_name
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTICE = "<!-- Made by tools/generate.py from the code. Do not edit. -->\n\n"
+
+POLYNOMIALS = {**normal.POLYNOMIALS, **functions.POLYNOMIALS}
 
 
 class Symbol:
@@ -83,11 +86,11 @@ class FilterSize:
         return 1
 
 
-def symbolic(model: type[Operation], fields: dict[str, Any]) -> list[ParameterDef]:
+def symbolic(model: type[Operation], fields: dict[str, Any], operation: Operation) -> list[ParameterDef]:
     """Return the parameters of an operation with symbolic sizes."""
     sizes = {"num_hidden_units": Symbol("H"), "filter_size": FilterSize()}
     values = {
-        name: sizes.get(name, Symbol(name)) if isinstance(value, int | list) else value
+        name: sizes.get(name, Symbol(name)) if isinstance(value, int | list) else getattr(operation, name)
         for name, value in {**model.example, **fields}.items()
     }
     return list(model.model_construct(**values).parameter_defs())
@@ -96,8 +99,8 @@ def symbolic(model: type[Operation], fields: dict[str, Any]) -> list[ParameterDe
 def variants(model: type[StandardOperation]) -> Iterator[tuple[str, list[ParameterDef]]]:
     """Yield a heading and parameters for an operation and its variants; for a variant, only what differs."""
     shown: set[str] = set()
-    for fields in ({}, *model.variants):
-        new = {" ".join(cells(definition)): definition for definition in symbolic(model, fields)}
+    for fields, operation in model.examples():
+        new = {" ".join(cells(definition)): definition for definition in symbolic(model, fields, operation)}
         yield heading(fields), [definition for text, definition in new.items() if text not in shown]
         shown = shown or set(new)
 
@@ -105,6 +108,8 @@ def variants(model: type[StandardOperation]) -> Iterator[tuple[str, list[Paramet
 def heading(fields: dict[str, Any]) -> str:
     """Return the field that makes an operation a variant; for a size, only its name."""
     for name, value in fields.items():
+        if isinstance(value, dict):
+            value = f"{{{', '.join(f'{key}: {one}' for key, one in value.items())}}}"  # noqa: PLW2901
         return f"`{name}`" if isinstance(value, int) else f"`{name}: {value}`"
     return ""
 
@@ -117,6 +122,18 @@ def cells(definition: ParameterDef) -> tuple[str, str, str, str, str]:
     return f"`{definition.name}`", f"[{ones}{', '.join(map(str, info.shape))}]", *fans, describe(definition)
 
 
+def field_rows(model: type[Model], within: str = "") -> Iterator[str]:
+    """Yield a row per field of a model, and per field of a mapping in it."""
+    for name, field in model.model_fields.items():
+        if name in ("name", "type", "dtype", "initializers"):
+            continue
+        default = "required" if field.is_required() else json.dumps(field.default).strip('"')
+        yield f"| `{within}{name}` | {'-' if default == 'null' else default} | {field.description} |"
+        for part in get_args(field.annotation) if isinstance(field.annotation, UnionType) else ():
+            if isinstance(part, type) and issubclass(part, Model):
+                yield from field_rows(part, f"{name}.")
+
+
 def code(names: tuple[str, ...]) -> str:
     own, *aliases = (f"`{name}`" for name in names)
     return f"{own} (alias {', '.join(aliases)})" if aliases else own
@@ -127,6 +144,8 @@ def describe(definition: ParameterDef) -> str:
     described = definition.initializer.describe()
     numbers = {name: value for name, value in described.items() if isinstance(value, float) and name != "gain"}
     fields = ", ".join(f"{name} {value:g}" for name, value in numbers.items())
+    if isinstance(definition.initializer, initializers.Formula):
+        fields = described["value"].strip("${}")
     return definition.initializer.type_name + (f" ({fields})" if fields else "")
 
 
@@ -158,9 +177,10 @@ def operation_tables() -> str:
         "| \\*filter_size | the one, two or three sizes of a filter |\n"
         "| \\*1 | as many ones |\n"
         "| prod | the product of the sizes |\n"
-        "| fan_in, fan_out | the numbers that scaling initializers use; a dash means none |\n",
+        "| fan_in, fan_out | the numbers that scaling initializers use; a dash means none |\n"
+        "| norm | that of the weights: [weight normalization](spec.md#weight-normalization) |\n",
         'The source is MathWorks\' page "Initialize Learnable Parameters for Model Function" (Deep Learning Toolbox).\n'
-        "Operations that it lacks follow the modules of PyTorch, Keras and Flax.\n",
+        "Operations that it lacks follow the modules of PyTorch, Keras, Flax and transformers.\n",
         "## Fields of every operation\n",
         "Operations also repeat, have local variables and conditions: see "
         "[Groups and repetitions](spec.md#groups-and-repetitions).\n",
@@ -169,7 +189,7 @@ def operation_tables() -> str:
         "## Operations\n",
     ]
     for model in operations.TABLE:
-        parts.append(f"### {model.title}: {code(model.names())}\n\n{model.__doc__}\n")
+        parts.append(f"### {model.title}: {code(model.names())}\n\n{inspect.getdoc(model)}\n")
         parts.append(
             field_table(
                 model, [key for key in model.fields_by_key() if key not in {*SHARED_FIELDS, *ENTRY_KEYS, "type"}]
@@ -191,13 +211,17 @@ def operation_tables() -> str:
     rows = ["| initializer | fields and their defaults | values | source |", "|---|---|---|---|"]
     for model in initializers.TABLE:
         fields = [
-            f"`{name}`" + (" (required)" if field.is_required() else f" {json.dumps(field.default)}".replace('"', ""))
+            f"`{name}`" + (" (required)" if field.is_required() else default_of(field)).replace('"', "")
             for name, field in model.model_fields.items()
             if name != "type"
         ]
         rows.append(f"| {code(model.names())} | {', '.join(fields)} | {model.formula} | {model.reference} |")
     parts.append("\n".join(rows) + "\n")
     return "\n".join(parts)
+
+
+def default_of(field: FieldInfo) -> str:
+    return "" if field.default is None else f" {json.dumps(field.default)}"
 
 
 def layout_tables() -> str:
@@ -346,9 +370,10 @@ def formatted(page: str) -> str:
 
 
 def polynomials() -> str:
-    """Return normal.py's polynomials in C, whole and in halves, with as many digits as their type needs."""
-    parts = ["/* Made by tools/generate.py from normal.py, not by hand: Horner's rule, a multiply then an add. */\n"]
-    for name, coefficients in normal.POLYNOMIALS.items():
+    """Return the polynomials in C, whole and in halves, with as many digits as their type needs."""
+    source = "tools/generate.py from normal.py and functions.py, not by hand"
+    parts = [f"/* Made by {source}: Horner's rule, a multiply then an add. */\n"]
+    for name, coefficients in POLYNOMIALS.items():
         single = coefficients[0].dtype == np.float32
         ctype, suffix = ("float", "f") if single else ("double", "")
         first, *rest = (f"{coefficient:.{8 if single else 16}e}{suffix}" for coefficient in coefficients)
@@ -366,7 +391,7 @@ def kernel_tables() -> str:
     fields = {field: number for names in KERNEL_FIELDS.values() for number, field in enumerate(names)}
     most = max(map(len, KERNEL_FIELDS.values()))
     enums = [
-        [f"PG_{distribution.type.upper()}" for distribution in KERNEL_FIELDS],
+        [kernel_name(distribution) for distribution in KERNEL_FIELDS],
         [*(f"PG_{field.upper()} = {number}" for field, number in fields.items()), f"PG_NUMBERS = {most}"],
         [f"PG_{name.upper()}" for name in DTYPES],
     ]
@@ -388,7 +413,7 @@ def stream_document() -> str:
     text = (ROOT / "docs" / "stream.md").read_text(encoding="utf-8")
     before, rest = text.split("<!-- coefficients -->\n")
     lists = []
-    for name, coefficients in normal.POLYNOMIALS.items():
+    for name, coefficients in POLYNOMIALS.items():
         numbers = "\n".join(f"    {coefficient!s}" for coefficient in coefficients)
         lists.append(f"{name.upper()} ({coefficients[0].dtype})\n{numbers}\n")
     block = "```text\n" + "\n".join(lists) + "```\n"

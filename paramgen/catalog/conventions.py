@@ -3,7 +3,8 @@
 `matlab` is the table of operations itself. A framework computes fans from the shape of a parameter in its own layout.
 Its default initializers are those of its modules:
 
-- torch: torch.nn.init._calculate_fan_in_and_fan_out, and the reset_parameters of each module;
+- torch: torch.nn.init._calculate_fan_in_and_fan_out, and the reset_parameters of each module; for a transposed fully
+  connected operation transformers.pytorch_utils.Conv1D;
 - keras: the fans of keras.initializers.VarianceScaling, and the default arguments of each layer (attention as since
   keras-team/keras#22789; before, the three axes of its kernels counted as a filter's);
 - flax: the fans of jax.nn.initializers.variance_scaling, and the fields of each flax.linen module.
@@ -29,6 +30,7 @@ from paramgen.catalog.layouts import LAYOUTS, Layout
 from paramgen.catalog.operations import (
     Convolution,
     Embedding,
+    Experts,
     FullyConnected,
     MultiheadAttention,
     Operation,
@@ -79,7 +81,9 @@ class Convention:
 
 
 def _first_axes_fans(operation: Operation, key: str, shape: Shape) -> tuple[int, int]:
-    """Return the fans of a shape of outputs, inputs, then the receptive field."""
+    """Return the fans of a shape of outputs, inputs, then the receptive field; of experts, those of one."""
+    if isinstance(operation, Experts):
+        shape = shape[1:]
     return prod(shape[1:]), shape[0] * prod(shape[2:])
 
 
@@ -97,19 +101,23 @@ def _uniform_by_fan_in(fan_in: int) -> Initializer:
 
 def _torch(operation: Operation, key: str, fan_in: FanIn) -> Initializer | None:
     match operation:
-        case FullyConnected() | Convolution():
-            return _uniform_by_fan_in(fan_in("weights"))
+        case FullyConnected(transposed=True):
+            return Gaussian(type="gaussian", mean=0.0, std=0.02) if key == "weights" else None
+        case FullyConnected() | Convolution() if key != "magnitude":
+            source = "weights"
         case SeparableConv():
-            return _uniform_by_fan_in(
-                fan_in("depthwise_weights" if key == "depthwise_weights" else "pointwise_weights")
-            )
+            source = "depthwise_weights" if key == "depthwise_weights" else "pointwise_weights"
+        case MultiheadAttention() if key == "output_weights":
+            source = key
+        case Experts():
+            source = key
         case Recurrent():
             return _uniform_by_fan_in(operation.num_hidden_units)
-        case MultiheadAttention() if key == "output_weights":
-            return _uniform_by_fan_in(fan_in(key))
         case Embedding():
             return Gaussian(type="gaussian", mean=0.0, std=1.0)
-    return None
+        case _:
+            return None
+    return _uniform_by_fan_in(fan_in(source))
 
 
 def _keras(operation: Operation, key: str, fan_in: FanIn) -> Initializer | None:

@@ -6,9 +6,17 @@ Their numbers are computed with correctly rounded +, -, ×, ÷ and sqrt only, so
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import inf, prod
-from typing import Any, ClassVar
+from math import inf, prod, sqrt
+from typing import Any, ClassVar, assert_never
 
+from paramgen.catalog.computed import (
+    LARGEST_EXACT_INTEGER,
+    LogUniform,
+    Sinusoidal,
+    SsmDtBias,
+    Table,
+    UniformInterval,
+)
 from paramgen.catalog.normal_tails import tails
 from paramgen.dtypes import DType
 from paramgen.formatting import format_number
@@ -19,7 +27,6 @@ LARGEST_NORMAL_32 = 6.34
 # Smallest allowed probability mass between the limits: the tails are float64 numbers.
 SMALLEST_MASS = 1e-280
 LARGEST_ENTRY = 1 + 2.0**-20  # an entry of an orthogonal matrix may be above 1 by rounding
-LARGEST_EXACT_INTEGER = 2**53 - 1  # a larger integer of a spec may have been rounded to a float
 FLOAT32_ERROR = 4e-6  # of a normal value, relative to the largest
 LOW_HALF = 2**32 - 1
 LARGEST_TRUNCATED = 37.2  # |quantile| of 2^-65 times that, rounded up
@@ -259,15 +266,68 @@ class PeriodicConstant:
         return {} if self.type == "unit_forget_gate" else {"value": self.value}
 
 
+@dataclass(frozen=True, slots=True)
+class Direction:
+    """Weights whose norms are a parameter: their distribution, dtype and shape. The norms have their stream."""
+
+    distribution: Distribution
+    dtype: DType
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Norm:
+    """Norms of a direction's values, as its dtype holds them, over each axis that has size 1 in `shape`.
+
+    The other axes are adjacent, and have the direction's sizes.
+    """
+
+    type: ClassVar[str] = "norm"
+    direction: Direction
+    shape: tuple[int, ...]
+
+    @property
+    def grid(self) -> tuple[int, int, int]:
+        """Return the direction's sizes before, on and behind the axes that are left."""
+        left = [axis for axis, size in enumerate(self.shape) if size > 1]
+        first, end = (left[0], left[-1] + 1) if left else (len(self.shape), len(self.shape))
+        sizes = self.direction.shape
+        return prod(sizes[:first]), prod(sizes[first:end]), prod(sizes[end:])
+
+    def largest(self, dtype: str) -> float:
+        before, _, behind = self.grid
+        of = self.direction
+        one = of.dtype.round(of.distribution.largest(of.dtype.name))
+        return sqrt(before * behind * (one * one))
+
+    def integer_range(self) -> None:
+        return None
+
+    def fields(self) -> dict[str, Any]:
+        before, _, behind = self.grid
+        return {"of": describe(self.direction.distribution), "elements": before * behind}
+
+
 def unit_forget_gate(num_hidden_units: int) -> PeriodicConstant:
     """Return zeros, except ones at elements H … 2H - 1, the forget gate of an LSTM's bias."""
     return PeriodicConstant("unit_forget_gate", 1.0, num_hidden_units, num_hidden_units, num_hidden_units, 1)
 
 
 DISCRETE = (Integers, Bernoulli)
-ElementwiseDistribution = Constant | Uniform | Normal | TruncatedNormal | Integers | Bernoulli
+ElementwiseDistribution = (
+    Constant
+    | Uniform
+    | Normal
+    | TruncatedNormal
+    | Integers
+    | Bernoulli
+    | UniformInterval
+    | LogUniform
+    | SsmDtBias
+    | Sinusoidal
+)
 MatrixDistribution = Orthogonal | DeltaOrthogonal
-Distribution = ElementwiseDistribution | MatrixDistribution | PeriodicConstant
+Distribution = ElementwiseDistribution | MatrixDistribution | PeriodicConstant | Table | Norm
 
 
 def _integer_range(low: float, high: float) -> tuple[int, int] | None:
@@ -279,7 +339,7 @@ def why_unsupported(distribution: Distribution, dtype: DType) -> str | None:
     """Return why a dtype cannot hold the values of a distribution, as the predicate of a sentence, or None."""
     low: float
     high: float
-    if dtype.is_complex and isinstance(distribution, (*DISCRETE, Orthogonal, DeltaOrthogonal)):
+    if dtype.is_complex and isinstance(distribution, (*DISCRETE, Orthogonal, DeltaOrthogonal, Sinusoidal, Norm)):
         return f"has real values, which is not what {dtype.name} is for; choose a floating-point dtype"
     if dtype.is_integer:
         found = distribution.integer_range()
@@ -302,19 +362,25 @@ def why_unsupported(distribution: Distribution, dtype: DType) -> str | None:
 
 def _lowest(distribution: Distribution) -> float:
     """Return a lower bound of the values in a dtype narrower than float32."""
+    low = 0.0
     match distribution:
         case Constant(value):
-            return value
+            low = value
         case Normal(mean, std):
-            return mean - LARGEST_NORMAL_32 * std - FLOAT32_ERROR * distribution.largest("float32")
-        case TruncatedNormal(mean, std, low):
-            return mean + std * low - FLOAT32_ERROR * distribution.largest("float32")
-        case Integers(low):
-            return low
-        case Bernoulli() | PeriodicConstant():
-            return 0.0
-        case Uniform() | Orthogonal() | DeltaOrthogonal():
-            return -distribution.largest("float32")
+            low = mean - LARGEST_NORMAL_32 * std - FLOAT32_ERROR * distribution.largest("float32")
+        case TruncatedNormal(mean, std, bound):
+            low = mean + std * bound - FLOAT32_ERROR * distribution.largest("float32")
+        case Integers(bound) | UniformInterval(bound) | LogUniform(bound):
+            low = bound
+        case Table():
+            low = min(distribution.numbers)
+        case Bernoulli() | PeriodicConstant() | Norm():
+            low = 0.0
+        case Uniform() | Orthogonal() | DeltaOrthogonal() | SsmDtBias() | Sinusoidal():
+            low = -distribution.largest("float32")
+        case _:
+            assert_never(distribution)
+    return low
 
 
 def _text(value: float) -> str:

@@ -126,6 +126,11 @@ SIZE = FieldType(
     hint=lambda value: "; the largest is 2^63 - 1" if type(value) is int and value > 0 else "",
     schema={"type": "integer", "exclusiveMinimum": 0, "exclusiveMaximum": 2**63},
 )
+INDEX = FieldType(
+    value="an integer of at least 0",
+    accepts=lambda value: type(value) is int and 0 <= value < 2**63,
+    schema={"type": "integer", "minimum": 0, "exclusiveMaximum": 2**63},
+)
 SIZES: Schema = {"type": "array", "items": SIZE.schema}
 FILTER_SIZE = FieldType(
     value="a positive integer or a list of 1 to 3 of them",
@@ -143,6 +148,7 @@ SHAPE = FieldType(
 )
 
 Size = Annotated[int, SIZE]
+Index = Annotated[int, INDEX]
 FilterSize = Annotated[tuple[int, ...], FILTER_SIZE]
 Shape = Annotated[tuple[int, ...], SHAPE]
 FiniteNumber = Annotated[float, number_type("a finite number", {})]

@@ -1,8 +1,8 @@
 """THE table of layouts: for each operation, a framework's tensors as rearranged parameters.
 
-Names are those of the framework's own modules: PyTorch's state_dict, the paths of Keras 3's variables with dots, and
-the collections and variables of flax.linen. axes.py describes the notation of the rows. Functions of rows raise
-UnsupportedError for what a framework cannot hold.
+Names are those of the framework's own modules: PyTorch's state_dict (transformers', for what torch.nn lacks), the paths
+of Keras 3's variables with dots, and the collections and variables of flax.linen. axes.py describes the notation of the
+rows. Functions of rows raise UnsupportedError for what a framework cannot hold.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from paramgen.catalog.operations import (
     Convolution,
     Custom,
     Embedding,
+    Experts,
     FullyConnected,
     GroupNorm,
     InstanceNorm,
@@ -36,7 +37,9 @@ from paramgen.catalog.operations import (
     RecurrentCell,
     RMSNorm,
     SeparableConv,
+    StateSpace,
     TransposedConv,
+    keep,
 )
 from paramgen.catalog.operations.base import ONES, ZEROS
 
@@ -140,13 +143,48 @@ def _cell_prefix(operation: Recurrent, level: RecurrentCell, forward: str, backw
     return layer + (f"{backward if level.reverse else forward}." if operation.bidirectional else "")
 
 
+_NORM_NAMES = {
+    "parametrized": ("parametrizations.weight.original0", "parametrizations.weight.original1"),
+    "legacy": ("weight_g", "weight_v"),
+}
+_WHY_NO_NORM = {
+    "Keras": "Keras has no weight normalization; leave weight_norm out",
+    "Flax": "Flax's WeightNorm holds its scales apart, in a module of its own; leave weight_norm out",
+}
+
+
+def _weights(framework: str, operation: Convolution | FullyConnected, row: str) -> Iterator[str]:
+    """Yield the row of an operation's weights or, in PyTorch, those of their magnitude and direction."""
+    norm = operation.weight_norm
+    if norm is None:
+        yield row
+        return
+    if framework in _WHY_NO_NORM:
+        raise UnsupportedError(_WHY_NO_NORM[framework])
+    _, axes = row.split(" = weights ")
+    magnitude, direction = _NORM_NAMES[norm.style]
+    kept = operation.norm_axes[norm.axis]
+    yield f"{magnitude} = magnitude {keep(axes, kept)}" if kept else f"{magnitude} = magnitude"
+    yield f"{direction} = weights {axes}"
+
+
+def _matrix(framework: str, weights: str, transposed: str = "") -> Callable[[FullyConnected], Iterator[str]]:
+    """Return the rows of a dense layer; without the row of a `transposed` one, all are stored alike."""
+
+    def rows(operation: FullyConnected) -> Iterator[str]:
+        yield from _weights(framework, operation, transposed if transposed and operation.transposed else weights)
+        yield "bias = bias o"
+
+    return rows
+
+
 def _filters(framework: str, weights: str, grouped: bool = True) -> Callable[[Convolution], Iterator[str]]:
     def rows(operation: Convolution) -> Iterator[str]:
         if operation.bias == "shared":
             raise UnsupportedError(f"{framework} has no convolution with a shared bias; use bias: per_filter or none")
         if operation.num_groups is not None and not grouped:
             raise UnsupportedError(f"{framework} has no grouped transposed convolution; remove num_groups")
-        yield weights
+        yield from _weights(framework, operation, weights)
         yield "bias = bias (g o)"
 
     return rows
@@ -269,13 +307,15 @@ LAYOUTS = {
                 "pointwise.weight = pointwise_weights o (c m) *one",
                 "pointwise.bias = bias o",
             ),
-            FullyConnected: ("weight = weights o i", "bias = bias o"),
+            FullyConnected: _matrix("PyTorch", "weight = weights o i", "weight = weights i o"),
             RNN: _torch_recurrent,
             GRU: _torch_gru,
             LSTM: _torch_lstm,
             MultiheadAttention: _torch_attention,
             Embedding: ("weight = weights v d",),
             PReLU: ("weight = alpha c",),
+            Experts: ("gate_up_proj = gate_up_weights x (g h) i", "down_proj = down_weights x i h"),
+            StateSpace: ("A_log = a_log c n", "D = d c", "dt_bias = dt_bias c"),
         },
     ),
     "keras": Layout(
@@ -289,7 +329,7 @@ LAYOUTS = {
             Conv: _keras_convolution,
             TransposedConv: _filters("Keras", "kernel = weights *k o i", grouped=False),
             SeparableConv: _keras_separable,
-            FullyConnected: ("kernel = weights i o", "bias = bias o"),
+            FullyConnected: _matrix("Keras", "kernel = weights i o"),
             RNN: _keras_recurrent("simple_rnn"),
             GRU: _keras_recurrent("gru", "g[1,0,2]"),
             LSTM: _keras_recurrent("lstm"),
@@ -313,7 +353,7 @@ LAYOUTS = {
                 "pointwise.kernel = pointwise_weights *one (c m) o",
                 "pointwise.bias = bias o",
             ),
-            FullyConnected: ("kernel = weights i o", "bias = bias o"),
+            FullyConnected: _matrix("Flax", "kernel = weights i o"),
             RNN: _flax_rnn,
             GRU: _flax_gru,
             LSTM: _flax_lstm,

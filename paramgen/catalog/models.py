@@ -78,7 +78,11 @@ class Model(BaseModel):
             # A misspelt field and the missing one that it resembles are one mistake.
             unknown = (key for key in data if key not in cls.fields_by_key())
             misspelt = {cls.closest_field(key, data) for key in islice(unknown, MAX_SUGGESTIONS)}
-        errors = [error for error in errors if error[2] != ErrorKind.MISSING or error[0][-1] not in misspelt]
+        errors = [
+            (path, message, kind)
+            for path, message, kind in errors
+            if kind != ErrorKind.MISSING or path[-1] not in misspelt
+        ]
         raise validation_error(errors, cls.label)
 
     @classmethod

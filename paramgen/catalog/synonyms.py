@@ -72,6 +72,8 @@ OPERATION_SYNONYMS = {
     "grucell": "gru",
     **dict.fromkeys(("lstmcell", "optimizedlstmcell"), "lstm"),
     **dict.fromkeys(("multiheadattention", "multiheaddotproductattention", "attention"), "multihead_attention"),
+    **dict.fromkeys(("moe", "mixture_of_experts", "mixtralexperts"), "experts"),
+    **dict.fromkeys(("ssm", "mamba", "mamba2"), "state_space"),
 }
 
 # By operation type, in the words of PyTorch, Keras and Flax.
@@ -99,7 +101,6 @@ FIELD_SYNONYMS = {
     "transposed_conv": _GROUPED_FIELDS,
     "separable_conv": {**_CONV_FIELDS, "channel_multiplier": "depth_multiplier"},
     "batchnorm": _NORM_FIELDS,
-    "layer_norm": _NORM_FIELDS,
     "rms_norm": _NORM_FIELDS,
     "instance_norm": _NORM_FIELDS,
     "group_norm": {**_NORM_FIELDS, "groups": "num_groups"},
@@ -116,8 +117,20 @@ FIELD_SYNONYMS = {
     "embedding": {
         **dict.fromkeys(("num_embeddings", "vocab_size", "input_dim"), "vocabulary_size"),
         **dict.fromkeys(("embedding_dim", "output_dim", "features", "hidden_size", "dim"), "embedding_dimension"),
+        **dict.fromkeys(("padding_idx", "pad_token_id"), "padding_index"),
     },
     "prelu": {"num_parameters": "num_channels"},
+    "layer_norm": {**_NORM_FIELDS, **dict.fromkeys(("bias", "use_bias", "center"), "offset")},
+    "experts": {
+        **dict.fromkeys(("num_local_experts", "n_routed_experts"), "num_experts"),
+        **dict.fromkeys(("intermediate_size", "moe_intermediate_size", "inner_size"), "num_hidden_units"),
+        **dict.fromkeys(("hidden_size", "in_features"), "input_size"),
+    },
+    "state_space": {
+        **dict.fromkeys(("num_heads", "d_inner", "intermediate_size"), "num_channels"),
+        **dict.fromkeys(("d_state", "ssm_state_size"), "state_size"),
+    },
+    "weight_norm": {"dim": "axis"},
     "a custom parameter": {"size": "shape", "init": "initializer"},
     "the spec": {"precision": "dtype", "framework": "layout"},
     "a group": {"count": "repeat"},
@@ -132,6 +145,7 @@ FIELD_SYNONYMS = {
 
 # Parameters by operation type, in `initializers` and `defaults`.
 _WEIGHTS = dict.fromkeys(("weight", "kernel"), "weights")
+_NORMED_WEIGHTS = {**_WEIGHTS, "weight_v": "weights", "weight_g": "magnitude"}
 _SCALE = {**dict.fromkeys(("weight", "gamma"), "scale"), **dict.fromkeys(("bias", "beta"), "offset")}
 _GATES = {
     **dict.fromkeys(("weight_ih", "weight_ih_l0", "kernel"), "input_weights"),
@@ -139,9 +153,9 @@ _GATES = {
     **dict.fromkeys(("bias_ih", "bias_hh", "bias_ih_l0", "bias_hh_l0"), "bias"),
 }
 PARAMETER_SYNONYMS = {
-    "fully_connected": _WEIGHTS,
-    "conv": _WEIGHTS,
-    "transposed_conv": _WEIGHTS,
+    "fully_connected": _NORMED_WEIGHTS,
+    "conv": _NORMED_WEIGHTS,
+    "transposed_conv": _NORMED_WEIGHTS,
     "separable_conv": {"depthwise_kernel": "depthwise_weights", "pointwise_kernel": "pointwise_weights"},
     "batchnorm": _SCALE,
     "layer_norm": _SCALE,
@@ -161,6 +175,8 @@ PARAMETER_SYNONYMS = {
     },
     "embedding": dict.fromkeys(("weight", "embedding", "embeddings"), "weights"),
     "prelu": dict.fromkeys(("weight", "negative_slope"), "alpha"),
+    "experts": {"gate_up_proj": "gate_up_weights", "down_proj": "down_weights"},
+    "state_space": {"A_log": "a_log", "D": "d"},
 }
 
 # PyTorch's normal variants are not truncated; those of Keras and JAX are.

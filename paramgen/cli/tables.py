@@ -8,12 +8,14 @@ from itertools import repeat
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+from paramgen.catalog.computed import LogUniform, Sinusoidal, SsmDtBias, Table, UniformInterval
 from paramgen.catalog.distributions import (
     Bernoulli,
     Constant,
     DeltaOrthogonal,
     Distribution,
     Integers,
+    Norm,
     Normal,
     Orthogonal,
     PeriodicConstant,
@@ -26,6 +28,7 @@ from paramgen.formatting import escape, format_number, human_bytes, pluralize, s
 if TYPE_CHECKING:
     from paramgen.analysis.inspect import Statistics
     from paramgen.planning.plan import Plan
+    from paramgen.planning.resolve import ParameterSpec
     from paramgen.planning.tensors import Tensor
     from paramgen.sampling.devices import Device
     from paramgen.storage.header import TensorEntry
@@ -56,11 +59,16 @@ def _cells(tensor: Tensor) -> tuple[str, ...]:
         _shape(tensor.rearrangement.shape),
         tensor.dtype.name,
         ", ".join(dict.fromkeys(spec.initializer.type_name for spec in specs)),
-        ", ".join(dict.fromkeys(values(spec.distribution) for spec in specs)),
+        ", ".join(dict.fromkeys(map(_values, specs))),
         *fans,
         f"{tensor.size:,}",
         human_bytes(tensor.nbytes),
     )
+
+
+def _values(spec: ParameterSpec) -> str:
+    text = values(spec.distribution)
+    return text if spec.padding_index is None else f"{text}, zero at {spec.padding_index}"
 
 
 def values(distribution: Distribution) -> str:
@@ -85,6 +93,26 @@ def values(distribution: Distribution) -> str:
             text = "ones for the forget gate"
         case PeriodicConstant(_, value):
             text = f"{format_number(value)} in zeros"
+        case _:
+            text = _computed_values(distribution)
+    return text
+
+
+def _computed_values(distribution: UniformInterval | LogUniform | SsmDtBias | Sinusoidal | Table | Norm) -> str:
+    match distribution:
+        case Norm(direction):
+            text = f"norm of {values(direction.distribution)}"
+        case UniformInterval(low, high):
+            text = f"uniform {format_number(low)} … {format_number(high)}"
+        case LogUniform(low, high):
+            text = f"log-uniform {format_number(low)} … {format_number(high)}"
+        case SsmDtBias(_, high):
+            text = f"inverse softplus of {format_number(distribution.least)} … {format_number(high)}"
+        case Sinusoidal():
+            text = "sin and cos of positions"
+        case Table():
+            found = distribution.fields()
+            text = f"{found['length']:,} in {format_number(found['low'])} … {format_number(found['high'])}"
     return text
 
 

@@ -90,39 +90,34 @@ class Diagnostics:
 
     def error(self, document: Document) -> SpecError:
         """Return the error of all findings, in the order of the document."""
-        located = [_locate(finding, document) for finding in self._by_path.values()]
-        located.sort(key=lambda found: found.place or (0, 0))
-        shown = [found.describe(document, index < MAX_SHOWN_ERRORS) for index, found in enumerate(located)]
-        return SpecError(document.source, shown, self.total, at_least=self.is_full)
+        ordered = sorted(self._by_path.values(), key=lambda finding: _place(finding, document) or (0, 0))
+        located = [describe(finding, document, index < MAX_SHOWN_ERRORS) for index, finding in enumerate(ordered)]
+        return SpecError(document.source, located, self.total, at_least=self.is_full)
 
     def raise_if_any(self, document: Document) -> None:
         """Raise the error of all findings, if there are any."""
         if self.total:
             raise self.error(document)
 
-    def describe(self, document: Document) -> Iterator[str]:
+    def lines(self, document: Document) -> Iterator[str]:
         """Yield each finding as a line."""
         for finding in self._by_path.values():
-            yield _locate(finding, document).describe(document, is_shown=True).text(document.source)
+            yield describe(finding, document, with_suggestion=True).text(document.source)
 
 
-class _Located(NamedTuple):
-    finding: Finding
-    path: Path
-    place: tuple[int, int] | None
-
-    def describe(self, document: Document, is_shown: bool) -> Diagnostic:
-        message = self.finding.message
-        if is_shown and self.finding.suggest:
-            message += self.finding.suggest()
-        if notes := list(_notes(self.finding, self.path, document)):
-            message = f"{message} ({', '.join(notes)})"
-        return Diagnostic(message, path_text(self.path), *(self.place or (None, None)))
-
-
-def _locate(finding: Finding, document: Document) -> _Located:
+def describe(finding: Finding, document: Document, with_suggestion: bool) -> Diagnostic:
+    """Return a finding with its line, its column and notes on where its value comes from."""
+    message = finding.message
+    if with_suggestion and finding.suggest:
+        message += finding.suggest()
     path = document.normalize(finding.path)
-    return _Located(finding, path, document.place(path, finding.of_key))
+    if notes := list(_notes(finding, path, document)):
+        message = f"{message} ({', '.join(notes)})"
+    return Diagnostic(message, path_text(path), *(_place(finding, document) or (None, None)))
+
+
+def _place(finding: Finding, document: Document) -> tuple[int, int] | None:
+    return document.place(document.normalize(finding.path), finding.of_key)
 
 
 def _notes(finding: Finding, path: Path, document: Document) -> Iterator[str]:

@@ -128,11 +128,17 @@ class Evaluator:
         return value
 
     def evaluate(
-        self, value: Any, base: Path, local: Mapping[str, Value] = NO_LOCALS, skip_keys: Collection[str] = ()
+        self,
+        value: Any,
+        base: Path,
+        local: Mapping[str, Value] = NO_LOCALS,
+        skip_keys: Collection[str] = (),
+        bind: bool = True,
     ) -> tuple[Any, dict[Path, Failure]]:
         """Evaluate the expressions in a value as far as they have values; return it, and the failures by path.
 
-        `base` is the value's own path. Keys in `skip_keys`, and what they hold, are left alone.
+        `base` is the value's own path. Keys in `skip_keys`, and what they hold, are left alone. Without `bind`, so are
+        expressions that are evaluated later, once per index.
         """
         failures: dict[Path, Failure] = {}
         if not self.is_enabled:
@@ -144,7 +150,7 @@ class Evaluator:
                     return value
                 try:
                     if key in bound:
-                        return self._bind(value, path, local)
+                        return self._bind(value, path, local) if bind else value
                     found = self.value(value, local, path)
                     return (
                         values.render(found) if key in STRING_KEYS else list(found) if type(found) is tuple else found

@@ -32,6 +32,7 @@ from paramgen.language.diagnostics import Diagnostics, Finding, LimitExceededErr
 from paramgen.language.evaluation import VALUE, Evaluator, evaluate_variables
 from paramgen.language.expressions import names_in
 from paramgen.language.groups import OPERATIONS_SCHEMA, evaluate_outside_repeats
+from paramgen.language.items import check_different
 from paramgen.language.tree import Tree
 from paramgen.language.values import Value
 from paramgen.language.yaml_reader import Document, Path, from_mapping, from_yaml
@@ -173,9 +174,9 @@ class ParsedSpec:
 
     def tree(self) -> Tree:
         """Return its operations, not read yet."""
-        tree = Tree(self._items, self.document.data.get("parameters"), self._evaluator.with_fresh_budget())
-        tree.omits = not all(override.when for override in self.fields.overrides)
-        return tree
+        omits = not all(override.when for override in self.fields.overrides)
+        parameters = self.document.data.get("parameters")
+        return Tree(self._items, parameters, self._evaluator.with_fresh_budget(), omits)
 
 
 def read_document(source: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[Document, str]:
@@ -189,6 +190,16 @@ def read_document(source: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[D
     except OSError as error:
         raise FileError(f"{escape(path) or repr(path)}: {error.strerror or error}") from None
     return from_yaml(raw, path), os.path.splitext(os.path.basename(path))[0] or "model"
+
+
+def read_spec(
+    source: str | os.PathLike[str] | Mapping[str, Any],
+    *,
+    variables: Mapping[str, Value] | None = None,
+    **replaced: Any,
+) -> ParsedSpec:
+    """Read a YAML file or a mapping as a spec. `interpret` describes the other arguments."""
+    return interpret(*read_document(source), variables=variables, **replaced)
 
 
 def interpret(
@@ -218,7 +229,7 @@ def _interpret(document: Document, name: str) -> ParsedSpec:
     if items:
         source["operations"] = evaluate_outside_repeats(items, ("operations",), evaluator)
     if "parameters" in source:
-        source["parameters"], _ = evaluator.evaluate(source["parameters"], ("parameters",))
+        source["parameters"], _ = evaluator.evaluate(source["parameters"], ("parameters",), bind=False)
     return ParsedSpec(document, head, source, (*in_variables, *field_errors, *in_items), items, evaluator)
 
 
@@ -285,6 +296,7 @@ def _select_overrides(overrides: Any, evaluator: Evaluator) -> dict[str, Any]:
 def _read_items(data: dict[str, Any]) -> tuple[list[Any], list[Finding]]:
     items = data.get("operations")
     if isinstance(items, list) and items:
+        check_different(len(items), ("operations",))  # before anything in them is evaluated
         return items, []
     if "operations" in data:
         return [], [Finding(("operations",), must_be("a non-empty list of operations", items))]

@@ -68,7 +68,7 @@ def read_repetitions(item: Any, path: Path, evaluator: Evaluator, declared: Coll
     if not isinstance(item, dict) or item.keys().isdisjoint(ENTRY_KEYS):
         return ONCE
     written = {key: value for key, value in item.items() if key in ENTRY_KEYS}
-    literal = {key: value for key, value in written.items() if key == "with" or not _uses_expressions(value)}
+    literal = {key: value for key, value in written.items() if key in ("as", "with") or not _uses_expressions(value)}
     if "repeat" in written:
         literal.setdefault("repeat", 1)
     try:
@@ -76,7 +76,7 @@ def read_repetitions(item: Any, path: Path, evaluator: Evaluator, declared: Coll
     except ValidationError as error:
         raise InvalidItemError(explain_errors(error, literal, path, ())) from None
     index = written.get("as")
-    if index is not None and (index in declared or index in evaluator.variables):
+    if isinstance(index, str) and (index in declared or index in evaluator.variables):
         taken = "a local variable" if index in declared else "a variable of the spec"
         raise InvalidItemError([Finding((*path, "as"), f"{index} is already {taken}; choose another name")])
     return Repetitions(path, written.get("repeat"), index, written.get("with", {}), written.get("when", True))

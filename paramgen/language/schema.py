@@ -15,7 +15,7 @@ from pydantic.json_schema import models_json_schema
 from paramgen.catalog import initializers, operations
 from paramgen.catalog.fields import RESERVED, Schema
 from paramgen.catalog.models import Model, TypedModel
-from paramgen.catalog.operations import CustomParameter
+from paramgen.catalog.operations import CustomParameter, FilterNorm, MatrixNorm
 from paramgen.catalog.schemas import has_type, reference
 from paramgen.language.groups import Group
 from paramgen.language.model import Override, SpecFields
@@ -31,7 +31,8 @@ PARTLY_EXPRESSION: Schema = {"type": "string", "pattern": r"\$\{[^{}]+\}"}
 
 def json_schema() -> Schema:
     """Return the schema of a whole spec."""
-    models: list[type[Model]] = [SpecFields, Override, Group, CustomParameter, *operations.TABLE, *initializers.TABLE]
+    parts: list[type[Model]] = [SpecFields, Override, Group, CustomParameter, FilterNorm, MatrixNorm]
+    models = [*parts, *operations.TABLE, *initializers.TABLE]
     _, generated = models_json_schema([(model, "validation") for model in models], ref_template="#/definitions/{model}")
     definitions: dict[str, Schema] = {
         model.__name__: _with_rules(_expressive(_tidy(generated["$defs"][model.__name__])), model) for model in models
@@ -78,7 +79,7 @@ def _by_type(models: Sequence[type[TypedModel]]) -> Schema:
 
 def _is_whole(definition: Schema) -> bool:
     """Return True if an initializer needs no field, so that its name is enough."""
-    return bool(definition["required"] == ["type"])
+    return definition["required"] == ["type"] and "oneOf" not in definition
 
 
 def _tidy(schema: Schema) -> Schema:

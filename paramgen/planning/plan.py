@@ -18,13 +18,14 @@ from paramgen.catalog.layouts import CONSTANTS, LAYOUTS, UnsupportedError
 from paramgen.catalog.operations import ParameterDef
 from paramgen.formatting import dump_json, shorten, summarize
 from paramgen.language.diagnostics import Diagnostics, Finding, LimitExceededError
+from paramgen.language.items import NamedOperation
 from paramgen.language.model import ParsedSpec
-from paramgen.language.tree import NamedOperation
 from paramgen.language.yaml_reader import escape_refused
 from paramgen.planning.resolve import (
     NameRegistry,
     OperationCache,
     Parameter,
+    ParameterSpec,
     ResolvedOperation,
     resolve_operations,
     resolve_parameter,
@@ -127,7 +128,7 @@ def make_plan(spec: ParsedSpec) -> Plan:
         limit = f"must have at most {MAX_HEADER:,} bytes (the format's limit), got {len(header) - 8:,}"
         message = f"the file's header {limit}; use fewer or shorter names"
         Diagnostics([Finding((), message)]).raise_if_any(spec.document)
-    lines = tuple(warnings.describe(spec.document))
+    lines = tuple(warnings.lines(spec.document))
     return Plan(spec.fields.name, spec.fields.seed, spec.fields.layout, tuple(tensors), tuple(entries), header, lines)
 
 
@@ -151,7 +152,7 @@ class _TensorPlanner:
                 yield item
                 continue
             for one in item.parameters.values():
-                if one.tied_to is None:
+                if one.tied_to is None and not one.spec.is_norm:
                     streams.add(one.stream)
                     count += 1
             for tensor in self._place(item):
@@ -227,6 +228,8 @@ def _explain_streams(spec: ParsedSpec) -> Iterator[Finding]:
         if isinstance(item, Finding):
             continue
         for parameter in item.parameters.values():
+            if parameter.tied_to is not None or parameter.spec.is_norm:
+                continue
             other = first.setdefault(parameter.stream, parameter.name)
             if other != parameter.name and parameter.tied_to is None:
                 message = f"{shorten(parameter.name)} and {shorten(other)} have the same stream id; rename one"
@@ -266,7 +269,7 @@ class _Descriptions:
         """Return a tensor's entry in the plan's JSON, with marks in the place of its names."""
         specs = tensor.specs
         initializers = [self._describe(spec.initializer) for spec in specs]
-        distributions = [describe(spec.distribution) for spec in specs]
+        distributions = [_describe_distribution(spec) for spec in specs]
         first = initializers[0], distributions[0]
         alike = all(part == first for part in zip(initializers, distributions, strict=True))
         return {
@@ -289,6 +292,11 @@ class _Descriptions:
 
 
 _MARK = re.compile(r'"\\u0000\w+"')
+
+
+def _describe_distribution(spec: ParameterSpec) -> dict[str, Any]:
+    padding = {} if spec.padding_index is None else {"padding_index": spec.padding_index}
+    return {**describe(spec.distribution), **padding}
 
 
 def metadata(spec: ParsedSpec) -> dict[str, str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from math import prod
@@ -11,15 +11,15 @@ from typing import Generic, NamedTuple, TypeVar
 
 from paramgen import limits
 from paramgen.catalog.conventions import parameter_defs as parameter_defs_by
-from paramgen.catalog.distributions import Distribution, why_unsupported
-from paramgen.catalog.initializers import Initializer, ParameterInfo
+from paramgen.catalog.distributions import Direction, Distribution, Norm, why_unsupported
+from paramgen.catalog.initializers import Initializer, NormInitializer, ParameterInfo
 from paramgen.catalog.layouts import UnsupportedError
 from paramgen.catalog.operations import BY_TYPE, ZEROS, ParameterDef
 from paramgen.dtypes import BY_NAME, DType
 from paramgen.formatting import closest_match, did_you_mean, escape, one_of, shorten
 from paramgen.language.diagnostics import Finding, LimitExceededError
+from paramgen.language.items import NamedOperation
 from paramgen.language.model import Override, ParsedSpec
-from paramgen.language.tree import NamedOperation
 from paramgen.language.yaml_reader import Path, path_text
 from paramgen.planning.overrides import Overrides
 from paramgen.planning.streams import stream_id
@@ -27,7 +27,10 @@ from paramgen.planning.streams import stream_id
 
 @dataclass(frozen=True)
 class ParameterSpec:
-    """A parameter's shape, dtype, fans, initializer and distribution, whatever its name."""
+    """A parameter's shape, dtype, fans, initializer and distribution, whatever its name.
+
+    The elements at `padding_index` of the last axis are zero instead.
+    """
 
     shape: tuple[int, ...]
     dtype: DType
@@ -35,6 +38,7 @@ class ParameterSpec:
     fan_out: int | None
     initializer: Initializer
     distribution: Distribution
+    padding_index: int | None = None
 
     @cached_property
     def size(self) -> int:
@@ -44,6 +48,11 @@ class ParameterSpec:
     def nbytes(self) -> int:
         return self.dtype.nbytes(self.size)
 
+    @cached_property
+    def is_norm(self) -> bool:
+        """Return whether it has the stream of the direction that it is the norm of, not its own."""
+        return isinstance(self.distribution, Norm)
+
     def dtype_error(self, name: str) -> str | None:
         """Return why the dtype cannot hold the values of the parameter `name`, or None."""
         reason = why_unsupported(self.distribution, self.dtype)
@@ -52,15 +61,15 @@ class ParameterSpec:
 
 def resolve_parameter(info: ParameterInfo, initializer: Initializer, dtype: str) -> ParameterSpec:
     """Resolve a parameter whose initializer has been checked."""
-    return ParameterSpec(
-        info.shape, BY_NAME[dtype], info.fan_in, info.fan_out, initializer, initializer.to_distribution(info)
-    )
+    distribution, fans = initializer.to_distribution(info), (info.fan_in, info.fan_out)
+    return ParameterSpec(info.shape, BY_NAME[dtype], *fans, initializer, distribution, info.padding_index)
 
 
 class Parameter(NamedTuple):
     """A parameter in canonical form: name, spec, and the id of its random stream.
 
     With `tied_to`, the parameter is another one, by this name, and has only its shape from its own operation.
+    A norm has the stream of its direction.
     """
 
     name: str
@@ -71,6 +80,11 @@ class Parameter(NamedTuple):
 
 def name_parameter(name: str, spec: ParameterSpec) -> Parameter:
     return Parameter(name, spec, stream_id(name))
+
+
+def _name_defined(name: str, prefix: str, definition: ParameterDef, spec: ParameterSpec) -> Parameter:
+    """Return the parameter of a definition; `prefix` is that of its operation's parameters."""
+    return Parameter(name, spec, stream_id(f"{prefix}{definition.direction}" if spec.is_norm else name))
 
 
 class ResolvedOperation(NamedTuple):
@@ -177,9 +191,11 @@ class _Resolver:
                     findings = [*findings, Finding((*instance.path, "name"), message, location=instance.location)]
                     continue
                 if one.spec and not self.spec.fields.overrides:
-                    parameters[one.definition.name] = Parameter(name, one.spec, stream_id(name))
+                    parameters[one.definition.name] = _name_defined(name, prefix, one.definition, one.spec)
                     continue
-                found = self._resolve(name, instance, one)
+                if one.definition.direction and one.definition.direction not in parameters:
+                    continue  # the direction's error is reported
+                found = self._resolve(prefix, instance, one, parameters)
                 if isinstance(found, Finding):
                     findings = [*findings, found]
                 else:
@@ -226,26 +242,39 @@ class _Resolver:
             return default
         return definition.initializer, (*base, *definition.path)
 
-    def _resolve(self, name: str, instance: NamedOperation, choice: _ParameterChoice) -> Parameter | Finding:
+    def _resolve(
+        self, prefix: str, instance: NamedOperation, choice: _ParameterChoice, before: Mapping[str, Parameter]
+    ) -> Parameter | Finding:
+        """Return a parameter or its error; `before` are those before it in its operation."""
+        definition = choice.definition
+        name = prefix + definition.name
         overrides = self.overrides.matching(name) if self.spec.fields.overrides else []
-        if target := instance.operation.tie.get(choice.definition.name):
-            return _tie(name, target, choice, overrides)
+        if tied_to := instance.operation.tie.get(definition.name):
+            return _tie(name, tied_to, choice, overrides)
         if not overrides and choice.spec:
-            return name_parameter(name, choice.spec)
+            return _name_defined(name, prefix, definition, choice.spec)
         initializer, dtype, path = choice.initializer, choice.dtype, choice.path
         for index, override in overrides:
             if override.initializer:
                 initializer, path = override.initializer, ("overrides", index, "initializer")
             dtype = override.dtype or dtype
-        if reason := initializer.why_unsupported(choice.definition.info):
-            of = "" if path[0] == "operations" else f"{shorten(name)}: "
-            return Finding(path, f"{of}{initializer.type_name} {reason}", location=instance.location)
-        spec = resolve_parameter(choice.definition.info, initializer, dtype)
+        info = definition.info
+        if isinstance(initializer, NormInitializer):
+            direction = before[str(definition.direction)]
+            if direction.tied_to is not None:
+                message = f"{shorten(name)} is the norm of these; tie {definition.name} too, or give it an initializer"
+                return Finding((*instance.path, "tie", str(definition.direction)), message, location=instance.location)
+            of = direction.spec
+            info = replace(info, direction=Direction(of.distribution, of.dtype, of.shape))
+        if reason := initializer.why_unsupported(info):
+            subject = "" if path[0] == "operations" else f"{shorten(name)}: "
+            return Finding(path, f"{subject}{initializer.type_name} {reason}", location=instance.location)
+        spec = resolve_parameter(info, initializer, dtype)
         if reason := spec.dtype_error(name):
             return Finding(path, reason, location=instance.location)
-        if not overrides:
+        if not overrides and not (info.direction and self.spec.fields.overrides):  # the direction may have some
             choice.spec = spec
-        return name_parameter(name, spec)
+        return _name_defined(name, prefix, definition, spec)
 
 
 def _tie(

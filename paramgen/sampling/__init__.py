@@ -1,1 +1,1 @@
-"""Sampling: from a range of a stream to values. NumPy is imported here and above, but not below."""
+"""Sampling: from a range of a stream to values. Only this package and those above it import NumPy at the top."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from paramgen.catalog.computed import LogUniform, Sinusoidal, SsmDtBias, UniformInterval
 from paramgen.catalog.distributions import (
     Bernoulli,
     Constant,
@@ -97,14 +99,17 @@ class Backend(Protocol):
     def take_region(self, source: Bytes, dtype: DType, region: StridedRegion, out: Bytes) -> None:
         """Copy a region of an array."""
 
+    def repeat_region(self, table: Bytes, dtype: DType, run: int, region: StridedRegion, out: Bytes) -> None:
+        """Copy a region of the array whose element i is element (i // run) mod n of a table of n elements."""
+
     def zeros(self, rows: int, columns: int) -> Matrix:
         """Allocate a matrix of zeros."""
 
-    def upload(self, matrix: Matrix) -> Matrix:
-        """Return a matrix of the host in the device's memory."""
+    def upload(self, array: NDArray[Any]) -> NDArray[Any]:
+        """Return an array of the host in the device's memory."""
 
-    def download(self, matrix: Matrix) -> Matrix:
-        """Return a matrix of the device in the host's memory."""
+    def download(self, array: NDArray[Any]) -> NDArray[Any]:
+        """Return an array of the device in the host's memory."""
 
     def diagonal(self, matrix: Matrix) -> Matrix:
         """Return a copy of a matrix's diagonal."""
@@ -139,13 +144,22 @@ KERNEL_FIELDS: dict[type[ElementwiseDistribution], tuple[str, ...]] = {
     TruncatedNormal: ("mean", "std", "low", "high", "below", "above", "within"),
     Integers: ("start_low", "start_high", "span_low", "span_high"),
     Bernoulli: ("zeros",),
+    UniformInterval: ("lower", "upper", "width"),
+    LogUniform: ("lower", "upper", "width", "least", "most"),
+    SsmDtBias: ("lower", "upper", "width", "least", "most"),
+    Sinusoidal: ("channels", "interleaved", "first_position", "rate"),
 }
+
+
+def kernel_name(distribution: type[ElementwiseDistribution]) -> str:
+    """Return a distribution's name in C: PG_TRUNCATED_NORMAL of TruncatedNormal."""
+    return f"PG{re.sub('[A-Z]', lambda found: f'_{found[0]}', distribution.__name__).upper()}"
 
 
 def distribution_numbers(distribution: ElementwiseDistribution) -> tuple[str, list[float]]:
     """Return a distribution's name in C, and its numbers in C's order."""
     fields = KERNEL_FIELDS[type(distribution)]
-    return f"PG_{distribution.type.upper()}", [getattr(distribution, field) for field in fields]
+    return kernel_name(type(distribution)), [float(getattr(distribution, field)) for field in fields]
 
 
 Axis = tuple[int, int, int]

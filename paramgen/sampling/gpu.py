@@ -274,16 +274,23 @@ class GpuBackend:
         here = out[dtype.nbytes(region.out_offset) :]
         self._spread(kernel, region.size, source, np.int32(dtype.bits // 8), _region(region), here)
 
+    def repeat_region(self, table: Bytes, dtype: DType, run: int, region: StridedRegion, out: Bytes) -> None:
+        kernel = self._kernels.get("pg_repeat_region")
+        here = out[dtype.nbytes(region.out_offset) :]
+        width = dtype.bits // 8
+        numbers = np.uint64(run), np.uint64(table.nbytes // width), np.int32(width)
+        self._spread(kernel, region.size, table, *numbers, _region(region), here)
+
     def zeros(self, rows: int, columns: int) -> Matrix:
         matrix: Matrix = cupy.zeros((rows, columns))
         return matrix
 
-    def upload(self, matrix: Matrix) -> Matrix:
-        there: Matrix = cupy.asarray(np.ascontiguousarray(matrix))
+    def upload(self, array: NDArray[Any]) -> NDArray[Any]:
+        there: NDArray[Any] = cupy.asarray(np.ascontiguousarray(array))
         return there
 
-    def download(self, matrix: Matrix) -> Matrix:
-        return cupy.asnumpy(matrix)  # type: ignore[no-any-return]
+    def download(self, array: NDArray[Any]) -> NDArray[Any]:
+        return cupy.asnumpy(array)  # type: ignore[no-any-return]
 
     def diagonal(self, matrix: Matrix) -> Matrix:
         n = len(matrix)

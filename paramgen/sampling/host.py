@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from paramgen.buffers import CHUNK_ELEMENTS
 from paramgen.catalog.distributions import ElementwiseDistribution, Normal
 from paramgen.dtypes import DTYPES, DType
 from paramgen.float_mode import default_float_mode
@@ -65,16 +66,36 @@ class HostBackend(ABC):
         except (MemoryError, ValueError):
             raise MemoryError(f"a matrix of {rows} × {columns}") from None
 
-    def upload(self, matrix: Matrix) -> Matrix:
-        return matrix
+    def upload(self, array: NDArray[Any]) -> NDArray[Any]:
+        return array
 
-    def download(self, matrix: Matrix) -> Matrix:
-        return matrix
+    def download(self, array: NDArray[Any]) -> NDArray[Any]:
+        return array
 
     def take_region(self, source: Bytes, dtype: DType, region: StridedRegion, out: Bytes) -> None:
         bits = np.dtype(f"u{dtype.bits // 8}")
         elements = strided_view(source.view(bits), region.offset, region.sizes, region.strides)
         view_of_region(out.view(bits), region)[...] = elements
+
+    def repeat_region(self, table: Bytes, dtype: DType, run: int, region: StridedRegion, out: Bytes) -> None:
+        bits = np.dtype(f"u{dtype.bits // 8}")
+        numbers, values = table.view(bits), view_of_region(out.view(bits), region)
+        if region.is_contiguous:
+            flat = values.reshape(-1)
+            for start in range(0, len(flat), CHUNK_ELEMENTS):
+                part = flat[start : start + CHUNK_ELEMENTS]
+                first = region.offset + start
+                index = np.arange(first // run, (first + len(part) - 1) // run + 1)
+                counts = np.full(len(index), run)
+                counts[0] -= first % run
+                counts[-1] -= counts.sum() - len(part)
+                repeated = numbers[index % len(numbers)]
+                part[...] = repeated if run == 1 else np.repeat(repeated, counts)
+            return
+        element: NDArray[Any] = np.full((), region.offset)
+        for size, stride in zip(region.sizes, region.strides, strict=True):
+            element = element[..., None] + np.arange(size) * stride
+        values[...] = numbers[element // run % len(numbers)]
 
     def diagonal(self, matrix: Matrix) -> Matrix:
         return matrix.diagonal().copy()

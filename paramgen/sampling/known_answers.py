@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from paramgen.sampling.host import HostBackend
 
 SEED, STREAM, FIRST = 0xC0FFEE0123456789, 0xFEDCBA9876543210, 3
-# Neither a multiple of a vector's width, so that the ends of loops are checked, too.
+# Not multiples of a vector's width, to cover loop remainders.
 ELEMENTS = 523
 ROWS, COLUMNS = 50, 21
 
@@ -54,6 +54,19 @@ ANSWERS: tuple[tuple[str, tuple[float, ...], dict[str, int]], ...] = (
     ("integers", (0.0, 0.0, 4294967295.0, 0.0), {"uint32": 0x4039AE5B, "int32": 0x4039AE5B}),
     ("integers", (7.0, 0.0, 5.0, 4.0), {"uint64": 0xBD2D35C5, "int64": 0xBD2D35C5}),
     ("bernoulli", (3221225472.0,), {"float64": 0x10DEC7EC, "float32": 0x0896356E, "bool": 0x015E60F5}),
+    ("uniform_interval", (-0.1, 0.75, 0.85), {"float64": 0x560C2709, "float32": 0xE9A0B71A}),
+    (
+        "log_uniform",
+        (-6.907755278982137, -2.3025850929940455, 4.605170185988092, 0.001, 0.1),
+        {"float64": 0x54CA3E47, "float32": 0x3E55C808},
+    ),
+    (
+        "ssm_dt_bias",
+        (-6.907755278982137, -2.3025850929940455, 4.605170185988092, 0.002, 0.1),
+        {"float64": 0x272C9AD8, "float32": 0x6A0EBF65},
+    ),
+    ("sinusoidal", (6.0, 1.0, 2.0, 3.0701134573253945), {"float64": 0x429A7572, "float32": 0xC9107FDB}),
+    ("sinusoidal", (1280.0, 0.0, 0.0, 0.014414), {"float64": 0xBB97A451, "float32": 0xAD1E2036}),
 )
 MATRICES = 0xF9F59A4A
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paramgen.buffers import CHUNK_ELEMENTS
+from paramgen.catalog.computed import LogUniform, Sinusoidal, SsmDtBias, UniformInterval
 from paramgen.catalog.distributions import (
     DISCRETE,
     Bernoulli,
@@ -20,7 +21,7 @@ from paramgen.catalog.distributions import (
     Uniform,
 )
 from paramgen.dtypes import DType
-from paramgen.sampling import matrix
+from paramgen.sampling import functions, matrix
 from paramgen.sampling.host import HostBackend, view_of_region
 from paramgen.sampling.normal import normal_float32, normal_float64, truncated_normal
 from paramgen.sampling.philox import LOW, SHIFT, join_halves, words, words64, words_at
@@ -90,6 +91,18 @@ def _bernoulli(distribution: Bernoulli, words: Words) -> NDArray[Any]:
     return (upper.astype(np.uint64) >= np.uint64(distribution.zeros)).astype(words.dtype)
 
 
+def _interval(distribution: UniformInterval, words: Words) -> NDArray[Any]:
+    return functions.interval(distribution, words).astype(_float(words))
+
+
+def _log_uniform(distribution: LogUniform, words: Words) -> NDArray[Any]:
+    return functions.log_uniform(distribution, words).astype(_float(words))
+
+
+def _ssm_dt_bias(distribution: SsmDtBias, words: Words) -> NDArray[Any]:
+    return functions.inverse_softplus(functions.log_uniform(distribution, words)).astype(_float(words))
+
+
 _SAMPLERS: dict[type, Callable[[Any, Words], NDArray[Any]]] = {
     Constant: _constant,
     Uniform: _uniform,
@@ -97,6 +110,9 @@ _SAMPLERS: dict[type, Callable[[Any, Words], NDArray[Any]]] = {
     TruncatedNormal: _truncated,
     Integers: _integers,
     Bernoulli: _bernoulli,
+    UniformInterval: _interval,
+    LogUniform: _log_uniform,
+    SsmDtBias: _ssm_dt_bias,
 }
 
 
@@ -128,6 +144,12 @@ def _power_of_two(values: NDArray[np.float32]) -> NDArray[np.uint8]:
     return ((bits + half) >> np.uint32(23)).astype(np.uint8)
 
 
+def _sinusoidal(distribution: Sinusoidal, element: NDArray[np.uint64], dtype: DType) -> NDArray[Any]:
+    """Return the values of elements; narrow dtypes round the float32 value."""
+    values = functions.sinusoidal(distribution, element)
+    return values if dtype.name == "float64" else values.astype(np.float32).astype(dtype.numpy())
+
+
 class NumpyBackend(HostBackend):
     """NumPy as a backend."""
 
@@ -145,6 +167,10 @@ class NumpyBackend(HostBackend):
         values = out.view(dtype.numpy())
         for first in range(0, len(values), CHUNK_ELEMENTS):
             part = values[first : first + CHUNK_ELEMENTS]
+            if isinstance(distribution, Sinusoidal):
+                element = np.uint64(start + first) + np.arange(len(part), dtype=np.uint64)
+                part[...] = _sinusoidal(distribution, element, dtype)
+                continue
             part[...] = _values(distribution, dtype, draw(seed, stream, start + first, len(part)))
 
     def fill_region(
@@ -159,6 +185,9 @@ class NumpyBackend(HostBackend):
         element: NDArray[Any] = np.full((), region.offset, np.uint64)
         for size, stride in zip(region.sizes, region.strides, strict=True):
             element = element[..., None] + np.arange(size, dtype=np.uint64) * np.uint64(stride)
+        if isinstance(distribution, Sinusoidal):
+            view_of_region(out.view(dtype.numpy()), region)[...] = _sinusoidal(distribution, element, dtype)
+            return
         if dtype.bits == 64:
             pairs: NDArray[Any] = np.uint64(2) * element[..., None] + np.arange(2, dtype=np.uint64)
             drawn: Words = join_halves(words_at(seed, stream, pairs))

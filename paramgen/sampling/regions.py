@@ -1,4 +1,4 @@
-"""Regions: the strided parts of its sources that a range of a tensor's elements consists of."""
+"""Regions: the strided source slices that make up a range of a tensor."""
 
 from __future__ import annotations
 
@@ -33,6 +33,34 @@ class StridedRegion(NamedTuple):
         """The number of elements."""
         return prod(self.sizes)
 
+    def at_index(self, index: int, size: int) -> StridedRegion | None:
+        """Return the part at one index of the source's last axis, which has this size; None if there is none.
+
+        The region's axes are those of an array in C order, which may be permuted or merged.
+        """
+        along = [axis for axis, stride in enumerate(self.strides) if stride % size]
+        if not along:  # all of it has the same index
+            return self if self.offset % size == index else None
+        (axis,) = along
+        assert self.strides[axis] == 1
+        first = (index - self.offset) % size
+        count = len(range(first, self.sizes[axis], size))
+        if not count:
+            return None
+
+        def with_axis(values: tuple[int, ...], value: int) -> tuple[int, ...]:
+            return (*values[:axis], value, *values[axis + 1 :])
+
+        out_stride = self.out_strides[axis]
+        return StridedRegion(
+            self.source,
+            self.offset + first,
+            self.out_offset + first * out_stride,
+            with_axis(self.sizes, count),
+            with_axis(self.strides, size),
+            with_axis(self.out_strides, size * out_stride),
+        )
+
 
 def regions(rearrangement: Rearrangement, start: int, stop: int) -> Iterator[StridedRegion]:
     """Yield elements start … stop - 1 of a tensor, in C order, as regions; the buffer begins at `start`."""
@@ -40,7 +68,7 @@ def regions(rearrangement: Rearrangement, start: int, stop: int) -> Iterator[Str
         yield StridedRegion(0, start, 0, (stop - start,), (1,), (1,))
         return
     out_strides = c_strides(rearrangement.grid)
-    for low, high in _boxes(rearrangement.grid, start, stop):
+    for low, high in boxes(rearrangement.grid, start, stop):
         for piece in rearrangement.slices:
             begin = tuple(map(max, low, piece.low))
             end = tuple(map(min, high, piece.high))
@@ -52,7 +80,7 @@ def regions(rearrangement: Rearrangement, start: int, stop: int) -> Iterator[Str
                 yield _merge_axes(StridedRegion(piece.source, offset, out_offset, sizes, piece.strides, out_strides))
 
 
-def _boxes(grid: tuple[int, ...], start: int, stop: int) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
+def boxes(grid: tuple[int, ...], start: int, stop: int) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
     """Yield a range of a grid's elements, in C order, as boxes: the lowest index of each axis, and its end."""
     if not grid:
         yield (), ()
@@ -61,16 +89,16 @@ def _boxes(grid: tuple[int, ...], start: int, stop: int) -> Iterator[tuple[tuple
     first, last = -(-start // inner), stop // inner
     if first > last:  # within one row
         row = stop // inner
-        for low, high in _boxes(grid[1:], start - row * inner, stop - row * inner):
+        for low, high in boxes(grid[1:], start - row * inner, stop - row * inner):
             yield (row, *low), (row + 1, *high)
         return
     if start < first * inner:
-        for low, high in _boxes(grid[1:], start - (first - 1) * inner, inner):
+        for low, high in boxes(grid[1:], start - (first - 1) * inner, inner):
             yield (first - 1, *low), (first, *high)
     if first < last:
         yield (first, *(0 for _ in grid[1:])), (last, *grid[1:])
     if last * inner < stop:
-        for low, high in _boxes(grid[1:], 0, stop - last * inner):
+        for low, high in boxes(grid[1:], 0, stop - last * inner):
             yield (last, *low), (last + 1, *high)
 
 

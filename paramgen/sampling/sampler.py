@@ -5,28 +5,34 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from paramgen.buffers import BLOCK_BYTES
+from paramgen.catalog.computed import Table
 from paramgen.catalog.distributions import (
     Constant,
-    DeltaOrthogonal,
     ElementwiseDistribution,
     MatrixDistribution,
     MatrixRegion,
-    Orthogonal,
+    Norm,
     PeriodicConstant,
 )
+from paramgen.dtypes import DType
 from paramgen.sampling.backend import Backend, Bytes
 from paramgen.sampling.matrix import Matrix
+from paramgen.sampling.norm import norms
 from paramgen.sampling.orthogonal import FLOAT32_TOLERANCE, FLOAT64_TOLERANCE, Orthonormalizer, tiles
 from paramgen.sampling.regions import StridedRegion, regions
 from paramgen.threads import parallel_for
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from paramgen.planning.resolve import Parameter
     from paramgen.planning.tensors import Tensor
 
@@ -37,8 +43,8 @@ PARALLEL_SECONDS = 0.02
 
 
 @dataclass(slots=True)
-class _CachedMatrix:
-    """The bytes of a parameter of matrices, kept until the last of its elements is taken."""
+class _CachedWhole:
+    """The bytes of a parameter that is drawn as a whole, kept until the last of its elements is taken."""
 
     remaining: int
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -58,7 +64,7 @@ class Sampler:
         self.threads = threads
         self._on_bytes = on_bytes
         self._stopped = False
-        self._matrices: dict[str, _CachedMatrix] = {}
+        self._wholes: dict[str, _CachedWhole] = {}
         self._lock = threading.Lock()
         self._report_lock = threading.Lock()
         self._large_matrix_lock = threading.Lock()
@@ -77,19 +83,26 @@ class Sampler:
     def draw(self, backend: Backend, tensor: Tensor, start: int, stop: int, out: Bytes) -> None:
         """Draw elements start … stop - 1 (C order) of a tensor into `out`. Each element may be drawn once."""
         for region in regions(tensor.rearrangement, start, stop):
-            self._draw_region(backend, tensor.sources[region.source], region, out)
+            source = tensor.sources[region.source]
+            self._draw_region(backend, source, region, out)
+            padding_index = source.spec.padding_index
+            if padding_index is not None and (padding := region.at_index(padding_index, source.spec.shape[-1])):
+                self._fill_region(backend, source, Constant(0.0), padding, out)
 
     def _draw_region(self, backend: Backend, parameter: Parameter, region: StridedRegion, out: Bytes) -> None:
         dtype, distribution = parameter.spec.dtype, parameter.spec.distribution
-        if isinstance(distribution, Orthogonal | DeltaOrthogonal):
-            whole = self._take_matrix(backend, parameter, distribution, region.size)
+        if isinstance(distribution, MatrixDistribution | Norm):
+            whole = self._take_whole(backend, parameter, distribution, region.size)
             if region.is_contiguous:
                 here = out[dtype.nbytes(region.out_offset) : dtype.nbytes(region.out_offset + region.size)]
                 backend.copy(here, whole[dtype.nbytes(region.offset) : dtype.nbytes(region.offset + region.size)])
             else:
                 backend.take_region(whole, dtype, region, out)
             return
-        if isinstance(distribution, PeriodicConstant):
+        if isinstance(distribution, Table):
+            table = backend.upload(_round(distribution, dtype)).view(np.uint8)
+            backend.repeat_region(table, dtype, distribution.run, region, out)
+        elif isinstance(distribution, PeriodicConstant):
             self._fill_region(backend, parameter, Constant(0.0), region, out)
             for part in _periodic_parts(distribution, region):
                 self._fill_region(backend, parameter, Constant(distribution.value), part, out)
@@ -116,32 +129,62 @@ class Sampler:
         else:
             backend.fill_region(distribution, dtype, self.seed, parameter.stream, region, out)
 
-    def _take_matrix(
-        self, backend: Backend, parameter: Parameter, distribution: MatrixDistribution, taken: int
+    def _take_whole(
+        self, backend: Backend, parameter: Parameter, distribution: MatrixDistribution | Norm, taken: int
     ) -> Bytes:
-        """Return all bytes of a parameter of matrices, drawn at the first call; forget them at the last one."""
+        """Return all bytes of a parameter of matrices or norms, drawn at the first call; forget them at the last."""
         with self._lock:
-            cached = self._matrices.setdefault(parameter.name, _CachedMatrix(parameter.spec.size))
+            cached = self._wholes.setdefault(parameter.name, _CachedWhole(parameter.spec.size))
             cached.remaining -= taken
             if not cached.remaining:
-                del self._matrices[parameter.name]
+                del self._wholes[parameter.name]
         with cached.lock:
             if cached.error:  # in another thread; drawing it again would end the same way
                 raise cached.error
             if cached.data is None:
-                large = parameter.spec.nbytes > BLOCK_BYTES or cpu_seconds(parameter) > PARALLEL_SECONDS
                 try:
-                    with self._large_matrix_lock if large else nullcontext():
-                        self.report(0)
-                        threads = self.threads if large and backend.shared else 1
-                        cached.data = self._draw_matrices(backend, parameter, distribution, threads)
-                        backend.finish()
+                    if isinstance(distribution, Norm):
+                        cached.data = self._draw_norms(backend, parameter, distribution)
+                    else:
+                        cached.data = self._draw_matrices(backend, parameter, distribution)
                 except BaseException as error:
                     cached.error = error
                     raise
             return cached.data
 
-    def _draw_matrices(
+    def _draw_norms(self, backend: Backend, parameter: Parameter, distribution: Norm) -> Bytes:
+        """Return all bytes of a parameter of norms; the direction is drawn in blocks."""
+        of = distribution.direction
+        spec = replace(parameter.spec, shape=of.shape, dtype=of.dtype, distribution=of.distribution)
+        direction = parameter._replace(spec=spec)
+        # A sampler of its own: a direction of matrices is taken as often again as the file takes it.
+        sampler = Sampler(self.seed, self.threads, lambda count: self.report(0))
+        sampler._large_matrix_lock = self._large_matrix_lock
+
+        def draw(start: int, stop: int) -> NDArray[Any]:
+            out = backend.empty(of.dtype.nbytes(stop - start))
+            sampler._draw_region(backend, direction, StridedRegion(0, start, 0, (stop - start,), (1,), (1,)), out)
+            drawn: NDArray[Any] = backend.download(out)
+            return drawn.view(of.dtype.numpy())
+
+        found = backend.upload(norms(draw, distribution.grid))
+        result = backend.empty(parameter.spec.nbytes)
+        backend.round(found, 1.0, parameter.spec.dtype, result)
+        backend.finish()
+        self.report(parameter.spec.nbytes)
+        return result
+
+    def _draw_matrices(self, backend: Backend, parameter: Parameter, distribution: MatrixDistribution) -> Bytes:
+        """Return all bytes of a parameter of orthogonal matrices, large ones one at a time."""
+        large = parameter.spec.nbytes > BLOCK_BYTES or cpu_seconds(parameter) > PARALLEL_SECONDS
+        with self._large_matrix_lock if large else nullcontext():
+            self.report(0)
+            threads = self.threads if large and backend.shared else 1
+            result = self._draw_submatrices(backend, parameter, distribution, threads)
+            backend.finish()  # before the next large one takes memory
+        return result
+
+    def _draw_submatrices(
         self, backend: Backend, parameter: Parameter, distribution: MatrixDistribution, threads: int
     ) -> Bytes:
         """Return all bytes of a parameter of orthogonal matrices. Raises MemoryError if they do not fit."""
@@ -203,10 +246,23 @@ class Sampler:
 def cpu_seconds(parameter: Parameter) -> float:
     """Estimate the seconds that one CPU thread takes to draw a parameter."""
     distribution = parameter.spec.distribution
-    if not isinstance(distribution, Orthogonal | DeltaOrthogonal):
+    if isinstance(distribution, Norm):
+        of = distribution.direction
+        direction = replace(parameter.spec, shape=of.shape, dtype=of.dtype, distribution=of.distribution)
+        return 1e-8 * direction.size + cpu_seconds(parameter._replace(spec=direction))
+    if not isinstance(distribution, MatrixDistribution):
         return 2e-9 * parameter.spec.size
     matrices = distribution.submatrices(parameter.spec.shape)
     return 7e-11 * sum(matrix.size * min(matrix.rows, matrix.columns) for matrix in matrices)
+
+
+@lru_cache(maxsize=16)
+def _round(table: Table, dtype: DType) -> NDArray[Any]:
+    """Return the bytes of a table's numbers in a dtype; rounded to float32 first, if it is a narrower float."""
+    numbers: NDArray[Any] = np.frombuffer(table.data)
+    if not dtype.is_integer and dtype.bits < 64:
+        numbers = numbers.astype(np.float32)
+    return numbers.astype(dtype.numpy()).view(np.uint8)
 
 
 def _periodic_parts(distribution: PeriodicConstant, region: StridedRegion) -> Iterator[StridedRegion]:

@@ -9,7 +9,8 @@ from golden import Golden
 
 import paramgen
 from paramgen.catalog.conventions import CONVENTIONS, parameter_defs
-from paramgen.catalog.operations import BY_TYPE, TABLE, Custom
+from paramgen.catalog.layouts import LAYOUTS
+from paramgen.catalog.operations import BY_TYPE, TABLE
 
 TRUNCATED = 0.87962566103423978  # of Keras and JAX: the standard deviation of a standard normal truncated at ±2
 
@@ -67,6 +68,9 @@ GRU = {"type": "gru", "input_size": 5, "num_hidden_units": 16}
 LSTM = {"type": "lstm", "input_size": 5, "num_hidden_units": 16}
 ATTENTION = {"type": "multihead_attention", "input_size": 12, "num_heads": 3}
 EMBEDDING = {"type": "embedding", "embedding_dimension": 25, "vocabulary_size": 100}
+EXPERTS = {"type": "experts", "num_experts": 4, "input_size": 7, "num_hidden_units": 5}
+STATE_SPACE = {"type": "state_space", "num_channels": 6, "state_size": 4}
+LOGARITHMS = {"type": "table", "low": 0.0, "high": math.log(4), "length": 4, "run": 1}
 
 Rows = dict[str, tuple[int | None, int | None, dict[str, Any]]]
 
@@ -77,6 +81,12 @@ ROWS: list[tuple[str, dict[str, Any], Rows]] = [
         "torch",
         DENSE,
         {"weights": (50, 20, uniform(1 / math.sqrt(50))), "bias": (None, None, uniform(1 / math.sqrt(50)))},
+    ),
+    # transformers.pytorch_utils.Conv1D: its weight is [50, 20], so fan_in is the outputs.
+    (
+        "torch",
+        {**DENSE, "transposed": True},
+        {"weights": (20, 50, normal(0.02)), "bias": (None, None, ZEROS)},
     ),
     (
         "torch",
@@ -128,6 +138,16 @@ ROWS: list[tuple[str, dict[str, Any], Rows]] = [
     ),
     ("torch", EMBEDDING, {"weights": (25, 100, normal(1.0))}),
     ("torch", {"type": "prelu"}, {"alpha": (None, None, constant(0.25))}),
+    # As linear layers, one per expert: transformers' MixtralExperts has [4, 10, 7] and [4, 7, 5].
+    (
+        "torch",
+        EXPERTS,
+        {
+            "gate_up_weights": (7, 10, uniform(1 / math.sqrt(7))),
+            "down_weights": (5, 7, uniform(1 / math.sqrt(5))),
+        },
+    ),
+    ("torch", STATE_SPACE, {"a_log": (None, None, LOGARITHMS), "d": (None, None, ONES)}),
     # Keras: glorot_uniform and zeros, fans of the last two axes and all before them.
     ("keras", DENSE, {"weights": (50, 20, glorot(70)), "bias": (None, None, ZEROS)}),
     ("keras", CONV, {"weights": (60, 150, glorot(210)), "bias": (None, None, ZEROS)}),
@@ -233,7 +253,7 @@ def test_row(convention: str, operation: dict[str, Any], expected: Rows) -> None
 def test_every_operation_has_its_rows() -> None:
     for convention in ("torch", "keras", "flax"):
         there = {BY_TYPE[operation["type"]] for name, operation, _ in ROWS if name == convention}
-        assert there == set(TABLE) - {Custom}
+        assert there == set(LAYOUTS[convention].rows)
 
 
 def test_fans_are_the_conventions_for_any_initializer() -> None:
@@ -273,7 +293,7 @@ def test_operations_that_a_framework_lacks_are_reported_once(convention: str, go
 def test_parameters_have_the_names_of_the_table() -> None:
     for model in TABLE:
         operation = model.model_validate({"name": "n", "type": model.names()[0], **model.example})
-        for convention in CONVENTIONS:
+        for convention in [name for name in CONVENTIONS if name == "matlab" or model in LAYOUTS[name].rows]:
             assert [t.name for t in parameter_defs(convention, operation)] == [
                 t.name for t in operation.parameter_defs()
             ]

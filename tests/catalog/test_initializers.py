@@ -86,12 +86,18 @@ def test_numbers(initializer: Any, expected: dict[str, Any]) -> None:
 
 
 def test_every_initializer_has_its_numbers() -> None:
-    """Exclude those of filters and gates, whose values are tested below or in tests/sampling/test_reference.py."""
+    """Exclude filters, gates and computed values: see below, test_computed.py and sampling/test_reference.py."""
     there = {one if isinstance(one, str) else one["type"] for one, _ in NUMBERS}
     assert there == {name for model in TABLE for name in model.names()} - {
         "dirac",
         "delta_orthogonal",
         "unit_forget_gate",
+        "log_uniform",
+        "ssm_dt_bias",
+        "values",
+        "arange",
+        "formula",
+        "sinusoidal",
     }
 
 

@@ -69,6 +69,36 @@ def test_names_and_shapes() -> None:
     }
 
 
+def test_names_and_shapes_of_weight_norm() -> None:
+    dense = {"name": "d", "type": "fully_connected", "input_size": 3, "output_size": 2, "bias": False}
+    grouped = {
+        "name": "c",
+        "type": "conv",
+        "filter_size": [3, 2],
+        "bias": False,
+        "num_groups": 2,
+        "num_channels_per_group": 4,
+        "num_filters_per_group": 5,
+    }
+    filters, channels, none = ({"weight_norm": {"axis": axis}} for axis in ("filters", "channels", "none"))
+    legacy = {"weight_norm": {"axis": "inputs", "style": "legacy"}}
+    direction = {"c.parametrizations.weight.original1": [10, 4, 3, 2]}
+    assert names({**grouped, **filters}, layout="torch") == {
+        "c.parametrizations.weight.original0": [10, 1, 1, 1],
+        **direction,
+    }
+    assert names({**grouped, **channels}, {**dense, **legacy}, layout="torch") == {
+        "c.parametrizations.weight.original0": [1, 4, 1, 1],
+        **direction,
+        "d.weight_g": [1, 3],
+        "d.weight_v": [2, 3],
+    }
+    assert names({**dense, **none}, layout="torch") == {
+        "d.parametrizations.weight.original0": [],
+        "d.parametrizations.weight.original1": [2, 3],
+    }
+
+
 def test_buffers_have_no_canonical_name() -> None:
     tensors = {tensor["name"]: tensor for tensor in plan_of(NORM, layout="torch", dtype="bfloat16")}
     mean, counter = tensors["n.running_mean"], tensors["n.num_batches_tracked"]
@@ -142,6 +172,8 @@ def test_joined_tensors_have_one_dtype(golden: Golden) -> None:
         pytest.param({**LSTM, "projection_size": 4}, "torch", id="lstm with a projection as wide in torch"),
         pytest.param({**ATTENTION, "num_key_channels": 4}, "torch", id="attention with other keys in torch"),
         pytest.param({**ATTENTION, "num_value_channels": 4}, "flax", id="attention with other values in flax"),
+        pytest.param({**CONV, "weight_norm": {"axis": "filters"}}, "keras", id="weight_norm in keras"),
+        pytest.param({**CONV, "weight_norm": {"axis": "none"}}, "flax", id="weight_norm in flax"),
         pytest.param({"name": "p", "type": "prelu", "num_channels": 4}, "flax", id="prelu of channels in flax"),
         pytest.param(
             {"name": "s", "type": "separable_conv", "filter_size": [3, 3, 3], "num_channels": 2, "num_filters": 2},

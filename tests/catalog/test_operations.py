@@ -17,6 +17,15 @@ def glorot(total: int) -> dict[str, Any]:
     return {"type": "uniform", "low": -math.sqrt(6 / total), "high": math.sqrt(6 / total)}
 
 
+def logarithms(count: int) -> dict[str, Any]:
+    """Return the logarithms of 1 … count, repeated."""
+    return {"type": "table", "low": 0.0, "high": math.log(count), "length": count, "run": 1}
+
+
+def norm(of: dict[str, Any], elements: int) -> dict[str, Any]:
+    return {"type": "norm", "of": of, "elements": elements}
+
+
 ZEROS = {"type": "constant", "value": 0.0}
 ONES = {"type": "constant", "value": 1.0}
 ORTHOGONAL = {"type": "orthogonal", "gain": 1.0}
@@ -37,6 +46,7 @@ TABLE: list[tuple[dict[str, Any], dict[str, tuple[list[int], int | None, int | N
     ),
     ({"type": "layer_norm", "num_channels": 12}, NORM),
     ({"type": "layernorm", "num_channels": 12}, NORM),
+    ({"type": "layer_norm", "num_channels": 12, "offset": False}, {"scale": ([12, 1], None, None, ONES)}),
     ({"type": "instance_norm", "num_channels": 12}, NORM),
     ({"type": "instancenorm", "num_channels": 12}, NORM),
     ({"type": "group_norm", "num_channels": 12, "num_groups": 4}, NORM),
@@ -108,6 +118,41 @@ TABLE: list[tuple[dict[str, Any], dict[str, tuple[list[int], int | None, int | N
     (
         {"type": "fullyconnect", "input_size": 7, "output_size": 10, "bias": False},
         {"weights": ([10, 7], 7, 10, glorot(17))},
+    ),
+    (
+        {"type": "fully_connected", "input_size": 7, "output_size": 10, "transposed": True},
+        {"weights": ([10, 7], 7, 10, glorot(17)), "bias": ([10, 1], None, None, ZEROS)},
+    ),
+    (
+        {"type": "conv", "filter_size": [3, 3], **GROUPED, "weight_norm": {"axis": "filters"}},
+        {
+            "weights": ([3, 3, 2, 5, 4], 18, 45, glorot(63)),
+            "magnitude": ([1, 1, 1, 5, 4], None, None, norm(glorot(63), 18)),
+            "bias": ([20, 1], None, None, ZEROS),
+        },
+    ),
+    (
+        {"type": "conv", "filter_size": 7, **GROUPED, "bias": False, "weight_norm": {"axis": "kernel"}},
+        {
+            "weights": ([7, 2, 5, 4], 14, 35, glorot(49)),
+            "magnitude": ([7, 1, 1, 1], None, None, norm(glorot(49), 40)),
+        },
+    ),
+    (
+        {"type": "transposed_conv", "filter_size": 4, **CONV, "bias": False, "weight_norm": {"axis": "channels"}},
+        {"weights": ([4, 8, 3], 12, 32, glorot(44)), "magnitude": ([1, 1, 3], None, None, norm(glorot(44), 32))},
+    ),
+    (
+        {"type": "fully_connected", "input_size": 7, "output_size": 10, "weight_norm": {"axis": "outputs"}},
+        {
+            "weights": ([10, 7], 7, 10, glorot(17)),
+            "magnitude": ([10, 1], None, None, norm(glorot(17), 7)),
+            "bias": ([10, 1], None, None, ZEROS),
+        },
+    ),
+    (
+        {"type": "fullyconnect", "input_size": 7, "output_size": 10, "bias": False, "weight_norm": {"axis": "none"}},
+        {"weights": ([10, 7], 7, 10, glorot(17)), "magnitude": ([1, 1], None, None, norm(glorot(17), 70))},
     ),
     (
         {"type": "gru", "input_size": 7, "num_hidden_units": 10},
@@ -237,7 +282,44 @@ TABLE: list[tuple[dict[str, Any], dict[str, tuple[list[int], int | None, int | N
         {"type": "embedding", "embedding_dimension": 300, "vocabulary_size": 5000},
         {"weights": ([300, 5000], 5000, 300, GAUSSIAN)},
     ),
+    (
+        {"type": "embedding", "embedding_dimension": 3, "vocabulary_size": 5, "padding_index": 0},
+        {"weights": ([3, 5], 5, 3, {**GAUSSIAN, "padding_index": 0})},
+    ),
     ({"type": "embed", "embedding_dimension": 3, "vocabulary_size": 5}, {"weights": ([3, 5], 5, 3, GAUSSIAN)}),
+    # The fans are those of one expert, whose matrices are [10, 7] (gate over up) and [7, 5].
+    (
+        {"type": "experts", "num_experts": 4, "input_size": 7, "num_hidden_units": 5},
+        {"gate_up_weights": ([4, 10, 7], 7, 10, glorot(17)), "down_weights": ([4, 7, 5], 5, 7, glorot(12))},
+    ),
+    (
+        {
+            "type": "experts",
+            "num_experts": 4,
+            "input_size": 7,
+            "num_hidden_units": 5,
+            "initializers": {
+                "gate_up_weights": {"type": "orthogonal", "per_gate": True},
+                "down_weights": "orthogonal",
+            },
+        },
+        {
+            "gate_up_weights": ([4, 10, 7], 7, 10, {**ORTHOGONAL, "matrices": 8}),
+            "down_weights": ([4, 7, 5], 5, 7, {**ORTHOGONAL, "matrices": 4}),
+        },
+    ),
+    (
+        {"type": "state_space", "num_channels": 6, "state_size": 4},
+        {"a_log": ([6, 4], None, None, logarithms(4)), "d": ([6, 1], None, None, ONES)},
+    ),
+    (
+        {"type": "state_space", "num_channels": 6, "dt_bias": True},
+        {
+            "a_log": ([6, 1], None, None, logarithms(6)),
+            "d": ([6, 1], None, None, ONES),
+            "dt_bias": ([6, 1], None, None, {"type": "ssm_dt_bias", "min": 0.001, "max": 0.1, "floor": 0.0001}),
+        },
+    ),
     (
         {"type": "custom", "parameters": {"w": {"shape": [2, 3], "initializer": "he", "fan_in": 8}}},
         {"w": ([2, 3], 8, None, {"type": "normal", "mean": 0.0, "std": 0.5})},
@@ -299,6 +381,16 @@ def test_invalid_groupings_are_refused(kind: str, fields: dict[str, Any], wrong:
     with pytest.raises(SpecError) as caught:
         plan_of({"name": "n", "type": kind, **fields})
     assert {problem.path.removeprefix("operations[0].") for problem in caught.value.diagnostics} == wrong
+    golden(caught.value)
+
+
+@pytest.mark.parametrize("index", [5, -1, True, "0"])
+def test_a_padding_index_that_is_not_in_the_vocabulary(index: object, golden: Golden) -> None:
+    from paramgen.errors import SpecError
+
+    with pytest.raises(SpecError) as caught:
+        plan_of({"type": "embedding", "embedding_dimension": 3, "vocabulary_size": 5, "padding_index": index})
+    assert [problem.path for problem in caught.value.diagnostics] == ["operations[0].padding_index"]
     golden(caught.value)
 
 

@@ -10,7 +10,7 @@ import paramgen
 from paramgen.catalog import initializers, operations
 from paramgen.catalog.initializers import read_initializer
 from paramgen.catalog.models import Model
-from paramgen.catalog.operations import CustomParameter, StandardOperation
+from paramgen.catalog.operations import CustomParameter, FilterNorm, StandardOperation
 from paramgen.catalog.synonyms import (
     FIELD_SYNONYMS,
     INITIALIZER_SYNONYMS,
@@ -21,7 +21,8 @@ from paramgen.language.groups import Group
 from paramgen.language.model import SpecFields
 
 MODELS: dict[str, type[Model]] = {
-    model.label: model for model in (*operations.TABLE, *initializers.TABLE, CustomParameter, Group, SpecFields)
+    model.label: model
+    for model in (*operations.TABLE, *initializers.TABLE, CustomParameter, FilterNorm, Group, SpecFields)
 }
 FIELDS = [(label, word, field) for label, words in FIELD_SYNONYMS.items() for word, field in words.items()]
 PARAMETERS = [(kind, word, name) for kind, words in PARAMETER_SYNONYMS.items() for word, name in words.items()]

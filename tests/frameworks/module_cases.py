@@ -1,5 +1,6 @@
 """Operations with their modules in each framework and an input, channels last."""
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -128,6 +129,50 @@ def _torch_separable() -> Any:
     return Separable()
 
 
+def _torch_conv1d() -> Any:
+    from transformers.pytorch_utils import Conv1D
+
+    return Conv1D(7, 5)
+
+
+def _torch_experts() -> Any:
+    from transformers import MixtralConfig
+    from transformers.models.mixtral.modeling_mixtral import MixtralExperts
+
+    return MixtralExperts(MixtralConfig(num_local_experts=3, hidden_size=6, intermediate_size=4))
+
+
+def _route(experts: Any, x: Any) -> Any:
+    """Send each input to the first and the last expert."""
+    import torch
+
+    return experts(x, torch.tensor([[0, 2]] * len(x)), torch.tensor([[0.25, 0.75]] * len(x)))
+
+
+def torch_state_space(version: str, **fields: Any) -> Any:
+    """Return a module with the parameters of one of transformers' mixers, without those of its submodules."""
+    import torch
+    import transformers
+
+    module = importlib.import_module(f"transformers.models.{version}.modeling_{version}")
+    name = version.title()
+    config = getattr(transformers, f"{name}Config")(hidden_size=4, num_hidden_layers=1, **fields)
+    mixer = getattr(module, f"{name}Mixer")(config, 0)
+    getattr(mixer, f"init_{version}_weights")()
+    own = mixer.named_parameters(recurse=False)
+
+    class StateSpace(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            for name, parameter in own:
+                self.register_parameter(name, parameter)
+
+        def forward(self, x: Any) -> Any:
+            return x * self.D
+
+    return StateSpace()
+
+
 def _flax_separable() -> Any:
     from flax import linen as nn
 
@@ -241,6 +286,21 @@ CASES = [
         for bias in (True, False)
     ),
     Case(
+        {"type": "fully_connected", "input_size": 5, "output_size": 7, "transposed": True},
+        (2, 5),
+        _torch_conv1d,
+        lambda: _keras().Dense(7, name="x"),
+        lambda: _flax().Dense(7),
+    ),
+    Case(
+        {"type": "embedding", "embedding_dimension": 5, "vocabulary_size": 11, "padding_index": 4},
+        (2, 6),
+        lambda: _torch().Embedding(11, 5, padding_idx=4),
+        lambda: _keras().Embedding(11, 5, name="x"),
+        lambda: _flax().Embed(11, 5),
+        vocabulary=11,
+    ),
+    Case(
         {"type": "embedding", "embedding_dimension": 5, "vocabulary_size": 11},
         (2, 6),
         lambda: _torch().Embedding(11, 5),
@@ -262,6 +322,13 @@ CASES = [
         lambda: _torch().LayerNorm(6, eps=EPSILON),
         lambda: _keras().LayerNormalization(epsilon=EPSILON, name="x"),
         lambda: _flax().LayerNorm(epsilon=EPSILON),
+    ),
+    Case(
+        {"type": "layer_norm", "num_channels": 6, "offset": False},
+        (2, 4, 6),
+        lambda: _torch().LayerNorm(6, eps=EPSILON, bias=False),
+        lambda: _keras().LayerNormalization(epsilon=EPSILON, center=False, name="x"),
+        lambda: _flax().LayerNorm(epsilon=EPSILON, use_bias=False),
     ),
     Case(
         {"type": "rms_norm", "num_channels": 6},
@@ -298,6 +365,22 @@ CASES = [
         lambda: _torch().PReLU(),
         lambda: _keras().PReLU(shared_axes=[1], name="x"),
         lambda: _flax().PReLU(),
+    ),
+    Case(
+        {"type": "experts", "num_experts": 3, "input_size": 6, "num_hidden_units": 4},
+        (5, 6),
+        _torch_experts,
+        run_torch=_route,
+    ),
+    Case(
+        {"type": "state_space", "num_channels": 8, "state_size": 3},
+        (2, 8),
+        lambda: torch_state_space("mamba", expand=2, state_size=3),
+    ),
+    Case(
+        {"type": "state_space", "num_channels": 2, "dt_bias": True},
+        (2, 2),
+        lambda: torch_state_space("mamba2", expand=2, num_heads=2, head_dim=4, n_groups=1),
     ),
     *_recurrent("rnn", "RNN", "SimpleRNN", "SimpleCell"),
     *_recurrent("gru", "GRU", "GRU", "GRUCell"),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from conftest import plan_of
 from loading import FRAMEWORK_WARNINGS, Tensors, build_tensors, flax_variables, leaves
+from module_cases import torch_state_space
 from numpy.typing import NDArray
 from scipy.stats import ks_2samp
 
@@ -45,8 +46,10 @@ def recurrent(kind: str) -> dict[str, Any]:
 
 def torch_modules() -> Iterator[tuple[dict[str, Any], Any]]:
     from torch import nn
+    from transformers.pytorch_utils import Conv1D
 
     yield DENSE, nn.Linear(120, 300)
+    yield {**DENSE, "transposed": True}, Conv1D(300, 120)
     yield CONV, nn.Conv2d(16, 300, 3)
     yield GROUPED, nn.Conv2d(32, 400, 3, groups=4)
     yield TRANSPOSED, nn.ConvTranspose2d(16, 300, 3)
@@ -131,7 +134,7 @@ def is_orthonormal(matrix: Array) -> bool:
     return any(np.abs(one @ one.T - np.eye(len(one))).max() < 1e-5 for one in both)
 
 
-@pytest.mark.frameworks("torch")
+@pytest.mark.frameworks("torch", "transformers")
 def test_torch(tmp_path: Path) -> None:
     import torch
 
@@ -139,6 +142,25 @@ def test_torch(tmp_path: Path) -> None:
     for operation, module in torch_modules():
         ours = build_tensors(tmp_path, "torch", {"name": "x", **operation}, conventions="torch", overrides=[])
         alike(ours, {f"x.{name}": value.numpy() for name, value in module.state_dict().items()})
+
+
+@pytest.mark.frameworks("torch", "transformers")
+@pytest.mark.parametrize(
+    ("version", "fields", "operation"),
+    [
+        ("mamba", {"expand": 25, "state_size": 3}, {"num_channels": 100, "state_size": 3}),
+        ("mamba2", {"expand": 100, "num_heads": 400, "head_dim": 1}, {"num_channels": 400, "dt_bias": True}),
+    ],
+)
+def test_state_spaces_of_mamba(version: str, fields: dict[str, int], operation: dict[str, Any], tmp_path: Path) -> None:
+    import torch
+
+    torch.manual_seed(0)
+    theirs = {f"x.{name}": value.numpy() for name, value in torch_state_space(version, **fields).state_dict().items()}
+    described = {"name": "x", "type": "state_space", **operation}
+    ours = build_tensors(tmp_path, "torch", described, conventions="torch", overrides=[])
+    np.testing.assert_allclose(ours["x.A_log"], theirs["x.A_log"], rtol=2e-7)
+    alike(ours, theirs)
 
 
 @pytest.mark.frameworks("jax", "keras")

@@ -60,7 +60,7 @@ def torch_pixels(tensors: Tensors, x: Array) -> Array:
             super().__init__()
             self.stem = nn.ModuleDict({"conv": nn.Conv2d(3, 8, 3), "norm": nn.BatchNorm2d(8, eps=EPSILON)})
             self.up = nn.ConvTranspose2d(8, 6, 2, stride=2)
-            self.fields = nn.Linear(6, 5)
+            self.head = nn.Linear(6, 5)
 
         def forward(self, x: Any) -> Any:
             x = torch.relu(self.stem["norm"](self.stem["conv"](x)))
@@ -123,7 +123,7 @@ def torch_words(tensors: Tensors, x: Array) -> Array:
             self.blocks = nn.ModuleList([Block(), Block()])
             self.lstm = nn.LSTM(12, 7, batch_first=True)
             self.gru = nn.GRU(7, 9, batch_first=True)
-            self.fields = nn.Linear(9, 4)
+            self.head = nn.Linear(9, 4)
 
         def forward(self, x: Any) -> Any:
             x = self.embedding(x)

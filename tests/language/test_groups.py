@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import paramgen
 from paramgen import limits
-from paramgen.language import tree
+from paramgen.language import items
 from paramgen.planning import plan as planning
 from paramgen.planning import resolve
 from paramgen.planning.overrides import Pattern
@@ -420,8 +420,8 @@ def test_counting_groups_that_depend_on_an_index_stops_at_the_limit(
     """Report the limit once, although each level multiplies the visits of the next one."""
     monkeypatch.setattr(limits, "MAX_TERMS", 1000)
     counted = []
-    count = tree.Tree._count
-    monkeypatch.setattr(tree.Tree, "_count", lambda *args: counted.append(args) or count(*args))
+    count = items.GroupItem.count
+    monkeypatch.setattr(items.GroupItem, "count", lambda *args: counted.append(args) or count(*args))
     text = f"{{name: c, {DENSE}, input_size: 1, output_size: 1}}"
     for level in range(6):
         text = f"{{name: a, repeat: '${{9 + 0 * i{level + 1}}}', as: i{level}, operations: [{text}]}}"
@@ -433,13 +433,13 @@ def test_counting_groups_that_depend_on_an_index_stops_at_the_limit(
 
 def test_groups_that_do_not_depend_on_an_index_are_multiplied(monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
     counted = []
-    count = tree.Tree._count
-    monkeypatch.setattr(tree.Tree, "_count", lambda *args: counted.append(args) or count(*args))
+    count = items.GroupItem.count
+    monkeypatch.setattr(items.GroupItem, "count", lambda *args: counted.append(args) or count(*args))
     text = f"{{name: c, {DENSE}, input_size: 1, output_size: 1}}"
     for _ in range(13):
         text = f"{{name: a, repeat: 1000, as: i, operations: [{text}]}}".replace("as: i", f"as: i{len(text)}")
     error = error_of(f"operations: [{text}]")
-    assert len(counted) == 14
+    assert len(counted) == 13
     assert error.total == 1
     golden(error)
 
@@ -526,20 +526,20 @@ def test_names_that_exceed_a_header_are_refused(monkeypatch: pytest.MonkeyPatch,
 
 def test_a_full_cache_changes_no_shape(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = shapes(MODEL)
-    monkeypatch.setattr(tree, "CACHE_SIZE", 1)
+    monkeypatch.setattr(items, "CACHE_SIZE", 1)
     assert shapes(MODEL) == expected
 
 
 def test_repeated_operations_are_validated_once(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
-    reading = tree.Tree._validate
-    monkeypatch.setattr(tree.Tree, "_validate", lambda *args: calls.append(args[1].path) or reading(*args))
+    check = items.OperationItem.check
+    monkeypatch.setattr(items.OperationItem, "check", lambda *args: calls.append(args[0].path) or check(*args))
     text = (
         f"operations: [{{name: a, repeat: 100, as: i, operations: [{{name: b, {DENSE}, input_size: 1, output_size: 1}}, "
         f"{{name: 'c${{i}}', {DENSE}, input_size: '${{i % 3 + 1}}', output_size: 1}}]}}]"
     )
     assert len(shapes(text)) == 200
-    assert len(calls) == 5
+    assert len(calls) == 4
 
 
 def test_an_integer_and_a_float_of_one_value_differ(golden: Golden) -> None:

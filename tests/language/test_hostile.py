@@ -10,7 +10,7 @@ from conftest import LAUNCHER, ROOT, error_of, places_of, plan_of_text, problems
 from golden import Golden
 
 from paramgen import limits
-from paramgen.language import expressions, tree
+from paramgen.language import expressions, items
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
@@ -74,14 +74,14 @@ def test_each_expression_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_operations_are_counted_before_any_is_validated(monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
-    validated = count_calls(monkeypatch, tree.Tree, "_validate")
+    validated = count_calls(monkeypatch, items.OperationItem, "check")
     error = error_of(nested(14, "repeat: 1000"))
     assert (error.total, error.diagnostics[0].path, len(validated)) == (1, "operations[0].repeat", 0)
     golden(error)
 
 
 def test_constant_groups_are_visited_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    walked = count_calls(monkeypatch, tree.Tree, "_visit")
+    walked = count_calls(monkeypatch, items.Item, "visit")
     text = (
         f"operations: [{{name: g, repeat: 1000, {nested(10, '')}}}, {{name: h, repeat: 10, {nested(6, 'repeat: 2')}}}]"
     )

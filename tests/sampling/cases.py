@@ -1,22 +1,30 @@
 """Distributions, dtypes and regions with which the backends are compared."""
 
+import itertools
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from conftest import FIRST_DTYPES
+from conftest import FIRST_DTYPES, tensor_of
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from paramgen.catalog.axes import Axes, rearrange
+from paramgen.catalog.computed import LogUniform, Sinusoidal, SsmDtBias, Table, UniformInterval
 from paramgen.catalog.distributions import (
     Bernoulli,
     Constant,
+    Distribution,
     Integers,
     Normal,
+    Orthogonal,
+    PeriodicConstant,
     TruncatedNormal,
     Uniform,
     why_unsupported,
 )
 from paramgen.dtypes import DTYPES
+from paramgen.planning.tensors import Tensor
 from paramgen.sampling.backend import Backend, ElementwiseDistribution
 from paramgen.sampling.regions import StridedRegion
 
@@ -33,6 +41,14 @@ DISTRIBUTIONS: list[ElementwiseDistribution] = [
     TruncatedNormal(0.0, 1.0, -12.0, -8.5),
     TruncatedNormal(0.0, 1.0, 1.0, 1.0001),
     TruncatedNormal(0.0, 1.0, -100.0, 100.0),
+    UniformInterval(0.0, 1.0),
+    UniformInterval(-3.0, 0.1),
+    LogUniform(0.001, 0.1),
+    LogUniform(1e-30, 100.0),
+    SsmDtBias(0.001, 0.1, 1e-4),
+    SsmDtBias(1e-5, 200.0, 0.5),
+    Sinusoidal(6, True, 0.0, 3.0),
+    Sinusoidal(1280, False, -2.5, 0.0144),
 ]
 DISCRETE: list[ElementwiseDistribution] = [
     Integers(-3, 7),
@@ -60,6 +76,17 @@ LARGE = [
     StridedRegion(0, 0, 0, (700, 2, 2), (1, 5000, 2500), (4, 2, 1)),
     StridedRegion(0, 5, 2999, (3000,), (11,), (-1,)),
     StridedRegion(0, 1, 0, (2, 3, 5, 65), (9000, 3000, 600, 1), (975, 5, 1, 15)),
+]
+# Cases of a distribution, a row of a layout, and the parameter's shape, of axes d and v.
+PADDED: list[tuple[Distribution, str, tuple[int, int]]] = [
+    (Uniform(1.0), "w = w d v", (6, 5)),
+    (Uniform(1.0), "w = w v d", (6, 5)),
+    (Uniform(1.0), "w = w v d", (6, 1)),
+    (Uniform(1.0), "w = w v d", (1, 5)),
+    (Uniform(1.0), "w = w -v d", (6, 5)),
+    (Orthogonal(1.0), "w = w v d", (6, 5)),
+    (PeriodicConstant("identity", 1.0, 0, 1, 6, 5), "w = w d v", (6, 5)),
+    (Table.of(range(1, 31)), "w = w v d", (6, 5)),
 ]
 
 
@@ -96,3 +123,22 @@ def fill_region(backend: Backend, distribution: ElementwiseDistribution, dtype: 
         out = backend.empty(DTYPES[dtype].nbytes(region.size))
         backend.fill_region(distribution, DTYPES[dtype], 42, 777, region, out)
         return backend.download(out).tobytes()  # type: ignore[arg-type]
+
+
+def pad(tensor: Tensor, index: int) -> Tensor:
+    """Return the tensor with zeros at an index of its parameter's last axis."""
+    (source,) = tensor.sources
+    return tensor._replace(sources=(source._replace(spec=replace(source.spec, padding_index=index)),))
+
+
+def ranges_of(tensor: Tensor) -> list[tuple[int, int]]:
+    """Return all ranges of a tensor's elements; matrices are drawn whole."""
+    if isinstance(tensor.specs[0].distribution, Orthogonal):
+        return [(0, tensor.size)]
+    return list(itertools.combinations(range(tensor.size + 1), 2))
+
+
+def embed(distribution: Distribution, dtype: str, row: str, shape: tuple[int, int]) -> Tensor:
+    """Return a tensor of a parameter of axes d and v, rearranged by a row of a layout."""
+    axes = Axes("d v", dict(zip("dv", shape, strict=True)))
+    return Tensor("x", *rearrange([row], {"w": axes}), tensor_of(distribution, dtype, shape).sources)

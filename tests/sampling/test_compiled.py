@@ -15,7 +15,12 @@ from golden import Golden
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paramgen.catalog.distributions import Constant, Normal, Orthogonal, unit_forget_gate
+from paramgen.catalog.distributions import (
+    Constant,
+    Normal,
+    Orthogonal,
+    unit_forget_gate,
+)
 from paramgen.dtypes import DTYPES
 from paramgen.sampling.backend import Backend, ElementwiseDistribution
 from paramgen.sampling.host import HostBackend

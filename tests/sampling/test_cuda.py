@@ -10,12 +10,12 @@ from paramgen.catalog.distributions import DISCRETE
 from paramgen.dtypes import DTYPES
 from paramgen.errors import DeviceError
 from paramgen.sampling import cuda
-from paramgen.sampling.backend import KERNEL_FIELDS
+from paramgen.sampling.backend import KERNEL_FIELDS, kernel_name
 
 VARIANTS = [
     (),
     *(
-        cuda.draw_defines(f"PG_{distribution.type.upper()}", dtype)
+        cuda.draw_defines(kernel_name(distribution), dtype)
         for distribution in KERNEL_FIELDS
         for dtype in DTYPES.values()
         if (not dtype.is_complex if distribution in DISCRETE else not dtype.is_integer)

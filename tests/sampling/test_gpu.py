@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cases import COMBINATIONS, LARGE, any_region, elements, fill_region
+from cases import COMBINATIONS, LARGE, PADDED, any_region, elements, embed, fill_region, pad, ranges_of
 from conftest import FIRST_DTYPES, draw, tensor_of
 from frozen_cases import RECORDED, cases, digest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from paramgen.catalog.distributions import Constant, ElementwiseDistribution, Orthogonal, Uniform
+from paramgen.catalog.distributions import Constant, Distribution, ElementwiseDistribution, Orthogonal, Uniform
 from paramgen.dtypes import DTYPES
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.orthogonal import Orthonormalizer
@@ -105,6 +105,13 @@ def test_large_regions(gpu: ModuleType, order: None, region: StridedRegion, bloc
         assert fill_region(backend, Uniform(0.5), dtype, region) == fill_region(REFERENCE, Uniform(0.5), dtype, region)
 
 
+@pytest.mark.parametrize(("distribution", "row", "shape"), PADDED, ids=str)
+def test_padding(backend: Backend, order: None, distribution: Distribution, row: str, shape: tuple[int, int]) -> None:
+    tensor = pad(embed(distribution, "float32", row, shape), shape[-1] - 1)
+    for bounds in ranges_of(tensor)[::7]:
+        assert draw(tensor, 5, *bounds, backend).tobytes() == draw(tensor, 5, *bounds).tobytes()
+
+
 @pytest.mark.parametrize("dtype", FIRST_DTYPES)
 def test_regions_taken_from_an_array(backend: Backend, order: None, dtype: str) -> None:
     for region in LARGE:
@@ -113,6 +120,18 @@ def test_regions_taken_from_an_array(backend: Backend, order: None, dtype: str) 
         REFERENCE.take_region(source, DTYPES[dtype], region, mine)
         out = backend.empty(mine.nbytes)
         backend.take_region(backend.upload(source), DTYPES[dtype], region, out)  # type: ignore[arg-type]
+        assert backend.download(out).tobytes() == mine.tobytes()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("dtype", FIRST_DTYPES)
+@pytest.mark.parametrize("run", [1, 6])
+def test_repeated_from_a_table(backend: Backend, order: None, dtype: str, run: int) -> None:
+    table = RANDOM.integers(0, 256, DTYPES[dtype].nbytes(50), np.uint8)
+    for region in [*LARGE, StridedRegion(0, 2**40 + 3, 0, (5000,), (1,), (1,))]:
+        mine = np.empty(DTYPES[dtype].nbytes(region.size), np.uint8)
+        REFERENCE.repeat_region(table, DTYPES[dtype], run, region, mine)
+        out = backend.empty(mine.nbytes)
+        backend.repeat_region(backend.upload(table), DTYPES[dtype], run, region, out)  # type: ignore[arg-type]
         assert backend.download(out).tobytes() == mine.tobytes()  # type: ignore[arg-type]
 
 

@@ -16,6 +16,7 @@ import pytest
 from conftest import KERNELS, ROOT, TINY
 from golden import Golden
 
+from paramgen.catalog.computed import LogUniform, Sinusoidal, SsmDtBias, UniformInterval
 from paramgen.catalog.distributions import (
     Bernoulli,
     Constant,
@@ -30,6 +31,7 @@ from paramgen.sampling import cpu, known_answers
 from paramgen.sampling.backend import distribution_numbers
 from paramgen.sampling.reference import NumpyBackend
 
+# From the numbers of a kernel to its distribution.
 DISTRIBUTIONS: dict[str, Callable[..., ElementwiseDistribution]] = {
     "constant": Constant,
     "uniform": Uniform,
@@ -37,6 +39,10 @@ DISTRIBUTIONS: dict[str, Callable[..., ElementwiseDistribution]] = {
     "truncated_normal": lambda *numbers: TruncatedNormal(*numbers[:4]),
     "integers": lambda low, _, span, high: Integers(int(low), int(low + span + high * 2**32)),
     "bernoulli": lambda zeros: Bernoulli(1 - zeros / 2**32),
+    "uniform_interval": lambda lower, upper, width: UniformInterval(lower, upper),
+    "log_uniform": lambda lower, upper, width, least, most: LogUniform(least, most),
+    "ssm_dt_bias": lambda lower, upper, width, least, most: SsmDtBias(0.001, most, least),
+    "sinusoidal": lambda channels, interleaved, *rest: Sinusoidal(int(channels), bool(interleaved), *rest),
 }
 CASES = [
     (name, numbers, dtype, answer)

@@ -4,12 +4,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cases import COMBINATIONS, LARGE, any_region, elements, fill_region
+from cases import COMBINATIONS, LARGE, PADDED, any_region, elements, embed, fill_region, pad, ranges_of
 from conftest import FIRST_DTYPES, KERNELS, draw, tensor_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from paramgen.catalog.axes import Axes, rearrange
+from paramgen.catalog.computed import Table
 from paramgen.catalog.distributions import (
     DeltaOrthogonal,
     Distribution,
@@ -73,10 +75,16 @@ def test_regions_taken_from_an_array(dtype: str, region: StridedRegion) -> None:
 CONV = Axes("*k i o g", {"k": (3, 3), "i": 4, "o": 5, "g": 2})
 GATES = Axes("(g h) r", {"g": 4, "h": 6, "r": 6})
 PLAIN = Axes("o i", {"o": 7, "i": 5})
+
+
+def _permute_gates(w: NDArray[Any]) -> NDArray[Any]:
+    return w.reshape(4, 6, 6)[[3, 1, 0, 2]].reshape(24, 6).T
+
+
 # Cases of a distribution, a row of a layout, the parameter's axes, and the same rearrangement in NumPy.
 STRUCTURED: list[tuple[Distribution, str, Axes, Any]] = [
     (Orthogonal(1.5), "w = w i o", PLAIN, lambda w: w.T),
-    (Orthogonal(1.0, 4), "w = w r (g[3,1,0,2] h)", GATES, lambda w: w.reshape(4, 6, 6)[[3, 1, 0, 2]].reshape(24, 6).T),
+    (Orthogonal(1.0, 4), "w = w r (g[3,1,0,2] h)", GATES, _permute_gates),
     (DeltaOrthogonal(2.0, MatrixRegion(4 * 40, 4, 5)), "w = w (g o) i *k", CONV, lambda w: w.transpose(4, 3, 2, 0, 1)),
     (PeriodicConstant("identity", -1.0, 0, 1, 6, 5), "w = w i o", PLAIN, lambda w: w.T),
     (PeriodicConstant("dirac", 1.0, 4 * 40, 2, 12, 4), "w = w (g o) i *k", CONV, lambda w: w.transpose(4, 3, 2, 0, 1)),
@@ -92,6 +100,9 @@ STRUCTURED: list[tuple[Distribution, str, Axes, Any]] = [
         Axes("(g h) 1", {"g": 4, "h": 6}),
         lambda w: w.reshape(4, 6)[[2, 1, 3, 0]],
     ),
+    (Table.of([k / 3 for k in range(7)], 5), "w = w i o", PLAIN, lambda w: w.T),
+    (Table.of([k / 3 for k in range(6)]), "w = w r (g[3,1,0,2] h)", GATES, _permute_gates),
+    (Table.of([0.1, 0.2, 0.3, 0.4], 10), "w = w -*k (g o) i", CONV, lambda w: w[::-1, ::-1].transpose(0, 1, 4, 3, 2)),
 ]
 
 
@@ -115,7 +126,39 @@ def test_distributions_that_are_not_elementwise(
         sampler.draw(REFERENCE, tensor, int(part[0]), int(part[-1]) + 1, out)
         found.append(out.tobytes())
     assert b"".join(found) == np.ascontiguousarray(array).tobytes()
-    assert not sampler._matrices
+    assert not sampler._wholes
+
+
+@pytest.mark.parametrize(("distribution", "row", "shape"), PADDED, ids=str)
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float8_e4m3fn"])
+def test_padding_zeroes_one_index_and_changes_nothing_else(
+    distribution: Distribution, row: str, shape: tuple[int, int], dtype: str
+) -> None:
+    tensor = embed(distribution, dtype, row, shape)
+    numbers = np.arange(tensor.size).reshape(shape)
+    order = numbers if row.endswith("d v") else numbers.T[::-1] if "-" in row else numbers.T
+    without = draw(tensor, 5, 0, tensor.size)
+    for index in range(shape[-1]):
+        expected = np.where(order.reshape(-1) % shape[-1] == index, without.dtype.type(0), without)
+        for backend in (REFERENCE, *KERNELS):
+            for start, stop in ranges_of(tensor):
+                found = draw(pad(tensor, index), 5, start, stop, backend)
+                assert found.tobytes() == expected[start:stop].tobytes(), (index, backend.name, start, stop)
+
+
+@pytest.mark.parametrize("run", [1, 3, 50])
+@given(start=st.integers(0, 2**40), count=st.integers(1, 200))
+@settings(max_examples=50, deadline=None)
+def test_a_table_in_any_range(run: int, start: int, count: int) -> None:
+    tensor = tensor_of(Table.of(range(7), run), "float32", (2**41,))
+    expected = [element // run % 7 for element in range(start, start + count)]
+    assert draw(tensor, 0, start, start + count).tolist() == expected
+
+
+def test_a_long_range_of_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("paramgen.sampling.host.CHUNK_ELEMENTS", 100)
+    tensor = tensor_of(Table.of(range(7), 35), "float32", (1000,))
+    assert draw(tensor, 0, 3, 1000).tolist() == [element // 35 % 7 for element in range(3, 1000)]
 
 
 def test_a_periodic_constant_in_any_range() -> None:

@@ -4,14 +4,14 @@ import pytest
 from conftest import KERNELS
 
 from paramgen.dtypes import DTYPES
-from paramgen.sampling.backend import KERNEL_FIELDS
+from paramgen.sampling.backend import KERNEL_FIELDS, kernel_name
 
 
 @pytest.mark.skipif(not KERNELS, reason="needs the compiled kernels")
 def test_the_extension_numbers_entries_in_the_order_of_the_tables() -> None:
     from paramgen.sampling._cpu import lib
 
-    distributions = [f"PG_{distribution.type.upper()}" for distribution in KERNEL_FIELDS]
+    distributions = list(map(kernel_name, KERNEL_FIELDS))
     dtypes = [f"PG_{name.upper()}" for name in DTYPES]
     assert [getattr(lib, name) for name in distributions] == list(range(len(distributions)))
     assert [getattr(lib, name) for name in dtypes] == list(range(len(dtypes)))

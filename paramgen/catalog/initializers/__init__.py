@@ -6,11 +6,20 @@ from pydantic import PlainValidator, WithJsonSchema
 
 from paramgen.catalog.fields import FieldWords
 from paramgen.catalog.initializers.base import Initializer, ParameterInfo
+from paramgen.catalog.initializers.computed import (
+    Arange,
+    Formula,
+    LogUniformInitializer,
+    SinusoidalInitializer,
+    SsmDtBiasInitializer,
+    Values,
+)
 from paramgen.catalog.initializers.scaled import Glorot, He, Lecun, Mode, Scaled, VarianceScaling
 from paramgen.catalog.initializers.structured import (
     DeltaOrthogonalInitializer,
     Dirac,
     Identity,
+    NormInitializer,
     OrthogonalInitializer,
     UnitForgetGateInitializer,
 )
@@ -33,10 +42,12 @@ __all__ = [
     "EXPECTED",
     "TABLE",
     "AnyInitializer",
+    "Arange",
     "BernoulliInitializer",
     "ConstantInitializer",
     "DeltaOrthogonalInitializer",
     "Dirac",
+    "Formula",
     "Gaussian",
     "Glorot",
     "He",
@@ -44,15 +55,20 @@ __all__ = [
     "Initializer",
     "IntegersInitializer",
     "Lecun",
+    "LogUniformInitializer",
     "Mode",
     "NarrowNormal",
+    "NormInitializer",
     "Ones",
     "OrthogonalInitializer",
     "ParameterInfo",
     "Scaled",
+    "SinusoidalInitializer",
+    "SsmDtBiasInitializer",
     "TruncatedNormalInitializer",
     "UniformInitializer",
     "UnitForgetGateInitializer",
+    "Values",
     "VarianceScaling",
     "Zeros",
     "read_initializer",
@@ -69,6 +85,8 @@ TABLE: tuple[type[Initializer], ...] = (
     UniformInitializer,
     IntegersInitializer,
     BernoulliInitializer,
+    LogUniformInitializer,
+    SsmDtBiasInitializer,
     OrthogonalInitializer,
     UnitForgetGateInitializer,
     Identity,
@@ -77,6 +95,10 @@ TABLE: tuple[type[Initializer], ...] = (
     ConstantInitializer,
     Ones,
     Zeros,
+    Values,
+    Arange,
+    Formula,
+    SinusoidalInitializer,
 )
 
 

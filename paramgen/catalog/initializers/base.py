@@ -4,9 +4,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from paramgen.catalog.axes import Axes
-from paramgen.catalog.distributions import (
-    Distribution,
-)
+from paramgen.catalog.distributions import Direction, Distribution
 from paramgen.catalog.models import TypedModel
 
 
@@ -15,7 +13,8 @@ class ParameterInfo:
     """A parameter's size, and what its operation says about it.
 
     `vector` marks biases, offsets and scales, whatever their shape. An LSTM's bias has `num_hidden_units`. `axes` are
-    set if the operation names them.
+    set if the operation names them. The elements at `padding_index` of the last axis are zero, whatever fills the rest.
+    set if the operation names them. A magnitude has the `direction` that it is the norm of, once that is known.
     """
 
     shape: tuple[int, ...]
@@ -24,6 +23,8 @@ class ParameterInfo:
     vector: bool = False
     num_hidden_units: int | None = None
     axes: Axes | None = None
+    padding_index: int | None = None
+    direction: Direction | None = None
 
     def sizes(self, *names: str) -> list[int] | None:
         """Return the sizes of axes, or None if one of them is missing."""
@@ -43,6 +44,10 @@ class Initializer(TypedModel):
     def why_unsupported(self, info: ParameterInfo) -> str | None:
         """Return why it cannot fill the info, as the predicate of a sentence, or None."""
         return None
+
+    def fits_dimensions(self, info: ParameterInfo) -> bool:
+        """Return True if it can fill a info with as many dimensions, for some fields; it may lack required ones."""
+        return self.why_unsupported(info) is None
 
     def to_distribution(self, info: ParameterInfo) -> Distribution:
         """Return its distribution for a info that it fits."""

@@ -9,6 +9,7 @@ from paramgen.catalog.distributions import (
     DeltaOrthogonal,
     Distribution,
     MatrixRegion,
+    Norm,
     Orthogonal,
     PeriodicConstant,
     unit_forget_gate,
@@ -24,8 +25,8 @@ class OrthogonalInitializer(Initializer):
     formula = (
         "`gain` (default 1) times Q of Z = QR, Z standard normal, each column of Q times the sign of R's diagonal; "
         "a wide matrix is built from its transpose; of more than two dimensions, the last axis is the columns "
-        "(of a grouped convolution: the groups) and all others are the rows; with `per_gate` a matrix for each gate of "
-        "recurrent weights, as in Flax"
+        "(of a grouped convolution: the groups) and all others are the rows; stacked experts have a matrix each; with "
+        "`per_gate` a matrix for each gate of recurrent weights, as in Flax"
     )
     reference = "Saxe, McClelland & Ganguli, ICLR 2014"
     omitted_defaults = ("per_gate",)
@@ -45,8 +46,20 @@ class OrthogonalInitializer(Initializer):
         return None
 
     def to_distribution(self, info: ParameterInfo) -> Distribution:
-        gates, *_ = info.sizes("g") or [1]
-        return Orthogonal(self.gain, gates if self.per_gate else 1)
+        experts, *_ = info.sizes("x") or [1]
+        gates, *_ = (info.sizes("g") if self.per_gate else None) or [1]
+        return Orthogonal(self.gain, experts * gates)
+
+
+class NormInitializer(Initializer):
+    """The norms of a direction: the default of a magnitude. Specs cannot name it."""
+
+    label = "norm"
+    type: Literal["norm"] = Field(description="initializer type.")
+
+    def to_distribution(self, info: ParameterInfo) -> Distribution:
+        assert info.direction
+        return Norm(info.direction, info.shape)
 
 
 class UnitForgetGateInitializer(Initializer):

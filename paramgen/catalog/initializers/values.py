@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from paramgen.catalog.computed import UniformInterval
 from paramgen.catalog.distributions import (
     Bernoulli,
     Constant,
@@ -14,7 +15,16 @@ from paramgen.catalog.distributions import (
     TruncatedNormal,
     Uniform,
 )
-from paramgen.catalog.fields import ErrorKind, FieldError, FiniteNumber, Integer, NonNegative, Positive, Probability
+from paramgen.catalog.fields import (
+    ErrorKind,
+    FieldError,
+    FiniteNumber,
+    Integer,
+    NonNegative,
+    Positive,
+    Probability,
+    Schema,
+)
 from paramgen.catalog.initializers.base import Initializer, ParameterInfo
 from paramgen.formatting import show
 
@@ -78,15 +88,45 @@ class TruncatedNormalInitializer(Initializer):
 
 
 class UniformInitializer(Initializer):
-    """Uniform initializer: uniform on (-bound, bound)."""
+    """Uniform initializer: uniform on (-bound, bound) or on (low, high)."""
 
     label = "uniform"
-    formula = "uniform on (-`bound`, `bound`)"
+    formula = "uniform on (-`bound`, `bound`), or on (`low`, `high`) if these are given instead"
+    omitted_defaults = ("bound", "low", "high")
     type: Literal["uniform"] = Field(description="initializer type.")
-    bound: Positive = Field(description="values lie between -bound and bound.")
+    bound: Positive | None = Field(
+        default=None, description="values lie between -bound and bound; low and high may be given instead."
+    )
+    low: FiniteNumber | None = Field(default=None, description="lower end, with high instead of bound.")
+    high: FiniteNumber | None = Field(default=None, description="upper end, with low instead of bound.")
+
+    @classmethod
+    def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
+        ends = [name for name in ("low", "high") if name in data]
+        if "bound" in data and ends:
+            yield ("bound",), f"does not go with {' and '.join(ends)}; give bound, or low and high", ErrorKind.WRONG
+        elif "bound" not in data and not ends:
+            yield cls.missing("bound", cls.label)
+        elif len(ends) == 1:
+            yield cls.missing("high" if ends == ["low"] else "low", f"{cls.label} with {ends[0]}")
+        elif ends and all(type(data[name]) in (int, float) for name in ends):
+            try:
+                UniformInterval(float(data["low"]), float(data["high"]))
+            except (ValueError, OverflowError):
+                low, high = show(data["low"]), show(data["high"])
+                problem = "is not below" if data["low"] >= data["high"] else "is too far from"
+                yield ("low",), f"low, {low}, {problem} high, {high}", ErrorKind.WRONG
+
+    @classmethod
+    def schema_rules(cls) -> Schema:
+        ways = [{"required": ["bound"]}, {"required": ["low", "high"]}]
+        return {"oneOf": ways, "dependencies": {"low": ["high"], "high": ["low"]}}
 
     def to_distribution(self, info: ParameterInfo) -> Distribution:
-        return Uniform(self.bound)
+        if self.bound is not None:
+            return Uniform(self.bound)
+        assert self.low is not None and self.high is not None
+        return Uniform(self.high) if self.low == -self.high else UniformInterval(self.low, self.high)
 
 
 class IntegersInitializer(Initializer):

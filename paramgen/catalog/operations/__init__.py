@@ -1,8 +1,8 @@
 """THE table of operations: each one's fields, and its parameters with their sizes, fans and initializers.
 
 Source: MathWorks, "Initialize Learnable Parameters for Model Function", and the reference pages of the functions that
-it names (Deep Learning Toolbox). Operations that these lack follow the modules of PyTorch, Keras and Flax. Sizes are
-canonical: C order, last index fastest.
+it names (Deep Learning Toolbox). Operations that these lack follow the modules of PyTorch, Keras, Flax and
+transformers. Sizes are canonical: C order, last index fastest.
 """
 
 from paramgen.catalog.operations.attention import MultiheadAttention
@@ -15,6 +15,7 @@ from paramgen.catalog.operations.convolution import (
     SeparableConv,
     TransposedConv,
 )
+from paramgen.catalog.operations.experts import Experts
 from paramgen.catalog.operations.layers import (
     PARAMETERS_SCHEMA,
     Custom,
@@ -26,6 +27,8 @@ from paramgen.catalog.operations.layers import (
 )
 from paramgen.catalog.operations.normalization import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm
 from paramgen.catalog.operations.recurrent import GRU, LSTM, RNN, Recurrent, RecurrentCell
+from paramgen.catalog.operations.state_space import StateSpace
+from paramgen.catalog.operations.weight_norm import FilterNorm, MatrixNorm, WeightNorm, keep
 
 __all__ = [
     "BY_TYPE",
@@ -43,10 +46,13 @@ __all__ = [
     "Custom",
     "CustomParameter",
     "Embedding",
+    "Experts",
+    "FilterNorm",
     "FullyConnected",
     "GroupNorm",
     "InstanceNorm",
     "LayerNorm",
+    "MatrixNorm",
     "MultiheadAttention",
     "Operation",
     "PReLU",
@@ -57,7 +63,10 @@ __all__ = [
     "RecurrentCell",
     "SeparableConv",
     "StandardOperation",
+    "StateSpace",
     "TransposedConv",
+    "WeightNorm",
+    "keep",
 ]
 
 TABLE: tuple[type[Operation], ...] = (
@@ -76,6 +85,8 @@ TABLE: tuple[type[Operation], ...] = (
     MultiheadAttention,
     Embedding,
     PReLU,
+    Experts,
+    StateSpace,
     Custom,
 )
 

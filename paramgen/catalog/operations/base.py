@@ -35,7 +35,8 @@ ZEROS = Zeros(type="zeros")
 class ParameterDef:
     """A parameter of an operation, before the spec's initializers: name, size, fans and default initializer.
 
-    `key` is its name in `initializers` and `defaults`; several parameters may share it.
+    `key` is its name in `initializers` and `defaults`; several parameters may share it. `direction` names the parameter
+    before it that a magnitude is the norm of.
     """
 
     name: str
@@ -44,6 +45,7 @@ class ParameterDef:
     key: str
     dtype: str | None = None
     path: tuple[str | int, ...] = ()
+    direction: str | None = None
 
 
 def weights(
@@ -119,15 +121,22 @@ class Operation(TypedModel, SpecEntry):
 
 
 def _fitting(info: ParameterInfo) -> Schema:
-    names = [
-        name for model in TABLE if model.model_construct().why_unsupported(info) is not None for name in model.names()
-    ]
+    names = [name for model in TABLE if not model.model_construct().fits_dimensions(info) for name in model.names()]
     return {"allOf": [reference("Initializer")], "not": is_initializer(names)}
 
 
-NO_BIAS_RULE: Schema = {
-    "if": {"required": ["bias"], "properties": {"bias": {"enum": ["none", False]}}},
-    "then": {"properties": {"initializers": {"properties": {"bias": False}}}},
+def _omits(parameter: str, by_default: bool) -> Schema:
+    """Return the rule that a parameter has no initializer if the field of its name omits it."""
+    written = {} if by_default else {"required": [parameter]}
+    return {
+        "if": {**written, "properties": {parameter: {"enum": ["none", False]}}},
+        "then": {"properties": {"initializers": {"properties": {parameter: False}}}},
+    }
+
+
+NO_MAGNITUDE_RULE: Schema = {
+    "if": {"not": {"required": ["weight_norm"]}},
+    "then": {"properties": {"initializers": {"properties": {"magnitude": False}}}},
 }
 
 
@@ -156,8 +165,11 @@ class StandardOperation(Operation):
     @classmethod
     def schema_rules(cls) -> Schema:
         rules: Schema = {"properties": {"initializers": cls.initializers_schema()}}
-        rules |= {"allOf": [NO_BIAS_RULE]} if "bias" in cls.model_fields else {}
-        return merge(super().schema_rules(), rules)
+        optional = [name for name in ("bias", "offset", "dt_bias") if name in cls.model_fields]
+        omitted = [_omits(name, cls.model_fields[name].default is False) for name in optional]
+        if "weight_norm" in cls.model_fields:
+            omitted.append(NO_MAGNITUDE_RULE)
+        return merge(super().schema_rules(), rules | ({"allOf": omitted} if omitted else {}))
 
     @classmethod
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:

@@ -13,6 +13,7 @@ from paramgen.catalog.operations.base import (
     vector,
     weights,
 )
+from paramgen.catalog.operations.weight_norm import IS_A_MAPPING, WEIGHT_NORM, FilterNorm, magnitude
 
 FILTER_SIZE = "height, width, … of a filter: 1, 2 or 3 sizes; a single integer is 1-D, not a square."
 
@@ -42,6 +43,15 @@ GROUPINGS: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
 }
 
 
+KERNEL_RULE: Schema = {
+    "if": {
+        "required": ["weight_norm"],
+        "properties": {"weight_norm": {"required": ["axis"], "properties": {"axis": {"const": "kernel"}}}},
+    },
+    "then": {"properties": {"filter_size": {"maxItems": 1}}},
+}
+
+
 def _grouping(name: str) -> Schema:
     needed, refused = GROUPINGS[name]
     return {"required": list(needed), "properties": dict.fromkeys(refused, False)}
@@ -60,9 +70,13 @@ class Convolution(StandardOperation):
             "num_filters": None,
         },
         {"num_groups": CHANNEL_WISE, "num_filters_per_group": 2, "num_filters": None},
+        {"weight_norm": {"axis": "filters"}},
+        {"weight_norm": {"axis": "channels", "style": "legacy"}},
     )
-    parameter_names = ("weights", "bias")
+    parameter_names = ("weights", "magnitude", "bias")
     axes: ClassVar[str]
+    norm_axes: ClassVar[dict[str, str]]
+    """The axes of the weights that each axis of weight_norm consists of."""
     filter_size: FilterSize = Field(description=FILTER_SIZE)
     num_channels: Size | None = Field(
         default=None, description="number of input channels (ungrouped, or channel-wise)."
@@ -80,10 +94,15 @@ class Convolution(StandardOperation):
     bias: Literal["per_filter", "shared", "none"] | bool = Field(
         default="per_filter", description="a bias per filter (or true), one shared bias, or none (or false)."
     )
+    weight_norm: Annotated[FilterNorm | None, IS_A_MAPPING] = Field(default=None, description=WEIGHT_NORM)
 
     @classmethod
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
         yield from super().check_keys(data)
+        norm, sizes = data.get("weight_norm"), data.get("filter_size")
+        if isinstance(norm, dict) and norm.get("axis") == "kernel" and isinstance(sizes, list) and len(sizes) > 1:
+            message = f"'kernel' is for 1-D filters, this one is {len(sizes)}-D; choose filters, channels or none"
+            yield ("weight_norm", "axis"), message, ErrorKind.WRONG
         groups = data.get("num_groups", "ungrouped")
         grouping = "grouped" if type(groups) is int and groups > 0 else groups
         if not isinstance(grouping, str) or grouping not in GROUPINGS:
@@ -100,6 +119,7 @@ class Convolution(StandardOperation):
     @classmethod
     def schema_rules(cls) -> Schema:
         inherited = super().schema_rules()
+        inherited["allOf"].append(KERNEL_RULE)
         is_channel_wise = {"properties": {"num_groups": {"const": CHANNEL_WISE}}}
         return {
             "properties": inherited.pop("properties"),
@@ -126,7 +146,10 @@ class Convolution(StandardOperation):
         sizes: dict[str, int | tuple[int, ...]] = {"k": self.filter_size, "i": channels, "o": filters}
         if groups is not None:
             sizes["g"] = groups
-        yield weights("weights", self.axes, sizes, fan_in=elements * channels, fan_out=elements * filters)
+        own = weights("weights", self.axes, sizes, fan_in=elements * channels, fan_out=elements * filters)
+        yield own
+        if self.weight_norm:
+            yield magnitude(own, self.norm_axes[self.weight_norm.axis])
         if self.bias == "shared":
             yield vector("bias", "1", {})
         elif self.bias in ("per_filter", True):
@@ -140,6 +163,7 @@ class Conv(Convolution):
     title = "Convolution"
     example = {"filter_size": [5, 5], "num_channels": 3, "num_filters": 128}
     axes = "*k i o g"
+    norm_axes = {"filters": "o g", "channels": "i", "kernel": "k", "none": ""}
     type: Literal["conv", "dlconv"] = Field(description="operation type.")
 
 
@@ -150,6 +174,7 @@ class TransposedConv(Convolution):
     title = "Transposed convolution"
     example = {"filter_size": [4, 4], "num_channels": 64, "num_filters": 64}
     axes = "*k o i g"
+    norm_axes = {"filters": "o", "channels": "i g", "kernel": "k", "none": ""}
     type: Literal["transposed_conv", "dltranspconv"] = Field(description="operation type.")
 
 

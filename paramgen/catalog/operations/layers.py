@@ -1,7 +1,8 @@
 """Operations of a matrix or a vector, and custom ones."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, get_args
+from dataclasses import replace
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field
 
@@ -14,6 +15,7 @@ from paramgen.catalog.fields import (
     ErrorKind,
     FieldError,
     FieldWords,
+    Index,
     Name,
     Schema,
     Shape,
@@ -37,7 +39,9 @@ from paramgen.catalog.operations.base import (
     vector,
     weights,
 )
+from paramgen.catalog.operations.weight_norm import IS_A_MAPPING, WEIGHT_NORM, MatrixNorm, magnitude
 from paramgen.catalog.schemas import has_type, is_initializer, mapping, merge, reference
+from paramgen.formatting import must_be
 
 QUARTER = ConstantInitializer(type="constant", value=0.25)
 EMBEDDING_GAUSSIAN = Gaussian(type="gaussian", mean=0.0, std=0.01)
@@ -49,15 +53,28 @@ class FullyConnected(StandardOperation):
     label = "fully_connected"
     title = "Fully connected"
     example = {"input_size": 784, "output_size": 10}
-    parameter_names = ("weights", "bias")
+    variants = (
+        {"transposed": True},
+        {"weight_norm": {"axis": "outputs"}},
+        {"weight_norm": {"axis": "inputs", "style": "legacy"}},
+    )
+    parameter_names = ("weights", "magnitude", "bias")
+    norm_axes: ClassVar[dict[str, str]] = {"outputs": "o", "inputs": "i", "none": ""}
     type: Literal["fully_connected", "fullyconnect"] = Field(description="operation type.")
     input_size: Size = Field(description="number of input features.")
     output_size: Size = Field(description="number of output features.")
     bias: bool = Field(default=True, description="true for a bias.")
+    transposed: bool = Field(
+        default=False, description="true to store PyTorch's weight as inputs × outputs, as GPT-2's Conv1D does."
+    )
+    weight_norm: Annotated[MatrixNorm | None, IS_A_MAPPING] = Field(default=None, description=WEIGHT_NORM)
 
     def parameter_defs(self) -> Iterator[ParameterDef]:
         sizes = {"o": self.output_size, "i": self.input_size}
-        yield weights("weights", "o i", sizes, self.input_size, self.output_size)
+        own = weights("weights", "o i", sizes, self.input_size, self.output_size)
+        yield own
+        if self.weight_norm:
+            yield magnitude(own, self.norm_axes[self.weight_norm.axis])
         if self.bias:
             yield vector("bias", "o", sizes)
 
@@ -72,10 +89,20 @@ class Embedding(StandardOperation):
     type: Literal["embedding", "embed"] = Field(description="operation type.")
     embedding_dimension: Size = Field(description="length of an embedding vector.")
     vocabulary_size: Size = Field(description="number of indices.")
+    padding_index: Index | None = Field(default=None, description="index whose vector is zero; default: none.")
+
+    @classmethod
+    def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
+        yield from super().check_keys(data)
+        index, size = data.get("padding_index"), data.get("vocabulary_size")
+        if type(index) is int and type(size) is int and 0 < size <= index:
+            message = must_be(f"below vocabulary_size ({size})", index)
+            yield ("padding_index",), message, ErrorKind.WRONG
 
     def parameter_defs(self) -> Iterator[ParameterDef]:
         sizes = {"d": self.embedding_dimension, "v": self.vocabulary_size}
-        yield weights("weights", "d v", sizes, self.vocabulary_size, self.embedding_dimension, EMBEDDING_GAUSSIAN)
+        found = weights("weights", "d v", sizes, self.vocabulary_size, self.embedding_dimension, EMBEDDING_GAUSSIAN)
+        yield replace(found, info=replace(found.info, padding_index=self.padding_index))
 
 
 class PReLU(StandardOperation):
@@ -126,7 +153,7 @@ def _shape_rules() -> Iterator[Schema]:
     """Yield the number of dimensions for each initializer that does not fit every number of them."""
     for model in TABLE:
         initializer, every = model.model_construct(), range(limits.MAX_DIMENSIONS + 1)
-        fitting = [count for count in every if initializer.why_unsupported(ParameterInfo((1,) * count, 1, 1)) is None]
+        fitting = [count for count in every if initializer.fits_dimensions(ParameterInfo((1,) * count, 1, 1))]
         if not fitting:
             yield {"properties": {"initializer": {"not": is_initializer(model.names())}}}
         elif len(fitting) < len(every):

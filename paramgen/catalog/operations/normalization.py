@@ -41,6 +41,10 @@ class LayerNorm(Normalization):
     label = "layer_norm"
     title = "Layer normalization"
     type: Literal["layer_norm", "layernorm"] = Field(description="operation type.")
+    offset: bool = Field(default=True, description="true for an offset.")
+
+    def parameter_defs(self) -> Iterator[ParameterDef]:
+        return (definition for definition in super().parameter_defs() if self.offset or definition.name != "offset")
 
 
 class InstanceNorm(Normalization):

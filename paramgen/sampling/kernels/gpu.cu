@@ -53,12 +53,18 @@ typedef struct {
 enum { PG_PER_BLOCK = sizeof(PG_ELEMENT) == 8 ? 2 : 4 };
 typedef struct __attribute__((aligned(PG_PER_BLOCK * sizeof(PG_ELEMENT)))) { PG_ELEMENT at[PG_PER_BLOCK]; } pg_values;
 
-/* Return element i of those that a block of random words makes. */
-PG PG_ELEMENT pg_element(const double *n, const uint64_t pair[2], int i)
+/* Return element i of those that a block of random words makes, which is number `element` of the stream. */
+PG PG_ELEMENT pg_element(const double *n, const uint64_t pair[2], int i, uint64_t element)
 {
     uint64_t wide = pair[i & 1];
     uint32_t word = (uint32_t)(pair[i / 2] >> 32 * (i % 2));
     PG_ELEMENT value;
+    if (PG_DISTRIBUTION == PG_SINUSOIDAL) {
+        if (PG_DTYPE == PG_FLOAT64)
+            return (PG_ELEMENT)pg_sinusoidal(n, element);
+        pg_store(PG_DTYPE, &value, 0, (float)pg_sinusoidal(n, element));
+        return value;
+    }
     if (PG_IS_INTEGER(PG_DTYPE))
         return (PG_ELEMENT)(PG_IS_WIDE(PG_DTYPE) ? pg_integer64(PG_DISTRIBUTION, n, wide)
                                                  : pg_integer32(PG_DISTRIBUTION, n, word));
@@ -85,7 +91,7 @@ PG_KERNEL pg_draw(pg_distribution distribution, uint64_t seed, uint64_t stream, 
         pg_values values;
         pg_block(key, stream, first + block, &pair[0], &pair[1]);
         for (int i = 0; i < PG_PER_BLOCK; i++)
-            values.at[i] = pg_element(n, pair, i);
+            values.at[i] = pg_element(n, pair, i, (first + block) * PG_PER_BLOCK + (uint64_t)i);
         if (aligned && at >= skipped && at + PG_PER_BLOCK <= end)
             *(pg_values *)(origin + at) = values;
         else
@@ -107,11 +113,21 @@ PG_KERNEL pg_draw_region(pg_distribution distribution, uint64_t seed, uint64_t s
         pg_locate(&region, e, &element, &position);
         uint64_t pair[2];
         pg_block(key, stream, (uint64_t)element / PG_PER_BLOCK, &pair[0], &pair[1]);
-        out[position] = pg_element(n, pair, (int)(element % PG_PER_BLOCK));
+        out[position] = pg_element(n, pair, (int)(element % PG_PER_BLOCK), (uint64_t)element);
     }
 }
 
 #else
+
+PG void pg_copy(int width, const void *source, int64_t element, void *out, int64_t position)
+{
+    switch (width) {
+    case 8: ((uint64_t *)out)[position] = ((const uint64_t *)source)[element]; break;
+    case 4: ((uint32_t *)out)[position] = ((const uint32_t *)source)[element]; break;
+    case 2: ((uint16_t *)out)[position] = ((const uint16_t *)source)[element]; break;
+    default: ((uint8_t *)out)[position] = ((const uint8_t *)source)[element];
+    }
+}
 
 /* Copy a region of an array, whose elements are `width` bytes wide. */
 PG_KERNEL pg_take_region(const void *source, int width, pg_region region, void *out)
@@ -120,12 +136,18 @@ PG_KERNEL pg_take_region(const void *source, int width, pg_region region, void *
     for (uint64_t e = PG_THREAD; e < count; e += PG_GRID) {
         int64_t element, position;
         pg_locate(&region, e, &element, &position);
-        switch (width) {
-        case 8: ((uint64_t *)out)[position] = ((const uint64_t *)source)[element]; break;
-        case 4: ((uint32_t *)out)[position] = ((const uint32_t *)source)[element]; break;
-        case 2: ((uint16_t *)out)[position] = ((const uint16_t *)source)[element]; break;
-        default: ((uint8_t *)out)[position] = ((const uint8_t *)source)[element];
-        }
+        pg_copy(width, source, element, out, position);
+    }
+}
+
+/* Copy a region of the array whose element i is element (i / run) mod `length` of a table. */
+PG_KERNEL pg_repeat_region(const void *table, uint64_t run, uint64_t length, int width, pg_region region, void *out)
+{
+    uint64_t count = pg_size(&region);
+    for (uint64_t e = PG_THREAD; e < count; e += PG_GRID) {
+        int64_t element, position;
+        pg_locate(&region, e, &element, &position);
+        pg_copy(width, table, (int64_t)((uint64_t)element / run % length), out, position);
     }
 }
 

@@ -201,6 +201,8 @@ PG double pg_normal64(uint64_t word)
     return pg_signed64(pg_quantile64(pg_half64(word), pg_middle64(word)), word);
 }
 
+#include "functions.h"
+
 /* ---- Distributions: the value of one word; `n` holds the distribution's numbers ---- */
 
 /* Of a truncated normal distribution, PG_LOW and PG_HIGH are in standard deviations, and PG_BELOW, PG_ABOVE and PG_WITHIN
@@ -295,6 +297,9 @@ PG float pg_value32(int distribution, const double *n, uint32_t word)
     case PG_UNIFORM: return pg_uniform32(word, n[PG_BOUND] * 0x1p-31);
     case PG_NORMAL: return pg_scaled32(n, pg_normal32(word));
     case PG_TRUNCATED_NORMAL: return pg_truncated32(n, word);
+    case PG_UNIFORM_INTERVAL:
+    case PG_LOG_UNIFORM:
+    case PG_SSM_DT_BIAS: return (float)pg_of_interval(distribution, n, pg_interval32(n, word));
     default: return (float)n[PG_VALUE];
     }
 }
@@ -307,6 +312,9 @@ PG double pg_value64(int distribution, const double *n, uint64_t word)
     case PG_UNIFORM: return pg_uniform64(word, n[PG_BOUND]);
     case PG_NORMAL: return pg_scaled64(n, pg_normal64(word));
     case PG_TRUNCATED_NORMAL: return pg_truncated64(n, word);
+    case PG_UNIFORM_INTERVAL:
+    case PG_LOG_UNIFORM:
+    case PG_SSM_DT_BIAS: return pg_of_interval(distribution, n, pg_interval64(n, word));
     default: return n[PG_VALUE];
     }
 }

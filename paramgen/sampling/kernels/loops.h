@@ -19,6 +19,7 @@ static const int pg_itemsize[] = {PG_ITEMSIZES};
 /* Consecutive elements that a region takes at once, if they are not consecutive in the buffer. */
 #define PG_RUN 64
 #define PG_SHORT_RUN 16
+#define PG_IS_OF_INTERVAL(d) ((d) == PG_UNIFORM_INTERVAL || (d) == PG_LOG_UNIFORM || (d) == PG_SSM_DT_BIAS)
 
 /* A distribution and its numbers. Words of a truncated one are below the middle if less than `split`, or if `all` is set. */
 typedef struct {
@@ -89,6 +90,81 @@ PG void pg_integers64(int distribution, const double *n, const uint64_t *word, i
         value[i] = pg_integer64(distribution, n, word[i]);
 }
 
+/* Reduce the arguments t of exp: `value` receives exp(r) - 1. */
+PG void pg_exps(int count, double *value, double *shifted)
+{
+    PG_ALIGNED double part[PG_BATCH32];
+    for (int i = 0; i < count; i++) {
+        shifted[i] = pg_exp_shifted(value[i]);
+        value[i] = pg_exp_reduced(value[i], shifted[i]);
+    }
+    for (int i = 0; i < count; i++)
+        part[i] = pg_exp_begin(value[i]);
+    for (int i = 0; i < count; i++)
+        value[i] = pg_exp_rest(value[i], pg_exp_end(value[i], part[i]));
+}
+
+/* Compute values of a distribution made of an interval; `value` holds numbers of the interval. */
+PG void pg_intervals(int distribution, const double *n, int count, double *value)
+{
+    PG_ALIGNED double shifted[PG_BATCH32], part[PG_BATCH32];
+    if (distribution == PG_UNIFORM_INTERVAL)
+        return;
+    pg_exps(count, value, shifted);
+    for (int i = 0; i < count; i++)
+        value[i] = pg_held(n, pg_scale(1.0 + value[i], shifted[i]));
+    if (distribution == PG_LOG_UNIFORM)
+        return;
+    for (int i = 0; i < count; i++)
+        part[i] = pg_softplus_argument(value[i]);
+    pg_exps(count, part, shifted);
+    for (int i = 0; i < count; i++)
+        part[i] = -pg_expm1_of(part[i], shifted[i]);
+    for (int i = 0; i < count; i++) {
+        shifted[i] = (double)pg_power64(part[i]);
+        part[i] = pg_ratio64(part[i]);
+    }
+    for (int i = 0; i < count; i++)
+        value[i] = value[i] + pg_log_of64(shifted[i], part[i]);
+}
+
+/* Compute sinusoids of elements; consecutive ones need no division. */
+PG void pg_sinusoids(const double *n, const uint64_t *element, int count, double *value)
+{
+    PG_ALIGNED uint64_t quarters[PG_BATCH32];
+    PG_ALIGNED int32_t channel[PG_BATCH32];
+    PG_ALIGNED double r[PG_BATCH32], shifted[PG_BATCH32], sine[PG_BATCH32], cosine[PG_BATCH32];
+    uint64_t channels = (uint64_t)n[PG_CHANNELS], row = 0, column = 0;
+    for (int i = 0; i < count; i++) {
+        if (i && element[i] == element[i - 1] + 1) {
+            column++;
+            if (column == channels) {
+                column = 0;
+                row++;
+            }
+        } else {
+            row = element[i] / channels;
+            column = element[i] % channels;
+        }
+        value[i] = (double)(int32_t)(row & PG_LAST_ROW) + n[PG_FIRST_POSITION];
+        channel[i] = (int32_t)column;
+    }
+    for (int i = 0; i < count; i++)
+        r[i] = pg_log_frequency(n, channel[i], &quarters[i]);
+    pg_exps(count, r, shifted);
+    for (int i = 0; i < count; i++) {
+        double angle = value[i] * pg_scale(1.0 + r[i], shifted[i]);
+        shifted[i] = pg_sine_shifted(angle);
+        r[i] = pg_sine_reduced(angle, shifted[i]);
+    }
+    for (int i = 0; i < count; i++)
+        sine[i] = pg_sine_of(r[i], pg_sin(r[i] * r[i]));
+    for (int i = 0; i < count; i++)
+        cosine[i] = pg_cosine_of(r[i] * r[i], pg_cos(r[i] * r[i]));
+    for (int i = 0; i < count; i++)
+        value[i] = pg_quadrant(sine[i], cosine[i], shifted[i], quarters[i]);
+}
+
 /* Compute the central value of every word, then again those in the tails. */
 PG void pg_batch32(const pg_source *source, const uint32_t *word, int count, float *value)
 {
@@ -105,6 +181,15 @@ PG void pg_batch32(const pg_source *source, const uint32_t *word, int count, flo
         pg_integers32(source->distribution, n, word, count, below);
         for (int i = 0; i < count; i++)
             value[i] = (float)(int32_t)below[i];
+        return;
+    }
+    if (PG_IS_OF_INTERVAL(source->distribution)) {
+        PG_ALIGNED double wide[PG_BATCH32];
+        for (int i = 0; i < count; i++)
+            wide[i] = pg_interval32(n, word[i]);
+        pg_intervals(source->distribution, n, count, wide);
+        for (int i = 0; i < count; i++)
+            value[i] = (float)wide[i];
         return;
     }
     if (source->distribution == PG_NORMAL) {
@@ -192,6 +277,12 @@ PG void pg_batch64(const pg_source *source, const uint64_t *word, int count, dou
             value[i] = pg_from_int64(below[i]);
         return;
     }
+    if (PG_IS_OF_INTERVAL(source->distribution)) {
+        for (int i = 0; i < count; i++)
+            value[i] = pg_interval64(n, word[i]);
+        pg_intervals(source->distribution, n, count, value);
+        return;
+    }
     if (source->distribution == PG_NORMAL) {
         for (int i = 0; i < count; i++)
             middle[i] = pg_middle64(word[i]);
@@ -271,7 +362,8 @@ PG void pg_integer_values(const pg_source *source, int dtype, const void *word, 
     }
 }
 
-/* Compute `count` values: of 64-bit words for dtypes of 8 bytes, else of 32-bit words. */
+/* Compute `count` values: of 64-bit words for dtypes of 8 bytes, else of 32-bit words; sinusoids of 64-bit numbers of
+   elements. */
 PG void pg_values(const pg_source *source, int dtype, const void *word, int count, void *out)
 {
     PG_ALIGNED float value[PG_BATCH32];
@@ -279,15 +371,18 @@ PG void pg_values(const pg_source *source, int dtype, const void *word, int coun
         pg_integer_values(source, dtype, word, count, out);
         return;
     }
-    if (dtype == PG_FLOAT64) {
-        pg_batch64(source, word, count, out);
-        return;
-    }
-    if (dtype == PG_COMPLEX64) { /* the words and the values of two parts */
+    if (source->distribution == PG_SINUSOIDAL) {
+        PG_ALIGNED double wide[PG_BATCH32];
+        pg_sinusoids(source->n, word, count, dtype == PG_FLOAT64 ? out : wide);
+        for (int i = 0; dtype != PG_FLOAT64 && i < count; i++)
+            (dtype == PG_FLOAT32 ? (float *)out : value)[i] = (float)wide[i];
+    } else if (dtype == PG_COMPLEX64) { /* the words and the values of two parts */
         pg_batch32(source, word, 2 * count, out);
-        return;
+    } else if (dtype == PG_FLOAT64) {
+        pg_batch64(source, word, count, out);
+    } else {
+        pg_batch32(source, word, count, dtype == PG_FLOAT32 ? out : value);
     }
-    pg_batch32(source, word, count, dtype == PG_FLOAT32 ? out : value);
     switch (dtype) {
 #define PG_CASE(dtype)                                                                                                \
     case dtype:                                                                                                       \
@@ -324,6 +419,16 @@ PG void pg_range(pg_words *words, pg_batch *batch, int distribution, const doubl
         return;
     }
     pg_source source = pg_source_of(distribution, n, dtype);
+    if (distribution == PG_SINUSOIDAL) {
+        for (uint64_t here; count; count -= here) {
+            here = count < PG_BATCH64 ? count : PG_BATCH64;
+            for (uint64_t i = 0; i < here; i++)
+                pair[i] = start++;
+            batch(&source, dtype, pair, (int)here, to);
+            to += (int)here * pg_itemsize[dtype];
+        }
+        return;
+    }
     pg_keys(seed, key);
     for (uint64_t first = start / (uint64_t)per_block; count; first += PG_BLOCKS) {
         int most = per_block * PG_BLOCKS - skipped, here = count < (uint64_t)most ? (int)count : most;
@@ -430,7 +535,14 @@ PG void pg_region(pg_words *words, pg_batch *batch, int distribution, const doub
                     b %= sizes[1];
                 }
             }
-            if (distribution != PG_CONSTANT) {
+            if (distribution == PG_SINUSOIDAL) {
+                PG_ALIGNED uint64_t element[PG_BATCH32];
+                for (int j = 0; j < rows; j++)
+                    for (int i = 0; i < here; i++)
+                        element[j * here + i] =
+                            (block[start[j] >> shift] << shift) + (uint64_t)((start[j] & (per_block - 1)) + i);
+                batch(&source, dtype, element, rows * here, value);
+            } else if (distribution != PG_CONSTANT) {
                 words(key, stream, block, here == 1 ? rows : used, pair);
                 pg_pick(PG_IS_WIDE(dtype) ? 8 : 4, pair, start, rows, here, wanted);
                 batch(&source, dtype, wanted, rows * here, value);

@@ -1,4 +1,4 @@
-/* Made by tools/generate.py from normal.py, not by hand: Horner's rule, a multiply then an add. */
+/* Made by tools/generate.py from normal.py and functions.py, not by hand: Horner's rule, a multiply then an add. */
 
 PG float pg_log_float32_begin(float v)
 {
@@ -198,3 +198,61 @@ PG double pg_f_end(double v, double p)
 }
 
 PG double pg_f(double v) { return pg_f_end(v, pg_f_begin(v)); }
+
+PG double pg_exp_begin(double v)
+{
+    double p = 2.5068173246141374e-08;
+    p = p * v + 2.7620046367900589e-07;
+    p = p * v + 2.7557355496213692e-06;
+    p = p * v + 2.4801521396186746e-05;
+    p = p * v + 1.9841269784673325e-04;
+    return p;
+}
+
+PG double pg_exp_end(double v, double p)
+{
+    p = p * v + 1.3888888917139239e-03;
+    p = p * v + 8.3333333333562003e-03;
+    p = p * v + 4.1666666666624302e-02;
+    p = p * v + 1.6666666666666644e-01;
+    p = p * v + 5.0000000000000011e-01;
+    return p;
+}
+
+PG double pg_exp(double v) { return pg_exp_end(v, pg_exp_begin(v)); }
+
+PG double pg_sin_begin(double v)
+{
+    double p = 1.5917933925590456e-10;
+    p = p * v + -2.5051128870156406e-08;
+    p = p * v + 2.7557316086693627e-06;
+    return p;
+}
+
+PG double pg_sin_end(double v, double p)
+{
+    p = p * v + -1.9841269836724044e-04;
+    p = p * v + 8.3333333333309220e-03;
+    p = p * v + -1.6666666666666666e-01;
+    return p;
+}
+
+PG double pg_sin(double v) { return pg_sin_end(v, pg_sin_begin(v)); }
+
+PG double pg_cos_begin(double v)
+{
+    double p = -1.1382547055813209e-11;
+    p = p * v + 2.0876144976911550e-09;
+    p = p * v + -2.7557317264891267e-07;
+    return p;
+}
+
+PG double pg_cos_end(double v, double p)
+{
+    p = p * v + 2.4801587298750903e-05;
+    p = p * v + -1.3888888888887387e-03;
+    p = p * v + 4.1666666666666664e-02;
+    return p;
+}
+
+PG double pg_cos(double v) { return pg_cos_end(v, pg_cos_begin(v)); }

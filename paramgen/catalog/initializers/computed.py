@@ -1,0 +1,327 @@
+"""Initializers whose values are given or computed: numbers, formulas, sinusoids, and logarithms of uniform values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from math import isfinite, prod
+from typing import Annotated, Any, ClassVar, Literal, Protocol
+
+from pydantic import Field
+
+from paramgen import limits
+from paramgen.catalog.computed import (
+    LARGEST_EXPONENT,
+    LARGEST_LOGARITHMIC,
+    LARGEST_POSITION,
+    SMALLEST_LOGARITHMIC,
+    LogUniform,
+    Sinusoidal,
+    SsmDtBias,
+    Table,
+    log,
+)
+from paramgen.catalog.distributions import Distribution
+from paramgen.catalog.fields import ErrorKind, FieldError, FieldType, FiniteNumber, Path, number_type
+from paramgen.catalog.initializers.base import Initializer, ParameterInfo
+from paramgen.catalog.schemas import reference
+from paramgen.formatting import show
+
+MAX_CHANNELS = 2**31 - 1
+
+
+class IndexExpression(Protocol):
+    """An expression of the index k along an axis of size n; ValueError if it has no value."""
+
+    text: str
+
+    def __call__(self, k: int, n: int) -> float: ...
+
+
+def _is_expression(value: Any) -> bool:
+    return callable(value) and isinstance(getattr(value, "text", None), str)
+
+
+AXIS = FieldType(value="an integer", accepts=lambda value: type(value) is int, schema={"type": "integer"})
+FINITE = number_type("a finite number", {})
+NUMBER_OR_EXPRESSION = FieldType(
+    value="a finite number or an expression of k and n",
+    accepts=lambda value: _is_expression(value) or FINITE.accepts(value),
+    convert=lambda value: value if _is_expression(value) else float(value),
+    schema={"type": "number"},
+)
+LOGARITHMIC = number_type(
+    "a number from 1e-300 to 1e300",
+    {"minimum": SMALLEST_LOGARITHMIC, "maximum": LARGEST_LOGARITHMIC},
+    lambda value: SMALLEST_LOGARITHMIC <= value <= LARGEST_LOGARITHMIC,
+)
+BASE = number_type(
+    "a number above 1, up to 1e300", {"exclusiveMinimum": 1}, lambda value: 1 < value <= LARGEST_LOGARITHMIC
+)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _NestedNumbers(FieldType):
+    """The type of a list of numbers, or of such lists of one length."""
+
+    def errors(self, value: Any, path: Path = ()) -> Iterator[FieldError]:
+        shape: list[int] = []
+        first = value
+        while isinstance(first, list | tuple) and first and len(shape) < limits.MAX_DIMENSIONS:
+            shape.append(len(first))
+            first = first[0]
+        if not shape:
+            yield path, f"{show(value)} is not {self.value}", ErrorKind.WRONG
+        elif prod(shape) > limits.MAX_VALUES:
+            yield path, f"{prod(shape):,} numbers; at most {limits.MAX_VALUES:,} can be given", ErrorKind.WRONG
+        else:
+            yield from _nested_errors(value, shape, path)
+
+
+def _nested_errors(value: Any, shape: list[int], path: Path) -> Iterator[FieldError]:
+    """Yield an error for each part of nested lists that does not have the shape of the first one."""
+    if not shape:
+        yield from FINITE.errors(value, path)
+    elif not isinstance(value, list | tuple) or len(value) != shape[0]:
+        yield path, f"{show(value)} is not a list of {shape[0]}, as the one before it is", ErrorKind.WRONG
+    else:
+        for index, item in enumerate(value):
+            yield from _nested_errors(item, shape[1:], (*path, index))
+
+
+def _as_tuples(value: Any) -> Any:
+    return tuple(map(_as_tuples, value)) if isinstance(value, list | tuple) else float(value)
+
+
+VALUES = _NestedNumbers(
+    value="a list of numbers, or of such lists",
+    accepts=lambda value: True,
+    convert=_as_tuples,
+    schema={
+        "anyOf": [
+            {"type": "array", "minItems": 1, "items": {"anyOf": [{"type": "number"}, {"type": "array"}]}},
+            reference("Expression"),
+        ]
+    },
+)
+
+
+class Values(Initializer):
+    """Values initializer: the given numbers, the same for every index of the axes before them."""
+
+    label = "values"
+    formula = "the numbers `values`; nested lists have an axis each, and are repeated along the axes before theirs"
+    type: Literal["values"] = Field(description="initializer type.")
+    values: Annotated[Any, VALUES] = Field(description="numbers, in lists that may be nested.")
+
+    def fits_dimensions(self, info: ParameterInfo) -> bool:
+        return bool(info.shape)
+
+    def why_unsupported(self, info: ParameterInfo) -> str | None:
+        shape = _shape(self.values)
+        if shape == info.shape[-len(shape) :]:
+            return None
+        axes = f"last {len(shape)} axes" if len(shape) > 1 else "last axis"
+        return f"of shape {list(shape)} do not fit shape {list(info.shape)}; give them the shape of its {axes}"
+
+    def to_distribution(self, info: ParameterInfo) -> Distribution:
+        return Table.of(_flat(self.values))
+
+
+def _shape(values: Any) -> tuple[int, ...]:
+    return (len(values), *_shape(values[0])) if isinstance(values, tuple) else ()
+
+
+def _flat(values: Any) -> Iterator[float]:
+    if not isinstance(values, tuple):
+        yield values
+        return
+    for item in values:
+        yield from _flat(item)
+
+
+class _AlongAxis(Initializer):
+    """Base of the initializers whose values depend on the index along one axis."""
+
+    omitted_defaults: ClassVar[tuple[str, ...]] = ("axis",)
+    axis: Annotated[int, AXIS] = Field(default=-1, description="axis of the index; -1 is the last one.")
+
+    def fits_dimensions(self, info: ParameterInfo) -> bool:
+        return bool(info.shape)
+
+    def why_unsupported(self, info: ParameterInfo) -> str | None:
+        dimensions = len(info.shape)
+        if not -dimensions <= self.axis < dimensions:
+            return f"has no axis {self.axis} in shape {list(info.shape)}"
+        return None
+
+    def size(self, info: ParameterInfo) -> int:
+        """Return the size of the axis."""
+        return info.shape[self.axis]
+
+    def run(self, info: ParameterInfo) -> int:
+        """Return the number of consecutive elements with the same index."""
+        return prod(info.shape[self.axis :][1:])
+
+
+class Arange(_AlongAxis):
+    """Arange initializer: numbers in equal steps along an axis."""
+
+    label = "arange"
+    formula = "`start` + `step`·k, k the index along `axis`"
+    omitted_defaults = ("start", "step", "axis")
+    type: Literal["arange"] = Field(description="initializer type.")
+    start: FiniteNumber = Field(default=0.0, description="first value.")
+    step: FiniteNumber = Field(default=1.0, description="difference of neighbours.")
+
+    def why_unsupported(self, info: ParameterInfo) -> str | None:
+        if (reason := super().why_unsupported(info)) or self.size(info) <= limits.MAX_ARANGE:
+            return reason
+        return f"counts up to {limits.MAX_ARANGE:,} values along an axis, got {self.size(info):,}"
+
+    def to_distribution(self, info: ParameterInfo) -> Distribution:
+        return Table.of((self.start + self.step * k for k in range(self.size(info))), self.run(info))
+
+
+class Formula(_AlongAxis):
+    """Formula initializer: an expression of the index along an axis."""
+
+    label = "formula"
+    formula = "the expression `value` of k, the index along `axis`, and n, the size of that axis"
+    type: Literal["formula"] = Field(description="initializer type.")
+    value: Annotated[Any, NUMBER_OR_EXPRESSION] = Field(
+        description='number, or expression that may contain k and n: "${log(k + 1)}".'
+    )
+
+    def why_unsupported(self, info: ParameterInfo) -> str | None:
+        if reason := super().why_unsupported(info):
+            return reason
+        if self.size(info) > limits.MAX_VALUES:
+            return f"is evaluated for up to {limits.MAX_VALUES:,} values along an axis, got {self.size(info):,}"
+        found = _evaluate(self.value, self.size(info))
+        return found if isinstance(found, str) else None
+
+    def to_distribution(self, info: ParameterInfo) -> Distribution:
+        numbers = _evaluate(self.value, self.size(info))
+        assert isinstance(numbers, bytes)
+        return Table(numbers, self.run(info))
+
+    def describe(self) -> dict[str, Any]:
+        return {**super().describe(), "value": self.value.text if _is_expression(self.value) else self.value}
+
+
+@lru_cache(maxsize=64)
+def _evaluate(value: float | IndexExpression, n: int) -> bytes | str:
+    """Return the numbers of a formula for all k below n, as a table has them, or why there are none."""
+    if isinstance(value, float):
+        return Table.of([value]).data
+    numbers = []
+    for k in range(n):
+        try:
+            found = float(value(k, n))
+        except (ValueError, OverflowError) as error:
+            return f"has no value at k = {k:,}: {error}"
+        if not isfinite(found):
+            return f"is not finite at k = {k:,}"
+        numbers.append(found)
+    return Table.of(numbers).data
+
+
+class SinusoidalInitializer(Initializer):
+    """Sinusoidal initializer: position encodings, sines and cosines of geometric frequencies."""
+
+    label = "sinusoidal"
+    formula = (
+        "[positions, channels]: sin and cos of p·f, p = position + `position_offset`, f = `base`^(-j / (channels/2 - "
+        "`denominator_offset`)) for j from 0 below channels/2; interleaved: sin in channel 2j, cos in 2j + 1; "
+        "concatenated: sin in channel j, cos in channels/2 + j"
+    )
+    reference = "Vaswani et al., NeurIPS 2017 (interleaved); Whisper (concatenated, `denominator_offset` 1)"
+    omitted_defaults = ("base", "position_offset", "denominator_offset")
+    type: Literal["sinusoidal"] = Field(description="initializer type.")
+    arrangement: Literal["interleaved", "concatenated"] = Field(
+        description="interleaved: sines and cosines alternate; concatenated: all sines come first."
+    )
+    base: Annotated[float, BASE] = Field(default=10000.0, description="ratio of the first frequency to the end.")
+    position_offset: FiniteNumber = Field(default=0.0, description="position of the first row.")
+    denominator_offset: FiniteNumber = Field(
+        default=0.0, description="subtracted from channels/2 in the exponent; 1 makes 1/base the last frequency."
+    )
+
+    def fits_dimensions(self, info: ParameterInfo) -> bool:
+        return len(info.shape) > 1
+
+    def why_unsupported(self, info: ParameterInfo) -> str | None:
+        shape = info.shape
+        if len(shape) < 2 or prod(shape[:-2]) > 1:
+            return f"needs the shape [positions, channels], got {list(shape)}"
+        rows, channels = shape[-2:]
+        if channels % 2 or channels > MAX_CHANNELS:
+            return f"needs an even number of channels, at most {MAX_CHANNELS:,}, got {channels:,}"
+        if self.denominator(channels) <= 0:
+            return f"needs a denominator_offset below channels/2, {channels // 2:,}, got {self.denominator_offset:g}"
+        if (channels // 2 - 1) * self.rate(channels) > LARGEST_EXPONENT:
+            return f"has frequencies below 1e-300; choose a smaller denominator_offset, got {self.denominator_offset:g}"
+        last = max(abs(self.position_offset), abs(self.position_offset + (rows - 1)))
+        if last > LARGEST_POSITION:
+            return f"takes positions up to {LARGEST_POSITION:,}, got {last:,.0f}"
+        return None
+
+    def denominator(self, channels: int) -> float:
+        return channels / 2 - self.denominator_offset
+
+    def rate(self, channels: int) -> float:
+        """Return the negative logarithm of the ratio of neighbouring frequencies."""
+        return log(self.base) / self.denominator(channels)
+
+    def to_distribution(self, info: ParameterInfo) -> Distribution:
+        channels = info.shape[-1]
+        is_interleaved = self.arrangement == "interleaved"
+        return Sinusoidal(channels, is_interleaved, self.position_offset, self.rate(channels))
+
+
+class LogUniformInitializer(Initializer):
+    """Log-uniform initializer: the logarithm is uniform."""
+
+    label = "log_uniform"
+    formula = "exp of uniform on (log `low`, log `high`)"
+    type: Literal["log_uniform"] = Field(description="initializer type.")
+    low: Annotated[float, LOGARITHMIC] = Field(description="smallest value.")
+    high: Annotated[float, LOGARITHMIC] = Field(description="largest value.")
+
+    @classmethod
+    def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
+        yield from _order_errors(data, "low", "high")
+
+    def to_distribution(self, info: ParameterInfo) -> Distribution:
+        return LogUniform(self.low, self.high)
+
+
+class SsmDtBiasInitializer(Initializer):
+    """Bias of Mamba's time steps: softplus of it is log-uniform, and at least the floor."""
+
+    label = "ssm_dt_bias"
+    formula = "inverse softplus, log(exp(x) - 1), of x log-uniform in (`min`, `max`), or of `floor` where x is below it"
+    reference = "Gu & Dao, Mamba, 2023"
+    omitted_defaults = ("min", "max", "floor")
+    type: Literal["ssm_dt_bias"] = Field(description="initializer type.")
+    min: Annotated[float, LOGARITHMIC] = Field(default=0.001, description="smallest time step, before the floor.")
+    max: Annotated[float, LOGARITHMIC] = Field(default=0.1, description="largest time step.")
+    floor: Annotated[float, LOGARITHMIC] = Field(default=1e-4, description="smaller time steps become this.")
+
+    @classmethod
+    def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
+        with_defaults = {name: field.default for name, field in cls.model_fields.items()} | data
+        yield from _order_errors(with_defaults, "min", "max")
+        yield from _order_errors(with_defaults, "floor", "max")
+
+    def to_distribution(self, info: ParameterInfo) -> Distribution:
+        return SsmDtBias(self.min, self.max, self.floor)
+
+
+def _order_errors(data: dict[str, Any], low: str, high: str) -> Iterator[FieldError]:
+    """Yield an error if the number of one field is not below that of another."""
+    a, b = data.get(low, 0), data.get(high, 0)
+    if low in data and high in data and FINITE.accepts(a) and FINITE.accepts(b) and a >= b:
+        yield (low,), f"{low}, {show(a)}, is not below {high}, {show(b)}", ErrorKind.WRONG

@@ -1,0 +1,143 @@
+"""exp, expm1, sine and cosine of float64 values, and the distributions made of them, in NumPy.
+
+Only +, -, ×, ÷ and integer operations, each correctly rounded, in the order written here: C and CUDA do the same.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paramgen.sampling.normal import log, polynomial
+
+if TYPE_CHECKING:
+    from paramgen.catalog.computed import LogUniform, Sinusoidal, SsmDtBias, UniformInterval
+    from paramgen.sampling.normal import Coefficients
+
+Doubles = NDArray[np.float64]
+Words = NDArray[np.uint32] | NDArray[np.uint64]
+
+
+def _float64(*values: float) -> Coefficients:
+    return tuple(np.float64(value) for value in values)
+
+
+# With z = r·r: exp r = 1 + r + z·EXP(r) for |r| ≤ ln 2 / 2; sin r = r + r·(z·SIN(z)) and
+# cos r = (1 - z/2) + z·(z·COS(z)) for |r| ≤ π/4. tools/fit_functions.py fits these, and splits ln 2 and π/2.
+EXP = _float64(
+    2.5068173246141374e-08,
+    2.762004636790059e-07,
+    2.7557355496213692e-06,
+    2.4801521396186746e-05,
+    0.00019841269784673325,
+    0.0013888888917139239,
+    0.0083333333333562,
+    0.0416666666666243,
+    0.16666666666666644,
+    0.5000000000000001,
+)
+SIN = _float64(
+    1.5917933925590456e-10,
+    -2.5051128870156406e-08,
+    2.7557316086693627e-06,
+    -0.00019841269836724044,
+    0.008333333333330922,
+    -0.16666666666666666,
+)
+COS = _float64(
+    -1.138254705581321e-11,
+    2.087614497691155e-09,
+    -2.7557317264891267e-07,
+    2.4801587298750903e-05,
+    -0.0013888888888887387,
+    0.041666666666666664,
+)
+POLYNOMIALS = {"exp": EXP, "sin": SIN, "cos": COS}
+
+# Products of the first parts with integers below 2^13 (of ln 2) and 2^20 (of π/2) are exact.
+LN_2 = (0.6931471805592082, 7.371002565167799e-13)
+HALF_PI = (1.5707963267341256, 6.077100506303966e-11, 2.0222662487959506e-21)
+INVERSE_LN_2 = 1.4426950408889634
+INVERSE_HALF_PI = 0.6366197723675814
+# Adding it rounds a double to an integer, which the low bits of the sum hold.
+ROUND = 1.5 * 2.0**52
+# 1 - exp(-x) rounds to 1 for larger x.
+LARGEST_SOFTPLUS = 60.0
+# Plans have no rows beyond, but every number of an element shall have a value.
+LAST_ROW = 2**20 - 1
+
+
+def _reduce(t: Doubles) -> tuple[NDArray[np.int64], Doubles]:
+    """Return bits that end in those of k, and exp(r) - 1, with t = k·ln 2 + r and |r| ≤ ln 2 / 2."""
+    shifted = t * INVERSE_LN_2 + ROUND
+    k = shifted - ROUND
+    r = (t - k * LN_2[0]) - k * LN_2[1]
+    return shifted.view(np.int64), r + r * r * polynomial(EXP, r)
+
+
+def _scale(values: Doubles, bits: NDArray[np.int64]) -> Doubles:
+    """Return values·2^k for the k in the low bits."""
+    return (values.view(np.int64) + (bits << 52)).view(np.float64)
+
+
+def exp(t: Doubles) -> Doubles:
+    """Return e^t of -700 ≤ t ≤ 700."""
+    bits, rest = _reduce(t)
+    return _scale(1.0 + rest, bits)
+
+
+def expm1(t: Doubles) -> Doubles:
+    """Return e^t - 1 of -700 ≤ t ≤ 700, to full relative precision."""
+    bits, rest = _reduce(t)
+    scale = _scale(np.ones_like(t), bits)
+    return scale * rest + (scale - 1.0)
+
+
+def inverse_softplus(x: Doubles) -> Doubles:
+    """Return log(e^x - 1) = x + log(1 - e^-x) of positive x."""
+    logarithm: Doubles = log(-expm1(-np.where(x < LARGEST_SOFTPLUS, x, LARGEST_SOFTPLUS)))
+    return x + logarithm
+
+
+def sine(angle: Doubles, quarters: NDArray[np.int64]) -> Doubles:
+    """Return sin(angle + quarters·π/2) of |angle| up to about 2^20."""
+    shifted = angle * INVERSE_HALF_PI + ROUND
+    k = shifted - ROUND
+    r = ((angle - k * HALF_PI[0]) - k * HALF_PI[1]) - k * HALF_PI[2]
+    z = r * r
+    quadrant = shifted.view(np.int64) + quarters
+    sin = r + r * (z * polynomial(SIN, z))
+    cos = (1.0 - 0.5 * z) + z * (z * polynomial(COS, z))
+    magnitude: Doubles = np.where(quadrant & 1, cos, sin)
+    return (magnitude.view(np.int64) ^ ((quadrant & 2) << 62)).view(np.float64)
+
+
+def interval(distribution: UniformInterval | LogUniform | SsmDtBias, words: Words) -> Doubles:
+    """Return numbers uniform on (lower, upper), each computed from the nearer end."""
+    is_upper = words >> np.asarray(8 * words.itemsize - 1, words.dtype) != 0
+    scale = 2.0 ** (-8 * words.itemsize)
+    step = (np.minimum(words, ~words).astype(np.float64) + 0.5) * scale * distribution.width
+    return np.where(is_upper, distribution.upper - step, distribution.lower + step)
+
+
+def log_uniform(distribution: LogUniform | SsmDtBias, words: Words) -> Doubles:
+    """Return exp of uniform numbers, held within least … most."""
+    values = exp(interval(distribution, words))
+    values = np.where(values < distribution.least, distribution.least, values)
+    return np.where(values > distribution.most, distribution.most, values)
+
+
+def sinusoidal(distribution: Sinusoidal, element: NDArray[np.uint64]) -> Doubles:
+    """Return the values of elements of an array [positions, channels]."""
+    row, channel = np.divmod(element, np.uint64(distribution.channels))
+    channel = channel.astype(np.int64)
+    if distribution.interleaved:
+        j, quarters = channel >> 1, channel & 1
+    else:
+        half = distribution.channels // 2
+        quarters = (channel >= half).astype(np.int64)
+        j = channel - quarters * half
+    position: Doubles = (row & np.uint64(LAST_ROW)).astype(np.float64) + distribution.first_position
+    return sine(position * exp(-(j.astype(np.float64) * distribution.rate)), quarters)
