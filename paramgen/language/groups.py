@@ -1,4 +1,4 @@
-"""The entries of a spec's `operations` as written: groups, and how an entry repeats."""
+"""Groups of operations as written in a spec."""
 
 from __future__ import annotations
 

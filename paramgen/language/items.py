@@ -142,7 +142,8 @@ class Item(ABC):
             except ExpressionError:
                 name = None
         if not isinstance(name, str) or not is_name(name):
-            self.check(local)  # which raises
+            self.check(local)  # raises the errors of this name and all others
+            raise AssertionError(f"{self.path}: no error for the name {name!r}")
         full = f"{prefix}{name}"
         names = self.expansion.evaluator.names(written, self.path, local) if repetitions.repeat is not None else ()
         if repetitions.repeat is not None and repetitions.index not in names:

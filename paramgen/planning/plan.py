@@ -152,7 +152,7 @@ class _TensorPlanner:
                 yield item
                 continue
             for one in item.parameters.values():
-                if one.tied_to is None and not one.spec.is_norm:
+                if one.has_own_stream:
                     streams.add(one.stream)
                     count += 1
             for tensor in self._place(item):
@@ -228,10 +228,10 @@ def _explain_streams(spec: ParsedSpec) -> Iterator[Finding]:
         if isinstance(item, Finding):
             continue
         for parameter in item.parameters.values():
-            if parameter.tied_to is not None or parameter.spec.is_norm:
+            if not parameter.has_own_stream:
                 continue
             other = first.setdefault(parameter.stream, parameter.name)
-            if other != parameter.name and parameter.tied_to is None:
+            if other != parameter.name:
                 message = f"{shorten(parameter.name)} and {shorten(other)} have the same stream id; rename one"
                 yield Finding((*item.instance.path, "name"), message, location=item.instance.location)
 

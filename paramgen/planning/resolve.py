@@ -50,7 +50,7 @@ class ParameterSpec:
 
     @cached_property
     def is_norm(self) -> bool:
-        """Return whether it has the stream of the direction that it is the norm of, not its own."""
+        """True if its values are the norms of another parameter."""
         return isinstance(self.distribution, Norm)
 
     def dtype_error(self, name: str) -> str | None:
@@ -76,6 +76,11 @@ class Parameter(NamedTuple):
     spec: ParameterSpec
     stream: int
     tied_to: str | None = None
+
+    @property
+    def has_own_stream(self) -> bool:
+        """False if it is another parameter, or the norm of one."""
+        return self.tied_to is None and not self.spec.is_norm
 
 
 def name_parameter(name: str, spec: ParameterSpec) -> Parameter:

@@ -10,11 +10,11 @@ from paramgen.catalog.models import TypedModel
 
 @dataclass(frozen=True, slots=True)
 class ParameterInfo:
-    """A parameter's size, and what its operation says about it.
+    """A parameter's shape, and what its operation knows about it.
 
-    `vector` marks biases, offsets and scales, whatever their shape. An LSTM's bias has `num_hidden_units`. `axes` are
-    set if the operation names them. The elements at `padding_index` of the last axis are zero, whatever fills the rest.
-    set if the operation names them. A magnitude has the `direction` that it is the norm of, once that is known.
+    `vector` marks biases, offsets and scales. `axes` is set if the operation names its axes, and `num_hidden_units` for
+    an LSTM's bias. Elements at `padding_index` of the last axis are zero. `direction` is set for a magnitude once its
+    direction is resolved.
     """
 
     shape: tuple[int, ...]
@@ -42,15 +42,15 @@ class Initializer(TypedModel):
     """Fields that a description leaves out if they have their defaults."""
 
     def why_unsupported(self, info: ParameterInfo) -> str | None:
-        """Return why it cannot fill the info, as the predicate of a sentence, or None."""
+        """Return why it cannot fill this parameter, as the predicate of a sentence, or None."""
         return None
 
     def fits_dimensions(self, info: ParameterInfo) -> bool:
-        """Return True if it can fill a info with as many dimensions, for some fields; it may lack required ones."""
+        """Return True if it can fill some parameter with as many dimensions; it may lack required fields."""
         return self.why_unsupported(info) is None
 
     def to_distribution(self, info: ParameterInfo) -> Distribution:
-        """Return its distribution for a info that it fits."""
+        """Return its distribution for a parameter that it fits."""
         raise NotImplementedError
 
     def describe(self) -> dict[str, Any]:
