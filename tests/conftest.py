@@ -20,7 +20,7 @@ import pytest
 from paramgen.catalog.axes import plain
 from paramgen.catalog.distributions import Distribution
 from paramgen.catalog.initializers import Zeros
-from paramgen.dtypes import DTYPES as TABLE
+from paramgen.dtypes import DTYPES
 from paramgen.planning.plan import Plan
 from paramgen.planning.resolve import Parameter, ParameterSpec
 from paramgen.planning.streams import stream_id
@@ -31,7 +31,7 @@ from paramgen.sampling.sampler import Sampler
 
 try:
     from paramgen.sampling.compiled import KERNELS
-except ImportError:  # without a C compiler there are only the tests of the reference
+except ImportError:  # without a C compiler only the reference is tested
     KERNELS = ()
 
 pytest_plugins = ["golden", "pytester"]
@@ -39,7 +39,7 @@ pytest_plugins = ["golden", "pytester"]
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "tests" / "data"
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
-# Of models that are large as they are written: the variables of one that is not.
+# Variables that make large models small.
 SMALL: dict[str, dict[str, int]] = {
     "ast": {"width": 24, "layers": 2, "mels": 32, "frames": 48, "labels": 10},
     "bert": {"vocabulary": 100, "positions": 20, "width": 24, "layers": 2},
@@ -50,9 +50,10 @@ SMALL: dict[str, dict[str, int]] = {
     "t5": {"vocabulary": 100, "width": 24, "inner": 40, "layers": 2, "heads": 3, "head_size": 8},
     "vit": {"width": 24, "layers": 2, "image": 32, "patch": 8, "labels": 10},
 }
-DTYPES = ("float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")
+# The dtypes of the first version, in the order of the recorded digests.
+FIRST_DTYPES = ("float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")
 
-# A process's peak includes that of the process it was forked from: only a small one can start what is measured.
+# A process's peak memory includes that of its parent at the fork, so a small process starts the measured command.
 LAUNCHER = """
 import resource, subprocess, sys
 done = subprocess.run(sys.argv[1:])
@@ -61,7 +62,7 @@ print(done.returncode, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
-# Of each marker the extra that its tests need, and the packages that they import if the marker does not name them.
+# Marker -> the extra that its tests need, and the packages that they import if the marker does not name them.
 NEEDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "cupy": ("cuda12", ("cupy",)),
     "frameworks": ("frameworks", ()),
@@ -77,7 +78,7 @@ operations:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as quick what needs no extra, starts no command, simulates no GPU and is not slow."""
+    """Mark tests as quick that need no extra, start no command, simulate no GPU and are not slow."""
     costly_markers, costly_fixtures = {*NEEDS, "gpu", "slow"}, {"gpu", "run", "simulated_gpus"}
     for item in items:
         markers = {mark.name for mark in item.iter_markers()}
@@ -88,7 +89,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a test if a package of its marker is not installed.
 
-    Only markers skip for a package, so `-m "cupy or frameworks or torch"` selects all that a run without them skipped.
+    Only markers skip for a package, so `-m "cupy or frameworks or torch"` selects all tests that a run without them skipped.
     """
     for name, (extra, packages) in NEEDS.items():
         if mark := item.get_closest_marker(name):
@@ -136,7 +137,7 @@ def tensor_of(
     distribution: Distribution, dtype: str, shape: tuple[int, ...], name: str = "x", stream: int | None = None
 ) -> Tensor:
     """Return a tensor of one parameter in canonical order; `stream` replaces the one of its name."""
-    kind = ParameterSpec(shape, TABLE[dtype], None, None, Zeros(type="zeros"), distribution)
+    kind = ParameterSpec(shape, DTYPES[dtype], None, None, Zeros(type="zeros"), distribution)
     source = Parameter(name, kind, stream_id(name) if stream is None else stream)
     return Tensor(name, plain("", shape, name), (source,))
 
@@ -239,13 +240,14 @@ def error_of(text: str) -> Any:
 
 
 def places_of(error: Any) -> list[str]:
-    """Of each problem of a SpecError the line, the column and the path."""
+    """Return the line, the column and the path of each problem of a SpecError."""
     return [f"{problem.line}:{problem.column}: {problem.path}".removesuffix(": ") for problem in error.diagnostics]
 
 
-def plan_of_text(text: str) -> Plan:
+def plan_of_text(text: str, **replaced: Any) -> Plan:
+    """Return the plan of a spec's text, whose file is named s; keywords replace values, as `interpret` takes them."""
     from paramgen.language.model import interpret
     from paramgen.language.yaml_reader import from_yaml
     from paramgen.planning.plan import make_plan
 
-    return make_plan(interpret(from_yaml(text.encode(), "s"), "s"))
+    return make_plan(interpret(from_yaml(text.encode(), "s"), "s", **replaced))

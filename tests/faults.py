@@ -1,8 +1,7 @@
 """A server that runs `paramgen` commands in forks of a warm process, each stopped until a tracer has attached.
 
-What is imported is imported before, so that the system calls of a fork are those of the command alone. A line of JSON on
-stdin, {"folder", "arguments", "stdout", "stderr"}, asks for a run; the answers are its process id and, at its end, its
-status.
+The server imports everything first, so that a fork makes only the command's system calls. A line of JSON on stdin,
+{"folder", "arguments", "stdout", "stderr"}, starts a run; the answers are its process id and, at its end, its status.
 """
 
 import json

@@ -118,7 +118,7 @@ def test_initialize_equals_the_tensor_of_a_file(dtype: str, tmp_path: Path) -> N
         pytest.param(("unit_forget_gate", [4, 4]), {}, id="unit_forget_gate of a matrix"),
     ],
 )
-def test_what_initialize_refuses(arguments: Any, keywords: Any, golden: Golden) -> None:
+def test_initialize_refuses_invalid_arguments(arguments: Any, keywords: Any, golden: Golden) -> None:
     with pytest.raises(paramgen.ParamgenError) as caught:
         paramgen.initialize(*arguments, **keywords)
     assert isinstance(caught.value, ValueError)
@@ -130,7 +130,7 @@ def test_initialize_takes_numpys_numbers() -> None:
     assert drawn.tobytes() == paramgen.initialize({"type": "gaussian", "std": 2.0}, [2, 3], seed=5).tobytes()
 
 
-def test_arrays_that_no_memory_holds(golden: Golden) -> None:
+def test_arrays_larger_than_memory_are_refused(golden: Golden) -> None:
     with pytest.raises(MemoryError) as caught:
         paramgen.initialize("gaussian", [2**61])
     golden(caught.value)
@@ -139,7 +139,7 @@ def test_arrays_that_no_memory_holds(golden: Golden) -> None:
 @pytest.mark.parametrize(
     "arguments", [{"seed": -1}, {"seed": 2**64}, {"seed": 1.0}, {"dtype": "F32"}, {"seed": np.bool_(True)}], ids=str
 )
-def test_arguments_in_place_of_a_files_values(arguments: dict[str, Any], tmp_path: Path, golden: Golden) -> None:
+def test_arguments_replace_a_files_values(arguments: dict[str, Any], tmp_path: Path, golden: Golden) -> None:
     (tmp_path / "m.yaml").write_text(TINY.replace("seed: 3\n", ""))
     with pytest.raises(paramgen.SpecError) as caught:
         paramgen.load_spec(tmp_path / "m.yaml", **arguments)
@@ -147,7 +147,7 @@ def test_arguments_in_place_of_a_files_values(arguments: dict[str, Any], tmp_pat
     golden(caught.value)
 
 
-def test_what_is_given_in_place_of_a_files_value_has_no_line(tmp_path: Path, golden: Golden) -> None:
+def test_errors_of_replaced_values_have_no_line(tmp_path: Path, golden: Golden) -> None:
     path = tmp_path / "m.yaml"
     path.write_text("seed: 3\nvariables: {n: 2}\noperations: [{name: p, type: prelu, num_channels: '${n}'}]\n")
     errors: list[paramgen.ParamgenError] = []
@@ -182,13 +182,13 @@ def test_integers_of_any_size_are_reported(golden: Golden) -> None:
 
 
 @pytest.mark.parametrize("threads", [0, -1, 1.5, 1025, 10**30])
-def test_threads_that_cannot_be(threads: Any, tmp_path: Path, golden: Golden) -> None:
+def test_invalid_numbers_of_threads_are_refused(threads: Any, tmp_path: Path, golden: Golden) -> None:
     with pytest.raises(paramgen.UsageError) as caught:
         paramgen.build({"operations": [{"name": "p", "type": "prelu"}]}, tmp_path / "p", threads=threads)
     golden(caught.value)
 
 
-def test_paths_that_no_file_has(golden: Golden) -> None:
+def test_invalid_paths_are_refused(golden: Golden) -> None:
     errors = []
     for call in (paramgen.load_spec, paramgen.load):
         with pytest.raises(paramgen.FileError) as caught:
@@ -216,7 +216,7 @@ def test_paths_of_all_kinds(tmp_path: Path, golden: Golden) -> None:
     golden(*errors)
 
 
-def test_shapes_that_numpy_cannot_hold(tmp_path: Path) -> None:
+def test_shapes_that_numpy_lacks_are_refused(tmp_path: Path) -> None:
     safetensors.numpy.save_file({"a": np.zeros(1)}, tmp_path / "p")
     data = (tmp_path / "p").read_bytes()
     header = data[8:].rpartition(b"}")[0] + b"}"
@@ -250,7 +250,7 @@ def test_load_spec_raises_every_problem(golden: Golden) -> None:
     golden(caught.value, dtype.value, missing.value)
 
 
-def test_build_does_what_the_command_does(tmp_path: Path, golden: Golden) -> None:
+def test_build_writes_the_commands_file(tmp_path: Path, golden: Golden) -> None:
     result = paramgen.build(paramgen.load_spec(SPEC), tmp_path / "p", digest=True)
     assert result.total_parameters == 9728
     assert result.sha256 is not None
@@ -264,7 +264,7 @@ def test_build_does_what_the_command_does(tmp_path: Path, golden: Golden) -> Non
     golden(caught.value)
 
 
-def test_sample_is_what_a_file_holds(tmp_path: Path) -> None:
+def test_samples_equal_the_tensors_of_a_file(tmp_path: Path) -> None:
     path = ROOT / "configs" / "layers.yaml"
     paramgen.build(path, tmp_path / "p")
     sampled, loaded = paramgen.sample(path), paramgen.load(tmp_path / "p")
@@ -277,7 +277,7 @@ def test_sample_is_what_a_file_holds(tmp_path: Path) -> None:
             assert array.tobytes() == loaded[name][parameter].tobytes()
 
 
-def test_load_nests_and_can_be_written(tmp_path: Path) -> None:
+def test_load_returns_nested_writable_arrays(tmp_path: Path) -> None:
     safetensors.numpy.save_file({"a.b.c": np.arange(3), "a.d": np.ones((2, 2)), "e": np.zeros(())}, tmp_path / "p")
     loaded = paramgen.load(tmp_path / "p", device="cpu")
     np.testing.assert_array_equal(loaded["a"]["b"]["c"], [0, 1, 2])
@@ -293,7 +293,7 @@ def test_load_refuses_names_that_do_not_nest(names: tuple[str, str], tmp_path: P
     golden(caught.value)
 
 
-def test_load_refuses_what_numpy_cannot_hold_and_unknown_devices(tmp_path: Path, golden: Golden) -> None:
+def test_load_refuses_dtypes_that_numpy_lacks_and_unknown_devices(tmp_path: Path, golden: Golden) -> None:
     header = b'{"q":{"dtype":"F4","shape":[4],"data_offsets":[0,2]}}'
     (tmp_path / "f").write_bytes(len(header).to_bytes(8, "little") + header + b"ab")
     with pytest.raises(paramgen.FileError) as dtype:
@@ -313,7 +313,7 @@ def test_importing_is_light_and_names_are_public() -> None:
         assert getattr(paramgen, name) is not None
 
 
-def test_a_plan_has_what_the_command_prints() -> None:
+def test_a_plan_has_the_fields_that_the_command_prints() -> None:
     spec = {"seed": 5, "operations": [{"name": "a_b", "type": "batchnorm", "num_channels": 3}]}
     plan = paramgen.plan({**spec, "layout": "torch"})
     assert plan.rows() == json.loads("".join(plan.document()))["parameters"]

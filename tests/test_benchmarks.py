@@ -1,4 +1,4 @@
-"""What the benchmarks report, at sizes that take no time, and their page."""
+"""Reports of the benchmarks, at small sizes, and their page."""
 
 import importlib
 import re

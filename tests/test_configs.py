@@ -1,6 +1,6 @@
 """Every spec in configs/ builds, by the command, to the file whose digest is recorded in tests/data/digests.json.
 
-`python tests/test_configs.py` records those of configs that are new; none that is there may ever change.
+`python tests/test_configs.py` records the digests of new configs; recorded ones never change.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import CONFIGS, DATA, DTYPES, ROOT, SMALL, Run, document_of, first_comment
+from conftest import CONFIGS, DATA, FIRST_DTYPES, ROOT, SMALL, Run, document_of, first_comment
 
 import paramgen
 from paramgen.catalog.entries import SpecEntry
@@ -29,15 +29,15 @@ from paramgen.catalog.initializers import (
     Values,
 )
 from paramgen.catalog.operations import BY_TYPE, Custom
-from paramgen.dtypes import DTYPES as ALL_DTYPES
+from paramgen.dtypes import DTYPES
 
 RECORDED = DATA / "digests.json"
 
 
 def digests(path: Path, folder: Path) -> dict[str, str]:
-    """SHA-256 of the file that a spec builds, as it is (or small) and for each dtype of the command line."""
+    """Return the SHA-256 of the file that a spec builds, as written (or small) and with each dtype of the first version."""
     found = {}
-    for dtype in (None, *DTYPES):
+    for dtype in (None, *FIRST_DTYPES):
         target = folder / f"{path.stem}-{dtype}.safetensors"
         spec = paramgen.load_spec(path, dtype=dtype, variables=SMALL.get(path.stem))
         result = paramgen.build(spec, target, digest=True)
@@ -63,11 +63,11 @@ def test_recorded_digests_are_of_these_configs() -> None:
 
 
 def operations_of(*stems: str) -> list[dict[str, Any]]:
-    """The operations at the top of some specs, as written."""
-    return [operation for stem in stems for operation in written(stem)["operations"]]
+    """Return the operations at the top level of some specs, as written."""
+    return [operation for stem in stems for operation in read_config(stem)["operations"]]
 
 
-def written(stem: str) -> Any:
+def read_config(stem: str) -> Any:
     return yaml.safe_load((ROOT / "configs" / f"{stem}.yaml").read_text(encoding="utf-8"))
 
 
@@ -114,7 +114,7 @@ def claims_of_parts() -> None:
 def types_and_fields(config: str) -> tuple[set[str], set[str]]:
     """Return the types and the fields of a config's initializers."""
     types, fields = set(), set()
-    for operation in written(config)["operations"]:
+    for operation in read_config(config)["operations"]:
         parameters = {name: value["initializer"] for name, value in operation.get("parameters", {}).items()}
         for value in [*parameters.values(), *operation.get("initializers", {}).values()]:
             types.add(value if isinstance(value, str) else value["type"])
@@ -144,7 +144,7 @@ def claims_of_computed_values() -> None:
 
 
 def claims_of_lenet_batchnorm() -> None:
-    """Modules that load it take an image of 28 × 28 in tests/frameworks/test_networks.py."""
+    """Check all but the image of 28 × 28, which modules take in tests/frameworks/test_networks.py."""
     tensors = tensors_of("lenet_batchnorm")
     assert not {"conv1.bias", "conv2.bias"} & set(tensors)
     stds = [tensors[f"{name}.weights"]["distribution"]["std"] for name in ("conv1", "conv2", "fc1", "fc2")]
@@ -164,7 +164,7 @@ def claims_of_gru_classifier() -> None:
 
 def claims_of_dtypes() -> None:
     tensors = tensors_of("dtypes")
-    assert {tensor["dtype"] for tensor in tensors.values()} == set(ALL_DTYPES)
+    assert {tensor["dtype"] for tensor in tensors.values()} == set(DTYPES)
     for name, tensor in tensors.items():
         group, dtype = name.split(".")
         assert tensor["dtype"] == dtype or group == "quantized"
@@ -204,7 +204,7 @@ def test_every_claim_is_tested() -> None:
     assert of_transformers | set(CLAIMS) | set(CLAIMED_ELSEWHERE) == {path.stem for path in CONFIGS}
 
 
-def test_the_sizes_that_the_comment_of_llama_untied_gives() -> None:
+def test_the_sizes_in_the_comment_of_llama_untied() -> None:
     comment = first_comment(ROOT / "configs" / "llama_untied.yaml")
     (sizes,) = re.findall(r"Llama 3 8B has (.*?)\.", comment)
     variables = {name: int(value) for name, value in re.findall(r"(\w+)=(\d+)", sizes)}

@@ -1,4 +1,4 @@
-"""Builds and arrays on GPUs, simulated and real: the same bytes, memory that is bounded, and one line where it cannot be."""
+"""Builds and arrays on GPUs, simulated and real: the same bytes, bounded memory, and errors of one line."""
 
 import ast
 import hashlib
@@ -17,7 +17,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 import safetensors.numpy
-from conftest import CONFIGS, DATA, DTYPES, ROOT, SMALL, Run
+from conftest import CONFIGS, DATA, FIRST_DTYPES, ROOT, SMALL, Run
 from golden import Golden
 
 import paramgen
@@ -31,7 +31,7 @@ ORTHOGONAL_SPEC = {"operations": [{"name": "x", "type": "custom", "parameters": 
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-@pytest.mark.parametrize("dtype", [None, *DTYPES])
+@pytest.mark.parametrize("dtype", [None, *FIRST_DTYPES])
 def test_every_config_has_its_digest(gpu: ModuleType, path: Path, dtype: str | None, tmp_path: Path) -> None:
     spec = paramgen.load_spec(path, dtype=dtype, variables=SMALL.get(path.stem))
     result = paramgen.build(spec, tmp_path / "x", device="gpu", digest=True)
@@ -42,32 +42,32 @@ def test_every_config_has_its_digest(gpu: ModuleType, path: Path, dtype: str | N
 @pytest.mark.parametrize("device", ["gpu:1", "gpu:1,gpu:0", "gpu:0"])
 @pytest.mark.parametrize("block", [4096, 2**20])
 def test_gpus_share_the_blocks(simulated: ModuleType, device: str, block: int, tmp_path: Path) -> None:
-    made = paramgen.plan(LAYERS)
-    result = engine.build(made, str(tmp_path / "x"), device=device, block_bytes=block, digest=True)
+    plan = paramgen.plan(LAYERS)
+    result = engine.build(plan, str(tmp_path / "x"), device=device, block_bytes=block, digest=True)
     assert (result.sha256, result.device) == (RECORDED["layers"]["as written"], device)
 
 
-def test_a_matrix_that_several_gpus_hand_out(simulated: ModuleType, tmp_path: Path) -> None:
-    made = paramgen.plan(ORTHOGONAL_SPEC)
+def test_several_gpus_share_a_matrix(simulated: ModuleType, tmp_path: Path) -> None:
+    plan = paramgen.plan(ORTHOGONAL_SPEC)
     digests = {
-        engine.build(made, str(tmp_path / "x"), device=device, block_bytes=8192, digest=True).sha256
+        engine.build(plan, str(tmp_path / "x"), device=device, block_bytes=8192, digest=True).sha256
         for device in ("cpu", "gpu")
     }
     assert len(digests) == 1
 
 
-def test_auto_starts_a_gpu_only_for_what_takes_long(simulated: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    def chosen(seconds: float) -> str:
+def test_auto_starts_a_gpu_only_for_long_builds(simulated: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    def choose_device(seconds: float) -> str:
         return devices.open_backends("auto", 2, 2**20, seconds)[0].device
 
     assert paramgen.build(LAYERS, os.devnull).device == "cpu"
-    assert chosen(1.9 * devices.GPU_START_SECONDS) == "cpu"
-    assert chosen(2.1 * devices.GPU_START_SECONDS) == "gpu:0"
+    assert choose_device(1.9 * devices.GPU_START_SECONDS) == "cpu"
+    assert choose_device(2.1 * devices.GPU_START_SECONDS) == "gpu:0"
     monkeypatch.setenv("SIMULATED_MEMORY", "1000")
-    assert chosen(1e9) == "cpu"
+    assert choose_device(1e9) == "cpu"
     monkeypatch.setenv("SIMULATED_GPUS", "0")
     simulated.why_unusable.cache_clear()
-    assert chosen(1e9) == "cpu"
+    assert choose_device(1e9) == "cpu"
 
 
 def test_an_interrupted_build_leaves_nothing(simulated: ModuleType, tmp_path: Path) -> None:
@@ -76,22 +76,22 @@ def test_an_interrupted_build_leaves_nothing(simulated: ModuleType, tmp_path: Pa
     def interrupt(count: int) -> None:
         raise KeyboardInterrupt
 
-    made = paramgen.load_spec(ORTHOGONAL_SPEC).plan
+    plan = paramgen.load_spec(ORTHOGONAL_SPEC).plan
     with pytest.raises(KeyboardInterrupt):
-        engine.build(made, str(tmp_path / "x"), device="gpu", progress=interrupt)
+        engine.build(plan, str(tmp_path / "x"), device="gpu", progress=interrupt)
     assert list(tmp_path.iterdir()) == []
     assert threading.active_count() == before
 
 
 def on_host(array: Any) -> Any:
-    """An array on a GPU, by CuPy's own means."""
+    """Return an array of a GPU on the host, copied by CuPy itself."""
     import cupy
 
     assert isinstance(array, cupy.ndarray)
     return cupy.asnumpy(array)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", FIRST_DTYPES)
 def test_samples_and_loaded_files_are_those_of_the_cpu(gpu: ModuleType, dtype: str, tmp_path: Path) -> None:
     spec = paramgen.load_spec(ROOT / "configs" / "lstm_classifier.yaml", dtype=dtype)
     paramgen.build(spec, tmp_path / "x", device="cpu")
@@ -130,7 +130,7 @@ def leaves(params: Any) -> Iterator[Any]:
         yield params
 
 
-def test_there_and_back(gpu: ModuleType, arrays: dict[str, Any]) -> None:
+def test_arrays_return_unchanged_from_a_gpu(gpu: ModuleType, arrays: dict[str, Any]) -> None:
     there = paramgen.to_gpu(arrays)
     assert isinstance(there["narrow"], list) and isinstance(there["narrow"][1], tuple)
     back = paramgen.to_cpu(there)
@@ -152,7 +152,7 @@ def test_between_gpus(simulated: ModuleType, arrays: dict[str, Any]) -> None:
         np.testing.assert_array_equal(after, before)
 
 
-def test_what_is_narrower_than_cupy_knows_keeps_its_bits(gpu: ModuleType) -> None:
+def test_dtypes_that_cupy_lacks_keep_their_bits(gpu: ModuleType) -> None:
     array = np.arange(6).reshape(2, 3).astype(ml_dtypes.float8_e4m3fn)
     back = paramgen.to_cpu(paramgen.to_gpu({"w": array}))["w"]
     assert (back.dtype, back.shape) == (np.uint8, (2, 3))
@@ -160,7 +160,7 @@ def test_what_is_narrower_than_cupy_knows_keeps_its_bits(gpu: ModuleType) -> Non
 
 
 @pytest.mark.parametrize("value", [3.5, "text", np.array(["text"]), np.array([None]), np.array([], "M8[s]"), None])
-def test_what_is_no_array_of_numbers(simulated: ModuleType, value: Any, golden: Golden) -> None:
+def test_other_values_than_arrays_are_refused(simulated: ModuleType, value: Any, golden: Golden) -> None:
     with pytest.raises(paramgen.UsageError) as caught:
         paramgen.to_gpu({"a": [np.ones(2), {"b": value}]})
     golden(caught.value)
@@ -188,7 +188,7 @@ def test_arrays_are_on_one_device(simulated: ModuleType, tmp_path: Path, golden:
 
 @pytest.fixture
 def run_simulated(run: Run, simulated_gpus: dict[str, str]) -> Run:
-    """`paramgen ARGUMENTS` with simulated GPUs; what is in `env` besides."""
+    """Run `paramgen ARGUMENTS` with simulated GPUs; `env` adds to the environment."""
     return lambda *arguments, env=(), **keywords: run(*arguments, env={**simulated_gpus, **dict(env)}, **keywords)
 
 
@@ -197,7 +197,7 @@ PIP_13 = "pip install cupy-cuda13x 'cuda-toolkit[cudart,nvrtc]==13.*'"
 
 
 def one_line(done: subprocess.CompletedProcess[str]) -> str:
-    """The line of an error of the system's: status 3, nothing written."""
+    """Return the only line of an error of the system: exit status 3, empty stdout."""
     assert (done.returncode, done.stdout) == (3, ""), done
     (line,) = done.stderr.splitlines()
     return line
@@ -236,7 +236,7 @@ def test_the_command_lists_devices(run_simulated: Run, run: Run, golden: Golden)
         pytest.param("gpu:1", {"SIMULATED_MEMORY": "100"}, "gpu:1", id="without memory"),
     ],
 )
-def test_gpus_that_cannot_be_used(
+def test_unusable_gpus_are_reported(
     run_simulated: Run, tiny: Path, tmp_path: Path, device: str, env: dict[str, str], place: str, golden: Golden
 ) -> None:
     line = one_line(run_simulated("build", "tiny.yaml", "--device", device, env=env))
@@ -245,18 +245,18 @@ def test_gpus_that_cannot_be_used(
     golden(line)
 
 
-def test_a_matrix_that_does_not_fit(run_simulated: Run, tmp_path: Path, golden: Golden) -> None:
-    """The memory of the blocks is there, that of the matrix is not."""
+def test_a_matrix_larger_than_a_gpus_memory_is_reported(run_simulated: Run, tmp_path: Path, golden: Golden) -> None:
+    """Leave memory for the blocks, but not for the matrix."""
     spec = tmp_path / "spec.yaml"
     spec.write_text(json.dumps(ORTHOGONAL_SPEC))
     line = one_line(run_simulated("build", "spec.yaml", "--device", "gpu", env={"SIMULATED_MEMORY": "200000"}))
     assert line.startswith("gpu:")
     assert list(tmp_path.iterdir()) == [spec]
-    golden(re.sub(r"\d[\d,]*", "N", line))  # of either GPU, and of whichever array did not fit
+    golden(re.sub(r"\d[\d,]*", "N", line))  # either GPU, and any of the arrays, may fail first
 
 
 @pytest.mark.parametrize("text", ["gpux", "gpu:", "gpu:-1", "gpu:0,", "gpu,gpu:1", "GPU", "cuda", "", "gpu:٣"])
-def test_words_that_name_no_device(run: Run, tiny: Path, text: str, golden: Golden) -> None:
+def test_invalid_devices_are_refused(run: Run, tiny: Path, text: str, golden: Golden) -> None:
     done = run("build", "tiny.yaml", "--device", text)
     assert (done.returncode, done.stdout) == (2, "")
     with pytest.raises(paramgen.UsageError) as caught:
@@ -283,7 +283,7 @@ def test_without_cupy(tiny: Path, tmp_path: Path, driver: int | None, golden: Go
     golden(line)
 
 
-def test_what_the_driver_or_nvrtc_refuses(
+def test_errors_of_the_driver_and_nvrtc_are_reported(
     simulated: ModuleType, monkeypatch: pytest.MonkeyPatch, golden: Golden
 ) -> None:
     def refuse() -> int:
@@ -307,7 +307,7 @@ def test_what_the_driver_or_nvrtc_refuses(
     golden(without_nvrtc, refused, problem())
 
 
-def test_a_kernel_that_is_refused_is_told_in_a_line(
+def test_a_refused_kernel_is_reported_in_one_line(
     simulated: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, golden: Golden
 ) -> None:
     def refuse(program: int, options: tuple[str, ...]) -> None:
@@ -321,21 +321,21 @@ def test_a_kernel_that_is_refused_is_told_in_a_line(
 
 
 def names_of_cupy() -> set[str]:
-    """cupy.….… as gpu.py has them, the longest chains of attributes."""
+    """Return CuPy's attributes that gpu.py uses, as the longest chains."""
     tree = ast.parse((ROOT / "paramgen" / "sampling" / "gpu.py").read_text())
     chains = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     return {chain for chain in chains if re.fullmatch(r"cupy(\.\w+)+", chain)}
 
 
 @pytest.mark.cupy
-def test_cupy_has_what_is_used_of_it() -> None:
-    """CuPy itself, which imports without a GPU, against the simulated one."""
+def test_cupy_has_every_attribute_that_is_used() -> None:
+    """Compare with CuPy itself, which imports without a GPU."""
     names = names_of_cupy()
     assert {"cupy.cuda.Stream", "cupy.cuda.runtime.memcpyAsync", "cupy.asnumpy"} <= names
     subprocess.run([sys.executable, "-c", f"import cupy; {'; '.join(sorted(names))}"], check=True)
 
 
-def test_safetensors_loads_what_a_gpu_drew(gpu: ModuleType, tmp_path: Path) -> None:
+def test_safetensors_loads_a_file_drawn_by_a_gpu(gpu: ModuleType, tmp_path: Path) -> None:
     paramgen.build(LAYERS, tmp_path / "x", device="gpu")
     loaded = safetensors.numpy.load_file(tmp_path / "x")
     assert all(np.isfinite(array.astype(np.float64)).all() for array in loaded.values())

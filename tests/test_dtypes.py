@@ -32,7 +32,7 @@ def test_parameters_have_every_dtype_of_whole_bytes() -> None:
 
 
 @pytest.mark.parametrize("name", ["float4_e2m1fn", "F4", "float6_e3m2fn", "torch.int64", "np.float16", "long", "i8"])
-def test_dtypes_that_are_not_known(name: str, golden: Golden) -> None:
+def test_unknown_dtypes_are_refused(name: str, golden: Golden) -> None:
     """Test that types narrower than a byte are refused with the reason, and other words with a suggestion."""
     with pytest.raises(paramgen.SpecError) as caught:
         paramgen.load_spec({"dtype": name, "operations": [{"name": "p", "type": "prelu"}]})
@@ -46,7 +46,7 @@ def test_the_option_gives_the_same_hints(run: Run, tiny: Path) -> None:
         assert hint in " ".join(done.stderr.replace("│", "").split())
 
 
-def test_a_dtype_is_taken_wherever_one_is(tmp_path: Path) -> None:
+def test_every_field_for_a_dtype_is_applied(tmp_path: Path) -> None:
     """Test the dtype of the spec, an operation, a parameter and an override, and files that the official parser reads."""
     parameters = {
         "a": {"shape": [3], "initializer": "ones"},
@@ -153,7 +153,7 @@ def test_powers_of_two_of_a_normal_distribution_are_positive() -> None:
     np.testing.assert_array_equal(found, np.exp2(np.floor(np.log2(wide / 0.75))))
 
 
-def test_there_is_no_negative_zero_without_one() -> None:
+def test_dtypes_without_a_negative_zero_get_none() -> None:
     initializer = {"type": "gaussian", "std": 1e-3}
     for dtype in ("float8_e4m3fnuz", "float8_e5m2fnuz"):
         codes = paramgen.initialize(initializer, [10_000], name="w", dtype=dtype).view(np.uint8)

@@ -1,4 +1,4 @@
-"""Builds: the same bytes each time, whatever the chunks; memory that does not grow with the model."""
+"""Builds: the same bytes for any blocks and threads; memory that does not grow with the model."""
 
 import hashlib
 import os
@@ -23,43 +23,43 @@ from paramgen.sampling.reference import NumpyBackend
 from paramgen.sampling.sampler import Sampler
 
 
-def plan(path: Path | str | dict[str, Any]) -> Plan:
+def make_plan_of(path: Path | str | dict[str, Any]) -> Plan:
     small = SMALL.get(path.stem) if isinstance(path, Path) else None
     return make_plan(interpret(*read_document(path), variables=small))
 
 
-def built(made: Plan, path: Path, **options: Any) -> bytes:
-    engine.build(made, str(path), **options)
+def build_bytes(plan: Plan, path: Path, **options: Any) -> bytes:
+    engine.build(plan, str(path), **options)
     return path.read_bytes()
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 @pytest.mark.parametrize(("threads", "block"), [(1, 4096), (2, 8192), (3, 2**16), (7, 2**22)])
 def test_threads_and_blocks_do_not_change_a_byte(path: Path, threads: int, block: int, tmp_path: Path) -> None:
-    whole = built(plan(path), tmp_path / "a")
-    assert built(plan(path), tmp_path / "b", threads=threads, block_bytes=block) == whole
+    whole = build_bytes(make_plan_of(path), tmp_path / "a")
+    assert build_bytes(make_plan_of(path), tmp_path / "b", threads=threads, block_bytes=block) == whole
 
 
 @pytest.mark.parametrize("backend", [NumpyBackend(), *KERNELS], ids=lambda backend: backend.name)
 def test_instruction_sets_do_not_change_a_byte(
     backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = plan(ROOT / "configs" / "layers.yaml")
-    whole = built(made, tmp_path / "a")
+    plan = make_plan_of(ROOT / "configs" / "layers.yaml")
+    whole = build_bytes(plan, tmp_path / "a")
     monkeypatch.setattr(cpu, "backend", lambda: backend)
-    assert built(made, tmp_path / "b") == whole
+    assert build_bytes(plan, tmp_path / "b") == whole
 
 
 @pytest.mark.parametrize("size", [4096, 12288, 2**22])
-def test_blocks_are_the_file(size: int) -> None:
-    made = plan(ROOT / "configs" / "source_examples.yaml")
+def test_blocks_cover_the_file(size: int) -> None:
+    plan = make_plan_of(ROOT / "configs" / "source_examples.yaml")
     position = 0
     parts: dict[str, list[tuple[int, int]]] = {}
-    begins = {entry.name: len(made.header) + entry.begin for entry in made.entries}
-    blocks = list(split(made, size))
+    begins = {entry.name: len(plan.header) + entry.begin for entry in plan.entries}
+    blocks = list(split(plan, size))
     for number, block in enumerate(blocks):
         assert block.size == size or number == len(blocks) - 1
-        assert block.header == made.header[position : position + size]
+        assert block.header == plan.header[position : position + size]
         used = len(block.header)
         for part in block.parts:
             assert part.offset == used
@@ -68,8 +68,8 @@ def test_blocks_are_the_file(size: int) -> None:
             parts.setdefault(part.tensor.name, []).append((part.start, part.stop))
         assert used == block.size
         position += size
-    assert sum(block.size for block in blocks) == len(made.header) + made.total_bytes
-    for tensor in made.tensors:
+    assert sum(block.size for block in blocks) == len(plan.header) + plan.total_bytes
+    for tensor in plan.tensors:
         edges = parts[tensor.name]
         assert [start for start, _ in edges] == [0, *(stop for _, stop in edges[:-1])]
         assert edges[-1][1] == tensor.size
@@ -84,27 +84,27 @@ def test_an_error_in_a_thread_ends_the_build(tmp_path: Path, monkeypatch: pytest
     before = threading.active_count()
     monkeypatch.setattr(cpu, "backend", Failing)
     with pytest.raises(ZeroDivisionError, match="in a thread"):
-        built(plan(ROOT / "configs" / "layers.yaml"), tmp_path / "a")
+        build_bytes(make_plan_of(ROOT / "configs" / "layers.yaml"), tmp_path / "a")
     assert list(tmp_path.iterdir()) == []
     assert threading.active_count() == before
 
 
 def test_a_stream_yields_the_file_in_order(tmp_path: Path) -> None:
-    made = plan(ROOT / "configs" / "layers.yaml")
-    whole = built(made, tmp_path / "a")
-    with engine.stream(made, device="cpu", threads=3, block_bytes=4096) as (device, blocks):
+    plan = make_plan_of(ROOT / "configs" / "layers.yaml")
+    whole = build_bytes(plan, tmp_path / "a")
+    with engine.stream(plan, device="cpu", threads=3, block_bytes=4096) as (device, blocks):
         pairs = [(block, bytes(data)) for block, data in blocks]
     assert device == "cpu"
-    assert [block for block, _ in pairs] == list(split(made, 4096))
+    assert [block for block, _ in pairs] == list(split(plan, 4096))
     assert [len(data) for _, data in pairs] == [block.size for block, _ in pairs]
     assert b"".join(data for _, data in pairs) == whole
 
 
 def test_a_stream_draws_ahead_of_its_consumer_within_its_buffers_only() -> None:
-    made = plan(
+    plan = make_plan_of(
         {"operations": [{"name": "x", "type": "embedding", "vocabulary_size": 4096, "embedding_dimension": 64}]}
     )
-    threads, total = 3, len(made.header) + made.total_bytes
+    threads, total = 3, len(plan.header) + plan.total_bytes
     taken = drawn = 0
 
     def progress(count: int) -> None:
@@ -112,12 +112,12 @@ def test_a_stream_draws_ahead_of_its_consumer_within_its_buffers_only() -> None:
         drawn += count
         assert drawn <= (taken + threads + engine.AHEAD) * 4096
 
-    with engine.stream(made, threads=threads, block_bytes=4096, progress=progress) as (_, blocks):
+    with engine.stream(plan, threads=threads, block_bytes=4096, progress=progress) as (_, blocks):
         addresses = set()
         for _block, data in blocks:
             addresses.add(np.frombuffer(data, np.uint8).ctypes.data)
             taken += 1
-    assert (drawn, taken) == (made.total_bytes, -(-total // 4096))
+    assert (drawn, taken) == (plan.total_bytes, -(-total // 4096))
     assert len(addresses) <= threads + engine.AHEAD
 
 
@@ -125,7 +125,7 @@ def test_a_stream_that_is_left_ends_its_threads() -> None:
     before = threading.active_count()
     with (
         pytest.raises(ZeroDivisionError, match="the consumer's"),
-        engine.stream(plan(ROOT / "configs" / "layers.yaml"), threads=3, block_bytes=4096) as (_, blocks),
+        engine.stream(make_plan_of(ROOT / "configs" / "layers.yaml"), threads=3, block_bytes=4096) as (_, blocks),
     ):
         next(blocks)
         raise ZeroDivisionError("the consumer's")
@@ -139,19 +139,21 @@ def test_an_interrupted_build_leaves_no_thread(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        built(plan(ROOT / "configs" / "layers.yaml"), tmp_path / "a", block_bytes=4096, progress=interrupt)
+        build_bytes(
+            make_plan_of(ROOT / "configs" / "layers.yaml"), tmp_path / "a", block_bytes=4096, progress=interrupt
+        )
     assert list(tmp_path.iterdir()) == []
     assert threading.active_count() == before
 
 
-def test_the_result_tells_what_was_written(tmp_path: Path) -> None:
+def test_the_result_describes_the_file(tmp_path: Path) -> None:
     counts: list[int] = []
-    made = plan(ROOT / "configs" / "lenet_batchnorm.yaml")
-    result = engine.build(made, str(tmp_path / "x"), digest=True, progress=counts.append)
+    plan = make_plan_of(ROOT / "configs" / "lenet_batchnorm.yaml")
+    result = engine.build(plan, str(tmp_path / "x"), digest=True, progress=counts.append)
     assert result.sha256 == hashlib.sha256((tmp_path / "x").read_bytes()).hexdigest()
-    assert sum(counts) == result.total_bytes == made.total_bytes == 4 * result.total_parameters
+    assert sum(counts) == result.total_bytes == plan.total_bytes == 4 * result.total_parameters
     assert result.files == (str(tmp_path / "x"),)
-    assert engine.build(made, str(tmp_path / "x")).sha256 is None
+    assert engine.build(plan, str(tmp_path / "x")).sha256 is None
 
 
 def test_a_parameter_is_the_same_alone_and_among_others(tmp_path: Path) -> None:
@@ -177,9 +179,9 @@ def test_a_matrix_whose_drawing_fails_is_not_drawn_again_by_every_thread(
 
     monkeypatch.setattr(Sampler, "_draw_orthogonal", fail)
     parameters = {"w": {"shape": [200, 200], "initializer": "orthogonal"}}
-    made = plan({"operations": [{"name": "x", "type": "custom", "parameters": parameters}]})
+    plan = make_plan_of({"operations": [{"name": "x", "type": "custom", "parameters": parameters}]})
     with pytest.raises(MemoryError, match="a matrix"):
-        built(made, tmp_path / "x", threads=7, block_bytes=4096)
+        build_bytes(plan, tmp_path / "x", threads=7, block_bytes=4096)
     assert len(begun) == 1
 
 
@@ -192,7 +194,7 @@ def test_memory_of_an_orthogonal_matrix_is_that_of_a_few_copies(tmp_path: Path) 
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_model(tmp_path: Path) -> None:
-    """4 GB within 150 MB of RSS; most of it constants, which are drawn by the same chunks as the rest."""
+    """Build 4 GB within 150 MB of RSS; most are constants, which are fast and use the same blocks as the rest."""
     big = {"shape": [480, 1_000_000], "initializer": "ones"}
     drawn = {"shape": [20, 1_000_000], "initializer": "gaussian"}
     assert peak_of_build(tmp_path, {"a": big, "b": big, "c": drawn}, 3_900_000_000) < 150e6
@@ -213,7 +215,7 @@ def peak_of_build(tmp_path: Path, parameters: dict[str, Any], size: int) -> int:
 
 
 def test_numpys_instruction_sets_do_not_change_a_byte(tmp_path: Path) -> None:
-    """The same build with NumPy held to its baseline: none of the vector code that it chooses at run time."""
+    """Compare with a build in which NumPy uses only its baseline, without vector code chosen at run time."""
     from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
 
     chosen = [feature for feature in __cpu_dispatch__ if __cpu_features__[feature]]
@@ -223,4 +225,4 @@ def test_numpys_instruction_sets_do_not_change_a_byte(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "paramgen", "build", path, "--quiet", "-o", tmp_path / "baseline"]
     environment = {**os.environ, "NPY_DISABLE_CPU_FEATURES": " ".join(chosen)}
     subprocess.run(command, env=environment, check=True)
-    assert (tmp_path / "baseline").read_bytes() == built(plan(path), tmp_path / "usual")
+    assert (tmp_path / "baseline").read_bytes() == build_bytes(make_plan_of(path), tmp_path / "usual")

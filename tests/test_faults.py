@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 # The C library itself relies on these, and a process cannot go on without them.
 VITAL = {"brk", "exit", "exit_group", "futex", "gettid", "munmap", "restart_syscall", "rseq", "rt_sigaction"}
 VITAL |= {"rt_sigprocmask", "rt_sigreturn", "set_robust_list", "tgkill"}
-# What each fails with; EIO if not listed.
+# The error of each call; EIO if not listed.
 ERRORS = {
     "clone3": "EAGAIN",
     "fallocate": "ENOSPC",
@@ -47,7 +47,7 @@ class Server:
     folder: Path
 
     def run(self, folder: Path, arguments: list[str], *options: str) -> tuple[int, str, list[str]]:
-        """Run a command under strace; return its status, what it wrote to stderr, and the log."""
+        """Run a command under strace; return its status, its stderr and the log."""
         assert self.process.stdin is not None
         stderr, log = self.folder / "stderr", self.folder / "log"
         job = {"folder": str(folder), "arguments": arguments, "stdout": "/dev/null", "stderr": str(stderr)}
@@ -92,7 +92,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @dataclass
 class Case:
-    """A build whose system calls fail: of a new file, or of one that replaces another."""
+    """A build whose system calls fail, of a new file or one that replaces another."""
 
     server: Server
     folder: Path
@@ -108,11 +108,11 @@ class Case:
         arguments = ["build", "spec.yaml", "-o", "out/x", "--quiet", "--seed", seed]
         return self.server.run(self.folder, arguments, *options)
 
-    def built(self, seed: str) -> bytes:
+    def build(self, seed: str) -> bytes:
         assert self.run(seed=seed)[:2] == (0, "")
         return (self.folder / "out" / "x").read_bytes()
 
-    def left(self) -> dict[str, bytes]:
+    def read_files(self) -> dict[str, bytes]:
         return {path.name: path.read_bytes() for path in (self.folder / "out").iterdir()}
 
 
@@ -120,10 +120,10 @@ class Case:
 @pytest.mark.parametrize("elements", [1000, 5_000_000], ids=["buffered", "direct"])
 @pytest.mark.parametrize("was_there", [False, True], ids=["new", "replaced"])
 def test_every_call_of_a_build_fails_once(server: Server, tmp_path: Path, was_there: bool, elements: int) -> None:
-    """The calls of the main thread, which opens, reserves, writes, syncs and renames."""
+    """Test the calls of the main thread, which opens, reserves, writes, syncs and renames."""
     case = Case(server, tmp_path, elements)
-    case.before = case.built("2") if was_there else None
-    after = case.built("1")
+    case.before = case.build("2") if was_there else None
+    after = case.build("1")
     old, new = ({} if case.before is None else {"x": case.before}), {"x": after}
     _, _, log = case.run()
     calls = Counter(match[1] for match in map(CALL.match, log) if match)
@@ -137,7 +137,7 @@ def test_every_call_of_a_build_fails_once(server: Server, tmp_path: Path, was_th
             fault = f"{name}:error={ERRORS.get(name, 'EIO')}:when={number}"
             status, stderr, log = case.run("-e", f"trace={name}", "-e", f"inject={fault}")
             injected += any("INJECTED" in line for line in log)
-            left, lines = case.left(), len(stderr.splitlines())
+            left, lines = case.read_files(), len(stderr.splitlines())
             is_whole = (status, lines) == (0, 0) and left == new
             is_refused = (status, lines) == (3, 1) and left in (old, new)
             if not (is_whole or is_refused):
@@ -149,7 +149,7 @@ def test_every_call_of_a_build_fails_once(server: Server, tmp_path: Path, was_th
 @pytest.mark.parametrize("name", ["sched_getaffinity", "sched_getscheduler", "sched_setscheduler"])
 def test_calls_of_all_threads_that_only_tune(server: Server, tmp_path: Path, name: str) -> None:
     case = Case(server, tmp_path, 5_000_000)
-    after = case.built("1")
+    after = case.build("1")
     status, stderr, log = case.run("-f", "-e", f"trace={name}", "-e", f"inject={name}:error=ENOSYS:when=1+")
-    assert (status, stderr, case.left()) == (0, "", {"x": after})
+    assert (status, stderr, case.read_files()) == (0, "", {"x": after})
     assert any("INJECTED" in line for line in log)

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import CONFIGS, KERNELS, SMALL, draw, tensor_of
+from frozen_cases import RECORDED, cases, digest
 from golden import Golden
-from test_frozen import RECORDED, cases, digest
 
 import paramgen
 from paramgen.catalog.distributions import Distribution, Normal, Orthogonal
@@ -24,7 +24,7 @@ from paramgen.sampling.backend import Backend
 from paramgen.sampling.reference import NumpyBackend
 
 LIBRARY = ctypes.CDLL(None)
-# Of each machine: where the control register is in an fenv_t of 32-bit integers, and its bits.
+# Machine -> the control register's index in an fenv_t of 32-bit integers, and its bits.
 REGISTER, MODES = {
     "x86_64": (7, {"upward": 0x4000, "downward": 0x2000, "toward zero": 0x6000, "flush": 0x8040, "inputs": 0x40}),
     "aarch64": (0, {"upward": 1 << 22, "downward": 2 << 22, "toward zero": 3 << 22, "flush": 1 << 24}),
@@ -35,12 +35,12 @@ pytestmark = pytest.mark.skipif(
     not MODES or sys.platform != "linux", reason="sets the mode by glibc's fenv_t of x86-64 and ARM64"
 )
 
-Planned = tuple[bytes, list[Distribution]]
+PlannedValues = tuple[bytes, list[Distribution]]
 Mode = Callable[[], AbstractContextManager[None]]
 backends = pytest.mark.parametrize("backend", [NumpyBackend(), *KERNELS], ids=lambda backend: backend.name)
 
 
-def environment() -> "ctypes.Array[ctypes.c_uint32]":
+def read_environment() -> "ctypes.Array[ctypes.c_uint32]":
     found = (ctypes.c_uint32 * 64)()
     LIBRARY.fegetenv(found)
     return found
@@ -48,25 +48,25 @@ def environment() -> "ctypes.Array[ctypes.c_uint32]":
 
 @pytest.fixture(params=MODES)
 def mode(request: pytest.FixtureRequest) -> Mode:
-    """Return a context in which the thread is in another mode, and which checks that it still is at the end."""
+    """Return a context with another mode in this thread; it checks at its end that the mode is unchanged."""
 
     @contextmanager
-    def other() -> Iterator[None]:
-        before, changed = environment(), environment()
+    def change() -> Iterator[None]:
+        before, changed = read_environment(), read_environment()
         changed[REGISTER] |= MODES[request.param]
         LIBRARY.fesetenv(changed)
         try:
             assert not is_default()
             yield
             control = MODES[request.param] | ROUNDING
-            assert environment()[REGISTER] & control == MODES[request.param]
+            assert read_environment()[REGISTER] & control == MODES[request.param]
         finally:
             LIBRARY.fesetenv(before)
 
-    return other
+    return change
 
 
-def planned(path: Path, **options: Any) -> Planned:
+def make_plan_of(path: Path, **options: Any) -> PlannedValues:
     plan = paramgen.load_spec(path, **options).plan
     return plan.header, [spec.distribution for tensor in plan.tensors for spec in tensor.specs]
 
@@ -77,13 +77,13 @@ def test_the_default_is_known() -> None:
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_plans_are_the_same(mode: Mode, path: Path) -> None:
-    def made() -> Planned:
+    def make() -> PlannedValues:
         tails.cache_clear()
-        return planned(path, variables=SMALL.get(path.stem))
+        return make_plan_of(path, variables=SMALL.get(path.stem))
 
-    expected = made()
+    expected = make()
     with mode():
-        found = made()
+        found = make()
     assert found == expected
 
 
@@ -99,9 +99,9 @@ def test_written_numbers_and_expressions_are_the_same(mode: Mode, tmp_path: Path
         "initializer: {type: constant, value: 1.00000000000000011102230246251565404e-5}}}}\n"
     )
 
-    expected = planned(path)
+    expected = make_plan_of(path)
     with mode():
-        found = planned(path)
+        found = make_plan_of(path)
     assert found == expected
 
 
@@ -141,7 +141,7 @@ def test_subnormal_results_are_the_same(
     assert found.tobytes() == expected.tobytes()
 
 
-def test_what_users_call_gives_the_same(mode: Mode, tmp_path: Path) -> None:
+def test_public_functions_give_the_same(mode: Mode, tmp_path: Path) -> None:
     spec = {
         "operations": [
             {"name": "a", "type": "fully_connected", "input_size": 70, "output_size": 30},
@@ -154,7 +154,7 @@ def test_what_users_call_gives_the_same(mode: Mode, tmp_path: Path) -> None:
         ]
     }
 
-    def made() -> list[bytes]:
+    def make() -> list[bytes]:
         paramgen.build(spec, tmp_path / "x", threads=2)
         arrays = paramgen.sample(spec)
         return [
@@ -164,9 +164,9 @@ def test_what_users_call_gives_the_same(mode: Mode, tmp_path: Path) -> None:
             paramgen.initialize("orthogonal", [40, 30], gain=0.1).tobytes(),
         ]
 
-    expected = made()
+    expected = make()
     with mode():
-        found = made()
+        found = make()
     assert found == expected
 
 
@@ -181,7 +181,7 @@ def test_kernels_pass_their_self_test_in_any_mode(mode: Mode) -> None:
         cpu._find_backend.cache_clear()
 
 
-def test_the_mode_comes_back_after_an_error(mode: Mode) -> None:
+def test_the_mode_is_restored_after_an_error(mode: Mode) -> None:
     with mode(), pytest.raises(paramgen.UsageError):
         paramgen.initialize("glorot", [9])
 

@@ -1,3 +1,5 @@
+"""Texts for people: sizes, counts, values, names, and JSON."""
+
 import json
 import math
 from typing import Any
@@ -107,5 +109,5 @@ def test_shorten_and_near() -> None:
         lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     )
 )
-def test_json_is_that_of_the_json_module(value: Any) -> None:
+def test_json_equals_the_json_modules(value: Any) -> None:
     assert dump_json(value) == json.dumps(value, indent=2, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""paramgen.load of files whose arrays cannot be: a FileError of one line for each."""
+"""paramgen.load of unsupported or damaged files: a FileError of one line for each."""
 
 import json
 import subprocess
@@ -42,7 +42,7 @@ UNLOADABLE: dict[str, list[tuple[str, str, list[int], int]]] = {
 
 
 @pytest.mark.parametrize("tensors", UNLOADABLE.values(), ids=list(UNLOADABLE))
-def test_what_cannot_be_loaded(tensors: Any, tmp_path: Path, golden: Golden) -> None:
+def test_files_that_cannot_be_loaded_are_refused(tensors: Any, tmp_path: Path, golden: Golden) -> None:
     path = write(tmp_path / "f", *tensors)
     with pytest.raises(paramgen.FileError) as refused:
         paramgen.load(path)

@@ -24,7 +24,7 @@ SPEC: dict[str, Any] = {
 
 
 @pytest.fixture
-def built(tmp_path: Path) -> Path:
+def built_file(tmp_path: Path) -> Path:
     path = tmp_path / "params.safetensors"
     paramgen.build(SPEC, path)
     return path
@@ -35,32 +35,34 @@ def built(tmp_path: Path) -> Path:
     [{}, {"seed": 8}, {"dtype": "bfloat16"}, {"operations": [SPEC["operations"][1]]}],
     ids=["the same", "seed", "dtype", "operations"],
 )
-def test_a_file_of_another_build_is_replaced(built: Path, change: dict[str, Any]) -> None:
-    paramgen.build({**SPEC, **change}, built)
-    paramgen.build(SPEC, built)
+def test_a_file_of_another_build_is_replaced(built_file: Path, change: dict[str, Any]) -> None:
+    paramgen.build({**SPEC, **change}, built_file)
+    paramgen.build(SPEC, built_file)
 
 
 @pytest.mark.parametrize("place", [0, -1, "middle"])
 @pytest.mark.parametrize("name", ["conv.weights", "conv.bias", "lstm.recurrent_weights"])
-def test_a_model_that_was_trained_further_is_kept(built: Path, name: str, place: int | str, golden: Golden) -> None:
-    """Its metadata, order and sizes are those that paramgen wrote; one value differs."""
-    before = built.read_bytes()
-    changed = change_value(built, name, place)
+def test_a_model_that_was_trained_further_is_kept(
+    built_file: Path, name: str, place: int | str, golden: Golden
+) -> None:
+    """Change one value; metadata, order and sizes remain as paramgen wrote them."""
+    before = built_file.read_bytes()
+    changed = change_value(built_file, name, place)
     with pytest.raises(UsageError) as caught:
-        paramgen.build(SPEC, built)
-    assert built.read_bytes() == changed != before
-    paramgen.build(SPEC, built, force=True)
-    assert built.read_bytes() == before
+        paramgen.build(SPEC, built_file)
+    assert built_file.read_bytes() == changed != before
+    paramgen.build(SPEC, built_file, force=True)
+    assert built_file.read_bytes() == before
     golden(caught.value)
 
 
-def test_a_file_that_the_official_writer_made_of_ours_is_kept(built: Path, golden: Golden) -> None:
-    with safetensors.safe_open(built, "np") as file:
+def test_a_file_that_the_official_writer_made_of_ours_is_kept(built_file: Path, golden: Golden) -> None:
+    with safetensors.safe_open(built_file, "np") as file:
         metadata = file.metadata()
-    tensors = load_file(built)
-    save_file({name: array * np.float32(0.5) for name, array in tensors.items()}, built, metadata)
+    tensors = load_file(built_file)
+    save_file({name: array * np.float32(0.5) for name, array in tensors.items()}, built_file, metadata)
     with pytest.raises(UsageError) as caught:
-        paramgen.build(SPEC, built)
+        paramgen.build(SPEC, built_file)
     golden(caught.value)
 
 
@@ -96,11 +98,11 @@ def test_files_that_are_not_safetensors_are_kept(tmp_path: Path, content: bytes,
     golden(caught.value)
 
 
-def test_a_large_matrix_is_not_drawn_for_a_look(built: Path) -> None:
-    change_value(built, "lstm.recurrent_weights", 0)
+def test_a_large_matrix_is_not_drawn_to_check_a_file(built_file: Path) -> None:
+    change_value(built_file, "lstm.recurrent_weights", 0)
     plan = paramgen.plan(SPEC)
-    assert not is_ours(str(built), plan)
-    assert is_ours(str(built), plan, sampled_seconds=0.0)
+    assert not is_ours(str(built_file), plan)
+    assert is_ours(str(built_file), plan, sampled_seconds=0.0)
 
 
 def test_a_large_norm_is_not_drawn_for_a_look(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ def run_on_windows(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", WINDOWS + code], capture_output=True, text=True, check=False)
 
 
-def test_the_command_says_so_in_one_line() -> None:
+def test_the_command_reports_it_in_one_line() -> None:
     done = run_on_windows("from paramgen.__main__ import main; main()")
     assert (done.returncode, done.stdout, done.stderr) == (3, "", f"{SENTENCE}\n")
 

@@ -19,7 +19,7 @@ PYTEST = ["-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider"]
 
 @pytest.mark.slow
 def test_signals_that_the_starter_ignores_reach_child_processes() -> None:
-    test = f"{ROOT / 'tests' / 'cli' / 'test_commands.py'}::test_an_interrupted_build_leaves_what_was_there"
+    test = f"{ROOT / 'tests' / 'cli' / 'test_commands.py'}::test_an_interrupted_build_keeps_the_old_file"
     done = subprocess.run([sys.executable, "-c", IGNORING, *PYTEST, test], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     assert "3 passed" in done.stdout
@@ -33,7 +33,7 @@ def test_the_page_of_guarantees_names_tests_that_exist() -> None:
 
 
 def test_only_markers_skip_for_a_package() -> None:
-    """Only then does CI select every test that needs an extra."""
+    """Keep CI's selection by markers complete: it must select every test that needs an extra."""
     marked = re.compile(rf"^pytestmark = pytest\.mark\.({'|'.join(NEEDS)})\b", re.MULTILINE)
     found = 0
     for path in (ROOT / "tests").rglob("test_*.py"):
@@ -46,8 +46,18 @@ def test_only_markers_skip_for_a_package() -> None:
     assert f'pytest -m "{" or ".join(NEEDS)}"' in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 
+def test_no_test_imports_a_test_module() -> None:
+    """Keep shared cases in modules of their own, which pytest doesn't collect."""
+    found = [
+        f"{path.relative_to(ROOT)}: {line}"
+        for path in (ROOT / "tests").rglob("*.py")
+        for line in re.findall(r"^\s*(?:from|import) test_\w+.*", path.read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+    assert found == []
+
+
 def test_every_recorded_text_belongs_to_a_test(pytestconfig: pytest.Config) -> None:
-    """Of the modules that this run collected; `pytest --update-golden` removes what is left over."""
+    """Check the modules that this run collected; `pytest --update-golden` removes unused texts."""
     assert pytestconfig.getoption("--update-golden") or pytestconfig.stash[UNUSED] == []
 
 

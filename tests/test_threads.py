@@ -40,7 +40,7 @@ def test_the_first_error_ends_the_work() -> None:
     assert threading.active_count() == before
 
 
-def test_fewer_threads_where_the_system_refuses_more(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fewer_threads_if_the_system_refuses_more(monkeypatch: pytest.MonkeyPatch) -> None:
     starts = iter([True, True])
 
     def start(self: threading.Thread, original: Callable[..., None] = threading.Thread.start) -> None:
@@ -85,7 +85,7 @@ def test_cpus_are_those_that_the_process_may_use() -> None:
 
 
 @pytest.mark.parametrize("error", [OSError(38, "Function not implemented"), AttributeError("sched_getaffinity")])
-def test_systems_that_do_not_say_which_cpus(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+def test_systems_that_do_not_list_cpus(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     def refuse(process: int) -> None:
         raise error
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import CONFIGS, DTYPES, SMALL
+from conftest import CONFIGS, FIRST_DTYPES, SMALL
 
 import paramgen
-from paramgen.dtypes import DTYPES as TABLE
+from paramgen.dtypes import DTYPES
 
 pytestmark = pytest.mark.torch
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (the torch extra)")
@@ -29,7 +29,7 @@ SPEC: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", FIRST_DTYPES)
 def test_the_official_loader_takes_every_dtype(dtype: str, tmp_path: Path) -> None:
     paramgen.build({**SPEC, "dtype": dtype}, tmp_path / "p")
     loaded = safetensors_torch.load_file(tmp_path / "p")
@@ -102,7 +102,7 @@ def test_distributions_are_those_of_torch(ours: str, theirs: Any) -> None:
     assert np.abs(np.quantile(drawn, quantiles) - np.quantile(other, quantiles)).max() < 0.03 * other.std()
 
 
-def test_orthogonal_is_as_orthogonal_as_torchs() -> None:
+def test_orthogonal_matrices_are_as_orthogonal_as_torchs() -> None:
     torch.manual_seed(0)
     theirs = torch.nn.init.orthogonal_(torch.empty(200, 80)).double().numpy()
     drawn = paramgen.initialize("orthogonal", [200, 80]).astype(np.float64)
@@ -125,7 +125,7 @@ def test_flushing_of_subnormals_in_the_process_changes_no_byte() -> None:
         torch.set_flush_denormal(False)
 
 
-@pytest.mark.parametrize("dtype", TABLE)
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_arrays_of_every_dtype_become_tensors(dtype: str, tmp_path: Path) -> None:
     discrete = {"type": "integers", "low": 1, "high": 1 if dtype == "bool" else 2}
     parameters = {
@@ -170,7 +170,7 @@ def test_tensors_keep_structure_values_and_memory() -> None:
     assert (tensors["b"].item(), tensors["b"].dtype, tensors["c"].shape) == (2, torch.float64, (0, 2))
 
 
-def test_what_is_read_only_is_copied() -> None:
+def test_read_only_arrays_are_copied() -> None:
     array = np.zeros(3)
     array.flags.writeable = False
     paramgen.to_torch(array)[0] = 1
@@ -185,7 +185,7 @@ def test_what_is_read_only_is_copied() -> None:
     ],
     ids=["no array", "texts"],
 )
-def test_what_cannot_become_a_tensor(value: Any, problem: str) -> None:
+def test_values_that_cannot_become_tensors_are_refused(value: Any, problem: str) -> None:
     with pytest.raises(paramgen.UsageError) as caught:
         paramgen.to_torch({"params": {"x": value}} if isinstance(value, list) else {"x": value})
     assert str(caught.value) == problem

@@ -73,7 +73,7 @@ def test_exact_integers(tmp_path: Path) -> None:
     assert (found["min"], found["max"]) == (-(2**63), 2**63 - 1)
 
 
-def test_merging_equal_values_makes_no_deviation() -> None:
+def test_merging_equal_values_keeps_the_deviation_zero() -> None:
     moments = Moments()
     for _ in range(50):
         moments.add(np.full(1000, 0.1))
@@ -123,7 +123,7 @@ def test_a_dtype_that_numpy_has_is_named_as_numpy_names_it(dtype: str, tmp_path:
     ("layout", "buffers"),
     [("canonical", 0), ("torch", 2 * 3 + 1), ("keras", 2 * 3), ("flax", 2 * 3)],
 )
-def test_buffers_are_counted_apart(
+def test_buffers_are_counted_separately(
     layout: str, buffers: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     operations = [

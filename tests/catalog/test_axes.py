@@ -42,7 +42,7 @@ ROWS: list[tuple[str, dict[str, Axes], Callable[..., Array]]] = [
 ]
 
 
-def numbered(axes: dict[str, Axes]) -> dict[str, Array]:
+def number_arrays(axes: dict[str, Axes]) -> dict[str, Array]:
     """Return arrays of different numbers, without 0 and 1."""
     arrays = {}
     first = 2
@@ -53,8 +53,8 @@ def numbered(axes: dict[str, Axes]) -> dict[str, Array]:
     return arrays
 
 
-def gathered(rearrangement: Rearrangement, arrays: dict[str, Array], start: int, stop: int) -> Array:
-    """Return elements start … stop - 1 of a tensor, filled region by region; every place is written once."""
+def gather(rearrangement: Rearrangement, arrays: dict[str, Array], start: int, stop: int) -> Array:
+    """Return elements start … stop - 1 of a tensor, filled region by region; every element is written once."""
     out = np.full(stop - start, -1.0)
     for region in regions(rearrangement, start, stop):
         name = rearrangement.sources[region.source]
@@ -70,11 +70,11 @@ def gathered(rearrangement: Rearrangement, arrays: dict[str, Array], start: int,
 @pytest.mark.parametrize(("row", "axes", "expected"), ROWS, ids=[row for row, _, _ in ROWS])
 def test_row(row: str, axes: dict[str, Axes], expected: Callable[..., Array]) -> None:
     (rearrangement,) = rearrange([row], axes)
-    arrays = numbered(axes)
+    arrays = number_arrays(axes)
     array = expected(**arrays)
     assert rearrangement.shape == array.shape
     assert rearrangement.size == array.size
-    np.testing.assert_array_equal(gathered(rearrangement, arrays, 0, array.size), array.reshape(-1))
+    np.testing.assert_array_equal(gather(rearrangement, arrays, 0, array.size), array.reshape(-1))
     if rearrangement.sources == tuple(axes):
         in_order = [np.array_equal(array.reshape(-1), source.reshape(-1)) for source in arrays.values()]
         assert rearrangement.is_plain == (in_order == [True])
@@ -85,14 +85,14 @@ def test_row(row: str, axes: dict[str, Axes], expected: Callable[..., Array]) ->
 def test_any_range(data: st.DataObject) -> None:
     row, axes, expected = data.draw(st.sampled_from(ROWS))
     (rearrangement,) = rearrange([row], axes)
-    arrays = numbered(axes)
+    arrays = number_arrays(axes)
     flat = expected(**arrays).reshape(-1)
     start = data.draw(st.integers(0, flat.size - 1))
     stop = data.draw(st.integers(start + 1, flat.size))
-    np.testing.assert_array_equal(gathered(rearrangement, arrays, start, stop), flat[start:stop])
+    np.testing.assert_array_equal(gather(rearrangement, arrays, start, stop), flat[start:stop])
 
 
-def test_regions_are_few_and_have_few_axes() -> None:
+def test_any_range_has_few_regions_of_few_axes() -> None:
     axes = Axes("*k i o g", {"k": (3, 3, 3), "i": 8, "o": 8, "g": 4})
     (rearrangement,) = rearrange(["w = w (g o) i *k"], {"w": axes})
     for start, stop in [(0, rearrangement.size), (1, rearrangement.size - 1), (100, 5000)]:
@@ -101,7 +101,7 @@ def test_regions_are_few_and_have_few_axes() -> None:
         assert max(len(region.sizes) for region in found) <= 4
 
 
-def test_what_is_plain() -> None:
+def test_plain_rearrangements_are_recognized() -> None:
     assert plain("w", (3, 4), "w").is_plain
     for row, axes, is_plain in [
         ("w = w o i", Axes("o i", {"o": 3, "i": 4}), True),

@@ -262,7 +262,7 @@ def test_fans_are_the_conventions_for_any_initializer() -> None:
         assert weights["distribution"] == normal(math.sqrt(2 / fan_in))
 
 
-def test_defaults_of_the_spec_go_before_those_of_the_convention() -> None:
+def test_defaults_of_the_spec_override_those_of_the_convention() -> None:
     (weights, bias) = plan_of(DENSE, conventions="torch", defaults={"fully_connected": {"bias": "ones"}})
     assert weights["initializer"] == {"type": "uniform", "bound": 1 / math.sqrt(50)}
     assert bias["initializer"] == {"type": "ones"}
@@ -281,7 +281,7 @@ def test_custom_parameters_have_the_fans_that_they_state() -> None:
 
 
 @pytest.mark.parametrize("convention", ["keras", "flax"])
-def test_what_a_framework_lacks_is_reported_once(convention: str, golden: Golden) -> None:
+def test_operations_that_a_framework_lacks_are_reported_once(convention: str, golden: Golden) -> None:
     operation = {**GROUPED, "type": "transposed_conv", "name": "up"}
     group = {"name": "g", "repeat": 3, "operations": [operation]}
     with pytest.raises(paramgen.SpecError) as caught:

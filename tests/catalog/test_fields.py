@@ -44,10 +44,10 @@ def test_numbers_are_finite(value: Any) -> None:
         TYPES["number"].read(value)
 
 
-def test_items_have_their_own_places() -> None:
+def test_errors_of_items_have_their_own_paths() -> None:
     assert [path for path, _, _ in fields.SHAPE.errors([1, 0, "2"])] == [(1,), (2,)]
 
 
-def test_the_limit_of_layers_is_named() -> None:
+def test_errors_state_the_limit_of_layers() -> None:
     rnn = "operations: [{name: r, type: rnn, input_size: 1, num_hidden_units: 1, num_layers: 100000}]"
     assert problems_of(rnn) == ["1:83: operations[0].num_layers: must be an integer from 1 to 1,000, got 100000"]

@@ -28,7 +28,7 @@ def normal(std: float, mean: float = 0.0) -> dict[str, Any]:
     return {"type": "normal", "mean": mean, "std": std}
 
 
-def truncated(std: float) -> dict[str, Any]:
+def truncated_normal(std: float) -> dict[str, Any]:
     return {"type": "truncated_normal", "mean": 0.0, "std": std, "low": -2 * std, "high": 2 * std}
 
 
@@ -36,18 +36,18 @@ NUMBERS: list[tuple[Any, dict[str, Any]]] = [
     ("glorot", uniform(math.sqrt(6 / 100))),
     ({"type": "xavier", "gain": 2}, uniform(2 * math.sqrt(6 / 100))),
     ({"type": "glorot", "distribution": "normal"}, normal(math.sqrt(2 / 100))),
-    ({"type": "glorot", "distribution": "truncated_normal"}, truncated(math.sqrt(2 / 100) / TRUNCATED)),
+    ({"type": "glorot", "distribution": "truncated_normal"}, truncated_normal(math.sqrt(2 / 100) / TRUNCATED)),
     ({"type": "glorot", "mode": "fan_in"}, uniform(math.sqrt(3 / 30))),
     ({"type": "glorot", "mode": "fan_out", "distribution": "normal"}, normal(math.sqrt(1 / 70))),
     ("he", normal(math.sqrt(2 / 30))),
     ({"type": "kaiming", "mode": "fan_out"}, normal(math.sqrt(2 / 70))),
     ({"type": "he", "distribution": "uniform"}, uniform(math.sqrt(6 / 30))),
     ({"type": "he", "mode": "fan_avg", "gain": 0.5}, normal(0.5 * math.sqrt(4 / 100))),
-    ({"type": "he", "distribution": "truncated_normal"}, truncated(math.sqrt(2 / 30) / TRUNCATED)),
+    ({"type": "he", "distribution": "truncated_normal"}, truncated_normal(math.sqrt(2 / 30) / TRUNCATED)),
     ("lecun", normal(math.sqrt(1 / 30))),
     ({"type": "lecun", "distribution": "uniform"}, uniform(math.sqrt(3 / 30))),
-    ({"type": "lecun", "distribution": "truncated_normal"}, truncated(math.sqrt(1 / 30) / TRUNCATED)),
-    ("variance_scaling", truncated(math.sqrt(1 / 30) / TRUNCATED)),
+    ({"type": "lecun", "distribution": "truncated_normal"}, truncated_normal(math.sqrt(1 / 30) / TRUNCATED)),
+    ("variance_scaling", truncated_normal(math.sqrt(1 / 30) / TRUNCATED)),
     (
         {"type": "variance_scaling", "scale": 0.3, "mode": "fan_avg", "distribution": "uniform"},
         uniform(math.sqrt(3 * 0.3 / 50)),
@@ -86,7 +86,7 @@ def test_numbers(initializer: Any, expected: dict[str, Any]) -> None:
 
 
 def test_every_initializer_has_its_numbers() -> None:
-    """Except filters, gates and computed values, tested below, in test_computed.py and in sampling/test_reference.py."""
+    """Exclude filters, gates and computed values: see below, test_computed.py and sampling/test_reference.py."""
     there = {one if isinstance(one, str) else one["type"] for one, _ in NUMBERS}
     assert there == {name for model in TABLE for name in model.names()} - {
         "dirac",
@@ -166,7 +166,7 @@ def test_delta_orthogonal_preserves_norms() -> None:
     assert np.abs(square.T @ square - np.eye(5)).max() < 1e-6
 
 
-def test_the_matrix_of_a_delta_is_drawn_at_its_own_place() -> None:
+def test_the_matrix_of_a_delta_is_drawn_at_its_own_position() -> None:
     """Compare it with an orthogonal parameter of the same stream and position."""
     w = weights({**CONV, "filter_size": [1, 1]}, "delta_orthogonal")
     q = paramgen.initialize("orthogonal", [5, 7], seed=2, name="x.weights")
@@ -184,7 +184,7 @@ def test_a_matrix_for_each_gate() -> None:
 @pytest.mark.parametrize("name", ["glorot", "he", "lecun"])
 @pytest.mark.parametrize("family", ["normal", "uniform", "truncated_normal"])
 @pytest.mark.parametrize("mode", ["fan_in", "fan_out", "fan_avg"])
-def test_the_variance_is_what_the_formula_says(name: str, family: str, mode: str) -> None:
+def test_variances_follow_the_formula(name: str, family: str, mode: str) -> None:
     fans = {"fan_in": 300, "fan_out": 100}
     n = {**fans, "fan_avg": 200}[mode]
     w = paramgen.initialize({"type": name, "mode": mode, "distribution": family}, [400, 500], **fans).astype(np.float64)
@@ -240,7 +240,9 @@ def test_initialize_takes_the_fields_as_arguments(golden: Golden) -> None:
         pytest.param(CONV, "weights", {"type": "truncated_normal", "low": "x"}, id="a text for a limit"),
     ],
 )
-def test_what_does_not_fit(operation: dict[str, Any], parameter: str, initializer: Any, golden: Golden) -> None:
+def test_initializers_that_do_not_fit_are_refused(
+    operation: dict[str, Any], parameter: str, initializer: Any, golden: Golden
+) -> None:
     named = {"name": "x", **operation, "initializers": {parameter: initializer}}
     with pytest.raises(paramgen.SpecError) as caught:
         paramgen.load_spec({"operations": [named]})

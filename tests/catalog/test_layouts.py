@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pytest
-from conftest import CONFIGS, DTYPES, SMALL, plan_of
+from conftest import CONFIGS, FIRST_DTYPES, SMALL, plan_of
 from golden import Golden
 from numpy.typing import NDArray
 from pydantic import Field
@@ -109,7 +109,7 @@ def test_buffers_have_no_canonical_name() -> None:
     assert tensors["n.weight"]["canonical_name"] == "n.scale"
 
 
-def test_what_is_joined_names_all_its_parts() -> None:
+def test_joined_tensors_name_all_their_parts() -> None:
     tensors = {tensor["name"]: tensor for tensor in plan_of(ATTENTION, layout="torch")}
     joined = tensors["a.in_proj_weight"]
     assert joined["canonical_name"] == "a.query_weights + a.key_weights + a.value_weights"
@@ -145,7 +145,7 @@ def test_buffers_have_the_dtype_of_the_first_parameter() -> None:
     }
 
 
-def test_what_is_joined_has_one_dtype(golden: Golden) -> None:
+def test_joined_tensors_have_one_dtype(golden: Golden) -> None:
     overrides = [{"match": "a.key_weights", "dtype": "float16"}]
     with pytest.raises(paramgen.SpecError) as caught:
         paramgen.load_spec({"layout": "torch", "operations": [ATTENTION], "overrides": overrides})
@@ -182,17 +182,17 @@ def test_what_is_joined_has_one_dtype(golden: Golden) -> None:
         ),
     ],
 )
-def test_what_a_layout_cannot_hold(operation: dict[str, Any], layout: str, golden: Golden) -> None:
+def test_operations_that_a_layout_lacks_are_refused(operation: dict[str, Any], layout: str, golden: Golden) -> None:
     with pytest.raises(paramgen.SpecError) as caught:
         paramgen.load_spec({"layout": layout, "operations": [operation]})
     assert [problem.path for problem in caught.value.diagnostics] == ["operations[0].type"]
     others = set(LAYOUT_NAMES) - {layout}
-    held = [other for other in others if not isinstance(loaded(other, operation), Exception)]
+    held = [other for other in others if not isinstance(try_load(other, operation), Exception)]
     assert "canonical" in held
     golden(caught.value)
 
 
-def loaded(layout: str, operation: dict[str, Any]) -> Any:
+def try_load(layout: str, operation: dict[str, Any]) -> Any:
     try:
         return paramgen.load_spec({"layout": layout, "operations": [operation]})
     except paramgen.SpecError as error:
@@ -200,7 +200,7 @@ def loaded(layout: str, operation: dict[str, Any]) -> Any:
 
 
 class Bilinear(StandardOperation):
-    """An operation that no layout has rows for."""
+    """An operation without rows in any layout."""
 
     label = "bilinear"
     title = "Bilinear"
@@ -230,7 +230,7 @@ def test_an_operation_without_rows_is_refused(layout: str, monkeypatch: pytest.M
     golden(*errors)
 
 
-def test_names_that_collide_in_a_layout_only(golden: Golden) -> None:
+def test_names_that_collide_only_in_a_layout_are_refused(golden: Golden) -> None:
     """Name a group `a` with an operation out_proj like PyTorch's out_proj.weight of an attention `a`."""
     group = {
         "name": "a",
@@ -244,17 +244,17 @@ def test_names_that_collide_in_a_layout_only(golden: Golden) -> None:
     golden(caught.value)
 
 
-def canonical(tmp_path: Path, document: dict[str, Any], layout: str) -> dict[str, Array]:
+def build_layout(tmp_path: Path, document: dict[str, Any], layout: str) -> dict[str, Array]:
     paramgen.build({**document, "layout": layout}, tmp_path / layout, force=True)
     with paramgen.storage.reader.TensorFile(tmp_path / layout) as file:
         return {entry.name: file.read(entry, 0, entry.size).reshape(entry.shape) for entry in file.entries}
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_the_same_values_rearranged(dtype: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("dtype", FIRST_DTYPES)
+def test_layouts_rearrange_the_same_values(dtype: str, tmp_path: Path) -> None:
     overrides = [{"match": "*bias", "initializer": {"type": "uniform", "bound": 1.0}}]
     document = {"seed": 4, "dtype": dtype, "operations": [CONV, LSTM, GRU], "overrides": overrides}
-    own, torch, keras, flax = (canonical(tmp_path, document, layout) for layout in LAYOUT_NAMES)
+    own, torch, keras, flax = (build_layout(tmp_path, document, layout) for layout in LAYOUT_NAMES)
     same = lambda one, other: one.tobytes() == np.ascontiguousarray(other).tobytes()  # noqa: E731
     assert same(torch["c.weight"], own["c.weights"].transpose(3, 2, 0, 1))
     assert same(keras["c.kernel"], own["c.weights"])
@@ -272,7 +272,7 @@ def test_the_same_values_rearranged(dtype: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_every_config_in_every_layout_that_holds_it(path: Path, tmp_path: Path) -> None:
+def test_every_config_in_every_layout_uses_each_element_once(path: Path, tmp_path: Path) -> None:
     """Check that each element of a parameter is used once, and that the size of blocks changes nothing."""
     held = 0
     total = paramgen.load_spec(path, layout="canonical", variables=SMALL.get(path.stem)).plan.total_parameters
@@ -297,7 +297,7 @@ def test_every_config_in_every_layout_that_holds_it(path: Path, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("layout", FRAMEWORKS)
-def test_samples_are_of_the_layout(layout: str) -> None:
+def test_samples_have_the_names_of_the_layout(layout: str) -> None:
     spec = paramgen.load_spec({"operations": [LSTM]}, layout=layout)
     sampled = paramgen.sample(spec)
     inner = sampled["params"] if layout == "flax" else sampled

@@ -375,7 +375,7 @@ WISE_NEEDS = {"filter_size": 3, "num_groups": "channel-wise"}
         ),
     ],
 )
-def test_groupings_that_do_not_fit(kind: str, fields: dict[str, Any], wrong: set[str], golden: Golden) -> None:
+def test_invalid_groupings_are_refused(kind: str, fields: dict[str, Any], wrong: set[str], golden: Golden) -> None:
     from paramgen.errors import SpecError
 
     with pytest.raises(SpecError) as caught:

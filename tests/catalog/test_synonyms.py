@@ -1,4 +1,4 @@
-"""Words of PyTorch, Keras and Flax in specs: each is refused with what it means here, which is accepted."""
+"""Words of PyTorch, Keras and Flax in specs: each is refused with its counterpart, which is accepted."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Words of other tools on the command line and in specs: each is refused with the word that it means here."""
+"""Words of other tools on the command line and in specs: each is refused with a suggestion of ours."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The command line, as its users and their scripts meet it: output, exit statuses, files, signals."""
+"""The command line as users and scripts see it: output, exit statuses, files, signals."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors.numpy
-from conftest import DTYPES, ROOT, Run
+from conftest import FIRST_DTYPES, ROOT, Run
 from golden import Golden
 
 import paramgen
@@ -29,14 +29,14 @@ ENDLESS = "operations: [{name: x, type: custom, parameters: {w: {shape: [2000, 1
 
 
 def one_line(done: subprocess.CompletedProcess[str], status: int) -> str:
-    """The only line of an error, with nothing on stdout and no traceback."""
+    """Return the only line of an error; check that stdout is empty and the exit status is right."""
     assert done.returncode == status, done.stderr
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()
     return line
 
 
-def test_build_says_what_it_wrote(run: Run, tiny: Path, tmp_path: Path, golden: Golden) -> None:
+def test_build_reports_its_result(run: Run, tiny: Path, tmp_path: Path, golden: Golden) -> None:
     done = run("build", "tiny.yaml")
     assert (done.returncode, done.stderr) == (0, "")
     assert sorted(os.listdir(tmp_path)) == ["params.safetensors", "tiny.yaml"]
@@ -59,7 +59,7 @@ def test_build_json(run: Run, tiny: Path, tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
-def test_build_quiet_overwrites_its_own(run: Run, tiny: Path, tmp_path: Path) -> None:
+def test_build_quiet_overwrites_its_own_file(run: Run, tiny: Path, tmp_path: Path) -> None:
     for seed in ("1", "2"):
         done = run("build", "tiny.yaml", "--quiet", "--seed", seed)
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -79,7 +79,7 @@ def test_a_wrong_ending_is_a_warning(run: Run, tiny: Path, tmp_path: Path, name:
 
 
 @pytest.mark.parametrize("name", ["x", "x.safetensors", "x.pt.safetensors", "x.st"])
-def test_other_endings_are_not(run: Run, tiny: Path, name: str) -> None:
+def test_other_endings_give_no_warning(run: Run, tiny: Path, name: str) -> None:
     done = run("build", "tiny.yaml", "-o", name)
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -129,7 +129,7 @@ def test_variables_and_layout(run: Run, tmp_path: Path, golden: Golden) -> None:
     golden(done.stderr)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", FIRST_DTYPES)
 def test_seed_and_dtype(run: Run, tiny: Path, dtype: str) -> None:
     largest = str(2**64 - 1)
     document = json.loads(run("plan", "tiny.yaml", "--seed", largest, "--dtype", dtype, "--json").stdout)
@@ -168,7 +168,7 @@ def test_wrong_command_lines(run: Run, tiny: Path, arguments: list[str], golden:
     golden(one_line(run(*arguments), 2).replace("9" * 5000, "<digits>"))
 
 
-def test_errors_of_a_spec_have_their_places(run: Run, tmp_path: Path, golden: Golden) -> None:
+def test_errors_of_a_spec_have_lines_and_columns(run: Run, tmp_path: Path, golden: Golden) -> None:
     (tmp_path / "model.yaml").write_text(
         "operations:\n  - name: conv\n    type: conv\n    filter_size: [5, 5]\n    num_channels: 3\n    num_filters: -5\n"
         "  - name: other\n    type: conv\n    filter_size: 5\n    num_channels: 3\n    num_filter: 5\n"
@@ -239,7 +239,7 @@ def test_a_model_larger_than_the_disk(run: Run, tmp_path: Path, golden: Golden) 
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_an_interrupted_build_leaves_what_was_there(tiny: Path, tmp_path: Path, number: int, status: int) -> None:
+def test_an_interrupted_build_keeps_the_old_file(tiny: Path, tmp_path: Path, number: int, status: int) -> None:
     subprocess.run([*PARAMGEN, "build", tiny, "--quiet"], cwd=tmp_path, check=True)
     before = (tmp_path / "params.safetensors").read_bytes()
     (tmp_path / "endless.yaml").write_text(ENDLESS)
@@ -256,8 +256,8 @@ def test_an_interrupted_build_leaves_what_was_there(tiny: Path, tmp_path: Path, 
     assert sorted(os.listdir(tmp_path)) == ["endless.yaml", "params.safetensors", "tiny.yaml"]
 
 
-def test_an_interrupt_while_starting_is_no_traceback(tiny: Path, tmp_path: Path) -> None:
-    """Once Python itself is up, that is: it takes the first hundredths of a second, and dies by the signal then."""
+def test_an_interrupt_while_starting_prints_no_traceback(tiny: Path, tmp_path: Path) -> None:
+    """Start after 0.05 s: before that, Python itself is starting and dies by the signal."""
     for delay in (0.05, 0.07, 0.1, 0.15, 0.2, 0.22, 0.24, 0.26):
         process = subprocess.Popen([*PARAMGEN, "plan", tiny], stderr=subprocess.PIPE, stdout=subprocess.PIPE)
         time.sleep(delay)
@@ -302,7 +302,7 @@ def test_a_full_standard_output(run: Run, tiny: Path) -> None:
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full on this system")
-def test_full_streams_are_no_traceback(run: Run, tiny: Path) -> None:
+def test_full_streams_print_no_traceback(run: Run, tiny: Path) -> None:
     with open("/dev/full", "w") as full:
         for option in ("--help", "--version"):
             done = run(option, capture_output=False, stdout=full, stderr=subprocess.PIPE)
@@ -338,7 +338,7 @@ def test_plan_draws_nothing(run: Run, tmp_path: Path) -> None:
 
 
 def on_terminal(stream: str, command: list[str | Path], **keywords: Any) -> str:
-    """Return what a command shows on a terminal, read while it runs: a terminal that nobody reads blocks its writer."""
+    """Return a command's output on a terminal, read while it runs: an unread terminal blocks its writer."""
     master, slave = pty.openpty()
     with subprocess.Popen(command, **{stream: slave}, **keywords) as process:
         os.close(slave)
@@ -358,7 +358,7 @@ def test_plan_on_a_terminal_is_a_table(tiny: Path) -> None:
     assert "dense.weights   [4, 5]   float32   glorot        uniform ±0.816497" in text
 
 
-# The command, whose progress appears at once: a build that lasts half a second on any machine would write gigabytes.
+# Progress appears at once here: a build that lasts half a second on any machine would write gigabytes.
 EAGER = [
     sys.executable,
     "-c",
@@ -373,13 +373,13 @@ def test_progress_on_a_terminal(tmp_path: Path) -> None:
         assert ("B/s" in shown) is not bool(quiet)
 
 
-def test_no_progress_where_there_is_no_terminal(tmp_path: Path) -> None:
+def test_no_progress_without_a_terminal(tmp_path: Path) -> None:
     (tmp_path / "large.yaml").write_text(ENDLESS.replace("2000", "20"))
     done = subprocess.run([*EAGER, "build", "large.yaml"], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stderr == ""
 
 
-def test_a_matrix_that_nothing_can_hold(run: Run, tmp_path: Path, golden: Golden) -> None:
+def test_a_matrix_larger_than_any_memory_is_refused(run: Run, tmp_path: Path, golden: Golden) -> None:
     shape = "[2147483648, 1073741824]"
     spec = f"dtype: float8_e5m2\noperations: [{{name: q, type: custom, parameters: {{w: {{shape: {shape}, initializer: orthogonal}}}}}}]\n"
     (tmp_path / "huge.yaml").write_text(spec)
@@ -417,7 +417,7 @@ def test_inspect_json(run: Run, tiny: Path) -> None:
     assert "stats" not in json.loads(run("inspect", "params.safetensors", "--json").stdout)["tensors"][0]
 
 
-def test_inspect_a_foreign_file_with_an_evil_name(run: Run, tmp_path: Path) -> None:
+def test_inspect_escapes_the_names_of_a_foreign_file(run: Run, tmp_path: Path) -> None:
     arrays = {"\x1b[2J\u202eevil": np.array([np.nan, 1.0]), "[red]markup": np.zeros(0, np.float32)}
     safetensors.numpy.save_file(arrays, tmp_path / "foreign", {"by\x07": "some\none"})
     done = run("inspect", "foreign", "--stats")
@@ -439,7 +439,7 @@ def test_names_in_any_encoding(run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="macOS has only file names that are text")
-def test_file_names_that_are_no_text(run: Run, tmp_path: Path) -> None:
+def test_file_names_that_are_not_utf_8(run: Run, tmp_path: Path) -> None:
     name = os.fsdecode(b"\xff.yaml")
     assert one_line(run("plan", name), 3) == "\\udcff.yaml: No such file or directory"
     (tmp_path / name).write_text("operations: [{name: a, type: batchnorm, num_channels: 2}]\n")
@@ -474,7 +474,7 @@ def test_a_wrong_command_line_names_its_help(run: Run, golden: Golden) -> None:
     golden(unknown, unprintable)
 
 
-def test_no_command_is_help(run: Run) -> None:
+def test_without_a_command_the_help_is_shown(run: Run) -> None:
     done = run()
     assert done.returncode == 2
     assert "Commands:" in done.stderr

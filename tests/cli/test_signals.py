@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 SPEC = "operations: [{name: x, type: custom, parameters: {w: {shape: [2000, 1000000], initializer: gaussian}}}]\n"
 
-# The command, with a part of it replaced: what runs before main() is given as text.
+# The command, after code that replaces a part of it.
 COMMAND = """
 import os, signal, sys, time
 from paramgen import __main__
@@ -26,7 +26,7 @@ sys.argv = ["paramgen", "build", "endless.yaml", "--quiet"]
 __main__.main()
 """
 
-# A signal that comes while a finalizer runs: Python drops the exception of the handler.
+# A signal during a finalizer: Python drops the handler's exception.
 DROPPED = """
 class Finalized:
     def __del__(self):
@@ -42,11 +42,11 @@ progress.ProgressBar.advance = advance
 """
 
 STUCK = """
-def stuck(temporary, cause):
+def wait_forever(temporary, cause):
     print("cleaning up", file=sys.stderr, flush=True)
     time.sleep(60)
 
-replacement._remove = stuck
+replacement._remove = wait_forever
 """
 
 
@@ -56,7 +56,7 @@ def endless(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_signal_whose_exception_is_dropped_ends_the_build(endless: Path) -> None:
+def test_a_signal_ends_the_build_if_python_drops_its_exception(endless: Path) -> None:
     command = [sys.executable, "-c", COMMAND.format(patch=DROPPED)]
     done = subprocess.run(command, cwd=endless, capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stderr) == (143, "")
@@ -99,8 +99,8 @@ def test_a_terminal_that_closes_sends_its_signal_twice(endless: Path) -> None:
     assert os.listdir(endless) == ["endless.yaml"]
 
 
-def test_an_interrupt_before_main_is_no_traceback() -> None:
-    """From the moment that paramgen itself is imported."""
+def test_an_interrupt_before_main_prints_no_traceback() -> None:
+    """Send the signal once paramgen is imported."""
     code = (
         "import os, signal; import paramgen.__main__; os.kill(os.getpid(), signal.SIGINT); import time; time.sleep(60)"
     )

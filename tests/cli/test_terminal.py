@@ -1,4 +1,4 @@
-"""Output on a terminal: text of files and specs is printable there, and JSON parses to the same text."""
+"""Output on a terminal: texts from files and specs are printable, and JSON parses to the same text."""
 
 import json
 import os
@@ -69,7 +69,7 @@ def test_inspect(stats: list[str], run: Run, tmp_path: Path) -> None:
 
 
 def test_plan(run: Run, tmp_path: Path) -> None:
-    """Names of operations are letters and digits; a spec's own name is any text that a spec can hold."""
+    """Use the spec's own name: names of operations are only letters and digits."""
     name = READABLE + "".join(character for character in HOSTILE if escape_refused(character) == character)
     assert {"\t", "\xad", "\u200f", "\u202e", "\u2066"} <= set(name)
     spec = {"name": name, "operations": [{"name": "層é", "type": "prelu"}]}

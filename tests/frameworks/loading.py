@@ -27,7 +27,7 @@ RANDOM = {"match": "*", "initializer": {"type": "gaussian", "std": 0.4}}
 FRAMEWORK_WARNINGS = pytest.mark.filterwarnings("ignore")
 
 
-def built(folder: Path, layout: str, *operations: Mapping[str, Any], **head: Any) -> Tensors:
+def build_tensors(folder: Path, layout: str, *operations: Mapping[str, Any], **head: Any) -> Tensors:
     """Build operations in a layout, and return the file's tensors."""
     spec = {"seed": 11, "overrides": [RANDOM], **head, "layout": layout, "operations": list(operations)}
     paramgen.build(spec, folder / f"{layout}.safetensors", device="cpu")

@@ -53,7 +53,7 @@ def test_first_model_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.frameworks("torch", "transformers")
 def test_llama_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`from_pretrained` itself only warns about missing names."""
+    """Check names here: `from_pretrained` itself only warns about missing ones."""
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     commands = snippet_of("README.md", "Load it", "sh")
@@ -96,7 +96,7 @@ def test_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.frameworks("jax", "keras")
 def test_keras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An LSTM also has states of random generators, which the file lacks."""
+    """Exclude an LSTM's states of random generators, which the file lacks."""
     from keras import Model, layers
 
     paramgen.build(ROOT / "configs" / "keras_tagger.yaml", tmp_path / "model.safetensors")

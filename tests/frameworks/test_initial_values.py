@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import plan_of
-from loading import FRAMEWORK_WARNINGS, Tensors, built, flax_variables, leaves
+from loading import FRAMEWORK_WARNINGS, Tensors, build_tensors, flax_variables, leaves
 from module_cases import torch_state_space
 from numpy.typing import NDArray
 from scipy.stats import ks_2samp
@@ -140,7 +140,7 @@ def test_torch(tmp_path: Path) -> None:
 
     torch.manual_seed(0)
     for operation, module in torch_modules():
-        ours = built(tmp_path, "torch", {"name": "x", **operation}, conventions="torch", overrides=[])
+        ours = build_tensors(tmp_path, "torch", {"name": "x", **operation}, conventions="torch", overrides=[])
         alike(ours, {f"x.{name}": value.numpy() for name, value in module.state_dict().items()})
 
 
@@ -158,7 +158,7 @@ def test_state_spaces_of_mamba(version: str, fields: dict[str, int], operation: 
     torch.manual_seed(0)
     theirs = {f"x.{name}": value.numpy() for name, value in torch_state_space(version, **fields).state_dict().items()}
     described = {"name": "x", "type": "state_space", **operation}
-    ours = built(tmp_path, "torch", described, conventions="torch", overrides=[])
+    ours = build_tensors(tmp_path, "torch", described, conventions="torch", overrides=[])
     np.testing.assert_allclose(ours["x.A_log"], theirs["x.A_log"], rtol=2e-7)
     alike(ours, theirs)
 
@@ -166,14 +166,14 @@ def test_state_spaces_of_mamba(version: str, fields: dict[str, int], operation: 
 @pytest.mark.frameworks("jax", "keras")
 def test_keras(tmp_path: Path) -> None:
     for operation, layer in keras_layers():
-        ours = built(tmp_path, "keras", {"name": "x", **operation}, conventions="keras", overrides=[])
+        ours = build_tensors(tmp_path, "keras", {"name": "x", **operation}, conventions="keras", overrides=[])
         alike(ours, {weight.path.replace("/", "."): np.asarray(weight.value) for weight in layer.weights})
 
 
 @pytest.mark.frameworks("flax")
 def test_flax(tmp_path: Path) -> None:
     for operation, tree in flax_trees():
-        ours = built(tmp_path, "flax", {"name": "x", **operation}, conventions="flax", overrides=[])
+        ours = build_tensors(tmp_path, "flax", {"name": "x", **operation}, conventions="flax", overrides=[])
         variables = {collection: inner["x"] for collection, inner in flax_variables(ours).items()}
         alike(dict(leaves(variables)), {name: np.asarray(value) for name, value in leaves(tree)})
 

@@ -92,7 +92,7 @@ def path_of(stem: str) -> Path:
     return ROOT / "configs" / f"{stem}.yaml"
 
 
-def claimed(stem: str, **fields: Any) -> tuple[type, Any]:
+def read_claim(stem: str, **fields: Any) -> tuple[type, Any]:
     """Return the class and the configuration in a spec's first comment; `fields` replaces some."""
     import transformers
 
@@ -118,10 +118,10 @@ def test_every_claim_is_tested() -> None:
 @transformers_models
 @pytest.mark.parametrize("stem", FIELDS)
 def test_the_published_size_has_the_names_and_shapes_of_the_class(stem: str) -> None:
-    """Strict loading compares only names and shapes; on the meta device that takes no memory."""
+    """Load strictly on the meta device, which compares names and shapes without memory."""
     import torch
 
-    cls, config = claimed(stem)
+    cls, config = read_claim(stem)
     with torch.device("meta"):
         model = cls(config)
     assert sum(parameter.numel() for parameter in model.parameters()) == PUBLISHED[stem]
@@ -134,11 +134,11 @@ def test_the_published_size_has_the_names_and_shapes_of_the_class(stem: str) -> 
 @transformers_models
 @pytest.mark.parametrize("stem", FIELDS)
 def test_the_tiny_model_loads_strictly_and_runs(stem: str, tmp_path: Path) -> None:
-    """`from_pretrained` reports no missing, unexpected or mismatched tensors."""
+    """Check that `from_pretrained` reports no missing, unexpected or mismatched tensors."""
     import torch
     from safetensors.torch import load_file, load_model
 
-    cls, config = claimed(stem, **FIELDS[stem](SMALL[stem]))
+    cls, config = read_claim(stem, **FIELDS[stem](SMALL[stem]))
     spec = paramgen.load_spec(path_of(stem), variables=SMALL[stem])
     paramgen.build(spec, tmp_path / "model.safetensors", device="cpu")
     config.save_pretrained(tmp_path)
@@ -163,11 +163,11 @@ def test_the_tiny_model_loads_strictly_and_runs(stem: str, tmp_path: Path) -> No
     "stem", [stem for stem in FIELDS if "initialized as in transformers" in first_comment(path_of(stem))]
 )
 def test_values_are_initialized_as_in_transformers(stem: str) -> None:
-    """Constants are equal, and all other tensors have the same distribution."""
+    """Require equal constants, and the same distribution of all other tensors."""
     import torch
 
     torch.manual_seed(1)
-    cls, config = claimed(stem, **FIELDS[stem](SMALL[stem]))
+    cls, config = read_claim(stem, **FIELDS[stem](SMALL[stem]))
     theirs = cls(config).state_dict()
     ours = paramgen.sample(paramgen.load_spec(path_of(stem), variables=SMALL[stem], dtype="float32"))
     compared = 0

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from loading import FRAMEWORK_WARNINGS, Tensors, built, flax_variables, leaves, load_keras, load_torch
+from loading import FRAMEWORK_WARNINGS, Tensors, build_tensors, flax_variables, leaves, load_keras, load_torch
 from module_cases import CASES, Case
 from numpy.typing import NDArray
 
@@ -61,10 +61,10 @@ def test_the_same_function_in_every_framework(case: Case, tmp_path: Path) -> Non
     outputs = {}
     for layout, output in OUTPUTS.items():
         if getattr(case, layout):
-            outputs[layout] = output(case, built(tmp_path, layout, operation))
+            outputs[layout] = output(case, build_tensors(tmp_path, layout, operation))
         else:
             with pytest.raises(paramgen.SpecError) as caught:
-                built(tmp_path, layout, operation)
+                build_tensors(tmp_path, layout, operation)
             assert [problem.path for problem in caught.value.diagnostics] == ["operations[0].type"]
             assert layout in str(caught.value)
     assert outputs
@@ -74,7 +74,7 @@ def test_the_same_function_in_every_framework(case: Case, tmp_path: Path) -> Non
         np.testing.assert_allclose(other, first, rtol=1e-4, atol=1e-4)
 
 
-def test_every_operation_is_there() -> None:
+def test_every_operation_has_a_case() -> None:
     there = {BY_TYPE[case.operation["type"]] for case in CASES}
     assert there == {model for model in BY_TYPE.values() if model is not Custom}
     for layout in OUTPUTS:
@@ -83,9 +83,9 @@ def test_every_operation_is_there() -> None:
 
 
 @pytest.mark.parametrize("layout", OUTPUTS)
-def test_custom_parameters_are_as_they_are(layout: str, tmp_path: Path) -> None:
+def test_custom_parameters_keep_their_values(layout: str, tmp_path: Path) -> None:
     custom = {"name": "x", "type": "custom", "parameters": {"w": {"shape": [2, 3, 4], "initializer": "ones"}}}
-    (canonical,) = built(tmp_path, "canonical", custom).values()
-    ((name, array),) = built(tmp_path, layout, custom).items()
+    (canonical,) = build_tensors(tmp_path, "canonical", custom).values()
+    ((name, array),) = build_tensors(tmp_path, layout, custom).items()
     assert name == ("params.x.w" if layout == "flax" else "x.w")
     assert array.tobytes() == canonical.tobytes()

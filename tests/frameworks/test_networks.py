@@ -6,7 +6,16 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import ROOT
-from loading import FRAMEWORK_WARNINGS, Tensors, built, flax_variables, leaves, load_keras, load_torch, random_inputs
+from loading import (
+    FRAMEWORK_WARNINGS,
+    Tensors,
+    build_tensors,
+    flax_variables,
+    leaves,
+    load_keras,
+    load_torch,
+    random_inputs,
+)
 from numpy.typing import NDArray
 
 import paramgen
@@ -193,7 +202,7 @@ NETWORKS = {
 def test_a_network_is_the_same_in_every_framework(network: str, tmp_path: Path) -> None:
     operations, runs = NETWORKS[network]
     x = random_inputs(2, 9, 10, 3) if network == "pixels" else np.random.default_rng(2).integers(0, 30, (2, 6))
-    first, *others = (run(built(tmp_path, layout, *operations), x) for layout, run in runs.items())
+    first, *others = (run(build_tensors(tmp_path, layout, *operations), x) for layout, run in runs.items())
     assert np.abs(first).max() > 0.1
     for other in others:
         np.testing.assert_allclose(other, first, rtol=1e-4, atol=1e-4)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from loading import FRAMEWORK_WARNINGS, built, load_torch
+from loading import FRAMEWORK_WARNINGS, build_tensors, load_torch
 
 pytestmark = [FRAMEWORK_WARNINGS, pytest.mark.torch]
 
@@ -75,11 +75,11 @@ def test_the_weights_are_those_of_the_plain_operation(case: Case, style: str, tm
 
     normalize = {"parametrized": torch.nn.utils.parametrizations.weight_norm, "legacy": torch.nn.utils.weight_norm}
     operation = {"name": "x", **case.operation}
-    plain = built(tmp_path, "torch", operation, overrides=[])
+    plain = build_tensors(tmp_path, "torch", operation, overrides=[])
     for axis, dim in case.dims.items():
         normed = {**operation, "weight_norm": {"axis": axis, "style": style}}
         module = normalize[style](case.module(torch.nn), dim=dim)
-        load_torch(module, built(tmp_path, "torch", normed, overrides=[]), "x.")
+        load_torch(module, build_tensors(tmp_path, "torch", normed, overrides=[]), "x.")
         module(torch.zeros(case.inputs))  # the legacy one computes its weight in each call
         np.testing.assert_allclose(module.weight.detach().numpy(), plain["x.weight"], rtol=2e-6)
         assert ("x.bias" in plain) == (module.bias is not None)
@@ -89,10 +89,10 @@ def test_a_magnitude_of_another_size_scales_the_weights(tmp_path: Path) -> None:
     import torch
 
     operation = {"name": "x", "type": "conv", "filter_size": 3, **PLAIN}
-    plain = built(tmp_path, "torch", operation, overrides=[])["x.weight"]
+    plain = build_tensors(tmp_path, "torch", operation, overrides=[])["x.weight"]
     ones = {**operation, "weight_norm": {"axis": "filters"}, "initializers": {"magnitude": "ones"}}
     module = torch.nn.utils.parametrizations.weight_norm(torch.nn.Conv1d(6, 4, 3))
-    load_torch(module, built(tmp_path, "torch", ones, overrides=[]), "x.")
+    load_torch(module, build_tensors(tmp_path, "torch", ones, overrides=[]), "x.")
     expected = plain / np.sqrt(np.square(plain).sum(axis=(1, 2), keepdims=True))
     np.testing.assert_allclose(module.weight.detach().numpy(), expected, rtol=1e-5)
 
@@ -112,6 +112,6 @@ def test_wav2vec2s_position_embedding(tmp_path: Path) -> None:
         "num_channels_per_group": 6,
         "num_filters_per_group": 6,
     }
-    tensors = built(tmp_path, "torch", conv)
+    tensors = build_tensors(tmp_path, "torch", conv)
     assert tensors["conv.parametrizations.weight.original0"].shape == (1, 1, 16)
     load_torch(Wav2Vec2PositionalConvEmbedding(config), tensors)

@@ -39,7 +39,7 @@ def test_variance_scaling(family: str, mode: str) -> None:
 @pytest.mark.frameworks("jax", "keras")
 @pytest.mark.parametrize("name", ["glorot", "he", "lecun"])
 @pytest.mark.parametrize("family", ["truncated_normal", "uniform"])
-def test_named_ones(name: str, family: str) -> None:
+def test_named_initializers(name: str, family: str) -> None:
     import jax
     import keras
 
@@ -50,22 +50,22 @@ def test_named_ones(name: str, family: str) -> None:
 
 
 @pytest.mark.frameworks("torch")
-def test_those_of_torch() -> None:
+def test_initializers_of_torch() -> None:
     import torch
 
     torch.manual_seed(0)
-    made = lambda function, *args, **kw: function(torch.empty(SHAPE[::-1]), *args, **kw).numpy()  # noqa: E731
+    fill = lambda function, *args, **kw: function(torch.empty(SHAPE[::-1]), *args, **kw).numpy()  # noqa: E731
     fans = {"fan_in": 300, "fan_out": 200}
     init = torch.nn.init
     for ours, theirs in [
-        ("glorot", made(init.xavier_uniform_)),
-        ({"type": "glorot", "gain": 5 / 3}, made(init.xavier_uniform_, gain=init.calculate_gain("tanh"))),
-        ({"type": "glorot", "distribution": "normal"}, made(init.xavier_normal_)),
-        ("he", made(init.kaiming_normal_, nonlinearity="relu")),
-        ({"type": "he", "mode": "fan_out"}, made(init.kaiming_normal_, mode="fan_out", nonlinearity="relu")),
-        ({"type": "he", "distribution": "uniform"}, made(init.kaiming_uniform_, nonlinearity="relu")),
-        ({"type": "lecun", "distribution": "uniform"}, made(init.kaiming_uniform_, nonlinearity="linear")),
-        ({"type": "truncated_normal", "std": 0.5, "low": -2, "high": 4}, made(init.trunc_normal_, 0, 0.5, -1, 2)),
+        ("glorot", fill(init.xavier_uniform_)),
+        ({"type": "glorot", "gain": 5 / 3}, fill(init.xavier_uniform_, gain=init.calculate_gain("tanh"))),
+        ({"type": "glorot", "distribution": "normal"}, fill(init.xavier_normal_)),
+        ("he", fill(init.kaiming_normal_, nonlinearity="relu")),
+        ({"type": "he", "mode": "fan_out"}, fill(init.kaiming_normal_, mode="fan_out", nonlinearity="relu")),
+        ({"type": "he", "distribution": "uniform"}, fill(init.kaiming_uniform_, nonlinearity="relu")),
+        ({"type": "lecun", "distribution": "uniform"}, fill(init.kaiming_uniform_, nonlinearity="linear")),
+        ({"type": "truncated_normal", "std": 0.5, "low": -2, "high": 4}, fill(init.trunc_normal_, 0, 0.5, -1, 2)),
     ]:
         alike(paramgen.initialize(ours, SHAPE, **fans), theirs)
 
@@ -99,7 +99,7 @@ def test_dirac_and_identity_are_those_of_torch() -> None:
 
 
 @pytest.mark.frameworks("jax")
-def test_delta_orthogonal_is_where_jax_has_it() -> None:
+def test_delta_orthogonal_has_its_matrix_where_jax_has_it() -> None:
     import jax
 
     operation = {"name": "x", "type": "conv", "filter_size": [3, 3], "num_channels": 5, "num_filters": 8}

@@ -1,4 +1,4 @@
-"""Mistakes in a spec: each with its line and column, its path, its value, and what would be right."""
+"""Mistakes in a spec: each is reported with its line and column, its path, its value and a fix."""
 
 import pytest
 from conftest import error_of, places_of, problems_of
@@ -285,18 +285,18 @@ def test_filter_sizes(size: str, golden: Golden) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "-a", "a..b", ".a", "a.-b", "a b", "a/b", "$i", "a\\n", "½", "क्ष", "a\\u0000"])
-def test_names_that_are_none(name: str, golden: Golden) -> None:
+def test_invalid_names_are_refused(name: str, golden: Golden) -> None:
     error = error_of(f'operations:\n- {{name: "{name}", type: batchnorm, num_channels: 1}}\n')
     assert places_of(error) == ["2:10: operations[0].name"]
     golden(error)
 
 
 @pytest.mark.parametrize("name", ["a", "_", "7", "a-b", "層", "Größe_1", "é", "e\u0301".replace("\u0301", "x"), "٣"])
-def test_names_that_are(name: str) -> None:
+def test_valid_names_are_accepted(name: str) -> None:
     assert problems_of(f"operations:\n- {{name: '{name}', type: batchnorm, num_channels: 1}}\n") == []
 
 
-def test_all_mistakes_at_once_in_the_order_of_lines(golden: Golden) -> None:
+def test_all_mistakes_are_reported_in_the_order_of_lines(golden: Golden) -> None:
     text = (
         "seed: x\n"
         "operations:\n"
@@ -310,14 +310,14 @@ def test_all_mistakes_at_once_in_the_order_of_lines(golden: Golden) -> None:
     golden(error)
 
 
-def test_at_most_twenty_are_printed(golden: Golden) -> None:
+def test_at_most_twenty_errors_are_printed(golden: Golden) -> None:
     error = error_of("operations:\n" + "- {name: a, type: batchnorm, num_channels: 0}\n" * 33)
     lines = str(error).splitlines()
     assert (len(lines), error.total) == (21, 33)
     golden(lines[-1])
 
 
-def test_very_many_are_not_all_looked_for(golden: Golden) -> None:
+def test_the_search_stops_at_a_thousand_errors(golden: Golden) -> None:
     error = error_of("operations:\n" + "- 1\n" * 30_000)
     lines = str(error).splitlines()
     assert (len(lines), error.total, error.at_least) == (21, 1000, True)
@@ -333,7 +333,7 @@ def test_long_values_are_shortened_and_control_characters_escaped(golden: Golden
     golden(long, escaped)
 
 
-def test_one_mistake_is_told_once(golden: Golden) -> None:
+def test_each_mistake_is_reported_once(golden: Golden) -> None:
     conv = error_of(
         "operations: [{name: c, type: conv, filter_size: [3], num_channels: 3, num_filters: 4, num_groups: true}]"
     )

@@ -1,4 +1,4 @@
-"""Expressions: arithmetic as it is written, its bounds, and nothing but arithmetic."""
+"""Expressions: values, limits, and refusal of everything else."""
 
 import math
 from typing import Any
@@ -207,7 +207,7 @@ def test_value(text: str, expected: float) -> None:
         pytest.param("+".join("1" * (MAX_LENGTH // 2 + 1)), id="1,001 characters"),
     ],
 )
-def test_what_is_refused(text: str, golden: Golden) -> None:
+def test_invalid_expressions_are_refused(text: str, golden: Golden) -> None:
     with pytest.raises(ExpressionError) as caught:
         value(f"${{{text}}}")
     golden(caught.value)
@@ -233,12 +233,12 @@ def test_long_chains_are_evaluated() -> None:
         ("${act}_${tie}", "gelu_true"),
     ],
 )
-def test_within_text(text: str, expected: object) -> None:
+def test_expressions_within_strings(text: str, expected: object) -> None:
     assert value(text) == expected
     assert TemplateString(text).render(VARIABLES) == str(expected)
 
 
-def test_a_text_holds_no_list(golden: Golden) -> None:
+def test_a_list_within_a_string_is_refused(golden: Golden) -> None:
     with pytest.raises(ExpressionError) as caught:
         value("a${depths}")
     golden(caught.value)
@@ -251,7 +251,7 @@ def test_a_declared_variable_wins_over_a_keyword(name: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["${", "a${1", "${1${2}}", "${a{b}}", "${1}${"])
-def test_holes_that_do_not_close(text: str, golden: Golden) -> None:
+def test_unclosed_expressions_are_refused(text: str, golden: Golden) -> None:
     with pytest.raises(ExpressionError) as caught:
         TemplateString(text)
     golden(caught.value)
@@ -297,7 +297,7 @@ def test_values_of_set(text: str, expected: object) -> None:
 
 
 @pytest.mark.parametrize("text", ["{a: 1}", "[[1]]", "null", "[1", "1e400", ""])
-def test_what_set_refuses(text: str, golden: Golden) -> None:
+def test_set_refuses_invalid_values(text: str, golden: Golden) -> None:
     done = CliRunner().invoke(app, ["plan", "model.yaml", "--set", f"hidden={text}"])
     assert done.exit_code == 2
     golden(done.output.splitlines()[-1])
@@ -318,7 +318,7 @@ trees = st.recursive(
 
 @given(trees)
 @settings(max_examples=300, deadline=None)
-def test_it_is_pythons_arithmetic(text: str) -> None:
+def test_arithmetic_equals_pythons(text: str) -> None:
     try:
         expected = eval(text, {"max": max}, VARIABLES)
     except ZeroDivisionError:
@@ -332,7 +332,7 @@ def test_it_is_pythons_arithmetic(text: str) -> None:
 
 @given(st.text(alphabet="0123456789.eE+-*/%(), abminsqrtλ_{}$\n\"'[]:=<>!&|^~@", max_size=60))
 @settings(max_examples=1000, deadline=None)
-def test_anything_is_a_number_or_refused(text: str) -> None:
+def test_any_text_gives_a_value_or_an_error(text: str) -> None:
     try:
         found = TemplateString(f"${{{text}}}").value({"a": 1, "b": 2.5})
     except ExpressionError as error:

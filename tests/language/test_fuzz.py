@@ -1,20 +1,19 @@
-"""Specs with anything in any place: a plan or a SpecError, nothing else; and what the models take, the schema takes."""
+"""Random specs: each gives a plan or a SpecError, and the schema accepts all that the models accept."""
 
 import json
 from typing import Any
 
 import jsonschema
 import pytest
+from conftest import plan_of_text
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from paramgen.catalog.initializers import TABLE as INITIALIZERS
 from paramgen.catalog.operations import BY_TYPE, TABLE, CustomParameter
 from paramgen.errors import SpecError
-from paramgen.language.model import SpecFields, interpret
+from paramgen.language.model import SpecFields
 from paramgen.language.schema import json_schema
-from paramgen.language.yaml_reader import from_yaml
-from paramgen.planning.plan import make_plan
 
 VALIDATOR = jsonschema.Draft7Validator(json_schema())
 
@@ -49,7 +48,7 @@ FIELDS = sorted({field for model in (*TABLE, CustomParameter) for field in model
 
 @st.composite
 def operations(draw: Any) -> Any:
-    """An example of a type, with some fields added, changed or left out."""
+    """Draw an example of a type, with some fields added, changed or omitted."""
     kind = draw(st.sampled_from(sorted(BY_TYPE)))
     operation: dict[str, Any] = {"name": draw(st.sampled_from("abcdef")), "type": kind, **BY_TYPE[kind].example}
     for field in draw(st.lists(st.sampled_from([*FIELDS, "name", "type", "typo"]), max_size=3)):
@@ -66,7 +65,7 @@ def operations(draw: Any) -> Any:
 
 @st.composite
 def groups(draw: Any, inner: Any) -> Any:
-    """A group, some of it changed or left out."""
+    """Draw a group, with some fields changed or omitted."""
     group = {"name": draw(names), "operations": draw(st.lists(inner, min_size=1, max_size=2) | anything)}
     if draw(st.booleans()):
         group["repeat"] = draw(st.integers(1, 3) | st.sampled_from(["${v}", "${i}"]) | anything)
@@ -107,7 +106,7 @@ def test_a_plan_or_a_spec_error(head: dict[str, Any], items: list[Any]) -> None:
     data = {**head, "operations": items}
     text = json.dumps(data, ensure_ascii=False).replace("Infinity", ".inf")
     try:
-        plan = make_plan(interpret(from_yaml(text.encode(), "s"), "s"))
+        plan = plan_of_text(text)
     except SpecError as error:
         assert error.total >= 1
         for problem in error.diagnostics:
@@ -119,4 +118,4 @@ def test_a_plan_or_a_spec_error(head: dict[str, Any], items: list[Any]) -> None:
         assert VALIDATOR.is_valid(data)
         assert plan.total_bytes == sum(tensor.nbytes for tensor in plan.tensors)
         again = json.loads(json.loads(plan.header[8:])["__metadata__"]["paramgen_spec"])
-        assert make_plan(interpret(from_yaml(json.dumps(again).encode(), "s"), "s")).header == plan.header
+        assert plan_of_text(json.dumps(again)).header == plan.header

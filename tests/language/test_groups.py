@@ -1,11 +1,11 @@
-"""Variables, groups, repetition and overrides: what they make, and what is wrong with them, at its line."""
+"""Variables, groups, repetition and overrides: their effect, and their errors with lines and columns."""
 
 import json
 from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
-from conftest import document_of, error_of, places_of
+from conftest import document_of, error_of, places_of, plan_of_text
 from golden import Golden
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,20 +13,13 @@ from hypothesis import strategies as st
 import paramgen
 from paramgen import limits
 from paramgen.language import items
-from paramgen.language.model import interpret
-from paramgen.language.yaml_reader import from_yaml
-from paramgen.planning import overrides
-from paramgen.planning import plan as plans
-from paramgen.planning import resolve as expand
-from paramgen.planning.plan import make_plan
+from paramgen.planning import plan as planning
+from paramgen.planning import resolve
+from paramgen.planning.overrides import Pattern
 
 
-def planned(text: str, **arguments: Any) -> Any:
-    return make_plan(interpret(from_yaml(text.encode(), "s"), "s", **arguments))
-
-
-def shapes(text: str, **arguments: Any) -> dict[str, list[int]]:
-    return {tensor["name"]: tensor["shape"] for tensor in document_of(planned(text, **arguments))["parameters"]}
+def shapes(text: str, **replaced: Any) -> dict[str, list[int]]:
+    return {tensor["name"]: tensor["shape"] for tensor in document_of(plan_of_text(text, **replaced))["parameters"]}
 
 
 DENSE = "type: fully_connected, bias: false"
@@ -61,7 +54,7 @@ def test_groups_repeat_and_nest() -> None:
     }
 
 
-def test_values_of_variables_are_set() -> None:
+def test_values_of_variables_are_replaced() -> None:
     found = shapes(MODEL, variables={"hidden": 5, "layers": 1})
     assert found["encoder.0.wide.weights"] == [10, 5]
     assert len(found) == 4
@@ -79,7 +72,7 @@ def test_a_repetition_may_depend_on_another() -> None:
     ]
 
 
-def test_a_group_need_not_repeat_and_may_once() -> None:
+def test_groups_without_repeat_and_repeated_once() -> None:
     once = f"operations: [{{name: c, {DENSE}, input_size: 1, output_size: 1}}]"
     assert list(shapes(f"operations: [{{name: a, {once}}}, {{name: b, repeat: 1, {once}}}]")) == [
         "a.c.weights",
@@ -87,18 +80,18 @@ def test_a_group_need_not_repeat_and_may_once() -> None:
     ]
 
 
-def test_groups_of_one_name_come_together() -> None:
+def test_groups_of_the_same_name_are_merged() -> None:
     part = f"{{name: a, operations: [{{name: %s, {DENSE}, input_size: 1, output_size: 1}}]}}"
     assert list(shapes(f"operations: [{part % 'b'}, {part % 'c'}]")) == ["a.b.weights", "a.c.weights"]
 
 
-def source(text: str, **arguments: Any) -> Any:
-    header = planned(text, **arguments).header
+def source(text: str, **replaced: Any) -> Any:
+    header = plan_of_text(text, **replaced).header
     return json.loads(json.loads(header[8:])["__metadata__"]["paramgen_spec"])
 
 
-def test_the_file_says_what_was_written() -> None:
-    """Expressions outside of repetitions as their numbers; repetitions, defaults and overrides as they stand."""
+def test_the_file_stores_the_spec_as_written() -> None:
+    """Store expressions outside of repetitions as numbers; keep repetitions, defaults and overrides as written."""
     text = (
         MODEL + "- {name: g, operations: [{name: 'x${layers}', type: custom, parameters: {w: {shape: ['${hidden}'], "
         "initializer: {type: gaussian, std: '${1 / hidden}'}}}}]}\n"
@@ -122,14 +115,17 @@ def test_the_file_says_what_was_written() -> None:
     assert written["overrides"][0]["match"] == "encoder.${layers - 1}.*"
 
 
-def test_what_the_file_says_builds_the_same_file() -> None:
-    made = planned(MODEL, variables={"hidden": 6}, seed=3)
+def test_the_stored_spec_builds_the_same_file() -> None:
+    plan = plan_of_text(MODEL, variables={"hidden": 6}, seed=3)
     again = json.dumps(source(MODEL, variables={"hidden": 6}, seed=3))
-    assert planned(again).header == made.header
+    assert plan_of_text(again).header == plan.header
 
 
 def test_setting_a_variable_and_writing_it_are_the_same() -> None:
-    assert planned(MODEL, variables={"hidden": 6}).header == planned(MODEL.replace("hidden: 4", "hidden: 6")).header
+    assert (
+        plan_of_text(MODEL, variables={"hidden": 6}).header
+        == plan_of_text(MODEL.replace("hidden: 4", "hidden: 6")).header
+    )
 
 
 OVERRIDES = f"""\
@@ -143,11 +139,11 @@ overrides:
 def initializers(overrides: str) -> dict[str, tuple[str, str]]:
     return {
         tensor["name"]: (tensor["initializer"]["type"], tensor["dtype"])
-        for tensor in document_of(planned(OVERRIDES + overrides))["parameters"]
+        for tensor in document_of(plan_of_text(OVERRIDES + overrides))["parameters"]
     }
 
 
-def test_overrides_go_before_all_else_the_last_first() -> None:
+def test_the_last_matching_override_prevails() -> None:
     found = initializers(
         "- {match: '*.weights', initializer: zeros}\n"
         "- {match: '*', dtype: float16}\n"
@@ -163,12 +159,12 @@ def test_overrides_go_before_all_else_the_last_first() -> None:
     }
 
 
-def test_an_override_goes_before_the_dtype_of_a_custom_parameter() -> None:
+def test_an_override_prevails_over_the_dtype_of_a_custom_parameter() -> None:
     text = (
         "operations: [{name: a, type: custom, dtype: float16, parameters: "
         "{w: {shape: [1], initializer: ones, dtype: float64}}}]\noverrides: [{match: a.w, dtype: bfloat16}]\n"
     )
-    assert document_of(planned(text))["parameters"][0]["dtype"] == "bfloat16"
+    assert document_of(plan_of_text(text))["parameters"][0]["dtype"] == "bfloat16"
 
 
 DEEP = "operations:\n- name: g\n  repeat: 3\n  as: i\n  operations:\n  - name: d\n    type: fully_connected\n"
@@ -259,7 +255,7 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
         "operations: [{name: d, type: batchnorm, num_channels: 1}]}]}]\n",
         ["1:80: operations[0].operations[0].as"],
     ),
-    # What is wrong in a repetition: once, where it is first, with the whole name and the indices.
+    # Errors in a repetition: reported once, for the first one, with the full name and the indices.
     "repetitions: a value of no index": (
         DEEP + "    input_size: ${2 - i}\n    output_size: 0\n",
         ["9:18: operations[0].operations[0].output_size"],
@@ -359,18 +355,18 @@ def test_expressions_in_flow_style_need_quotes(line: str, golden: Golden) -> Non
     golden(error)
 
 
-def test_a_variable_that_is_not_there_is_told(golden: Golden) -> None:
+def test_unknown_variables_are_reported(golden: Golden) -> None:
     with pytest.raises(paramgen.UsageError) as misspelt:
-        planned(MODEL, variables={"hiden": 3})
+        plan_of_text(MODEL, variables={"hiden": 3})
     with pytest.raises(paramgen.UsageError) as unlike:
-        planned("operations: [{name: b, type: batchnorm, num_channels: 1}]", variables={"a": 3})
+        plan_of_text("operations: [{name: b, type: batchnorm, num_channels: 1}]", variables={"a": 3})
     with pytest.raises(paramgen.SpecError) as text:
-        planned(MODEL, variables={"hidden": None})
+        plan_of_text(MODEL, variables={"hidden": None})
     assert text.value.diagnostics[0].path == "variables.hidden"
     golden(misspelt.value, unlike.value, text.value)
 
 
-def test_more_operations_than_a_spec_has(monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
+def test_too_many_operations_are_refused(monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
     monkeypatch.setattr(limits, "MAX_OPERATIONS", 50)
     inner = f"operations: [{{name: c, {DENSE}, input_size: 1, output_size: 1}}]"
     assert len(shapes(f"operations: [{{name: a, repeat: 5, operations: [{{name: b, repeat: 10, {inner}}}]}}]")) == 50
@@ -390,7 +386,7 @@ REPEATED = (
 )
 
 
-def test_more_different_operations_than_a_spec_has(monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
+def test_too_many_different_operations_are_refused(monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
     monkeypatch.setattr(limits, "MAX_DIFFERENT_OPERATIONS", 20)
     assert len(shapes(REPEATED % (18, "'c${i}'", "'${i + 1}'"))) == 18
     assert len(shapes(REPEATED % (100, "c", "1"))) == 100
@@ -402,8 +398,8 @@ def test_more_different_operations_than_a_spec_has(monkeypatch: pytest.MonkeyPat
     golden(repeated, written)
 
 
-def test_more_terms_than_are_evaluated(monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
-    """Each is counted when it is read, and twice for each value: to know the operation again, and to make it."""
+def test_too_many_terms_are_refused(monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
+    """Count each term once when it is parsed, and twice per value: for the cache's key, and for the operation."""
     monkeypatch.setattr(limits, "MAX_TERMS", 84)
     assert len(shapes(REPEATED % (10, "b", "'${i + 1}'"))) == 10
     monkeypatch.setattr(limits, "MAX_TERMS", 83)
@@ -418,10 +414,10 @@ def test_more_terms_than_are_evaluated(monkeypatch: pytest.MonkeyPatch, golden: 
     golden(once, names, sizes, variables)
 
 
-def test_groups_that_depend_on_an_index_are_counted_no_longer_than_the_limit(
+def test_counting_groups_that_depend_on_an_index_stops_at_the_limit(
     monkeypatch: pytest.MonkeyPatch, golden: Golden
 ) -> None:
-    """The limit is told once, and ends the counting where each level makes the next one read again."""
+    """Report the limit once, although each level multiplies the visits of the next one."""
     monkeypatch.setattr(limits, "MAX_TERMS", 1000)
     counted = []
     count = items.GroupItem.count
@@ -435,9 +431,7 @@ def test_groups_that_depend_on_an_index_are_counted_no_longer_than_the_limit(
     golden(error)
 
 
-def test_groups_that_depend_on_no_index_are_counted_by_multiplication(
-    monkeypatch: pytest.MonkeyPatch, golden: Golden
-) -> None:
+def test_groups_that_do_not_depend_on_an_index_are_multiplied(monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
     counted = []
     count = items.GroupItem.count
     monkeypatch.setattr(items.GroupItem, "count", lambda *args: counted.append(args) or count(*args))
@@ -450,7 +444,7 @@ def test_groups_that_depend_on_no_index_are_counted_by_multiplication(
     golden(error)
 
 
-def test_a_wrong_group_ends_the_counting(monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
+def test_counting_stops_at_an_invalid_group(monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
     monkeypatch.setattr(limits, "MAX_OPERATIONS", 50)
     text = "operations: [{name: a, repeat: 50, operations: [{name: b, repeat: 50, operations: [{name: c, operations: []}]}]}]"
     error = error_of(text)
@@ -458,7 +452,7 @@ def test_a_wrong_group_ends_the_counting(monkeypatch: pytest.MonkeyPatch, golden
     golden(error)
 
 
-def test_names_longer_than_any_need_be(golden: Golden) -> None:
+def test_too_long_names_are_refused(golden: Golden) -> None:
     inner = "{name: *n, operations: [{name: *n, type: prelu}]}"
     nested = error_of(f"operations: [{{name: &n {'n' * 100}, operations: [{inner}]}}]")
     assert nested.diagnostics[0].path == "operations[0].operations[0].operations[0].name"
@@ -470,17 +464,17 @@ def test_names_longer_than_any_need_be(golden: Golden) -> None:
     golden(nested, alone, repeated)
 
 
-def test_suggestions_are_made_for_a_report_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = []
+def test_suggestions_are_made_only_for_printed_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    suggested = []
     monkeypatch.setattr(
-        expand.NameRegistry, "suggest", lambda self, pattern: made.append(pattern) or "; did you mean …?"
+        resolve.NameRegistry, "suggest", lambda self, pattern: suggested.append(pattern) or "; did you mean …?"
     )
     overrides = ", ".join("{match: x, dtype: float16}" for _ in range(100))
     error = error_of(f"overrides: [{overrides}]\noperations: [{{name: p, type: prelu}}]\n")
-    assert (error.total, len(made)) == (100, 20)
+    assert (error.total, len(suggested)) == (100, 20)
 
 
-def test_more_comparisons_than_are_made(monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
+def test_too_many_comparisons_are_refused(monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
     operations = "operations:\n" + "".join(f"- {{name: b{i}, type: prelu}}\n" for i in range(5))
     errors = []
     for patterns, cost in ((["*", "b*"], 10), (["b?.*", "*[hp][hp]a"], 10), (["*", "*?a*"], 110), (["*a*l*"], 15)):
@@ -502,11 +496,11 @@ PIECES = st.lists(
 @pytest.mark.slow
 @given(PIECES.map("".join), st.text("ab.][-!", max_size=12))
 @settings(max_examples=2000, deadline=None)
-def test_patterns_match_what_fnmatch_matches(pattern: str, name: str) -> None:
-    assert overrides.Pattern(pattern).matches(name) == fnmatchcase(name, pattern)
+def test_patterns_match_like_fnmatch(pattern: str, name: str) -> None:
+    assert Pattern(pattern).matches(name) == fnmatchcase(name, pattern)
 
 
-def test_as_many_variables_and_overrides_as_a_spec_has(golden: Golden) -> None:
+def test_too_many_variables_and_overrides_are_refused(golden: Golden) -> None:
     operation = "operations: [{name: p, type: prelu}]\n"
     many = ", ".join(f"v{number}: 1" for number in range(1001))
     variables = error_of(f"variables: {{{many}}}\n{operation}")
@@ -517,26 +511,26 @@ def test_as_many_variables_and_overrides_as_a_spec_has(golden: Golden) -> None:
     golden(variables, overrides)
 
 
-def test_patterns_longer_than_any_need_be(golden: Golden) -> None:
+def test_too_long_patterns_are_refused(golden: Golden) -> None:
     error = error_of(f"overrides: [{{match: '{'a' * 101}', dtype: float16}}]\noperations: [{{name: p, type: prelu}}]")
     assert places_of(error) == ["1:21: overrides[0].match"]
     golden(error)
 
 
-def test_names_longer_than_a_header(monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
-    monkeypatch.setattr(plans, "MAX_HEADER", 150)
+def test_names_that_exceed_a_header_are_refused(monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
+    monkeypatch.setattr(planning, "MAX_HEADER", 150)
     error = error_of("operations: [{name: some, repeat: 9, operations: [{name: longer-name, type: prelu}]}]")
     assert places_of(error) == ["1:51: operations[0].operations[0]"]
     golden(error)
 
 
-def test_what_is_kept_of_operations_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_cache_changes_no_shape(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = shapes(MODEL)
     monkeypatch.setattr(items, "CACHE_SIZE", 1)
     assert shapes(MODEL) == expected
 
 
-def test_what_repeats_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_repeated_operations_are_validated_once(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     check = items.OperationItem.check
     monkeypatch.setattr(items.OperationItem, "check", lambda *args: calls.append(args[0].path) or check(*args))

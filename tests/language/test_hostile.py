@@ -1,4 +1,4 @@
-"""Specs made to hurt: refused by one short report, with bounded work. benchmarks/large_specs.py times them."""
+"""Hostile specs: one short report each, and bounded work. benchmarks/large_specs.py times them."""
 
 import subprocess
 import sys
@@ -6,14 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import LAUNCHER, ROOT, error_of, places_of, problems_of
+from conftest import LAUNCHER, ROOT, error_of, places_of, plan_of_text, problems_of
 from golden import Golden
 
 from paramgen import limits
 from paramgen.language import expressions, items
-from paramgen.language.model import interpret
-from paramgen.language.yaml_reader import from_yaml
-from paramgen.planning.plan import make_plan
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
@@ -38,8 +35,8 @@ def test_hostile_specs_are_refused(name: str, tmp_path: Path, golden: Golden) ->
     golden(lines[0])
 
 
-def counted(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> list[None]:
-    """A list that grows by one with each call of a function or method."""
+def count_calls(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> list[None]:
+    """Return a list that grows by one with each call of a function or method."""
     calls: list[None] = []
     original = getattr(owner, name)
 
@@ -59,36 +56,36 @@ def counted(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> list[None
         "a thousand overrides of a million tensors",
     ],
 )
-def test_what_is_evaluated_is_bounded(name: str, monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
+def test_evaluation_is_bounded(name: str, monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
     monkeypatch.setattr(limits, "MAX_TERMS", 100_000)
-    evaluated = counted(monkeypatch, expressions.Expression, "value")
+    evaluated = count_calls(monkeypatch, expressions.Expression, "value")
     error = error_of(HOSTILE[name]())
     assert len(evaluated) <= 100_000
     golden(str(error).splitlines()[0])
 
 
 def test_each_expression_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    parsed = counted(monkeypatch, expressions._Parser, "parse")
+    parsed = count_calls(monkeypatch, expressions._Parser, "parse")
     operation = "{name: 'p${i}', type: fully_connected, input_size: '${2 * n}', output_size: '${i // 3 + n}'}"
     group = f"{{name: g, repeat: '${{3 * n}}', as: i, operations: [{operation}]}}"
     text = f"variables: {{n: 4}}\noperations: [{group}, {{name: q, type: batchnorm, num_channels: '${{2 * n}}'}}]"
-    assert len(make_plan(interpret(from_yaml(text.encode(), "s"), "s")).tensors) == 26
+    assert len(plan_of_text(text).tensors) == 26
     assert len(parsed) == 4
 
 
-def test_operations_are_counted_before_any_is_read(monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
-    readings = counted(monkeypatch, items.OperationItem, "check")
+def test_operations_are_counted_before_any_is_validated(monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
+    validated = count_calls(monkeypatch, items.OperationItem, "check")
     error = error_of(nested(14, "repeat: 1000"))
-    assert (error.total, error.diagnostics[0].path, len(readings)) == (1, "operations[0].repeat", 0)
+    assert (error.total, error.diagnostics[0].path, len(validated)) == (1, "operations[0].repeat", 0)
     golden(error)
 
 
-def test_groups_that_are_always_the_same_are_walked_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    walked = counted(monkeypatch, items.Item, "visit")
+def test_constant_groups_are_visited_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    walked = count_calls(monkeypatch, items.Item, "visit")
     text = (
         f"operations: [{{name: g, repeat: 1000, {nested(10, '')}}}, {{name: h, repeat: 10, {nested(6, 'repeat: 2')}}}]"
     )
-    names = [tensor.name for tensor in make_plan(interpret(from_yaml(text.encode(), "s"), "s")).tensors]
+    names = [tensor.name for tensor in plan_of_text(text).tensors]
     assert names[:2] == ["g.0.g.g.g.g.g.g.g.g.g.g.p.alpha", "g.1.g.g.g.g.g.g.g.g.g.g.p.alpha"]
     assert names[1000:1003] == [f"h.0.g.0.g.0.g.0.g.0.g.{last}.p.alpha" for last in ("0.g.0", "0.g.1", "1.g.0")]
     assert len(names) == 1000 + 10 * 2**6

@@ -20,7 +20,7 @@ def accepts(*operations: dict[str, Any], **head: Any) -> bool:
     return bool(VALIDATOR.is_valid({**head, "operations": named}))
 
 
-def test_it_is_a_schema() -> None:
+def test_the_schema_is_valid() -> None:
     jsonschema.Draft7Validator.check_schema(SCHEMA)
     assert SCHEMA["$schema"] == "http://json-schema.org/draft-07/schema#"
 
@@ -240,5 +240,5 @@ def test_an_error_is_reported_for_the_written_type_only() -> None:
     assert [list(error.absolute_path) for error in errors] == [["operations", 0, "num_filters"]]
 
 
-def test_it_is_what_the_file_holds() -> None:
+def test_the_schema_file_is_up_to_date() -> None:
     assert json.loads((ROOT / "schemas" / "paramgen.schema.json").read_text()) == SCHEMA

@@ -1,23 +1,20 @@
-"""Repetitions, local variables, conditions and names: what a spec's entries expand to."""
+"""Repetitions, local variables, conditions and names: the operations that a spec's entries expand to."""
 
 import json
 from typing import Any
 
 import pytest
-from conftest import error_of
+from conftest import error_of, plan_of_text
 from golden import Golden
 
 import paramgen
-from paramgen.language.model import interpret
-from paramgen.language.yaml_reader import from_yaml
-from paramgen.planning.plan import make_plan
 
 P = "type: prelu"
 
 
-def names(text: str, **arguments: Any) -> list[str]:
+def names(text: str, **replaced: Any) -> list[str]:
     """Return the names of a spec's tensors, without the last part."""
-    plan = make_plan(interpret(from_yaml(text.encode(), "s"), "s", **arguments))
+    plan = plan_of_text(text, **replaced)
     return [tensor.name.removesuffix(".alpha") for tensor in plan.tensors]
 
 
@@ -74,7 +71,7 @@ def test_local_variables_see_those_around_them_and_not_each_other() -> None:
         "operations: [{name: g, with: {a: '${a + 1}', b: '${a + 2}'}, operations: ["
         "{name: c, with: {a: '${a * 100}'}, type: batchnorm, num_channels: '${a + b}'}]}]\n"
     )
-    plan = make_plan(interpret(from_yaml(text.encode(), "s"), "s"))
+    plan = plan_of_text(text)
     assert plan.tensors[0].shape == (203, 1)
 
 
@@ -87,7 +84,7 @@ def test_two_towers_from_one_block() -> None:
         "  - {name: norm, type: layer_norm, num_channels: '${width}'}\n"
         "- {name: vision, with: {width: 3}, operations: *tower}\n"
     )
-    plan = make_plan(interpret(from_yaml(text.encode(), "s"), "s"))
+    plan = plan_of_text(text)
     assert [tensor.shape for tensor in plan.tensors] == [(2, 1), (2, 1), (3, 1), (3, 1)]
 
 
@@ -103,9 +100,9 @@ def test_the_stored_spec_plans_the_same_file() -> None:
         f"operations: [{{name: a, when: '${{tie}}', {P}}}, {{name: b, with: {{n: '${{depths[0]}}'}}, "
         "type: batchnorm, num_channels: '${n}'}, {name: c, repeat: '${depths}', type: prelu}]\n"
     )
-    plan = make_plan(interpret(from_yaml(text.encode(), "s"), "s"))
+    plan = plan_of_text(text)
     stored = json.loads(plan.header[8:])["__metadata__"]["paramgen_spec"]
-    assert make_plan(interpret(from_yaml(stored.encode(), "s"), "s")).header == plan.header
+    assert plan_of_text(stored).header == plan.header
 
 
 MISTAKES = {
@@ -153,7 +150,7 @@ def test_everything_omitted(golden: Golden) -> None:
     golden(error_of(f"operations: [{{name: z, when: false, {P}}}]\n"))
 
 
-def test_an_override_that_may_be_meant_for_what_is_omitted_is_a_warning(golden: Golden) -> None:
+def test_an_override_that_may_match_omitted_operations_is_a_warning(golden: Golden) -> None:
     spec = {
         "operations": [{"name": "a", "type": "prelu"}, {"name": "b", "type": "prelu", "when": False}],
         "overrides": [{"match": "b.*", "dtype": "float16"}],

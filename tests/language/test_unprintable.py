@@ -1,4 +1,4 @@
-"""Unprintable characters in every place of a spec: its errors have them as escapes, each on one line."""
+"""Unprintable characters anywhere in a spec: errors show them as escapes, each error on one line."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -7,6 +7,7 @@ from typing import Any
 from unicodedata import category
 
 import pytest
+from conftest import plan_of_text
 
 import paramgen
 from paramgen.errors import ParamgenError, SpecError
@@ -67,7 +68,7 @@ SPECS: dict[str, Callable[[str], dict[str, Any]]] = {
 
 
 def lines_of(error: ParamgenError) -> list[str]:
-    """The lines of an error, each printable."""
+    """Return the lines of an error; check that each is printable."""
     lines = str(error).split("\n")
     assert all(line.isprintable() for line in lines), lines
     return lines
@@ -80,26 +81,26 @@ def check(make: Callable[[], Any]) -> None:
     assert all(problem.message.isprintable() and problem.path.isprintable() for problem in caught.value.diagnostics)
 
 
-def quoted(value: Any) -> str:
-    """The value in YAML, unprintable characters as escapes in double quotes."""
+def quote(value: Any) -> str:
+    """Return a value in YAML, with unprintable characters as escapes in double quotes."""
     if isinstance(value, str):
         return '"' + "".join(c if c.isalnum() else f"\\U{ord(c):08x}" for c in value) + '"'
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{quoted(key)}: {quoted(entry)}" for key, entry in value.items()) + "}"
-    return f"[{', '.join(map(quoted, value))}]" if isinstance(value, list) else str(value)
+        return "{" + ", ".join(f"{quote(key)}: {quote(entry)}" for key, entry in value.items()) + "}"
+    return f"[{', '.join(map(quote, value))}]" if isinstance(value, list) else str(value)
 
 
 @pytest.mark.parametrize("name", SPECS)
 def test_errors_are_printable(name: str) -> None:
     for text in STRING_KEYS:
         check(lambda text=text: make_plan(interpret(from_mapping(SPECS[name](text), text), "m")))
-        check(lambda text=text: make_plan(interpret(from_yaml(quoted(SPECS[name](text)).encode(), text), "m")))
+        check(lambda text=text: make_plan(interpret(from_yaml(quote(SPECS[name](text)).encode(), text), "m")))
     for text in SURROGATES:
         check(lambda text=text: from_mapping(SPECS[name](text), text))
 
 
-def raw() -> Iterator[str]:
-    """Texts of YAML with an unprintable character as it is."""
+def unprintable_texts() -> Iterator[str]:
+    """Yield YAML texts with a literal unprintable character."""
     for c in [*CONTROLS, *PRIVATE]:
         yield f"a: *x{c}"
         yield f"a: &x{c} [*x{c}]"
@@ -110,9 +111,9 @@ def raw() -> Iterator[str]:
 
 
 def test_errors_of_yaml_are_printable() -> None:
-    for text in raw():
+    for text in unprintable_texts():
         with pytest.raises(SpecError) as caught:
-            make_plan(interpret(from_yaml(text.encode(), "s"), "s"))
+            plan_of_text(text)
         lines_of(caught.value)
 
 

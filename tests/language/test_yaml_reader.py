@@ -1,4 +1,4 @@
-"""Reading YAML: the core schema of 1.2, places, limits, and what is refused."""
+"""Reading YAML: the core schema of 1.2, lines and columns, limits, and errors."""
 
 import json
 import math
@@ -126,7 +126,7 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
 
 
 @pytest.mark.parametrize(("text", "place"), REFUSED.values(), ids=list(REFUSED))
-def test_refusals_name_their_place(text: str | bytes, place: str, golden: Golden) -> None:
+def test_errors_have_lines_and_columns(text: str | bytes, place: str, golden: Golden) -> None:
     line = refusal(text)
     assert line.startswith(f"s:{place}: ")
     golden(line)
@@ -144,7 +144,7 @@ def test_a_byte_order_mark_is_skipped() -> None:
     assert parsed.place(("a",)) == (1, 4)
 
 
-def test_places_of_values_and_keys() -> None:
+def test_lines_and_columns_of_values_and_keys() -> None:
     text = "a: 1\nb:\n  - x\n  - {層: [2,  3]}\nc: &m {k: v}\nd:\n  <<: *m\n  l: 4\n"
     parsed = from_yaml(text.encode(), "s")
     assert parsed.place(()) == (1, 1)
@@ -211,7 +211,7 @@ def test_json_is_yaml(value: Any) -> None:
     assert repr(data) == repr(value)
 
 
-def test_mappings_are_read_as_they_are() -> None:
+def test_mappings_are_read_unchanged() -> None:
     import numpy as np
 
     class Kind(StrEnum):
@@ -233,14 +233,14 @@ def test_mappings_are_read_as_they_are() -> None:
         pytest.param({"a": "\ud800"}, "a", id="a surrogate"),
     ],
 )
-def test_mappings_of_other_things_are_refused(mapping: Any, path: str, golden: Golden) -> None:
+def test_mappings_with_other_types_are_refused(mapping: Any, path: str, golden: Golden) -> None:
     with pytest.raises(SpecError) as caught:
         from_mapping(mapping)
     assert [problem.path for problem in caught.value.diagnostics] == [path]
     golden(caught.value)
 
 
-def test_a_mapping_within_itself_is_refused(golden: Golden) -> None:
+def test_recursive_mappings_are_refused(golden: Golden) -> None:
     loop: dict[str, Any] = {}
     loop["a"] = loop
     with pytest.raises(SpecError) as caught:
@@ -248,7 +248,7 @@ def test_a_mapping_within_itself_is_refused(golden: Golden) -> None:
     golden(caught.value)
 
 
-def test_files_that_are_no_files(tmp_path: Path, golden: Golden) -> None:
+def test_paths_that_are_not_files_are_refused(tmp_path: Path, golden: Golden) -> None:
     from paramgen.errors import FileError
     from paramgen.language.model import read_document
 

@@ -5,14 +5,14 @@ import math
 from typing import Any
 
 import pytest
-from conftest import ROOT, document_of, plan_of
+from conftest import ROOT, document_of, plan_of, plan_of_text
 from golden import Golden
 
 from paramgen.errors import SpecError
 from paramgen.language.model import interpret, read_document
 from paramgen.language.yaml_reader import from_mapping, from_yaml
-from paramgen.planning import plan as module
-from paramgen.planning import resolve as expand
+from paramgen.planning import plan as planning
+from paramgen.planning import resolve
 from paramgen.planning.plan import make_plan, metadata
 
 
@@ -50,8 +50,8 @@ def test_the_sources_worked_examples() -> None:
 
 
 def test_the_document_of_a_plan() -> None:
-    text = b"name: m\nseed: 42\noperations:\n- {name: conv, type: conv, filter_size: [5, 5], num_channels: 3, num_filters: 128}\n"
-    plan = make_plan(interpret(from_yaml(text, "s"), "s"))
+    text = "name: m\nseed: 42\noperations:\n- {name: conv, type: conv, filter_size: [5, 5], num_channels: 3, num_filters: 128}\n"
+    plan = plan_of_text(text)
     document = document_of(plan)
     assert document.pop("parameters")[0] == {
         "name": "conv.weights",
@@ -113,7 +113,7 @@ def test_precedence_of_dtypes() -> None:
     assert [tensor["bytes"] for tensor in tensors] == [8, 2, 8]
 
 
-def test_the_command_line_goes_before_the_spec() -> None:
+def test_arguments_override_the_spec() -> None:
     document = read_document(
         {"seed": 1, "dtype": "float64", "operations": [{"name": "a", **DENSE, "dtype": "float16"}]}
     )
@@ -124,13 +124,13 @@ def test_the_command_line_goes_before_the_spec() -> None:
     assert (source["seed"], source["dtype"]) == (2**64 - 1, "bfloat16")
 
 
-def test_metadata_holds_what_was_written_and_no_more() -> None:
+def test_metadata_holds_the_spec_as_written() -> None:
     text = (
-        b"# a comment\noperations:\n"
-        b"- &a {type: fullyconnect, name: a, input_size: 010, output_size: 2, bias: false}\n"
-        b"- {<<: *a, name: b}\n"
+        "# a comment\noperations:\n"
+        "- &a {type: fullyconnect, name: a, input_size: 010, output_size: 2, bias: false}\n"
+        "- {<<: *a, name: b}\n"
     )
-    plan = make_plan(interpret(from_yaml(text, "s"), "anything"))
+    plan = plan_of_text(text)
     metadata = json.loads(plan.header[8:])["__metadata__"]
     assert metadata == {
         "format": "pt",
@@ -146,11 +146,11 @@ def test_the_spec_in_the_metadata_makes_the_same_header(path: str) -> None:
     plan = make_plan(interpret(*read_document(ROOT / "configs" / path)))
     source = json.loads(plan.header[8:])["__metadata__"]["paramgen_spec"]
     assert make_plan(interpret(*read_document(json.loads(source)))).header == plan.header
-    assert make_plan(interpret(from_yaml(source.encode(), "s"), "s")).header == plan.header
+    assert plan_of_text(source).header == plan.header
 
 
-def test_the_spec_in_the_metadata_is_a_specs_text() -> None:
-    """Of characters, too, that YAML has as escapes only."""
+def test_the_spec_in_the_metadata_can_be_read_as_yaml() -> None:
+    """Include characters that YAML has only as escapes."""
     name = "a\u2028\x7f\x85\ufffe\u00e9"
     spec = interpret(from_mapping({"name": name, "operations": [{"name": "p", "type": "prelu"}]}), "m")
     written = metadata(spec)["paramgen_spec"]
@@ -170,21 +170,21 @@ def test_a_name_is_in_the_metadata_only_if_written() -> None:
     assert source({"name": "x"}) == ("x", {"name": "x", "operations": [{"name": "a", **DENSE}]})
 
 
-def test_other_operations_change_no_parameter() -> None:
+def test_parameters_do_not_depend_on_other_operations() -> None:
     one = make_plan(interpret(*read_document({"operations": [{"name": "a", **DENSE}]})))
     two = make_plan(interpret(*read_document({"operations": [{"name": "b", **DENSE}, {"name": "a", **DENSE}]})))
     assert one.tensors == two.tensors[2:]
 
 
 def test_equal_stream_ids_are_an_error(monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
-    monkeypatch.setattr(expand, "stream_id", lambda name: 7)
+    monkeypatch.setattr(resolve, "stream_id", lambda name: 7)
     with pytest.raises(SpecError) as caught:
         plan_of(DENSE)
     golden(caught.value)
 
 
 def test_a_header_beyond_the_formats_limit_is_an_error(monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
-    monkeypatch.setattr(module, "MAX_HEADER", 300)
+    monkeypatch.setattr(planning, "MAX_HEADER", 300)
     with pytest.raises(SpecError) as caught:
         plan_of(DENSE)
     golden(caught.value)
@@ -197,7 +197,7 @@ def test_numbers_of_enormous_fans() -> None:
     assert tensor["distribution"]["high"] == math.sqrt(6 / 2**63)
 
 
-def test_making_a_plan_twice_tells_the_same() -> None:
+def test_making_a_plan_twice_reports_the_same_errors() -> None:
     spec = interpret(*read_document({"operations": [{"name": "a", **DENSE, "initializers": {"bias": "he"}}]}))
     with pytest.raises(SpecError) as first:
         make_plan(spec)

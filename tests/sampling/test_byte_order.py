@@ -24,7 +24,7 @@ def test_commands_that_draw_end_in_one_line(command: list[str], tmp_path: Path, 
     golden(done.stderr)
 
 
-def test_so_does_the_library(golden: Golden) -> None:
+def test_the_library_raises_an_error(golden: Golden) -> None:
     program = BIG_ENDIAN + (
         "import paramgen\n"
         "try:\n    paramgen.initialize('zeros', [3], dtype='bfloat16')\n"

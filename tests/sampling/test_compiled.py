@@ -9,70 +9,25 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import DTYPES, KERNELS, ROOT, TINY, draw, tensor_of
+from cases import COMBINATIONS
+from conftest import KERNELS, ROOT, TINY, draw, tensor_of
 from golden import Golden
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paramgen.catalog.computed import LogUniform, Sinusoidal, SsmDtBias, UniformInterval
 from paramgen.catalog.distributions import (
-    Bernoulli,
     Constant,
-    Integers,
     Normal,
     Orthogonal,
-    TruncatedNormal,
-    Uniform,
     unit_forget_gate,
-    why_unsupported,
 )
-from paramgen.dtypes import DTYPES as TABLE
+from paramgen.dtypes import DTYPES
 from paramgen.sampling.backend import Backend, ElementwiseDistribution
 from paramgen.sampling.host import HostBackend
 from paramgen.sampling.matrix import TILE
 from paramgen.sampling.reference import NumpyBackend
 
 REFERENCE = NumpyBackend()
-DISTRIBUTIONS: list[ElementwiseDistribution] = [
-    Constant(0.3),
-    Uniform(0.7),
-    Uniform(1e-7),
-    Normal(0.5, 2.0),
-    Normal(0.0, 1e-3),
-    Normal(0.0, 1e-40),
-    TruncatedNormal(0.0, 1.0, -2.0, 2.0),
-    TruncatedNormal(0.1, 0.02, -1.0, 30.0),
-    TruncatedNormal(0.0, 1.0, 7.0, 9.0),
-    TruncatedNormal(0.0, 1.0, -12.0, -8.5),
-    TruncatedNormal(0.0, 1.0, 1.0, 1.0001),
-    TruncatedNormal(0.0, 1.0, -100.0, 100.0),
-    UniformInterval(0.0, 1.0),
-    UniformInterval(-3.0, 0.1),
-    LogUniform(0.001, 0.1),
-    LogUniform(1e-30, 100.0),
-    SsmDtBias(0.001, 0.1, 1e-4),
-    SsmDtBias(1e-5, 200.0, 0.5),
-    Sinusoidal(6, True, 0.0, 3.0),
-    Sinusoidal(1280, False, -2.5, 0.0144),
-]
-
-DISCRETE: list[ElementwiseDistribution] = [
-    Integers(-3, 7),
-    Integers(1, 2),
-    Integers(0, 2**32 - 1),
-    Integers(-(2**63), 2**63 - 1),
-    Integers(2**63 - 7, 2**64 - 1),
-    Integers(5, 5),
-    Bernoulli(0.5),
-    Bernoulli(1e-3),
-]
-# The distributions that each dtype can hold, and all of them for the first six dtypes.
-COMBINATIONS = [
-    (distribution, dtype)
-    for dtype in TABLE
-    for distribution in [*DISTRIBUTIONS, *DISCRETE]
-    if why_unsupported(distribution, TABLE[dtype]) is None or (dtype in DTYPES and distribution in DISTRIBUTIONS)
-]
 
 each_set = pytest.mark.parametrize("kernels", KERNELS, ids=lambda kernels: kernels.name)
 
@@ -80,8 +35,8 @@ each_set = pytest.mark.parametrize("kernels", KERNELS, ids=lambda kernels: kerne
 def bits(
     backend: Any, distribution: ElementwiseDistribution, dtype: str, seed: int, stream: int, start: int, count: int
 ) -> bytes:
-    out = np.full(TABLE[dtype].nbytes(count), 0xA5, np.uint8)
-    backend.fill(distribution, TABLE[dtype], seed, stream, start, out)
+    out = np.full(DTYPES[dtype].nbytes(count), 0xA5, np.uint8)
+    backend.fill(distribution, DTYPES[dtype], seed, stream, start, out)
     return out.tobytes()
 
 
@@ -92,7 +47,7 @@ def test_the_instruction_sets_of_x86() -> None:
 
 @each_set
 @pytest.mark.parametrize(("distribution", "dtype"), COMBINATIONS, ids=str)
-def test_any_range_is_the_references(kernels: Backend, distribution: ElementwiseDistribution, dtype: str) -> None:
+def test_any_range_equals_the_references(kernels: Backend, distribution: ElementwiseDistribution, dtype: str) -> None:
     for start, count in [
         (0, 1),
         (0, 5000),
@@ -115,7 +70,7 @@ def test_any_range_is_the_references(kernels: Backend, distribution: Elementwise
     count=st.integers(0, 3000),
 )
 @settings(max_examples=150, deadline=None)
-def test_any_stream_is_the_references(kernels: Backend, combination: Any, **drawn: Any) -> None:
+def test_any_stream_equals_the_references(kernels: Backend, combination: Any, **drawn: Any) -> None:
     assert bits(kernels, *combination, **drawn) == bits(REFERENCE, *combination, **drawn)
 
 
@@ -143,14 +98,14 @@ def test_narrow_types_round_every_kind_of_number(kernels: Backend, dtype: str) -
     narrow = rng.uniform(-20, 10, 3000).astype(np.float32)
     values = np.concatenate([values, np.exp2(narrow), np.exp2(np.rint(narrow)) * np.float32(1.0625), -np.exp2(narrow)])
     with np.errstate(over="ignore"):
-        expected = values.astype(TABLE[dtype].numpy())
+        expected = values.astype(DTYPES[dtype].numpy())
     for value, number in zip(values.tolist(), expected, strict=True):
         assert bits(kernels, Constant(value), dtype, 0, 0, 0, 1) == number.tobytes(), value
 
 
 @pytest.mark.parametrize("backend", [REFERENCE, *KERNELS], ids=lambda backend: backend.name)
 def test_powers_of_two_are_the_nearest(backend: Backend) -> None:
-    """Test all powers of float8_e8m0fnu, what is halfway between them, and its neighbours; the larger of two is taken."""
+    """Test all powers of float8_e8m0fnu, the values halfway between them, and their neighbours; ties go to the larger."""
     powers = 2.0 ** np.arange(-127, 128)
     halfway = 0.75 * powers[1:]
     below, above = (np.nextafter(np.float32(halfway), np.float32(limit)) for limit in (0, np.inf))
@@ -159,14 +114,14 @@ def test_powers_of_two_are_the_nearest(backend: Backend) -> None:
         assert codes == (np.log2(expected) + 127).tolist()
     rng = np.random.default_rng(0)
     for value in np.exp2(rng.uniform(-126, 127, 1000)).astype(np.float32):
-        code = value.astype(TABLE["float8_e8m0fnu"].numpy()).tobytes()
+        code = value.astype(DTYPES["float8_e8m0fnu"].numpy()).tobytes()
         assert bits(backend, Constant(float(value)), "float8_e8m0fnu", 0, 0, 0, 1) == code, value
 
 
 @each_set
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
 @pytest.mark.parametrize("shape", [(1, 1), (7, 3), (3, 70), (TILE + 9, TILE - 3), (40, 2 * TILE + 17), (5, 9, 2, 31)])
-def test_orthogonal_is_the_references(kernels: Backend, dtype: str, shape: tuple[int, ...]) -> None:
+def test_orthogonal_matrices_equal_the_references(kernels: Backend, dtype: str, shape: tuple[int, ...]) -> None:
     tensor = tensor_of(Orthogonal(1.25), dtype, shape, stream=99)
     expected = draw(tensor, 3, 0, tensor.size)
     for threads in (1, 3):
@@ -174,7 +129,7 @@ def test_orthogonal_is_the_references(kernels: Backend, dtype: str, shape: tuple
 
 
 @each_set
-def test_reflections_are_the_references(kernels: Backend) -> None:
+def test_reflections_equal_the_references(kernels: Backend) -> None:
     rng = np.random.default_rng(0)
     a, v = rng.normal(size=(70, 33)), rng.normal(size=70)
     b = a.copy()
@@ -185,7 +140,7 @@ def test_reflections_are_the_references(kernels: Backend) -> None:
 
 @each_set
 @pytest.mark.parametrize("n", [1, 5, 6, 25, 48, 131, TILE - 2])
-def test_matrix_tiles_are_the_references(kernels: HostBackend, n: int) -> None:
+def test_matrix_tiles_equal_the_references(kernels: HostBackend, n: int) -> None:
     """Test sizes that do and do not fill the kernels' registers, within a matrix with longer rows."""
     rng = np.random.default_rng(n)
     left, right = rng.normal(size=(2 * TILE + 3, n)), rng.normal(size=(2 * TILE + 3, n + 2))
@@ -221,7 +176,7 @@ def test_a_tile_that_is_not_positive_is_refused_in_any_row(kernels: HostBackend)
 
 @each_set
 def test_scratch_memory_is_reused_and_aligned(kernels: Any) -> None:
-    """Test what saves page faults, and the tenth of the time that vectors across cache lines cost."""
+    """Test reuse, which saves page faults, and alignment: vectors across cache lines cost a tenth of the time."""
     left = np.ones((3, 5))
     kernels.accumulate(np.zeros((5, 5)), left, left, 1)
     before = [room.ctypes.data for room in kernels._scratch]
@@ -247,7 +202,7 @@ def test_arithmetic_that_is_not_ieee_is_refused(flag: str) -> None:
     assert "each operation must be rounded once" in done.stderr
 
 
-def test_without_a_compiler_the_build_goes_on(tmp_path: Path) -> None:
+def test_the_package_builds_without_a_compiler(tmp_path: Path) -> None:
     command = [
         sys.executable,
         "setup.py",
@@ -263,7 +218,7 @@ def test_without_a_compiler_the_build_goes_on(tmp_path: Path) -> None:
     assert list(tmp_path.rglob("*.so")) == []
 
 
-def test_without_the_extension_numpy_draws_the_same_and_says_so_once(tmp_path: Path, golden: Golden) -> None:
+def test_without_the_extension_numpy_draws_the_same_with_one_warning(tmp_path: Path, golden: Golden) -> None:
     (tmp_path / "tiny.yaml").write_text(TINY)
     program = "import sys; sys.modules['paramgen.sampling._cpu'] = None; from paramgen.__main__ import main; main()"
     arguments = ["build", "tiny.yaml", "-o", "numpy"]

@@ -7,7 +7,7 @@ import pytest
 from golden import Golden
 
 from paramgen.catalog.distributions import DISCRETE
-from paramgen.dtypes import DTYPES as TABLE
+from paramgen.dtypes import DTYPES
 from paramgen.errors import DeviceError
 from paramgen.sampling import cuda
 from paramgen.sampling.backend import KERNEL_FIELDS, kernel_name
@@ -17,7 +17,7 @@ VARIANTS = [
     *(
         cuda.draw_defines(kernel_name(distribution), dtype)
         for distribution in KERNEL_FIELDS
-        for dtype in TABLE.values()
+        for dtype in DTYPES.values()
         if (not dtype.is_complex if distribution in DISCRETE else not dtype.is_integer)
     ),
 ]

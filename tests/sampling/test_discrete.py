@@ -18,7 +18,7 @@ WORDS = [0, 1, 2**31, 2**32 - 1, 2**32, 2**63 - 1, 2**63, 2**64 - 2**32, 2**64 -
 
 
 @given(word=st.sampled_from(WORDS) | st.integers(0, 2**64 - 1), span=st.sampled_from(WORDS) | st.integers(0, 2**64 - 1))
-def test_a_share_of_64_bits_is_exact(word: int, span: int) -> None:
+def test_multiplying_64_bits_is_exact(word: int, span: int) -> None:
     assert _share64(np.array([word], np.uint64), span)[0] == word * (span + 1) >> 64
 
 
@@ -42,7 +42,7 @@ def test_a_share_of_64_bits_is_exact(word: int, span: int) -> None:
         ("float8_e8m0fnu", 1, 2),
     ],
 )
-def test_integers_are_the_formulas(dtype: str, low: int, high: int) -> None:
+def test_integers_follow_the_formula(dtype: str, low: int, high: int) -> None:
     bits, draw_words = (64, words64) if DTYPES[dtype].bits == 64 else (32, words)
     expected = [low + (int(word) * (high - low + 1) >> bits) for word in draw_words(9, stream_id("w"), 0, COUNT)]
     initializer = {"type": "integers", "low": low, "high": high}

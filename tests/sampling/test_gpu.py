@@ -7,16 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import DTYPES, draw, tensor_of
+from cases import COMBINATIONS, LARGE, PADDED, any_region, elements, embed, fill_region, pad, ranges_of
+from conftest import FIRST_DTYPES, draw, tensor_of
+from frozen_cases import RECORDED, cases, digest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from test_compiled import COMBINATIONS
-from test_frozen import RECORDED, cases, digest
-from test_regions import LARGE, PADDED, any_region, elements, embedded, filled, padded, ranges_of
 
 from paramgen.catalog.distributions import Constant, Distribution, ElementwiseDistribution, Orthogonal, Uniform
-from paramgen.dtypes import DTYPES as TABLE
+from paramgen.dtypes import DTYPES
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.orthogonal import Orthonormalizer
 from paramgen.sampling.reference import NumpyBackend
@@ -50,16 +49,16 @@ def bits(
     at: int = 0,
 ) -> bytes:
     """Draw elements into an allocation, `at` elements after its beginning."""
-    nbytes = TABLE[dtype].nbytes
+    nbytes = DTYPES[dtype].nbytes
     with backend.current():
         out = backend.empty(nbytes(at + count + 3))
-        backend.fill(distribution, TABLE[dtype], seed, stream, start, out[nbytes(at) : nbytes(at + count)])
+        backend.fill(distribution, DTYPES[dtype], seed, stream, start, out[nbytes(at) : nbytes(at + count)])
         after = backend.download(out)
     return after[nbytes(at) : nbytes(at + count)].tobytes()
 
 
 @pytest.mark.parametrize(("distribution", "dtype"), COMBINATIONS, ids=str)
-def test_any_range_is_the_references(backend: Backend, distribution: ElementwiseDistribution, dtype: str) -> None:
+def test_any_range_equals_the_references(backend: Backend, distribution: ElementwiseDistribution, dtype: str) -> None:
     for start, count, at in [
         (0, 1, 0),
         (0, 700, 0),
@@ -73,9 +72,9 @@ def test_any_range_is_the_references(backend: Backend, distribution: Elementwise
         assert bits(backend, distribution, dtype, 42, 777, start, count, at) == expected, (start, count, at)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", FIRST_DTYPES)
 @pytest.mark.parametrize("blocks", [1, 3])
-def test_a_thread_goes_on_to_further_elements(gpu: ModuleType, order: None, blocks: int, dtype: str) -> None:
+def test_a_thread_draws_several_groups_of_elements(gpu: ModuleType, order: None, blocks: int, dtype: str) -> None:
     backend = gpu.GpuBackend(0, 2**20, blocks)
     assert bits(backend, Uniform(0.5), dtype, 1, 2, 3, 9999) == bits(REFERENCE, Uniform(0.5), dtype, 1, 2, 3, 9999)
 
@@ -88,14 +87,14 @@ def test_a_thread_goes_on_to_further_elements(gpu: ModuleType, order: None, bloc
     count=st.integers(1, 300),
 )
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_stream_is_the_references(backend: Backend, combination: Any, **drawn: Any) -> None:
+def test_any_stream_equals_the_references(backend: Backend, combination: Any, **drawn: Any) -> None:
     assert bits(backend, *combination, **drawn) == bits(REFERENCE, *combination, **drawn)
 
 
 @given(region=any_region(), combination=st.sampled_from(COMBINATIONS))
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_region_is_the_references(backend: Backend, region: StridedRegion, combination: Any) -> None:
-    assert filled(backend, *combination, region) == filled(REFERENCE, *combination, region)
+def test_any_region_equals_the_references(backend: Backend, region: StridedRegion, combination: Any) -> None:
+    assert fill_region(backend, *combination, region) == fill_region(REFERENCE, *combination, region)
 
 
 @pytest.mark.parametrize("blocks", [1, 3])
@@ -103,44 +102,44 @@ def test_any_region_is_the_references(backend: Backend, region: StridedRegion, c
 def test_large_regions(gpu: ModuleType, order: None, region: StridedRegion, blocks: int) -> None:
     backend = gpu.GpuBackend(0, 2**20, blocks)
     for dtype in ("float32", "float64"):
-        assert filled(backend, Uniform(0.5), dtype, region) == filled(REFERENCE, Uniform(0.5), dtype, region)
+        assert fill_region(backend, Uniform(0.5), dtype, region) == fill_region(REFERENCE, Uniform(0.5), dtype, region)
 
 
 @pytest.mark.parametrize(("distribution", "row", "shape"), PADDED, ids=str)
 def test_padding(backend: Backend, order: None, distribution: Distribution, row: str, shape: tuple[int, int]) -> None:
-    tensor = padded(embedded(distribution, "float32", row, shape), shape[-1] - 1)
+    tensor = pad(embed(distribution, "float32", row, shape), shape[-1] - 1)
     for bounds in ranges_of(tensor)[::7]:
         assert draw(tensor, 5, *bounds, backend).tobytes() == draw(tensor, 5, *bounds).tobytes()
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_taken_from_an_array(backend: Backend, order: None, dtype: str) -> None:
+@pytest.mark.parametrize("dtype", FIRST_DTYPES)
+def test_regions_taken_from_an_array(backend: Backend, order: None, dtype: str) -> None:
     for region in LARGE:
-        source = RANDOM.integers(0, 256, TABLE[dtype].nbytes(int(elements(region).max()) + 1), np.uint8)
-        mine = np.empty(TABLE[dtype].nbytes(region.size), np.uint8)
-        REFERENCE.take_region(source, TABLE[dtype], region, mine)
+        source = RANDOM.integers(0, 256, DTYPES[dtype].nbytes(int(elements(region).max()) + 1), np.uint8)
+        mine = np.empty(DTYPES[dtype].nbytes(region.size), np.uint8)
+        REFERENCE.take_region(source, DTYPES[dtype], region, mine)
         out = backend.empty(mine.nbytes)
-        backend.take_region(backend.upload(source), TABLE[dtype], region, out)  # type: ignore[arg-type]
+        backend.take_region(backend.upload(source), DTYPES[dtype], region, out)  # type: ignore[arg-type]
         assert backend.download(out).tobytes() == mine.tobytes()  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", FIRST_DTYPES)
 @pytest.mark.parametrize("run", [1, 6])
 def test_repeated_from_a_table(backend: Backend, order: None, dtype: str, run: int) -> None:
-    table = RANDOM.integers(0, 256, TABLE[dtype].nbytes(50), np.uint8)
+    table = RANDOM.integers(0, 256, DTYPES[dtype].nbytes(50), np.uint8)
     for region in [*LARGE, StridedRegion(0, 2**40 + 3, 0, (5000,), (1,), (1,))]:
-        mine = np.empty(TABLE[dtype].nbytes(region.size), np.uint8)
-        REFERENCE.repeat_region(table, TABLE[dtype], run, region, mine)
+        mine = np.empty(DTYPES[dtype].nbytes(region.size), np.uint8)
+        REFERENCE.repeat_region(table, DTYPES[dtype], run, region, mine)
         out = backend.empty(mine.nbytes)
-        backend.repeat_region(backend.upload(table), TABLE[dtype], run, region, out)  # type: ignore[arg-type]
+        backend.repeat_region(backend.upload(table), DTYPES[dtype], run, region, out)  # type: ignore[arg-type]
         assert backend.download(out).tobytes() == mine.tobytes()  # type: ignore[arg-type]
 
 
 def test_nothing_is_written_beyond_the_range(backend: Backend) -> None:
     out = backend.empty(64)
-    backend.fill(Constant(0.0), TABLE["float32"], 0, 0, 0, out)
-    backend.fill(Constant(1.0), TABLE["float32"], 0, 0, 1, out[4:28])
-    backend.fill(Constant(1.0), TABLE["float64"], 0, 0, 1, out[40:48])
+    backend.fill(Constant(0.0), DTYPES["float32"], 0, 0, 0, out)
+    backend.fill(Constant(1.0), DTYPES["float32"], 0, 0, 1, out[4:28])
+    backend.fill(Constant(1.0), DTYPES["float64"], 0, 0, 1, out[40:48])
     expected = np.zeros(64, np.uint8)
     expected[4:28].view(np.float32)[:] = 1
     expected[40:48].view(np.float64)[:] = 1
@@ -157,7 +156,7 @@ def test_every_frozen_digest(backend: Backend) -> None:
 @pytest.mark.parametrize(
     ("rows", "columns", "depth"), [(1, 1, 5), (64, 64, 16), (70, 70, 33), (3, 130, 17), (200, 200, 1)]
 )
-def test_sums(backend: Backend, order: None, rows: int, columns: int, depth: int, sign: int, upper: bool) -> None:
+def test_accumulate(backend: Backend, order: None, rows: int, columns: int, depth: int, sign: int, upper: bool) -> None:
     if upper and rows != columns:
         return
     c, left, right = (RANDOM.normal(size=size) for size in ((rows, columns + 2), (rows, depth + 1), (depth, columns)))
@@ -193,7 +192,7 @@ def test_cholesky_of_a_tile(backend: Backend, order: None, n: int) -> None:
 
 
 @pytest.mark.parametrize(("n", "count"), [(1, 1), (64, 40), (17, 100), (30, 15)])
-def test_solving(backend: Backend, order: None, n: int, count: int) -> None:
+def test_solve(backend: Backend, order: None, n: int, count: int) -> None:
     r, x = RANDOM.normal(size=(n, n + 1)), RANDOM.normal(size=(n, count + 3))
     r[:, :n] += 3 * np.eye(n)
     for turned in (False, True):
@@ -216,25 +215,25 @@ def test_normal_matrices(backend: Backend, order: None, start: int, double: bool
         assert backend.download(there).tobytes() == mine.tobytes()
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_rounding(backend: Backend, dtype: str) -> None:
+@pytest.mark.parametrize("dtype", FIRST_DTYPES)
+def test_round(backend: Backend, dtype: str) -> None:
     q = RANDOM.normal(size=(50, 21)) * np.exp2(RANDOM.integers(-160, 4, (50, 21)))
     for turned in (False, True):
         there, view = backend.upload(q), q.T if turned else q
-        out, mine = backend.empty(TABLE[dtype].nbytes(q.size)), np.empty(TABLE[dtype].nbytes(q.size), np.uint8)
-        backend.round(there.T if turned else there, -1.7, TABLE[dtype], out)
-        REFERENCE.round(view, -1.7, TABLE[dtype], mine)
+        out, mine = backend.empty(DTYPES[dtype].nbytes(q.size)), np.empty(DTYPES[dtype].nbytes(q.size), np.uint8)
+        backend.round(there.T if turned else there, -1.7, DTYPES[dtype], out)
+        REFERENCE.round(view, -1.7, DTYPES[dtype], mine)
         assert backend.download(out).tobytes() == mine.tobytes()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
 @pytest.mark.parametrize("shape", [(7, 3), (3, 70), (150, 131), (40, 200), (5, 9, 2, 31), (1100, 2)])
-def test_orthogonal_is_the_references(backend: Backend, dtype: str, shape: tuple[int, ...]) -> None:
+def test_orthogonal_matrices_equal_the_references(backend: Backend, dtype: str, shape: tuple[int, ...]) -> None:
     tensor = tensor_of(Orthogonal(1.25), dtype, shape, stream=99)
     assert draw(tensor, 3, 0, tensor.size, backend).tobytes() == draw(tensor, 3, 0, tensor.size).tobytes()
 
 
-def test_the_host_takes_over_where_columns_depend_on_one_another(backend: Backend) -> None:
+def test_the_host_takes_over_if_columns_are_dependent(backend: Backend) -> None:
     z: NDArray[np.float64] = np.outer(np.arange(6.0), np.ones(4))
     drawn_on: list[str] = []
 

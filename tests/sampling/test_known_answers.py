@@ -54,7 +54,7 @@ HOSTILE = (
     "-fsingle-precision-constant -ffinite-math-only -ffp-contract=fast"
 )
 
-needs_kernels = pytest.mark.skipif(not KERNELS, reason="there are no compiled kernels")
+needs_kernels = pytest.mark.skipif(not KERNELS, reason="needs the compiled kernels")
 
 
 def distribution_of(name: str, numbers: tuple[float, ...]) -> ElementwiseDistribution:
@@ -64,14 +64,14 @@ def distribution_of(name: str, numbers: tuple[float, ...]) -> ElementwiseDistrib
 
 
 @pytest.mark.parametrize(("name", "numbers", "dtype", "answer"), CASES)
-def test_the_answers_are_the_references(name: str, numbers: tuple[float, ...], dtype: str, answer: int) -> None:
+def test_the_answers_equal_the_references(name: str, numbers: tuple[float, ...], dtype: str, answer: int) -> None:
     out = np.empty(DTYPES[dtype].nbytes(known_answers.ELEMENTS), np.uint8)
     place = known_answers.SEED, known_answers.STREAM, known_answers.FIRST
     NumpyBackend().fill(distribution_of(name, numbers), DTYPES[dtype], *place, out)
     assert crc32(out) == answer
 
 
-def test_the_answers_are_of_every_distribution_and_dtype() -> None:
+def test_the_answers_cover_every_distribution_and_dtype() -> None:
     assert {name for name, *_ in CASES} == set(DISTRIBUTIONS)
     assert {dtype for _, _, dtype, _ in CASES} == set(DTYPES)
     for name in DISTRIBUTIONS:
@@ -81,44 +81,44 @@ def test_the_answers_are_of_every_distribution_and_dtype() -> None:
 
 @needs_kernels
 @pytest.mark.parametrize("kernels", KERNELS, ids=lambda kernels: kernels.name)
-def test_every_instruction_set_gives_them(kernels: Any) -> None:
+def test_every_instruction_set_gives_the_answers(kernels: Any) -> None:
     assert known_answers.first_difference(kernels) is None
 
 
 @needs_kernels
 @pytest.mark.parametrize(("name", "numbers", "dtype"), [case[:3] for case in CASES])
-def test_one_wrong_bit_of_a_distribution_is_found(
+def test_one_wrong_bit_of_a_distribution_is_detected(
     name: str, numbers: tuple[float, ...], dtype: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill = KERNELS[0].fill_numbers
 
-    def wrong(
+    def flip_bit(
         distribution: str, given: tuple[float, ...], kind: Any, seed: int, stream: int, start: int, out: Any
     ) -> None:
         fill(distribution, given, kind, seed, stream, start, out)
         if (distribution, given, kind.name) == (f"PG_{name.upper()}", numbers, dtype):
             out[-kind.bits // 8] ^= 1  # of the last element
 
-    monkeypatch.setattr(KERNELS[0], "fill_numbers", wrong)
+    monkeypatch.setattr(KERNELS[0], "fill_numbers", flip_bit)
     assert known_answers.first_difference(KERNELS[0]) == f"{name} {dtype}"
 
 
 @needs_kernels
 @pytest.mark.parametrize("function", ["accumulate", "solve", "reflect"])
-def test_one_wrong_bit_of_a_matrix_is_found(function: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_wrong_bit_of_a_matrix_is_detected(function: str, monkeypatch: pytest.MonkeyPatch) -> None:
     right = getattr(KERNELS[0], function)
 
-    def wrong(first: Any, second: Any, *others: Any) -> None:
+    def flip_bit(first: Any, second: Any, *others: Any) -> None:
         right(first, second, *others)
         result = second if function == "solve" else first
         result[5, 7] = np.nextafter(result[5, 7], np.inf)
 
-    monkeypatch.setattr(KERNELS[0], function, wrong)
+    monkeypatch.setattr(KERNELS[0], function, flip_bit)
     assert known_answers.first_difference(KERNELS[0]) == "orthogonal"
 
 
 @pytest.fixture
-def refused(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def refuse_kernels(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Refuse the kernels, as if they gave a wrong answer."""
     monkeypatch.setattr(known_answers, "MATRICES", 0)
     caches = cpu._find_backend, cpu.backend
@@ -130,8 +130,8 @@ def refused(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @needs_kernels
-@pytest.mark.usefixtures("refused")
-def test_instead_numpy_draws_and_a_warning_says_why(golden: Golden) -> None:
+@pytest.mark.usefixtures("refuse_kernels")
+def test_numpy_replaces_refused_kernels_with_a_warning(golden: Golden) -> None:
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         assert isinstance(cpu.backend(), NumpyBackend)
@@ -141,7 +141,7 @@ def test_instead_numpy_draws_and_a_warning_says_why(golden: Golden) -> None:
     golden(str(warning.message).replace(KERNELS[-1].name, "<kernels>"))
 
 
-# Loads the extension at argv[1] in the place of the installed one.
+# Loads the extension at argv[1] instead of the installed one.
 LOAD = """
 import importlib.util, sys
 spec = importlib.util.spec_from_file_location("paramgen.sampling._cpu", sys.argv.pop(1))
@@ -153,9 +153,10 @@ COMPARE = f"""
 import json, sys
 sys.path.insert(0, {str(ROOT / "tests")!r})
 from paramgen.float_mode import is_default
-print(is_default())  # before test_frozen imports more
+print(is_default())  # before frozen_cases imports more
 from paramgen.sampling.known_answers import first_difference
-from test_frozen import RECORDED, KERNELS, cases, digest
+from conftest import KERNELS
+from frozen_cases import RECORDED, cases, digest
 recorded = json.loads(RECORDED.read_text())["sha256"]
 print([kernels.name for kernels in KERNELS if first_difference(kernels)])
 print([(kernels.name, name) for kernels in KERNELS for name, *case in cases() if digest(*case, kernels) != recorded[name]])
@@ -163,7 +164,7 @@ print([(kernels.name, name) for kernels in KERNELS for name, *case in cases() if
 COMMAND = "from paramgen.__main__ import main; main()"
 
 
-def built(source: Path, to: Path, compiler: str, flags: str) -> Path:
+def build_extension(source: Path, to: Path, compiler: str, flags: str) -> Path:
     """Build the extension of a source tree with these CFLAGS."""
     command = [sys.executable, "setup.py", "-q", "build_ext", "--build-lib", to, "--build-temp", to / "temp"]
     environment = {**os.environ, "CC": compiler, "CFLAGS": flags}
@@ -190,13 +191,13 @@ def compiler(request: pytest.FixtureRequest) -> str:
 
 @pytest.mark.slow
 def test_no_cflags_change_a_bit(compiler: str, tmp_path: Path) -> None:
-    extension = built(ROOT, tmp_path, compiler, HOSTILE)
+    extension = build_extension(ROOT, tmp_path, compiler, HOSTILE)
     lines = run_with(extension, COMPARE, cwd=tmp_path).stdout.splitlines()
     assert lines == ["True", "[]", "[]"]
 
 
 @pytest.mark.slow
-def test_flags_that_nothing_undoes_are_found(tmp_path: Path) -> None:
+def test_flags_that_are_not_overridden_are_detected(tmp_path: Path) -> None:
     """Test a flag that cpu_build.py does not override."""
     if not shutil.which("gcc") or platform.machine() != "x86_64":
         pytest.skip("needs gcc on x86-64")
@@ -208,7 +209,7 @@ def test_flags_that_nothing_undoes_are_found(tmp_path: Path) -> None:
     assert text.count("EXACT + FASTER") == text.count("extra_link_args=EXACT") == 1
     text = text.replace("EXACT + FASTER", 'FASTER + ["-O3"]').replace("extra_link_args=EXACT", "extra_link_args=[]")
     script.write_text(text, encoding="utf-8")
-    extension = built(source, tmp_path / "built", "gcc", "-funsafe-math-optimizations")
+    extension = build_extension(source, tmp_path / "built", "gcc", "-funsafe-math-optimizations")
     lines = run_with(extension, COMPARE, cwd=tmp_path).stdout.splitlines()
     assert lines[1] == str([kernels.name for kernels in KERNELS])
 

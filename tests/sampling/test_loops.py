@@ -70,7 +70,7 @@ int main(void)
 
 
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
-def test_rare_words_are_the_scalar_functions(tmp_path: Path, compiler: str) -> None:
+def test_rare_words_give_the_scalar_functions_values(tmp_path: Path, compiler: str) -> None:
     """Test rare words; the compiler must not warn, either."""
     if not shutil.which(compiler):
         pytest.skip(f"needs {compiler}")

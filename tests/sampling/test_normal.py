@@ -60,7 +60,7 @@ def test_extreme_words(bits: int, tolerance: float) -> None:
     assert exact < (6.34 if bits == 32 else 9.2)
 
 
-def test_it_is_odd() -> None:
+def test_normal_is_odd() -> None:
     word = some_words(32).astype(np.uint32)
     np.testing.assert_array_equal(normal_float32(word), -normal_float32(~word))
 
@@ -82,7 +82,9 @@ LIMITS = [(-2.0, 2.0), (-1.0, 30.0), (-100.0, 100.0), (0.5, 0.6), (2.0, 9.0), (7
 @pytest.mark.slow
 @pytest.mark.parametrize(("low", "high"), LIMITS)
 @pytest.mark.parametrize(("dtype", "bits", "tolerance"), [(np.float32, 32, 1e-6), (np.float64, 64, 1e-13)])
-def test_truncated_is_within_its_tolerance(low: float, high: float, dtype: type, bits: int, tolerance: float) -> None:
+def test_truncated_values_are_within_their_tolerance(
+    low: float, high: float, dtype: type, bits: int, tolerance: float
+) -> None:
     """Compare with the nearer tail, inverted by mpmath; the stream allows errors of 4e-6 and 1e-12."""
     distribution = TruncatedNormal(0.0, 1.0, low, high)
     word = some_words(bits)[::40_000]

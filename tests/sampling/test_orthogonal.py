@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 from paramgen.catalog.distributions import Orthogonal
 from paramgen.planning.tensors import Tensor
 from paramgen.sampling import cpu
-from paramgen.sampling import orthogonal as module
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.host import HostBackend
 from paramgen.sampling.matrix import TILE
-from paramgen.sampling.orthogonal import OnShare, Orthonormalizer, householder, tiles
+from paramgen.sampling.orthogonal import FLOAT64_TOLERANCE, MAX_LOSS, OnShare, Orthonormalizer, householder, tiles
 from paramgen.sampling.philox import words, words64
 from paramgen.sampling.reference import NumpyBackend, normal
 
@@ -30,8 +29,8 @@ def tensor(shape: tuple[int, ...], dtype: str, gain: float = 1.0) -> Tensor:
 def orthogonal(
     shape: tuple[int, ...], dtype: str, seed: int = 4, gain: float = 1.0, backend: Backend | None = None
 ) -> NDArray[np.float64]:
-    made = tensor(shape, dtype, gain)
-    return draw(made, seed, 0, made.size, backend).reshape(shape).astype(np.float64)  # type: ignore[no-any-return]
+    matrix = tensor(shape, dtype, gain)
+    return draw(matrix, seed, 0, matrix.size, backend).reshape(shape).astype(np.float64)  # type: ignore[no-any-return]
 
 
 def orthonormalize(z: NDArray[np.float64], tolerance: float) -> NDArray[np.float64]:
@@ -49,7 +48,7 @@ def loss(q: NDArray[np.float64]) -> float:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_it_is_q_of_the_normal_matrix(shape: tuple[int, int], dtype: str) -> None:
+def test_matrices_are_q_of_the_normal_matrix(shape: tuple[int, int], dtype: str) -> None:
     double = dtype == "float64"
     gaussian = normal((words64 if double else words)(4, 77, 0, shape[0] * shape[1])).reshape(shape).astype(np.float64)
     drawn = orthogonal(shape, dtype)
@@ -91,7 +90,7 @@ def test_nearly_dependent_columns(closeness: float) -> None:
     assert np.abs(q - qr(z))[:, :13].max() < 1e-12
 
 
-def test_second_pass_is_what_restores_orthogonality(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_second_pass_restores_orthogonality(monkeypatch: pytest.MonkeyPatch) -> None:
     z = np.random.default_rng(0).normal(size=(60, 20))
     z[:, 13] = z[:, :5].sum(axis=1) + 1e-5 * z[:, 13]
     passes: list[int] = []
@@ -99,9 +98,9 @@ def test_second_pass_is_what_restores_orthogonality(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(Orthonormalizer, "divide", lambda self, z: passes.append(1) or divide(self, z))
     assert loss(orthonormalize(z, 1e-12)) < 1e-14
     assert len(passes) == 2
-    assert 1e-12 < loss(orthonormalize(z, module.MAX_LOSS)) < 1e-3
+    assert 1e-12 < loss(orthonormalize(z, MAX_LOSS)) < 1e-3
     assert len(passes) == 3
-    orthonormalize(np.eye(6, 4), module.FLOAT64_TOLERANCE)
+    orthonormalize(np.eye(6, 4), FLOAT64_TOLERANCE)
     assert len(passes) == 4
 
 
@@ -122,7 +121,7 @@ def test_householder_agrees_with_qr() -> None:
         assert loss(q) < 1e-14
 
 
-def test_the_sums_have_the_written_order() -> None:
+def test_the_sums_have_the_specified_order() -> None:
     """Test the sums against Python floats: row by row, a multiply then an add, as in C and CUDA."""
     z = np.random.default_rng(0).normal(size=(150, 3))
     g = REFERENCE.gram(z)
@@ -138,20 +137,18 @@ def test_distribution_knows_its_largest_value() -> None:
     assert 3.0 < Orthogonal(-3.0).largest("float32") < 3.00001
 
 
-def test_progress_is_told_of_the_whole_while_it_works() -> None:
+def test_progress_is_reported_in_parts_up_to_the_whole() -> None:
     from paramgen.sampling.sampler import Sampler
 
-    told: list[int] = []
-    made = tensor((2 * TILE, 2 * TILE), "float32")
-    Sampler(4, 2, told.append).draw(cpu.backend(), made, 0, made.size, np.empty(made.nbytes, np.uint8))
-    assert sum(told) == made.nbytes
-    assert len([count for count in told if count]) > 5
+    counts: list[int] = []
+    matrix = tensor((2 * TILE, 2 * TILE), "float32")
+    Sampler(4, 2, counts.append).draw(cpu.backend(), matrix, 0, matrix.size, np.empty(matrix.nbytes, np.uint8))
+    assert sum(counts) == matrix.nbytes
+    assert len([count for count in counts if count]) > 5
 
 
 @pytest.mark.parametrize(("size", "shared"), [(64, False), (768, True)])
-def test_a_matrix_that_takes_long_is_drawn_by_several_threads(
-    size: int, shared: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_several_threads_draw_a_large_matrix(size: int, shared: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Test a matrix of few bytes, too: 768 × 768 in float32 are 2.4 MB."""
     from paramgen.sampling import sampler
 
@@ -162,13 +159,13 @@ def test_a_matrix_that_takes_long_is_drawn_by_several_threads(
         return Orthonormalizer(backend, threads, on_share)
 
     monkeypatch.setattr(sampler, "Orthonormalizer", record)
-    made = tensor((size, size), "float32")
-    sampler.Sampler(4, 2).draw(cpu.backend(), made, 0, made.size, np.empty(made.nbytes, np.uint8))
+    matrix = tensor((size, size), "float32")
+    sampler.Sampler(4, 2).draw(cpu.backend(), matrix, 0, matrix.size, np.empty(matrix.nbytes, np.uint8))
     assert given == [2 if shared else 1]
 
 
 @given(start=st.integers(0, 100), length=st.integers(0, 3000), size=st.integers(1, 400))
-def test_tiles_cover_a_range_and_are_as_few_as_can_be(start: int, length: int, size: int) -> None:
+def test_tiles_cover_a_range_with_the_fewest_tiles(start: int, length: int, size: int) -> None:
     made = list(tiles(start, start + length, size))
     assert [i for tile in made for i in range(tile.start, tile.stop)] == list(range(start, start + length))
     assert all(tile.stop - tile.start <= size for tile in made)

@@ -31,7 +31,7 @@ def test_words_of_seeds_and_names(vector: dict[str, object]) -> None:
 
 
 @given(first=st.integers(0, 2**62), start=st.integers(0, 70), count=st.integers(0, 70))
-def test_any_range_of_words_stands_alone(first: int, start: int, count: int) -> None:
+def test_any_range_of_words_is_independent(first: int, start: int, count: int) -> None:
     whole = words(5, 2**63 + 7, first, 150)
     np.testing.assert_array_equal(words(5, 2**63 + 7, first + start, count), whole[start : start + count])
 

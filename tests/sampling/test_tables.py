@@ -7,8 +7,8 @@ from paramgen.dtypes import DTYPES
 from paramgen.sampling.backend import KERNEL_FIELDS, kernel_name
 
 
-@pytest.mark.skipif(not KERNELS, reason="there are no compiled kernels")
-def test_the_extension_numbers_them_in_the_tables_order() -> None:
+@pytest.mark.skipif(not KERNELS, reason="needs the compiled kernels")
+def test_the_extension_numbers_entries_in_the_order_of_the_tables() -> None:
     from paramgen.sampling._cpu import lib
 
     distributions = list(map(kernel_name, KERNEL_FIELDS))

@@ -1,4 +1,4 @@
-"""The header that is written: byte for byte the official writer's."""
+"""Headers: byte for byte those of the official writer."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ codes = ["F64", "F32", "F16", "I64", "I32", "I16", "I8", "U8", "U16", "U32", "U6
     metadata=st.none() | st.tuples(names, st.text(st.characters(exclude_categories=["Cs"]))),
 )
 @settings(deadline=None)
-def test_it_is_the_official_writers(tensors: dict[str, Any], metadata: tuple[str, str] | None) -> None:
+def test_headers_equal_the_official_writers(tensors: dict[str, Any], metadata: tuple[str, str] | None) -> None:
     ours = [(name, BY_CODE[code], tuple(shape)) for name, (code, shape) in tensors.items()]
     theirs = {name: np.zeros(shape, dtype.numpy()) for name, dtype, shape in ours}
     fields = dict([metadata]) if metadata else {}  # of several keys, the official writer's order is random

@@ -1,4 +1,4 @@
-"""Reading files: the official parser's verdict on every header, but for duplicate names; then the data."""
+"""Reading files: the official parser's verdict on every header except duplicate names, and the data."""
 
 import json
 import os
@@ -24,7 +24,7 @@ Verdict = tuple[dict[str, tuple[str, list[int]]], dict[str, str]] | None
 
 
 def official_verdict(path: Path) -> Verdict:
-    """Tensors and metadata as the official parser has them; None if it refuses the file."""
+    """Return the official parser's tensors and metadata, or None if it refuses the file."""
     try:
         file = safetensors.safe_open(path, framework="np", backend="pread")  # type: ignore[no-untyped-call]
     except safetensors.SafetensorError:

@@ -1,4 +1,4 @@
-"""Files appear whole or not at all, and nothing else is left behind."""
+"""Writing files: each appears whole or not at all, and nothing else is left behind."""
 
 import errno
 import fcntl
@@ -81,7 +81,7 @@ def test_symbolic_links_are_followed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError, SystemExit])
-def test_a_failure_leaves_what_was_there(tmp_path: Path, error: type[BaseException]) -> None:
+def test_a_failure_keeps_the_old_file(tmp_path: Path, error: type[BaseException]) -> None:
     path = tmp_path / "old"
     path.write_bytes(OURS)
     with pytest.raises(error), output(path, 100) as put:
@@ -96,7 +96,7 @@ def refuse(*arguments: object) -> None:
 
 
 @pytest.mark.parametrize("call", ["fsync", "fchmod", "pwrite", "link", "rename"])
-def test_what_the_system_refuses_is_reported_and_cleaned_up(
+def test_errors_of_the_system_are_reported_and_cleaned_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, golden: Golden
 ) -> None:
     monkeypatch.setattr(os, call, refuse)
@@ -157,7 +157,7 @@ def test_a_file_that_changes_during_a_build_is_kept(tmp_path: Path, golden: Gold
 def test_a_file_that_changes_between_the_check_and_the_replacement_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, golden: Golden
 ) -> None:
-    """The window in which only the exchange of names shows which file is replaced."""
+    """Change the file in the window in which only the exchange of names shows which file is replaced."""
     exchange = replacement._exchange_names
 
     def late(first: str, second: str) -> None:
@@ -198,8 +198,8 @@ def test_file_systems_without_links_and_exchanges(
     golden(caught.value)
 
 
-def test_what_killed_builds_left_is_removed(tmp_path: Path) -> None:
-    """And neither what other builds are writing nor what others called similarly."""
+def test_files_of_killed_builds_are_removed(tmp_path: Path) -> None:
+    """Keep the files that other builds are writing, and other files with similar names."""
     (tmp_path / ".paramgen-0123456789ab.tmp").write_bytes(bytes(1000))
     (tmp_path / ".paramgen-notes.tmp").write_bytes(b"mine")
     (tmp_path / ".paramgen-ba9876543210.tmp").mkdir()
@@ -227,7 +227,7 @@ def test_a_temporary_file_removed_before_it_was_locked_is_made_again(
     assert os.listdir(tmp_path) == ["x"]
 
 
-def test_what_cannot_be_removed_of_a_killed_build_is_a_warning(
+def test_a_file_of_a_killed_build_that_cannot_be_removed_is_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, golden: Golden
 ) -> None:
     (tmp_path / ".paramgen-0123456789ab.tmp").write_bytes(bytes(1000))
@@ -249,7 +249,7 @@ def test_what_cannot_be_removed_of_a_killed_build_is_a_warning(
 def test_a_folder_that_cannot_be_synced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, golden: Golden
 ) -> None:
-    """Reported if it failed, ignored if the file system has no such thing; the file is whole in either case."""
+    """Report a failure, but ignore a file system without this call; the file is whole in either case."""
     real = os.fsync
 
     def fail(descriptor: int) -> None:
@@ -278,7 +278,7 @@ def test_the_names_of_standard_output(tmp_path: Path, monkeypatch: pytest.Monkey
     assert (tmp_path / "out").read_bytes() == b"before abc"
 
 
-def test_the_space_is_asked_for_first(tmp_path: Path, golden: Golden) -> None:
+def test_free_space_is_checked_first(tmp_path: Path, golden: Golden) -> None:
     with (
         pytest.raises(FileError) as caught,
         output(tmp_path / "x", 2**63 - 1),
@@ -322,7 +322,7 @@ def test_reservation_refused_for_lack_of_space(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("path", ["none/x", ".", "f/x"])
-def test_targets_that_cannot_be(tmp_path: Path, path: str, golden: Golden) -> None:
+def test_invalid_targets_are_refused(tmp_path: Path, path: str, golden: Golden) -> None:
     (tmp_path / "f").write_bytes(OURS)
     with pytest.raises(FileError) as caught:
         write(tmp_path / path)
@@ -330,7 +330,7 @@ def test_targets_that_cannot_be(tmp_path: Path, path: str, golden: Golden) -> No
     golden(caught.value)
 
 
-def test_a_pipe_is_written_in_order_and_stays(tmp_path: Path) -> None:
+def test_a_pipe_is_written_in_order_and_kept(tmp_path: Path) -> None:
     path = tmp_path / "pipe"
     os.mkfifo(path)
     read: list[bytes] = []
@@ -343,7 +343,7 @@ def test_a_pipe_is_written_in_order_and_stays(tmp_path: Path) -> None:
     assert stat.S_ISFIFO(path.stat().st_mode)
 
 
-def test_a_pipe_that_does_not_block_is_waited_for(tmp_path: Path) -> None:
+def test_a_nonblocking_pipe_is_waited_for(tmp_path: Path) -> None:
     path = tmp_path / "pipe"
     os.mkfifo(path)
     reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
@@ -365,7 +365,7 @@ def test_a_pipe_that_does_not_block_is_waited_for(tmp_path: Path) -> None:
     assert read == data
 
 
-def test_a_device_is_written_and_stays() -> None:
+def test_a_device_is_written_and_kept() -> None:
     write(Path(os.devnull))
     assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
 
@@ -379,7 +379,7 @@ def test_a_full_device(tmp_path: Path, golden: Golden) -> None:
 
 
 def test_a_small_file_system(tmp_path: Path) -> None:
-    """A real lack of space, where this machine lets us mount one."""
+    """Test a real lack of space, if this machine permits a mount."""
     mount = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=64k", "none", tmp_path], capture_output=True, check=False
     )
@@ -396,7 +396,7 @@ def test_a_small_file_system(tmp_path: Path) -> None:
 
 
 def write_blocks(path: Path, size: int, block: int) -> bytes:
-    """A file written as builds write it: from one aligned buffer, in blocks, the last of them what remains."""
+    """Write a file as builds do: from one aligned buffer, in blocks, the last one shorter; return its bytes."""
     data = np.random.default_rng(0).bytes(size)
     buffer = mmap.mmap(-1, block)
     with output(path, size) as put:
@@ -437,7 +437,7 @@ def test_large_files_go_past_the_page_cache(tmp_path: Path, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("code", [errno.EINVAL, errno.EFAULT], ids=["file system", "memory"])
-def test_what_refuses_direct_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+def test_file_systems_that_refuse_direct_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     def pwrite(descriptor: int, data: memoryview, offset: int, original: Any = os.pwrite) -> int:
         if is_direct(descriptor) and offset:
             raise OSError(code, os.strerror(code))
@@ -448,7 +448,7 @@ def test_what_refuses_direct_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("most", [999, 4096, 5000])
-def test_short_writes_are_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+def test_short_writes_are_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
     def pwrite(descriptor: int, data: memoryview, offset: int, original: Any = os.pwrite) -> int:
         if is_direct(descriptor):
             return original(descriptor, data[: max(4096, most // 4096 * 4096)], offset)  # type: ignore[no-any-return]
