@@ -22,7 +22,7 @@ class Pattern:
     """
 
     def __init__(self, pattern: str):
-        tokens = re.findall(r"\*+|\?|\[!?\]?[^]]*\]|.", pattern, re.DOTALL)
+        tokens = re.findall(r"\*+|\?|\[!?+\]?+[^]]*\]|.", pattern, re.DOTALL)
         pieces: list[list[str]] = [[]]
         for token in tokens:
             if token[0] == "*":
