@@ -180,8 +180,8 @@ def test_read_only_arrays_are_copied() -> None:
 @pytest.mark.parametrize(
     ("value", "problem"),
     [
-        ([1.0], "params.x.0: float is not a NumPy or CuPy array"),
-        (np.array(["a"]), "x: ndarray has dtype str32, which PyTorch does not have"),
+        ([1.0], "params.x.0: must be a NumPy or CuPy array, got float"),
+        (np.array(["a"]), "x: must have a dtype of PyTorch, got str32"),
     ],
     ids=["no array", "texts"],
 )
