@@ -12,8 +12,18 @@ from typing import Any
 import numpy as np
 from measuring import found
 
-from paramgen.catalog.computed import LogUniform, Sinusoidal, SsmDtBias, Table, UniformInterval
-from paramgen.catalog.distributions import Constant, Distribution, Normal, TruncatedNormal, Uniform
+from paramgen.catalog.distributions import (
+    Constant,
+    Distribution,
+    LogUniform,
+    Normal,
+    Sinusoidal,
+    SsmDtBias,
+    Table,
+    TruncatedNormal,
+    Uniform,
+    UniformInterval,
+)
 from paramgen.catalog.initializers import Zeros
 from paramgen.dtypes import DTYPES
 from paramgen.engine import draw_into

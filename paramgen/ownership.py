@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from paramgen.catalog.distributions import MatrixDistribution, Norm
+from paramgen.catalog.distributions import WholeDistribution
 from paramgen.errors import MalformedFileError
 from paramgen.planning.plan import Plan
 from paramgen.planning.tensors import Tensor
@@ -76,7 +76,7 @@ def _has_values(descriptor: int, plan: Plan, sampled_seconds: float) -> bool:
 
 
 def _is_cheap(parameter: Parameter, seconds: float) -> bool:
-    is_whole = isinstance(parameter.spec.distribution, MatrixDistribution | Norm)
+    is_whole = isinstance(parameter.spec.distribution, WholeDistribution)
     return not is_whole or cpu_seconds(parameter) <= seconds
 
 

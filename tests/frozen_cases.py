@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from conftest import DATA, FIRST_DTYPES, draw, tensor_of
 
-from paramgen.catalog.computed import LogUniform, Sinusoidal, SsmDtBias, Table, UniformInterval, log
 from paramgen.catalog.distributions import (
     Bernoulli,
     Constant,
@@ -15,16 +14,22 @@ from paramgen.catalog.distributions import (
     Direction,
     Distribution,
     Integers,
+    LogUniform,
     MatrixRegion,
     Norm,
     Normal,
     Orthogonal,
     PeriodicConstant,
+    Sinusoidal,
+    SsmDtBias,
+    Table,
     TruncatedNormal,
     Uniform,
+    UniformInterval,
     unit_forget_gate,
 )
 from paramgen.dtypes import DTYPES
+from paramgen.exact_math import log
 from paramgen.planning.tensors import Tensor
 from paramgen.sampling.backend import Backend
 
@@ -116,6 +121,12 @@ def _shown(distribution: Distribution) -> str:
         of = distribution.direction
         return f"Norm({_shown(of.distribution)} {of.dtype.name} {of.shape})"
     names = {"PeriodicConstant(": "Runs(", "MatrixRegion(": "Matrix(", ", matrices=1)": ")"}
+    if isinstance(distribution, UniformInterval):
+        names |= {"low=": "lower=", "high=": "upper="}
+    elif isinstance(distribution, LogUniform):
+        names |= {"low=": "least=", "high=": "most="}
+    elif isinstance(distribution, SsmDtBias):
+        names |= {"high=": "most="}
     return re.sub("|".join(map(re.escape, names)), lambda found: names[found[0]], str(distribution))
 
 

@@ -10,7 +10,7 @@ from conftest import ROOT
 
 PACKAGE = ROOT / "paramgen"
 # The ground floor imports nothing above it.
-GROUND = {"float_mode", "buffers", "dtypes", "errors", "formatting", "limits", "threads"}
+GROUND = {"exact_math", "float_mode", "buffers", "dtypes", "errors", "formatting", "limits", "threads"}
 # What each part may import, and with it whatever that may import.
 MAY_IMPORT = {
     **dict.fromkeys(GROUND, GROUND),

@@ -24,7 +24,7 @@ from pydantic.fields import FieldInfo
 import paramgen
 from paramgen.catalog import initializers, operations
 from paramgen.catalog.axes import parse_row
-from paramgen.catalog.distributions import DISCRETE
+from paramgen.catalog.distributions import ELEMENTWISE
 from paramgen.catalog.entries import ENTRY_KEYS
 from paramgen.catalog.frameworks import FRAMEWORKS
 from paramgen.catalog.layouts import CONSTANTS, LAYOUTS, UnsupportedError
@@ -34,7 +34,7 @@ from paramgen.cli import commands as cli
 from paramgen.dtypes import DTYPES
 from paramgen.language.schema import json_schema
 from paramgen.sampling import functions, normal
-from paramgen.sampling.backend import KERNEL_FIELDS, kernel_name
+from paramgen.sampling.backend import kernel_name
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTICE = "<!-- Made by tools/generate.py from the code. Do not edit. -->\n\n"
@@ -388,17 +388,17 @@ def polynomials() -> str:
 
 def kernel_tables() -> str:
     """Return the enums of distributions, of their numbers and of dtypes in C, and the groups of both."""
-    fields = {field: number for names in KERNEL_FIELDS.values() for number, field in enumerate(names)}
-    most = max(map(len, KERNEL_FIELDS.values()))
+    fields = {field: number for model in ELEMENTWISE for number, field in enumerate(model.kernel_fields)}
+    most = max(len(model.kernel_fields) for model in ELEMENTWISE)
     enums = [
-        [kernel_name(distribution) for distribution in KERNEL_FIELDS],
+        [kernel_name(model) for model in ELEMENTWISE],
         [*(f"PG_{field.upper()} = {number}" for field, number in fields.items()), f"PG_NUMBERS = {most}"],
         [f"PG_{name.upper()}" for name in DTYPES],
     ]
-    notice = "/* Made by tools/generate.py from KERNEL_FIELDS and DTYPES, not by hand. */"
+    notice = "/* Made by tools/generate.py from the tables of distributions and dtypes, not by hand. */"
     sizes = ", ".join(str(dtype.bits // 8) for dtype in DTYPES.values())
     groups = {
-        "PG_IS_DISCRETE": [f"PG_{distribution.type.upper()}" for distribution in DISCRETE],
+        "PG_IS_DISCRETE": [kernel_name(model) for model in ELEMENTWISE if model.is_discrete],
         "PG_IS_INTEGER": [f"PG_{name.upper()}" for name, dtype in DTYPES.items() if dtype.is_integer],
         "PG_IS_WIDE": [f"PG_{name.upper()}" for name, dtype in DTYPES.items() if dtype.bits == 64],
     }

@@ -8,20 +8,6 @@ from itertools import repeat
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from paramgen.catalog.computed import LogUniform, Sinusoidal, SsmDtBias, Table, UniformInterval
-from paramgen.catalog.distributions import (
-    Bernoulli,
-    Constant,
-    DeltaOrthogonal,
-    Distribution,
-    Integers,
-    Norm,
-    Normal,
-    Orthogonal,
-    PeriodicConstant,
-    TruncatedNormal,
-    Uniform,
-)
 from paramgen.catalog.frameworks import is_buffer
 from paramgen.formatting import escape, format_number, human_bytes, pluralize, show_text, summarize
 
@@ -67,53 +53,8 @@ def _cells(tensor: Tensor) -> tuple[str, ...]:
 
 
 def _values(spec: ParameterSpec) -> str:
-    text = values(spec.distribution)
+    text = spec.distribution.summary()
     return text if spec.padding_index is None else f"{text}, zero at {spec.padding_index}"
-
-
-def values(distribution: Distribution) -> str:
-    """Return a distribution with its numbers in a few characters."""
-    match distribution:
-        case Constant(value):
-            text = format_number(value)
-        case Uniform(bound):
-            text = f"uniform ±{format_number(bound)}"
-        case Normal(mean, std):
-            text = f"normal {format_number(mean)}, std {format_number(std)}"
-        case TruncatedNormal(mean, std):
-            low, high = (format_number(distribution.fields()[limit]) for limit in ("low", "high"))
-            text = f"normal {format_number(mean)}, std {format_number(std)}, in {low} … {high}"
-        case Integers(low, high):
-            text = f"integers {low:,} … {high:,}"
-        case Bernoulli(p):
-            text = f"1 with probability {format_number(p)}, else 0"
-        case Orthogonal(gain) | DeltaOrthogonal(gain):
-            text = "orthonormal" if gain == 1 else f"orthonormal × {format_number(gain)}"
-        case PeriodicConstant("unit_forget_gate"):
-            text = "ones for the forget gate"
-        case PeriodicConstant(_, value):
-            text = f"{format_number(value)} in zeros"
-        case _:
-            text = _computed_values(distribution)
-    return text
-
-
-def _computed_values(distribution: UniformInterval | LogUniform | SsmDtBias | Sinusoidal | Table | Norm) -> str:
-    match distribution:
-        case Norm(direction):
-            text = f"norm of {values(direction.distribution)}"
-        case UniformInterval(low, high):
-            text = f"uniform {format_number(low)} … {format_number(high)}"
-        case LogUniform(low, high):
-            text = f"log-uniform {format_number(low)} … {format_number(high)}"
-        case SsmDtBias(_, high):
-            text = f"inverse softplus of {format_number(distribution.least)} … {format_number(high)}"
-        case Sinusoidal():
-            text = "sin and cos of positions"
-        case Table():
-            found = distribution.fields()
-            text = f"{found['length']:,} in {format_number(found['low'])} … {format_number(found['high'])}"
-    return text
 
 
 def print_inspection(file: TensorFile, entries: Sequence[TensorEntry], statistics: Sequence[Statistics] | None) -> None:

@@ -1,18 +1,17 @@
 """Values of expressions: numbers, booleans, strings and lists of these, with the operators and functions on them.
 
 Integers are exact, other numbers are float64. Every result is correctly rounded, so an expression has the same value on
-every machine: `log` and `exp`, which C libraries round differently, are computed in decimal arithmetic.
+every machine.
 """
 
 from __future__ import annotations
 
-import decimal
 import math
 import operator
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from paramgen import limits
+from paramgen import exact_math, limits
 from paramgen.formatting import pluralize, show
 
 Number = int | float
@@ -150,21 +149,17 @@ def _sqrt(value: Number) -> float:
     return math.sqrt(value)
 
 
-# With 60 digits, rounding the decimal result to float64 rounds the exact one: no float64 has an exp or log so near to
-# the middle of two others. (Lefèvre and Muller, "Worst cases for correct rounding of the elementary functions", 2000.)
-_DECIMAL = decimal.Context(prec=60, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN, traps=[])
-
-
 def _log(value: Number) -> float:
     if value <= 0:
         raise ExpressionError(f"log needs a number above 0, got {value}")
-    return float(_DECIMAL.ln(decimal.Decimal(value)))
+    return exact_math.log(value)
 
 
 def _exp(value: Number) -> float:
-    if value > 710:  # more than float64 can hold
-        raise ExpressionError("a result must be finite in float64")
-    return float(_DECIMAL.exp(decimal.Decimal(max(value, -1000)))) if value else 1.0
+    try:
+        return exact_math.exp(value)
+    except OverflowError:
+        raise ExpressionError("a result must be finite in float64") from None
 
 
 def _spread(name: str, function: Callable[..., Any]) -> Callable[..., Any]:

@@ -11,7 +11,6 @@ from json.encoder import encode_basestring as quote
 from typing import Any
 
 from paramgen.catalog.axes import Rearrangement
-from paramgen.catalog.distributions import describe
 from paramgen.catalog.frameworks import CANONICAL, is_buffer
 from paramgen.catalog.initializers import Initializer, ParameterInfo
 from paramgen.catalog.layouts import CONSTANTS, LAYOUTS, UnsupportedError
@@ -296,7 +295,7 @@ _MARK = re.compile(r'"\\u0000\w+"')
 
 def _describe_distribution(spec: ParameterSpec) -> dict[str, Any]:
     padding = {} if spec.padding_index is None else {"padding_index": spec.padding_index}
-    return {**describe(spec.distribution), **padding}
+    return {**spec.distribution.describe(), **padding}
 
 
 def metadata(spec: ParsedSpec) -> dict[str, str]:

@@ -11,7 +11,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from paramgen import limits
 from paramgen.catalog.conventions import parameter_defs as parameter_defs_by
-from paramgen.catalog.distributions import Direction, Distribution, Norm, why_unsupported
+from paramgen.catalog.distributions import Direction, Distribution, Norm
 from paramgen.catalog.initializers import Initializer, NormInitializer, ParameterInfo
 from paramgen.catalog.layouts import UnsupportedError
 from paramgen.catalog.operations import BY_TYPE, ZEROS, ParameterDef
@@ -55,7 +55,7 @@ class ParameterSpec:
 
     def dtype_error(self, name: str) -> str | None:
         """Return why the dtype cannot hold the values of the parameter `name`, or None."""
-        reason = why_unsupported(self.distribution, self.dtype)
+        reason = self.distribution.why_unsupported(self.dtype)
         return f"{escape(shorten(name))} {reason}" if reason else None
 
 

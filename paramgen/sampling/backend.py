@@ -11,16 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from paramgen.catalog.computed import LogUniform, Sinusoidal, SsmDtBias, UniformInterval
-from paramgen.catalog.distributions import (
-    Bernoulli,
-    Constant,
-    ElementwiseDistribution,
-    Integers,
-    Normal,
-    TruncatedNormal,
-    Uniform,
-)
+from paramgen.catalog.distributions import ElementwiseDistribution
 from paramgen.dtypes import DType
 from paramgen.errors import DeviceError
 from paramgen.sampling.matrix import Matrix
@@ -136,21 +127,6 @@ class Backend(Protocol):
         """Replace x by r⁻ᵀ·x, r an upper triangular tile; a column's sums run over k in order."""
 
 
-# The distributions as kernels know them, numbered in this order, and the fields that they take.
-KERNEL_FIELDS: dict[type[ElementwiseDistribution], tuple[str, ...]] = {
-    Constant: ("value",),
-    Uniform: ("bound",),
-    Normal: ("mean", "std"),
-    TruncatedNormal: ("mean", "std", "low", "high", "below", "above", "within"),
-    Integers: ("start_low", "start_high", "span_low", "span_high"),
-    Bernoulli: ("zeros",),
-    UniformInterval: ("lower", "upper", "width"),
-    LogUniform: ("lower", "upper", "width", "least", "most"),
-    SsmDtBias: ("lower", "upper", "width", "least", "most"),
-    Sinusoidal: ("channels", "interleaved", "first_position", "rate"),
-}
-
-
 def kernel_name(distribution: type[ElementwiseDistribution]) -> str:
     """Return a distribution's name in C: PG_TRUNCATED_NORMAL of TruncatedNormal."""
     return f"PG{re.sub('[A-Z]', lambda found: f'_{found[0]}', distribution.__name__).upper()}"
@@ -158,8 +134,8 @@ def kernel_name(distribution: type[ElementwiseDistribution]) -> str:
 
 def distribution_numbers(distribution: ElementwiseDistribution) -> tuple[str, list[float]]:
     """Return a distribution's name in C, and its numbers in C's order."""
-    fields = KERNEL_FIELDS[type(distribution)]
-    return kernel_name(type(distribution)), [float(getattr(distribution, field)) for field in fields]
+    numbers = [float(getattr(distribution, field)) for field in distribution.kernel_fields]
+    return kernel_name(type(distribution)), numbers
 
 
 Axis = tuple[int, int, int]

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from paramgen.sampling.normal import log, polynomial
 
 if TYPE_CHECKING:
-    from paramgen.catalog.computed import LogUniform, Sinusoidal, SsmDtBias, UniformInterval
+    from paramgen.catalog.distributions import LogUniform, Sinusoidal, SsmDtBias
+    from paramgen.catalog.distributions.computed import IntervalDistribution
     from paramgen.sampling.normal import Coefficients
 
 Doubles = NDArray[np.float64]
@@ -114,19 +115,19 @@ def sine(angle: Doubles, quarters: NDArray[np.int64]) -> Doubles:
     return (magnitude.view(np.int64) ^ ((quadrant & 2) << 62)).view(np.float64)
 
 
-def interval(distribution: UniformInterval | LogUniform | SsmDtBias, words: Words) -> Doubles:
-    """Return numbers uniform on (lower, upper), each computed from the nearer end."""
+def interval(distribution: IntervalDistribution, words: Words) -> Doubles:
+    """Return numbers uniform on (start, end), each computed from the nearer end."""
     is_upper = words >> np.asarray(8 * words.itemsize - 1, words.dtype) != 0
     scale = 2.0 ** (-8 * words.itemsize)
     step = (np.minimum(words, ~words).astype(np.float64) + 0.5) * scale * distribution.width
-    return np.where(is_upper, distribution.upper - step, distribution.lower + step)
+    return np.where(is_upper, distribution.end - step, distribution.start + step)
 
 
 def log_uniform(distribution: LogUniform | SsmDtBias, words: Words) -> Doubles:
-    """Return exp of uniform numbers, held within least … most."""
+    """Return exp of uniform numbers, held within min … max."""
     values = exp(interval(distribution, words))
-    values = np.where(values < distribution.least, distribution.least, values)
-    return np.where(values > distribution.most, distribution.most, values)
+    values = np.where(values < distribution.min, distribution.min, values)
+    return np.where(values > distribution.max, distribution.max, values)
 
 
 def sinusoidal(distribution: Sinusoidal, element: NDArray[np.uint64]) -> Doubles:

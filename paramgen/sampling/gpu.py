@@ -13,14 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from paramgen.catalog.distributions import ElementwiseDistribution
+from paramgen.catalog.distributions import ELEMENTWISE, ElementwiseDistribution
 from paramgen.dtypes import DTYPES, DType
 from paramgen.errors import DeviceError
 from paramgen.float_mode import default_float_mode
 from paramgen.formatting import human_bytes
 from paramgen.sampling import cuda
 from paramgen.sampling.backend import (
-    KERNEL_FIELDS,
     REGION_AXES,
     Backend,
     Bytes,
@@ -47,7 +46,7 @@ MAX_BLOCKS = 2**12
 STREAMS = 3
 CUDA_13 = 13000
 # The structures that gpu.cu's kernels take.
-MAX_NUMBERS = max(map(len, KERNEL_FIELDS.values()))
+MAX_NUMBERS = max(len(distribution.kernel_fields) for distribution in ELEMENTWISE)
 DISTRIBUTION = np.dtype([("n", np.float64, MAX_NUMBERS)])
 AXES = np.int64, REGION_AXES
 REGION = np.dtype([("first", np.int64), ("sizes", *AXES), ("strides", *AXES), ("out_strides", *AXES)])

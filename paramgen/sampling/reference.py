@@ -9,16 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paramgen.buffers import CHUNK_ELEMENTS
-from paramgen.catalog.computed import LogUniform, Sinusoidal, SsmDtBias, UniformInterval
 from paramgen.catalog.distributions import (
-    DISCRETE,
     Bernoulli,
     Constant,
     ElementwiseDistribution,
     Integers,
+    LogUniform,
     Normal,
+    Sinusoidal,
+    SsmDtBias,
     TruncatedNormal,
     Uniform,
+    UniformInterval,
 )
 from paramgen.dtypes import DType
 from paramgen.sampling import functions, matrix
@@ -126,7 +128,7 @@ def _values(distribution: ElementwiseDistribution, dtype: DType, words: Words) -
     values = _SAMPLERS[type(distribution)](distribution, words)
     if dtype.is_integer:
         return values.astype(f"u{dtype.bits // 8}").view(dtype.numpy())
-    if isinstance(distribution, DISCRETE):
+    if distribution.is_discrete:
         values = values.view(f"i{values.itemsize}").astype(_float(words))
     if dtype.name == "float8_e8m0fnu":
         return _power_of_two(values).view(dtype.numpy())

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paramgen.buffers import BLOCK_BYTES
-from paramgen.catalog.computed import Table
 from paramgen.catalog.distributions import (
     Constant,
     ElementwiseDistribution,
@@ -21,6 +20,8 @@ from paramgen.catalog.distributions import (
     MatrixRegion,
     Norm,
     PeriodicConstant,
+    Table,
+    WholeDistribution,
 )
 from paramgen.dtypes import DType
 from paramgen.sampling.backend import Backend, Bytes
@@ -91,7 +92,7 @@ class Sampler:
 
     def _draw_region(self, backend: Backend, parameter: Parameter, region: StridedRegion, out: Bytes) -> None:
         dtype, distribution = parameter.spec.dtype, parameter.spec.distribution
-        if isinstance(distribution, MatrixDistribution | Norm):
+        if isinstance(distribution, WholeDistribution):
             whole = self._take_whole(backend, parameter, distribution, region.size)
             if region.is_contiguous:
                 here = out[dtype.nbytes(region.out_offset) : dtype.nbytes(region.out_offset + region.size)]
@@ -107,6 +108,7 @@ class Sampler:
             for part in _periodic_parts(distribution, region):
                 self._fill_region(backend, parameter, Constant(distribution.value), part, out)
         else:
+            assert isinstance(distribution, ElementwiseDistribution)
             self._fill_region(backend, parameter, distribution, region, out)
         self.report(dtype.nbytes(region.size))
 
@@ -129,9 +131,7 @@ class Sampler:
         else:
             backend.fill_region(distribution, dtype, self.seed, parameter.stream, region, out)
 
-    def _take_whole(
-        self, backend: Backend, parameter: Parameter, distribution: MatrixDistribution | Norm, taken: int
-    ) -> Bytes:
+    def _take_whole(self, backend: Backend, parameter: Parameter, distribution: WholeDistribution, taken: int) -> Bytes:
         """Return all bytes of a parameter of matrices or norms, drawn at the first call; forget them at the last."""
         with self._lock:
             cached = self._wholes.setdefault(parameter.name, _CachedWhole(parameter.spec.size))
@@ -146,6 +146,7 @@ class Sampler:
                     if isinstance(distribution, Norm):
                         cached.data = self._draw_norms(backend, parameter, distribution)
                     else:
+                        assert isinstance(distribution, MatrixDistribution)
                         cached.data = self._draw_matrices(backend, parameter, distribution)
                 except BaseException as error:
                     cached.error = error

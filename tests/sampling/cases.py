@@ -10,18 +10,21 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from paramgen.catalog.axes import Axes, rearrange
-from paramgen.catalog.computed import LogUniform, Sinusoidal, SsmDtBias, Table, UniformInterval
 from paramgen.catalog.distributions import (
     Bernoulli,
     Constant,
     Distribution,
     Integers,
+    LogUniform,
     Normal,
     Orthogonal,
     PeriodicConstant,
+    Sinusoidal,
+    SsmDtBias,
+    Table,
     TruncatedNormal,
     Uniform,
-    why_unsupported,
+    UniformInterval,
 )
 from paramgen.dtypes import DTYPES
 from paramgen.planning.tensors import Tensor
@@ -65,7 +68,7 @@ COMBINATIONS = [
     (distribution, dtype)
     for dtype in DTYPES
     for distribution in [*DISTRIBUTIONS, *DISCRETE]
-    if why_unsupported(distribution, DTYPES[dtype]) is None or (dtype in FIRST_DTYPES and distribution in DISTRIBUTIONS)
+    if distribution.why_unsupported(DTYPES[dtype]) is None or (dtype in FIRST_DTYPES and distribution in DISTRIBUTIONS)
 ]
 
 # Runs of all lengths, adjacent and apart; more and longer ones than a batch holds.

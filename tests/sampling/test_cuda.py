@@ -6,19 +6,19 @@ from typing import Any
 import pytest
 from golden import Golden
 
-from paramgen.catalog.distributions import DISCRETE
+from paramgen.catalog.distributions import ELEMENTWISE
 from paramgen.dtypes import DTYPES
 from paramgen.errors import DeviceError
 from paramgen.sampling import cuda
-from paramgen.sampling.backend import KERNEL_FIELDS, kernel_name
+from paramgen.sampling.backend import kernel_name
 
 VARIANTS = [
     (),
     *(
         cuda.draw_defines(kernel_name(distribution), dtype)
-        for distribution in KERNEL_FIELDS
+        for distribution in ELEMENTWISE
         for dtype in DTYPES.values()
-        if (not dtype.is_complex if distribution in DISCRETE else not dtype.is_integer)
+        if (not dtype.is_complex if distribution.is_discrete else not dtype.is_integer)
     ),
 ]
 ARITHMETIC = re.compile("UNIFORM|NORMAL")

@@ -9,7 +9,8 @@ import pytest
 from conftest import draw, tensor_of
 from numpy.typing import NDArray
 
-from paramgen.catalog.computed import LogUniform, Sinusoidal, SsmDtBias, UniformInterval, log
+from paramgen.catalog.distributions import LogUniform, Sinusoidal, SsmDtBias, UniformInterval
+from paramgen.exact_math import log
 from paramgen.planning.streams import stream_id
 from paramgen.sampling import functions
 from paramgen.sampling.philox import words, words64

@@ -16,15 +16,18 @@ import pytest
 from conftest import KERNELS, ROOT, TINY
 from golden import Golden
 
-from paramgen.catalog.computed import LogUniform, Sinusoidal, SsmDtBias, UniformInterval
 from paramgen.catalog.distributions import (
     Bernoulli,
     Constant,
     ElementwiseDistribution,
     Integers,
+    LogUniform,
     Normal,
+    Sinusoidal,
+    SsmDtBias,
     TruncatedNormal,
     Uniform,
+    UniformInterval,
 )
 from paramgen.dtypes import DTYPES
 from paramgen.sampling import cpu, known_answers
@@ -39,9 +42,9 @@ DISTRIBUTIONS: dict[str, Callable[..., ElementwiseDistribution]] = {
     "truncated_normal": lambda *numbers: TruncatedNormal(*numbers[:4]),
     "integers": lambda low, _, span, high: Integers(int(low), int(low + span + high * 2**32)),
     "bernoulli": lambda zeros: Bernoulli(1 - zeros / 2**32),
-    "uniform_interval": lambda lower, upper, width: UniformInterval(lower, upper),
-    "log_uniform": lambda lower, upper, width, least, most: LogUniform(least, most),
-    "ssm_dt_bias": lambda lower, upper, width, least, most: SsmDtBias(0.001, most, least),
+    "uniform_interval": lambda start, end, width: UniformInterval(start, end),
+    "log_uniform": lambda start, end, width, low, high: LogUniform(low, high),
+    "ssm_dt_bias": lambda start, end, width, low, high: SsmDtBias(0.001, high, low),
     "sinusoidal": lambda channels, interleaved, *rest: Sinusoidal(int(channels), bool(interleaved), *rest),
 }
 CASES = [

@@ -139,4 +139,4 @@ def test_norms_of_a_constant() -> None:
     norm = Norm(Direction(Constant(0.5), DTYPES["float32"], (4, 3)), (1, 3))
     assert draw(tensor_of(norm, "float32", (1, 3)), 0, 0, 3).tolist() == [1.0, 1.0, 1.0]
     assert norm.fields() == {"of": {"type": "constant", "value": 0.5}, "elements": 4}
-    assert norm.largest("float32") == 1.0
+    assert norm.max_magnitude("float32") == 1.0

@@ -134,7 +134,7 @@ def test_the_sums_have_the_specified_order() -> None:
 
 
 def test_distribution_knows_its_largest_value() -> None:
-    assert 3.0 < Orthogonal(-3.0).largest("float32") < 3.00001
+    assert 3.0 < Orthogonal(-3.0).max_magnitude("float32") < 3.00001
 
 
 def test_progress_is_reported_in_parts_up_to_the_whole() -> None:

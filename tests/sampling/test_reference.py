@@ -130,13 +130,13 @@ def test_extreme_values_are_finite(dtype: str) -> None:
         Normal(largest / 2, std / 2),
         truncated,
     ):
-        assert distribution.largest(dtype) <= largest * (1 + 1e-15)
+        assert distribution.max_magnitude(dtype) <= largest * (1 + 1e-15)
         assert np.isfinite(draw(tensor(distribution, dtype), 8, 0, 1200).astype(np.float64)).all()
 
 
 def test_the_largest_normal_values_are_those_of_the_extreme_words() -> None:
-    assert Normal(0.0, 1.0).largest("float64") == 9.2
-    assert Normal(-2.0, 0.5).largest("float32") == Normal(-2.0, 0.5).largest("bfloat16") == 2 + 0.5 * 6.34
+    assert Normal(0.0, 1.0).max_magnitude("float64") == 9.2
+    assert Normal(-2.0, 0.5).max_magnitude("float32") == Normal(-2.0, 0.5).max_magnitude("bfloat16") == 2 + 0.5 * 6.34
 
 
 def test_orthogonal_at_the_largest_gain_is_finite(golden: Golden) -> None:

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from paramgen.catalog.axes import Axes, rearrange
-from paramgen.catalog.computed import Table
 from paramgen.catalog.distributions import (
     DeltaOrthogonal,
     Distribution,
     MatrixRegion,
     Orthogonal,
     PeriodicConstant,
+    Table,
     Uniform,
     unit_forget_gate,
 )

@@ -3,17 +3,19 @@
 import pytest
 from conftest import KERNELS
 
+from paramgen.catalog.distributions import ELEMENTWISE
 from paramgen.dtypes import DTYPES
-from paramgen.sampling.backend import KERNEL_FIELDS, kernel_name
+from paramgen.sampling.backend import kernel_name
 
 
 @pytest.mark.skipif(not KERNELS, reason="needs the compiled kernels")
 def test_the_extension_numbers_entries_in_the_order_of_the_tables() -> None:
     from paramgen.sampling._cpu import lib
 
-    distributions = list(map(kernel_name, KERNEL_FIELDS))
+    distributions = list(map(kernel_name, ELEMENTWISE))
     dtypes = [f"PG_{name.upper()}" for name in DTYPES]
     assert [getattr(lib, name) for name in distributions] == list(range(len(distributions)))
     assert [getattr(lib, name) for name in dtypes] == list(range(len(dtypes)))
-    for fields in KERNEL_FIELDS.values():
-        assert [getattr(lib, f"PG_{field.upper()}") for field in fields] == list(range(len(fields)))
+    for model in ELEMENTWISE:
+        numbers = [getattr(lib, f"PG_{field.upper()}") for field in model.kernel_fields]
+        assert numbers == list(range(len(numbers)))

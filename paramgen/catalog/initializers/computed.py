@@ -11,21 +11,17 @@ from typing import Annotated, Any, ClassVar, Literal, Protocol
 from pydantic import Field
 
 from paramgen import limits
-from paramgen.catalog.computed import (
+from paramgen.catalog.distributions import Distribution, LogUniform, Sinusoidal, SsmDtBias, Table
+from paramgen.catalog.distributions.computed import (
     LARGEST_EXPONENT,
     LARGEST_LOGARITHMIC,
     LARGEST_POSITION,
     SMALLEST_LOGARITHMIC,
-    LogUniform,
-    Sinusoidal,
-    SsmDtBias,
-    Table,
-    log,
 )
-from paramgen.catalog.distributions import Distribution
 from paramgen.catalog.fields import ErrorKind, FieldError, FieldType, FiniteNumber, Path, number_type
 from paramgen.catalog.initializers.base import Initializer, ParameterInfo
 from paramgen.catalog.schemas import reference
+from paramgen.exact_math import log
 from paramgen.formatting import show
 
 MAX_CHANNELS = 2**31 - 1

@@ -5,7 +5,6 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from paramgen.catalog.computed import UniformInterval
 from paramgen.catalog.distributions import (
     Bernoulli,
     Constant,
@@ -14,6 +13,7 @@ from paramgen.catalog.distributions import (
     Normal,
     TruncatedNormal,
     Uniform,
+    UniformInterval,
 )
 from paramgen.catalog.fields import (
     ErrorKind,

@@ -6,10 +6,10 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from paramgen.catalog.axes import Axes
-from paramgen.catalog.computed import log
 from paramgen.catalog.fields import Size
 from paramgen.catalog.initializers import Formula, ParameterInfo, SsmDtBiasInitializer
 from paramgen.catalog.operations.base import ONES, ParameterDef, StandardOperation, vector
+from paramgen.exact_math import log
 
 
 class _LogOfNext:

@@ -58,13 +58,13 @@ PG double pg_sine64(double angle, uint64_t quarters)
     return pg_quadrant(pg_sine_of(r, pg_sin(z)), pg_cosine_of(z, pg_cos(z)), shifted, quarters);
 }
 
-/* ---- Uniform on (lower, upper), from the nearer end ---- */
+/* ---- Uniform on (start, end), from the nearer one ---- */
 
-/* Return lower + step, or upper - step if `above` is all ones instead of 0. */
+/* Return start + step, or end - step if `above` is all ones instead of 0. */
 PG double pg_from_end(const double *n, double step, uint64_t above)
 {
-    uint64_t lower = pg_bits64(n[PG_LOWER]), upper = pg_bits64(n[PG_UPPER]);
-    return pg_float64(lower ^ ((lower ^ upper) & above)) + pg_float64(pg_bits64(step) ^ (above & 0x8000000000000000u));
+    uint64_t start = pg_bits64(n[PG_START]), end = pg_bits64(n[PG_END]);
+    return pg_float64(start ^ ((start ^ end) & above)) + pg_float64(pg_bits64(step) ^ (above & 0x8000000000000000u));
 }
 PG double pg_interval32(const double *n, uint32_t word)
 {
@@ -76,12 +76,12 @@ PG double pg_interval64(const double *n, uint64_t word)
     return pg_from_end(n, (pg_from_uint64(pg_nearer64(word)) + 0.5) * 0x1p-64 * n[PG_WIDTH], 0 - (word >> 63));
 }
 
-/* Hold a value within least … most. */
+/* Hold a value within min … max. */
 PG double pg_held(const double *n, double value)
 {
-    double least = n[PG_LEAST], most = n[PG_MOST];
-    value = value < least ? least : value;
-    return value > most ? most : value;
+    double min = n[PG_MIN], max = n[PG_MAX];
+    value = value < min ? min : value;
+    return value > max ? max : value;
 }
 
 /* Compute a value of these distributions from a number of the interval. */

@@ -1,0 +1,100 @@
+"""The base of the distributions, and the judgement whether a dtype can hold their values."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from math import inf
+from typing import Any, ClassVar
+
+from paramgen.dtypes import DType
+from paramgen.formatting import format_number
+
+# An integer beyond it may have been rounded to a float.
+LARGEST_EXACT_INTEGER = 2**53 - 1
+
+
+class Distribution(ABC):
+    """The values of a parameter, with all numbers known. Subclasses are frozen, so equal ones are interchangeable."""
+
+    __slots__ = ()
+    type: ClassVar[str]
+    has_complex_values: ClassVar[bool] = True
+    """False if a complex dtype is refused: the values are real by definition."""
+    is_discrete: ClassVar[bool] = False
+    """True if the values are integers, which a dtype must hold exactly."""
+
+    @abstractmethod
+    def max_magnitude(self, dtype: str) -> float:
+        """Return a number that no value in a dtype exceeds in magnitude."""
+
+    def min_value(self) -> float:
+        """Return a number that no value in float32 or a narrower dtype is below."""
+        return -self.max_magnitude("float32")
+
+    def integer_range(self) -> tuple[int, int] | None:
+        """Return the smallest and the largest value if all values are exact integers, else None."""
+        return None
+
+    @abstractmethod
+    def fields(self) -> dict[str, Any]:
+        """Return its numbers as the plan's JSON has them."""
+
+    @abstractmethod
+    def summary(self) -> str:
+        """Return its values in a few words, for tables."""
+
+    def describe(self) -> dict[str, Any]:
+        """Return the distribution as it appears in the plan's JSON."""
+        return {"type": self.type, **self.fields()}
+
+    def why_unsupported(self, dtype: DType) -> str | None:
+        """Return why a dtype cannot hold its values, as the predicate of a sentence, or None."""
+        if dtype.is_complex and not self.has_complex_values:
+            return f"has real values, which is not what {dtype.name} is for; choose a floating-point dtype"
+        low: float
+        high: float
+        if dtype.is_integer:
+            integers = self.integer_range()
+            if integers is None:
+                return f"has values that {dtype.name} cannot hold exactly; choose a floating-point dtype"
+            low, high = integers
+        else:
+            high = self.max_magnitude(dtype.name)
+            low = -high if dtype.smallest < 0 else self.min_value()
+        if high > dtype.largest:
+            fix = "choose smaller values" if dtype.name == "float64" else "choose a wider dtype or smaller values"
+            return f"must be at most {_text(dtype.largest)} to fit {dtype.name}, got values up to {_text(high)}; {fix}"
+        if low < dtype.smallest:
+            problem = f"must be at least {_text(dtype.smallest)} to fit {dtype.name}, got values down to {_text(low)}"
+            return f"{problem}; choose another dtype or larger values"
+        if self.is_discrete and not dtype.is_integer and high > 2**dtype.precision:
+            problem = f"must be exact in {dtype.name}, got values up to {_text(high)}"
+            return f"{problem}; choose an integer dtype or a wider one"
+        return None
+
+
+class ElementwiseDistribution(Distribution):
+    """A distribution whose elements are drawn one by one, each from its own random word or its index."""
+
+    __slots__ = ()
+    kernel_fields: ClassVar[tuple[str, ...]]
+    """The numbers that kernels take, as attributes, in C's order."""
+
+
+class WholeDistribution(Distribution):
+    """A distribution whose elements depend on each other: one unit of work."""
+
+    __slots__ = ()
+    has_complex_values = False
+
+
+def exact_range(low: float, high: float) -> tuple[int, int] | None:
+    """Return two numbers as integers; None if one of them is not an integer, or was perhaps rounded."""
+    are_exact = all(value.is_integer() and abs(value) <= LARGEST_EXACT_INTEGER for value in (low, high))
+    return (int(low), int(high)) if are_exact else None
+
+
+def _text(value: float) -> str:
+    if value == inf:
+        return "infinity"
+    return f"{value:,}" if isinstance(value, int) else format_number(value)

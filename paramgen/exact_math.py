@@ -1,0 +1,28 @@
+"""Logarithm and exponential, correctly rounded through decimal arithmetic: C libraries round them differently."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+# No float64 has an exp or a log so near to the middle of two others that 60 digits cannot tell on which side it lies.
+# (Lefèvre and Muller, "Worst cases for correct rounding of the elementary functions", 2000.)
+DIGITS = 60
+
+
+@lru_cache(maxsize=256)
+def log(x: float) -> float:
+    """Return the natural logarithm of a positive number."""
+    from decimal import Context, Decimal
+
+    return float(Decimal(x).ln(Context(prec=DIGITS)))
+
+
+@lru_cache(maxsize=256)
+def exp(x: float) -> float:
+    """Return e^x. Raises OverflowError if it is beyond float64."""
+    from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
+
+    if x > 710:
+        raise OverflowError
+    lowest = max(x, -1000)  # below it, the result is 0 as well
+    return float(Decimal(lowest).exp(Context(prec=DIGITS, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])))
