@@ -27,8 +27,7 @@ from paramgen.catalog.distributions import (
 from paramgen.catalog.initializers import Zeros
 from paramgen.dtypes import DTYPES
 from paramgen.engine import draw_into
-from paramgen.planning.resolve import ParameterSpec
-from paramgen.planning.tensors import as_tensor
+from paramgen.planning.tensors import ResolvedParameter, as_tensor
 from paramgen.sampling import cpu
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.sampler import Sampler
@@ -62,7 +61,9 @@ def instruction_sets() -> list[Backend]:
 
 
 def paramgen(distribution: Distribution, dtype: str, elements: int, threads: int, kernels: Backend) -> Call:
-    tensor = as_tensor("x", ParameterSpec((elements,), DTYPES[dtype], None, None, Zeros(type="zeros"), distribution))
+    tensor = as_tensor(
+        "x", ResolvedParameter((elements,), DTYPES[dtype], None, None, Zeros(type="zeros"), distribution)
+    )
     out = np.empty(tensor.nbytes, np.uint8)
     sampler = Sampler(7, threads)
     return lambda: draw_into(out, tensor, sampler, kernels)

@@ -7,19 +7,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from paramgen import engine
-from paramgen.catalog.initializers import ParameterInfo
+from paramgen.catalog.initializers import ParameterShape
 from paramgen.catalog.operations import CustomParameter
 from paramgen.engine import BuildResult
 from paramgen.errors import FileError, UsageError
 from paramgen.float_mode import default_float_mode
 from paramgen.formatting import escape, must_be, must_be_array, shorten, show_text
-from paramgen.language.diagnostics import Diagnostics
+from paramgen.language.diagnostics import ProblemCollector
 from paramgen.language.model import SpecFields, validate
 from paramgen.language.yaml_reader import from_mapping
 from paramgen.nested import Nested, map_arrays, nest
 from paramgen.planning.plan import Plan
-from paramgen.planning.resolve import resolve_parameter
-from paramgen.planning.tensors import as_tensor
+from paramgen.planning.tensors import as_tensor, resolve_parameter
 from paramgen.sampling.devices import AUTO, open_backend, parse_device
 from paramgen.spec import Spec, read_and_plan
 from paramgen.storage.header import TensorEntry
@@ -161,11 +160,11 @@ def initialize(
     data = dict(document.data)
     head, field_errors = validate(SpecFields, {key: data.pop(key) for key in ("seed", "name")})
     parameter, in_parameter = validate(CustomParameter, data)
-    Diagnostics([*field_errors, *in_parameter]).raise_if_any(document)
+    ProblemCollector([*field_errors, *in_parameter]).raise_if_any(document)
     assert head is not None and parameter is not None
     size = parameter.shape
     is_gates = size[1:] in ((), (1,)) and size[:1] and size[0] % 4 == 0
-    target = ParameterInfo(
+    target = ParameterShape(
         size, parameter.fan_in, parameter.fan_out, num_hidden_units=size[0] // 4 if is_gates else None
     )
     if reason := parameter.initializer.why_unsupported(target):

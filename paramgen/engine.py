@@ -149,7 +149,7 @@ def _give_way() -> None:
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
-class BlockStream(NamedTuple):
+class DrawnBlocks(NamedTuple):
     """The bytes of a build, and the device that draws them.
 
     `blocks` yields each block with its bytes, in the file's order. The bytes are valid until the next block is asked
@@ -168,7 +168,7 @@ def stream(
     threads: int | None = None,
     block_bytes: int = BLOCK_BYTES,
     progress: OnBytes = lambda count: None,
-) -> Iterator[BlockStream]:
+) -> Iterator[DrawnBlocks]:
     """Draw every tensor of a plan, and yield the file's bytes in order, in bounded memory.
 
         with stream(plan) as (device, blocks):
@@ -187,7 +187,7 @@ def stream(
     backends = open_backends(device, threads, size, sum(map(cpu_seconds, parameters.values())))
     devices = ",".join(dict.fromkeys(backend.device for backend in backends))
     with closing(_draw_blocks(split(plan, size), -(-total // size), size, sampler, backends)) as blocks:
-        yield BlockStream(devices, blocks)
+        yield DrawnBlocks(devices, blocks)
 
 
 def _draw_blocks(

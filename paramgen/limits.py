@@ -17,8 +17,8 @@ MAX_TERMS = 5_000_000
 
 # Models
 MAX_OPERATIONS = 1_000_000
-MAX_DIFFERENT_OPERATIONS = 100_000  # written, or made different by a local variable; groups count, too
-MAX_DIFFERENT_TENSORS = 200_000  # of these operations
+MAX_DISTINCT_OPERATIONS = 100_000  # written, or made different by a local variable; groups count, too
+MAX_DISTINCT_TENSORS = 200_000  # of these operations
 MAX_NAME_LENGTH = 256
 MAX_DIMENSIONS = 32
 MAX_LAYERS = 1000

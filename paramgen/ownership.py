@@ -16,7 +16,7 @@ from paramgen.sampling.sampler import Sampler, cpu_seconds
 from paramgen.spec import Spec
 
 if TYPE_CHECKING:
-    from paramgen.planning.resolve import Parameter
+    from paramgen.planning.tensors import Parameter
     from paramgen.sampling.backend import Backend
 
 SAMPLED_TENSORS = 1000
@@ -76,7 +76,7 @@ def _has_values(descriptor: int, plan: Plan, sampled_seconds: float) -> bool:
 
 
 def _is_cheap(parameter: Parameter, seconds: float) -> bool:
-    is_whole = isinstance(parameter.spec.distribution, WholeDistribution)
+    is_whole = isinstance(parameter.resolved.distribution, WholeDistribution)
     return not is_whole or cpu_seconds(parameter) <= seconds
 
 

@@ -22,9 +22,8 @@ from paramgen.catalog.distributions import Distribution
 from paramgen.catalog.initializers import Zeros
 from paramgen.dtypes import DTYPES
 from paramgen.planning.plan import Plan
-from paramgen.planning.resolve import Parameter, ParameterSpec
 from paramgen.planning.streams import stream_id
-from paramgen.planning.tensors import Tensor
+from paramgen.planning.tensors import Parameter, ResolvedParameter, Tensor
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.reference import NumpyBackend
 from paramgen.sampling.sampler import Sampler
@@ -137,7 +136,7 @@ def tensor_of(
     distribution: Distribution, dtype: str, shape: tuple[int, ...], name: str = "x", stream: int | None = None
 ) -> Tensor:
     """Return a tensor of one parameter in canonical order; `stream` replaces the one of its name."""
-    kind = ParameterSpec(shape, DTYPES[dtype], None, None, Zeros(type="zeros"), distribution)
+    kind = ResolvedParameter(shape, DTYPES[dtype], None, None, Zeros(type="zeros"), distribution)
     source = Parameter(name, kind, stream_id(name) if stream is None else stream)
     return Tensor(name, plain("", shape, name), (source,))
 

@@ -19,8 +19,8 @@ from conftest import CONFIGS, DATA, FIRST_DTYPES, ROOT, SMALL, Run, document_of,
 
 import paramgen
 from paramgen.catalog.entries import SpecEntry
-from paramgen.catalog.initializers import TABLE as INITIALIZERS
 from paramgen.catalog.initializers import (
+    INITIALIZERS,
     Arange,
     Formula,
     LogUniformInitializer,
@@ -28,7 +28,7 @@ from paramgen.catalog.initializers import (
     SsmDtBiasInitializer,
     Values,
 )
-from paramgen.catalog.operations import BY_TYPE, Custom
+from paramgen.catalog.operations import OPERATIONS_BY_TYPE, Custom
 from paramgen.dtypes import DTYPES
 
 RECORDED = DATA / "digests.json"
@@ -79,8 +79,10 @@ def tensors_of(stem: str) -> dict[str, dict[str, Any]]:
 def claims_of_layers() -> None:
     operations = operations_of("layers")
     types = {operation["type"] for operation in operations}
-    assert types == {name for kind in types for name in BY_TYPE[kind].names()}
-    convs = [operation for operation in operations if BY_TYPE[operation["type"]] is BY_TYPE["conv"]]
+    assert types == {name for kind in types for name in OPERATIONS_BY_TYPE[kind].names()}
+    convs = [
+        operation for operation in operations if OPERATIONS_BY_TYPE[operation["type"]] is OPERATIONS_BY_TYPE["conv"]
+    ]
     ranks = {len(size) if isinstance(size := operation["filter_size"], list) else 1 for operation in convs}
     assert ranks == {1, 2, 3}
     assert {operation.get("bias") for operation in convs} == {None, "shared", "none", False}
@@ -90,10 +92,10 @@ def claims_of_layers() -> None:
 
 
 def claims_of_operations() -> None:
-    in_table = {BY_TYPE[operation["type"]] for operation in operations_of("layers")}
+    in_table = {OPERATIONS_BY_TYPE[operation["type"]] for operation in operations_of("layers")}
     operations = operations_of("operations", "parts")
-    others = {BY_TYPE[operation["type"]] for operation in operations} - in_table
-    assert in_table | others | {Custom} == set(BY_TYPE.values())
+    others = {OPERATIONS_BY_TYPE[operation["type"]] for operation in operations} - in_table
+    assert in_table | others | {Custom} == set(OPERATIONS_BY_TYPE.values())
     fields = {field for model in others for field in model.model_fields}
     assert fields - {"dtype", "initializers", "tie", *SpecEntry.model_fields} <= {
         field for operation in operations for field in operation

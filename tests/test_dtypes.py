@@ -13,8 +13,7 @@ import paramgen
 from paramgen import dtypes
 from paramgen.catalog.axes import rearrange
 from paramgen.catalog.operations import FullyConnected
-from paramgen.planning.resolve import name_parameter, resolve_parameter
-from paramgen.planning.tensors import Tensor
+from paramgen.planning.tensors import Tensor, name_parameter, resolve_parameter
 from paramgen.sampling.sampler import Sampler
 from paramgen.storage.reader import TensorFile
 

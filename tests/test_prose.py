@@ -40,7 +40,7 @@ def files() -> list[str]:
     return [name for name in names if name != "tests/test_prose.py" and not name.startswith("tests/data/")]
 
 
-def findings(text: str) -> Iterator[str]:
+def problems(text: str) -> Iterator[str]:
     """Yield each phrase to avoid, with its line and a better one."""
     for pattern, better in PATTERNS.items():
         for match in pattern.finditer(text):
@@ -48,7 +48,7 @@ def findings(text: str) -> Iterator[str]:
 
 
 def test_wording() -> None:
-    found = [f"{name}:{finding}" for name in files() for finding in findings((ROOT / name).read_text(encoding="utf-8"))]
+    found = [f"{name}:{problem}" for name in files() for problem in problems((ROOT / name).read_text(encoding="utf-8"))]
     assert not found, "\n".join(found)
 
 
@@ -58,7 +58,7 @@ def test_names_of_tests() -> None:
     for name in files():
         for words in DEFINITION.findall((ROOT / name).read_text(encoding="utf-8")):
             text = words.replace("_", " ")
-            found += [f"{name}: test_{words}: {finding}" for finding in findings(f'"""{text.capitalize()}"""')]
+            found += [f"{name}: test_{words}: {problem}" for problem in problems(f'"""{text.capitalize()}"""')]
     assert not found, "\n".join(found)
 
 
@@ -74,4 +74,4 @@ def test_names_of_tests() -> None:
     ],
 )
 def test_findings(text: str, found: list[str]) -> None:
-    assert [finding.partition(";")[0] for finding in findings(text)] == [line.replace("\n", "\\n") for line in found]
+    assert [problem.partition(";")[0] for problem in problems(text)] == [line.replace("\n", "\\n") for line in found]

@@ -28,7 +28,7 @@ from paramgen.catalog.distributions import ELEMENTWISE
 from paramgen.catalog.entries import ENTRY_KEYS
 from paramgen.catalog.frameworks import FRAMEWORKS
 from paramgen.catalog.layouts import CONSTANTS, LAYOUTS, UnsupportedError
-from paramgen.catalog.models import Model
+from paramgen.catalog.models import SpecModel
 from paramgen.catalog.operations import Operation, ParameterDef, StandardOperation
 from paramgen.cli import commands as cli
 from paramgen.dtypes import DTYPES
@@ -122,7 +122,7 @@ def cells(definition: ParameterDef) -> tuple[str, str, str, str, str]:
     return f"`{definition.name}`", f"[{ones}{', '.join(map(str, info.shape))}]", *fans, describe(definition)
 
 
-def field_rows(model: type[Model], within: str = "") -> Iterator[str]:
+def field_rows(model: type[SpecModel], within: str = "") -> Iterator[str]:
     """Yield a row per field of a model, and per field of a mapping in it."""
     for name, field in model.model_fields.items():
         if name in ("name", "type", "dtype", "initializers"):
@@ -130,7 +130,7 @@ def field_rows(model: type[Model], within: str = "") -> Iterator[str]:
         default = "required" if field.is_required() else json.dumps(field.default).strip('"')
         yield f"| `{within}{name}` | {'-' if default == 'null' else default} | {field.description} |"
         for part in get_args(field.annotation) if isinstance(field.annotation, UnionType) else ():
-            if isinstance(part, type) and issubclass(part, Model):
+            if isinstance(part, type) and issubclass(part, SpecModel):
                 yield from field_rows(part, f"{name}.")
 
 
@@ -157,7 +157,7 @@ def escape_tags(text: str | None) -> str:
     return str(text).replace("<", "\\<")
 
 
-def field_table(model: type[Model], keys: Iterable[str]) -> str:
+def field_table(model: type[SpecModel], keys: Iterable[str]) -> str:
     """Return a table of some of a model's fields."""
     rows = ["| field | default | meaning |", "|---|---|---|"]
     for key in keys:
@@ -179,7 +179,7 @@ def operation_tables() -> str:
         "| prod | the product of the sizes |\n"
         "| fan_in, fan_out | the numbers that scaling initializers use; a dash means none |\n"
         "| norm | that of the weights: [weight normalization](spec.md#weight-normalization) |\n",
-        'The source is MathWorks\' page "Initialize Learnable Parameters for Model Function" (Deep Learning Toolbox).\n'
+        'The source is MathWorks\' page "Initialize Learnable Parameters for SpecModel Function" (Deep Learning Toolbox).\n'
         "Operations that it lacks follow the modules of PyTorch, Keras, Flax and transformers.\n",
         "## Fields of every operation\n",
         "Operations also repeat, have local variables and conditions: see "
@@ -188,7 +188,7 @@ def operation_tables() -> str:
         "`custom` takes no `initializers`: each of its parameters has its own.\n",
         "## Operations\n",
     ]
-    for model in operations.TABLE:
+    for model in operations.OPERATIONS:
         parts.append(f"### {model.title}: {code(model.names())}\n\n{inspect.getdoc(model)}\n")
         parts.append(
             field_table(
@@ -209,7 +209,7 @@ def operation_tables() -> str:
         parts.append("\n".join(rows) + "\n")
     parts.append("## Initializers\n")
     rows = ["| initializer | fields and their defaults | values | source |", "|---|---|---|---|"]
-    for model in initializers.TABLE:
+    for model in initializers.INITIALIZERS:
         fields = [
             f"`{name}`" + (" (required)" if field.is_required() else default_of(field)).replace('"', "")
             for name, field in model.model_fields.items()
@@ -229,7 +229,7 @@ def layout_tables() -> str:
     text = (ROOT / "docs" / "layouts.md").read_text(encoding="utf-8")
     before, rest = text.split("<!-- tables -->\n")
     parts = []
-    for model in operations.TABLE:
+    for model in operations.OPERATIONS:
         if not issubclass(model, StandardOperation):
             continue
         parts.append(f"### {model.title}: {code(model.names())}\n")

@@ -8,11 +8,11 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from paramgen import limits
-from paramgen.catalog.fields import NO_NAME, ErrorKind, FieldError, FieldType, Schema, is_name
-from paramgen.catalog.models import Model
+from paramgen.catalog.fields import NO_NAME, ErrorSubject, FieldError, FieldType, Schema, is_name
+from paramgen.catalog.models import SpecModel
 from paramgen.formatting import is_word, must_be, show
 
-Index = int | str
+RepeatIndex = int | str
 
 
 def is_variable(name: object) -> bool:
@@ -44,7 +44,7 @@ def _accepts_repeat(value: Any) -> bool:
     return _accepts_count(value)
 
 
-def _to_indices(value: Any) -> Sequence[Index]:
+def _to_indices(value: Any) -> Sequence[RepeatIndex]:
     if isinstance(value, dict):
         return range(value["from"], value["to"], value.get("step", 1))
     return tuple(value) if isinstance(value, list) else range(value)
@@ -95,10 +95,10 @@ Condition = Annotated[bool, CONDITION]
 ENTRY_KEYS = ("repeat", "as", "with", "when")
 
 
-class SpecEntry(Model):
+class SpecEntry(SpecModel):
     """An operation or a group. Its keys are evaluated in the order of these fields, before the others."""
 
-    repeat: Annotated[Sequence[Index] | None, REPEAT] = Field(
+    repeat: Annotated[Sequence[RepeatIndex] | None, REPEAT] = Field(
         default=None,
         description="how often: a count, {from, to, step} without `to` itself, or a list of indices and names.",
     )
@@ -119,11 +119,11 @@ class SpecEntry(Model):
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
         yield from super().check_keys(data)
         if "as" in data and "repeat" not in data:
-            yield ("as",), "has no effect without repeat; add repeat, or remove it", ErrorKind.UNKNOWN
+            yield FieldError(("as",), "has no effect without repeat; add repeat, or remove it", ErrorSubject.KEY)
         local = data.get("with")
         for name in local if isinstance(local, dict) else ():
             if not is_variable(name):
-                yield ("with", name), must_be(VARIABLE.value, name), ErrorKind.UNKNOWN
+                yield FieldError(("with", name), must_be(VARIABLE.value, name), ErrorSubject.KEY)
 
     @classmethod
     def schema_rules(cls) -> Schema:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
@@ -17,32 +17,36 @@ from paramgen.dtypes import DTYPES
 from paramgen.formatting import closest_match, did_you_mean, is_word, must_be, show
 
 Schema = dict[str, Any]
-Path = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 
 
-class ErrorKind(StrEnum):
+class ErrorSubject(StrEnum):
     """The subject of an error: a value, a key, or a missing field."""
 
-    WRONG = "wrong"
-    UNKNOWN = "unknown"
-    MISSING = "absent"  # "missing" is pydantic's own
+    VALUE = "value"
+    KEY = "key"
+    MISSING_FIELD = "missing_field"
 
 
-# A path below the mapping that is checked, a message, and its subject.
-FieldError = tuple[Path, str, ErrorKind]
+class FieldError(NamedTuple):
+    """An error at a path below the mapping that is checked."""
+
+    path: KeyPath
+    message: str
+    subject: ErrorSubject = ErrorSubject.VALUE
 
 
 def validation_error(errors: Collection[FieldError], title: str = "") -> ValidationError:
     """Return pydantic's error for some of ours."""
     details = [
-        InitErrorDetails(type=PydanticCustomError(kind.value, message), loc=path, input=None)
-        for path, message, kind in errors
+        InitErrorDetails(type=PydanticCustomError(error.subject.value, error.message), loc=error.path, input=None)
+        for error in errors
     ]
     return ValidationError.from_exception_data(title, details)
 
 
 @dataclass(frozen=True)
-class FieldWords:
+class Expectation:
     """The words for a field's value in errors, "must be a positive integer", and for an item of a list or mapping."""
 
     value: str
@@ -50,7 +54,7 @@ class FieldWords:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)  # typing hashes annotations, and a schema has no hash
-class FieldType(FieldWords):
+class FieldType(Expectation):
     """A type of field. `convert` makes the model's value of a valid one; `hint` ends the error of another.
 
     `items` is the type of a list's items, or of a single one where a list is not needed.
@@ -62,10 +66,10 @@ class FieldType(FieldWords):
     hint: Callable[[Any], str] = lambda value: ""
     items: FieldType | None = None
 
-    def errors(self, value: Any, path: Path = ()) -> Iterator[FieldError]:
+    def errors(self, value: Any, path: KeyPath = ()) -> Iterator[FieldError]:
         """Yield the errors of a value at a path, and of its items."""
         if not self.accepts(value):
-            yield path, must_be(self.value, value) + self.hint(value), ErrorKind.WRONG
+            yield FieldError(path, must_be(self.value, value) + self.hint(value))
         elif self.items is not None and isinstance(value, list | tuple):
             for index, item in enumerate(value):
                 yield from self.items.errors(item, (*path, index))
@@ -148,7 +152,7 @@ SHAPE = FieldType(
 )
 
 Size = Annotated[int, SIZE]
-Index = Annotated[int, INDEX]
+NonNegativeInt = Annotated[int, INDEX]
 FilterSize = Annotated[tuple[int, ...], FILTER_SIZE]
 Shape = Annotated[tuple[int, ...], SHAPE]
 FiniteNumber = Annotated[float, number_type("a finite number", {})]
@@ -213,6 +217,6 @@ NAME = FieldType(
 Name = Annotated[str, NAME]
 
 
-def reserved(path: Path, kind: ErrorKind) -> FieldError:
+def reserved(path: KeyPath, kind: ErrorSubject) -> FieldError:
     """Return the error of a name that the file format keeps for itself."""
-    return path, f"{show(RESERVED)} is reserved for the file's metadata; choose another name", kind
+    return FieldError(path, f"{show(RESERVED)} is reserved for the file's metadata; choose another name", kind)

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
-from paramgen.catalog.fields import ErrorKind, FieldError, FieldWords, Path, Schema, validation_error
+from paramgen.catalog.fields import ErrorSubject, Expectation, FieldError, KeyPath, Schema, validation_error
 from paramgen.catalog.synonyms import FIELD_SYNONYMS
 from paramgen.formatting import closest_match, did_you_mean, must_be, show, some_of
 
@@ -19,7 +19,7 @@ from paramgen.formatting import closest_match, did_you_mean, must_be, show, some
 MAX_SUGGESTIONS = 100
 
 
-class Model(BaseModel):
+class SpecModel(BaseModel):
     """A strict, frozen mapping of a spec. `label` is what its errors call it."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)
@@ -68,20 +68,18 @@ class Model(BaseModel):
         else:
             if None in data.values():  # pydantic takes null for a field left out; in a spec a value was forgotten
                 nulls = [key for key, value in data.items() if value is None]
-                errors = [((key,), must_be(_describe(cls, key).value, None), ErrorKind.WRONG) for key in nulls]
+                errors = [FieldError((key,), must_be(_describe(cls, key).value, None)) for key in nulls]
         if isinstance(data, dict):
             errors += cls.check_keys(data)
         if not errors:
             return model
         misspelt = set()
-        if any(kind == ErrorKind.MISSING for _, _, kind in errors):
+        if any(error.subject == ErrorSubject.MISSING_FIELD for error in errors):
             # A misspelt field and the missing one that it resembles are one mistake.
             unknown = (key for key in data if key not in cls.fields_by_key())
             misspelt = {cls.closest_field(key, data) for key in islice(unknown, MAX_SUGGESTIONS)}
         errors = [
-            (path, message, kind)
-            for path, message, kind in errors
-            if kind != ErrorKind.MISSING or path[-1] not in misspelt
+            error for error in errors if error.subject != ErrorSubject.MISSING_FIELD or error.path[-1] not in misspelt
         ]
         raise validation_error(errors, cls.label)
 
@@ -89,10 +87,10 @@ class Model(BaseModel):
     def missing(cls, name: str, label: str) -> FieldError:
         """Return the error of a missing field; `label` is what needs it."""
         purpose = re.split(r"[;:(]", cls.fields_by_key()[name].description or "")[0].strip(" .")
-        return (name,), f"missing field of {label}: {purpose}", ErrorKind.MISSING
+        return FieldError((name,), f"missing field of {label}: {purpose}", ErrorSubject.MISSING_FIELD)
 
 
-class TypedModel(Model):
+class TypedSpecModel(SpecModel):
     """A mapping chosen by its `type`, whose literals are its name and its aliases."""
 
     @classmethod
@@ -106,7 +104,7 @@ class TypedModel(Model):
         return self.names()[0]
 
 
-AnyTyped = TypeVar("AnyTyped", bound=TypedModel)
+AnyTyped = TypeVar("AnyTyped", bound=TypedSpecModel)
 
 
 def read_typed(table: Mapping[str, type[AnyTyped]], data: Any, expected: str, synonyms: Mapping[str, str]) -> AnyTyped:
@@ -117,17 +115,17 @@ def read_typed(table: Mapping[str, type[AnyTyped]], data: Any, expected: str, sy
     of a tiny build.
     """
     if not isinstance(data, dict):
-        raise validation_error([((), must_be(expected, data), ErrorKind.WRONG)])
+        raise validation_error([FieldError((), must_be(expected, data))])
     if "type" not in data:
-        raise validation_error([((), f"type is missing; write {expected}", ErrorKind.WRONG)])
+        raise validation_error([FieldError((), f"type is missing; write {expected}")])
     written = data["type"]
     model = table.get(written) if isinstance(written, str) else None
     if model is None:
-        raise validation_error([(("type",), _explain_type(written, table, synonyms), ErrorKind.WRONG)])
+        raise validation_error([FieldError(("type",), _explain_type(written, table, synonyms))])
     return model.model_validate(data)
 
 
-def _explain_type(written: Any, table: Mapping[str, type[TypedModel]], synonyms: Mapping[str, str]) -> str:
+def _explain_type(written: Any, table: Mapping[str, type[TypedSpecModel]], synonyms: Mapping[str, str]) -> str:
     if not isinstance(written, str):
         return must_be("the name of a type", written)
     guess = synonyms.get(written.lower()) or closest_match(written, table)
@@ -141,39 +139,39 @@ def _suggest(guess: str | None, known: Iterable[str]) -> str:
 
 
 def unknown_keys(
-    path: Path, keys: Iterable[str], known: Sequence[str], what: str, synonyms: Mapping[str, str]
+    path: KeyPath, keys: Iterable[str], known: Sequence[str], what: str, synonyms: Mapping[str, str]
 ) -> Iterator[FieldError]:
     """Yield an error for each key at a path that is not known; `what` begins it."""
     for index, key in enumerate(key for key in keys if key not in known):
         guess = closest_match(key, known, synonyms) if index < MAX_SUGGESTIONS else None
-        yield (*path, key), what + _suggest(guess, known), ErrorKind.UNKNOWN
+        yield FieldError((*path, key), what + _suggest(guess, known), ErrorSubject.KEY)
 
 
-def _translate(model: type[Model], error: ValidationError, data: Any) -> list[FieldError]:
+def _translate(model: type[SpecModel], error: ValidationError, data: Any) -> list[FieldError]:
     """Return pydantic's errors of a model, one for each place, in the words of its fields."""
-    errors: dict[Path, FieldError] = {}
+    errors: dict[KeyPath, FieldError] = {}
     for item in error.errors(include_url=False):
         loc, kind = item["loc"], item["type"]
         if loc and loc[-1] == "[key]":
-            errors[loc[:-1]] = loc[:-1], item["msg"], ErrorKind.UNKNOWN
-        elif kind in list(ErrorKind):
-            errors[loc] = loc, item["msg"], ErrorKind(kind)
+            errors[loc[:-1]] = FieldError(loc[:-1], item["msg"], ErrorSubject.KEY)
+        elif kind in list(ErrorSubject):
+            errors[loc] = FieldError(loc, item["msg"], ErrorSubject(kind))
         elif not loc:
-            errors[loc] = loc, must_be("a mapping", item["input"]), ErrorKind.WRONG
+            errors[loc] = FieldError(loc, must_be("a mapping", item["input"]))
         elif kind == "extra_forbidden":
             guess = model.closest_field(str(loc[0]), data) if len(errors) < MAX_SUGGESTIONS else None
             known = _suggest(guess, model.field_names())
-            errors[loc] = loc, f"unknown field of {model.label}{known}", ErrorKind.UNKNOWN
+            errors[loc] = FieldError(loc, f"unknown field of {model.label}{known}", ErrorSubject.KEY)
         elif kind == "missing":
             errors[loc] = model.missing(str(loc[0]), model.label)
         else:
             if not _describe(model, str(loc[0])).item:
                 loc = loc[:1]  # what follows is a branch of a union
-            errors.setdefault(loc, (loc, _explain_value(model, loc, kind, item), ErrorKind.WRONG))
+            errors.setdefault(loc, FieldError(loc, _explain_value(model, loc, kind, item)))
     return list(errors.values())
 
 
-def _explain_value(model: type[Model], loc: Path, kind: str, item: Mapping[str, Any]) -> str:
+def _explain_value(model: type[SpecModel], loc: KeyPath, kind: str, item: Mapping[str, Any]) -> str:
     """Return the message of a wrong value of a field, or of one inside it."""
     value = item["input"]
     if kind in ("too_long", "string_too_long"):
@@ -192,14 +190,14 @@ def _explain_value(model: type[Model], loc: Path, kind: str, item: Mapping[str, 
     return must_be(known, value) + hint
 
 
-def _describe(model: type[Model], name: str) -> FieldWords:
+def _describe(model: type[SpecModel], name: str) -> Expectation:
     """Return the words for a field: those of its type, or of a type inside its annotation, or else its literals."""
     field = model.fields_by_key()[name]
-    found = next((part for part in _parts(field) if isinstance(part, FieldWords)), None)
+    found = next((part for part in _parts(field) if isinstance(part, Expectation)), None)
     if found:
         return found
     words = _literals(field)
-    return FieldWords(value=f"one of {', '.join(words)}" if words else "true or false")
+    return Expectation(value=f"one of {', '.join(words)}" if words else "true or false")
 
 
 def _literals(field: FieldInfo) -> list[str]:

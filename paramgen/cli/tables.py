@@ -14,8 +14,7 @@ from paramgen.formatting import escape, format_number, human_bytes, pluralize, s
 if TYPE_CHECKING:
     from paramgen.analysis.inspect import Statistics
     from paramgen.planning.plan import Plan
-    from paramgen.planning.resolve import ParameterSpec
-    from paramgen.planning.tensors import Tensor
+    from paramgen.planning.tensors import ResolvedParameter, Tensor
     from paramgen.sampling.devices import Device
     from paramgen.storage.header import TensorEntry
     from paramgen.storage.reader import TensorFile
@@ -39,7 +38,7 @@ def print_plan(plan: Plan) -> None:
 
 def _cells(tensor: Tensor) -> tuple[str, ...]:
     """Return the cells of a tensor's row after its name."""
-    specs = tensor.specs
+    specs = tensor.resolved
     fans = ("" if fan is None else f"{fan:,}" for fan in (specs[0].fan_in, specs[0].fan_out))
     return (
         _shape(tensor.rearrangement.shape),
@@ -52,7 +51,7 @@ def _cells(tensor: Tensor) -> tuple[str, ...]:
     )
 
 
-def _values(spec: ParameterSpec) -> str:
+def _values(spec: ResolvedParameter) -> str:
     text = spec.distribution.summary()
     return text if spec.padding_index is None else f"{text}, zero at {spec.padding_index}"
 

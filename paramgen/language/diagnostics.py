@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from paramgen import limits
-from paramgen.catalog.fields import ErrorKind
+from paramgen.catalog.fields import ErrorSubject
 from paramgen.errors import MAX_SHOWN_ERRORS, Diagnostic, SpecError
 from paramgen.formatting import shorten
 from paramgen.language.expressions import has_expression, names_in
-from paramgen.language.yaml_reader import Document, Path, normalize, path_text
+from paramgen.language.yaml_reader import Document, KeyPath, normalize, path_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +24,14 @@ class RepeatLocation:
     indices: Mapping[str, Any]
 
 
-class Finding(NamedTuple):
+class Problem(NamedTuple):
     """An error at a path of the document, in its value or, with `of_key`, in its key.
 
     A warning does not make the spec invalid. `suggest` returns the end of the message. It is called only for errors
     that are shown, as searching for similar names takes long.
     """
 
-    path: Path
+    path: KeyPath
     message: str
     of_key: bool = False
     location: RepeatLocation | None = None
@@ -42,56 +42,56 @@ class Finding(NamedTuple):
 class LimitExceededError(Exception):
     """A limit of a spec that ends the search for further errors."""
 
-    def __init__(self, path: Path, message: str, location: RepeatLocation | None = None):
+    def __init__(self, path: KeyPath, message: str, location: RepeatLocation | None = None):
         super().__init__(message)
-        self.finding = Finding(path, message, location=location)
+        self.problem = Problem(path, message, location=location)
 
 
 class InvalidItemError(Exception):
     """An item of a spec that is wrong, with all its errors."""
 
-    def __init__(self, findings: list[Finding]):
+    def __init__(self, problems: list[Problem]):
         super().__init__()
-        self.findings = findings
+        self.problems = problems
 
 
-def explain_errors(error: ValidationError, data: Any, base: Path, unknown: Collection[Path]) -> list[Finding]:
+def explain_errors(error: ValidationError, data: Any, base: KeyPath, unknown: Collection[KeyPath]) -> list[Problem]:
     """Return pydantic's errors of the data at a path, without those of `unknown` paths, which have no value."""
     found = []
     for item in error.errors(include_url=False):
         path = item["loc"]
         if unknown and (*base, *normalize(data, path)) in unknown:
             continue
-        found.append(Finding((*base, *path), item["msg"], of_key=item["type"] == ErrorKind.UNKNOWN))
+        found.append(Problem((*base, *path), item["msg"], of_key=item["type"] == ErrorSubject.KEY))
     return found
 
 
-class Diagnostics:
+class ProblemCollector:
     """The findings of a spec: the first for each path, up to a limit."""
 
-    def __init__(self, findings: Iterable[Finding] = ()):
-        self._by_path: dict[tuple[Path, bool], Finding] = {}
+    def __init__(self, problems: Iterable[Problem] = ()):
+        self._by_path: dict[tuple[KeyPath, bool], Problem] = {}
         self.total = 0
-        for finding in findings:
-            self.add(finding)
+        for problem in problems:
+            self.add(problem)
 
     @property
     def is_full(self) -> bool:
         """True if searching for more findings is of no use."""
         return self.total >= limits.MAX_DIAGNOSTICS
 
-    def add(self, finding: Finding) -> None:
+    def add(self, problem: Problem) -> None:
         """Add a finding, unless its path already has one, as for operations that repeat."""
-        key = finding.path, finding.of_key
+        key = problem.path, problem.of_key
         if key not in self._by_path:
             self.total += 1
             if len(self._by_path) < limits.MAX_DIAGNOSTICS:
-                self._by_path[key] = finding
+                self._by_path[key] = problem
 
     def error(self, document: Document) -> SpecError:
         """Return the error of all findings, in the order of the document."""
-        ordered = sorted(self._by_path.values(), key=lambda finding: _place(finding, document) or (0, 0))
-        located = [describe(finding, document, index < MAX_SHOWN_ERRORS) for index, finding in enumerate(ordered)]
+        ordered = sorted(self._by_path.values(), key=lambda problem: _place(problem, document) or (0, 0))
+        located = [describe(problem, document, index < MAX_SHOWN_ERRORS) for index, problem in enumerate(ordered)]
         return SpecError(document.source, located, self.total, at_least=self.is_full)
 
     def raise_if_any(self, document: Document) -> None:
@@ -101,31 +101,31 @@ class Diagnostics:
 
     def lines(self, document: Document) -> Iterator[str]:
         """Yield each finding as a line."""
-        for finding in self._by_path.values():
-            yield describe(finding, document, with_suggestion=True).text(document.source)
+        for problem in self._by_path.values():
+            yield describe(problem, document, with_suggestion=True).text(document.source)
 
 
-def describe(finding: Finding, document: Document, with_suggestion: bool) -> Diagnostic:
+def describe(problem: Problem, document: Document, with_suggestion: bool) -> Diagnostic:
     """Return a finding with its line, its column and notes on where its value comes from."""
-    message = finding.message
-    if with_suggestion and finding.suggest:
-        message += finding.suggest()
-    path = document.normalize(finding.path)
-    if notes := list(_notes(finding, path, document)):
+    message = problem.message
+    if with_suggestion and problem.suggest:
+        message += problem.suggest()
+    path = document.normalize(problem.path)
+    if notes := list(_notes(problem, path, document)):
         message = f"{message} ({', '.join(notes)})"
-    return Diagnostic(message, path_text(path), *(_place(finding, document) or (None, None)))
+    return Diagnostic(message, path_text(path), *(_place(problem, document) or (None, None)))
 
 
-def _place(finding: Finding, document: Document) -> tuple[int, int] | None:
-    return document.place(document.normalize(finding.path), finding.of_key)
+def _place(problem: Problem, document: Document) -> tuple[int, int] | None:
+    return document.place(document.normalize(problem.path), problem.of_key)
 
 
-def _notes(finding: Finding, path: Path, document: Document) -> Iterator[str]:
+def _notes(problem: Problem, path: KeyPath, document: Document) -> Iterator[str]:
     """Yield the expression that gave the value, the indices that it uses, and the operation's name."""
-    location = finding.location if path[:1] == ("operations",) else None
-    value = None if finding.of_key else document.value(path)
+    location = problem.location if path[:1] == ("operations",) else None
+    value = None if problem.of_key else document.value(path)
     if isinstance(value, str) and has_expression(value):
-        if shorten(value) not in finding.message:
+        if shorten(value) not in problem.message:
             yield shorten(value)
         if location:
             used = names_in(value)

@@ -12,10 +12,10 @@ from paramgen.catalog.entries import is_variable
 from paramgen.catalog.fields import FieldType, Schema
 from paramgen.formatting import shorten
 from paramgen.language import values
-from paramgen.language.diagnostics import Finding, LimitExceededError
+from paramgen.language.diagnostics import LimitExceededError, Problem
 from paramgen.language.expressions import KEYWORDS, Expression, TemplateString, UndefinedError, names_in
 from paramgen.language.values import Environment, ExpressionError, Value
-from paramgen.language.yaml_reader import Path, from_yaml
+from paramgen.language.yaml_reader import KeyPath, from_yaml
 
 _SCALAR: Final[Schema] = {
     "anyOf": [
@@ -92,7 +92,7 @@ class Evaluator:
         other._templates, other._constants = self._templates, self._constants
         return other
 
-    def parse(self, text: str, path: Path, local: Collection[str] = ()) -> TemplateString:
+    def parse(self, text: str, path: KeyPath, local: Collection[str] = ()) -> TemplateString:
         """Parse a string that has '${' in it. Raises ExpressionError if that fails."""
         declared = (name for name in KEYWORDS if name in self.variables or name in self.broken or name in local)
         key = text, frozenset(declared)
@@ -103,7 +103,7 @@ class Evaluator:
             self._templates[key] = template
         return template
 
-    def names(self, value: Any, path: Path, local: Collection[str]) -> frozenset[str]:
+    def names(self, value: Any, path: KeyPath, local: Collection[str]) -> frozenset[str]:
         """Return the local variables in a value's expressions."""
         if not self.is_enabled:
             return frozenset()
@@ -114,7 +114,7 @@ class Evaluator:
 
         return names_in(value, names).intersection(local)
 
-    def value(self, text: str, local: Mapping[str, Value], path: Path) -> Value:
+    def value(self, text: str, local: Mapping[str, Value], path: KeyPath) -> Value:
         """Return the value of a string that has '${' in it. Raises ExpressionError if it has none."""
         constant = self._constants.get(text)
         if constant and (not local or constant.names.isdisjoint(local)):
@@ -130,21 +130,21 @@ class Evaluator:
     def evaluate(
         self,
         value: Any,
-        base: Path,
+        base: KeyPath,
         local: Mapping[str, Value] = NO_LOCALS,
         skip_keys: Collection[str] = (),
         bind: bool = True,
-    ) -> tuple[Any, dict[Path, Failure]]:
+    ) -> tuple[Any, dict[KeyPath, Failure]]:
         """Evaluate the expressions in a value as far as they have values; return it, and the failures by path.
 
         `base` is the value's own path. Keys in `skip_keys`, and what they hold, are left alone. Without `bind`, so are
         expressions that are evaluated later, once per index.
         """
-        failures: dict[Path, Failure] = {}
+        failures: dict[KeyPath, Failure] = {}
         if not self.is_enabled:
             return value, failures
 
-        def evaluate(value: Any, path: Path, key: str = "", bound: Collection[str] = ()) -> Any:
+        def evaluate(value: Any, path: KeyPath, key: str = "", bound: Collection[str] = ()) -> Any:
             if isinstance(value, str):
                 if "${" not in value:
                     return value
@@ -172,15 +172,15 @@ class Evaluator:
 
         return evaluate(value, base), failures
 
-    def explain(self, failures: Mapping[Path, Failure]) -> Iterator[Finding]:
+    def explain(self, failures: Mapping[KeyPath, Failure]) -> Iterator[Problem]:
         """Yield an error for each failure that no broken variable explains."""
         for path, (text, error) in failures.items():
             if not isinstance(error, UndefinedError):
-                yield Finding(path, f"{shorten(text)}: {error}")
+                yield Problem(path, f"{shorten(text)}: {error}")
             elif error.name not in self.broken:
-                yield Finding(path, f"{shorten(text)}: {error.problem}", suggest=error.hint)
+                yield Problem(path, f"{shorten(text)}: {error.problem}", suggest=error.hint)
 
-    def _bind(self, text: str, path: Path, local: Mapping[str, Value]) -> BoundExpression:
+    def _bind(self, text: str, path: KeyPath, local: Mapping[str, Value]) -> BoundExpression:
         template = self.parse(text, path, {*local, "k", "n"})
         environment = self._environment(local)
         used = sorted(template.names - {"k", "n"})
@@ -194,7 +194,7 @@ class Evaluator:
             return self.variables
         return ChainMap(local, self.variables) if self.variables else local  # type: ignore[arg-type]
 
-    def _count_terms(self, terms: int, path: Path) -> None:
+    def _count_terms(self, terms: int, path: KeyPath) -> None:
         self._terms += terms
         if self._terms > limits.MAX_TERMS:
             limit = f"more than {limits.MAX_TERMS:,} numbers, variables and operators in all (the limit)"
@@ -218,26 +218,26 @@ def parse_value(text: str) -> Value:
     return frozen
 
 
-def evaluate_variables(variables: Any, is_enabled: bool) -> tuple[Evaluator, list[Finding]]:
+def evaluate_variables(variables: Any, is_enabled: bool) -> tuple[Evaluator, list[Problem]]:
     """Return the evaluator of a spec's `variables`, each over those before it, and the errors in them."""
     evaluator = Evaluator(is_enabled)
-    findings: list[Finding] = []
+    problems: list[Problem] = []
     if not isinstance(variables, dict) or len(variables) > limits.MAX_VARIABLES:
         evaluator.broken.update(variables if isinstance(variables, dict) else ())
-        return evaluator, findings
+        return evaluator, problems
     for name, written in variables.items():
         path = ("variables", name)
         value, failures = evaluator.evaluate(written, path)
-        findings += evaluator.explain(
+        problems += evaluator.explain(
             {at: _explain_order(failure, name, variables, evaluator) for at, failure in failures.items()}
         )
         if not failures and value is not written:
-            findings += [Finding((*path, *at), message) for at, message, _ in VALUE.errors(value)]
+            problems += [Problem((*path, *at), message) for at, message, _ in VALUE.errors(value)]
         if is_variable(name) and not failures and values.is_value(value):
             evaluator.variables[name] = values.freeze(value)
         else:
             evaluator.broken.add(name)
-    return evaluator, findings
+    return evaluator, problems
 
 
 def _explain_order(failure: Failure, name: str, variables: Mapping[str, Any], evaluator: Evaluator) -> Failure:

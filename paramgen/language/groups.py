@@ -9,13 +9,13 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from paramgen.catalog.entries import SpecEntry
-from paramgen.catalog.fields import RESERVED, ErrorKind, FieldError, FieldWords, Name, Schema, reserved
+from paramgen.catalog.fields import RESERVED, ErrorSubject, Expectation, FieldError, Name, Schema, reserved
 from paramgen.catalog.models import MAX_SUGGESTIONS
 from paramgen.catalog.operations import PARAMETERS_SCHEMA, ParametersByName
 from paramgen.catalog.schemas import merge, reference
 from paramgen.formatting import closest_match
 from paramgen.language.evaluation import Evaluator
-from paramgen.language.yaml_reader import Path
+from paramgen.language.yaml_reader import KeyPath
 
 OPERATIONS_SCHEMA: Schema = {
     "description": "the operations, each with a name, a type and its sizes, and groups of them.",
@@ -39,14 +39,14 @@ class Group(SpecEntry):
         default={}, description="parameters of the group itself, named <group>.<parameter>, before its operations."
     )
     operations: Annotated[
-        list[Any], Field(min_length=1), FieldWords(value="a list of operations, at least one", item=OPERATION_EXPECTED)
+        list[Any], Field(min_length=1), Expectation(value="a list of operations, at least one", item=OPERATION_EXPECTED)
     ] = Field(default=[], description="its operations, and groups of them.")
 
     @classmethod
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
         yield from super().check_keys(data)
         if data.get("name") == RESERVED:
-            yield reserved(("name",), ErrorKind.WRONG)
+            yield reserved(("name",), ErrorSubject.VALUE)
         if not {"operations", "parameters"} & data.keys():
             yield cls.missing("operations", cls.label)
 
@@ -65,10 +65,10 @@ def is_group(item: Any) -> bool:
     return any(key in item for key in keys) or any(closest_match(key, keys) for key in islice(item, MAX_SUGGESTIONS))
 
 
-def evaluate_outside_repeats(items: list[Any], path: Path, evaluator: Evaluator) -> list[Any]:
+def evaluate_outside_repeats(items: list[Any], path: KeyPath, evaluator: Evaluator) -> list[Any]:
     """Return the items with the expressions that depend on no local variable evaluated, as far as that can be done."""
 
-    def evaluate(item: Any, path: Path) -> Any:
+    def evaluate(item: Any, path: KeyPath) -> Any:
         if isinstance(item, dict) and ("repeat" in item or "with" in item):
             return item
         inner = item.get("operations") if is_group(item) else None

@@ -13,19 +13,19 @@ from typing import Any, Final, NamedTuple
 from pydantic import ValidationError
 
 from paramgen import limits
-from paramgen.catalog.entries import ENTRY_KEYS, Index
+from paramgen.catalog.entries import ENTRY_KEYS, RepeatIndex
 from paramgen.catalog.fields import is_name
 from paramgen.catalog.models import read_typed
-from paramgen.catalog.operations import BY_TYPE, Operation
+from paramgen.catalog.operations import OPERATIONS_BY_TYPE, Operation
 from paramgen.catalog.synonyms import OPERATION_SYNONYMS
 from paramgen.language import values
-from paramgen.language.diagnostics import Finding, InvalidItemError, LimitExceededError, RepeatLocation, explain_errors
+from paramgen.language.diagnostics import InvalidItemError, LimitExceededError, Problem, RepeatLocation, explain_errors
 from paramgen.language.evaluation import BOUND_KEYS, Evaluator
 from paramgen.language.expressions import has_expression, names_in
 from paramgen.language.groups import OPERATION_EXPECTED, Group, is_group
 from paramgen.language.repetitions import ONCE, Locals, Repetitions, check_condition, read_repetitions
 from paramgen.language.values import ExpressionError
-from paramgen.language.yaml_reader import Path
+from paramgen.language.yaml_reader import KeyPath
 
 # Results kept of one item for different values of local variables, and operations kept of one result of a group.
 CACHE_SIZE = 1000
@@ -33,7 +33,7 @@ CACHE_SIZE = 1000
 ABSENT: Final = object()
 
 
-class NamedOperation(NamedTuple):
+class OperationInstance(NamedTuple):
     """An operation of the model: its full name, its path in the document, and its local variables.
 
     `results` caches what is computed from the operation, for other instances that differ in name only.
@@ -41,7 +41,7 @@ class NamedOperation(NamedTuple):
 
     operation: Operation
     name: str
-    path: Path
+    path: KeyPath
     local: Locals | None
     results: dict[Any, Any]
 
@@ -59,10 +59,10 @@ class Expansion:
     omits: bool = False
     different: int = 0
 
-    def count_different(self, count: int, path: Path) -> None:
+    def count_distinct(self, count: int, path: KeyPath) -> None:
         """Count items that are read. Raises LimitExceededError if there are too many."""
         self.different += count
-        check_different(self.different, path)
+        check_distinct(self.different, path)
 
 
 class Item(ABC):
@@ -70,7 +70,7 @@ class Item(ABC):
 
     __slots__ = ("cache", "expansion", "has_failed", "is_repeated", "path", "repetitions", "written")
 
-    def __init__(self, expansion: Expansion, path: Path, written: Any, is_repeated: bool):
+    def __init__(self, expansion: Expansion, path: KeyPath, written: Any, is_repeated: bool):
         self.expansion = expansion
         self.path = path
         self.written = written
@@ -79,7 +79,7 @@ class Item(ABC):
         self.has_failed = False
         self.cache: dict[Any, Any] = {}
 
-    def visit(self, prefix: str, local: Locals) -> Iterator[NamedOperation | Finding]:
+    def visit(self, prefix: str, local: Locals) -> Iterator[OperationInstance | Problem]:
         """Yield the item's operations in all its repetitions, and its errors on the first visit that finds some."""
         if self.has_failed:
             return
@@ -100,14 +100,14 @@ class Item(ABC):
         except InvalidItemError as error:
             self.has_failed = True
             location = RepeatLocation(self.shown_name(prefix, scope), scope) if prefix or scope else None
-            yield from (finding._replace(location=location) for finding in error.findings)
+            yield from (problem._replace(location=location) for problem in error.problems)
 
     @abstractmethod
-    def expand(self, name: str, local: Locals, is_inside: bool) -> Iterator[NamedOperation | Finding]:
+    def expand(self, name: str, local: Locals, is_inside: bool) -> Iterator[OperationInstance | Problem]:
         """Yield the operations of one repetition."""
 
     @abstractmethod
-    def check(self, local: Locals, known: list[Finding] | None = None) -> Any:
+    def check(self, local: Locals, known: list[Problem] | None = None) -> Any:
         """Return the item checked with these local variables.
 
         Raises InvalidItemError, with the `known` and all other errors, if it is wrong.
@@ -130,12 +130,12 @@ class Item(ABC):
                 self.repetitions = read_repetitions(self.written, self.path, self.expansion.evaluator, local)
             except InvalidItemError as error:
                 if "as" not in self.written and "with" not in self.written:  # no variable is missing: find all errors
-                    self.check(local, error.findings)
+                    self.check(local, error.problems)
                 raise
             self.is_repeated |= self.repetitions.repeat is not None
         return self.repetitions
 
-    def full_name(self, repetitions: Repetitions, index: Index | None, prefix: str, local: Locals) -> str:
+    def full_name(self, repetitions: Repetitions, index: RepeatIndex | None, prefix: str, local: Locals) -> str:
         """Return the full name of a repetition. Raises InvalidItemError if it is not valid."""
         name = written = self.written.get("name") if isinstance(self.written, dict) else None
         if isinstance(written, str) and has_expression(written):
@@ -186,14 +186,14 @@ class OperationItem(Item):
 
     __slots__ = ("texts",)
 
-    def __init__(self, expansion: Expansion, path: Path, written: Any, is_repeated: bool):
+    def __init__(self, expansion: Expansion, path: KeyPath, written: Any, is_repeated: bool):
         super().__init__(expansion, path, written, is_repeated)
         self.texts: tuple[str, ...] | None = None
 
-    def expand(self, name: str, local: Locals, is_inside: bool) -> Iterator[NamedOperation | Finding]:
+    def expand(self, name: str, local: Locals, is_inside: bool) -> Iterator[OperationInstance | Problem]:
         checked = self._read(local)
         if checked.operation:
-            yield NamedOperation(checked.operation, name, self.path, local if is_inside else None, checked.results)
+            yield OperationInstance(checked.operation, name, self.path, local if is_inside else None, checked.results)
 
     def _read(self, local: Locals) -> _CheckedOperation:
         """Return the operation, from the cache if it was checked with the same values."""
@@ -208,7 +208,7 @@ class OperationItem(Item):
         checked: _CheckedOperation | None = self.cache.get(key)
         if checked is None:
             if self.texts:
-                self.expansion.count_different(1, self.path)
+                self.expansion.count_distinct(1, self.path)
             checked = self.check(local)
             self.keep(key, checked)
         return checked
@@ -226,29 +226,31 @@ class OperationItem(Item):
             for entry in value:
                 yield from self._find_texts(entry, local)
 
-    def check(self, local: Locals, known: list[Finding] | None = None) -> _CheckedOperation:
-        fields, findings = self.fields(), list(known or ())
+    def check(self, local: Locals, known: list[Problem] | None = None) -> _CheckedOperation:
+        fields, problems = self.fields(), list(known or ())
         if isinstance(fields, dict) and isinstance(fields.get("parameters"), dict):
             written = fields["parameters"]
             fields["parameters"], errors = self._select(written, (*self.path, "parameters"), local)
-            findings += errors
-            if written and not fields["parameters"] and not findings:
+            problems += errors
+            if written and not fields["parameters"] and not problems:
                 return _CheckedOperation(None, {})
         fields, failures = self.expansion.evaluator.evaluate(fields, self.path, local)
-        findings += self.expansion.evaluator.explain(failures)
+        problems += self.expansion.evaluator.explain(failures)
         operation = None
         try:
-            operation = read_typed(BY_TYPE, fields, OPERATION_EXPECTED, OPERATION_SYNONYMS)
+            operation = read_typed(OPERATIONS_BY_TYPE, fields, OPERATION_EXPECTED, OPERATION_SYNONYMS)
         except ValidationError as error:
-            findings += explain_errors(error, fields, self.path, failures)
-        if findings or failures:
-            raise InvalidItemError(findings)
+            problems += explain_errors(error, fields, self.path, failures)
+        if problems or failures:
+            raise InvalidItemError(problems)
         return _CheckedOperation(operation, {})
 
-    def _select(self, parameters: Mapping[str, Any], path: Path, local: Locals) -> tuple[dict[str, Any], list[Finding]]:
+    def _select(
+        self, parameters: Mapping[str, Any], path: KeyPath, local: Locals
+    ) -> tuple[dict[str, Any], list[Problem]]:
         """Return the parameters whose conditions hold, and the errors of conditions."""
         selected: dict[str, Any] = {}
-        findings: list[Finding] = []
+        problems: list[Problem] = []
         for name, parameter in parameters.items():
             if not isinstance(parameter, dict) or "when" not in parameter:
                 selected[name] = parameter
@@ -257,11 +259,11 @@ class OperationItem(Item):
             try:
                 holds = check_condition(self.expansion.evaluator, parameter["when"], (*path, name, "when"), local)
             except InvalidItemError as error:
-                findings += error.findings
+                problems += error.problems
             if holds:
                 selected[name] = {key: value for key, value in parameter.items() if key != "when"}
             self.expansion.omits |= not holds
-        return selected, findings
+        return selected, problems
 
 
 class ParametersItem(OperationItem):
@@ -269,11 +271,11 @@ class ParametersItem(OperationItem):
 
     __slots__ = ()
 
-    def __init__(self, expansion: Expansion, path: Path, parameters: Any, is_repeated: bool):
+    def __init__(self, expansion: Expansion, path: KeyPath, parameters: Any, is_repeated: bool):
         written = {"type": "custom", "name": "parameters", "parameters": parameters}
         super().__init__(expansion, path, written, is_repeated)
 
-    def full_name(self, repetitions: Repetitions, index: Index | None, prefix: str, local: Locals) -> str:
+    def full_name(self, repetitions: Repetitions, index: RepeatIndex | None, prefix: str, local: Locals) -> str:
         return prefix.removesuffix(".")
 
     def shown_name(self, prefix: str, local: Locals) -> str:
@@ -288,57 +290,57 @@ class GroupItem(Item):
 
     __slots__ = ("inner", "is_checked", "items", "structure")
 
-    def __init__(self, expansion: Expansion, path: Path, written: dict[str, Any], is_repeated: bool):
+    def __init__(self, expansion: Expansion, path: KeyPath, written: dict[str, Any], is_repeated: bool):
         super().__init__(expansion, path, written, is_repeated)
         self.items: list[Item] | None = None
         self.inner: tuple[str, ...] | None = None
         self.structure: frozenset[str] | None = None
         self.is_checked = False
 
-    def expand(self, name: str, local: Locals, is_inside: bool) -> Iterator[NamedOperation | Finding]:
+    def expand(self, name: str, local: Locals, is_inside: bool) -> Iterator[OperationInstance | Problem]:
         key = self._cache_key(local)
-        known: list[NamedOperation] | None = self.cache.get(key)
+        known: list[OperationInstance] | None = self.cache.get(key)
         if known is not None:
             for operation, suffix, path, its_local, results in known:
                 check_length(name + suffix, path)
-                yield NamedOperation(operation, name + suffix, path, its_local, results)
+                yield OperationInstance(operation, name + suffix, path, its_local, results)
             return
         if not self.is_checked:
             self.check(local)
             self.is_checked = True
-        seen: list[NamedOperation] | None = [] if self.is_repeated else None
+        seen: list[OperationInstance] | None = [] if self.is_repeated else None
         for item in self.content():
             for found in item.visit(f"{name}.", local):
                 yield found
-                if isinstance(found, Finding) or (seen is not None and len(seen) == CACHE_SIZE):
+                if isinstance(found, Problem) or (seen is not None and len(seen) == CACHE_SIZE):
                     seen = None
                 elif seen is not None:
                     seen.append(found._replace(name=found.name[len(name) :]))
         if seen is not None:
             self.keep(key, seen)
 
-    def check(self, local: Locals, known: list[Finding] | None = None) -> None:
-        findings = list(known or ())
+    def check(self, local: Locals, known: list[Problem] | None = None) -> None:
+        problems = list(known or ())
         fields, failures = self.expansion.evaluator.evaluate(
             {key: value for key, value in self.fields().items() if key != "parameters"},
             self.path,
             local,
             skip_keys=("operations",),
         )
-        findings += self.expansion.evaluator.explain(failures)
+        problems += self.expansion.evaluator.explain(failures)
         try:
             Group.model_validate({"operations": [None], **fields} if "parameters" in self.written else fields)
         except ValidationError as error:
-            findings += explain_errors(error, fields, self.path, failures)
-        if findings or failures:
-            raise InvalidItemError(findings)
+            problems += explain_errors(error, fields, self.path, failures)
+        if problems or failures:
+            raise InvalidItemError(problems)
 
     def content(self) -> list[Item]:
         """Return what is in the group: its own parameters, then its operations."""
         if self.items is None:
             operations = self.written.get("operations")
             operations = operations if isinstance(operations, list) else []
-            self.expansion.count_different(len(operations), self.path)
+            self.expansion.count_distinct(len(operations), self.path)
             self.items = make_items(
                 self.expansion, self.path, operations, self.written.get("parameters", ABSENT), self.is_repeated
             )
@@ -384,7 +386,7 @@ class GroupItem(Item):
 
 
 def make_items(
-    expansion: Expansion, base: Path, operations: list[Any], parameters: Any, is_repeated: bool
+    expansion: Expansion, base: KeyPath, operations: list[Any], parameters: Any, is_repeated: bool
 ) -> list[Item]:
     """Return the items of a group's, or the model's, own parameters and operations."""
     items: list[Item] = []
@@ -396,15 +398,15 @@ def make_items(
     return items
 
 
-def check_different(count: int, path: Path) -> None:
+def check_distinct(count: int, path: KeyPath) -> None:
     """Raise LimitExceededError if there are too many different items."""
-    if count > limits.MAX_DIFFERENT_OPERATIONS:
-        limit = f"more than {limits.MAX_DIFFERENT_OPERATIONS:,} different operations and groups (the limit)"
+    if count > limits.MAX_DISTINCT_OPERATIONS:
+        limit = f"more than {limits.MAX_DISTINCT_OPERATIONS:,} different operations and groups (the limit)"
         raise LimitExceededError(path, f"{limit}, counting those that a local variable makes different")
 
 
-def check_length(name: str, path: Path) -> None:
+def check_length(name: str, path: KeyPath) -> None:
     """Raise InvalidItemError if a full name is too long."""
     if len(name) > limits.MAX_NAME_LENGTH:
         problem = f"must have at most {limits.MAX_NAME_LENGTH} characters, got {len(name):,}"
-        raise InvalidItemError([Finding((*path, "name"), f"the full name {problem}")])
+        raise InvalidItemError([Problem((*path, "name"), f"the full name {problem}")])

@@ -11,15 +11,14 @@ from pydantic import Field, ValidationError
 
 from paramgen import limits
 from paramgen.catalog.entries import VARIABLE, Condition, is_variable
-from paramgen.catalog.fields import DTypeName, ErrorKind, FieldError, FieldWords, Schema, choice_type
+from paramgen.catalog.fields import DTypeName, ErrorSubject, Expectation, FieldError, Schema, choice_type
 from paramgen.catalog.frameworks import CONVENTION_NAMES, LAYOUT_NAMES
-from paramgen.catalog.initializers import EXPECTED as INITIALIZER_EXPECTED
-from paramgen.catalog.initializers import AnyInitializer
-from paramgen.catalog.models import Model, unknown_keys
+from paramgen.catalog.initializers import INITIALIZER_EXPECTED, AnyInitializer
+from paramgen.catalog.models import SpecModel, unknown_keys
 from paramgen.catalog.operations import (
-    BY_TYPE,
+    OPERATIONS,
+    OPERATIONS_BY_TYPE,
     PARAMETERS_SCHEMA,
-    TABLE,
     Operation,
     ParametersByName,
     StandardOperation,
@@ -28,26 +27,26 @@ from paramgen.catalog.schemas import closed, mapping
 from paramgen.catalog.synonyms import FRAMEWORK_SYNONYMS, OPERATION_SYNONYMS
 from paramgen.errors import FileError, UsageError
 from paramgen.formatting import closest_match, did_you_mean, escape, must_be, show
-from paramgen.language.diagnostics import Diagnostics, Finding, LimitExceededError, explain_errors
+from paramgen.language.diagnostics import LimitExceededError, Problem, ProblemCollector, explain_errors
 from paramgen.language.evaluation import VALUE, Evaluator, evaluate_variables
 from paramgen.language.expressions import names_in
 from paramgen.language.groups import OPERATIONS_SCHEMA, evaluate_outside_repeats
-from paramgen.language.items import ABSENT, check_different
+from paramgen.language.items import ABSENT, check_distinct
 from paramgen.language.tree import Tree
 from paramgen.language.values import Value
-from paramgen.language.yaml_reader import Document, Path, from_mapping, from_yaml
+from paramgen.language.yaml_reader import Document, KeyPath, from_mapping, from_yaml
 
-AnyModel = TypeVar("AnyModel", bound=Model)
+AnyModel = TypeVar("AnyModel", bound=SpecModel)
 
 PATTERN_EXPECTED = "a pattern of names, with * ? and []"
 
 
-class Override(Model):
+class Override(SpecModel):
     """Another initializer or dtype for the parameters whose canonical names match a pattern."""
 
     label = "an override"
     match: Annotated[
-        str, Field(min_length=1, max_length=limits.MAX_PATTERN_LENGTH), FieldWords(value=PATTERN_EXPECTED)
+        str, Field(min_length=1, max_length=limits.MAX_PATTERN_LENGTH), Expectation(value=PATTERN_EXPECTED)
     ] = Field(description="pattern of canonical names, with * ? and []; * matches dots, too.")
     initializer: AnyInitializer | None = Field(default=None, description="initializer of these parameters.")
     dtype: DTypeName | None = Field(default=None, description="element type of these parameters.")
@@ -56,23 +55,23 @@ class Override(Model):
     @classmethod
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
         if not data.keys() & {"initializer", "dtype"}:
-            yield (), "has no effect; add an initializer or a dtype", ErrorKind.WRONG
+            yield FieldError((), "has no effect; add an initializer or a dtype")
 
     @classmethod
     def schema_rules(cls) -> Schema:
         return {"anyOf": [{"required": ["initializer"]}, {"required": ["dtype"]}]}
 
 
-class SpecFields(Model):
+class SpecFields(SpecModel):
     """The fields of a spec besides its operations."""
 
-    paramgen: Annotated[int, Field(ge=1, le=1), FieldWords(value="1 (the version of the spec language)")] = Field(
+    paramgen: Annotated[int, Field(ge=1, le=1), Expectation(value="1 (the version of the spec language)")] = Field(
         default=1, description="version of the spec language."
     )
-    name: Annotated[str, Field(min_length=1), FieldWords(value="a string")] = Field(
+    name: Annotated[str, Field(min_length=1), Expectation(value="a string")] = Field(
         default="model", description="name of the model; default: the file's name without its ending."
     )
-    seed: Annotated[int, Field(ge=0, lt=2**64), FieldWords(value="an integer from 0 to 2^64 - 1")] = Field(
+    seed: Annotated[int, Field(ge=0, lt=2**64), Expectation(value="an integer from 0 to 2^64 - 1")] = Field(
         default=0, description="seed of every parameter, 0 … 2^64 - 1."
     )
     dtype: DTypeName = Field(default="float32", description="element type of the parameters.")
@@ -84,12 +83,12 @@ class SpecFields(Model):
     )
     defaults: Annotated[
         dict[str, dict[str, AnyInitializer]],
-        FieldWords(value="a mapping of operation types to initializers by parameter", item=INITIALIZER_EXPECTED),
+        Expectation(value="a mapping of operation types to initializers by parameter", item=INITIALIZER_EXPECTED),
     ] = Field(default={}, description="initializers by operation type and parameter, for the whole spec.")
     variables: Annotated[
         dict[str, Annotated[Any, VALUE]],
         Field(max_length=limits.MAX_VARIABLES),
-        FieldWords(value="a mapping of names to values"),
+        Expectation(value="a mapping of names to values"),
     ] = Field(default={}, description="values by name, for ${…}; each may use those before it.")
     parameters: ParametersByName = Field(default={}, description="parameters of the model itself, by name.")
     ties: Annotated[str, choice_type(("omit", "copy"), {})] = Field(
@@ -98,7 +97,7 @@ class SpecFields(Model):
     overrides: Annotated[
         list[Override],
         Field(max_length=limits.MAX_OVERRIDES),
-        FieldWords(value="a list of overrides", item="a mapping with match and initializer or dtype"),
+        Expectation(value="a list of overrides", item="a mapping with match and initializer or dtype"),
     ] = Field(default=[], description="initializers and dtypes by pattern of names; the last that matches wins.")
 
     @classmethod
@@ -110,11 +109,11 @@ class SpecFields(Model):
         variables = data.get("variables")
         for name in variables if isinstance(variables, dict) else ():
             if not is_variable(name):
-                yield ("variables", name), must_be(VARIABLE.value, name), ErrorKind.UNKNOWN
+                yield FieldError(("variables", name), must_be(VARIABLE.value, name), ErrorSubject.KEY)
         defaults = data.get("defaults")
         if not isinstance(defaults, dict):
             return
-        standard = {kind: model for kind, model in BY_TYPE.items() if issubclass(model, StandardOperation)}
+        standard = {kind: model for kind, model in OPERATIONS_BY_TYPE.items() if issubclass(model, StandardOperation)}
         yield from unknown_keys(
             ("defaults",), defaults, list(standard), "not an operation type with defaults", OPERATION_SYNONYMS
         )
@@ -123,7 +122,7 @@ class SpecFields(Model):
             model = standard[kind]
             if model in written:
                 message = f"'{kind}' is the same type as '{written[model]}'; merge the two entries"
-                yield ("defaults", kind), message, ErrorKind.UNKNOWN
+                yield FieldError(("defaults", kind), message, ErrorSubject.KEY)
             written[model] = kind
             if isinstance(defaults[kind], dict):
                 known, what = model.parameter_names, f"unknown parameter of {kind}"
@@ -131,7 +130,7 @@ class SpecFields(Model):
 
     @classmethod
     def schema_rules(cls) -> Schema:
-        standard = [model for model in TABLE if issubclass(model, StandardOperation)]
+        standard = [model for model in OPERATIONS if issubclass(model, StandardOperation)]
         initializers = {name: mapping(model.initializers_schema()) for model in standard for name in model.names()}
         aliases = [{"not": {"required": list(model.names())}} for model in standard if len(model.names()) > 1]
         return {
@@ -144,7 +143,7 @@ class SpecFields(Model):
             "anyOf": [{"required": ["operations"]}, {"required": ["parameters"]}],
         }
 
-    def default_of(self, operation: Operation, parameter: str) -> tuple[AnyInitializer, Path] | None:
+    def default_of(self, operation: Operation, parameter: str) -> tuple[AnyInitializer, KeyPath] | None:
         """Return the initializer that `defaults` set for a parameter, and its path; None if they do not."""
         for name in operation.names():
             if parameter in self.defaults.get(name, {}):
@@ -163,7 +162,7 @@ class ParsedSpec:
     document: Document
     fields: SpecFields
     source: dict[str, Any]
-    findings: tuple[Finding, ...]
+    problems: tuple[Problem, ...]
     _items: list[Any]
     _evaluator: Evaluator
 
@@ -211,7 +210,7 @@ def interpret(
     variables with the same names. Raises UsageError for others.
     """
     if not isinstance(document.data, dict):
-        raise Diagnostics([Finding((), must_be("a mapping with operations", document.data))]).error(document)
+        raise ProblemCollector([Problem((), must_be("a mapping with operations", document.data))]).error(document)
     for key, value in replaced.items():
         if value is not None:
             document.put((key,), value)
@@ -219,7 +218,7 @@ def interpret(
     try:
         return _interpret(document, name)
     except LimitExceededError as error:
-        raise Diagnostics([error.finding]).error(document) from None
+        raise ProblemCollector([error.problem]).error(document) from None
 
 
 def _interpret(document: Document, name: str) -> ParsedSpec:
@@ -244,7 +243,9 @@ def _set_variables(document: Document, variables: Mapping[str, Value]) -> None:
         document.put(("variables", name), value)
 
 
-def validate(model: type[AnyModel], data: Any, unknown: Collection[Path] = ()) -> tuple[AnyModel | None, list[Finding]]:
+def validate(
+    model: type[AnyModel], data: Any, unknown: Collection[KeyPath] = ()
+) -> tuple[AnyModel | None, list[Problem]]:
     """Return the model of data at the document's top, or None and its errors, without those of unknown paths."""
     try:
         return model.model_validate(data), []
@@ -254,11 +255,11 @@ def validate(model: type[AnyModel], data: Any, unknown: Collection[Path] = ()) -
 
 def _read_fields(
     data: dict[str, Any], name: str, evaluator: Evaluator
-) -> tuple[SpecFields, dict[str, Any], list[Finding]]:
+) -> tuple[SpecFields, dict[str, Any], list[Problem]]:
     """Return the valid fields of a spec besides its operations, its source for the file, and its errors."""
     selected = {**data, **_select_overrides(data.get("overrides"), evaluator)}
     evaluated, failures = evaluator.evaluate(selected, (), skip_keys=("variables", "operations", "parameters"))
-    findings = list(evaluator.explain(failures))
+    problems = list(evaluator.explain(failures))
     unknown = set(failures)
     variables = data.get("variables")
     if isinstance(variables, dict):
@@ -273,7 +274,7 @@ def _read_fields(
     if "name" not in data:
         head = head.model_copy(update={"name": name})
     as_written = {key: data[key] for key in ("defaults", "overrides") if key in data}
-    return head, {**evaluated, **as_written}, findings + errors
+    return head, {**evaluated, **as_written}, problems + errors
 
 
 # In the place of an override whose condition is false, whose fields are not evaluated.
@@ -293,15 +294,15 @@ def _select_overrides(overrides: Any, evaluator: Evaluator) -> dict[str, Any]:
     return {"overrides": selected}
 
 
-def _read_items(data: dict[str, Any]) -> tuple[list[Any], list[Finding]]:
+def _read_items(data: dict[str, Any]) -> tuple[list[Any], list[Problem]]:
     items = data.get("operations")
     if isinstance(items, list) and items:
-        check_different(len(items), ("operations",))  # before anything in them is evaluated
+        check_distinct(len(items), ("operations",))  # before anything in them is evaluated
         return items, []
     if "operations" in data:
-        return [], [Finding(("operations",), must_be("a non-empty list of operations", items))]
+        return [], [Problem(("operations",), must_be("a non-empty list of operations", items))]
     if "parameters" in data or any(
         closest_match(key, ["operations"]) for key in data if key not in SpecFields.fields_by_key()
     ):
         return [], []  # not needed, or reported as a misspelt key
-    return [], [Finding(("operations",), "missing field of the spec: list of operations")]
+    return [], [Problem(("operations",), "missing field of the spec: list of operations")]

@@ -8,13 +8,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from paramgen.catalog.entries import CONDITION, ENTRY_KEYS, REPEAT, Index, SpecEntry
+from paramgen.catalog.entries import CONDITION, ENTRY_KEYS, REPEAT, RepeatIndex, SpecEntry
 from paramgen.catalog.fields import FieldType
-from paramgen.language.diagnostics import Finding, InvalidItemError, explain_errors
+from paramgen.language.diagnostics import InvalidItemError, Problem, explain_errors
 from paramgen.language.evaluation import VALUE, Evaluator
 from paramgen.language.expressions import has_expression
 from paramgen.language.values import Value
-from paramgen.language.yaml_reader import Path
+from paramgen.language.yaml_reader import KeyPath
 
 Locals = Mapping[str, Value]
 
@@ -23,7 +23,7 @@ Locals = Mapping[str, Value]
 class Repetitions:
     """The repetition of an entry, as written; `repeat` is None if it does not repeat."""
 
-    path: Path = ()
+    path: KeyPath = ()
     repeat: Any = None
     index: str | None = None
     local: Mapping[str, Any] = field(default_factory=dict)
@@ -34,14 +34,14 @@ class Repetitions:
         """The names of the variables that it declares."""
         return {*self.local, *([self.index] if self.index else [])}
 
-    def indices(self, evaluator: Evaluator, local: Locals) -> Sequence[Index | None]:
+    def indices(self, evaluator: Evaluator, local: Locals) -> Sequence[RepeatIndex | None]:
         """Return the indices; (None,) without repetition. Raises InvalidItemError if they are wrong."""
         if self.repeat is None:
             return (None,)
-        indices: Sequence[Index] = _evaluate(evaluator, self.repeat, (*self.path, "repeat"), local, REPEAT)
+        indices: Sequence[RepeatIndex] = _evaluate(evaluator, self.repeat, (*self.path, "repeat"), local, REPEAT)
         return indices
 
-    def enter(self, evaluator: Evaluator, index: Index | None, local: Locals) -> Locals:
+    def enter(self, evaluator: Evaluator, index: RepeatIndex | None, local: Locals) -> Locals:
         """Return the local variables of a repetition. Raises InvalidItemError if they are wrong."""
         around = {**local, self.index: index} if self.index and index is not None else local
         if not self.local:
@@ -60,7 +60,7 @@ class Repetitions:
 ONCE = Repetitions()
 
 
-def read_repetitions(item: Any, path: Path, evaluator: Evaluator, declared: Collection[str]) -> Repetitions:
+def read_repetitions(item: Any, path: KeyPath, evaluator: Evaluator, declared: Collection[str]) -> Repetitions:
     """Return how an item repeats; `declared` are the local variables around it.
 
     Raises InvalidItemError if it is wrong.
@@ -78,23 +78,23 @@ def read_repetitions(item: Any, path: Path, evaluator: Evaluator, declared: Coll
     index = written.get("as")
     if isinstance(index, str) and (index in declared or index in evaluator.variables):
         taken = "a local variable" if index in declared else "a variable of the spec"
-        raise InvalidItemError([Finding((*path, "as"), f"{index} is already {taken}; choose another name")])
+        raise InvalidItemError([Problem((*path, "as"), f"{index} is already {taken}; choose another name")])
     return Repetitions(path, written.get("repeat"), index, written.get("with", {}), written.get("when", True))
 
 
-def check_condition(evaluator: Evaluator, written: Any, path: Path, local: Locals) -> bool:
+def check_condition(evaluator: Evaluator, written: Any, path: KeyPath, local: Locals) -> bool:
     """Return whether a condition holds. Raises InvalidItemError if it is not a boolean."""
     holds: bool = _evaluate(evaluator, written, path, local, CONDITION)
     return holds
 
 
-def _evaluate(evaluator: Evaluator, written: Any, path: Path, local: Locals, expected: FieldType) -> Any:
+def _evaluate(evaluator: Evaluator, written: Any, path: KeyPath, local: Locals, expected: FieldType) -> Any:
     value, failures = evaluator.evaluate(written, path, local)
-    findings = list(evaluator.explain(failures))
+    problems = list(evaluator.explain(failures))
     if not failures:
-        findings = [Finding((*path, *at), message) for at, message, _ in expected.errors(value)]
-    if findings or failures:
-        raise InvalidItemError(findings)
+        problems = [Problem((*path, *at), message) for at, message, _ in expected.errors(value)]
+    if problems or failures:
+        raise InvalidItemError(problems)
     return expected.convert(value)
 
 

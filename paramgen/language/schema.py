@@ -14,7 +14,7 @@ from pydantic.json_schema import models_json_schema
 
 from paramgen.catalog import initializers, operations
 from paramgen.catalog.fields import RESERVED, Schema
-from paramgen.catalog.models import Model, TypedModel
+from paramgen.catalog.models import SpecModel, TypedSpecModel
 from paramgen.catalog.operations import CustomParameter, FilterNorm, MatrixNorm
 from paramgen.catalog.schemas import has_type, reference
 from paramgen.language.groups import Group
@@ -31,24 +31,27 @@ PARTLY_EXPRESSION: Schema = {"type": "string", "pattern": r"\$\{[^{}]+\}"}
 
 def json_schema() -> Schema:
     """Return the schema of a whole spec."""
-    parts: list[type[Model]] = [SpecFields, Override, Group, CustomParameter, FilterNorm, MatrixNorm]
-    models = [*parts, *operations.TABLE, *initializers.TABLE]
+    parts: list[type[SpecModel]] = [SpecFields, Override, Group, CustomParameter, FilterNorm, MatrixNorm]
+    models = [*parts, *operations.OPERATIONS, *initializers.INITIALIZERS]
     _, generated = models_json_schema([(model, "validation") for model in models], ref_template="#/definitions/{model}")
     definitions: dict[str, Schema] = {
         model.__name__: _with_rules(_expressive(_tidy(generated["$defs"][model.__name__])), model) for model in models
     }
     spec = definitions.pop("SpecFields")
     definitions["Expression"] = EXPRESSION
-    definitions["Operation"] = _by_type(operations.TABLE)
+    definitions["Operation"] = _by_type(operations.OPERATIONS)
     definitions["Initializer"] = {
         "description": "An initializer: a name, or a mapping with type and its fields.",
         "if": {"type": "string"},
         "then": {
             "enum": [
-                name for model in initializers.TABLE if _is_whole(definitions[model.__name__]) for name in model.names()
+                name
+                for model in initializers.INITIALIZERS
+                if _is_whole(definitions[model.__name__])
+                for name in model.names()
             ]
         },
-        "else": _by_type(initializers.TABLE),
+        "else": _by_type(initializers.INITIALIZERS),
     }
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
@@ -59,7 +62,7 @@ def json_schema() -> Schema:
     }
 
 
-def _with_rules(definition: Schema, model: type[Model]) -> Schema:
+def _with_rules(definition: Schema, model: type[SpecModel]) -> Schema:
     """Return a model's schema with its rules; those under `properties` add to the schemas of its fields."""
     rules = model.schema_rules()
     for name, rule in rules.pop("properties", {}).items():
@@ -67,7 +70,7 @@ def _with_rules(definition: Schema, model: type[Model]) -> Schema:
     return {**definition, **rules}
 
 
-def _by_type(models: Sequence[type[TypedModel]]) -> Schema:
+def _by_type(models: Sequence[type[TypedSpecModel]]) -> Schema:
     """Return the schema of a mapping whose type says which definition it follows."""
     return {
         "type": "object",
@@ -84,7 +87,7 @@ def _is_whole(definition: Schema) -> bool:
 
 def _tidy(schema: Schema) -> Schema:
     """Return pydantic's schema without titles, nulls and patterns of keys, and with references to initializers."""
-    if initializers.SCHEMA.items() <= schema.items():
+    if initializers.INITIALIZER_SCHEMA.items() <= schema.items():
         return reference("Initializer")
     tidied: Schema = {}
     for key, value in schema.items():

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from paramgen import limits
-from paramgen.language.diagnostics import Finding, LimitExceededError
+from paramgen.language.diagnostics import LimitExceededError, Problem
 from paramgen.language.evaluation import NO_LOCALS, Evaluator
-from paramgen.language.items import Expansion, Item, NamedOperation, make_items
+from paramgen.language.items import Expansion, Item, OperationInstance, make_items
 
 
 class Tree:
@@ -23,9 +23,9 @@ class Tree:
         """True if anything was omitted so far."""
         return self._expansion.omits
 
-    def operations(self) -> Iterator[NamedOperation | Finding]:
+    def operations(self) -> Iterator[OperationInstance | Problem]:
         """Yield every operation of the model in order, and each error when its item is first visited."""
-        self._expansion.count_different(len(self._operations), ("operations",))
+        self._expansion.count_distinct(len(self._operations), ("operations",))
         items = make_items(self._expansion, (), self._operations, self._parameters, is_repeated=False)
         _check_count(items)
         for item in items:

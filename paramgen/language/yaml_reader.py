@@ -18,7 +18,7 @@ from paramgen.errors import Diagnostic, SpecError
 from paramgen.formatting import must_be, shorten
 from paramgen.language.expressions import has_expression
 
-Path = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 
 NESTED = f"nested more than {limits.MAX_DEPTH} levels deep (the limit)"
 
@@ -67,18 +67,18 @@ class Document:
         self.source = source
         self.start = start
         self.has_expressions = has_expressions
-        self._put: set[Path] = set()
+        self._put: set[KeyPath] = set()
 
-    def put(self, path: Path, value: Any) -> None:
+    def put(self, path: KeyPath, value: Any) -> None:
         """Set the value at a path, which then no longer has a line and column."""
         self.value(path[:-1])[path[-1]] = to_plain(value)
         self._put.add(path)
 
-    def normalize(self, path: Iterable[str | int]) -> Path:
+    def normalize(self, path: Iterable[str | int]) -> KeyPath:
         """Return the path without entries of what was written as a scalar; the last may be a missing key."""
         return normalize(self.data, path)
 
-    def place(self, path: Path, of_key: bool = False) -> tuple[int, int] | None:
+    def place(self, path: KeyPath, of_key: bool = False) -> tuple[int, int] | None:
         """Return the 1-based line and column of the value (or key) at a path, or of the nearest one around it."""
         if self.start is None or any(path[: len(put)] == put for put in self._put):
             return None
@@ -95,7 +95,7 @@ class Document:
             node, place = node[entry], (line + 1, column + 1)
         return place
 
-    def value(self, path: Path) -> Any:
+    def value(self, path: KeyPath) -> Any:
         """Return the value at a path, None if there is none."""
         node: Any = self.data
         for entry in path:
@@ -106,7 +106,7 @@ class Document:
         return node
 
 
-def normalize(node: Any, path: Iterable[str | int]) -> Path:
+def normalize(node: Any, path: Iterable[str | int]) -> KeyPath:
     """Return a path in data without entries of what was written as a scalar; the last may be a missing key."""
     kept: list[str | int] = []
     for entry in path:
@@ -120,7 +120,7 @@ def normalize(node: Any, path: Iterable[str | int]) -> Path:
     return tuple(kept)
 
 
-def path_text(path: Path) -> str:
+def path_text(path: KeyPath) -> str:
     """Format a path: `operations[1].num_filters`."""
     text = "".join(f"[{entry}]" if isinstance(entry, int) else f".{entry[:80]}" for entry in path)
     return text.removeprefix(".")
@@ -173,7 +173,7 @@ def from_mapping(mapping: Mapping[str, Any], source: str = "<mapping>") -> Docum
     nodes = 0
     has_expressions = False
 
-    def convert(value: Any, path: Path) -> Any:
+    def convert(value: Any, path: KeyPath) -> Any:
         nonlocal nodes, has_expressions
         nodes += 1
         if len(path) > limits.MAX_DEPTH or nodes > limits.MAX_NODES:

@@ -10,7 +10,7 @@ from itertools import takewhile
 
 from paramgen import limits
 from paramgen.formatting import show
-from paramgen.language.diagnostics import Finding, LimitExceededError
+from paramgen.language.diagnostics import LimitExceededError, Problem
 from paramgen.language.model import Override
 
 
@@ -92,10 +92,10 @@ class Overrides:
                 self._used[index] = True
         return found
 
-    def find_unused(self, suggest: Callable[[str], str], is_warning: bool) -> Iterator[Finding]:
+    def find_unused(self, suggest: Callable[[str], str], is_warning: bool) -> Iterator[Problem]:
         """Yield an error, or a warning, for each override that has matched no name."""
         for _, index, override in self._entries:
             if not self._used[index]:
                 message = f"{show(override.match)} matches no parameter"
                 hint = partial(suggest, override.match)
-                yield Finding(("overrides", index, "match"), message, suggest=hint, is_warning=is_warning)
+                yield Problem(("overrides", index, "match"), message, suggest=hint, is_warning=is_warning)

@@ -12,28 +12,21 @@ from typing import Any
 
 from paramgen.catalog.axes import Rearrangement
 from paramgen.catalog.frameworks import CANONICAL, is_buffer
-from paramgen.catalog.initializers import Initializer, ParameterInfo
+from paramgen.catalog.initializers import Initializer, ParameterShape
 from paramgen.catalog.layouts import CONSTANTS, LAYOUTS, UnsupportedError
 from paramgen.catalog.operations import ParameterDef
 from paramgen.formatting import dump_json, shorten, summarize
-from paramgen.language.diagnostics import Diagnostics, Finding, LimitExceededError
-from paramgen.language.items import NamedOperation
+from paramgen.language.diagnostics import LimitExceededError, Problem, ProblemCollector
+from paramgen.language.items import OperationInstance
 from paramgen.language.model import ParsedSpec
 from paramgen.language.yaml_reader import escape_refused
-from paramgen.planning.resolve import (
-    NameRegistry,
-    OperationCache,
-    Parameter,
-    ParameterSpec,
-    ResolvedOperation,
-    resolve_operations,
-    resolve_parameter,
-)
+from paramgen.planning.resolve import NameRegistry, OperationCache, ResolvedOperation, resolve_operations
 from paramgen.planning.streams import STREAM_VERSION
-from paramgen.planning.tensors import Tensor, Tie, resolve_ties
-from paramgen.storage.header import MAX_HEADER, TensorEntry, compact, encode, order_tensors
+from paramgen.planning.tensors import Parameter, ResolvedParameter, Tensor, resolve_parameter
+from paramgen.planning.ties import Tie, resolve_ties
+from paramgen.storage.header import MAX_HEADER_BYTES, TensorEntry, compact, encode, order_tensors
 
-MAX_DATA = 2**63 - 1
+MAX_DATA_BYTES = 2**63 - 1
 # Bytes of the shortest entry of a header, without its name.
 MIN_ENTRY_BYTES = len('"":{"dtype":"F32","shape":[],"data_offsets":[0,4]},')
 
@@ -97,36 +90,36 @@ class Plan:
 
 def make_plan(spec: ParsedSpec) -> Plan:
     """Plan a spec; SpecError with all errors of the spec and of the plan."""
-    diagnostics, warnings = Diagnostics(spec.findings), Diagnostics()
+    diagnostics, warnings = ProblemCollector(spec.problems), ProblemCollector()
     placed: list[Tensor | Tie] = []
     try:
         for item in _TensorPlanner(spec).tensors():
-            if not isinstance(item, Finding):
+            if not isinstance(item, Problem):
                 placed.append(item)
                 continue
             (warnings if item.is_warning else diagnostics).add(item)
             if diagnostics.is_full:
                 break
     except LimitExceededError as error:
-        diagnostics.add(error.finding)
+        diagnostics.add(error.problem)
     tensors: list[Tensor] = []
-    errors_of_ties: list[Finding] = []
+    errors_of_ties: list[Problem] = []
     for resolved in resolve_ties(placed, spec.fields.layout, spec.fields.ties == "copy"):
         if isinstance(resolved, Tensor):
             tensors.append(resolved)
         else:
             errors_of_ties.append(resolved)
     if not diagnostics.total:  # else a target may be missing because of another error
-        diagnostics = Diagnostics(errors_of_ties)
+        diagnostics = ProblemCollector(errors_of_ties)
     if not tensors and not diagnostics.total:
-        diagnostics.add(Finding(("operations",), "the spec has no tensors: every operation is omitted; keep one"))
+        diagnostics.add(Problem(("operations",), "the spec has no tensors: every operation is omitted; keep one"))
     diagnostics.raise_if_any(spec.document)
     entries = order_tensors((tensor.name, tensor.dtype, tensor.rearrangement.shape) for tensor in tensors)
     header = encode(entries, metadata(spec))
-    if len(header) - 8 > MAX_HEADER:
-        limit = f"must have at most {MAX_HEADER:,} bytes (the format's limit), got {len(header) - 8:,}"
+    if len(header) - 8 > MAX_HEADER_BYTES:
+        limit = f"must have at most {MAX_HEADER_BYTES:,} bytes (the format's limit), got {len(header) - 8:,}"
         message = f"the file's header {limit}; use fewer or shorter names"
-        Diagnostics([Finding((), message)]).raise_if_any(spec.document)
+        ProblemCollector([Problem((), message)]).raise_if_any(spec.document)
     lines = tuple(warnings.lines(spec.document))
     return Plan(spec.fields.name, spec.fields.seed, spec.fields.layout, tuple(tensors), tuple(entries), header, lines)
 
@@ -141,13 +134,13 @@ class _TensorPlanner:
         self.names = NameRegistry()
         self.rearrangements = OperationCache(self._rearrangements)
 
-    def tensors(self) -> Iterator[Tensor | Tie | Finding]:
+    def tensors(self) -> Iterator[Tensor | Tie | Problem]:
         """Yield the tensors in the spec's order, and every error."""
         total = header_size = 0
         streams: set[int] = set()
         count = 0
         for item in resolve_operations(self.spec):
-            if isinstance(item, Finding):
+            if isinstance(item, Problem):
                 yield item
                 continue
             for one in item.parameters.values():
@@ -159,30 +152,30 @@ class _TensorPlanner:
                 if isinstance(tensor, Tensor):
                     total += tensor.nbytes
                     header_size += len(tensor.name) + MIN_ENTRY_BYTES
-                    if total > MAX_DATA or header_size > MAX_HEADER:
+                    if total > MAX_DATA_BYTES or header_size > MAX_HEADER_BYTES:
                         message = _size_limit_error(total, shorten(tensor.name))
                         raise LimitExceededError(item.instance.path, message, item.instance.location)
         if len(streams) < count:
             yield from _explain_streams(self.spec)
 
-    def _place(self, item: ResolvedOperation) -> Iterable[Tensor | Tie | Finding]:
+    def _place(self, item: ResolvedOperation) -> Iterable[Tensor | Tie | Problem]:
         """Return the tensors of an operation."""
         rearrangements = self.rearrangements(item.instance, item.definitions)
-        if isinstance(rearrangements, Finding):
+        if isinstance(rearrangements, Problem):
             return [rearrangements]
         if self.layout_name == CANONICAL and not item.instance.operation.tie:  # by its name, which is known to be free
             return map(_as_it_is, rearrangements, item.parameters.values())
         return [self._join(item, rearrangement) for rearrangement in rearrangements]
 
     def _rearrangements(
-        self, instance: NamedOperation, definitions: list[ParameterDef]
-    ) -> list[Rearrangement] | Finding:
+        self, instance: OperationInstance, definitions: list[ParameterDef]
+    ) -> list[Rearrangement] | Problem:
         try:
             return self.layout.rearrangements(instance.operation, definitions)
         except UnsupportedError as error:
-            return Finding((*instance.path, "type"), str(error), location=instance.location)
+            return Problem((*instance.path, "type"), str(error), location=instance.location)
 
-    def _join(self, item: ResolvedOperation, rearrangement: Rearrangement) -> Tensor | Tie | Finding:
+    def _join(self, item: ResolvedOperation, rearrangement: Rearrangement) -> Tensor | Tie | Problem:
         """Return a tensor of an operation, joined from its parameters."""
         instance, _, parameters = item
         found = [parameters.get(source) for source in rearrangement.sources]
@@ -190,26 +183,26 @@ class _TensorPlanner:
         tied = next((one for one in drawn if one.tied_to), None)
         if tied and len(found) > 1:
             message = f"layout {self.layout_name} joins {shorten(tied.name)} with others; remove its tie"
-            return Finding((*instance.path, "tie"), message, location=instance.location)
-        if len({one.spec.dtype.name for one in drawn}) > 1:
-            parts = [f"{shorten(one.name)} ({one.spec.dtype.name})" for one in drawn]
+            return Problem((*instance.path, "tie"), message, location=instance.location)
+        if len({one.resolved.dtype.name for one in drawn}) > 1:
+            parts = [f"{shorten(one.name)} ({one.resolved.dtype.name})" for one in drawn]
             message = f"layout {self.layout_name} joins {', '.join(parts)} in one tensor; give them the same dtype"
-            return Finding((*instance.path, "name"), message, location=instance.location)
+            return Problem((*instance.path, "name"), message, location=instance.location)
         if len(drawn) < len(found):
             first = drawn[0] if drawn else next(iter(parameters.values()))
-            dtype = rearrangement.dtype or first.spec.dtype.name
+            dtype = rearrangement.dtype or first.resolved.dtype.name
             drawn = [
                 one or _constant(source, rearrangement.shape, dtype)
                 for source, one in zip(rearrangement.sources, found, strict=True)
             ]
             added = self.layout.name(instance.name, rearrangement)
-            for problem in (one.spec.dtype_error(added) for one in drawn if not one.name):
+            for problem in (one.resolved.dtype_error(added) for one in drawn if not one.name):
                 if problem:
-                    return Finding((*instance.path, "name"), f"layout: {problem}", location=instance.location)
+                    return Problem((*instance.path, "name"), f"layout: {problem}", location=instance.location)
         name = self.layout.name(instance.name, rearrangement)
         if not self.names.claim(name, instance.path):
             message = self.names.explain(name, f" in layout {self.layout_name}")
-            return Finding((*instance.path, "name"), message, location=instance.location)
+            return Problem((*instance.path, "name"), message, location=instance.location)
         if tied:
             path = (*instance.path, "tie", rearrangement.sources[0])
             return Tie(name, rearrangement, tied, path, instance.location)
@@ -220,11 +213,11 @@ def _as_it_is(rearrangement: Rearrangement, parameter: Parameter) -> Tensor:
     return Tensor(parameter.name, rearrangement, (parameter,))
 
 
-def _explain_streams(spec: ParsedSpec) -> Iterator[Finding]:
+def _explain_streams(spec: ParsedSpec) -> Iterator[Problem]:
     """Yield an error for each parameter whose stream id is that of one before it."""
     first: dict[int, str] = {}
     for item in resolve_operations(spec):
-        if isinstance(item, Finding):
+        if isinstance(item, Problem):
             continue
         for parameter in item.parameters.values():
             if not parameter.has_own_stream:
@@ -232,19 +225,21 @@ def _explain_streams(spec: ParsedSpec) -> Iterator[Finding]:
             other = first.setdefault(parameter.stream, parameter.name)
             if other != parameter.name:
                 message = f"{shorten(parameter.name)} and {shorten(other)} have the same stream id; rename one"
-                yield Finding((*item.instance.path, "name"), message, location=item.instance.location)
+                yield Problem((*item.instance.path, "name"), message, location=item.instance.location)
 
 
 def _size_limit_error(total: int, name: str) -> str:
-    if total > MAX_DATA:
+    if total > MAX_DATA_BYTES:
         return f"the file would exceed 2^63 - 1 bytes at {name}; use smaller sizes"
-    return f"the file's header would exceed {MAX_HEADER:,} bytes (the format's limit) at {name}; use fewer tensors"
+    return (
+        f"the file's header would exceed {MAX_HEADER_BYTES:,} bytes (the format's limit) at {name}; use fewer tensors"
+    )
 
 
 @cache
 def _constant(name: str, shape: tuple[int, ...], dtype: str) -> Parameter:
     """Return a buffer's values: a parameter without a name."""
-    return Parameter("", resolve_parameter(ParameterInfo(shape), CONSTANTS[name], dtype), 0)
+    return Parameter("", resolve_parameter(ParameterShape(shape), CONSTANTS[name], dtype), 0)
 
 
 class _Descriptions:
@@ -266,7 +261,7 @@ class _Descriptions:
 
     def describe(self, tensor: Tensor) -> dict[str, Any]:
         """Return a tensor's entry in the plan's JSON, with marks in the place of its names."""
-        specs = tensor.specs
+        specs = tensor.resolved
         initializers = [self._describe(spec.initializer) for spec in specs]
         distributions = [_describe_distribution(spec) for spec in specs]
         first = initializers[0], distributions[0]
@@ -293,7 +288,7 @@ class _Descriptions:
 _MARK = re.compile(r'"\\u0000\w+"')
 
 
-def _describe_distribution(spec: ParameterSpec) -> dict[str, Any]:
+def _describe_distribution(spec: ResolvedParameter) -> dict[str, Any]:
     padding = {} if spec.padding_index is None else {"padding_index": spec.padding_index}
     return {**spec.distribution.describe(), **padding}
 

@@ -4,90 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import islice
-from math import prod
 from typing import Generic, NamedTuple, TypeVar
 
 from paramgen import limits
-from paramgen.catalog.conventions import parameter_defs as parameter_defs_by
-from paramgen.catalog.distributions import Direction, Distribution, Norm
-from paramgen.catalog.initializers import Initializer, NormInitializer, ParameterInfo
+from paramgen.catalog.conventions import parameter_defs as parameter_defs_by_convention
+from paramgen.catalog.distributions import Direction
+from paramgen.catalog.initializers import Initializer, NormInitializer
 from paramgen.catalog.layouts import UnsupportedError
-from paramgen.catalog.operations import BY_TYPE, ZEROS, ParameterDef
-from paramgen.dtypes import BY_NAME, DType
-from paramgen.formatting import closest_match, did_you_mean, escape, one_of, shorten
-from paramgen.language.diagnostics import Finding, LimitExceededError
-from paramgen.language.items import NamedOperation
+from paramgen.catalog.operations import OPERATIONS_BY_TYPE, ZEROS, ParameterDef
+from paramgen.formatting import closest_match, did_you_mean, one_of, shorten
+from paramgen.language.diagnostics import LimitExceededError, Problem
+from paramgen.language.items import OperationInstance
 from paramgen.language.model import Override, ParsedSpec
-from paramgen.language.yaml_reader import Path, path_text
+from paramgen.language.yaml_reader import KeyPath, path_text
 from paramgen.planning.overrides import Overrides
 from paramgen.planning.streams import stream_id
+from paramgen.planning.tensors import Parameter, ResolvedParameter, resolve_parameter
 
 
-@dataclass(frozen=True)
-class ParameterSpec:
-    """A parameter's shape, dtype, fans, initializer and distribution, whatever its name.
-
-    The elements at `padding_index` of the last axis are zero instead.
-    """
-
-    shape: tuple[int, ...]
-    dtype: DType
-    fan_in: int | None
-    fan_out: int | None
-    initializer: Initializer
-    distribution: Distribution
-    padding_index: int | None = None
-
-    @cached_property
-    def size(self) -> int:
-        return prod(self.shape)
-
-    @cached_property
-    def nbytes(self) -> int:
-        return self.dtype.nbytes(self.size)
-
-    @cached_property
-    def is_norm(self) -> bool:
-        """True if its values are the norms of another parameter."""
-        return isinstance(self.distribution, Norm)
-
-    def dtype_error(self, name: str) -> str | None:
-        """Return why the dtype cannot hold the values of the parameter `name`, or None."""
-        reason = self.distribution.why_unsupported(self.dtype)
-        return f"{escape(shorten(name))} {reason}" if reason else None
-
-
-def resolve_parameter(info: ParameterInfo, initializer: Initializer, dtype: str) -> ParameterSpec:
-    """Resolve a parameter whose initializer has been checked."""
-    distribution, fans = initializer.to_distribution(info), (info.fan_in, info.fan_out)
-    return ParameterSpec(info.shape, BY_NAME[dtype], *fans, initializer, distribution, info.padding_index)
-
-
-class Parameter(NamedTuple):
-    """A parameter in canonical form: name, spec, and the id of its random stream.
-
-    With `tied_to`, the parameter is another one, by this name, and has only its shape from its own operation.
-    A norm has the stream of its direction.
-    """
-
-    name: str
-    spec: ParameterSpec
-    stream: int
-    tied_to: str | None = None
-
-    @property
-    def has_own_stream(self) -> bool:
-        """False if it is another parameter, or the norm of one."""
-        return self.tied_to is None and not self.spec.is_norm
-
-
-def name_parameter(name: str, spec: ParameterSpec) -> Parameter:
-    return Parameter(name, spec, stream_id(name))
-
-
-def _name_defined(name: str, prefix: str, definition: ParameterDef, spec: ParameterSpec) -> Parameter:
+def _name_defined(name: str, prefix: str, definition: ParameterDef, spec: ResolvedParameter) -> Parameter:
     """Return the parameter of a definition; `prefix` is that of its operation's parameters."""
     return Parameter(name, spec, stream_id(f"{prefix}{definition.direction}" if spec.is_norm else name))
 
@@ -95,12 +31,12 @@ def _name_defined(name: str, prefix: str, definition: ParameterDef, spec: Parame
 class ResolvedOperation(NamedTuple):
     """An operation of the model, its definitions, and its parameters by name."""
 
-    instance: NamedOperation
+    instance: OperationInstance
     definitions: list[ParameterDef]
     parameters: dict[str, Parameter]
 
 
-def resolve_operations(spec: ParsedSpec) -> Iterator[ResolvedOperation | Finding]:
+def resolve_operations(spec: ParsedSpec) -> Iterator[ResolvedOperation | Problem]:
     """Yield the operations of a spec in order with their parameters, and every error.
 
     Precedence of initializers, last wins: the operation's default, the spec's `defaults`, the operation's own, and
@@ -114,9 +50,9 @@ class NameRegistry:
     """The names of tensors, each with the path of its operation. None repeats."""
 
     def __init__(self) -> None:
-        self._owners: dict[str, Path] = {}
+        self._owners: dict[str, KeyPath] = {}
 
-    def claim(self, name: str, owner: Path) -> bool:
+    def claim(self, name: str, owner: KeyPath) -> bool:
         """Take a name; return whether it was free."""
         is_free = name not in self._owners
         if is_free:
@@ -143,7 +79,7 @@ class OperationCache(Generic[Result]):
     def __init__(self, function: Callable[..., Result]):
         self._function = function
 
-    def __call__(self, instance: NamedOperation, *more: object) -> Result:
+    def __call__(self, instance: OperationInstance, *more: object) -> Result:
         result: Result | None = instance.results.get(self)
         if result is None:
             result = instance.results[self] = self._function(instance, *more)
@@ -157,8 +93,8 @@ class _ParameterChoice:
     definition: ParameterDef
     dtype: str
     initializer: Initializer
-    path: Path
-    spec: ParameterSpec | None = None
+    path: KeyPath
+    resolved: ResolvedParameter | None = None
 
 
 class _OperationChoices(NamedTuple):
@@ -166,7 +102,7 @@ class _OperationChoices(NamedTuple):
 
     definitions: list[ParameterDef]
     resolved: list[_ParameterChoice]
-    findings: list[Finding]
+    problems: list[Problem]
 
 
 class _Resolver:
@@ -177,15 +113,15 @@ class _Resolver:
         self.choices = OperationCache(self._choose)
         self.different = 0
 
-    def operations(self) -> Iterator[ResolvedOperation | Finding]:
-        is_complete = not self.spec.findings
+    def operations(self) -> Iterator[ResolvedOperation | Problem]:
+        is_complete = not self.spec.problems
         tree = self.spec.tree()
         for instance in tree.operations():
-            if isinstance(instance, Finding):
+            if isinstance(instance, Problem):
                 is_complete = False
                 yield instance
                 continue
-            definitions, resolved, findings = self.choices(instance)
+            definitions, resolved, problems = self.choices(instance)
             self.overrides.count(len(resolved))
             parameters: dict[str, Parameter] = {}
             prefix = f"{instance.name}." if instance.name else ""
@@ -193,71 +129,71 @@ class _Resolver:
                 name = prefix + one.definition.name
                 if not self.names.claim(name, instance.path):
                     message = self.names.explain(name)
-                    findings = [*findings, Finding((*instance.path, "name"), message, location=instance.location)]
+                    problems = [*problems, Problem((*instance.path, "name"), message, location=instance.location)]
                     continue
-                if one.spec and not self.spec.fields.overrides:
-                    parameters[one.definition.name] = _name_defined(name, prefix, one.definition, one.spec)
+                if one.resolved and not self.spec.fields.overrides:
+                    parameters[one.definition.name] = _name_defined(name, prefix, one.definition, one.resolved)
                     continue
                 if one.definition.direction and one.definition.direction not in parameters:
                     continue  # the direction's error is reported
                 found = self._resolve(prefix, instance, one, parameters)
-                if isinstance(found, Finding):
-                    findings = [*findings, found]
+                if isinstance(found, Problem):
+                    problems = [*problems, found]
                 else:
                     parameters[one.definition.name] = found
-            if findings:
+            if problems:
                 is_complete = False
-                yield from findings
+                yield from problems
             else:
                 yield ResolvedOperation(instance, definitions, parameters)
         if is_complete:  # else they may be meant for what is missing
             yield from self.overrides.find_unused(self.names.suggest, is_warning=tree.omits)
 
-    def _choose(self, instance: NamedOperation) -> _OperationChoices:
+    def _choose(self, instance: OperationInstance) -> _OperationChoices:
         operation = instance.operation
         try:
-            found = parameter_defs_by(self.spec.fields.conventions, operation)
+            found = parameter_defs_by_convention(self.spec.fields.conventions, operation)
         except UnsupportedError as error:
             return _OperationChoices(
-                [], [], [Finding((*instance.path, "type"), str(error), location=instance.location)]
+                [], [], [Problem((*instance.path, "type"), str(error), location=instance.location)]
             )
         self.different += len(found)
-        if self.different > limits.MAX_DIFFERENT_TENSORS:
-            limit = f"more than {limits.MAX_DIFFERENT_TENSORS:,} different tensors (the limit)"
+        if self.different > limits.MAX_DISTINCT_TENSORS:
+            limit = f"more than {limits.MAX_DISTINCT_TENSORS:,} different tensors (the limit)"
             raise LimitExceededError(instance.path, f"{limit}, counting those that an index makes different")
         dtype = operation.dtype or self.spec.fields.dtype
         resolved = [_ParameterChoice(one, one.dtype or dtype, *self._prevailing(instance, one)) for one in found]
         keys = {definition.key for definition in found}
-        findings = []
-        for parameter in [name for name in operation.own_initializers() if name not in keys]:
+        problems = []
+        for parameter in [name for name in operation.explicit_initializers() if name not in keys]:
             message = f"this {operation.type_name} has no {parameter}; remove its initializer"
             path = (*instance.path, "initializers", parameter)
-            findings.append(Finding(path, message, of_key=True, location=instance.location))
+            problems.append(Problem(path, message, of_key=True, location=instance.location))
         for parameter in [name for name in operation.tie if name not in {one.name for one in found}]:
             message = f"this {operation.type_name} has no {parameter}; tie {one_of([one.name for one in found])}"
-            findings.append(Finding((*instance.path, "tie", parameter), message, True, instance.location))
-        return _OperationChoices(found, resolved, findings)
+            problems.append(Problem((*instance.path, "tie", parameter), message, True, instance.location))
+        return _OperationChoices(found, resolved, problems)
 
-    def _prevailing(self, instance: NamedOperation, definition: ParameterDef) -> tuple[Initializer, Path]:
+    def _prevailing(self, instance: OperationInstance, definition: ParameterDef) -> tuple[Initializer, KeyPath]:
         """Return a parameter's initializer, overrides apart, and the path that chooses it."""
         operation, base = instance.operation, instance.path
-        if own := operation.own_initializers().get(definition.key):
+        if own := operation.explicit_initializers().get(definition.key):
             return own, (*base, "initializers", definition.key)
         if self.spec.fields.defaults and (default := self.spec.fields.default_of(operation, definition.key)):
             return default
         return definition.initializer, (*base, *definition.path)
 
     def _resolve(
-        self, prefix: str, instance: NamedOperation, choice: _ParameterChoice, before: Mapping[str, Parameter]
-    ) -> Parameter | Finding:
+        self, prefix: str, instance: OperationInstance, choice: _ParameterChoice, before: Mapping[str, Parameter]
+    ) -> Parameter | Problem:
         """Return a parameter or its error; `before` are those before it in its operation."""
         definition = choice.definition
         name = prefix + definition.name
         overrides = self.overrides.matching(name) if self.spec.fields.overrides else []
         if tied_to := instance.operation.tie.get(definition.name):
             return _tie(name, tied_to, choice, overrides)
-        if not overrides and choice.spec:
-            return _name_defined(name, prefix, definition, choice.spec)
+        if not overrides and choice.resolved:
+            return _name_defined(name, prefix, definition, choice.resolved)
         initializer, dtype, path = choice.initializer, choice.dtype, choice.path
         for index, override in overrides:
             if override.initializer:
@@ -268,34 +204,34 @@ class _Resolver:
             direction = before[str(definition.direction)]
             if direction.tied_to is not None:
                 message = f"{shorten(name)} is the norm of these; tie {definition.name} too, or give it an initializer"
-                return Finding((*instance.path, "tie", str(definition.direction)), message, location=instance.location)
-            of = direction.spec
+                return Problem((*instance.path, "tie", str(definition.direction)), message, location=instance.location)
+            of = direction.resolved
             info = replace(info, direction=Direction(of.distribution, of.dtype, of.shape))
         if reason := initializer.why_unsupported(info):
             subject = "" if path[0] == "operations" else f"{shorten(name)}: "
-            return Finding(path, f"{subject}{initializer.type_name} {reason}", location=instance.location)
+            return Problem(path, f"{subject}{initializer.type_name} {reason}", location=instance.location)
         spec = resolve_parameter(info, initializer, dtype)
         if reason := spec.dtype_error(name):
-            return Finding(path, reason, location=instance.location)
+            return Problem(path, reason, location=instance.location)
         if not overrides and not (info.direction and self.spec.fields.overrides):  # the direction may have some
-            choice.spec = spec
+            choice.resolved = spec
         return _name_defined(name, prefix, definition, spec)
 
 
 def _tie(
     name: str, target: str, choice: _ParameterChoice, overrides: list[tuple[int, Override]]
-) -> Parameter | Finding:
+) -> Parameter | Problem:
     """Return a parameter that is another one."""
     if overrides:
         message = f"{shorten(name)} is tied to {shorten(target)}; override that one"
-        return Finding(("overrides", overrides[0][0], "match"), message)
+        return Problem(("overrides", overrides[0][0], "match"), message)
     return Parameter(name, resolve_parameter(choice.definition.info, ZEROS, choice.dtype), stream_id(target), target)
 
 
-def _check_defaults(spec: ParsedSpec) -> Iterator[Finding]:
+def _check_defaults(spec: ParsedSpec) -> Iterator[Problem]:
     """Yield an error for each default that fits no operation of its type, even if the spec does not have one."""
     for type_name, initializers in spec.fields.defaults.items():
-        shapes = BY_TYPE[type_name].example_infos()
+        shapes = OPERATIONS_BY_TYPE[type_name].example_shapes()
         for name, initializer in initializers.items():
             if reason := initializer.why_unsupported(shapes[name]):
-                yield Finding(("defaults", type_name, name), f"{initializer.type_name} {reason}")
+                yield Problem(("defaults", type_name, name), f"{initializer.type_name} {reason}")

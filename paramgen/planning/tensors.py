@@ -1,16 +1,80 @@
-"""Tensors of a file: made of parameters, or tied to another tensor."""
+"""Parameters and tensors of a plan: what samplers see."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
 from typing import NamedTuple
 
 from paramgen.catalog.axes import Rearrangement, plain
-from paramgen.dtypes import DType
-from paramgen.formatting import shorten, show
-from paramgen.language.diagnostics import Finding, RepeatLocation
-from paramgen.language.yaml_reader import Path
-from paramgen.planning.resolve import Parameter, ParameterSpec, name_parameter
+from paramgen.catalog.distributions import Distribution, Norm
+from paramgen.catalog.initializers import Initializer, ParameterShape
+from paramgen.dtypes import BY_NAME, DType
+from paramgen.formatting import escape, shorten
+from paramgen.planning.streams import stream_id
+
+
+@dataclass(frozen=True)
+class ResolvedParameter:
+    """A parameter's shape, dtype, fans, initializer and distribution, whatever its name.
+
+    The elements at `padding_index` of the last axis are zero instead.
+    """
+
+    shape: tuple[int, ...]
+    dtype: DType
+    fan_in: int | None
+    fan_out: int | None
+    initializer: Initializer
+    distribution: Distribution
+    padding_index: int | None = None
+
+    @cached_property
+    def size(self) -> int:
+        return prod(self.shape)
+
+    @cached_property
+    def nbytes(self) -> int:
+        return self.dtype.nbytes(self.size)
+
+    @cached_property
+    def is_norm(self) -> bool:
+        """True if its values are the norms of another parameter."""
+        return isinstance(self.distribution, Norm)
+
+    def dtype_error(self, name: str) -> str | None:
+        """Return why the dtype cannot hold the values of the parameter `name`, or None."""
+        reason = self.distribution.why_unsupported(self.dtype)
+        return f"{escape(shorten(name))} {reason}" if reason else None
+
+
+def resolve_parameter(info: ParameterShape, initializer: Initializer, dtype: str) -> ResolvedParameter:
+    """Resolve a parameter whose initializer has been checked."""
+    distribution, fans = initializer.to_distribution(info), (info.fan_in, info.fan_out)
+    return ResolvedParameter(info.shape, BY_NAME[dtype], *fans, initializer, distribution, info.padding_index)
+
+
+class Parameter(NamedTuple):
+    """A parameter in canonical form: name, spec, and the id of its random stream.
+
+    With `tied_to`, the parameter is another one, by this name, and has only its shape from its own operation.
+    A norm has the stream of its direction.
+    """
+
+    name: str
+    resolved: ResolvedParameter
+    stream: int
+    tied_to: str | None = None
+
+    @property
+    def has_own_stream(self) -> bool:
+        """False if it is another parameter, or the norm of one."""
+        return self.tied_to is None and not self.resolved.is_norm
+
+
+def name_parameter(name: str, spec: ResolvedParameter) -> Parameter:
+    return Parameter(name, spec, stream_id(name))
 
 
 class Tensor(NamedTuple):
@@ -26,7 +90,7 @@ class Tensor(NamedTuple):
 
     @property
     def dtype(self) -> DType:
-        return self.sources[0].spec.dtype
+        return self.sources[0].resolved.dtype
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -41,9 +105,9 @@ class Tensor(NamedTuple):
         return self.dtype.nbytes(self.size)
 
     @property
-    def specs(self) -> list[ParameterSpec]:
-        """The specs of its parameters."""
-        return [source.spec for source in self.sources]
+    def resolved(self) -> list[ResolvedParameter]:
+        """Its parameters, whatever their names."""
+        return [source.resolved for source in self.sources]
 
     @property
     def canonical_name(self) -> str | None:
@@ -53,50 +117,9 @@ class Tensor(NamedTuple):
     @property
     def key(self) -> tuple[int, ...]:
         """A cache key: equal for tensors that differ only in name. Valid while the plan lives."""
-        return id(self.rearrangement), *(id(source.spec) for source in self.sources)
+        return id(self.rearrangement), *(id(source.resolved) for source in self.sources)
 
 
-def as_tensor(name: str, spec: ParameterSpec) -> Tensor:
+def as_tensor(name: str, spec: ResolvedParameter) -> Tensor:
     """Return a tensor that is one parameter, unchanged."""
     return Tensor(name, plain("", spec.shape, name), (name_parameter(name, spec),))
-
-
-class Tie(NamedTuple):
-    """A tensor that is a tied parameter; `path` and `location` are those of its tie in the spec."""
-
-    name: str
-    rearrangement: Rearrangement
-    parameter: Parameter
-    path: Path
-    location: RepeatLocation | None
-
-
-def resolve_ties(tensors: Sequence[Tensor | Tie], layout: str, copy: bool) -> Iterator[Tensor | Finding]:
-    """Yield the tensors in order; a tie is left out or, with `copy`, becomes the tensor that it is tied to."""
-    ties = {tie.parameter.name: tie for tie in tensors if isinstance(tie, Tie)}
-    wanted = {tie.parameter.tied_to for tie in ties.values()}
-    targets = {
-        tensor.sources[0].name: tensor
-        for tensor in tensors
-        if isinstance(tensor, Tensor) and len(tensor.sources) == 1 and tensor.sources[0].name in wanted
-    }
-    for tensor in tensors:
-        if isinstance(tensor, Tensor):
-            yield tensor
-            continue
-        name = str(tensor.parameter.tied_to)
-        target = targets.get(name)
-        message = ""
-        if name in ties:
-            message = f"{shorten(name)} is itself tied; tie to {shorten(str(ties[name].parameter.tied_to))}"
-        elif target is None:
-            message = f"the spec has no parameter {shorten(name)} with a tensor of its own"
-        elif copy and tensor.rearrangement.shape != target.shape:
-            expected = f"the shape of {shorten(name)} in layout {layout}, {show(list(target.shape))}"
-            message = f"must have {expected}, got {show(list(tensor.rearrangement.shape))}; use ties: omit"
-        elif tensor.rearrangement.size != target.size:
-            message = f"must have the {target.size:,} elements of {shorten(name)}, got {tensor.rearrangement.size:,}"
-        if message:
-            yield Finding(tensor.path, message, location=tensor.location)
-        elif copy and target:
-            yield Tensor(tensor.name, target.rearrangement, target.sources, is_copy=True)

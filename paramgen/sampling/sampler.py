@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,18 +24,13 @@ from paramgen.catalog.distributions import (
     WholeDistribution,
 )
 from paramgen.dtypes import DType
+from paramgen.planning.tensors import Parameter, Tensor
 from paramgen.sampling.backend import Backend, Bytes
 from paramgen.sampling.matrix import Matrix
 from paramgen.sampling.norm import norms
 from paramgen.sampling.orthogonal import FLOAT32_TOLERANCE, FLOAT64_TOLERANCE, Orthonormalizer, tiles
 from paramgen.sampling.regions import StridedRegion, regions
 from paramgen.threads import parallel_for
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from paramgen.planning.resolve import Parameter
-    from paramgen.planning.tensors import Tensor
 
 OnBytes = Callable[[int], None]
 
@@ -86,12 +81,12 @@ class Sampler:
         for region in regions(tensor.rearrangement, start, stop):
             source = tensor.sources[region.source]
             self._draw_region(backend, source, region, out)
-            padding_index = source.spec.padding_index
-            if padding_index is not None and (padding := region.at_index(padding_index, source.spec.shape[-1])):
+            padding_index = source.resolved.padding_index
+            if padding_index is not None and (padding := region.at_index(padding_index, source.resolved.shape[-1])):
                 self._fill_region(backend, source, Constant(0.0), padding, out)
 
     def _draw_region(self, backend: Backend, parameter: Parameter, region: StridedRegion, out: Bytes) -> None:
-        dtype, distribution = parameter.spec.dtype, parameter.spec.distribution
+        dtype, distribution = parameter.resolved.dtype, parameter.resolved.distribution
         if isinstance(distribution, WholeDistribution):
             whole = self._take_whole(backend, parameter, distribution, region.size)
             if region.is_contiguous:
@@ -120,7 +115,7 @@ class Sampler:
         region: StridedRegion,
         out: Bytes,
     ) -> None:
-        dtype = parameter.spec.dtype
+        dtype = parameter.resolved.dtype
         if dtype.is_integer and isinstance(distribution, Constant):  # kernels round constants to floats
             element = backend.upload(np.array([int(distribution.value)], dtype.numpy())).view(np.uint8)
             backend.take_region(element, dtype, region._replace(offset=0, strides=(0,) * len(region.sizes)), out)
@@ -134,7 +129,7 @@ class Sampler:
     def _take_whole(self, backend: Backend, parameter: Parameter, distribution: WholeDistribution, taken: int) -> Bytes:
         """Return all bytes of a parameter of matrices or norms, drawn at the first call; forget them at the last."""
         with self._lock:
-            cached = self._wholes.setdefault(parameter.name, _CachedWhole(parameter.spec.size))
+            cached = self._wholes.setdefault(parameter.name, _CachedWhole(parameter.resolved.size))
             cached.remaining -= taken
             if not cached.remaining:
                 del self._wholes[parameter.name]
@@ -156,8 +151,8 @@ class Sampler:
     def _draw_norms(self, backend: Backend, parameter: Parameter, distribution: Norm) -> Bytes:
         """Return all bytes of a parameter of norms; the direction is drawn in blocks."""
         of = distribution.direction
-        spec = replace(parameter.spec, shape=of.shape, dtype=of.dtype, distribution=of.distribution)
-        direction = parameter._replace(spec=spec)
+        spec = replace(parameter.resolved, shape=of.shape, dtype=of.dtype, distribution=of.distribution)
+        direction = parameter._replace(resolved=spec)
         # A sampler of its own: a direction of matrices is taken as often again as the file takes it.
         sampler = Sampler(self.seed, self.threads, lambda count: self.report(0))
         sampler._large_matrix_lock = self._large_matrix_lock
@@ -169,15 +164,15 @@ class Sampler:
             return drawn.view(of.dtype.numpy())
 
         found = backend.upload(norms(draw, distribution.grid))
-        result = backend.empty(parameter.spec.nbytes)
-        backend.round(found, 1.0, parameter.spec.dtype, result)
+        result = backend.empty(parameter.resolved.nbytes)
+        backend.round(found, 1.0, parameter.resolved.dtype, result)
         backend.finish()
-        self.report(parameter.spec.nbytes)
+        self.report(parameter.resolved.nbytes)
         return result
 
     def _draw_matrices(self, backend: Backend, parameter: Parameter, distribution: MatrixDistribution) -> Bytes:
         """Return all bytes of a parameter of orthogonal matrices, large ones one at a time."""
-        large = parameter.spec.nbytes > BLOCK_BYTES or cpu_seconds(parameter) > PARALLEL_SECONDS
+        large = parameter.resolved.nbytes > BLOCK_BYTES or cpu_seconds(parameter) > PARALLEL_SECONDS
         with self._large_matrix_lock if large else nullcontext():
             self.report(0)
             threads = self.threads if large and backend.shared else 1
@@ -189,16 +184,16 @@ class Sampler:
         self, backend: Backend, parameter: Parameter, distribution: MatrixDistribution, threads: int
     ) -> Bytes:
         """Return all bytes of a parameter of orthogonal matrices. Raises MemoryError if they do not fit."""
-        dtype = parameter.spec.dtype
+        dtype = parameter.resolved.dtype
         try:
-            result = backend.empty(parameter.spec.nbytes)
+            result = backend.empty(parameter.resolved.nbytes)
         except MemoryError as error:
             raise MemoryError(f"{parameter.name} needs {error}") from None
-        matrices = distribution.submatrices(parameter.spec.shape)
+        matrices = distribution.submatrices(parameter.resolved.shape)
         drawn = sum(dtype.nbytes(matrix.size) for matrix in matrices)
-        if drawn < parameter.spec.nbytes:
+        if drawn < parameter.resolved.nbytes:
             backend.fill(Constant(0.0), dtype, self.seed, parameter.stream, 0, result)
-            self.report(parameter.spec.nbytes - drawn)
+            self.report(parameter.resolved.nbytes - drawn)
         for matrix in matrices:
             out = result[dtype.nbytes(matrix.first) :][: dtype.nbytes(matrix.size)]
             self._draw_orthogonal(backend, parameter, distribution.gain, matrix, threads, out)
@@ -208,7 +203,7 @@ class Sampler:
         self, backend: Backend, parameter: Parameter, gain: float, matrix: MatrixRegion, threads: int, out: Bytes
     ) -> None:
         """Draw one matrix of a parameter; a wide one is the transpose of a tall one."""
-        rows, columns, dtype = matrix.rows, matrix.columns, parameter.spec.dtype
+        rows, columns, dtype = matrix.rows, matrix.columns, parameter.resolved.dtype
         double = dtype.name == "float64"
         is_wide = rows < columns
         reported = 0.0
@@ -246,14 +241,14 @@ class Sampler:
 
 def cpu_seconds(parameter: Parameter) -> float:
     """Estimate the seconds that one CPU thread takes to draw a parameter."""
-    distribution = parameter.spec.distribution
+    distribution = parameter.resolved.distribution
     if isinstance(distribution, Norm):
         of = distribution.direction
-        direction = replace(parameter.spec, shape=of.shape, dtype=of.dtype, distribution=of.distribution)
-        return 1e-8 * direction.size + cpu_seconds(parameter._replace(spec=direction))
+        direction = replace(parameter.resolved, shape=of.shape, dtype=of.dtype, distribution=of.distribution)
+        return 1e-8 * direction.size + cpu_seconds(parameter._replace(resolved=direction))
     if not isinstance(distribution, MatrixDistribution):
-        return 2e-9 * parameter.spec.size
-    matrices = distribution.submatrices(parameter.spec.shape)
+        return 2e-9 * parameter.resolved.size
+    matrices = distribution.submatrices(parameter.resolved.shape)
     return 7e-11 * sum(matrix.size * min(matrix.rows, matrix.columns) for matrix in matrices)
 
 

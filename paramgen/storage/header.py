@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from paramgen.dtypes import FILE_RANK, DType
 
-MAX_HEADER = 100_000_000
+MAX_HEADER_BYTES = 100_000_000
 
 
 class TensorEntry(NamedTuple):

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from paramgen.dtypes import BY_CODE
 from paramgen.errors import FileError, MalformedFileError
 from paramgen.formatting import escape, show_text
-from paramgen.storage.header import MAX_HEADER, TensorEntry, find_duplicate
+from paramgen.storage.header import MAX_HEADER_BYTES, TensorEntry, find_duplicate
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,7 +48,7 @@ class TensorFile:
             raise FileError(f"{self.shown}: must be a regular file")
         # Read before it is parsed: the parser maps the file, and an unreadable mapping ends the process by a signal.
         length = int.from_bytes(self._file.read(8), "little")
-        header = self._file.read(min(length, MAX_HEADER))
+        header = self._file.read(min(length, MAX_HEADER_BYTES))
         self.data_start = 8 + length
         # /dev/fd leads to the file that was opened and checked, whatever its path leads to by now. What remains is a
         # file that shrinks while it is parsed.

@@ -11,7 +11,7 @@ from conftest import FIRST_DTYPES, document_of
 from golden import Golden
 
 import paramgen
-from paramgen.catalog.initializers import ParameterInfo, read_initializer
+from paramgen.catalog.initializers import ParameterShape, read_initializer
 from paramgen.dtypes import DTYPES
 
 
@@ -79,7 +79,7 @@ def formula(text: str, *shape: int, axis: int = -1) -> Any:
     """Return the distribution of a formula, or why there is none."""
     initializer = read_initializer({"type": "formula", "value": Expression(text), "axis": axis})
     assert initializer.describe()["value"] == text
-    info = ParameterInfo(shape)
+    info = ParameterShape(shape)
     return initializer.why_unsupported(info) or initializer.to_distribution(info)
 
 

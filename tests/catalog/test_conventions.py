@@ -10,7 +10,7 @@ from golden import Golden
 import paramgen
 from paramgen.catalog.conventions import CONVENTIONS, parameter_defs
 from paramgen.catalog.layouts import LAYOUTS
-from paramgen.catalog.operations import BY_TYPE, TABLE
+from paramgen.catalog.operations import OPERATIONS, OPERATIONS_BY_TYPE
 
 TRUNCATED = 0.87962566103423978  # of Keras and JAX: the standard deviation of a standard normal truncated at ±2
 
@@ -252,7 +252,7 @@ def test_row(convention: str, operation: dict[str, Any], expected: Rows) -> None
 
 def test_every_operation_has_its_rows() -> None:
     for convention in ("torch", "keras", "flax"):
-        there = {BY_TYPE[operation["type"]] for name, operation, _ in ROWS if name == convention}
+        there = {OPERATIONS_BY_TYPE[operation["type"]] for name, operation, _ in ROWS if name == convention}
         assert there == set(LAYOUTS[convention].rows)
 
 
@@ -291,7 +291,7 @@ def test_operations_that_a_framework_lacks_are_reported_once(convention: str, go
 
 
 def test_parameters_have_the_names_of_the_table() -> None:
-    for model in TABLE:
+    for model in OPERATIONS:
         operation = model.model_validate({"name": "n", "type": model.names()[0], **model.example})
         for convention in [name for name in CONVENTIONS if name == "matlab" or model in LAYOUTS[name].rows]:
             assert [t.name for t in parameter_defs(convention, operation)] == [

@@ -9,7 +9,7 @@ from conftest import plan_of
 from golden import Golden
 
 import paramgen
-from paramgen.catalog.initializers import TABLE
+from paramgen.catalog.initializers import INITIALIZERS
 
 TRUNCATED = 0.87962566103423978
 
@@ -88,7 +88,7 @@ def test_numbers(initializer: Any, expected: dict[str, Any]) -> None:
 def test_every_initializer_has_its_numbers() -> None:
     """Exclude filters, gates and computed values: see below, test_computed.py and sampling/test_reference.py."""
     there = {one if isinstance(one, str) else one["type"] for one, _ in NUMBERS}
-    assert there == {name for model in TABLE for name in model.names()} - {
+    assert there == {name for model in INITIALIZERS for name in model.names()} - {
         "dirac",
         "delta_orthogonal",
         "unit_forget_gate",

@@ -21,7 +21,7 @@ from paramgen import engine
 from paramgen.catalog.conventions import CONVENTIONS
 from paramgen.catalog.frameworks import CONVENTION_NAMES, FRAMEWORKS, LAYOUT_NAMES
 from paramgen.catalog.layouts import LAYOUTS
-from paramgen.catalog.operations import BY_TYPE, ParameterDef, StandardOperation
+from paramgen.catalog.operations import OPERATIONS_BY_TYPE, ParameterDef, StandardOperation
 from paramgen.catalog.operations.base import weights
 
 Array = NDArray[Any]
@@ -215,7 +215,7 @@ class Bilinear(StandardOperation):
 
 @pytest.mark.parametrize("layout", FRAMEWORKS)
 def test_an_operation_without_rows_is_refused(layout: str, monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
-    monkeypatch.setitem(BY_TYPE, "bilinear", Bilinear)
+    monkeypatch.setitem(OPERATIONS_BY_TYPE, "bilinear", Bilinear)
     bilinear = {"name": "b", "type": "bilinear", "size": 3}
     custom = {"name": "c", "type": "custom", "parameters": {"w": {"shape": [2], "initializer": "ones"}}}
     assert names(bilinear, custom) == {"b.weights": [3, 3], "c.w": [2]}

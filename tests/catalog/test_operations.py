@@ -8,7 +8,7 @@ from conftest import plan_of
 from golden import Golden
 
 from paramgen.catalog import operations
-from paramgen.catalog.operations import BY_TYPE, Convolution
+from paramgen.catalog.operations import OPERATIONS_BY_TYPE, Convolution
 
 Row = tuple[list[int], int | None, int | None, str]
 
@@ -340,10 +340,10 @@ def test_row(operation: dict[str, Any], expected: dict[str, Any]) -> None:
 
 
 def test_every_type_and_alias_has_a_row() -> None:
-    assert {operation["type"] for operation, _ in TABLE} == set(BY_TYPE)
+    assert {operation["type"] for operation, _ in TABLE} == set(OPERATIONS_BY_TYPE)
 
 
-@pytest.mark.parametrize("model", operations.TABLE, ids=lambda model: model.label)
+@pytest.mark.parametrize("model", operations.OPERATIONS, ids=lambda model: model.label)
 def test_examples_are_valid(model: type[operations.Operation]) -> None:
     assert plan_of({"type": model.names()[0], **model.example})
 
@@ -395,4 +395,7 @@ def test_a_padding_index_that_is_not_in_the_vocabulary(index: object, golden: Go
 
 
 def test_convolutions_share_all_but_the_order_of_sizes() -> None:
-    assert all(issubclass(BY_TYPE[name], Convolution) for name in ("conv", "dlconv", "transposed_conv", "dltranspconv"))
+    assert all(
+        issubclass(OPERATIONS_BY_TYPE[name], Convolution)
+        for name in ("conv", "dlconv", "transposed_conv", "dltranspconv")
+    )

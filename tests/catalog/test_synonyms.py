@@ -9,7 +9,7 @@ from conftest import problems_of
 import paramgen
 from paramgen.catalog import initializers, operations
 from paramgen.catalog.initializers import read_initializer
-from paramgen.catalog.models import Model
+from paramgen.catalog.models import SpecModel
 from paramgen.catalog.operations import CustomParameter, FilterNorm, StandardOperation
 from paramgen.catalog.synonyms import (
     FIELD_SYNONYMS,
@@ -20,16 +20,16 @@ from paramgen.catalog.synonyms import (
 from paramgen.language.groups import Group
 from paramgen.language.model import SpecFields
 
-MODELS: dict[str, type[Model]] = {
+MODELS: dict[str, type[SpecModel]] = {
     model.label: model
-    for model in (*operations.TABLE, *initializers.TABLE, CustomParameter, FilterNorm, Group, SpecFields)
+    for model in (*operations.OPERATIONS, *initializers.INITIALIZERS, CustomParameter, FilterNorm, Group, SpecFields)
 }
 FIELDS = [(label, word, field) for label, words in FIELD_SYNONYMS.items() for word, field in words.items()]
 PARAMETERS = [(kind, word, name) for kind, words in PARAMETER_SYNONYMS.items() for word, name in words.items()]
 
 
 def example_of(kind: str, **fields: Any) -> dict[str, Any]:
-    return {"name": "a", "type": kind, **operations.BY_TYPE[kind].example, **fields}
+    return {"name": "a", "type": kind, **operations.OPERATIONS_BY_TYPE[kind].example, **fields}
 
 
 def problem_of(operation: dict[str, Any]) -> str:
@@ -41,7 +41,7 @@ def problem_of(operation: dict[str, Any]) -> str:
 
 @pytest.mark.parametrize(("word", "kind"), OPERATION_SYNONYMS.items())
 def test_types_of_operations(word: str, kind: str) -> None:
-    assert word == word.lower() and word not in operations.BY_TYPE
+    assert word == word.lower() and word not in operations.OPERATIONS_BY_TYPE
     assert paramgen.load_spec({"operations": [example_of(kind)]})
     assert problem_of({**example_of(kind), "type": word.title()}).endswith(f"; did you mean {kind}?")
 
@@ -50,7 +50,7 @@ def test_types_of_operations(word: str, kind: str) -> None:
 def test_fields(label: str, word: str, field: str) -> None:
     fields = set(MODELS[label].field_names())
     assert field in fields and word not in fields
-    if label in operations.BY_TYPE:
+    if label in operations.OPERATIONS_BY_TYPE:
         operation = example_of(label)
         value = operation.pop(field, 1)
         message = problem_of({**operation, word: value})
@@ -59,7 +59,7 @@ def test_fields(label: str, word: str, field: str) -> None:
 
 @pytest.mark.parametrize(("kind", "word", "name"), PARAMETERS)
 def test_parameters(kind: str, word: str, name: str) -> None:
-    model = operations.BY_TYPE[kind]
+    model = operations.OPERATIONS_BY_TYPE[kind]
     assert issubclass(model, StandardOperation)
     assert name in model.parameter_names and word not in model.parameter_names
     assert problem_of(example_of(kind, initializers={word: "zeros"})).endswith(f"; did you mean {name}?")
@@ -69,7 +69,7 @@ def test_parameters(kind: str, word: str, name: str) -> None:
 
 @pytest.mark.parametrize(("word", "text"), INITIALIZER_SYNONYMS.items())
 def test_initializers(word: str, text: str) -> None:
-    assert word == word.lower() and word not in initializers.BY_TYPE
+    assert word == word.lower() and word not in initializers.INITIALIZERS_BY_TYPE
     assert read_initializer(yaml.safe_load(text))
     custom = {"name": "c", "type": "custom", "parameters": {"w": {"shape": [2, 2], "initializer": word}}}
     assert problem_of(custom).endswith(f"; did you mean {text}?")

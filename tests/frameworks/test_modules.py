@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 import paramgen
 from paramgen.catalog.layouts import LAYOUTS
-from paramgen.catalog.operations import BY_TYPE, Custom
+from paramgen.catalog.operations import OPERATIONS_BY_TYPE, Custom
 
 Array = NDArray[Any]
 pytestmark = FRAMEWORK_WARNINGS
@@ -75,10 +75,10 @@ def test_the_same_function_in_every_framework(case: Case, tmp_path: Path) -> Non
 
 
 def test_every_operation_has_a_case() -> None:
-    there = {BY_TYPE[case.operation["type"]] for case in CASES}
-    assert there == {model for model in BY_TYPE.values() if model is not Custom}
+    there = {OPERATIONS_BY_TYPE[case.operation["type"]] for case in CASES}
+    assert there == {model for model in OPERATIONS_BY_TYPE.values() if model is not Custom}
     for layout in OUTPUTS:
-        with_module = {BY_TYPE[case.operation["type"]] for case in CASES if getattr(case, layout)}
+        with_module = {OPERATIONS_BY_TYPE[case.operation["type"]] for case in CASES if getattr(case, layout)}
         assert with_module == set(LAYOUTS[layout].rows)
 
 

@@ -9,8 +9,8 @@ from conftest import plan_of_text
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from paramgen.catalog.initializers import TABLE as INITIALIZERS
-from paramgen.catalog.operations import BY_TYPE, TABLE, CustomParameter
+from paramgen.catalog.initializers import INITIALIZERS
+from paramgen.catalog.operations import OPERATIONS, OPERATIONS_BY_TYPE, CustomParameter
 from paramgen.errors import SpecError
 from paramgen.language.model import SpecFields
 from paramgen.language.schema import json_schema
@@ -43,14 +43,18 @@ custom = st.fixed_dictionaries(
     {"shape": st.lists(sizes, max_size=3), "initializer": initializers},
     optional=dict.fromkeys(("fan_in", "fan_out"), sizes),
 )
-FIELDS = sorted({field for model in (*TABLE, CustomParameter) for field in model.model_fields} - {"type", "name"})
+FIELDS = sorted({field for model in (*OPERATIONS, CustomParameter) for field in model.model_fields} - {"type", "name"})
 
 
 @st.composite
 def operations(draw: Any) -> Any:
     """Draw an example of a type, with some fields added, changed or omitted."""
-    kind = draw(st.sampled_from(sorted(BY_TYPE)))
-    operation: dict[str, Any] = {"name": draw(st.sampled_from("abcdef")), "type": kind, **BY_TYPE[kind].example}
+    kind = draw(st.sampled_from(sorted(OPERATIONS_BY_TYPE)))
+    operation: dict[str, Any] = {
+        "name": draw(st.sampled_from("abcdef")),
+        "type": kind,
+        **OPERATIONS_BY_TYPE[kind].example,
+    }
     for field in draw(st.lists(st.sampled_from([*FIELDS, "name", "type", "typo"]), max_size=3)):
         if field == "initializers":
             operation[field] = draw(by_parameter | anything)
@@ -91,7 +95,7 @@ heads = st.fixed_dictionaries(
         "conventions": st.sampled_from(["matlab", "torch", "keras", "flax"]) | anything,
         "variables": st.just({"v": 3}) | st.just({"w": 1, "v": "${w + 1}"}) | anything,
         "overrides": st.lists(override, max_size=2) | anything,
-        "defaults": st.dictionaries(st.sampled_from([*BY_TYPE, "x"]), by_parameter, max_size=2) | anything,
+        "defaults": st.dictionaries(st.sampled_from([*OPERATIONS_BY_TYPE, "x"]), by_parameter, max_size=2) | anything,
     },
 )
 

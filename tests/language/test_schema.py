@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 from conftest import CONFIGS, ROOT, plan_of
 
-from paramgen.catalog.operations import TABLE
+from paramgen.catalog.operations import OPERATIONS
 from paramgen.language.schema import json_schema
 from paramgen.language.yaml_reader import from_yaml
 
@@ -37,7 +37,7 @@ def test_configs_name_the_schema(path: Any) -> None:
     assert (ROOT / "schemas" / "paramgen.schema.json").exists()
 
 
-@pytest.mark.parametrize("model", TABLE, ids=lambda model: model.label)
+@pytest.mark.parametrize("model", OPERATIONS, ids=lambda model: model.label)
 def test_every_type_and_field_has_a_description(model: Any) -> None:
     for name in model.names():
         assert accepts({"type": name, **model.example})

@@ -103,7 +103,7 @@ def test_a_random_magnitude_has_a_stream_of_its_own() -> None:
 def test_the_table_names_the_direction() -> None:
     spec = {"operations": [{**NORMED, "initializers": {"weights": {"type": "gaussian", "std": 0.02}}}]}
     (_, magnitude, _) = paramgen.plan(spec).tensors
-    assert values(magnitude.sources[0].spec.distribution) == "norm of normal 0, std 0.02"
+    assert values(magnitude.sources[0].resolved.distribution) == "norm of normal 0, std 0.02"
 
 
 def test_conventions_of_torch_leave_the_magnitude_a_norm() -> None:

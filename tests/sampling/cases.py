@@ -131,12 +131,12 @@ def fill_region(backend: Backend, distribution: ElementwiseDistribution, dtype: 
 def pad(tensor: Tensor, index: int) -> Tensor:
     """Return the tensor with zeros at an index of its parameter's last axis."""
     (source,) = tensor.sources
-    return tensor._replace(sources=(source._replace(spec=replace(source.spec, padding_index=index)),))
+    return tensor._replace(sources=(source._replace(resolved=replace(source.resolved, padding_index=index)),))
 
 
 def ranges_of(tensor: Tensor) -> list[tuple[int, int]]:
     """Return all ranges of a tensor's elements; matrices are drawn whole."""
-    if isinstance(tensor.specs[0].distribution, Orthogonal):
+    if isinstance(tensor.resolved[0].distribution, Orthogonal):
         return [(0, tensor.size)]
     return list(itertools.combinations(range(tensor.size + 1), 2))
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from paramgen.dtypes import FILE_DTYPES, DType
 from paramgen.errors import FileError, MalformedFileError
 from paramgen.storage import reader
-from paramgen.storage.header import MAX_HEADER, encode, find_duplicate, order_tensors
+from paramgen.storage.header import MAX_HEADER_BYTES, encode, find_duplicate, order_tensors
 from paramgen.storage.reader import TensorFile
 
 Verdict = tuple[dict[str, tuple[str, list[int]]], dict[str, str]] | None
@@ -100,14 +100,14 @@ ACCEPTED = {
     "a name of two surrogates": join(f'{{"\\ud83d\\ude00":{U8}}}', 2),
     "a name of control characters": join(f'{{"\x7f\x9b\u202e":{U8}}}', 2),
     "a name with brackets": join(f'{{"[[[[":{U8}}}', 2),
-    "padding to the limit": join(b"{}".ljust(MAX_HEADER)),
+    "padding to the limit": join(b"{}".ljust(MAX_HEADER_BYTES)),
 }
 REFUSED = {
     "an empty file": b"",
     "seven bytes": b"1234567",
     "a length beyond the file": (100).to_bytes(8, "little") + b"{}",
     "a length beyond any file": b"\xff" * 8 + b"{}",
-    "a length beyond the limit": join(b"{}".ljust(MAX_HEADER + 1)),
+    "a length beyond the limit": join(b"{}".ljust(MAX_HEADER_BYTES + 1)),
     "an empty header": join(""),
     "an open brace": join("{"),
     "a list": join("[]"),

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import PlainValidator, WithJsonSchema
 
-from paramgen.catalog.fields import FieldWords
-from paramgen.catalog.initializers.base import Initializer, ParameterInfo
+from paramgen.catalog.fields import Expectation
+from paramgen.catalog.initializers.base import Initializer, ParameterShape
 from paramgen.catalog.initializers.computed import (
     Arange,
     Formula,
@@ -38,9 +38,9 @@ from paramgen.catalog.models import read_typed
 from paramgen.catalog.synonyms import INITIALIZER_SYNONYMS
 
 __all__ = [
-    "BY_TYPE",
-    "EXPECTED",
-    "TABLE",
+    "INITIALIZERS",
+    "INITIALIZERS_BY_TYPE",
+    "INITIALIZER_EXPECTED",
     "AnyInitializer",
     "Arange",
     "BernoulliInitializer",
@@ -61,7 +61,7 @@ __all__ = [
     "NormInitializer",
     "Ones",
     "OrthogonalInitializer",
-    "ParameterInfo",
+    "ParameterShape",
     "Scaled",
     "SinusoidalInitializer",
     "SsmDtBiasInitializer",
@@ -74,7 +74,7 @@ __all__ = [
     "read_initializer",
 ]
 
-TABLE: tuple[type[Initializer], ...] = (
+INITIALIZERS: tuple[type[Initializer], ...] = (
     Glorot,
     He,
     Lecun,
@@ -102,19 +102,24 @@ TABLE: tuple[type[Initializer], ...] = (
 )
 
 
-BY_TYPE = {name: model for model in TABLE for name in model.names()}
+INITIALIZERS_BY_TYPE = {name: model for model in INITIALIZERS for name in model.names()}
 
-EXPECTED = "the name of an initializer, or a mapping with its type and fields"
+INITIALIZER_EXPECTED = "the name of an initializer, or a mapping with its type and fields"
 
 # The JSON Schema of a field that holds one; schema.py replaces it by a reference to the definition.
-SCHEMA = {"const": "an initializer"}
+INITIALIZER_SCHEMA = {"const": "an initializer"}
 
 
 def read_initializer(value: Any) -> Initializer:
     """Return the initializer that a name or a mapping describes; raise ValidationError if it is not valid."""
     if isinstance(value, Initializer):
         return value
-    return read_typed(BY_TYPE, {"type": value} if isinstance(value, str) else value, EXPECTED, INITIALIZER_SYNONYMS)
+    return read_typed(
+        INITIALIZERS_BY_TYPE,
+        {"type": value} if isinstance(value, str) else value,
+        INITIALIZER_EXPECTED,
+        INITIALIZER_SYNONYMS,
+    )
 
 
 if TYPE_CHECKING:
@@ -123,6 +128,6 @@ else:
     AnyInitializer = Annotated[
         Initializer,
         PlainValidator(read_initializer),
-        WithJsonSchema(SCHEMA),
-        FieldWords(value=EXPECTED),
+        WithJsonSchema(INITIALIZER_SCHEMA),
+        Expectation(value=INITIALIZER_EXPECTED),
     ]

@@ -5,11 +5,11 @@ from typing import Any, ClassVar
 
 from paramgen.catalog.axes import Axes
 from paramgen.catalog.distributions import Direction, Distribution
-from paramgen.catalog.models import TypedModel
+from paramgen.catalog.models import TypedSpecModel
 
 
 @dataclass(frozen=True, slots=True)
-class ParameterInfo:
+class ParameterShape:
     """A parameter's shape, and what its operation knows about it.
 
     `vector` marks biases, offsets and scales. `axes` is set if the operation names its axes, and `num_hidden_units` for
@@ -32,7 +32,7 @@ class ParameterInfo:
         return [size for size in found if isinstance(size, int)] if None not in found else None
 
 
-class Initializer(TypedModel):
+class Initializer(TypedSpecModel):
     """Base of the initializers. `formula` and `reference` are for the docs, in a line each."""
 
     label: ClassVar[str] = "an initializer"
@@ -41,15 +41,15 @@ class Initializer(TypedModel):
     omitted_defaults: ClassVar[tuple[str, ...]] = ()
     """Fields that a description leaves out if they have their defaults."""
 
-    def why_unsupported(self, info: ParameterInfo) -> str | None:
+    def why_unsupported(self, parameter: ParameterShape) -> str | None:
         """Return why it cannot fill this parameter, as the predicate of a sentence, or None."""
         return None
 
-    def fits_dimensions(self, info: ParameterInfo) -> bool:
+    def fits_dimensions(self, parameter: ParameterShape) -> bool:
         """Return True if it can fill some parameter with as many dimensions; it may lack required fields."""
-        return self.why_unsupported(info) is None
+        return self.why_unsupported(parameter) is None
 
-    def to_distribution(self, info: ParameterInfo) -> Distribution:
+    def to_distribution(self, parameter: ParameterShape) -> Distribution:
         """Return its distribution for a parameter that it fits."""
         raise NotImplementedError
 

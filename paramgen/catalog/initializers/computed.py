@@ -18,8 +18,8 @@ from paramgen.catalog.distributions.computed import (
     LARGEST_POSITION,
     SMALLEST_LOGARITHMIC,
 )
-from paramgen.catalog.fields import ErrorKind, FieldError, FieldType, FiniteNumber, Path, number_type
-from paramgen.catalog.initializers.base import Initializer, ParameterInfo
+from paramgen.catalog.fields import FieldError, FieldType, FiniteNumber, KeyPath, number_type
+from paramgen.catalog.initializers.base import Initializer, ParameterShape
 from paramgen.catalog.schemas import reference
 from paramgen.exact_math import log
 from paramgen.formatting import show
@@ -61,26 +61,26 @@ BASE = number_type(
 class _NestedNumbers(FieldType):
     """The type of a list of numbers, or of such lists of one length."""
 
-    def errors(self, value: Any, path: Path = ()) -> Iterator[FieldError]:
+    def errors(self, value: Any, path: KeyPath = ()) -> Iterator[FieldError]:
         shape: list[int] = []
         first = value
         while isinstance(first, list | tuple) and first and len(shape) < limits.MAX_DIMENSIONS:
             shape.append(len(first))
             first = first[0]
         if not shape:
-            yield path, f"{show(value)} is not {self.value}", ErrorKind.WRONG
+            yield FieldError(path, f"{show(value)} is not {self.value}")
         elif prod(shape) > limits.MAX_VALUES:
-            yield path, f"{prod(shape):,} numbers; at most {limits.MAX_VALUES:,} can be given", ErrorKind.WRONG
+            yield FieldError(path, f"{prod(shape):,} numbers; at most {limits.MAX_VALUES:,} can be given")
         else:
             yield from _nested_errors(value, shape, path)
 
 
-def _nested_errors(value: Any, shape: list[int], path: Path) -> Iterator[FieldError]:
+def _nested_errors(value: Any, shape: list[int], path: KeyPath) -> Iterator[FieldError]:
     """Yield an error for each part of nested lists that does not have the shape of the first one."""
     if not shape:
         yield from FINITE.errors(value, path)
     elif not isinstance(value, list | tuple) or len(value) != shape[0]:
-        yield path, f"{show(value)} is not a list of {shape[0]}, as the one before it is", ErrorKind.WRONG
+        yield FieldError(path, f"{show(value)} is not a list of {shape[0]}, as the one before it is")
     else:
         for index, item in enumerate(value):
             yield from _nested_errors(item, shape[1:], (*path, index))
@@ -111,17 +111,17 @@ class Values(Initializer):
     type: Literal["values"] = Field(description="initializer type.")
     values: Annotated[Any, VALUES] = Field(description="numbers, in lists that may be nested.")
 
-    def fits_dimensions(self, info: ParameterInfo) -> bool:
-        return bool(info.shape)
+    def fits_dimensions(self, parameter: ParameterShape) -> bool:
+        return bool(parameter.shape)
 
-    def why_unsupported(self, info: ParameterInfo) -> str | None:
+    def why_unsupported(self, parameter: ParameterShape) -> str | None:
         shape = _shape(self.values)
-        if shape == info.shape[-len(shape) :]:
+        if shape == parameter.shape[-len(shape) :]:
             return None
         axes = f"last {len(shape)} axes" if len(shape) > 1 else "last axis"
-        return f"of shape {list(shape)} do not fit shape {list(info.shape)}; give them the shape of its {axes}"
+        return f"of shape {list(shape)} do not fit shape {list(parameter.shape)}; give them the shape of its {axes}"
 
-    def to_distribution(self, info: ParameterInfo) -> Distribution:
+    def to_distribution(self, parameter: ParameterShape) -> Distribution:
         return Table.of(_flat(self.values))
 
 
@@ -143,22 +143,22 @@ class _AlongAxis(Initializer):
     omitted_defaults: ClassVar[tuple[str, ...]] = ("axis",)
     axis: Annotated[int, AXIS] = Field(default=-1, description="axis of the index; -1 is the last one.")
 
-    def fits_dimensions(self, info: ParameterInfo) -> bool:
-        return bool(info.shape)
+    def fits_dimensions(self, parameter: ParameterShape) -> bool:
+        return bool(parameter.shape)
 
-    def why_unsupported(self, info: ParameterInfo) -> str | None:
-        dimensions = len(info.shape)
+    def why_unsupported(self, parameter: ParameterShape) -> str | None:
+        dimensions = len(parameter.shape)
         if not -dimensions <= self.axis < dimensions:
-            return f"has no axis {self.axis} in shape {list(info.shape)}"
+            return f"has no axis {self.axis} in shape {list(parameter.shape)}"
         return None
 
-    def size(self, info: ParameterInfo) -> int:
+    def size(self, parameter: ParameterShape) -> int:
         """Return the size of the axis."""
-        return info.shape[self.axis]
+        return parameter.shape[self.axis]
 
-    def run(self, info: ParameterInfo) -> int:
+    def run(self, parameter: ParameterShape) -> int:
         """Return the number of consecutive elements with the same index."""
-        return prod(info.shape[self.axis :][1:])
+        return prod(parameter.shape[self.axis :][1:])
 
 
 class Arange(_AlongAxis):
@@ -171,13 +171,13 @@ class Arange(_AlongAxis):
     start: FiniteNumber = Field(default=0.0, description="first value.")
     step: FiniteNumber = Field(default=1.0, description="difference of neighbours.")
 
-    def why_unsupported(self, info: ParameterInfo) -> str | None:
-        if (reason := super().why_unsupported(info)) or self.size(info) <= limits.MAX_ARANGE:
+    def why_unsupported(self, parameter: ParameterShape) -> str | None:
+        if (reason := super().why_unsupported(parameter)) or self.size(parameter) <= limits.MAX_ARANGE:
             return reason
-        return f"counts up to {limits.MAX_ARANGE:,} values along an axis, got {self.size(info):,}"
+        return f"counts up to {limits.MAX_ARANGE:,} values along an axis, got {self.size(parameter):,}"
 
-    def to_distribution(self, info: ParameterInfo) -> Distribution:
-        return Table.of((self.start + self.step * k for k in range(self.size(info))), self.run(info))
+    def to_distribution(self, parameter: ParameterShape) -> Distribution:
+        return Table.of((self.start + self.step * k for k in range(self.size(parameter))), self.run(parameter))
 
 
 class Formula(_AlongAxis):
@@ -190,18 +190,18 @@ class Formula(_AlongAxis):
         description='number, or expression that may contain k and n: "${log(k + 1)}".'
     )
 
-    def why_unsupported(self, info: ParameterInfo) -> str | None:
-        if reason := super().why_unsupported(info):
+    def why_unsupported(self, parameter: ParameterShape) -> str | None:
+        if reason := super().why_unsupported(parameter):
             return reason
-        if self.size(info) > limits.MAX_VALUES:
-            return f"is evaluated for up to {limits.MAX_VALUES:,} values along an axis, got {self.size(info):,}"
-        found = _evaluate(self.value, self.size(info))
+        if self.size(parameter) > limits.MAX_VALUES:
+            return f"is evaluated for up to {limits.MAX_VALUES:,} values along an axis, got {self.size(parameter):,}"
+        found = _evaluate(self.value, self.size(parameter))
         return found if isinstance(found, str) else None
 
-    def to_distribution(self, info: ParameterInfo) -> Distribution:
-        numbers = _evaluate(self.value, self.size(info))
+    def to_distribution(self, parameter: ParameterShape) -> Distribution:
+        numbers = _evaluate(self.value, self.size(parameter))
         assert isinstance(numbers, bytes)
-        return Table(numbers, self.run(info))
+        return Table(numbers, self.run(parameter))
 
     def describe(self) -> dict[str, Any]:
         return {**super().describe(), "value": self.value.text if _is_expression(self.value) else self.value}
@@ -245,11 +245,11 @@ class SinusoidalInitializer(Initializer):
         default=0.0, description="subtracted from channels/2 in the exponent; 1 makes 1/base the last frequency."
     )
 
-    def fits_dimensions(self, info: ParameterInfo) -> bool:
-        return len(info.shape) > 1
+    def fits_dimensions(self, parameter: ParameterShape) -> bool:
+        return len(parameter.shape) > 1
 
-    def why_unsupported(self, info: ParameterInfo) -> str | None:
-        shape = info.shape
+    def why_unsupported(self, parameter: ParameterShape) -> str | None:
+        shape = parameter.shape
         if len(shape) < 2 or prod(shape[:-2]) > 1:
             return f"needs the shape [positions, channels], got {list(shape)}"
         rows, channels = shape[-2:]
@@ -271,8 +271,8 @@ class SinusoidalInitializer(Initializer):
         """Return the negative logarithm of the ratio of neighbouring frequencies."""
         return log(self.base) / self.denominator(channels)
 
-    def to_distribution(self, info: ParameterInfo) -> Distribution:
-        channels = info.shape[-1]
+    def to_distribution(self, parameter: ParameterShape) -> Distribution:
+        channels = parameter.shape[-1]
         is_interleaved = self.arrangement == "interleaved"
         return Sinusoidal(channels, is_interleaved, self.position_offset, self.rate(channels))
 
@@ -290,7 +290,7 @@ class LogUniformInitializer(Initializer):
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
         yield from _order_errors(data, "low", "high")
 
-    def to_distribution(self, info: ParameterInfo) -> Distribution:
+    def to_distribution(self, parameter: ParameterShape) -> Distribution:
         return LogUniform(self.low, self.high)
 
 
@@ -312,7 +312,7 @@ class SsmDtBiasInitializer(Initializer):
         yield from _order_errors(with_defaults, "min", "max")
         yield from _order_errors(with_defaults, "floor", "max")
 
-    def to_distribution(self, info: ParameterInfo) -> Distribution:
+    def to_distribution(self, parameter: ParameterShape) -> Distribution:
         return SsmDtBias(self.min, self.max, self.floor)
 
 
@@ -320,4 +320,4 @@ def _order_errors(data: dict[str, Any], low: str, high: str) -> Iterator[FieldEr
     """Yield an error if the number of one field is not below that of another."""
     a, b = data.get(low, 0), data.get(high, 0)
     if low in data and high in data and FINITE.accepts(a) and FINITE.accepts(b) and a >= b:
-        yield (low,), f"{low}, {show(a)}, is not below {high}, {show(b)}", ErrorKind.WRONG
+        yield FieldError((low,), f"{low}, {show(a)}, is not below {high}, {show(b)}")

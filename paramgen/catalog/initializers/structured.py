@@ -15,7 +15,7 @@ from paramgen.catalog.distributions import (
     unit_forget_gate,
 )
 from paramgen.catalog.fields import FiniteNumber
-from paramgen.catalog.initializers.base import Initializer, ParameterInfo
+from paramgen.catalog.initializers.base import Initializer, ParameterShape
 
 
 class OrthogonalInitializer(Initializer):
@@ -36,18 +36,18 @@ class OrthogonalInitializer(Initializer):
         default=False, description="true for a matrix per gate of recurrent weights, instead of one for all gates."
     )
 
-    def why_unsupported(self, info: ParameterInfo) -> str | None:
-        if info.vector:
+    def why_unsupported(self, parameter: ParameterShape) -> str | None:
+        if parameter.vector:
             return "needs a matrix, got a vector"
-        if len(info.shape) < 2:
-            return f"needs at least 2 dimensions, got shape {list(info.shape)}"
-        if self.per_gate and not info.sizes("g", "h"):
+        if len(parameter.shape) < 2:
+            return f"needs at least 2 dimensions, got shape {list(parameter.shape)}"
+        if self.per_gate and not parameter.sizes("g", "h"):
             return "with per_gate needs weights with gates, which this parameter does not have"
         return None
 
-    def to_distribution(self, info: ParameterInfo) -> Distribution:
-        experts, *_ = info.sizes("x") or [1]
-        gates, *_ = (info.sizes("g") if self.per_gate else None) or [1]
+    def to_distribution(self, parameter: ParameterShape) -> Distribution:
+        experts, *_ = parameter.sizes("x") or [1]
+        gates, *_ = (parameter.sizes("g") if self.per_gate else None) or [1]
         return Orthogonal(self.gain, experts * gates)
 
 
@@ -57,9 +57,9 @@ class NormInitializer(Initializer):
     label = "norm"
     type: Literal["norm"] = Field(description="initializer type.")
 
-    def to_distribution(self, info: ParameterInfo) -> Distribution:
-        assert info.direction
-        return Norm(info.direction, info.shape)
+    def to_distribution(self, parameter: ParameterShape) -> Distribution:
+        assert parameter.direction
+        return Norm(parameter.direction, parameter.shape)
 
 
 class UnitForgetGateInitializer(Initializer):
@@ -70,12 +70,12 @@ class UnitForgetGateInitializer(Initializer):
     reference = "Jozefowicz, Zaremba & Sutskever, ICML 2015"
     type: Literal["unit_forget_gate"] = Field(description="initializer type.")
 
-    def why_unsupported(self, info: ParameterInfo) -> str | None:
-        return None if info.num_hidden_units else "fits only the bias of an LSTM"
+    def why_unsupported(self, parameter: ParameterShape) -> str | None:
+        return None if parameter.num_hidden_units else "fits only the bias of an LSTM"
 
-    def to_distribution(self, info: ParameterInfo) -> Distribution:
-        assert info.num_hidden_units is not None
-        return unit_forget_gate(info.num_hidden_units)
+    def to_distribution(self, parameter: ParameterShape) -> Distribution:
+        assert parameter.num_hidden_units is not None
+        return unit_forget_gate(parameter.num_hidden_units)
 
 
 class Identity(Initializer):
@@ -87,15 +87,15 @@ class Identity(Initializer):
     type: Literal["identity"] = Field(description="initializer type.")
     gain: FiniteNumber = Field(default=1.0, description="factor on the identity.")
 
-    def why_unsupported(self, info: ParameterInfo) -> str | None:
-        if info.vector:
+    def why_unsupported(self, parameter: ParameterShape) -> str | None:
+        if parameter.vector:
             return "needs a matrix, got a vector"
-        if len(info.shape) != 2:
-            return f"needs exactly 2 dimensions, got shape {list(info.shape)}"
+        if len(parameter.shape) != 2:
+            return f"needs exactly 2 dimensions, got shape {list(parameter.shape)}"
         return None
 
-    def to_distribution(self, info: ParameterInfo) -> Distribution:
-        rows, columns = info.shape
+    def to_distribution(self, parameter: ParameterShape) -> Distribution:
+        rows, columns = parameter.shape
         return PeriodicConstant("identity", self.gain, 0, 1, columns + 1, min(rows, columns))
 
 
@@ -107,13 +107,13 @@ class Dirac(Initializer):
     reference = "Zagoruyko & Komodakis, 2017; torch.nn.init.dirac_"
     type: Literal["dirac"] = Field(description="initializer type.")
 
-    def why_unsupported(self, info: ParameterInfo) -> str | None:
-        return None if _filter(info) else "fits only the weights of a convolution"
+    def why_unsupported(self, parameter: ParameterShape) -> str | None:
+        return None if _filter(parameter) else "fits only the weights of a convolution"
 
-    def to_distribution(self, info: ParameterInfo) -> Distribution:
-        filter_size = _filter(info)
-        assert filter_size and info.axes
-        outer, inner, *groups = info.shape[len(filter_size) :]
+    def to_distribution(self, parameter: ParameterShape) -> Distribution:
+        filter_size = _filter(parameter)
+        assert filter_size and parameter.axes
+        outer, inner, *groups = parameter.shape[len(filter_size) :]
         run = math.prod(groups)
         first = _centre(filter_size) * outer * inner * run
         return PeriodicConstant("dirac", 1.0, first, run, (inner + 1) * run, min(outer, inner))
@@ -128,26 +128,26 @@ class DeltaOrthogonalInitializer(Initializer):
     type: Literal["delta_orthogonal"] = Field(description="initializer type.")
     gain: FiniteNumber = Field(default=1.0, description="factor on the orthonormal matrix.")
 
-    def why_unsupported(self, info: ParameterInfo) -> str | None:
-        if not _filter(info):
+    def why_unsupported(self, parameter: ParameterShape) -> str | None:
+        if not _filter(parameter):
             return "fits only the weights of a convolution"
-        if info.sizes("g"):
+        if parameter.sizes("g"):
             return "fits only the weights of an ungrouped convolution"
-        channels, filters = info.sizes("i", "o") or (0, 0)
+        channels, filters = parameter.sizes("i", "o") or (0, 0)
         if channels > filters:
             return f"needs at least as many filters as channels, got {filters:,} filters and {channels:,} channels"
         return None
 
-    def to_distribution(self, info: ParameterInfo) -> Distribution:
-        filter_size = _filter(info)
+    def to_distribution(self, parameter: ParameterShape) -> Distribution:
+        filter_size = _filter(parameter)
         assert filter_size
-        rows, columns = info.shape[len(filter_size) :]
+        rows, columns = parameter.shape[len(filter_size) :]
         return DeltaOrthogonal(self.gain, MatrixRegion(_centre(filter_size, 1) * rows * columns, rows, columns))
 
 
-def _filter(info: ParameterInfo) -> tuple[int, ...] | None:
+def _filter(parameter: ParameterShape) -> tuple[int, ...] | None:
     """Return a convolution's filter size; None if the parameter is not the weights of a convolution."""
-    size = info.axes.sizes.get("k") if info.axes and info.sizes("i", "o") else None
+    size = parameter.axes.sizes.get("k") if parameter.axes and parameter.sizes("i", "o") else None
     return size if isinstance(size, tuple) else None
 
 

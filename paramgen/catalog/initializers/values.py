@@ -16,7 +16,6 @@ from paramgen.catalog.distributions import (
     UniformInterval,
 )
 from paramgen.catalog.fields import (
-    ErrorKind,
     FieldError,
     FiniteNumber,
     Integer,
@@ -25,7 +24,7 @@ from paramgen.catalog.fields import (
     Probability,
     Schema,
 )
-from paramgen.catalog.initializers.base import Initializer, ParameterInfo
+from paramgen.catalog.initializers.base import Initializer, ParameterShape
 from paramgen.formatting import show
 
 
@@ -38,7 +37,7 @@ class Gaussian(Initializer):
     mean: FiniteNumber = Field(default=0.0, description="mean.")
     std: NonNegative = Field(default=0.01, description="standard deviation.")
 
-    def to_distribution(self, info: ParameterInfo) -> Distribution:
+    def to_distribution(self, parameter: ParameterShape) -> Distribution:
         return Normal(self.mean, self.std)
 
 
@@ -50,7 +49,7 @@ class NarrowNormal(Initializer):
     reference = "MathWorks, Deep Learning Toolbox"
     type: Literal["narrow_normal"] = Field(description="initializer type.")
 
-    def to_distribution(self, info: ParameterInfo) -> Distribution:
+    def to_distribution(self, parameter: ParameterShape) -> Distribution:
         return Normal(0.0, 0.01)
 
 
@@ -81,9 +80,9 @@ class TruncatedNormalInitializer(Initializer):
                     if low >= high
                     else f"almost no probability mass between low={show(low)} and high={show(high)}; widen the limits"
                 )
-                yield ("low" if "low" in data else "high",), message, ErrorKind.WRONG
+                yield FieldError(("low" if "low" in data else "high",), message)
 
-    def to_distribution(self, info: ParameterInfo) -> Distribution:
+    def to_distribution(self, parameter: ParameterShape) -> Distribution:
         return TruncatedNormal(self.mean, self.std, self.low, self.high)
 
 
@@ -104,7 +103,7 @@ class UniformInitializer(Initializer):
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
         ends = [name for name in ("low", "high") if name in data]
         if "bound" in data and ends:
-            yield ("bound",), f"does not go with {' and '.join(ends)}; give bound, or low and high", ErrorKind.WRONG
+            yield FieldError(("bound",), f"does not go with {' and '.join(ends)}; give bound, or low and high")
         elif "bound" not in data and not ends:
             yield cls.missing("bound", cls.label)
         elif len(ends) == 1:
@@ -115,14 +114,14 @@ class UniformInitializer(Initializer):
             except (ValueError, OverflowError):
                 low, high = show(data["low"]), show(data["high"])
                 problem = "is not below" if data["low"] >= data["high"] else "is too far from"
-                yield ("low",), f"low, {low}, {problem} high, {high}", ErrorKind.WRONG
+                yield FieldError(("low",), f"low, {low}, {problem} high, {high}")
 
     @classmethod
     def schema_rules(cls) -> Schema:
         ways = [{"required": ["bound"]}, {"required": ["low", "high"]}]
         return {"oneOf": ways, "dependencies": {"low": ["high"], "high": ["low"]}}
 
-    def to_distribution(self, info: ParameterInfo) -> Distribution:
+    def to_distribution(self, parameter: ParameterShape) -> Distribution:
         if self.bound is not None:
             return Uniform(self.bound)
         assert self.low is not None and self.high is not None
@@ -143,9 +142,9 @@ class IntegersInitializer(Initializer):
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
         low, high = data.get("low"), data.get("high")
         if type(low) is int and type(high) is int and low > high:
-            yield ("low",), f"low={show(low)} is above high={show(high)}", ErrorKind.WRONG
+            yield FieldError(("low",), f"low={show(low)} is above high={show(high)}")
 
-    def to_distribution(self, info: ParameterInfo) -> Distribution:
+    def to_distribution(self, parameter: ParameterShape) -> Distribution:
         return Integers(self.low, self.high)
 
 
@@ -158,7 +157,7 @@ class BernoulliInitializer(Initializer):
     type: Literal["bernoulli"] = Field(description="initializer type.")
     p: Probability = Field(default=0.5, description="probability of a one.")
 
-    def to_distribution(self, info: ParameterInfo) -> Distribution:
+    def to_distribution(self, parameter: ParameterShape) -> Distribution:
         return Bernoulli(self.p)
 
 
@@ -170,7 +169,7 @@ class ConstantInitializer(Initializer):
     type: Literal["constant"] = Field(description="initializer type.")
     value: FiniteNumber = Field(description="value of every element.")
 
-    def to_distribution(self, info: ParameterInfo) -> Distribution:
+    def to_distribution(self, parameter: ParameterShape) -> Distribution:
         return Constant(self.value)
 
 
@@ -181,7 +180,7 @@ class Ones(Initializer):
     formula = "constant 1"
     type: Literal["ones"] = Field(description="initializer type.")
 
-    def to_distribution(self, info: ParameterInfo) -> Distribution:
+    def to_distribution(self, parameter: ParameterShape) -> Distribution:
         return Constant(1.0)
 
 
@@ -192,5 +191,5 @@ class Zeros(Initializer):
     formula = "constant 0"
     type: Literal["zeros"] = Field(description="initializer type.")
 
-    def to_distribution(self, info: ParameterInfo) -> Distribution:
+    def to_distribution(self, parameter: ParameterShape) -> Distribution:
         return Constant(0.0)

@@ -31,14 +31,14 @@ from paramgen.catalog.operations.state_space import StateSpace
 from paramgen.catalog.operations.weight_norm import FilterNorm, MatrixNorm, WeightNorm, keep
 
 __all__ = [
-    "BY_TYPE",
     "CHANNEL_WISE",
     "GROUPINGS",
     "GRU",
     "LSTM",
+    "OPERATIONS",
+    "OPERATIONS_BY_TYPE",
     "PARAMETERS_SCHEMA",
     "RNN",
-    "TABLE",
     "ZEROS",
     "BatchNorm",
     "Conv",
@@ -69,7 +69,7 @@ __all__ = [
     "keep",
 ]
 
-TABLE: tuple[type[Operation], ...] = (
+OPERATIONS: tuple[type[Operation], ...] = (
     BatchNorm,
     LayerNorm,
     RMSNorm,
@@ -90,4 +90,4 @@ TABLE: tuple[type[Operation], ...] = (
     Custom,
 )
 
-BY_TYPE = {name: model for model in TABLE for name in model.names()}
+OPERATIONS_BY_TYPE = {name: model for model in OPERATIONS for name in model.names()}

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from paramgen.catalog.fields import ErrorKind, FieldError, Size
+from paramgen.catalog.fields import FieldError, Size
 from paramgen.catalog.operations.base import (
     ParameterDef,
     StandardOperation,
@@ -50,7 +50,7 @@ class MultiheadAttention(StandardOperation):
         yield from check_multiple(data, "num_value_channels", "num_heads")
         if data.get("projections") == "fused" and data.get("num_value_channels", data.get(keys)) != data.get(keys):
             expected = f"{show(data.get(keys))} (the key channels) for fused projections"
-            yield ("num_value_channels",), must_be(expected, data.get("num_value_channels")), ErrorKind.WRONG
+            yield FieldError(("num_value_channels",), must_be(expected, data.get("num_value_channels")))
 
     def parameter_defs(self) -> Iterator[ParameterDef]:
         keys = self.num_key_channels or self.input_size

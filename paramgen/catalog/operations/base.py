@@ -8,19 +8,19 @@ from pydantic import Field
 
 from paramgen.catalog.axes import Axes, AxisSizes
 from paramgen.catalog.entries import SpecEntry
-from paramgen.catalog.fields import RESERVED, DTypeName, ErrorKind, FieldError, FieldWords, Name, Schema, reserved
-from paramgen.catalog.initializers import EXPECTED as INITIALIZER_EXPECTED
+from paramgen.catalog.fields import RESERVED, DTypeName, ErrorSubject, Expectation, FieldError, Name, Schema, reserved
 from paramgen.catalog.initializers import (
-    TABLE,
+    INITIALIZER_EXPECTED,
+    INITIALIZERS,
     AnyInitializer,
     Glorot,
     Initializer,
     Ones,
     OrthogonalInitializer,
-    ParameterInfo,
+    ParameterShape,
     Zeros,
 )
-from paramgen.catalog.models import TypedModel, unknown_keys
+from paramgen.catalog.models import TypedSpecModel, unknown_keys
 from paramgen.catalog.schemas import closed, is_initializer, merge, reference
 from paramgen.catalog.synonyms import PARAMETER_SYNONYMS
 from paramgen.formatting import must_be
@@ -40,7 +40,7 @@ class ParameterDef:
     """
 
     name: str
-    info: ParameterInfo
+    info: ParameterShape
     initializer: Initializer
     key: str
     dtype: str | None = None
@@ -59,7 +59,7 @@ def weights(
 ) -> ParameterDef:
     """Return weights with named axes, in the notation of axes.py."""
     named = Axes(axes, sizes)
-    return ParameterDef(name + suffix, ParameterInfo(named.shape, fan_in, fan_out, axes=named), initializer, name)
+    return ParameterDef(name + suffix, ParameterShape(named.shape, fan_in, fan_out, axes=named), initializer, name)
 
 
 def vector(
@@ -72,11 +72,11 @@ def vector(
 ) -> ParameterDef:
     """Return a bias, offset or scale: one axis, and one of size 1."""
     named = Axes(f"{axes} 1", sizes)
-    info = ParameterInfo(named.shape, None, None, True, num_hidden_units, named)
+    info = ParameterShape(named.shape, None, None, True, num_hidden_units, named)
     return ParameterDef(name + suffix, info, initializer, name)
 
 
-class Operation(TypedModel, SpecEntry):
+class Operation(TypedSpecModel, SpecEntry):
     """Base of the operations: a name, a type, and parameters."""
 
     title: ClassVar[str]
@@ -86,20 +86,20 @@ class Operation(TypedModel, SpecEntry):
     name: Name = Field(description="name of the operation; its tensors are <name>.<parameter>.")
     dtype: DTypeName | None = Field(default=None, description="element type of its parameters; default: the spec's.")
     tie: Annotated[
-        dict[str, str], FieldWords(value="a mapping of parameters to names of other parameters", item="a name")
+        dict[str, str], Expectation(value="a mapping of parameters to names of other parameters", item="a name")
     ] = Field(default={}, description="parameters that are others of the model, by these canonical names.")
 
     @classmethod
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
         yield from super().check_keys(data)
         if data.get("name") == RESERVED:
-            yield reserved(("name",), ErrorKind.WRONG)
+            yield reserved(("name",), ErrorSubject.VALUE)
 
     def parameter_defs(self) -> Iterator[ParameterDef]:
         """Yield the parameters, in the order of the table."""
         raise NotImplementedError
 
-    def own_initializers(self) -> Mapping[str, Initializer]:
+    def explicit_initializers(self) -> Mapping[str, Initializer]:
         """Return the initializers that the operation sets, by the parameters' keys."""
         return {}
 
@@ -111,17 +111,19 @@ class Operation(TypedModel, SpecEntry):
             yield fields, cls.model_validate({key: value for key, value in given.items() if value is not None})
 
     @classmethod
-    def example_infos(cls) -> dict[str, ParameterInfo]:
+    def example_shapes(cls) -> dict[str, ParameterShape]:
         """Return the parameters' shapes by key, at the sizes of the example, for rules that hold at every size."""
-        infos: dict[str, ParameterInfo] = {}
+        infos: dict[str, ParameterShape] = {}
         for _, example in cls.examples():
             for definition in example.parameter_defs():
                 infos.setdefault(definition.key, definition.info)
         return infos
 
 
-def _fitting(info: ParameterInfo) -> Schema:
-    names = [name for model in TABLE if not model.model_construct().fits_dimensions(info) for name in model.names()]
+def _fitting(info: ParameterShape) -> Schema:
+    names = [
+        name for model in INITIALIZERS if not model.model_construct().fits_dimensions(info) for name in model.names()
+    ]
     return {"allOf": [reference("Initializer")], "not": is_initializer(names)}
 
 
@@ -146,7 +148,7 @@ class StandardOperation(Operation):
     parameter_names: ClassVar[tuple[str, ...]]
     initializers: Annotated[
         dict[str, AnyInitializer],
-        FieldWords(value="a mapping of parameter names to initializers", item=INITIALIZER_EXPECTED),
+        Expectation(value="a mapping of parameter names to initializers", item=INITIALIZER_EXPECTED),
     ] = Field(default={}, description="initializers by parameter name, instead of the defaults.")
 
     @classmethod
@@ -154,13 +156,13 @@ class StandardOperation(Operation):
         """Return the names that other frameworks give its parameters, with its own."""
         return PARAMETER_SYNONYMS.get(cls.names()[0], {})
 
-    def own_initializers(self) -> Mapping[str, Initializer]:
+    def explicit_initializers(self) -> Mapping[str, Initializer]:
         return self.initializers
 
     @classmethod
     def initializers_schema(cls) -> Schema:
         """Return the JSON Schema of initializers by parameter, each without the types that do not fit it."""
-        return closed({name: _fitting(info) for name, info in cls.example_infos().items()})
+        return closed({name: _fitting(info) for name, info in cls.example_shapes().items()})
 
     @classmethod
     def schema_rules(cls) -> Schema:
@@ -184,4 +186,4 @@ def check_multiple(data: dict[str, Any], whole: str, parts: str) -> Iterator[Fie
     """Yield an error if one size is not a multiple of the other."""
     size, count = data.get(whole), data.get(parts)
     if type(size) is int and type(count) is int and size > 0 and 0 < count < 2**63 and size % count:
-        yield (whole,), must_be(f"a multiple of {parts} ({count})", size), ErrorKind.WRONG
+        yield FieldError((whole,), must_be(f"a multiple of {parts} ({count})", size))

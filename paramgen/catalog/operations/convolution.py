@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import Field
 
-from paramgen.catalog.fields import SIZE, ErrorKind, FieldError, FieldType, FilterSize, Schema, Size
+from paramgen.catalog.fields import SIZE, ErrorSubject, FieldError, FieldType, FilterSize, Schema, Size
 from paramgen.catalog.operations.base import (
     ParameterDef,
     StandardOperation,
@@ -102,7 +102,7 @@ class Convolution(StandardOperation):
         norm, sizes = data.get("weight_norm"), data.get("filter_size")
         if isinstance(norm, dict) and norm.get("axis") == "kernel" and isinstance(sizes, list) and len(sizes) > 1:
             message = f"'kernel' is for 1-D filters, this one is {len(sizes)}-D; choose filters, channels or none"
-            yield ("weight_norm", "axis"), message, ErrorKind.WRONG
+            yield FieldError(("weight_norm", "axis"), message)
         groups = data.get("num_groups", "ungrouped")
         grouping = "grouped" if type(groups) is int and groups > 0 else groups
         if not isinstance(grouping, str) or grouping not in GROUPINGS:
@@ -114,7 +114,7 @@ class Convolution(StandardOperation):
                 yield cls.missing(name, what)
         for name, instead in refused.items():
             if name in data:
-                yield (name,), f"not a field of {what}; use {instead} instead", ErrorKind.UNKNOWN
+                yield FieldError((name,), f"not a field of {what}; use {instead} instead", ErrorSubject.KEY)
 
     @classmethod
     def schema_rules(cls) -> Schema:

@@ -12,26 +12,26 @@ from paramgen.catalog.fields import (
     NAME,
     RESERVED,
     DTypeName,
-    ErrorKind,
+    ErrorSubject,
+    Expectation,
     FieldError,
-    FieldWords,
-    Index,
     Name,
+    NonNegativeInt,
     Schema,
     Shape,
     Size,
     reserved,
 )
 from paramgen.catalog.initializers import (
-    TABLE,
+    INITIALIZERS,
     AnyInitializer,
     ConstantInitializer,
     Gaussian,
     Mode,
-    ParameterInfo,
+    ParameterShape,
     Scaled,
 )
-from paramgen.catalog.models import Model
+from paramgen.catalog.models import SpecModel
 from paramgen.catalog.operations.base import (
     Operation,
     ParameterDef,
@@ -89,7 +89,7 @@ class Embedding(StandardOperation):
     type: Literal["embedding", "embed"] = Field(description="operation type.")
     embedding_dimension: Size = Field(description="length of an embedding vector.")
     vocabulary_size: Size = Field(description="number of indices.")
-    padding_index: Index | None = Field(default=None, description="index whose vector is zero; default: none.")
+    padding_index: NonNegativeInt | None = Field(default=None, description="index whose vector is zero; default: none.")
 
     @classmethod
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
@@ -97,7 +97,7 @@ class Embedding(StandardOperation):
         index, size = data.get("padding_index"), data.get("vocabulary_size")
         if type(index) is int and type(size) is int and 0 < size <= index:
             message = must_be(f"below vocabulary_size ({size})", index)
-            yield ("padding_index",), message, ErrorKind.WRONG
+            yield FieldError(("padding_index",), message)
 
     def parameter_defs(self) -> Iterator[ParameterDef]:
         sizes = {"d": self.embedding_dimension, "v": self.vocabulary_size}
@@ -119,7 +119,7 @@ class PReLU(StandardOperation):
         yield vector("alpha", "c", {"c": self.num_channels}, QUARTER)
 
 
-class CustomParameter(Model):
+class CustomParameter(SpecModel):
     """A parameter that no operation describes."""
 
     label = "a custom parameter"
@@ -137,7 +137,7 @@ class CustomParameter(Model):
 
 def _fans_rules() -> Iterator[Schema]:
     """Yield which fans an initializer that scales needs: those of its mode, written or default."""
-    for model in TABLE:
+    for model in INITIALIZERS:
         if issubclass(model, Scaled):
             for mode in get_args(Mode):
                 fans = list(model.model_construct(mode=mode).fans())
@@ -151,9 +151,9 @@ def _fans_rules() -> Iterator[Schema]:
 
 def _shape_rules() -> Iterator[Schema]:
     """Yield the number of dimensions for each initializer that does not fit every number of them."""
-    for model in TABLE:
+    for model in INITIALIZERS:
         initializer, every = model.model_construct(), range(limits.MAX_DIMENSIONS + 1)
-        fitting = [count for count in every if initializer.fits_dimensions(ParameterInfo((1,) * count, 1, 1))]
+        fitting = [count for count in every if initializer.fits_dimensions(ParameterShape((1,) * count, 1, 1))]
         if not fitting:
             yield {"properties": {"initializer": {"not": is_initializer(model.names())}}}
         elif len(fitting) < len(every):
@@ -166,7 +166,7 @@ def _shape_rules() -> Iterator[Schema]:
 ParametersByName = Annotated[
     dict[Name, CustomParameter],
     Field(min_length=1),
-    FieldWords(value="a mapping of names to parameters, at least one", item="a mapping with shape and initializer"),
+    Expectation(value="a mapping of names to parameters, at least one", item="a mapping with shape and initializer"),
 ]
 PARAMETERS_SCHEMA: Schema = {
     "propertyNames": {key: NAME.schema[key] for key in ("pattern", "not")},
@@ -187,7 +187,7 @@ class Custom(Operation):
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
         yield from super().check_keys(data)
         if isinstance(data.get("parameters"), dict) and RESERVED in data["parameters"]:
-            yield reserved(("parameters", RESERVED), ErrorKind.UNKNOWN)
+            yield reserved(("parameters", RESERVED), ErrorSubject.KEY)
 
     @classmethod
     def schema_rules(cls) -> Schema:
@@ -195,6 +195,6 @@ class Custom(Operation):
 
     def parameter_defs(self) -> Iterator[ParameterDef]:
         for name, parameter in self.parameters.items():
-            info = ParameterInfo(parameter.shape, parameter.fan_in, parameter.fan_out)
+            info = ParameterShape(parameter.shape, parameter.fan_in, parameter.fan_out)
             path = ("parameters", name, "initializer")
             yield ParameterDef(name, info, parameter.initializer, name, parameter.dtype, path)

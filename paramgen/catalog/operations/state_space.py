@@ -7,7 +7,7 @@ from pydantic import Field
 
 from paramgen.catalog.axes import Axes
 from paramgen.catalog.fields import Size
-from paramgen.catalog.initializers import Formula, ParameterInfo, SsmDtBiasInitializer
+from paramgen.catalog.initializers import Formula, ParameterShape, SsmDtBiasInitializer
 from paramgen.catalog.operations.base import ONES, ParameterDef, StandardOperation, vector
 from paramgen.exact_math import log
 
@@ -50,7 +50,7 @@ class StateSpace(StandardOperation):
         else:
             axes = Axes("c n", {**sizes, "n": self.state_size})
             decay = Formula(type="formula", value=LOG_OF_NEXT)
-            yield ParameterDef("a_log", ParameterInfo(axes.shape, axes=axes), decay, "a_log")
+            yield ParameterDef("a_log", ParameterShape(axes.shape, axes=axes), decay, "a_log")
         yield vector("d", "c", sizes, ONES)
         if self.dt_bias:
             yield vector("dt_bias", "c", sizes, SSM_DT_BIAS)

@@ -7,18 +7,18 @@ from typing import Any, Literal
 from pydantic import Field
 
 from paramgen.catalog.axes import Axes
-from paramgen.catalog.fields import FieldWords
-from paramgen.catalog.initializers import NormInitializer, ParameterInfo
-from paramgen.catalog.models import Model
+from paramgen.catalog.fields import Expectation
+from paramgen.catalog.initializers import NormInitializer, ParameterShape
+from paramgen.catalog.models import SpecModel
 from paramgen.catalog.operations.base import ParameterDef
 
 NORM = NormInitializer(type="norm")
 WEIGHT_NORM = "a direction and a magnitude instead of plain weights."
-IS_A_MAPPING = FieldWords(value="a mapping with axis and, if needed, style")
+IS_A_MAPPING = Expectation(value="a mapping with axis and, if needed, style")
 EACH = "a magnitude for each of these; none: one for all."
 
 
-class WeightNorm(Model):
+class WeightNorm(SpecModel):
     """Base of the weight normalizations of filters and of matrices."""
 
     label = "weight_norm"
@@ -50,7 +50,7 @@ def magnitude(direction: ParameterDef, kept: str) -> ParameterDef:
     assert axes
     filter_size: Any = axes.sizes.get("k", ())
     own = Axes(keep(axes.pattern, kept, axes.sizes), {**axes.sizes, "one": (1,) * len(filter_size)})
-    info = ParameterInfo(own.shape, vector=True, axes=own)
+    info = ParameterShape(own.shape, vector=True, axes=own)
     return ParameterDef("magnitude", info, NORM, "magnitude", direction=direction.name)
 
 
