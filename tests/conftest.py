@@ -40,15 +40,37 @@ ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "tests" / "data"
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 # Variables that make large models small.
-SMALL: dict[str, dict[str, int]] = {
+SMALL: dict[str, dict[str, Any]] = {
     "ast": {"width": 24, "layers": 2, "mels": 32, "frames": 48, "labels": 10},
     "bert": {"vocabulary": 100, "positions": 20, "width": 24, "layers": 2},
+    "clip": {
+        "vocabulary": 100,
+        "positions": 20,
+        "text_width": 24,
+        "text_layers": 2,
+        "image": 32,
+        "patch": 8,
+        "vision_width": 32,
+        "vision_layers": 3,
+        "projection": 16,
+    },
+    "convnext": {"depths": [1, 2, 1, 1], "widths": [8, 16, 24, 32], "labels": 10},
     "gpt2": {"vocabulary": 100, "positions": 20, "width": 24, "layers": 3},
     "llama": {"vocabulary": 100, "width": 32, "layers": 2, "heads": 4, "key_value_heads": 2, "inner": 40},
-    "llama_untied": {"vocabulary": 100, "width": 32, "layers": 2, "heads": 4, "key_value_heads": 2, "inner": 40},
-    "resnet50": {"width": 8, "first": 1, "second": 2, "third": 2, "fourth": 1, "labels": 10},
+    "resnet50": {"width": 8, "depths": [1, 2, 2, 1], "labels": 10},
     "t5": {"vocabulary": 100, "width": 24, "inner": 40, "layers": 2, "heads": 3, "head_size": 8},
+    "unet": {"widths": [32, 64], "attends": [False, True], "blocks": 1},
     "vit": {"width": 24, "layers": 2, "image": 32, "patch": 8, "labels": 10},
+    "wav2vec2": {"width": 32, "layers": 2, "channels": 16, "kernels": [5, 3], "span": 8, "groups": 4, "labels": 10},
+    "whisper": {
+        "vocabulary": 100,
+        "padding": 7,
+        "width": 24,
+        "layers": 2,
+        "mels": 8,
+        "frames": 20,
+        "positions": 30,
+    },
 }
 # The dtypes of the first version, in the order of the recorded digests.
 FIRST_DTYPES = ("float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")

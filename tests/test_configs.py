@@ -1,5 +1,6 @@
 """Every spec in configs/ builds, by the command, to the file whose digest is recorded in tests/data/digests.json.
 
+So do the texts in tests/data/specs, which were in configs/ before: the metadata of a file hold its spec.
 `python tests/test_configs.py` records the digests of new configs; recorded ones never change.
 """
 
@@ -32,6 +33,26 @@ from paramgen.catalog.operations import BY_TYPE, Custom
 from paramgen.dtypes import DTYPES
 
 RECORDED = DATA / "digests.json"
+FORMER = DATA / "specs"
+# Variables that make the former texts small.
+LLAMA = {"vocabulary": 100, "width": 32, "layers": 2, "heads": 4, "key_value_heads": 2, "inner": 40}
+FORMER_SMALL = {
+    "llama": LLAMA,
+    "llama_untied": LLAMA,
+    "resnet50": {"width": 8, "first": 1, "second": 2, "third": 2, "fourth": 1, "labels": 10},
+}
+SPECS = [*CONFIGS, *sorted(FORMER.glob("*.yaml"))]
+
+
+def key_of(path: Path) -> str:
+    """Return the key of a spec's digests; a config that replaced a former text has a key of its own."""
+    replaces = path.parent != FORMER and (FORMER / path.name).exists()
+    return f"{path.stem}, second text" if replaces else path.stem
+
+
+def variables_of(path: Path) -> dict[str, Any]:
+    """Return the variables that make a spec small."""
+    return (FORMER_SMALL if path.parent == FORMER else SMALL).get(path.stem, {})
 
 
 def digests(path: Path, folder: Path) -> dict[str, str]:
@@ -39,27 +60,40 @@ def digests(path: Path, folder: Path) -> dict[str, str]:
     found = {}
     for dtype in (None, *FIRST_DTYPES):
         target = folder / f"{path.stem}-{dtype}.safetensors"
-        spec = paramgen.load_spec(path, dtype=dtype, variables=SMALL.get(path.stem))
+        spec = paramgen.load_spec(path, dtype=dtype, variables=variables_of(path))
         result = paramgen.build(spec, target, digest=True)
         assert result.sha256 == hashlib.sha256(target.read_bytes()).hexdigest()
         found[dtype or "as written"] = result.sha256
     return found
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", SPECS, ids=key_of)
 def test_digests(path: Path, tmp_path: Path) -> None:
-    assert digests(path, tmp_path) == json.loads(RECORDED.read_text())[path.stem]
+    assert digests(path, tmp_path) == json.loads(RECORDED.read_text())[key_of(path)]
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", SPECS, ids=key_of)
 def test_the_command_builds_it(path: Path, run: Run) -> None:
-    settings = [f"--set={name}={value}" for name, value in SMALL.get(path.stem, {}).items()]
+    settings = [f"--set={name}={json.dumps(value)}" for name, value in variables_of(path).items()]
     document = json.loads(run("build", path, "--json", *settings).stdout)
-    assert document["sha256"] == json.loads(RECORDED.read_text())[path.stem]["as written"]
+    assert document["sha256"] == json.loads(RECORDED.read_text())[key_of(path)]["as written"]
 
 
-def test_recorded_digests_are_of_these_configs() -> None:
-    assert sorted(json.loads(RECORDED.read_text())) == [path.stem for path in CONFIGS]
+def test_recorded_digests_are_of_these_specs() -> None:
+    assert sorted(json.loads(RECORDED.read_text())) == sorted(map(key_of, SPECS))
+
+
+@pytest.mark.parametrize(
+    ("former", "config", "more"),
+    [("llama", "llama", {}), ("llama_untied", "llama", {"tie": False}), ("resnet50", "resnet50", {})],
+)
+def test_a_config_has_the_tensors_of_the_former_text(former: str, config: str, more: dict[str, Any]) -> None:
+    before = paramgen.load_spec(FORMER / f"{former}.yaml", variables=FORMER_SMALL[former])
+    now = paramgen.load_spec(ROOT / "configs" / f"{config}.yaml", variables={**SMALL[config], **more})
+    old, new = (
+        {name: array.tobytes() for name, array in paramgen.sample(spec, flat=True).items()} for spec in (before, now)
+    )
+    assert new == old
 
 
 def operations_of(*stems: str) -> list[dict[str, Any]]:
@@ -173,7 +207,7 @@ def claims_of_dtypes() -> None:
     assert math.log2(tensors["quantized.scales"]["distribution"]["value"]).is_integer()
 
 
-# What each config's first comment claims; those about classes of transformers are tested in tests/frameworks.
+# What each config's first comment claims; those about classes that load one are tested in tests/frameworks.
 CLAIMS: dict[str, Callable[[], None]] = {
     "dtypes": claims_of_dtypes,
     "computed_values": claims_of_computed_values,
@@ -200,16 +234,17 @@ def test_claims(stem: str) -> None:
 def test_every_claim_is_tested() -> None:
     for stem, file in CLAIMED_ELSEWHERE.items():
         assert f"{stem}.yaml" in (ROOT / "tests" / file).read_text(encoding="utf-8")
-    of_transformers = {path.stem for path in CONFIGS if "of transformers" in first_comment(path)}
-    assert of_transformers | set(CLAIMS) | set(CLAIMED_ELSEWHERE) == {path.stem for path in CONFIGS}
+    of_classes = {path.stem for path in CONFIGS if "Loads strictly as" in first_comment(path)}
+    assert of_classes | set(CLAIMS) | set(CLAIMED_ELSEWHERE) == {path.stem for path in CONFIGS}
 
 
-def test_the_sizes_in_the_comment_of_llama_untied() -> None:
-    comment = first_comment(ROOT / "configs" / "llama_untied.yaml")
-    (sizes,) = re.findall(r"Llama 3 8B has (.*?)\.", comment)
-    variables = {name: int(value) for name, value in re.findall(r"(\w+)=(\d+)", sizes)}
-    spec = paramgen.load_spec(ROOT / "configs" / "llama_untied.yaml", variables=variables)
-    assert spec.plan.total_parameters == 8_030_261_248
+@pytest.mark.parametrize(("model", "total"), [("Llama 3 8B", 8_030_261_248), ("LLaMA 7B", 6_738_415_616)])
+def test_the_sizes_in_the_comment_of_llama(model: str, total: int) -> None:
+    comment = first_comment(ROOT / "configs" / "llama.yaml")
+    (sizes,) = re.findall(rf"{model} has (.*?)\.", comment)
+    variables = {name: json.loads(value) for name, value in re.findall(r"(\w+)=(\w+)", sizes)}
+    spec = paramgen.load_spec(ROOT / "configs" / "llama.yaml", variables=variables)
+    assert spec.plan.total_parameters == total
 
 
 def test_check_jsonschema_accepts_every_config() -> None:
@@ -231,6 +266,6 @@ if __name__ == "__main__":
     recorded = json.loads(RECORDED.read_text())
     with tempfile.TemporaryDirectory() as scratch:
         for config in CONFIGS:
-            if config.stem not in recorded:
-                recorded[config.stem] = digests(config, Path(scratch))
+            if key_of(config) not in recorded:
+                recorded[key_of(config)] = digests(config, Path(scratch))
     RECORDED.write_text(json.dumps(dict(sorted(recorded.items())), indent=1) + "\n")
