@@ -40,7 +40,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "tests" / "data"
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 # Variables that make large models small.
-SMALL: dict[str, dict[str, int]] = {
+SMALL: dict[str, dict[str, Any]] = {
     "ast": {"width": 24, "layers": 2, "mels": 32, "frames": 48, "labels": 10},
     "bert": {"vocabulary": 100, "positions": 20, "width": 24, "layers": 2},
     "gpt2": {"vocabulary": 100, "positions": 20, "width": 24, "layers": 3},

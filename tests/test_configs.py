@@ -53,7 +53,7 @@ def test_digests(path: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_the_command_builds_it(path: Path, run: Run) -> None:
-    settings = [f"--set={name}={value}" for name, value in SMALL.get(path.stem, {}).items()]
+    settings = [f"--set={name}={json.dumps(value)}" for name, value in SMALL.get(path.stem, {}).items()]
     document = json.loads(run("build", path, "--json", *settings).stdout)
     assert document["sha256"] == json.loads(RECORDED.read_text())[path.stem]["as written"]
 
