@@ -1,0 +1,188 @@
+"""Specs of published models: the configuration that each spec's variables describe, and how to run the model."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from conftest import ROOT, first_comment
+
+import paramgen
+
+Variables = Mapping[str, Any]
+Tensors = dict[str, Any]
+
+
+def path_of(stem: str) -> Path:
+    return ROOT / "configs" / f"{stem}.yaml"
+
+
+def token_inputs() -> dict[str, Any]:
+    import torch
+
+    return {"input_ids": torch.arange(5)[None]}
+
+
+def random_inputs(**shapes: tuple[int, ...]) -> Callable[[], dict[str, Any]]:
+    def inputs() -> dict[str, Any]:
+        import torch
+
+        return {name: torch.rand(shape) for name, shape in shapes.items()}
+
+    return inputs
+
+
+@dataclass(frozen=True)
+class ModelCase:
+    """A model of a library and its spec.
+
+    `fields` maps the spec's variables to fields of the configuration. `parameters` counts them at the published size.
+    `inputs` makes what the small model takes. `stored` maps the class's tensors to those of the file, where they differ.
+    """
+
+    parameters: int
+    fields: Callable[[Variables], dict[str, Any]]
+    inputs: Callable[[], dict[str, Any]] = token_inputs
+    stored: Callable[[Tensors], Tensors] | None = None
+
+
+def llama(own: Variables) -> dict[str, Any]:
+    return {
+        "vocab_size": own["vocabulary"],
+        "hidden_size": own["width"],
+        "intermediate_size": own["inner"],
+        "num_hidden_layers": own["layers"],
+        "num_attention_heads": own["heads"],
+        "num_key_value_heads": own["key_value_heads"],
+    }
+
+
+CASES = {
+    "ast": ModelCase(
+        86_594_063,
+        lambda own: {
+            "hidden_size": own["width"],
+            "intermediate_size": own["inner"],
+            "num_hidden_layers": own["layers"],
+            "num_mel_bins": own["mels"],
+            "max_length": own["frames"],
+            "num_labels": own["labels"],
+        },
+        inputs=random_inputs(input_values=(1, 48, 32)),
+    ),
+    "bert": ModelCase(
+        109_514_298,
+        lambda own: {
+            "vocab_size": own["vocabulary"],
+            "max_position_embeddings": own["positions"],
+            "hidden_size": own["width"],
+            "intermediate_size": own["inner"],
+            "num_hidden_layers": own["layers"],
+        },
+    ),
+    "gpt2": ModelCase(
+        124_439_808,
+        lambda own: {
+            "vocab_size": own["vocabulary"],
+            "n_positions": own["positions"],
+            "n_embd": own["width"],
+            "n_layer": own["layers"],
+        },
+    ),
+    "llama": ModelCase(1_235_814_400, llama),
+    "llama_untied": ModelCase(6_738_415_616, llama),
+    "resnet50": ModelCase(
+        25_557_032,
+        lambda own: {
+            "embedding_size": own["width"],
+            "hidden_sizes": [4 * own["width"] * 2**stage for stage in range(4)],
+            "depths": [own[stage] for stage in ("first", "second", "third", "fourth")],
+            "num_labels": own["labels"],
+        },
+        inputs=random_inputs(pixel_values=(1, 3, 32, 32)),
+    ),
+    "t5": ModelCase(
+        60_506_624,
+        lambda own: {
+            "vocab_size": own["vocabulary"],
+            "d_model": own["width"],
+            "d_ff": own["inner"],
+            "num_layers": own["layers"],
+            "num_heads": own["heads"],
+            "d_kv": own["head_size"],
+        },
+        inputs=lambda: {**token_inputs(), "decoder_input_ids": token_inputs()["input_ids"]},
+    ),
+    "vit": ModelCase(
+        86_567_656,
+        lambda own: {
+            "hidden_size": own["width"],
+            "intermediate_size": own["inner"],
+            "num_hidden_layers": own["layers"],
+            "image_size": own["image"],
+            "patch_size": own["patch"],
+            "num_labels": own["labels"],
+        },
+        inputs=random_inputs(pixel_values=(1, 3, 32, 32)),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The class and its configuration in a spec's first comment; a model of diffusers takes the fields itself."""
+
+    library: str
+    model: str
+    configuration: str | None
+    fields: dict[str, Any]
+
+    @property
+    def cls(self) -> Any:
+        return getattr(import_module(self.library), self.model)
+
+    def arguments(self, **fields: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the class's arguments; `fields` replaces some of the comment's."""
+        fields = {**self.fields, **fields}
+        if self.configuration is None:
+            return (), fields
+        return (getattr(import_module(self.library), self.configuration)(**fields),), {}
+
+    def build(self, **fields: Any) -> Any:
+        positional, keywords = self.arguments(**fields)
+        return self.cls(*positional, **keywords)
+
+
+CLAIM = re.compile(r"Loads strictly as (\w+)\((?:(\w+)\((.*?)\)|(.*?))\) of (transformers 5|diffusers)")
+
+
+def read_claim(stem: str) -> Claim:
+    """Return the class and its configuration in a spec's first comment."""
+    found = CLAIM.search(first_comment(path_of(stem)))
+    assert found, stem
+    model, configuration, inner, direct, library = found.groups()
+    return Claim(library.split()[0], model, configuration, eval(f"dict({inner or direct or ''})"))
+
+
+def variables_of(stem: str, small: Variables | None = None) -> Variables:
+    """Return a spec's variables with their values."""
+    return paramgen.load_spec(path_of(stem), variables=small).source["variables"]  # type: ignore[no-any-return]
+
+
+def tied_names(model: Any) -> set[str]:
+    """Return the names of tied parameters, which the file omits."""
+    return set(getattr(model, "all_tied_weights_keys", None) or {})
+
+
+def stored_tensors(model: Any, case: ModelCase) -> Tensors:
+    """Return the tensors that a file of this model holds."""
+    tied = tied_names(model)
+    own = {name: tensor for name, tensor in model.state_dict().items() if name not in tied}
+    return case.stored(own) if case.stored else own
+
+
+def sample(source: Mapping[str, Any], seeds: Iterable[int]) -> list[Tensors]:
+    """Return the tensors of a spec for some seeds."""
+    return [paramgen.sample({**source, "seed": seed}, flat=True) for seed in seeds]
