@@ -9,7 +9,7 @@ import pytest
 from agreement import differences
 from conftest import ROOT, SMALL, document_of, first_comment
 from loading import FRAMEWORK_WARNINGS
-from model_cases import CASES, path_of, read_claim, sample, stored_tensors, tied_names, variables_of
+from model_cases import CASES, Variables, path_of, read_claim, sample, stored_tensors, tied_names, variables_of
 
 import paramgen
 
@@ -73,27 +73,46 @@ def test_the_small_model_loads_strictly_and_runs(stem: str, tmp_path: Path) -> N
     assert torch.isfinite(output).all() and output.std() > 0
 
 
-@every(*CASES)
-def test_values_are_distributed_as_in_the_library(stem: str) -> None:
-    """Compare the small model's tensors with the class's own initialization, over several seeds of both.
-
-    A spec whose comment does not claim the same initialization has another one.
-    """
+def compare_values(stem: str, variables: Variables) -> list[str]:
+    """Compare a spec's tensors with the class's own initialization, over several seeds of both."""
     import torch
 
     case, claim = CASES[stem], read_claim(stem)
-    fields = case.fields(variables_of(stem, SMALL[stem]))
+    fields = case.fields(variables_of(stem, variables))
     theirs = []
     for seed in SEEDS:
         torch.manual_seed(seed)
         tensors = stored_tensors(claim.build(**fields), case)
         theirs.append({name: tensor.float().numpy() for name, tensor in tensors.items()})
-    spec = paramgen.load_spec(path_of(stem), variables=SMALL[stem], dtype="float32")
-    found = differences(theirs, sample(spec.source, SEEDS))
-    if f"nitialized as in {claim.library}" in first_comment(path_of(stem)):
+    spec = paramgen.load_spec(path_of(stem), variables=variables, dtype="float32")
+    return differences(theirs, sample(spec.source, SEEDS))
+
+
+@every(*CASES)
+def test_values_are_distributed_as_in_the_library(stem: str) -> None:
+    """Compare the values of the small model.
+
+    A spec whose comment does not claim the same initialization has another one.
+    """
+    found = compare_values(stem, SMALL[stem])
+    if f"nitialized as in {read_claim(stem).library}" in first_comment(path_of(stem)):
         assert found == []
     else:
         assert found
+
+
+@pytest.mark.frameworks("torch", "transformers")
+def test_llama_has_a_head_of_its_own_if_it_is_not_tied() -> None:
+    """Compare shapes at the sizes of LLaMA 7B, which are LlamaConfig's defaults, and values at the small size."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    sizes = {"vocabulary": 32000, "width": 4096, "layers": 32, "key_value_heads": 32, "inner": 11008, "tie": False}
+    with torch.device("meta"):
+        expected = {name: list(tensor.shape) for name, tensor in LlamaForCausalLM(LlamaConfig()).state_dict().items()}
+    planned = document_of(paramgen.load_spec(path_of("llama"), variables=sizes).plan)["parameters"]
+    assert {tensor["name"]: tensor["shape"] for tensor in planned} == expected
+    assert compare_values("llama", {**SMALL["llama"], "tie": False}) == []
 
 
 # Part of a parameter's name -> mean and standard deviation in the model's code.
