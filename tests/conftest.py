@@ -72,6 +72,16 @@ SMALL: dict[str, dict[str, Any]] = {
         "positions": 30,
     },
 }
+# Texts that configs/ held before. The metadata of a file hold its spec, so these keep their digests.
+FORMER = DATA / "specs"
+# Variables that make the former texts small.
+LLAMA = {"vocabulary": 100, "width": 32, "layers": 2, "heads": 4, "key_value_heads": 2, "inner": 40}
+FORMER_SMALL = {
+    "llama": LLAMA,
+    "llama_untied": LLAMA,
+    "resnet50": {"width": 8, "first": 1, "second": 2, "third": 2, "fourth": 1, "labels": 10},
+}
+SPECS = [*CONFIGS, *sorted(FORMER.glob("*.yaml"))]
 # The dtypes of the first version, in the order of the recorded digests.
 FIRST_DTYPES = ("float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")
 
@@ -218,6 +228,17 @@ def fresh(*names: str) -> Iterator[None]:
             if within(name):
                 del sys.modules[name]
         sys.modules.update(before)
+
+
+def digest_key(path: Path) -> str:
+    """Return the key of a spec in digests.json; a config that replaced a former text has a key of its own."""
+    replaces = path.parent != FORMER and (FORMER / path.name).exists()
+    return f"{path.stem}, second text" if replaces else path.stem
+
+
+def small_variables(path: Path) -> dict[str, Any]:
+    """Return the variables that make a spec small."""
+    return (FORMER_SMALL if path.parent == FORMER else SMALL).get(path.stem, {})
 
 
 def first_comment(config: Path) -> str:

@@ -16,7 +16,21 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import CONFIGS, DATA, FIRST_DTYPES, ROOT, SMALL, Run, document_of, first_comment
+from conftest import (
+    CONFIGS,
+    DATA,
+    FIRST_DTYPES,
+    FORMER,
+    FORMER_SMALL,
+    ROOT,
+    SMALL,
+    SPECS,
+    Run,
+    digest_key,
+    document_of,
+    first_comment,
+    small_variables,
+)
 
 import paramgen
 from paramgen.catalog.entries import SpecEntry
@@ -33,26 +47,6 @@ from paramgen.catalog.operations import BY_TYPE, Custom
 from paramgen.dtypes import DTYPES
 
 RECORDED = DATA / "digests.json"
-FORMER = DATA / "specs"
-# Variables that make the former texts small.
-LLAMA = {"vocabulary": 100, "width": 32, "layers": 2, "heads": 4, "key_value_heads": 2, "inner": 40}
-FORMER_SMALL = {
-    "llama": LLAMA,
-    "llama_untied": LLAMA,
-    "resnet50": {"width": 8, "first": 1, "second": 2, "third": 2, "fourth": 1, "labels": 10},
-}
-SPECS = [*CONFIGS, *sorted(FORMER.glob("*.yaml"))]
-
-
-def key_of(path: Path) -> str:
-    """Return the key of a spec's digests; a config that replaced a former text has a key of its own."""
-    replaces = path.parent != FORMER and (FORMER / path.name).exists()
-    return f"{path.stem}, second text" if replaces else path.stem
-
-
-def variables_of(path: Path) -> dict[str, Any]:
-    """Return the variables that make a spec small."""
-    return (FORMER_SMALL if path.parent == FORMER else SMALL).get(path.stem, {})
 
 
 def digests(path: Path, folder: Path) -> dict[str, str]:
@@ -60,27 +54,27 @@ def digests(path: Path, folder: Path) -> dict[str, str]:
     found = {}
     for dtype in (None, *FIRST_DTYPES):
         target = folder / f"{path.stem}-{dtype}.safetensors"
-        spec = paramgen.load_spec(path, dtype=dtype, variables=variables_of(path))
+        spec = paramgen.load_spec(path, dtype=dtype, variables=small_variables(path))
         result = paramgen.build(spec, target, digest=True)
         assert result.sha256 == hashlib.sha256(target.read_bytes()).hexdigest()
         found[dtype or "as written"] = result.sha256
     return found
 
 
-@pytest.mark.parametrize("path", SPECS, ids=key_of)
+@pytest.mark.parametrize("path", SPECS, ids=digest_key)
 def test_digests(path: Path, tmp_path: Path) -> None:
-    assert digests(path, tmp_path) == json.loads(RECORDED.read_text())[key_of(path)]
+    assert digests(path, tmp_path) == json.loads(RECORDED.read_text())[digest_key(path)]
 
 
-@pytest.mark.parametrize("path", SPECS, ids=key_of)
+@pytest.mark.parametrize("path", SPECS, ids=digest_key)
 def test_the_command_builds_it(path: Path, run: Run) -> None:
-    settings = [f"--set={name}={json.dumps(value)}" for name, value in variables_of(path).items()]
+    settings = [f"--set={name}={json.dumps(value)}" for name, value in small_variables(path).items()]
     document = json.loads(run("build", path, "--json", *settings).stdout)
-    assert document["sha256"] == json.loads(RECORDED.read_text())[key_of(path)]["as written"]
+    assert document["sha256"] == json.loads(RECORDED.read_text())[digest_key(path)]["as written"]
 
 
 def test_recorded_digests_are_of_these_specs() -> None:
-    assert sorted(json.loads(RECORDED.read_text())) == sorted(map(key_of, SPECS))
+    assert sorted(json.loads(RECORDED.read_text())) == sorted(map(digest_key, SPECS))
 
 
 @pytest.mark.parametrize(
@@ -266,6 +260,6 @@ if __name__ == "__main__":
     recorded = json.loads(RECORDED.read_text())
     with tempfile.TemporaryDirectory() as scratch:
         for config in CONFIGS:
-            if key_of(config) not in recorded:
-                recorded[key_of(config)] = digests(config, Path(scratch))
+            if digest_key(config) not in recorded:
+                recorded[digest_key(config)] = digests(config, Path(scratch))
     RECORDED.write_text(json.dumps(dict(sorted(recorded.items())), indent=1) + "\n")
