@@ -9,7 +9,17 @@ import pytest
 from agreement import differences
 from conftest import ROOT, SMALL, document_of, first_comment
 from loading import FRAMEWORK_WARNINGS
-from model_cases import CASES, path_of, read_claim, sample, stored_tensors, tied_names, variables_of
+from model_cases import (
+    CASES,
+    ModelCase,
+    Variables,
+    path_of,
+    read_claim,
+    sample,
+    stored_tensors,
+    tied_names,
+    variables_of,
+)
 
 import paramgen
 
@@ -32,18 +42,28 @@ def test_every_claim_is_tested() -> None:
 
 @every(*CASES)
 def test_the_published_size_has_the_names_and_shapes_of_the_class(stem: str) -> None:
-    """Build the class on the meta device, which takes no memory."""
+    """Build the class on the meta device, which takes no memory: as in the comment, and as the variables say."""
     import torch
 
     case, claim = CASES[stem], read_claim(stem)
     with torch.device("meta"):
-        model, same = claim.build(), claim.build(**case.fields(variables_of(stem)))
-    assert sum(parameter.numel() for parameter in model.parameters()) == case.parameters
-    assert bool(tied_names(model)) == (" tied to " in first_comment(path_of(stem)))
-    planned = document_of(paramgen.load_spec(path_of(stem)).plan)["parameters"]
-    for one in (model, same):
-        expected = {name: list(tensor.shape) for name, tensor in stored_tensors(one, case).items()}
-        assert {tensor["name"]: tensor["shape"] for tensor in planned} == expected
+        claimed = claim.build()
+    assert sum(parameter.numel() for parameter in claimed.parameters()) == case.parameters
+    assert bool(tied_names(claimed)) == (" tied to " in first_comment(path_of(stem)))
+    assert stored_shapes(claimed, case) == planned_shapes(stem)
+    for variables in ({}, *case.variants):
+        with torch.device("meta"):
+            model = claim.build(**case.fields(variables_of(stem, variables)))
+        assert stored_shapes(model, case) == planned_shapes(stem, variables)
+
+
+def stored_shapes(model: Any, case: ModelCase) -> dict[str, list[int]]:
+    return {name: list(tensor.shape) for name, tensor in stored_tensors(model, case).items()}
+
+
+def planned_shapes(stem: str, variables: Variables | None = None) -> dict[str, list[int]]:
+    plan = paramgen.load_spec(path_of(stem), variables=variables).plan
+    return {tensor["name"]: tensor["shape"] for tensor in document_of(plan)["parameters"]}
 
 
 @every(*CASES)
