@@ -232,13 +232,41 @@ def test_every_claim_is_tested() -> None:
     assert of_classes | set(CLAIMS) | set(CLAIMED_ELSEWHERE) == {path.stem for path in CONFIGS}
 
 
-@pytest.mark.parametrize(("model", "total"), [("Llama 3 8B", 8_030_261_248), ("LLaMA 7B", 6_738_415_616)])
-def test_the_sizes_in_the_comment_of_llama(model: str, total: int) -> None:
-    comment = first_comment(ROOT / "configs" / "llama.yaml")
-    (sizes,) = re.findall(rf"{model} has (.*?)\.", comment)
-    variables = {name: json.loads(value) for name, value in re.findall(r"(\w+)=(\w+)", sizes)}
-    spec = paramgen.load_spec(ROOT / "configs" / "llama.yaml", variables=variables)
-    assert spec.plan.total_parameters == total
+# Config -> the parameters of the published model that its first comment also describes, "<name> has <variables>.".
+OTHER_SIZES = {
+    "llama": 8_030_261_248,
+    "mamba": 2_768_345_600,
+    "mixtral": 140_620_634_112,
+    "mixtral_separate": 140_620_634_112,
+    "qwen3": 8_190_735_360,
+}
+
+
+def other_size(path: Path) -> dict[str, Any]:
+    """Return the variables of the other size in a config's first comment."""
+    sizes = re.findall(r" has (\w+=.*?)\.(?: |$)", first_comment(path))
+    return {name: json.loads(value) for size in sizes for name, value in re.findall(r"(\w+)=(\w+)", size)}
+
+
+@pytest.mark.parametrize("path", [path for path in CONFIGS if other_size(path)], ids=lambda path: path.stem)
+def test_the_other_size_in_the_comment(path: Path) -> None:
+    spec = paramgen.load_spec(path, variables=other_size(path))
+    assert spec.plan.total_parameters == OTHER_SIZES[path.stem]
+
+
+def test_every_other_size_is_tested() -> None:
+    assert {path.stem for path in CONFIGS if other_size(path)} == set(OTHER_SIZES)
+
+
+def test_mixtral_separate_has_the_tensors_of_a_published_file_in_its_order() -> None:
+    """Compare with the headers of the shards of WizardLM-2 8x22B: names, dtypes and shapes, a line per tensor."""
+    path = ROOT / "configs" / "mixtral_separate.yaml"
+    plan = paramgen.load_spec(path, variables=other_size(path)).plan
+    dtypes = {"bfloat16": "BF16"}
+    lines = [f"{row['name']} {dtypes[row['dtype']]} {row['shape']}\n" for row in document_of(plan)["parameters"]]
+    assert len(lines) == 1739
+    published = "0fbaea261500880bcfa67f35d5a34947e7e080fac6a4247c5d162ad0d0b5b1f0"
+    assert hashlib.sha256("".join(lines).encode()).hexdigest() == published
 
 
 def test_check_jsonschema_accepts_every_config() -> None:

@@ -40,12 +40,14 @@ class ModelCase:
 
     `fields` maps the spec's variables to fields of the configuration. `parameters` counts them at the published size.
     `inputs` makes what the small model takes. `stored` maps the class's tensors to those of the file, where they differ.
+    `variants` are variables with which the spec also describes the class.
     """
 
     parameters: int
     fields: Callable[[Variables], dict[str, Any]]
     inputs: Callable[[], dict[str, Any]] = token_inputs
     stored: Callable[[Tensors], Tensors] | None = None
+    variants: tuple[Variables, ...] = ()
 
 
 def llama(own: Variables) -> dict[str, Any]:
@@ -56,7 +58,7 @@ def llama(own: Variables) -> dict[str, Any]:
         "num_hidden_layers": own["layers"],
         "num_attention_heads": own["heads"],
         "num_key_value_heads": own["key_value_heads"],
-        "tie_word_embeddings": own["tie"],
+        "tie_word_embeddings": own.get("tie", False),
     }
 
 
@@ -107,6 +109,26 @@ def whisper(own: Variables) -> dict[str, Any]:
     }
 
 
+def mixtral(own: Variables) -> dict[str, Any]:
+    return {**llama(own), "num_local_experts": own["experts"]}
+
+
+def separate_experts(tensors: Tensors) -> Tensors:
+    """Return the tensors of Mixtral's class under the names and in the shapes of the published files."""
+    found = {}
+    for stacked, tensor in tensors.items():
+        name = stacked.replace(".mlp.", ".block_sparse_moe.")
+        group, _, kind = name.rpartition(".")
+        parts = {"gate_up_proj": ("w1", "w3"), "down_proj": ("w2",)}.get(kind)
+        if parts is None:
+            found[name] = tensor
+            continue
+        for expert, matrix in enumerate(tensor):
+            for part, half in zip(parts, matrix.chunk(len(parts)), strict=True):
+                found[f"{group}.{expert}.{part}.weight"] = half
+    return found
+
+
 CASES = {
     "ast": ModelCase(
         86_594_063,
@@ -145,6 +167,31 @@ CASES = {
         },
         inputs=random_inputs(pixel_values=(1, 3, 32, 32)),
     ),
+    "deepseek_v3": ModelCase(
+        671_026_404_352,
+        lambda own: {
+            "vocab_size": own["vocabulary"],
+            "hidden_size": own["width"],
+            "num_hidden_layers": own["layers"],
+            "first_k_dense_replace": own["dense_layers"],
+            "intermediate_size": own["inner"],
+            "n_routed_experts": own["experts"],
+            "n_shared_experts": own["shared_experts"],
+            "moe_intermediate_size": own["expert_inner"],
+            "num_attention_heads": own["heads"],
+            "num_key_value_heads": own["heads"],
+            "q_lora_rank": own["query_rank"],
+            "kv_lora_rank": own["key_value_rank"],
+            "qk_nope_head_dim": own["nope_size"],
+            "qk_rope_head_dim": own["rope_size"],
+            "v_head_dim": own["value_size"],
+            # Of the routing, which has no parameters; they fit all sizes.
+            "n_group": 2,
+            "topk_group": 1,
+            "num_experts_per_tok": 2,
+        },
+        variants=({"shared_experts": 2},),
+    ),
     "gpt2": ModelCase(
         124_439_808,
         lambda own: {
@@ -154,7 +201,38 @@ CASES = {
             "n_layer": own["layers"],
         },
     ),
-    "llama": ModelCase(1_235_814_400, llama),
+    "llama": ModelCase(1_235_814_400, llama, variants=({"tie": False},)),
+    "mamba": ModelCase(
+        129_135_360,
+        lambda own: {
+            "vocab_size": own["vocabulary"],
+            "hidden_size": own["width"],
+            "num_hidden_layers": own["layers"],
+            "state_size": own["states"],
+            "conv_kernel": own["kernel"],
+        },
+        variants=({"width": 100},),  # not a multiple of 16
+    ),
+    "mamba2": ModelCase(
+        7_285_403_648,
+        lambda own: {
+            "vocab_size": own["vocabulary"],
+            "hidden_size": own["width"],
+            "num_hidden_layers": own["layers"],
+            "num_heads": own["heads"],
+            "head_dim": own["inner"] // own["heads"],
+            "state_size": own["states"],
+            "n_groups": own["groups"],
+            "conv_kernel": own["kernel"],
+        },
+    ),
+    "mixtral": ModelCase(46_702_792_704, mixtral),
+    "mixtral_separate": ModelCase(46_702_792_704, mixtral, stored=separate_experts),
+    "qwen3": ModelCase(
+        596_049_920,
+        lambda own: {**llama(own), "head_dim": own["head_size"]},
+        variants=({"tie": False},),
+    ),
     "resnet50": ModelCase(
         25_557_032,
         lambda own: {

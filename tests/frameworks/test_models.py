@@ -9,7 +9,17 @@ import pytest
 from agreement import differences
 from conftest import ROOT, SMALL, document_of, first_comment
 from loading import FRAMEWORK_WARNINGS
-from model_cases import CASES, Variables, path_of, read_claim, sample, stored_tensors, tied_names, variables_of
+from model_cases import (
+    CASES,
+    ModelCase,
+    Variables,
+    path_of,
+    read_claim,
+    sample,
+    stored_tensors,
+    tied_names,
+    variables_of,
+)
 
 import paramgen
 
@@ -32,18 +42,28 @@ def test_every_claim_is_tested() -> None:
 
 @every(*CASES)
 def test_the_published_size_has_the_names_and_shapes_of_the_class(stem: str) -> None:
-    """Build the class on the meta device, which takes no memory."""
+    """Build the class on the meta device, which takes no memory: as in the comment, and as the variables say."""
     import torch
 
     case, claim = CASES[stem], read_claim(stem)
     with torch.device("meta"):
-        model, same = claim.build(), claim.build(**case.fields(variables_of(stem)))
-    assert sum(parameter.numel() for parameter in model.parameters()) == case.parameters
-    assert bool(tied_names(model)) == (" tied to " in first_comment(path_of(stem)))
-    planned = document_of(paramgen.load_spec(path_of(stem)).plan)["parameters"]
-    for one in (model, same):
-        expected = {name: list(tensor.shape) for name, tensor in stored_tensors(one, case).items()}
-        assert {tensor["name"]: tensor["shape"] for tensor in planned} == expected
+        claimed = claim.build()
+    assert sum(parameter.numel() for parameter in claimed.parameters()) == case.parameters
+    assert bool(tied_names(claimed)) == (" tied to " in first_comment(path_of(stem)))
+    assert stored_shapes(claimed, case) == planned_shapes(stem)
+    for variables in ({}, *case.variants):
+        with torch.device("meta"):
+            model = claim.build(**case.fields(variables_of(stem, variables)))
+        assert stored_shapes(model, case) == planned_shapes(stem, variables)
+
+
+def stored_shapes(model: Any, case: ModelCase) -> dict[str, list[int]]:
+    return {name: list(tensor.shape) for name, tensor in stored_tensors(model, case).items()}
+
+
+def planned_shapes(stem: str, variables: Variables | None = None) -> dict[str, list[int]]:
+    plan = paramgen.load_spec(path_of(stem), variables=variables).plan
+    return {tensor["name"]: tensor["shape"] for tensor in document_of(plan)["parameters"]}
 
 
 @every(*CASES)
@@ -73,6 +93,20 @@ def test_the_small_model_loads_strictly_and_runs(stem: str, tmp_path: Path) -> N
     assert torch.isfinite(output).all() and output.std() > 0
 
 
+@every(*CASES)
+def test_values_are_distributed_as_in_the_library(stem: str) -> None:
+    """Compare the small model and its variants.
+
+    A spec whose comment does not claim the same initialization has another one.
+    """
+    for variables in ({}, *CASES[stem].variants):
+        found = compare_values(stem, {**SMALL[stem], **variables})
+        if f"nitialized as in {read_claim(stem).library}" in first_comment(path_of(stem)):
+            assert found == []
+        else:
+            assert found
+
+
 def compare_values(stem: str, variables: Variables) -> list[str]:
     """Compare a spec's tensors with the class's own initialization, over several seeds of both."""
     import torch
@@ -86,33 +120,6 @@ def compare_values(stem: str, variables: Variables) -> list[str]:
         theirs.append({name: tensor.float().numpy() for name, tensor in tensors.items()})
     spec = paramgen.load_spec(path_of(stem), variables=variables, dtype="float32")
     return differences(theirs, sample(spec.source, SEEDS))
-
-
-@every(*CASES)
-def test_values_are_distributed_as_in_the_library(stem: str) -> None:
-    """Compare the values of the small model.
-
-    A spec whose comment does not claim the same initialization has another one.
-    """
-    found = compare_values(stem, SMALL[stem])
-    if f"nitialized as in {read_claim(stem).library}" in first_comment(path_of(stem)):
-        assert found == []
-    else:
-        assert found
-
-
-@pytest.mark.frameworks("torch", "transformers")
-def test_llama_has_a_head_of_its_own_if_it_is_not_tied() -> None:
-    """Compare shapes at the sizes of LLaMA 7B, which are LlamaConfig's defaults, and values at the small size."""
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    sizes = {"vocabulary": 32000, "width": 4096, "layers": 32, "key_value_heads": 32, "inner": 11008, "tie": False}
-    with torch.device("meta"):
-        expected = {name: list(tensor.shape) for name, tensor in LlamaForCausalLM(LlamaConfig()).state_dict().items()}
-    planned = document_of(paramgen.load_spec(path_of("llama"), variables=sizes).plan)["parameters"]
-    assert {tensor["name"]: tensor["shape"] for tensor in planned} == expected
-    assert compare_values("llama", {**SMALL["llama"], "tie": False}) == []
 
 
 # Part of a parameter's name -> mean and standard deviation in the model's code.
