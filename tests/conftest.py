@@ -43,6 +43,18 @@ CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 SMALL: dict[str, dict[str, Any]] = {
     "ast": {"width": 24, "layers": 2, "mels": 32, "frames": 48, "labels": 10},
     "bert": {"vocabulary": 100, "positions": 20, "width": 24, "layers": 2},
+    "clip": {
+        "vocabulary": 100,
+        "positions": 20,
+        "text_width": 24,
+        "text_layers": 2,
+        "image": 32,
+        "patch": 8,
+        "vision_width": 32,
+        "vision_layers": 3,
+        "projection": 16,
+    },
+    "convnext": {"depths": [1, 2, 1, 1], "widths": [8, 16, 24, 32], "labels": 10},
     "deepseek_v3": {
         "vocabulary": 100,
         "width": 32,
@@ -60,7 +72,6 @@ SMALL: dict[str, dict[str, Any]] = {
     },
     "gpt2": {"vocabulary": 100, "positions": 20, "width": 24, "layers": 3},
     "llama": {"vocabulary": 100, "width": 32, "layers": 2, "heads": 4, "key_value_heads": 2, "inner": 40},
-    "llama_untied": {"vocabulary": 100, "width": 32, "layers": 2, "heads": 4, "key_value_heads": 2, "inner": 40},
     "mamba": {"vocabulary": 100, "width": 32, "layers": 2, "states": 6},
     "mamba2": {"vocabulary": 100, "width": 32, "layers": 2, "heads": 16, "states": 6, "groups": 2},
     "mixtral": {
@@ -90,9 +101,20 @@ SMALL: dict[str, dict[str, Any]] = {
         "head_size": 12,
         "inner": 40,
     },
-    "resnet50": {"width": 8, "first": 1, "second": 2, "third": 2, "fourth": 1, "labels": 10},
+    "resnet50": {"width": 8, "depths": [1, 2, 2, 1], "labels": 10},
     "t5": {"vocabulary": 100, "width": 24, "inner": 40, "layers": 2, "heads": 3, "head_size": 8},
+    "unet": {"widths": [32, 64], "attends": [False, True], "blocks": 1},
     "vit": {"width": 24, "layers": 2, "image": 32, "patch": 8, "labels": 10},
+    "wav2vec2": {"width": 32, "layers": 2, "channels": 16, "kernels": [5, 3], "span": 8, "groups": 4, "labels": 10},
+    "whisper": {
+        "vocabulary": 100,
+        "padding": 7,
+        "width": 24,
+        "layers": 2,
+        "mels": 8,
+        "frames": 20,
+        "positions": 30,
+    },
 }
 # The dtypes of the first version, in the order of the recorded digests.
 FIRST_DTYPES = ("float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")

@@ -50,7 +50,7 @@ class ModelCase:
     variants: tuple[Variables, ...] = ()
 
 
-def llama(own: Variables) -> dict[str, Any]:
+def decoder(own: Variables) -> dict[str, Any]:
     return {
         "vocab_size": own["vocabulary"],
         "hidden_size": own["width"],
@@ -61,8 +61,59 @@ def llama(own: Variables) -> dict[str, Any]:
     }
 
 
+def llama(own: Variables) -> dict[str, Any]:
+    return {**decoder(own), "tie_word_embeddings": own["tie"]}
+
+
+def clip(own: Variables) -> dict[str, Any]:
+    text = {
+        "vocab_size": own["vocabulary"],
+        "max_position_embeddings": own["positions"],
+        "hidden_size": own["text_width"],
+        "intermediate_size": 4 * own["text_width"],
+        "num_hidden_layers": own["text_layers"],
+        "bos_token_id": 0,
+        "eos_token_id": 1,
+    }
+    vision = {
+        "image_size": own["image"],
+        "patch_size": own["patch"],
+        "hidden_size": own["vision_width"],
+        "intermediate_size": 4 * own["vision_width"],
+        "num_hidden_layers": own["vision_layers"],
+    }
+    heads = {"num_attention_heads": 4}
+    return {"text_config": text | heads, "vision_config": vision | heads, "projection_dim": own["projection"]}
+
+
+def unet(own: Variables) -> dict[str, Any]:
+    down = [f"{'Attn' if attends else ''}DownBlock2D" for attends in own["attends"]]
+    return {
+        "in_channels": own["channels"],
+        "out_channels": own["channels"],
+        "block_out_channels": own["widths"],
+        "layers_per_block": own["blocks"],
+        "down_block_types": down,
+        "up_block_types": [block.replace("Down", "Up") for block in reversed(down)],
+    }
+
+
+def whisper(own: Variables) -> dict[str, Any]:
+    return {
+        "vocab_size": own["vocabulary"],
+        **{f"{token}_token_id": own["padding"] for token in ("pad", "bos", "eos", "decoder_start")},
+        "d_model": own["width"],
+        **{f"{side}_layers": own["layers"] for side in ("encoder", "decoder")},
+        **{f"{side}_attention_heads": 4 for side in ("encoder", "decoder")},
+        **{f"{side}_ffn_dim": own["inner"] for side in ("encoder", "decoder")},
+        "num_mel_bins": own["mels"],
+        "max_source_positions": own["frames"],
+        "max_target_positions": own["positions"],
+    }
+
+
 def mixtral(own: Variables) -> dict[str, Any]:
-    return {**llama(own), "num_local_experts": own["experts"]}
+    return {**decoder(own), "num_local_experts": own["experts"]}
 
 
 def separate_experts(tensors: Tensors) -> Tensors:
@@ -104,6 +155,21 @@ CASES = {
             "num_hidden_layers": own["layers"],
         },
     ),
+    "clip": ModelCase(
+        151_277_313,
+        clip,
+        inputs=lambda: {**token_inputs(), **random_inputs(pixel_values=(2, 3, 32, 32))()},
+    ),
+    "convnext": ModelCase(
+        28_589_128,
+        lambda own: {
+            "depths": own["depths"],
+            "hidden_sizes": own["widths"],
+            "patch_size": own["patch"],
+            "num_labels": own["labels"],
+        },
+        inputs=random_inputs(pixel_values=(1, 3, 32, 32)),
+    ),
     "deepseek_v3": ModelCase(
         671_026_404_352,
         lambda own: {
@@ -138,8 +204,7 @@ CASES = {
             "n_layer": own["layers"],
         },
     ),
-    "llama": ModelCase(1_235_814_400, llama),
-    "llama_untied": ModelCase(6_738_415_616, llama),
+    "llama": ModelCase(1_235_814_400, llama, variants=({"tie": False},)),
     "mamba": ModelCase(
         129_135_360,
         lambda own: {
@@ -168,7 +233,7 @@ CASES = {
     "mixtral_separate": ModelCase(46_702_792_704, mixtral, stored=separate_experts),
     "qwen3": ModelCase(
         596_049_920,
-        lambda own: {**llama(own), "head_dim": own["head_size"], "tie_word_embeddings": own["tie"]},
+        lambda own: {**llama(own), "head_dim": own["head_size"]},
         variants=({"tie": False},),
     ),
     "resnet50": ModelCase(
@@ -176,7 +241,7 @@ CASES = {
         lambda own: {
             "embedding_size": own["width"],
             "hidden_sizes": [4 * own["width"] * 2**stage for stage in range(4)],
-            "depths": [own[stage] for stage in ("first", "second", "third", "fourth")],
+            "depths": own["depths"],
             "num_labels": own["labels"],
         },
         inputs=random_inputs(pixel_values=(1, 3, 32, 32)),
@@ -193,6 +258,11 @@ CASES = {
         },
         inputs=lambda: {**token_inputs(), "decoder_input_ids": token_inputs()["input_ids"]},
     ),
+    "unet": ModelCase(
+        35_746_307,
+        unet,
+        inputs=random_inputs(sample=(1, 3, 32, 32), timestep=(1,)),
+    ),
     "vit": ModelCase(
         86_567_656,
         lambda own: {
@@ -204,6 +274,30 @@ CASES = {
             "num_labels": own["labels"],
         },
         inputs=random_inputs(pixel_values=(1, 3, 32, 32)),
+    ),
+    "wav2vec2": ModelCase(
+        94_396_320,
+        lambda own: {
+            "vocab_size": own["labels"],
+            "hidden_size": own["width"],
+            "num_hidden_layers": own["layers"],
+            "num_attention_heads": 4,
+            "intermediate_size": own["inner"],
+            "conv_dim": [own["channels"]] * len(own["kernels"]),
+            "conv_kernel": own["kernels"],
+            "conv_stride": [5] + [2] * (len(own["kernels"]) - 1),
+            "num_conv_pos_embeddings": own["span"],
+            "num_conv_pos_embedding_groups": own["groups"],
+        },
+        inputs=random_inputs(input_values=(1, 400)),
+    ),
+    "whisper": ModelCase(
+        37_760_640,
+        whisper,
+        inputs=lambda: {
+            **random_inputs(input_features=(1, 8, 40))(),
+            "decoder_input_ids": token_inputs()["input_ids"],
+        },
     ),
 }
 
