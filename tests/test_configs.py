@@ -232,36 +232,41 @@ def test_every_claim_is_tested() -> None:
     assert of_classes | set(CLAIMS) | set(CLAIMED_ELSEWHERE) == {path.stem for path in CONFIGS}
 
 
-# Config -> the parameters of the published model that its first comment also describes, "<name> has <variables>.".
+# Other sizes in first comments, "<model> has <variables>.", and the parameters of the published models.
 OTHER_SIZES = {
-    "llama": 8_030_261_248,
-    "mamba": 2_768_345_600,
-    "mixtral": 140_620_634_112,
-    "mixtral_separate": 140_620_634_112,
-    "qwen3": 8_190_735_360,
+    ("llama", "LLaMA 7B"): 6_738_415_616,
+    ("llama", "Llama 3 8B"): 8_030_261_248,
+    ("mamba", "Mamba 2.8B"): 2_768_345_600,
+    ("mixtral", "Mixtral 8x22B"): 140_620_634_112,
+    ("mixtral_separate", "Mixtral 8x22B"): 140_620_634_112,
+    ("qwen3", "Qwen3 8B"): 8_190_735_360,
 }
 
 
-def other_size(path: Path) -> dict[str, Any]:
-    """Return the variables of the other size in a config's first comment."""
-    sizes = re.findall(r" has (\w+=.*?)\.(?: |$)", first_comment(path))
-    return {name: json.loads(value) for size in sizes for name, value in re.findall(r"(\w+)=(\w+)", size)}
+def other_sizes(stem: str) -> dict[str, dict[str, Any]]:
+    """Return the variables of other sizes in a config's first comment, by model."""
+    found = re.findall(
+        r"(?<=\. )((?:(?!\. )[^,])+) has (\w+=.*?)\.(?= |$)", first_comment(ROOT / "configs" / f"{stem}.yaml")
+    )
+    return {
+        model: {name: json.loads(value) for name, value in re.findall(r"(\w+)=(\w+)", sizes)} for model, sizes in found
+    }
 
 
-@pytest.mark.parametrize("path", [path for path in CONFIGS if other_size(path)], ids=lambda path: path.stem)
-def test_the_other_size_in_the_comment(path: Path) -> None:
-    spec = paramgen.load_spec(path, variables=other_size(path))
-    assert spec.plan.total_parameters == OTHER_SIZES[path.stem]
+@pytest.mark.parametrize(("stem", "model"), OTHER_SIZES)
+def test_other_sizes_in_comments(stem: str, model: str) -> None:
+    spec = paramgen.load_spec(ROOT / "configs" / f"{stem}.yaml", variables=other_sizes(stem)[model])
+    assert spec.plan.total_parameters == OTHER_SIZES[stem, model]
 
 
 def test_every_other_size_is_tested() -> None:
-    assert {path.stem for path in CONFIGS if other_size(path)} == set(OTHER_SIZES)
+    assert {(path.stem, model) for path in CONFIGS for model in other_sizes(path.stem)} == set(OTHER_SIZES)
 
 
 def test_mixtral_separate_has_the_tensors_of_a_published_file_in_its_order() -> None:
     """Compare with the headers of the shards of WizardLM-2 8x22B: names, dtypes and shapes, a line per tensor."""
-    path = ROOT / "configs" / "mixtral_separate.yaml"
-    plan = paramgen.load_spec(path, variables=other_size(path)).plan
+    sizes = other_sizes("mixtral_separate")["Mixtral 8x22B"]
+    plan = paramgen.load_spec(ROOT / "configs" / "mixtral_separate.yaml", variables=sizes).plan
     dtypes = {"bfloat16": "BF16"}
     lines = [f"{row['name']} {dtypes[row['dtype']]} {row['shape']}\n" for row in document_of(plan)["parameters"]]
     assert len(lines) == 1739

@@ -50,7 +50,7 @@ class ModelCase:
     variants: tuple[Variables, ...] = ()
 
 
-def llama(own: Variables) -> dict[str, Any]:
+def decoder(own: Variables) -> dict[str, Any]:
     return {
         "vocab_size": own["vocabulary"],
         "hidden_size": own["width"],
@@ -58,8 +58,11 @@ def llama(own: Variables) -> dict[str, Any]:
         "num_hidden_layers": own["layers"],
         "num_attention_heads": own["heads"],
         "num_key_value_heads": own["key_value_heads"],
-        "tie_word_embeddings": own.get("tie", False),
     }
+
+
+def llama(own: Variables) -> dict[str, Any]:
+    return {**decoder(own), "tie_word_embeddings": own["tie"]}
 
 
 def clip(own: Variables) -> dict[str, Any]:
@@ -110,7 +113,7 @@ def whisper(own: Variables) -> dict[str, Any]:
 
 
 def mixtral(own: Variables) -> dict[str, Any]:
-    return {**llama(own), "num_local_experts": own["experts"]}
+    return {**decoder(own), "num_local_experts": own["experts"]}
 
 
 def separate_experts(tensors: Tensors) -> Tensors:
