@@ -39,16 +39,92 @@ ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "tests" / "data"
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 # Variables that make large models small.
-SMALL: dict[str, dict[str, int]] = {
+SMALL: dict[str, dict[str, Any]] = {
     "ast": {"width": 24, "layers": 2, "mels": 32, "frames": 48, "labels": 10},
     "bert": {"vocabulary": 100, "positions": 20, "width": 24, "layers": 2},
+    "clip": {
+        "vocabulary": 100,
+        "positions": 20,
+        "text_width": 24,
+        "text_layers": 2,
+        "image": 32,
+        "patch": 8,
+        "vision_width": 32,
+        "vision_layers": 3,
+        "projection": 16,
+    },
+    "convnext": {"depths": [1, 2, 1, 1], "widths": [8, 16, 24, 32], "labels": 10},
+    "deepseek_v3": {
+        "vocabulary": 100,
+        "width": 32,
+        "layers": 3,
+        "dense_layers": 1,
+        "inner": 40,
+        "experts": 6,
+        "expert_inner": 16,
+        "heads": 4,
+        "query_rank": 12,
+        "key_value_rank": 16,
+        "nope_size": 8,
+        "rope_size": 4,
+        "value_size": 6,
+    },
     "gpt2": {"vocabulary": 100, "positions": 20, "width": 24, "layers": 3},
     "llama": {"vocabulary": 100, "width": 32, "layers": 2, "heads": 4, "key_value_heads": 2, "inner": 40},
-    "llama_untied": {"vocabulary": 100, "width": 32, "layers": 2, "heads": 4, "key_value_heads": 2, "inner": 40},
-    "resnet50": {"width": 8, "first": 1, "second": 2, "third": 2, "fourth": 1, "labels": 10},
+    "mamba": {"vocabulary": 100, "width": 32, "layers": 2, "states": 6},
+    "mamba2": {"vocabulary": 100, "width": 32, "layers": 2, "heads": 16, "states": 6, "groups": 2},
+    "mixtral": {
+        "vocabulary": 100,
+        "width": 32,
+        "layers": 2,
+        "heads": 4,
+        "key_value_heads": 2,
+        "experts": 3,
+        "inner": 40,
+    },
+    "mixtral_separate": {
+        "vocabulary": 100,
+        "width": 32,
+        "layers": 2,
+        "heads": 4,
+        "key_value_heads": 2,
+        "experts": 3,
+        "inner": 40,
+    },
+    "qwen3": {
+        "vocabulary": 100,
+        "width": 32,
+        "layers": 2,
+        "heads": 4,
+        "key_value_heads": 2,
+        "head_size": 12,
+        "inner": 40,
+    },
+    "resnet50": {"width": 8, "depths": [1, 2, 2, 1], "labels": 10},
     "t5": {"vocabulary": 100, "width": 24, "inner": 40, "layers": 2, "heads": 3, "head_size": 8},
+    "unet": {"widths": [32, 64], "attends": [False, True], "blocks": 1},
     "vit": {"width": 24, "layers": 2, "image": 32, "patch": 8, "labels": 10},
+    "wav2vec2": {"width": 32, "layers": 2, "channels": 16, "kernels": [5, 3], "span": 8, "groups": 4, "labels": 10},
+    "whisper": {
+        "vocabulary": 100,
+        "padding": 7,
+        "width": 24,
+        "layers": 2,
+        "mels": 8,
+        "frames": 20,
+        "positions": 30,
+    },
 }
+# Texts that configs/ held before. The metadata of a file hold its spec, so these keep their digests.
+FORMER = DATA / "specs"
+# Variables that make the former texts small.
+LLAMA = {"vocabulary": 100, "width": 32, "layers": 2, "heads": 4, "key_value_heads": 2, "inner": 40}
+FORMER_SMALL = {
+    "llama": LLAMA,
+    "llama_untied": LLAMA,
+    "resnet50": {"width": 8, "first": 1, "second": 2, "third": 2, "fourth": 1, "labels": 10},
+}
+SPECS = [*CONFIGS, *sorted(FORMER.glob("*.yaml"))]
 # The dtypes of the first version, in the order of the recorded digests.
 FIRST_DTYPES = ("float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")
 
@@ -195,6 +271,17 @@ def fresh(*names: str) -> Iterator[None]:
             if within(name):
                 del sys.modules[name]
         sys.modules.update(before)
+
+
+def digest_key(path: Path) -> str:
+    """Return the key of a spec in digests.json; a config that replaced a former text has a key of its own."""
+    replaces = path.parent != FORMER and (FORMER / path.name).exists()
+    return f"{path.stem}, second text" if replaces else path.stem
+
+
+def small_variables(path: Path) -> dict[str, Any]:
+    """Return the variables that make a spec small."""
+    return (FORMER_SMALL if path.parent == FORMER else SMALL).get(path.stem, {})
 
 
 def first_comment(config: Path) -> str:

@@ -1,5 +1,6 @@
 """Every spec in configs/ builds, by the command, to the file whose digest is recorded in tests/data/digests.json.
 
+So do the texts in tests/data/specs, which were in configs/ before: the metadata of a file hold its spec.
 `python tests/test_configs.py` records the digests of new configs; recorded ones never change.
 """
 
@@ -15,7 +16,21 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import CONFIGS, DATA, FIRST_DTYPES, ROOT, SMALL, Run, document_of, first_comment
+from conftest import (
+    CONFIGS,
+    DATA,
+    FIRST_DTYPES,
+    FORMER,
+    FORMER_SMALL,
+    ROOT,
+    SMALL,
+    SPECS,
+    Run,
+    digest_key,
+    document_of,
+    first_comment,
+    small_variables,
+)
 
 import paramgen
 from paramgen.catalog.entries import SpecEntry
@@ -39,27 +54,40 @@ def digests(path: Path, folder: Path) -> dict[str, str]:
     found = {}
     for dtype in (None, *FIRST_DTYPES):
         target = folder / f"{path.stem}-{dtype}.safetensors"
-        spec = paramgen.load_spec(path, dtype=dtype, variables=SMALL.get(path.stem))
+        spec = paramgen.load_spec(path, dtype=dtype, variables=small_variables(path))
         result = paramgen.build(spec, target, digest=True)
         assert result.sha256 == hashlib.sha256(target.read_bytes()).hexdigest()
         found[dtype or "as written"] = result.sha256
     return found
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", SPECS, ids=digest_key)
 def test_digests(path: Path, tmp_path: Path) -> None:
-    assert digests(path, tmp_path) == json.loads(RECORDED.read_text())[path.stem]
+    assert digests(path, tmp_path) == json.loads(RECORDED.read_text())[digest_key(path)]
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", SPECS, ids=digest_key)
 def test_the_command_builds_it(path: Path, run: Run) -> None:
-    settings = [f"--set={name}={value}" for name, value in SMALL.get(path.stem, {}).items()]
+    settings = [f"--set={name}={json.dumps(value)}" for name, value in small_variables(path).items()]
     document = json.loads(run("build", path, "--json", *settings).stdout)
-    assert document["sha256"] == json.loads(RECORDED.read_text())[path.stem]["as written"]
+    assert document["sha256"] == json.loads(RECORDED.read_text())[digest_key(path)]["as written"]
 
 
-def test_recorded_digests_are_of_these_configs() -> None:
-    assert sorted(json.loads(RECORDED.read_text())) == [path.stem for path in CONFIGS]
+def test_recorded_digests_are_of_these_specs() -> None:
+    assert sorted(json.loads(RECORDED.read_text())) == sorted(map(digest_key, SPECS))
+
+
+@pytest.mark.parametrize(
+    ("former", "config", "more"),
+    [("llama", "llama", {}), ("llama_untied", "llama", {"tie": False}), ("resnet50", "resnet50", {})],
+)
+def test_a_config_has_the_tensors_of_the_former_text(former: str, config: str, more: dict[str, Any]) -> None:
+    before = paramgen.load_spec(FORMER / f"{former}.yaml", variables=FORMER_SMALL[former])
+    now = paramgen.load_spec(ROOT / "configs" / f"{config}.yaml", variables={**SMALL[config], **more})
+    old, new = (
+        {name: array.tobytes() for name, array in paramgen.sample(spec, flat=True).items()} for spec in (before, now)
+    )
+    assert new == old
 
 
 def operations_of(*stems: str) -> list[dict[str, Any]]:
@@ -175,7 +203,7 @@ def claims_of_dtypes() -> None:
     assert math.log2(tensors["quantized.scales"]["distribution"]["value"]).is_integer()
 
 
-# What each config's first comment claims; those about classes of transformers are tested in tests/frameworks.
+# What each config's first comment claims; those about classes that load one are tested in tests/frameworks.
 CLAIMS: dict[str, Callable[[], None]] = {
     "dtypes": claims_of_dtypes,
     "computed_values": claims_of_computed_values,
@@ -202,16 +230,50 @@ def test_claims(stem: str) -> None:
 def test_every_claim_is_tested() -> None:
     for stem, file in CLAIMED_ELSEWHERE.items():
         assert f"{stem}.yaml" in (ROOT / "tests" / file).read_text(encoding="utf-8")
-    of_transformers = {path.stem for path in CONFIGS if "of transformers" in first_comment(path)}
-    assert of_transformers | set(CLAIMS) | set(CLAIMED_ELSEWHERE) == {path.stem for path in CONFIGS}
+    of_classes = {path.stem for path in CONFIGS if "Loads strictly as" in first_comment(path)}
+    assert of_classes | set(CLAIMS) | set(CLAIMED_ELSEWHERE) == {path.stem for path in CONFIGS}
 
 
-def test_the_sizes_in_the_comment_of_llama_untied() -> None:
-    comment = first_comment(ROOT / "configs" / "llama_untied.yaml")
-    (sizes,) = re.findall(r"Llama 3 8B has (.*?)\.", comment)
-    variables = {name: int(value) for name, value in re.findall(r"(\w+)=(\d+)", sizes)}
-    spec = paramgen.load_spec(ROOT / "configs" / "llama_untied.yaml", variables=variables)
-    assert spec.plan.total_parameters == 8_030_261_248
+# Other sizes in first comments, "<model> has <variables>.", and the parameters of the published models.
+OTHER_SIZES = {
+    ("llama", "LLaMA 7B"): 6_738_415_616,
+    ("llama", "Llama 3 8B"): 8_030_261_248,
+    ("mamba", "Mamba 2.8B"): 2_768_345_600,
+    ("mixtral", "Mixtral 8x22B"): 140_620_634_112,
+    ("mixtral_separate", "Mixtral 8x22B"): 140_620_634_112,
+    ("qwen3", "Qwen3 8B"): 8_190_735_360,
+}
+
+
+def other_sizes(stem: str) -> dict[str, dict[str, Any]]:
+    """Return the variables of other sizes in a config's first comment, by model."""
+    found = re.findall(
+        r"(?<=\. )((?:(?!\. )[^,])+) has (\w+=.*?)\.(?= |$)", first_comment(ROOT / "configs" / f"{stem}.yaml")
+    )
+    return {
+        model: {name: json.loads(value) for name, value in re.findall(r"(\w+)=(\w+)", sizes)} for model, sizes in found
+    }
+
+
+@pytest.mark.parametrize(("stem", "model"), OTHER_SIZES)
+def test_other_sizes_in_comments(stem: str, model: str) -> None:
+    spec = paramgen.load_spec(ROOT / "configs" / f"{stem}.yaml", variables=other_sizes(stem)[model])
+    assert spec.plan.total_parameters == OTHER_SIZES[stem, model]
+
+
+def test_every_other_size_is_tested() -> None:
+    assert {(path.stem, model) for path in CONFIGS for model in other_sizes(path.stem)} == set(OTHER_SIZES)
+
+
+def test_mixtral_separate_has_the_tensors_of_a_published_file_in_its_order() -> None:
+    """Compare with the headers of the shards of WizardLM-2 8x22B: names, dtypes and shapes, a line per tensor."""
+    sizes = other_sizes("mixtral_separate")["Mixtral 8x22B"]
+    plan = paramgen.load_spec(ROOT / "configs" / "mixtral_separate.yaml", variables=sizes).plan
+    dtypes = {"bfloat16": "BF16"}
+    lines = [f"{row['name']} {dtypes[row['dtype']]} {row['shape']}\n" for row in document_of(plan)["parameters"]]
+    assert len(lines) == 1739
+    published = "0fbaea261500880bcfa67f35d5a34947e7e080fac6a4247c5d162ad0d0b5b1f0"
+    assert hashlib.sha256("".join(lines).encode()).hexdigest() == published
 
 
 def test_check_jsonschema_accepts_every_config() -> None:
@@ -233,6 +295,6 @@ if __name__ == "__main__":
     recorded = json.loads(RECORDED.read_text())
     with tempfile.TemporaryDirectory() as scratch:
         for config in CONFIGS:
-            if config.stem not in recorded:
-                recorded[config.stem] = digests(config, Path(scratch))
+            if digest_key(config) not in recorded:
+                recorded[digest_key(config)] = digests(config, Path(scratch))
     RECORDED.write_text(json.dumps(dict(sorted(recorded.items())), indent=1) + "\n")

@@ -17,7 +17,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 import safetensors.numpy
-from conftest import CONFIGS, DATA, FIRST_DTYPES, ROOT, SMALL, Run
+from conftest import DATA, FIRST_DTYPES, ROOT, SPECS, Run, digest_key, small_variables
 from golden import Golden
 
 import paramgen
@@ -30,12 +30,12 @@ ORTHOGONAL = {"w": {"shape": [300, 100], "initializer": "orthogonal"}, "v": {"sh
 ORTHOGONAL_SPEC = {"operations": [{"name": "x", "type": "custom", "parameters": ORTHOGONAL}]}
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", SPECS, ids=digest_key)
 @pytest.mark.parametrize("dtype", [None, *FIRST_DTYPES])
 def test_every_config_has_its_digest(gpu: ModuleType, path: Path, dtype: str | None, tmp_path: Path) -> None:
-    spec = paramgen.load_spec(path, dtype=dtype, variables=SMALL.get(path.stem))
+    spec = paramgen.load_spec(path, dtype=dtype, variables=small_variables(path))
     result = paramgen.build(spec, tmp_path / "x", device="gpu", digest=True)
-    assert result.sha256 == RECORDED[path.stem][dtype or "as written"]
+    assert result.sha256 == RECORDED[digest_key(path)][dtype or "as written"]
     assert result.device == ",".join(device.name for device in gpu.devices())
 
 
