@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-# No float64 has an exp or a log so near to the middle of two others that 60 digits cannot tell on which side it lies.
+# No float64 has an exp or a log so near to the middle of two others that 60 digits leave it open on which side it lies.
 # (Lefèvre and Muller, "Worst cases for correct rounding of the elementary functions", 2000.)
 DIGITS = 60
 

@@ -179,7 +179,7 @@ def operation_tables() -> str:
         "| prod | the product of the sizes |\n"
         "| fan_in, fan_out | the numbers that scaling initializers use; a dash means none |\n"
         "| norm | that of the weights: [weight normalization](spec.md#weight-normalization) |\n",
-        'The source is MathWorks\' page "Initialize Learnable Parameters for SpecModel Function" (Deep Learning Toolbox).\n'
+        'The source is MathWorks\' page "Initialize Learnable Parameters for Model Function" (Deep Learning Toolbox).\n'
         "Operations that it lacks follow the modules of PyTorch, Keras, Flax and transformers.\n",
         "## Fields of every operation\n",
         "Operations also repeat, have local variables and conditions: see "

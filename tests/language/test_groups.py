@@ -387,7 +387,7 @@ REPEATED = (
 
 
 def test_too_many_different_operations_are_refused(monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
-    monkeypatch.setattr(limits, "MAX_DIFFERENT_OPERATIONS", 20)
+    monkeypatch.setattr(limits, "MAX_DISTINCT_OPERATIONS", 20)
     assert len(shapes(REPEATED % (18, "'c${i}'", "'${i + 1}'"))) == 18
     assert len(shapes(REPEATED % (100, "c", "1"))) == 100
     assert len(shapes(REPEATED % (100, "'c${i}'", "'${i // 50 + 1}'"))) == 100
@@ -518,7 +518,7 @@ def test_too_long_patterns_are_refused(golden: Golden) -> None:
 
 
 def test_names_that_exceed_a_header_are_refused(monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
-    monkeypatch.setattr(planning, "MAX_HEADER", 150)
+    monkeypatch.setattr(planning, "MAX_HEADER_BYTES", 150)
     error = error_of("operations: [{name: some, repeat: 9, operations: [{name: longer-name, type: prelu}]}]")
     assert places_of(error) == ["1:51: operations[0].operations[0]"]
     golden(error)

@@ -93,7 +93,7 @@ def test_constant_groups_are_visited_once(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_limits_of_different_tensors(monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
-    monkeypatch.setattr(limits, "MAX_DIFFERENT_TENSORS", 12)
+    monkeypatch.setattr(limits, "MAX_DISTINCT_TENSORS", 12)
     lstm = "{name: l, type: lstm, input_size: '${i + 1}', num_hidden_units: 2}"
     assert problems_of(f"operations: [{{name: g, repeat: 4, as: i, operations: [{lstm}]}}]") == []
     error = error_of(f"operations: [{{name: g, repeat: 5, as: i, operations: [{lstm}]}}]")

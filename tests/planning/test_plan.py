@@ -184,7 +184,7 @@ def test_equal_stream_ids_are_an_error(monkeypatch: pytest.MonkeyPatch, golden: 
 
 
 def test_a_header_beyond_the_formats_limit_is_an_error(monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
-    monkeypatch.setattr(planning, "MAX_HEADER", 300)
+    monkeypatch.setattr(planning, "MAX_HEADER_BYTES", 300)
     with pytest.raises(SpecError) as caught:
         plan_of(DENSE)
     golden(caught.value)

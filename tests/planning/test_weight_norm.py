@@ -9,7 +9,6 @@ from conftest import plan_of
 from golden import Golden
 
 import paramgen
-from paramgen.cli.tables import values
 
 CONV = {"name": "c", "type": "conv", "filter_size": 3, "num_channels": 4, "num_filters": 5}
 DENSE = {"name": "d", "type": "fully_connected", "input_size": 6, "output_size": 5}
@@ -103,7 +102,7 @@ def test_a_random_magnitude_has_a_stream_of_its_own() -> None:
 def test_the_table_names_the_direction() -> None:
     spec = {"operations": [{**NORMED, "initializers": {"weights": {"type": "gaussian", "std": 0.02}}}]}
     (_, magnitude, _) = paramgen.plan(spec).tensors
-    assert values(magnitude.sources[0].resolved.distribution) == "norm of normal 0, std 0.02"
+    assert magnitude.sources[0].resolved.distribution.summary() == "norm of normal 0, std 0.02"
 
 
 def test_conventions_of_torch_leave_the_magnitude_a_norm() -> None:
