@@ -1,45 +1,55 @@
-"""Differences between the tensors of two files, in bounded memory."""
+"""Differences between the tensors of two sources, in bounded memory."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from typing import Any
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from paramgen.analysis.verify import Change
+from paramgen.analysis.sources import TensorSource, TensorType, select_names
 from paramgen.buffers import CHUNK_ELEMENTS
-from paramgen.storage.header import TensorEntry
-from paramgen.storage.reader import TensorFile
+from paramgen.threads import available_cpus, parallel_for
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A tensor whose dtype or shape differs, each as a pair (a, b)."""
+
+    name: str
+    dtype: tuple[str, str]
+    shape: tuple[tuple[int, ...], tuple[int, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class ValueDifference:
-    """A tensor with other values: how many differ, the largest differences, and the cosine of the two as vectors.
+    """A tensor with different values: their number, the largest differences, and the cosine of a and b as vectors.
 
-    `max_rel` is relative to the larger magnitude of the two. The cosine is None if one of them is zero or not finite.
+    `max_rel` is relative to the larger magnitude of the two. It, `max_abs` and the cosine leave out values that are
+    not finite; each is None if no value remains, and the cosine also if a or b is zero.
     """
 
     name: str
     elements: int
     differing: int
-    max_abs: float
-    max_rel: float
+    max_abs: float | None
+    max_rel: float | None
     cosine: float | None
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
-    """The differences of two files; dtypes and shapes are pairs (a, b)."""
+class Differences:
+    """The differences of two sources, a and b."""
 
     only_in_a: tuple[str, ...]
     only_in_b: tuple[str, ...]
     changed: tuple[Change, ...]
     values: tuple[ValueDifference, ...]
+    common: int
 
     @property
     def equal(self) -> bool:
@@ -47,97 +57,139 @@ class Comparison:
         return not (self.only_in_a or self.only_in_b or self.changed or self.values)
 
 
+class _Part(NamedTuple):
+    """Elements start … stop - 1 of a tensor that is compared."""
+
+    name: str
+    a: TensorType
+    b: TensorType
+    start: int
+    stop: int
+
+
 def compare(
-    a: TensorFile,
-    b: TensorFile,
+    a: TensorSource,
+    b: TensorSource,
     *,
     ignore: Sequence[str] = (),
     tolerance: float = 0.0,
+    threads: int | None = None,
     progress: Callable[[int], None] = lambda count: None,
-) -> Comparison:
-    """Compare the tensors of two files by name.
+) -> Differences:
+    """Compare the tensors of two sources by name.
 
-    Tensors whose names match a glob of `ignore` are left out. Elements that differ by at most `tolerance`, relative to
-    the larger magnitude, are equal.
+    Names that match a glob of `ignore` are left out. Two values are equal if they differ by at most `tolerance` times
+    the larger magnitude, or if both are NaN. Tensors of different dtypes are reported, and their values compared, too.
     """
-    ours, theirs = ({entry.name: entry for entry in _select(file.entries, ignore)} for file in (a, b))
-    changed: list[Change] = []
-    values: list[ValueDifference] = []
-    for name, entry in ours.items():
-        other = theirs.get(name)
-        if other is None:
-            continue
-        if (entry.dtype, entry.shape) != (other.dtype, other.shape):
-            changed.append(Change(name, (entry.dtype.name, other.dtype.name), (entry.shape, other.shape)))
-            continue
-        if found := _compare_values(a, entry, b, other, tolerance, progress):
-            values.append(found)
-    return Comparison(
-        tuple(name for name in ours if name not in theirs),
-        tuple(name for name in theirs if name not in ours),
-        tuple(changed),
-        tuple(values),
+    names_a, names_b = (select_names(source.tensors, ignore) for source in (a, b))
+    common = [name for name in names_a if name in b.tensors]
+    changed = [name for name in common if a.tensors[name] != b.tensors[name]]
+    partial: dict[str, list[tuple[int, _Products]]] = {}
+
+    def compare_part(part: _Part) -> None:
+        left, right = (_read(source, part) for source in (a, b))
+        products = _compare_arrays(left, right, tolerance)
+        partial.setdefault(part.name, []).append((part.start, products))
+        progress(left.nbytes + right.nbytes)
+
+    parallel_for(threads or available_cpus(), compare_part, _split(a, b, common))
+    totals = ((name, _sum(partial[name])) for name in common if name in partial)
+    return Differences(
+        tuple(name for name in names_a if name not in b.tensors),
+        tuple(name for name in names_b if name not in a.tensors),
+        tuple(_describe_change(name, a.tensors[name], b.tensors[name]) for name in changed),
+        tuple(
+            ValueDifference(name, a.tensors[name].size, total.differing, total.max_abs, total.max_rel, total.cosine)
+            for name, total in totals
+            if total.differing
+        ),
+        len(common),
     )
 
 
-def _select(entries: Sequence[TensorEntry], ignore: Sequence[str]) -> Iterator[TensorEntry]:
-    for entry in entries:
-        if not any(fnmatchcase(entry.name, pattern) for pattern in ignore):
-            yield entry
+def _describe_change(name: str, a: TensorType, b: TensorType) -> Change:
+    return Change(name, (a.dtype.name, b.dtype.name), (a.shape, b.shape))
 
 
-def _compare_values(
-    a: TensorFile, entry: TensorEntry, b: TensorFile, other: TensorEntry, tolerance: float, progress: Callable[[int], None]
-) -> ValueDifference | None:
-    """Return how the values of two tensors differ; None if they don't."""
-    nbytes = entry.end - entry.begin
-    chunk = CHUNK_ELEMENTS * 8
-    moments = _Products()
-    for start in range(0, nbytes, chunk):
-        length = min(chunk, nbytes - start)
-        left, right = (np.empty(length, np.uint8) for _ in range(2))
-        a.read_into(entry, start, memoryview(left))
-        b.read_into(other, start, memoryview(right))
-        progress(2 * length)
-        if entry.dtype.array is None:  # less than a byte each: bytes are compared
-            moments.add(left, right, tolerance)
-        else:
-            moments.add(left.view(entry.dtype.numpy()), right.view(entry.dtype.numpy()), tolerance)
-    if not moments.differing:
-        return None
-    return ValueDifference(
-        entry.name, entry.size, moments.differing, moments.max_abs, moments.max_rel, moments.cosine
-    )
+def _split(a: TensorSource, b: TensorSource, names: Sequence[str]) -> Iterator[_Part]:
+    """Yield the parts of all tensors of equal shape, except of different dtypes of which one has less than a byte."""
+    for name in names:
+        left, right = a.tensors[name], b.tensors[name]
+        if left.shape != right.shape or (left.dtype != right.dtype and None in (left.dtype.array, right.dtype.array)):
+            continue
+        size = left.size if left.dtype.array is not None else left.nbytes
+        for start in range(0, size, CHUNK_ELEMENTS):
+            yield _Part(name, left, right, start, min(start + CHUNK_ELEMENTS, size))
 
 
+def _read(source: TensorSource, part: _Part) -> NDArray[Any]:
+    """Read a part as numbers; those of less than a byte as bytes."""
+    dtype = source.tensors[part.name].dtype
+    width = dtype.nbytes(1) if dtype.array is not None else 1
+    data = np.empty((part.stop - part.start) * width, np.uint8)
+    source.read_into(part.name, part.start * width, data)
+    return data if dtype.array is None else data.view(dtype.numpy())
+
+
+@dataclass(slots=True)
 class _Products:
-    """Running differences and inner products of two arrays."""
+    """The differences of two arrays, and their inner products (a, b), (a, a) and (b, b), which add up over parts."""
 
-    def __init__(self) -> None:
-        self.differing = 0
-        self.max_abs = self.max_rel = 0.0
-        self.dot = self.left = self.right = 0.0
-
-    def add(self, a: NDArray[Any], b: NDArray[Any], tolerance: float) -> None:
-        wide = np.complex128 if a.dtype.kind == "c" else np.float64
-        x, y = a.astype(wide), b.astype(wide)
-        self.dot += float(np.vdot(x, y).real)
-        self.left += float(np.vdot(x, x).real)
-        self.right += float(np.vdot(y, y).real)
-        if np.array_equal(a.view(np.uint8), b.view(np.uint8)):
-            return
-        with np.errstate(invalid="ignore", over="ignore"):
-            difference = np.abs(x - y)
-            magnitude = np.maximum(np.abs(x), np.abs(y))
-        differs = ~((difference <= tolerance * magnitude) | (np.isnan(x) & np.isnan(y)) | (x == y))
-        self.differing += int(np.count_nonzero(differs))
-        if differs.any():
-            absolute = difference[differs]
-            self.max_abs = max(self.max_abs, float(np.max(absolute, initial=0, where=~np.isnan(absolute))))
-            relative = absolute / magnitude[differs]
-            self.max_rel = max(self.max_rel, float(np.max(relative, initial=0, where=~np.isnan(relative))))
+    differing: int = 0
+    max_abs: float | None = None
+    max_rel: float | None = None
+    products: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     @property
     def cosine(self) -> float | None:
-        norms = math.sqrt(self.left) * math.sqrt(self.right) if min(self.left, self.right) > 0 else math.nan
-        return self.dot / norms if math.isfinite(norms) and math.isfinite(self.dot) else None
+        dot, left, right = self.products
+        norms = math.sqrt(left) * math.sqrt(right)
+        return dot / norms if norms and math.isfinite(norms) else None
+
+
+def _compare_arrays(a: NDArray[Any], b: NDArray[Any], tolerance: float) -> _Products:
+    if a.dtype == b.dtype and np.array_equal(a.view(np.uint8), b.view(np.uint8)):
+        x = _widen(a)
+        square = _dot(x, x)
+        return _Products(products=(square, square, square))
+    x, y = _widen(a), _widen(b)
+    with np.errstate(over="ignore", invalid="ignore"):
+        distance = np.abs(x - y)
+        magnitude = np.maximum(np.abs(x), np.abs(y))
+        is_equal = (distance <= tolerance * magnitude) | (x == y) | (np.isnan(x) & np.isnan(y))
+    differs = ~is_equal
+    is_counted = differs & np.isfinite(magnitude)
+    distance, magnitude = distance[is_counted], magnitude[is_counted]
+    return _Products(
+        int(np.count_nonzero(differs)),
+        float(distance.max()) if len(distance) else None,
+        float((distance / magnitude).max()) if len(distance) else None,
+        (_dot(x, y), _dot(x, x), _dot(y, y)),
+    )
+
+
+def _widen(array: NDArray[Any]) -> NDArray[Any]:
+    return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
+
+
+def _dot(x: NDArray[Any], y: NDArray[Any]) -> float:
+    """Return the real part of the inner product of the elements that are finite in both."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        dot = float(np.vdot(x, y).real)
+    if math.isfinite(dot):
+        return dot
+    is_finite = np.isfinite(x) & np.isfinite(y)
+    with np.errstate(over="ignore"):
+        return float(np.vdot(x[is_finite], y[is_finite]).real)
+
+
+def _sum(parts: list[tuple[int, _Products]]) -> _Products:
+    """Add the parts of a tensor, in their order, so that the result is the same for any number of threads."""
+    ordered = [products for _, products in sorted(parts, key=itemgetter(0))]
+    left, dot, right = (math.fsum(part.products[number] for part in ordered) for number in (1, 0, 2))
+    return _Products(
+        sum(part.differing for part in ordered),
+        max((part.max_abs for part in ordered if part.max_abs is not None), default=None),
+        max((part.max_rel for part in ordered if part.max_rel is not None), default=None),
+        (dot, left, right),
+    )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from paramgen.dtypes import DType
 from paramgen.engine import TensorSlice, stream
-from paramgen.errors import FileError
 from paramgen.planning.plan import Plan
 from paramgen.sampling.devices import AUTO
-from paramgen.storage.header import TensorEntry
-from paramgen.storage.reader import TensorFile
+from paramgen.storage.checkpoint import Checkpoint
+
+# Bytes that are read and compared at once; they stay in the processor's cache.
+READ_BYTES = 2**18
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,112 +31,114 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """A tensor whose dtype or shape differs, each as (expected, found)."""
-
-    name: str
-    dtype: tuple[str, str]
-    shape: tuple[tuple[int, ...], tuple[int, ...]]
-
-
-@dataclass(frozen=True, slots=True)
 class Verification:
     """The result of a verification.
 
-    `differing` counts tensors with other values; `missing` are only in the plan, `extra` only in the file, and
-    `changed` have another dtype or shape. `same_header` is None if the header was not compared.
+    `differing` counts tensors with other values; `missing` ones are only in the plan, `extra` ones only in the files.
+    `wrong_dtype` and `wrong_shape` have (expected, found). `other` has what else differs, such as a header, in words.
     """
 
     files: tuple[str, ...]
     tensors: int
-    differing: int
-    missing: tuple[str, ...]
-    extra: tuple[str, ...]
-    changed: tuple[Change, ...]
-    first_difference: Difference | None
-    same_header: bool | None = None
+    differing: int = 0
+    missing: tuple[str, ...] = ()
+    extra: tuple[str, ...] = ()
+    wrong_dtype: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    wrong_shape: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]] = field(default_factory=dict)
+    other: tuple[str, ...] = ()
+    first_difference: Difference | None = None
 
     @property
     def holds(self) -> bool:
         """True if nothing differs."""
-        return not (self.differing or self.missing or self.extra or self.changed or self.same_header is False)
+        return not (self.differing or self.missing or self.extra or self.wrong_dtype or self.wrong_shape or self.other)
 
 
 def verify(
-    file: TensorFile,
+    checkpoint: Checkpoint,
     plan: Plan,
     *,
-    compare_header: bool = False,
+    only_tensors: bool = False,
     device: str = AUTO,
     threads: int | None = None,
     progress: Callable[[int], None] = lambda count: None,
 ) -> Verification:
-    """Draw every tensor of a plan again and compare it with the file's. Raises FileError if the file changes meanwhile.
+    """Draw every tensor of a plan again, and compare it with the weights byte for byte.
 
-    The order of the file's tensors does not matter. With `compare_header` the header must be the same bytes.
+    With `only_tensors` headers, names of files and index may differ. Raises FileError if a file changes meanwhile.
     """
-    before = file.state()
-    entries = {entry.name: entry for entry in file.entries}
-    names = {tensor.name for tensor in plan.tensors}
-    changes = tuple(_find_changes(plan.entries, entries))
-    comparison = _Comparison(file, entries, entries.keys() & names - {change.name for change in changes})
+    stored = checkpoint.tensors
+    expected = {tensor.name: (tensor.dtype, tensor.rearrangement.shape) for tensor in plan.tensors}
+    common = [name for name in expected if name in stored]
+    wrong_dtype = {
+        name: (expected[name][0].name, stored[name].entry.dtype.name)
+        for name in common
+        if expected[name][0] != stored[name].entry.dtype
+    }
+    wrong_shape = {
+        name: (expected[name][1], stored[name].entry.shape)
+        for name in common
+        if expected[name][1] != stored[name].entry.shape
+    }
+    comparison = _Comparison(checkpoint, set(common) - wrong_dtype.keys() - wrong_shape.keys())
     if comparison.names:
         with stream(plan, device=device, threads=threads, progress=progress) as drawn:
             for block, data in drawn.blocks:
                 for part in block.parts:
                     comparison.compare(part, data)
-    same_header = file.read_header() == plan.header if compare_header else None
-    if file.state() != before:
-        raise FileError(f"{file.shown}: the file changed while it was verified; verify it again")
+    other = () if only_tensors else tuple(_compare_files(checkpoint, plan))
+    checkpoint.raise_if_changed()
     return Verification(
-        (file.path,),
+        tuple(checkpoint.paths),
         len(plan.tensors),
         len(comparison.differing),
-        tuple(tensor.name for tensor in plan.tensors if tensor.name not in entries),
-        tuple(entry.name for entry in file.entries if entry.name not in names),
-        changes,
+        tuple(name for name in expected if name not in stored),
+        tuple(name for name in stored if name not in expected),
+        wrong_dtype,
+        wrong_shape,
+        other,
         comparison.first,
-        same_header,
     )
 
 
-def _find_changes(planned: Iterable[TensorEntry], entries: dict[str, TensorEntry]) -> Iterable[Change]:
-    """Yield the tensors of both whose dtypes or shapes differ."""
-    for expected in planned:
-        actual = entries.get(expected.name)
-        if actual and (expected.dtype, expected.shape) != (actual.dtype, actual.shape):
-            yield Change(
-                expected.name, (expected.dtype.name, actual.dtype.name), (expected.shape, actual.shape)
-            )
+def _compare_files(checkpoint: Checkpoint, plan: Plan) -> Iterator[str]:
+    """Yield what differs beside the tensors: headers, and a folder's index and companions."""
+    files = {os.path.basename(file.path): file for file in checkpoint.files}
+    if len(plan.files) == len(files) == 1:  # a single file may have any name
+        (file,), (planned,) = files.values(), plan.files
+        if file.read_header() != planned.header:
+            yield f"{file.display_path}: the header is not what paramgen writes"
+    else:
+        ...
 
 
 class _Comparison:
-    """Compares slices of tensors with a file; `names` are those of the tensors that can be compared."""
+    """Compares slices of tensors with a checkpoint; `names` are those of the tensors that can be compared."""
 
-    def __init__(self, file: TensorFile, entries: dict[str, TensorEntry], names: set[str]):
+    def __init__(self, checkpoint: Checkpoint, names: set[str]):
         self.names = names
         self.differing: set[str] = set()
         self.first: Difference | None = None
-        self._file = file
-        self._entries = entries
-        self._buffer = np.empty(0, np.uint8)
+        self._checkpoint = checkpoint
+        self._buffer = np.empty(READ_BYTES, np.uint8)
 
     def compare(self, part: TensorSlice, data: memoryview) -> None:
         """Compare a slice of a block with the same elements of the file."""
-        tensor, nbytes = part.tensor, part.tensor.dtype.nbytes
-        if tensor.name not in self.names:
+        name, width = part.tensor.name, part.tensor.dtype.nbytes(1)
+        if name not in self.names:
             return
-        length = nbytes(part.stop - part.start)
-        if len(self._buffer) < length:
-            self._buffer = np.empty(length, np.uint8)
-        actual = self._buffer[:length]
-        self._file.read_into(self._entries[tensor.name], nbytes(part.start), memoryview(actual))
-        expected = np.frombuffer(data, np.uint8, length, part.offset)
-        if _are_equal(expected, actual):
+        stored = self._checkpoint.tensors[name]
+        size = (part.stop - part.start) * width
+        for start in range(0, size, READ_BYTES):
+            actual = self._buffer[: min(READ_BYTES, size - start)]
+            self._checkpoint.read_into(stored, part.start * width + start, actual.data)
+            expected = np.frombuffer(data, np.uint8, len(actual), part.offset + start)
+            if _are_equal(expected, actual):
+                continue
+            if not self.differing:
+                self.first = _first_difference(part, start // width, expected, actual)
+            self.differing.add(name)
             return
-        if not self.differing:
-            self.first = _first_difference(part, expected, actual)
-        self.differing.add(tensor.name)
 
 
 def _are_equal(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> bool:
@@ -146,11 +149,14 @@ def _are_equal(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> bool:
     )
 
 
-def _first_difference(part: TensorSlice, expected: NDArray[np.uint8], actual: NDArray[np.uint8]) -> Difference:
+def _first_difference(
+    part: TensorSlice, start: int, expected: NDArray[np.uint8], actual: NDArray[np.uint8]
+) -> Difference:
+    """Return the first element that differs in two arrays of bytes, which begin at element `start` of the part."""
     dtype = part.tensor.dtype
     width = dtype.nbytes(1)
     number = int(np.flatnonzero(expected != actual)[0]) // width
-    index = np.unravel_index(part.start + number, part.tensor.shape)
+    index = np.unravel_index(part.start + start + number, part.tensor.rearrangement.shape)
     values = (_value(array[number * width :][:width], dtype) for array in (expected, actual))
     return Difference(part.tensor.name, tuple(map(int, index)), *values)
 
@@ -161,9 +167,3 @@ def _value(data: NDArray[np.uint8], dtype: DType) -> float | int | str:
     if dtype.is_integer:
         return int(value)
     return float(value) if not dtype.is_complex and np.isfinite(value) else str(value)
-
-
-def state_of(descriptor: int) -> tuple[int, int]:
-    """Return what changes whenever a file is written: its size, and the time of its last change in nanoseconds."""
-    status = os.fstat(descriptor)
-    return status.st_size, status.st_mtime_ns

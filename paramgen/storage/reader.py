@@ -37,6 +37,7 @@ class TensorFile:
             self._file = open(self.path, "rb", buffering=0, opener=_open)  # noqa: SIM115 (closed by close)
         try:
             with self._as_file_error():
+                self._state = _state(self._file.fileno())
                 self._read_header()
         except BaseException:
             self.close()
@@ -101,12 +102,45 @@ class TensorFile:
     def read_into(self, entry: TensorEntry, position: int, view: memoryview) -> None:
         """Fill a view with a tensor's bytes from a position on."""
         with self._as_file_error():
-            self._file.seek(self.data_start + entry.begin + position)
-            while view:
-                count = self._file.readinto(view)
-                if not count:
-                    raise FileError(f"{self.shown}: the file is truncated; copy or download it again")
-                view = view[count:]
+            self._seek(self.data_start + entry.begin + position)
+            self._fill(view)
+
+    def _seek(self, position: int) -> None:
+        if self._file.closed:
+            self._reopen()
+        self._file.seek(position)
+
+    def _fill(self, view: memoryview) -> None:
+        while view:
+            count = self._file.readinto(view)
+            if not count:
+                raise FileError(f"{self.shown}: the file is truncated; copy or download it again")
+            view = view[count:]
+
+    def _reopen(self) -> None:
+        self._file = open(self.path, "rb", buffering=0, opener=_open)  # noqa: SIM115 (closed by close)
+        if _state(self._file.fileno()) != self._state:
+            raise FileError(f"{self.shown}: the file changed while it was read; try again")
+
+    def read_header(self) -> bytes:
+        """Return the bytes before the data."""
+        header = bytearray(self.data_start)
+        with self._as_file_error():
+            self._seek(0)
+            self._fill(memoryview(header))
+        return bytes(header)
+
+    def raise_if_changed(self) -> None:
+        """Raise FileError if the file changed since it was opened."""
+        with self._as_file_error():
+            if self._file.closed:
+                self._reopen()
+            if _state(self._file.fileno()) != self._state or _state(self.path) != self._state:
+                raise FileError(f"{self.shown}: the file changed while it was read; try again")
+
+    def suspend(self) -> None:
+        """Close the file until its data are read; a file that has changed by then raises FileError."""
+        self._file.close()
 
     def close(self) -> None:
         self._file.close()
@@ -118,6 +152,12 @@ class TensorFile:
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _state(file: int | str) -> tuple[int, ...]:
+    """Return numbers of a file that change if it is written or replaced."""
+    status = os.stat(file)
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _open(path: str, flags: int) -> int:
