@@ -1,0 +1,97 @@
+"""The tree of tensors' names, with runs of equal subtrees folded."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from math import prod
+from typing import NamedTuple
+
+from paramgen.dtypes import DType
+
+
+class Leaf(NamedTuple):
+    """A tensor of the tree."""
+
+    dtype: DType
+    shape: tuple[int, ...]
+
+
+@dataclass(slots=True)
+class Node:
+    """A name between dots: of a tensor, of a group of names, or of both.
+
+    `names` are those of all equal siblings that the node stands for; `tensors`, `parameters` and `nbytes` count all
+    of them.
+    """
+
+    names: list[str]
+    leaf: Leaf | None
+    children: list[Node]
+
+    @property
+    def label(self) -> str:
+        """The name, or the numbers of equal siblings: '0…11, 13'."""
+        return ", ".join(_runs(self.names))
+
+    @property
+    def tensors(self) -> int:
+        return len(self.names) * ((self.leaf is not None) + sum(child.tensors for child in self.children))
+
+    @property
+    def parameters(self) -> int:
+        size = prod(self.leaf.shape) if self.leaf else 0
+        return len(self.names) * (size + sum(child.parameters for child in self.children))
+
+    @property
+    def nbytes(self) -> int:
+        size = self.leaf.dtype.nbytes(prod(self.leaf.shape)) if self.leaf else 0
+        return len(self.names) * (size + sum(child.nbytes for child in self.children))
+
+
+@dataclass(slots=True)
+class _Branch:
+    leaf: Leaf | None = None
+    branches: dict[str, _Branch] = field(default_factory=dict)
+
+
+def fold(tensors: Iterable[tuple[str, DType, tuple[int, ...]]]) -> list[Node]:
+    """Return the tree of tensors in their order; numbered siblings with equal names, dtypes and shapes are one node."""
+    root = _Branch()
+    for name, dtype, shape in tensors:
+        branch = root
+        for part in name.split("."):
+            branch = branch.branches.setdefault(part, _Branch())
+        branch.leaf = Leaf(dtype, shape)
+    return _fold(root)[0]
+
+
+def _fold(branch: _Branch) -> tuple[list[Node], Hashable]:
+    """Return the nodes below a branch, and a key that equal branches share."""
+    nodes: list[Node] = []
+    alike: dict[Hashable, Node] = {}
+    keys: list[Hashable] = []
+    for name, child in branch.branches.items():
+        children, key = _fold(child)
+        keys.append((name, key))
+        if name.isdecimal() and key in alike:
+            alike[key].names.append(name)
+            continue
+        nodes.append(Node([name], child.leaf, children))
+        if name.isdecimal():
+            alike[key] = nodes[-1]
+    return nodes, (branch.leaf, tuple(keys))
+
+
+def _runs(names: Sequence[str]) -> Iterator[str]:
+    """Yield runs of successive numbers as ranges, in rising order; a single name as it is."""
+    if len(names) == 1:
+        yield names[0]
+        return
+    numbers = sorted(map(int, names))
+    start = 0
+    for end in range(1, len(numbers) + 1):
+        if end == len(numbers) or numbers[end] != numbers[end - 1] + 1:
+            run = numbers[start:end]
+            yield str(run[0]) if len(run) == 1 else f"{run[0]}…{run[-1]}"
+            start = end

@@ -1,0 +1,220 @@
+"""The output of a sharded build: a folder whose files are finished in a folder inside it, and then published.
+
+A loader never sees a mixture of old and new shards: the old index is removed first, and the new one appears last.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import stat
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+
+from paramgen.errors import FileError, UsageError
+from paramgen.formatting import escape, human_bytes, pluralize
+from paramgen.storage.index import INDEX_SUFFIX
+from paramgen.storage.replacement import NOT_SUPPORTED, free_bytes, sync_folder
+from paramgen.storage.writer import Write, as_file_error, output
+
+STAGING = ".paramgen-resume"
+DIGESTS = "digests"
+_DIGEST_LINE = re.compile(r"([0-9a-f]{64})  (.+)\n")
+HASHED_BYTES = 2**20
+
+
+class FolderTarget:
+    """A folder that a build writes: finished files wait in STAGING until `publish`."""
+
+    def __init__(self, path: str, staging: str, finished: Mapping[str, str], sync: bool):
+        self.path = path
+        self.finished = dict(finished)
+        """The digest of each finished file."""
+        self._staging = staging
+        self._sync = sync
+
+    @contextmanager
+    def open(self, name: str, size: int) -> Iterator[Write]:
+        """Yield a function that appends bytes to a new file of `size` bytes."""
+        with output(os.path.join(self._staging, name), size, force=True, is_ours=_never, sync=self._sync) as write:
+            yield write
+
+    def write(self, name: str, data: bytes) -> None:
+        """Finish a small file."""
+        with self.open(name, len(data)) as write:
+            write(memoryview(data))
+
+    def record(self, name: str, digest: str) -> None:
+        """Record that a file is finished, so that another build can continue from it."""
+        self.finished[name] = digest
+        with open(os.path.join(self._staging, DIGESTS), "a", encoding="utf-8") as file:
+            file.write(f"{digest}  {name}\n")
+            file.flush()
+            if self._sync:
+                os.fsync(file.fileno())
+
+    def find(self, name: str) -> str | None:
+        """Return the path of a finished file: unpublished, or published by a build that was interrupted then."""
+        paths = (os.path.join(folder, name) for folder in (self._staging, self.path))
+        return next((path for path in paths if os.path.isfile(path)), None)
+
+    def publish(
+        self, weights: Sequence[str], index: str | None, others: Sequence[str], obsolete: Sequence[str]
+    ) -> None:
+        """Give the finished files their names, and remove the obsolete ones of an older build.
+
+        Old indexes are removed before any shard appears. The new index appears after all other files, and what loaders
+        would prefer to it is removed after that.
+        """
+        obsolete_indexes = [name for name in obsolete if name.endswith(INDEX_SUFFIX)]
+        single = index is None
+        with as_file_error(escape(self.path)):
+            if not single:
+                self._remove(obsolete_indexes)
+            for name in (*others, *weights):
+                self._rename(name)
+            self._sync_folder()
+            if index is not None:
+                self._rename(index)
+                self._sync_folder()
+            self._remove(obsolete)
+            shutil.rmtree(self._staging)
+            self._sync_folder()
+
+    def _rename(self, name: str) -> None:
+        staged, target = (os.path.join(folder, name) for folder in (self._staging, self.path))
+        with suppress(FileNotFoundError):
+            os.chmod(staged, stat.S_IMODE(os.stat(target).st_mode))
+        try:
+            os.replace(staged, target)
+        except FileNotFoundError:
+            if not os.path.exists(target):  # else a build published it, and was interrupted then
+                raise
+
+    def _remove(self, names: Collection[str]) -> None:
+        for name in names:
+            with suppress(FileNotFoundError):
+                os.unlink(os.path.join(self.path, name))
+        if names:
+            self._sync_folder()
+
+    def _sync_folder(self) -> None:
+        if self._sync:
+            sync_folder(self.path)
+
+
+@contextmanager
+def open_folder(path: str, *, resume: bool, sync: bool) -> Iterator[FolderTarget]:
+    """Yield the target of a build, locked against other builds; the folder is created if it does not exist.
+
+    On an error finished files remain in STAGING for a build with `resume`. Without it, those of an earlier build are
+    removed at once.
+    """
+    path = path.rstrip("/") or "/"
+    with as_file_error(escape(path)):
+        is_new = _create(path)
+        staging = os.path.join(path, STAGING)
+        descriptor = _lock(staging)
+        if not resume:
+            _clear(staging)
+    target = FolderTarget(path, staging, _read_digests(staging), sync)
+    try:
+        yield target
+    except BaseException as error:
+        if target.finished:
+            kept = pluralize(len(target.finished), "finished shard")
+            error.add_note(f"{escape(path)}: {kept} kept; build again with --resume to continue")
+        else:
+            _remove_staging(staging)
+            if is_new:
+                with suppress(OSError):
+                    os.rmdir(path)
+        raise
+    finally:
+        os.close(descriptor)
+
+
+def check_space(path: str, size: int) -> None:
+    """Raise FileError if a folder's file system has less space than `size` bytes."""
+    free = free_bytes(path)
+    if free is not None and size > free:
+        raise FileError(f"{escape(path)}: needs {human_bytes(size)} of free space, got {human_bytes(free)}")
+
+
+def find_obsolete(path: str, basename: str, new: Collection[str]) -> list[str]:
+    """Return the weights and indexes of a folder that a build with other files replaces, in no particular order."""
+    pattern = re.compile(re.escape(basename) + r"(-\d{5}-of-\d{5})?\.safetensors(\.index\.json)?")
+    with suppress(FileNotFoundError):
+        return [name for name in os.listdir(path) if pattern.fullmatch(name) and name not in new]
+    return []
+
+
+def hash_file(path: str, progress: Callable[[int], None] = lambda count: None) -> str:
+    """Return the SHA-256 of a file in hexadecimal. Raises FileError if it cannot be read."""
+    sha256 = hashlib.sha256()
+    with as_file_error(escape(path)), open(path, "rb", buffering=0) as file:
+        while data := file.read(HASHED_BYTES):
+            sha256.update(data)
+            progress(len(data))
+    return sha256.hexdigest()
+
+
+def _create(path: str) -> bool:
+    """Create a folder; return False if it exists."""
+    try:
+        os.mkdir(path)
+    except FileExistsError:
+        if not os.path.isdir(path):
+            raise UsageError(f"{escape(path)}: must be a folder, got a file") from None
+        return False
+    except FileNotFoundError:
+        raise OSError(errno.ENOENT, "its parent folder does not exist; create it first") from None
+    return True
+
+
+def _lock(staging: str) -> int:
+    """Create and lock the staging folder; the descriptor holds the lock."""
+    while True:
+        with suppress(FileExistsError):
+            os.mkdir(staging)
+        descriptor = os.open(staging, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            folder = escape(os.path.dirname(staging))
+            raise UsageError(f"{folder}: another build is writing into this folder; wait until it ends") from None
+        except OSError as error:
+            if error.errno not in NOT_SUPPORTED:
+                os.close(descriptor)
+                raise
+        if os.fstat(descriptor).st_nlink:  # else another build removed it before the lock
+            return descriptor
+        os.close(descriptor)
+
+
+def _clear(staging: str) -> None:
+    """Remove the files of an earlier build."""
+    with os.scandir(staging) as entries:
+        for entry in entries:
+            os.unlink(entry.path)
+
+
+def _read_digests(staging: str) -> dict[str, str]:
+    """Return the recorded digests by file name; a line that was cut off is ignored."""
+    with suppress(FileNotFoundError), open(os.path.join(staging, DIGESTS), encoding="utf-8", errors="replace") as file:
+        return {name: digest for digest, name in _DIGEST_LINE.findall(file.read())}
+    return {}
+
+
+def _remove_staging(staging: str) -> None:
+    with suppress(FileNotFoundError):
+        shutil.rmtree(staging)
+
+
+def _never(path: str) -> bool:
+    return False
