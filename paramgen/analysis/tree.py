@@ -74,11 +74,12 @@ def _fold(branch: _Branch) -> tuple[list[Node], Hashable]:
     for name, child in branch.branches.items():
         children, key = _fold(child)
         keys.append((name, key))
-        if name.isdecimal() and key in alike:
+        is_number = name.isascii() and name.isdecimal() and str(int(name)) == name
+        if is_number and key in alike:
             alike[key].names.append(name)
             continue
         nodes.append(Node([name], child.leaf, children))
-        if name.isdecimal():
+        if is_number:
             alike[key] = nodes[-1]
     return nodes, (branch.leaf, tuple(keys))
 

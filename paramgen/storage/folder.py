@@ -62,20 +62,16 @@ class FolderTarget:
         paths = (os.path.join(folder, name) for folder in (self._staging, self.path))
         return next((path for path in paths if os.path.isfile(path)), None)
 
-    def publish(
-        self, weights: Sequence[str], index: str | None, others: Sequence[str], obsolete: Sequence[str]
-    ) -> None:
+    def publish(self, files: Sequence[str], index: str | None, obsolete: Sequence[str]) -> None:
         """Give the finished files their names, and remove the obsolete ones of an older build.
 
         Old indexes are removed before any shard appears. The new index appears after all other files, and what loaders
         would prefer to it is removed after that.
         """
-        obsolete_indexes = [name for name in obsolete if name.endswith(INDEX_SUFFIX)]
-        single = index is None
         with as_file_error(escape(self.path)):
-            if not single:
-                self._remove(obsolete_indexes)
-            for name in (*others, *weights):
+            if index is not None:
+                self._remove([name for name in (*obsolete, index) if name.endswith(INDEX_SUFFIX)])
+            for name in files:
                 self._rename(name)
             self._sync_folder()
             if index is not None:

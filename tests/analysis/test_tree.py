@@ -1,0 +1,49 @@
+"""Trees of names: equal numbered siblings are folded, with exact totals."""
+
+import pytest
+
+from paramgen.analysis.tree import Node, fold
+from paramgen.dtypes import BY_NAME
+
+F32, BF16 = BY_NAME["float32"], BY_NAME["bfloat16"]
+
+
+def outline(nodes: list[Node], depth: int = 0) -> list[str]:
+    lines = []
+    for node in nodes:
+        shape = f" {list(node.leaf.shape)}" if node.leaf else ""
+        lines += [f"{'  ' * depth}{node.label}{shape}", *outline(node.children, depth + 1)]
+    return lines
+
+
+def test_equal_layers_are_one_node() -> None:
+    tensors = [(f"layers.{i}.{part}", F32, (3, 4)) for i in range(12) for part in ("query", "key")]
+    assert outline(fold([("embed", F32, (9, 3)), *tensors])) == [
+        "embed [9, 3]",
+        "layers",
+        "  0…11",
+        "    query [3, 4]",
+        "    key [3, 4]",
+    ]
+
+
+def test_a_layer_of_another_shape_or_dtype_stays_apart() -> None:
+    shapes = {0: (2,), 1: (2,), 2: (3,), 3: (2,), 4: (2,)}
+    tensors = [(f"{i}.w", BF16 if i == 4 else F32, shape) for i, shape in shapes.items()]
+    assert outline(fold(tensors)) == ["0…1, 3", "  w [2]", "2", "  w [3]", "4", "  w [2]"]
+
+
+def test_a_tensor_may_have_others_below_it() -> None:
+    (node,) = fold([("x", F32, (2,)), ("x.absmax", F32, (5,))])
+    assert (node.tensors, node.parameters, node.nbytes) == (2, 7, 28)
+
+
+def test_totals_count_folded_layers() -> None:
+    (node,) = fold([(f"a.{i}.b.{j}.w", BF16, (3,)) for i in range(4) for j in range(5)])
+    assert outline([node]) == ["a", "  0…3", "    b", "      0…4", "        w [3]"]
+    assert (node.tensors, node.parameters, node.nbytes) == (20, 60, 120)
+
+
+@pytest.mark.parametrize("names", [["٣.w", "٤.w"], ["01.w", "1.w"]])
+def test_numbers_in_other_digits_are_kept_as_written(names: list[str]) -> None:
+    assert [node.label for node in fold((name, F32, (1,)) for name in names)] == [name[:-2] for name in names]
