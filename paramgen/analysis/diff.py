@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
@@ -74,6 +75,7 @@ def compare(
     ignore: Sequence[str] = (),
     tolerance: float = 0.0,
     threads: int | None = None,
+    chunk_elements: int = CHUNK_ELEMENTS,
     progress: Callable[[int], None] = lambda count: None,
 ) -> Differences:
     """Compare the tensors of two sources by name.
@@ -86,13 +88,16 @@ def compare(
     changed = [name for name in common if a.tensors[name] != b.tensors[name]]
     partial: dict[str, list[tuple[int, _Products]]] = {}
 
+    lock = threading.Lock()
+
     def compare_part(part: _Part) -> None:
         left, right = (_read(source, part) for source in (a, b))
         products = _compare_arrays(left, right, tolerance)
-        partial.setdefault(part.name, []).append((part.start, products))
-        progress(left.nbytes + right.nbytes)
+        with lock:
+            partial.setdefault(part.name, []).append((part.start, products))
+            progress(left.nbytes + right.nbytes)
 
-    parallel_for(threads or available_cpus(), compare_part, _split(a, b, common))
+    parallel_for(threads or available_cpus(), compare_part, _split(a, b, common, chunk_elements))
     totals = ((name, _sum(partial[name])) for name in common if name in partial)
     return Differences(
         tuple(name for name in names_a if name not in b.tensors),
@@ -111,15 +116,15 @@ def _describe_change(name: str, a: TensorType, b: TensorType) -> Change:
     return Change(name, (a.dtype.name, b.dtype.name), (a.shape, b.shape))
 
 
-def _split(a: TensorSource, b: TensorSource, names: Sequence[str]) -> Iterator[_Part]:
+def _split(a: TensorSource, b: TensorSource, names: Sequence[str], chunk: int) -> Iterator[_Part]:
     """Yield the parts of all tensors of equal shape, except of different dtypes of which one has less than a byte."""
     for name in names:
         left, right = a.tensors[name], b.tensors[name]
         if left.shape != right.shape or (left.dtype != right.dtype and None in (left.dtype.array, right.dtype.array)):
             continue
         size = left.size if left.dtype.array is not None else left.nbytes
-        for start in range(0, size, CHUNK_ELEMENTS):
-            yield _Part(name, left, right, start, min(start + CHUNK_ELEMENTS, size))
+        for start in range(0, size, chunk):
+            yield _Part(name, left, right, start, min(start + chunk, size))
 
 
 def _read(source: TensorSource, part: _Part) -> NDArray[Any]:
@@ -156,9 +161,10 @@ def _compare_arrays(a: NDArray[Any], b: NDArray[Any], tolerance: float) -> _Prod
     with np.errstate(over="ignore", invalid="ignore"):
         distance = np.abs(x - y)
         magnitude = np.maximum(np.abs(x), np.abs(y))
-        is_equal = (distance <= tolerance * magnitude) | (x == y) | (np.isnan(x) & np.isnan(y))
-    differs = ~is_equal
-    is_counted = differs & np.isfinite(magnitude)
+        is_close = (distance <= tolerance * magnitude) if tolerance else False
+    # As they are, because float64 does not hold every 64-bit integer.
+    differs = ~(is_close | (a == b) | (np.isnan(x) & np.isnan(y)))
+    is_counted = differs & np.isfinite(distance)
     distance, magnitude = distance[is_counted], magnitude[is_counted]
     return _Products(
         int(np.count_nonzero(differs)),

@@ -42,13 +42,20 @@ class Checkpoint:
     index: unless `allow_inconsistencies` is set, the first one is raised.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, allow_inconsistencies: bool = False):
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        allow_inconsistencies: bool = False,
+        max_open_files: int = MAX_OPEN_FILES,
+    ):
         self.path = os.fspath(path)
         self.display_path = escape(self.path) or "''"
         weights = find_weights(self.path)
         self.index: Index | None = read_index(weights) if weights.endswith(".json") else None
         self.inconsistencies: list[Inconsistency] = []
         self._stack = ExitStack()
+        self._max_open_files = max_open_files
         self._open: OrderedDict[str, TensorFile] = OrderedDict()
         try:
             self.files = tuple(self._open_files(weights))
@@ -79,7 +86,7 @@ class Checkpoint:
                 self.inconsistencies.append(Inconsistency(name, None, "listed in the index, but absent"))
                 continue
             file = self._stack.enter_context(TensorFile(path))
-            if len(self.index.files) > MAX_OPEN_FILES:
+            if len(self.index.files) > self._max_open_files:
                 file.suspend()
             yield file
 
@@ -99,10 +106,10 @@ class Checkpoint:
     def read_into(self, tensor: StoredTensor, position: int, view: memoryview) -> None:
         """Fill a view with a tensor's bytes from a position on."""
         file = tensor.file
-        if len(self.files) > MAX_OPEN_FILES:
+        if len(self.files) > self._max_open_files:
             self._open[file.path] = file
             self._open.move_to_end(file.path)
-            if len(self._open) > MAX_OPEN_FILES:
+            if len(self._open) > self._max_open_files:
                 self._open.popitem(last=False)[1].suspend()
         file.read_into(tensor.entry, position, view)
 

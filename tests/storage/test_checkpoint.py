@@ -11,7 +11,6 @@ import pytest
 import safetensors.numpy
 
 from paramgen.errors import FileError, MalformedFileError
-from paramgen.storage import checkpoint as module
 from paramgen.storage.checkpoint import Checkpoint
 
 INDEX = "model.safetensors.index.json"
@@ -38,8 +37,8 @@ def edit(folder: Path, change: Callable[[Any], None]) -> None:
     (folder / INDEX).write_text(json.dumps(document))
 
 
-def read_all(path: Path) -> dict[str, Any]:
-    with Checkpoint(path) as checkpoint:
+def read_all(path: Path, **options: Any) -> dict[str, Any]:
+    with Checkpoint(path, **options) as checkpoint:
         arrays = {}
         for name, stored in checkpoint.tensors.items():
             data = np.empty(stored.entry.nbytes, np.uint8)
@@ -56,9 +55,8 @@ def test_a_folder_and_its_index_have_all_tensors(name: str, folder: Path) -> Non
         np.testing.assert_array_equal(array, ARRAYS[key])
 
 
-def test_more_shards_than_may_be_open_at_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_OPEN_FILES", 1)
-    arrays = read_all(folder)
+def test_more_shards_than_may_be_open_at_once(folder: Path) -> None:
+    arrays = read_all(folder, max_open_files=1)
     assert all(np.array_equal(arrays[key], array) for key, array in ARRAYS.items())
 
 
@@ -119,10 +117,9 @@ def test_a_folder_needs_the_weights_of_one_model(names: list[str], problem: str,
     assert problem in str(caught.value)
 
 
-def test_a_file_that_changes_is_noticed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_OPEN_FILES", 1)
+def test_a_file_that_changes_is_noticed(folder: Path) -> None:
     path = folder / "model-00001-of-00003.safetensors"
-    with Checkpoint(folder) as checkpoint:
+    with Checkpoint(folder, max_open_files=1) as checkpoint:
         checkpoint.raise_if_changed()
         os.utime(path, ns=(1, 1))
         with pytest.raises(FileError, match="changed while it was read"):

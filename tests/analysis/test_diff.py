@@ -1,0 +1,108 @@
+"""Differences of two files, against NumPy's formulas."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+import safetensors.numpy
+from numpy.typing import NDArray
+
+from paramgen.analysis.diff import Change, Differences, compare
+from paramgen.analysis.sources import CheckpointSource
+from paramgen.storage.checkpoint import Checkpoint
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+def compare_arrays(a: Arrays, b: Arrays, tmp_path: Path, **options: Any) -> Differences:
+    paths = [tmp_path / "a.safetensors", tmp_path / "b.safetensors"]
+    for path, arrays in zip(paths, (a, b), strict=True):
+        safetensors.numpy.save_file(dict(arrays), path)
+    with Checkpoint(paths[0]) as left, Checkpoint(paths[1]) as right:
+        return compare(CheckpointSource(left), CheckpointSource(right), **options)
+
+
+def test_equal_files_are_equal(tmp_path: Path) -> None:
+    arrays = {"x": np.array([1, np.nan, np.inf, 0]), "y": np.zeros((2, 3), np.int8)}
+    assert compare_arrays(arrays, arrays, tmp_path).equal
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "bfloat16", "complex64", "int16"])
+def test_values_are_compared_as_numpy_does(dtype: str, tmp_path: Path) -> None:
+    kind = np.dtype(getattr(ml_dtypes, dtype, None) or dtype)
+    a = np.random.default_rng(0).normal(0, 50, 1001).astype(kind)
+    b = a.copy()
+    b[[3, 700]] += kind.type(2)
+    (value,) = compare_arrays({"x": a}, {"x": b}, tmp_path, chunk_elements=100).values
+    x, y = (array.astype(complex) for array in (a, b))
+    distance = np.abs(x - y)
+    assert (value.name, value.elements, value.differing) == ("x", 1001, 2)
+    assert value.max_abs == pytest.approx(distance.max(), rel=1e-12)
+    assert value.max_rel == pytest.approx((distance[[3, 700]] / np.maximum(abs(x), abs(y))[[3, 700]]).max(), rel=1e-12)
+    norms = np.linalg.norm(x) * np.linalg.norm(y)
+    assert value.cosine == pytest.approx(np.vdot(x, y).real / norms, rel=1e-12)
+
+
+def test_results_do_not_depend_on_threads(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    a, b = ({f"x{i}": rng.normal(size=100).astype(np.float32) for i in range(20)} for _ in range(2))
+    one, five = (compare_arrays(a, b, tmp_path, threads=threads, chunk_elements=7) for threads in (1, 5))
+    assert one == five
+
+
+def test_names_dtypes_and_shapes_are_reported_apart(tmp_path: Path) -> None:
+    a = {"a": np.zeros(1), "x": np.zeros((2, 3), np.float32), "y": np.zeros(4, np.float32)}
+    b = {"b": np.zeros(1), "x": np.zeros((3, 2), np.float32), "y": np.zeros(4, np.float16)}
+    result = compare_arrays(a, b, tmp_path)
+    assert (result.only_in_a, result.only_in_b, result.common) == (("a",), ("b",), 2)
+    assert {*result.changed} == {
+        Change("x", ("float32", "float32"), ((2, 3), (3, 2))),
+        Change("y", ("float32", "float16"), ((4,), (4,))),
+    }
+    assert not result.values
+    assert not result.equal
+
+
+def test_values_of_different_dtypes_are_compared(tmp_path: Path) -> None:
+    a = {"x": np.array([1.0, 0.1], np.float64)}
+    (value,) = compare_arrays(a, {"x": a["x"].astype(np.float32)}, tmp_path).values
+    assert value.differing == 1
+    assert not compare_arrays(a, {"x": a["x"].astype(np.float32)}, tmp_path, tolerance=1e-6).values
+
+
+def test_ignored_names_are_left_out(tmp_path: Path) -> None:
+    a = {"head.weight": np.zeros(2), "x": np.ones(3)}
+    assert compare_arrays(a, {"x": np.ones(3)}, tmp_path, ignore=["head.*"]).equal
+
+
+@pytest.mark.parametrize(("tolerance", "differing"), [(0.0, 3), (0.015, 2), (0.15, 1), (1.0, 0)])
+def test_tolerance_is_relative_to_the_larger_value(tolerance: float, differing: int, tmp_path: Path) -> None:
+    a, b = np.array([100.0, 10.0, 1.0]), np.array([101.0, 11.0, 2.0])
+    values = compare_arrays({"x": a}, {"x": b}, tmp_path, tolerance=tolerance).values
+    assert sum(value.differing for value in values) == differing
+
+
+def test_what_is_not_finite_differs_without_a_distance(tmp_path: Path) -> None:
+    a, b = np.array([np.nan, np.inf, 1.0]), np.array([0.0, -np.inf, 1.0])
+    (value,) = compare_arrays({"x": a}, {"x": b}, tmp_path).values
+    assert (value.differing, value.max_abs, value.max_rel, value.cosine) == (2, None, None, 1.0)
+
+
+def test_a_distance_beyond_float64_is_left_out(tmp_path: Path) -> None:
+    largest = np.finfo(np.float64).max
+    (value,) = compare_arrays({"x": np.array([largest])}, {"x": np.array([-largest])}, tmp_path).values
+    assert (value.differing, value.max_abs, value.cosine) == (1, None, None)
+
+
+def test_large_integers_are_compared_exactly(tmp_path: Path) -> None:
+    a = np.array([2**62, 5], np.int64)
+    (value,) = compare_arrays({"x": a}, {"x": a + [1, 0]}, tmp_path).values
+    assert value.differing == 1
+
+
+def test_zeros_have_no_cosine(tmp_path: Path) -> None:
+    (value,) = compare_arrays({"x": np.zeros(3)}, {"x": np.ones(3)}, tmp_path).values
+    assert (value.differing, value.max_abs, value.max_rel, value.cosine) == (3, 1.0, 1.0, None)
