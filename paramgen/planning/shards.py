@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 # The suffixes of huggingface_hub.
 UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
@@ -47,15 +46,3 @@ def shard_names(basename: str, count: int) -> list[str]:
     if count == 1:
         return [f"{basename}.safetensors"]
     return [f"{basename}-{number:05d}-of-{count:05d}.safetensors" for number in range(1, count + 1)]
-
-
-def index_name(basename: str) -> str:
-    """Return the name of the index of several shards."""
-    return f"{basename}.safetensors.index.json"
-
-
-def index_text(files: Mapping[str, str], total_size: int, total_parameters: int) -> str:
-    """Return an index: the file of each tensor, and the totals."""
-    metadata = {"total_parameters": total_parameters, "total_size": total_size}
-    document = {"metadata": metadata, "weight_map": files}
-    return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
