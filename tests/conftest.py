@@ -2,7 +2,6 @@
 
 import importlib
 import importlib.util
-import itertools
 import json
 import os
 import shutil
@@ -36,6 +35,7 @@ except ImportError:  # without a C compiler only the reference is tested
 pytest_plugins = ["golden", "pytester"]
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
 DATA = ROOT / "tests" / "data"
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 # Variables that make large models small.
@@ -282,12 +282,6 @@ def digest_key(path: Path) -> str:
 def small_variables(path: Path) -> dict[str, Any]:
     """Return the variables that make a spec small."""
     return (FORMER_SMALL if path.parent == FORMER else SMALL).get(path.stem, {})
-
-
-def first_comment(config: Path) -> str:
-    """Return the first comment of a spec, without the line for editors, on one line."""
-    lines = config.read_text(encoding="utf-8").splitlines()[1:]
-    return " ".join(line.removeprefix("# ") for line in itertools.takewhile(lambda line: line.startswith("#"), lines))
 
 
 def document_of(plan: Plan) -> dict[str, Any]:

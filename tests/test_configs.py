@@ -28,9 +28,9 @@ from conftest import (
     Run,
     digest_key,
     document_of,
-    first_comment,
     small_variables,
 )
+from models import first_comment
 
 import paramgen
 from paramgen.catalog.entries import SpecEntry
@@ -232,6 +232,12 @@ def test_every_claim_is_tested() -> None:
         assert f"{stem}.yaml" in (ROOT / "tests" / file).read_text(encoding="utf-8")
     of_classes = {path.stem for path in CONFIGS if "Loads strictly as" in first_comment(path)}
     assert of_classes | set(CLAIMS) | set(CLAIMED_ELSEWHERE) == {path.stem for path in CONFIGS}
+
+
+def test_the_page_of_models_lists_every_class() -> None:
+    page = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"\(\.\./configs/(\w+)\.yaml\)", page))
+    assert listed == {path.stem for path in CONFIGS if "oads strictly" in first_comment(path)}
 
 
 # Other sizes in first comments, "<model> has <variables>.", and the parameters of the published models.

@@ -19,6 +19,7 @@ from typing import Any, get_args
 import mdformat
 import numpy as np
 import typer
+from models import model_page
 from pydantic.fields import FieldInfo
 
 import paramgen
@@ -430,6 +431,7 @@ def main() -> int:
         "docs/layouts.md": layout_tables(),
         "docs/command-line.md": command_reference(),
         "docs/python.md": python_reference(),
+        "docs/models.md": NOTICE + model_page(),
     }
     stale = []
     for name, text in made.items():

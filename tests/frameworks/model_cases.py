@@ -1,13 +1,13 @@
 """Specs of published models: the configuration that each spec's variables describe, and how to run the model."""
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from conftest import ROOT, first_comment
+from conftest import ROOT
+from models import CLAIM, first_comment
 
 import paramgen
 
@@ -325,9 +325,6 @@ class Claim:
     def build(self, **fields: Any) -> Any:
         positional, keywords = self.arguments(**fields)
         return self.cls(*positional, **keywords)
-
-
-CLAIM = re.compile(r"Loads strictly as (\w+)\((?:(\w+)\((.*?)\)|(.*?))\) of (transformers 5|diffusers)")
 
 
 def read_claim(stem: str) -> Claim:

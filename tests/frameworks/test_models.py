@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from agreement import differences
-from conftest import ROOT, SMALL, document_of, first_comment
+from conftest import ROOT, SMALL, document_of
 from loading import FRAMEWORK_WARNINGS
 from model_cases import (
     CASES,
@@ -20,6 +20,7 @@ from model_cases import (
     tied_names,
     variables_of,
 )
+from models import first_comment
 
 import paramgen
 
