@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors.numpy
-from conftest import ROOT, TINY
 from golden import Golden
+from helpers import ROOT, TINY
 
 import paramgen
 from paramgen.planning.streams import stream_id

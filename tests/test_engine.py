@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import CONFIGS, KERNELS, LAUNCHER, ROOT, SMALL
+from helpers import CONFIGS, KERNELS, LAUNCHER, ROOT, SMALL
 
 import paramgen
 from paramgen import engine

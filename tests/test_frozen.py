@@ -8,8 +8,8 @@ import json
 from typing import Any
 
 import pytest
-from conftest import KERNELS
 from frozen_cases import RECORDED, cases, digest
+from helpers import KERNELS
 
 import paramgen
 from paramgen.planning.streams import STREAM_VERSION

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from conftest import ROOT
+from helpers import ROOT
 
 # A space also matches a line break, with the marker of a comment.
 PHRASES = {

@@ -11,10 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT
-
-sys.path.insert(0, str(ROOT / "tools"))
-
+from helpers import ROOT
 from snippets import Snippet, snippets
 
 from paramgen import limits

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import CONFIGS, FIRST_DTYPES, SMALL
+from helpers import CONFIGS, FIRST_DTYPES, SMALL
 
 import paramgen
 from paramgen.dtypes import DTYPES

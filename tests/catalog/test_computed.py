@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import FIRST_DTYPES, document_of
 from golden import Golden
+from helpers import FIRST_DTYPES, read_plan_json
 
 import paramgen
 from paramgen.catalog.initializers import ParameterShape, read_initializer
@@ -174,7 +174,7 @@ def test_the_plan_describes_them() -> None:
         "arange": {"shape": [3, 2], "initializer": {"type": "arange", "axis": 0}},
     }
     spec = paramgen.load_spec({"operations": [{"name": "x", "type": "custom", "parameters": parameters}]})
-    found = {entry["name"]: entry["distribution"] for entry in document_of(spec.plan)["parameters"]}
+    found = {entry["name"]: entry["distribution"] for entry in read_plan_json(spec.plan)["parameters"]}
     rate = found["x.sinusoids"].pop("rate")
     assert rate == pytest.approx(math.log(10_000) / 2, rel=1e-15)
     assert found == {
@@ -185,6 +185,6 @@ def test_the_plan_describes_them() -> None:
         "x.values": {"type": "table", "low": 1.0, "high": 4.0, "length": 4, "run": 1},
         "x.arange": {"type": "table", "low": 0.0, "high": 2.0, "length": 3, "run": 2},
     }
-    described = [entry["initializer"] for entry in document_of(spec.plan)["parameters"]]
+    described = [entry["initializer"] for entry in read_plan_json(spec.plan)["parameters"]]
     assert described[-2:] == [NESTED, {"type": "arange", "axis": 0}]
     assert json.loads(json.dumps(described)) == described

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import plan_of
 from golden import Golden
+from helpers import plan_operations
 
 import paramgen
 from paramgen.catalog.initializers import INITIALIZERS
@@ -16,7 +16,7 @@ TRUNCATED = 0.87962566103423978
 
 def distribution(initializer: Any, **fields: Any) -> dict[str, Any]:
     parameter = {"shape": [40, 30], "fan_in": 30, "fan_out": 70, **fields, "initializer": initializer}
-    (tensor,) = plan_of({"type": "custom", "parameters": {"w": parameter}})
+    (tensor,) = plan_operations({"type": "custom", "parameters": {"w": parameter}})
     return tensor["distribution"]  # type: ignore[no-any-return]
 
 
@@ -119,7 +119,7 @@ def test_every_initializer_has_its_numbers() -> None:
 )
 def test_descriptions(initializer: Any, described: dict[str, Any]) -> None:
     parameter = {"shape": [40, 30], "fan_in": 30, "fan_out": 70, "initializer": initializer}
-    (tensor,) = plan_of({"type": "custom", "parameters": {"w": parameter}})
+    (tensor,) = plan_operations({"type": "custom", "parameters": {"w": parameter}})
     assert tensor["initializer"] == described
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import problems_of
+from helpers import list_problems
 
 import paramgen
 from paramgen.catalog import initializers, operations
@@ -94,7 +94,7 @@ def test_initializers(word: str, text: str) -> None:
     ],
 )
 def test_whole_operations(operation: str, messages: list[str]) -> None:
-    lines = problems_of(f"operations: [{{name: a, {operation}}}]\n")
+    lines = list_problems(f"operations: [{{name: a, {operation}}}]\n")
     assert len(lines) == len(messages)
     for line, message in zip(lines, messages, strict=True):
         assert line.endswith(message)

@@ -3,7 +3,7 @@
 import sys
 
 import pytest
-from conftest import CONFIGS, problems_of
+from helpers import CONFIGS, list_problems
 
 from paramgen.catalog.frameworks import CONVENTION_NAMES, LAYOUT_NAMES
 from paramgen.catalog.synonyms import DEVICE_SYNONYMS, DTYPE_SYNONYMS, FRAMEWORK_SYNONYMS
@@ -44,12 +44,12 @@ def test_a_choice_is_suggested_in_our_words(
     ],
 )
 def test_a_spec_gets_the_same_suggestions(field: str, word: str, meant: str) -> None:
-    (problem,) = problems_of(f"{field}: {word}\noperations: [{{name: a, type: prelu}}]\n")
+    (problem,) = list_problems(f"{field}: {word}\noperations: [{{name: a, type: prelu}}]\n")
     assert problem.endswith(f"; did you mean {meant}?")
 
 
 def test_a_synonym_of_a_word_that_does_not_fit_is_not_suggested() -> None:
-    (problem,) = problems_of("layout: mathworks\noperations: [{name: a, type: prelu}]\n")
+    (problem,) = list_problems("layout: mathworks\noperations: [{name: a, type: prelu}]\n")
     assert "did you mean" not in problem
 
 

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors.numpy
-from conftest import FIRST_DTYPES, ROOT, Run
 from golden import Golden
+from helpers import FIRST_DTYPES, ROOT, Run
 
 import paramgen
 from paramgen.language.schema import json_schema

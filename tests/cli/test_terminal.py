@@ -8,7 +8,7 @@ from unicodedata import category
 
 import pytest
 import safetensors.numpy
-from conftest import Run
+from helpers import Run
 
 from paramgen.cli import commands as cli
 from paramgen.cli.tables import print_devices, print_table

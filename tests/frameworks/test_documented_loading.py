@@ -10,14 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from conftest import ROOT
+from helpers import ROOT
 from loading import FRAMEWORK_WARNINGS, leaves, load_torch
+from snippets import snippets
 
 import paramgen
-
-sys.path.insert(0, str(ROOT / "tools"))
-
-from snippets import snippets
 
 pytestmark = FRAMEWORK_WARNINGS
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import plan_of
+from helpers import plan_operations
 from loading import FRAMEWORK_WARNINGS, Tensors, build_tensors, flax_variables, leaves
 from module_cases import torch_state_space
 from numpy.typing import NDArray
@@ -190,7 +190,7 @@ def test_fans_are_those_of_the_frameworks_own_functions(convention: str) -> None
     """Compare the fans of each framework shape; Keras and Flax create attention kernels as matrices."""
     operations = [DENSE, CONV, GROUPED, TRANSPOSED, WISE, SEPARABLE, recurrent("lstm"), recurrent("gru"), EMBEDDING]
     operations += [ATTENTION] if convention == "torch" else []
-    tensors = plan_of(*operations, layout=convention, conventions=convention)
+    tensors = plan_operations(*operations, layout=convention, conventions=convention)
     scaling = [tensor for tensor in tensors if tensor["fan_in"] is not None]
     assert len(scaling) > 10
     for tensor in scaling:

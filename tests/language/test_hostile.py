@@ -6,15 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import LAUNCHER, ROOT, error_of, places_of, plan_of_text, problems_of
 from golden import Golden
+from helpers import LAUNCHER, expect_spec_error, list_locations, list_problems, plan_text
+from large_specs import HOSTILE, nested
 
 from paramgen import limits
 from paramgen.language import expressions, items
-
-sys.path.insert(0, str(ROOT / "benchmarks"))
-
-from large_specs import HOSTILE, nested
 
 
 @pytest.mark.slow
@@ -59,7 +56,7 @@ def count_calls(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> list[
 def test_evaluation_is_bounded(name: str, monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
     monkeypatch.setattr(limits, "MAX_TERMS", 100_000)
     evaluated = count_calls(monkeypatch, expressions.Expression, "value")
-    error = error_of(HOSTILE[name]())
+    error = expect_spec_error(HOSTILE[name]())
     assert len(evaluated) <= 100_000
     golden(str(error).splitlines()[0])
 
@@ -69,13 +66,13 @@ def test_each_expression_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None
     operation = "{name: 'p${i}', type: fully_connected, input_size: '${2 * n}', output_size: '${i // 3 + n}'}"
     group = f"{{name: g, repeat: '${{3 * n}}', as: i, operations: [{operation}]}}"
     text = f"variables: {{n: 4}}\noperations: [{group}, {{name: q, type: batchnorm, num_channels: '${{2 * n}}'}}]"
-    assert len(plan_of_text(text).tensors) == 26
+    assert len(plan_text(text).tensors) == 26
     assert len(parsed) == 4
 
 
 def test_operations_are_counted_before_any_is_validated(monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
     validated = count_calls(monkeypatch, items.OperationItem, "check")
-    error = error_of(nested(14, "repeat: 1000"))
+    error = expect_spec_error(nested(14, "repeat: 1000"))
     assert (error.total, error.diagnostics[0].path, len(validated)) == (1, "operations[0].repeat", 0)
     golden(error)
 
@@ -85,7 +82,7 @@ def test_constant_groups_are_visited_once(monkeypatch: pytest.MonkeyPatch) -> No
     text = (
         f"operations: [{{name: g, repeat: 1000, {nested(10, '')}}}, {{name: h, repeat: 10, {nested(6, 'repeat: 2')}}}]"
     )
-    names = [tensor.name for tensor in plan_of_text(text).tensors]
+    names = [tensor.name for tensor in plan_text(text).tensors]
     assert names[:2] == ["g.0.g.g.g.g.g.g.g.g.g.g.p.alpha", "g.1.g.g.g.g.g.g.g.g.g.g.p.alpha"]
     assert names[1000:1003] == [f"h.0.g.0.g.0.g.0.g.0.g.{last}.p.alpha" for last in ("0.g.0", "0.g.1", "1.g.0")]
     assert len(names) == 1000 + 10 * 2**6
@@ -95,10 +92,10 @@ def test_constant_groups_are_visited_once(monkeypatch: pytest.MonkeyPatch) -> No
 def test_limits_of_different_tensors(monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
     monkeypatch.setattr(limits, "MAX_DISTINCT_TENSORS", 12)
     lstm = "{name: l, type: lstm, input_size: '${i + 1}', num_hidden_units: 2}"
-    assert problems_of(f"operations: [{{name: g, repeat: 4, as: i, operations: [{lstm}]}}]") == []
-    error = error_of(f"operations: [{{name: g, repeat: 5, as: i, operations: [{lstm}]}}]")
-    assert places_of(error) == ["1:55: operations[0].operations[0]"]
+    assert list_problems(f"operations: [{{name: g, repeat: 4, as: i, operations: [{lstm}]}}]") == []
+    error = expect_spec_error(f"operations: [{{name: g, repeat: 5, as: i, operations: [{lstm}]}}]")
+    assert list_locations(error) == ["1:55: operations[0].operations[0]"]
     golden(error)
     assert (
-        problems_of(f"operations: [{{name: g, repeat: 50, as: i, operations: [{lstm.replace('i + 1', '3')}]}}]") == []
+        list_problems(f"operations: [{{name: g, repeat: 50, as: i, operations: [{lstm.replace('i + 1', '3')}]}}]") == []
     )

@@ -7,7 +7,7 @@ from typing import Any
 from unicodedata import category
 
 import pytest
-from conftest import plan_of_text
+from helpers import plan_text
 
 import paramgen
 from paramgen.errors import ParamgenError, SpecError
@@ -113,7 +113,7 @@ def unprintable_texts() -> Iterator[str]:
 def test_errors_of_yaml_are_printable() -> None:
     for text in unprintable_texts():
         with pytest.raises(SpecError) as caught:
-            plan_of_text(text)
+            plan_text(text)
         lines_of(caught.value)
 
 

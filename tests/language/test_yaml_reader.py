@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import ROOT
 from golden import Golden
+from helpers import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -6,7 +6,7 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
-from conftest import draw, tensor_of
+from helpers import draw, make_tensor
 from numpy.typing import NDArray
 
 from paramgen.catalog.distributions import LogUniform, Sinusoidal, SsmDtBias, UniformInterval
@@ -87,7 +87,7 @@ def tolerance(dtype: str, exact: mpmath.mpf, double: float) -> mpmath.mpf:
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_interval(dtype: str) -> None:
     for low, high in [(0.0, 1.0), (-1.0, 0.0), (-0.1, 0.75), (1e6, 1e6 + 1)]:
-        found = draw(tensor_of(UniformInterval(low, high), dtype, (COUNT,)), 1, 0, COUNT)
+        found = draw(make_tensor(UniformInterval(low, high), dtype, (COUNT,)), 1, 0, COUNT)
         exact = exact_numbers(mpmath.mpf(low), mpmath.mpf(high), dtype, COUNT)
         largest = max(abs(low), abs(high))
         for error, value in zip(errors(found, exact), exact, strict=True):
@@ -105,7 +105,7 @@ def test_the_ends_of_an_interval(bits: int) -> None:
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_log_uniform(dtype: str) -> None:
     for low, high in [(0.001, 0.1), (1e-30, 1e30), (1e-300, 1e300)][: 3 if dtype == "float64" else 2]:
-        found = draw(tensor_of(LogUniform(low, high), dtype, (COUNT,)), 1, 0, COUNT)
+        found = draw(make_tensor(LogUniform(low, high), dtype, (COUNT,)), 1, 0, COUNT)
         logarithms = exact_numbers(mpmath.log(low), mpmath.log(high), dtype, COUNT)
         for error, value in zip(errors(found, list(map(mpmath.exp, logarithms))), logarithms, strict=True):
             exact = mpmath.exp(value)
@@ -117,7 +117,7 @@ def test_log_uniform(dtype: str) -> None:
     ("low", "most", "floor"), [(0.001, 0.1, 1e-4), (0.001, 0.1, 0.01), (1e-5, 200.0, 1e-5), (1e-300, 1e10, 1e-300)]
 )
 def test_ssm_dt_bias(low: float, most: float, floor: float, dtype: str) -> None:
-    found = draw(tensor_of(SsmDtBias(low, most, floor), dtype, (COUNT,)), 1, 0, COUNT)
+    found = draw(make_tensor(SsmDtBias(low, most, floor), dtype, (COUNT,)), 1, 0, COUNT)
     logarithms = exact_numbers(mpmath.log(low), mpmath.log(most), dtype, COUNT)
     steps = [max(mpmath.exp(value), mpmath.mpf(floor)) for value in logarithms]
     exact = [step + mpmath.log(-mpmath.expm1(-step)) for step in steps]
@@ -129,7 +129,7 @@ def test_ssm_dt_bias(low: float, most: float, floor: float, dtype: str) -> None:
 @pytest.mark.parametrize("interleaved", [True, False])
 def test_sinusoidal(interleaved: bool, dtype: str) -> None:
     channels, first = 40, 1.5
-    tensor = tensor_of(Sinusoidal(channels, interleaved, first, log(10000.0) / 19.0), dtype, (2**20, channels))
+    tensor = make_tensor(Sinusoidal(channels, interleaved, first, log(10000.0) / 19.0), dtype, (2**20, channels))
     for row in (0, 1, 7, 1000, 2**20 - 2):
         found = draw(tensor, 0, row * channels, (row + 1) * channels)
         position = mpmath.mpf(row) + first

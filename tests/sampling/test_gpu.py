@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 from cases import COMBINATIONS, LARGE, PADDED, any_region, elements, embed, fill_region, pad, ranges_of
-from conftest import FIRST_DTYPES, draw, tensor_of
 from frozen_cases import RECORDED, cases, digest
+from helpers import FIRST_DTYPES, draw, make_tensor
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -229,7 +229,7 @@ def test_round(backend: Backend, dtype: str) -> None:
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
 @pytest.mark.parametrize("shape", [(7, 3), (3, 70), (150, 131), (40, 200), (5, 9, 2, 31), (1100, 2)])
 def test_orthogonal_matrices_equal_the_references(backend: Backend, dtype: str, shape: tuple[int, ...]) -> None:
-    tensor = tensor_of(Orthogonal(1.25), dtype, shape, stream=99)
+    tensor = make_tensor(Orthogonal(1.25), dtype, shape, stream=99)
     assert draw(tensor, 3, 0, tensor.size, backend).tobytes() == draw(tensor, 3, 0, tensor.size).tobytes()
 
 

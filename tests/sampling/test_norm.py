@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import KERNELS, draw, tensor_of
+from helpers import KERNELS, draw, make_tensor
 from numpy.typing import NDArray
 
 import paramgen
@@ -52,12 +52,12 @@ def in_python(values: NDArray[Any], shape: tuple[int, ...]) -> list[float]:
 def test_norms_of_the_values_in_the_file(
     distribution: Distribution, shape: tuple[int, ...], left: tuple[int, ...], dtype: str, backend: Backend
 ) -> None:
-    direction = tensor_of(distribution, dtype, shape, "x.weights")
+    direction = make_tensor(distribution, dtype, shape, "x.weights")
     (source,) = direction.sources
     values = draw(direction, 5, 0, direction.size, backend).reshape(shape)
     norm = Norm(Direction(distribution, DTYPES[dtype], shape), left)
     for of_norm in ("float64", dtype):
-        tensor = tensor_of(norm, of_norm, left, "x.magnitude", source.stream)
+        tensor = make_tensor(norm, of_norm, left, "x.magnitude", source.stream)
         expected = np.array(in_python(values, left))
         if of_norm != "float64":
             expected = expected.astype(np.float32)
@@ -137,6 +137,6 @@ def test_a_sum_takes_its_summands_in_order() -> None:
 
 def test_norms_of_a_constant() -> None:
     norm = Norm(Direction(Constant(0.5), DTYPES["float32"], (4, 3)), (1, 3))
-    assert draw(tensor_of(norm, "float32", (1, 3)), 0, 0, 3).tolist() == [1.0, 1.0, 1.0]
+    assert draw(make_tensor(norm, "float32", (1, 3)), 0, 0, 3).tolist() == [1.0, 1.0, 1.0]
     assert norm.fields() == {"of": {"type": "constant", "value": 0.5}, "elements": 4}
     assert norm.max_magnitude("float32") == 1.0

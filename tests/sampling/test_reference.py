@@ -7,8 +7,8 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
-from conftest import DATA, FIRST_DTYPES, draw, tensor_of
 from golden import Golden
+from helpers import DATA, FIRST_DTYPES, draw, make_tensor
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -41,7 +41,7 @@ DISTRIBUTIONS: list[Distribution] = [
 def tensor(
     distribution: Distribution, dtype: str = "float32", name: str = "t.weights", shape: tuple[int, ...] = SHAPE
 ) -> Tensor:
-    return tensor_of(distribution, dtype, shape, name)
+    return make_tensor(distribution, dtype, shape, name)
 
 
 def test_uniform_known_answers() -> None:

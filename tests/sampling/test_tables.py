@@ -1,7 +1,7 @@
 """Tests that C's numbers of distributions and dtypes are those of Python's tables."""
 
 import pytest
-from conftest import KERNELS
+from helpers import KERNELS
 
 from paramgen.catalog.distributions import ELEMENTWISE
 from paramgen.dtypes import DTYPES
