@@ -120,13 +120,6 @@ SPECS = [*CONFIGS, *sorted(FORMER.glob("*.yaml"))]
 # The dtypes of the first version, in the order of the recorded digests.
 FIRST_DTYPES = ("float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")
 
-# A process's peak memory includes that of its parent at the fork, so a small process starts the measured command.
-LAUNCHER = """
-import resource, subprocess, sys
-done = subprocess.run(sys.argv[1:])
-print(done.returncode, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (1 if sys.platform == "darwin" else 1024))
-"""
-
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 # Marker -> the extra that its tests need, and the packages that they import if the marker does not name them.

@@ -11,8 +11,8 @@ from helpers import KERNELS, ROOT
 def test_each_instruction_set_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     kernels = importlib.import_module("kernels")
     monkeypatch.setattr(kernels, "REST", 0.0)
-    monkeypatch.setattr(kernels, "found", lambda name: False)
-    rows = [line.strip("| ").split(" | ") for line in kernels.kernels(4096, runs=1) if line.startswith("| ")]
+    monkeypatch.setattr(kernels, "is_installed", lambda package: False)
+    rows = [line.strip("| ").split(" | ") for line in kernels.measure_kernels(4096, runs=1) if line.startswith("| ")]
     names = [backend.name for backend in KERNELS]
     assert rows[0] == ["distribution", "dtype", *names, "PyTorch", "NumPy"]
     normal = next(row for row in rows if row[:2] == ["normal", "float32"])

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import CONFIGS, KERNELS, LAUNCHER, ROOT, SMALL
+from helpers import CONFIGS, KERNELS, ROOT, SMALL
+from measuring import measure
 
 import paramgen
 from paramgen import engine
@@ -200,18 +201,17 @@ def test_memory_does_not_grow_with_the_model(tmp_path: Path) -> None:
     assert peak_of_build(tmp_path, {"a": big, "b": big, "c": drawn}, 3_900_000_000) < 150e6
 
 
-def peak_of_build(tmp_path: Path, parameters: dict[str, Any], size: int) -> int:
+def peak_of_build(tmp_path: Path, parameters: dict[str, Any], size: int) -> float:
     """Return the peak memory, in bytes, of a build of custom parameters of at least `size` bytes."""
     spec = tmp_path / "big.yaml"
     spec.write_text(str({"operations": [{"name": "x", "type": "custom", "parameters": parameters}]}))
     target = tmp_path / "big.safetensors"
     command = [sys.executable, "-m", "paramgen", "build", spec, "--quiet", "-o", target]
-    done = subprocess.run([sys.executable, "-c", LAUNCHER, *command], capture_output=True, text=True, check=True)
-    status, peak = map(int, done.stdout.split())
-    assert (status, done.stderr) == (0, "")
+    measured = measure(*command)
+    assert measured.stderr == ""
     assert target.stat().st_size > size
     target.unlink()
-    return peak
+    return measured.peak
 
 
 def test_numpys_instruction_sets_do_not_change_a_byte(tmp_path: Path) -> None:

@@ -1,14 +1,14 @@
 """Hostile specs: one short report each, and bounded work. benchmarks/large_specs.py times them."""
 
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from golden import Golden
-from helpers import LAUNCHER, expect_spec_error, list_locations, list_problems, plan_text
+from helpers import expect_spec_error, list_locations, list_problems, plan_text
 from large_specs import HOSTILE, nested
+from measuring import measure
 
 from paramgen import limits
 from paramgen.language import expressions, items
@@ -19,16 +19,11 @@ from paramgen.language import expressions, items
 def test_hostile_specs_are_refused(name: str, tmp_path: Path, golden: Golden) -> None:
     path = tmp_path / "hostile.yaml"
     path.write_text(HOSTILE[name]())
-    command = [sys.executable, "-m", "paramgen", "plan", path]
-    done = subprocess.run(
-        [sys.executable, "-c", LAUNCHER, *command], capture_output=True, text=True, check=True, timeout=600
-    )
-    status, peak = map(int, done.stdout.split())
-    lines = done.stderr.splitlines()
-    assert status == 2
+    measured = measure(sys.executable, "-m", "paramgen", "plan", path, status=2)
+    lines = measured.stderr.splitlines()
     assert 1 <= len(lines) <= 21
     assert all(line.startswith(str(path)) and len(line) < 400 for line in lines)
-    assert peak < 1.1e9
+    assert measured.peak < 1.1e9
     golden(lines[0])
 
 
