@@ -62,7 +62,7 @@ def digests(path: Path, folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("path", SPECS, ids=find_digest_key)
-def test_digests(path: Path, tmp_path: Path) -> None:
+def test_configs_keep_their_digests(path: Path, tmp_path: Path) -> None:
     assert digests(path, tmp_path) == json.loads(RECORDED.read_text())[find_digest_key(path)]
 
 
@@ -223,7 +223,7 @@ CLAIMED_ELSEWHERE = {
 
 
 @pytest.mark.parametrize("stem", CLAIMS)
-def test_claims(stem: str) -> None:
+def test_a_claim_of_a_first_comment_holds(stem: str) -> None:
     CLAIMS[stem]()
 
 

@@ -143,7 +143,7 @@ def test_arrays_return_unchanged_from_a_gpu(gpu: ModuleType, arrays: dict[str, A
     assert all(one is other for one, other in zip(leaves(there), leaves(again), strict=True))
 
 
-def test_between_gpus(simulated: ModuleType, arrays: dict[str, Any]) -> None:
+def test_arrays_move_between_gpus(simulated: ModuleType, arrays: dict[str, Any]) -> None:
     there = paramgen.to_gpu(arrays, device="gpu:1")
     assert {int(array.device) for array in leaves(there)} == {1}
     over = paramgen.to_gpu(there, device="gpu:0")
@@ -275,7 +275,7 @@ main()
 
 
 @pytest.mark.parametrize("driver", [None, 12040, 13000])
-def test_without_cupy(tiny: Path, tmp_path: Path, driver: int | None, golden: Golden) -> None:
+def test_a_gpu_without_cupy_is_one_error(tiny: Path, tmp_path: Path, driver: int | None, golden: Golden) -> None:
     command = [sys.executable, "-c", WITHOUT.format(driver=driver), "build", tiny, "--device", "gpu"]
     line = one_line(subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False))
     assert line.startswith("gpu: ")

@@ -227,7 +227,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_page(page: Path, place: Place) -> None:
+def test_snippets_of_a_page_run_as_shown(page: Path, place: Place) -> None:
     """Run the page's snippets in order in one folder, except those that need a framework."""
     run_snippets(page, [snippet for snippet in snippets(page) if not frameworks_of(snippet)], place)
 
@@ -247,7 +247,7 @@ WITH_FRAMEWORKS = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("page", "snippet"), WITH_FRAMEWORKS)
-def test_snippet_with_frameworks(page: Path, snippet: Snippet, place: Place) -> None:
+def test_a_snippet_with_frameworks_runs(page: Path, snippet: Snippet, place: Place) -> None:
     before = [other for other in snippets(page) if other.line < snippet.line and not frameworks_of(other)]
     run_snippets(page, [*before, snippet], place)
 

@@ -68,7 +68,7 @@ def test_extreme_values_neither_overflow_nor_vanish(scale: float, tmp_path: Path
     np.testing.assert_allclose(found["std"], scale * 0.75**0.5, rtol=1e-12, atol=5e-324)
 
 
-def test_exact_integers(tmp_path: Path) -> None:
+def test_bounds_of_64_bit_integers_are_exact(tmp_path: Path) -> None:
     found = stats_of(np.array([2**63 - 1, -(2**63)], np.int64), tmp_path)
     assert (found["min"], found["max"]) == (-(2**63), 2**63 - 1)
 

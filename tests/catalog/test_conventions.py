@@ -240,7 +240,7 @@ ROWS: list[tuple[str, dict[str, Any], Rows]] = [
 
 
 @pytest.mark.parametrize(("convention", "operation", "expected"), ROWS, ids=lambda value: str(value)[:50])
-def test_row(convention: str, operation: dict[str, Any], expected: Rows) -> None:
+def test_default_initializers_equal_the_table(convention: str, operation: dict[str, Any], expected: Rows) -> None:
     tensors = plan_operations({"name": "n", **operation}, conventions=convention)
     assert [tensor["name"] for tensor in tensors] == [f"n.{name}" for name in expected]
     for tensor, (fan_in, fan_out, distribution) in zip(tensors, expected.values(), strict=True):

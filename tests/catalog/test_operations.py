@@ -328,7 +328,7 @@ TABLE: list[tuple[dict[str, Any], dict[str, tuple[list[int], int | None, int | N
 
 
 @pytest.mark.parametrize(("operation", "expected"), TABLE, ids=lambda value: " ".join(map(str, value.values()))[:60])
-def test_row(operation: dict[str, Any], expected: dict[str, Any]) -> None:
+def test_parameters_equal_the_table(operation: dict[str, Any], expected: dict[str, Any]) -> None:
     tensors = plan_operations({"name": "n", **operation})
     assert [tensor["name"] for tensor in tensors] == [f"n.{name}" for name in expected]
     for tensor, (shape, fan_in, fan_out, distribution) in zip(tensors, expected.values(), strict=True):

@@ -81,7 +81,7 @@ def test_encoder_of_the_readme() -> None:
 
 
 @pytest.mark.frameworks("torch")
-def test_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_documented_loading_in_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from torch import nn
 
     paramgen.build({"layout": "torch", "operations": CONVOLUTIONAL}, tmp_path / "model.safetensors")
@@ -92,7 +92,7 @@ def test_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.frameworks("jax", "keras")
-def test_keras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_documented_loading_in_keras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Exclude an LSTM's states of random generators, which the file lacks."""
     from keras import Model, layers
 
@@ -109,7 +109,7 @@ def test_keras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.frameworks("flax")
-def test_flax(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_documented_loading_in_flax(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from flax import linen as nn
 
     class Net(nn.Module):

@@ -256,7 +256,7 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
 
 
 @pytest.mark.parametrize(("text", "places"), MISTAKES.values(), ids=list(MISTAKES))
-def test_mistake(text: str, places: list[str], golden: Golden) -> None:
+def test_errors_have_their_places(text: str, places: list[str], golden: Golden) -> None:
     error = expect_spec_error(text)
     assert list_locations(error) == places
     golden(error)
@@ -280,7 +280,7 @@ def test_sizes_beyond_the_largest(golden: Golden) -> None:
 
 
 @pytest.mark.parametrize("size", ["0", "[]", "[3, 3, 3, 3]", "'3'", "3.0", "true", "null", "{}"])
-def test_filter_sizes(size: str, golden: Golden) -> None:
+def test_a_wrong_filter_size_is_one_error(size: str, golden: Golden) -> None:
     error = expect_spec_error(
         f"operations:\n- {{name: c, type: conv, filter_size: {size}, num_channels: 1, num_filters: 1}}\n"
     )

@@ -334,7 +334,7 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
 
 
 @pytest.mark.parametrize(("text", "places"), MISTAKES.values(), ids=list(MISTAKES))
-def test_mistake(text: str, places: list[str], golden: Golden) -> None:
+def test_errors_in_groups_have_their_places(text: str, places: list[str], golden: Golden) -> None:
     if "operations:" not in text:
         text += "operations: [{name: b, type: batchnorm, num_channels: 1}]\n"
     error = expect_spec_error(text)

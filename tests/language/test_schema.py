@@ -210,13 +210,13 @@ HEADS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("operation", ACCEPTED, ids=str)
-def test_both_accept(operation: dict[str, Any]) -> None:
+def test_schema_and_planner_accept_the_same(operation: dict[str, Any]) -> None:
     assert accepts(operation)
     assert plan_operations(operation)
 
 
 @pytest.mark.parametrize("operation", REFUSED, ids=str)
-def test_both_refuse(operation: dict[str, Any]) -> None:
+def test_schema_and_planner_refuse_the_same(operation: dict[str, Any]) -> None:
     from paramgen.errors import SpecError
 
     assert not accepts(operation)

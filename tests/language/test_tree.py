@@ -54,7 +54,7 @@ def names(text: str, **replaced: Any) -> list[str]:
         ),
     ],
 )  # fmt: skip
-def test_names(entry: str, expected: list[str]) -> None:
+def test_items_expand_to_these_names(entry: str, expected: list[str]) -> None:
     text = f"variables: {{depths: [2, 1], names: [x, y]}}\noperations: [{{name: z, {P}}}, {entry}]\n"
     assert names(text) == ["z", *expected]
 
@@ -139,14 +139,14 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("case", MISTAKES)
-def test_mistake(case: str, golden: Golden) -> None:
+def test_errors_in_items_have_their_paths(case: str, golden: Golden) -> None:
     entry, paths = MISTAKES[case]
     error = expect_spec_error(f"variables: {{names: [x, y], sizes: [1, 2]}}\noperations: [{{name: z, {P}}}, {entry}]\n")
     assert [problem.path for problem in error.diagnostics][: len(paths)] == paths
     golden(error)
 
 
-def test_everything_omitted(golden: Golden) -> None:
+def test_a_spec_whose_items_are_all_omitted_is_refused(golden: Golden) -> None:
     golden(expect_spec_error(f"operations: [{{name: z, when: false, {P}}}]\n"))
 
 

@@ -173,7 +173,7 @@ def test_alias_bombs_are_counted_expanded(monkeypatch: pytest.MonkeyPatch, golde
 
 
 @pytest.mark.parametrize("limit", ["MAX_NODES", "MAX_KEYS", "MAX_FILE_BYTES"])
-def test_limits(limit: str, monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
+def test_yaml_above_a_limit_is_refused(limit: str, monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
     text = "a: {" + ", ".join(f"k{i}: {i}" for i in range(50)) + "}"
     assert len(read(text)["a"]) == 50
     monkeypatch.setattr(limits, limit, 49)

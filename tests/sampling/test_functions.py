@@ -39,7 +39,7 @@ def relative(function: Callable[[Any], Any], exact: Exact, arguments: NDArray[np
 
 
 @pytest.mark.parametrize(("low", "high"), [(-700, 700), (-10, 1), (-0.4, 0.4)])
-def test_exp(low: float, high: float) -> None:
+def test_exp_is_accurate(low: float, high: float) -> None:
     assert relative(functions.exp, mpmath.exp, RANDOM.uniform(low, high, COUNT)) < 2 * UNIT
 
 
@@ -59,7 +59,7 @@ def test_inverse_softplus(low: float, high: float) -> None:
 
 @pytest.mark.parametrize("reach", [1, 100, 2**20])
 @pytest.mark.parametrize(("quarters", "exact"), [(0, mpmath.sin), (1, mpmath.cos)])
-def test_sine(reach: float, quarters: int, exact: Exact) -> None:
+def test_sine_is_accurate(reach: float, quarters: int, exact: Exact) -> None:
     angles = RANDOM.uniform(-reach, reach, COUNT)
     found = functions.sine(angles, np.full(COUNT, quarters))
     assert max(errors(found, [exact(mpmath.mpf(float(x))) for x in angles])) < 2 * UNIT
@@ -85,7 +85,7 @@ def tolerance(dtype: str, exact: mpmath.mpf, double: float) -> mpmath.mpf:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_interval(dtype: str) -> None:
+def test_uniform_intervals_are_accurate(dtype: str) -> None:
     for low, high in [(0.0, 1.0), (-1.0, 0.0), (-0.1, 0.75), (1e6, 1e6 + 1)]:
         found = draw(make_tensor(UniformInterval(low, high), dtype, (COUNT,)), 1, 0, COUNT)
         exact = exact_numbers(mpmath.mpf(low), mpmath.mpf(high), dtype, COUNT)
@@ -103,7 +103,7 @@ def test_the_ends_of_an_interval(bits: int) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_log_uniform(dtype: str) -> None:
+def test_log_uniform_values_are_accurate(dtype: str) -> None:
     for low, high in [(0.001, 0.1), (1e-30, 1e30), (1e-300, 1e300)][: 3 if dtype == "float64" else 2]:
         found = draw(make_tensor(LogUniform(low, high), dtype, (COUNT,)), 1, 0, COUNT)
         logarithms = exact_numbers(mpmath.log(low), mpmath.log(high), dtype, COUNT)
@@ -127,7 +127,7 @@ def test_ssm_dt_bias(low: float, most: float, floor: float, dtype: str) -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("interleaved", [True, False])
-def test_sinusoidal(interleaved: bool, dtype: str) -> None:
+def test_sinusoidal_values_are_accurate(interleaved: bool, dtype: str) -> None:
     channels, first = 40, 1.5
     tensor = make_tensor(Sinusoidal(channels, interleaved, first, log(10000.0) / 19.0), dtype, (2**20, channels))
     for row in (0, 1, 7, 1000, 2**20 - 2):

@@ -148,7 +148,7 @@ def test_orthogonal_at_the_largest_gain_is_finite(golden: Golden) -> None:
     golden(caught.value)
 
 
-def test_moments() -> None:
+def test_samples_have_the_moments_of_their_distribution() -> None:
     normal = paramgen.initialize("gaussian", [1000, 1000], mean=1.0, std=3.0)
     uniform = paramgen.initialize("uniform", [1000, 1000], bound=2.0, name="other")
     assert abs(normal.mean() - 1) < 0.015

@@ -52,7 +52,7 @@ def test_regions_of_kernels_equal_the_references(backend: Backend, region: Strid
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("region", LARGE, ids=str)
-def test_large_regions(dtype: str, region: StridedRegion) -> None:
+def test_kernels_draw_large_regions_as_the_reference_does(dtype: str, region: StridedRegion) -> None:
     for distribution in (one for one, held in COMBINATIONS if held == dtype):
         expected = fill_region(REFERENCE, distribution, dtype, region)
         for backend in KERNELS:

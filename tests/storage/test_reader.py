@@ -165,17 +165,17 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("content", ACCEPTED.values(), ids=list(ACCEPTED))
-def test_accepted_files(content: bytes, tmp_path: Path) -> None:
+def test_safetensors_accepts_the_file_too(content: bytes, tmp_path: Path) -> None:
     assert compare(content, tmp_path / "f") is not None
 
 
 @pytest.mark.parametrize("content", REFUSED.values(), ids=list(REFUSED))
-def test_refused_files(content: bytes, tmp_path: Path) -> None:
+def test_safetensors_refuses_the_file_too(content: bytes, tmp_path: Path) -> None:
     assert compare(content, tmp_path / "f") is None
 
 
 @pytest.mark.parametrize("dtype", FILE_DTYPES, ids=lambda dtype: dtype.code)
-def test_every_dtype(dtype: DType, tmp_path: Path) -> None:
+def test_sizes_of_every_dtype_are_checked_as_safetensors_does(dtype: DType, tmp_path: Path) -> None:
     for shape in [(), (0,), (0, 3), (1,), (3,), (4,), (2, 4), (7, 1)]:
         bits = dtype.bits * int(np.prod(shape))
         for size in {bits // 8, -(-bits // 8), bits // 8 + 1}:
@@ -229,7 +229,7 @@ FILE = (
 @pytest.mark.slow
 @given(data=st.data())
 @settings(max_examples=2000, deadline=None)
-def test_damaged_files(data: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_damaged_files_are_read_as_safetensors_reads_them(data: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
     header = bytearray(FILE)
     for _ in range(data.draw(st.integers(0, 3))):
         start = data.draw(st.integers(0, len(header)))
