@@ -264,7 +264,9 @@ def test_the_readme_is_short_and_starts_with_what_readers_need() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert len(text.split()) <= 700
     assert len(FIRST_SPEC.splitlines()) == 8
-    assert text[: text.index("## Install")].count("\n") < 12
+    first_screen = text[: text.index("## Install")]
+    assert FIRST_SPEC in first_screen and "model.safetensors: 7 tensors" in first_screen
+    assert first_screen.count("\n") < 40
 
 
 def test_digests_of_the_first_spec_agree() -> None:
