@@ -100,7 +100,7 @@ def measure_builds(scratch: Path, models: list[Model], runs: int) -> list[str]:
         "| PyTorch script | `benchmarks/torch_build.py`: the same distributions (every matrix normal), saved with safetensors |",
         "| plain durable write | `benchmarks/plain.py`: one block, written repeatedly into reserved space, then a sync |",
         "",
-        "| aim | figure |",
+        "| target | figure |",
         "|---|---|",
         "| PyTorch script, 1.0 GB, also into memory | at least 4 × |",
         "| `paramgen build`, 6.2 GB | at most 1.3 times the plain write |",

@@ -128,7 +128,7 @@ def measure_rates(elements: int, runs: int) -> list[str]:
                 rows.append(f"| {name} | {dtype} | {' | '.join(cells)} |")
     return [
         f"Nanoseconds per element for {elements / 1e6:.0f} million elements in the GPU's memory, medians of {runs} runs of",
-        f"{CALLS} calls. A plain fill is cudaMemsetAsync of as many bytes. The aim is at least 80 % of its rate for float32",
+        f"{CALLS} calls. A plain fill is cudaMemsetAsync of as many bytes. The target is at least 80 % of its rate for float32",
         "uniform and normal values.",
         "",
         "| distribution | dtype | paramgen | GB/s | of a plain fill | PyTorch | JAX |",

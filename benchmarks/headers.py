@@ -77,7 +77,7 @@ def measure_headers(scratch: Path, count: int, runs: int) -> list[str]:
     return [
         "## Large headers",
         "",
-        "`paramgen inspect` reads headers with the official parser. The aim is at most twice that parser's time and",
+        "`paramgen inspect` reads headers with the official parser. The target is at most twice that parser's time and",
         f"memory. Figures are for whole processes on one thread, the least CPU time of {runs} runs in turn.",
         "",
         "| tensors | process | seconds | peak memory | time | memory |",

@@ -223,7 +223,7 @@ def measure_large_specs(scratch: Path, sizes: list[int]) -> list[str]:
         "|---|---|---|---|---|",
         *rows,
         "",
-        "A spec of one line that repeats (aim: a million tensors within 2 GB):",
+        "A spec of one line that repeats (target: a million tensors within 2 GB):",
         "",
         "| tensors | output | seconds | peak memory |",
         "|---|---|---|---|",

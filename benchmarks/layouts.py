@@ -63,7 +63,7 @@ def measure_layouts(scratch: Path, size: int, runs: int) -> list[str]:
         "## Layouts",
         "",
         f"Seconds for builds of about {size / 1e9:.1f} GB of normal values, start-up included, medians of {runs} runs in turn.",
-        "Brackets show the ratio to the canonical layout. The aim is at most 1.5.",
+        "Parentheses: the time divided by the canonical layout's. The target is at most 1.5.",
         "",
         "| operation | dtype | canonical | torch | keras | flax |",
         "|---|---|---|---|---|---|",

@@ -22,7 +22,7 @@ def measure_startup(scratch: Path, runs: int) -> list[str]:
     return [
         "## Starting up",
         "",
-        "| process | seconds | ratio | aim |",
+        "| process | seconds | ratio | target |",
         "|---|---|---|---|",
         f"| `paramgen build tiny.yaml` | {tiny:.3f} | {ratio:.2f} × the bare script | at most 3 × |",
         f"| bare script | {bare:.3f} | 1 | |",
