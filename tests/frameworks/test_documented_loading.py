@@ -43,7 +43,7 @@ def run_lines(part: str, folder: Path, monkeypatch: pytest.MonkeyPatch, **names:
 
 @pytest.mark.frameworks("torch")
 def test_first_model_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = yaml.safe_load(snippet_of("README.md", "Build a file", "yaml"))
+    spec = yaml.safe_load(snippet_of("README.md", "paramgen", "yaml"))
     paramgen.build(spec, tmp_path / "model.safetensors")
     check_lines_of_the_readme("nn.ModuleDict", tmp_path, tmp_path / "model.safetensors", monkeypatch)
 
