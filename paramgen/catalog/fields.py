@@ -14,7 +14,7 @@ from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, cor
 from paramgen import limits
 from paramgen.catalog.synonyms import dtype_hint
 from paramgen.dtypes import DTYPES
-from paramgen.formatting import closest_match, did_you_mean, is_word, must_be, show
+from paramgen.messages import closest_match, did_you_mean, must_be, show
 
 Schema = dict[str, Any]
 KeyPath = tuple[str | int, ...]
@@ -180,11 +180,18 @@ NO_NAME = r"\x00-,./:-@\[-\^`{-\xa9\xab-\xb4\xb6-\xb9\xbb-\xbf\xd7\xf7\u2000-\u2
 _PART = f"[^{NO_NAME}-][^{NO_NAME}]*"
 
 
+def is_identifier_text(text: str) -> bool:
+    """Return True if a string has only Unicode letters, decimal digits and _ (no ², ① or combining marks)."""
+    if text.isascii():
+        return text.replace("_", "a").isalnum() or not text
+    return all(c.isalpha() or c.isdecimal() or c == "_" for c in text)
+
+
 def is_name(text: str) -> bool:
     """Return True if a string can name an operation, a group or a parameter."""
     parts = text.split(".")
     return len(text) <= limits.MAX_NAME_LENGTH and all(
-        part and part[0] != "-" and is_word(part.replace("-", "_")) for part in parts
+        part and part[0] != "-" and is_identifier_text(part.replace("-", "_")) for part in parts
     )
 
 
@@ -195,7 +202,7 @@ def _name_hint(value: Any) -> str:
         return ""
     if len(value) > limits.MAX_NAME_LENGTH:
         return f"; use at most {limits.MAX_NAME_LENGTH} characters"
-    bad = next((c for c in value if c not in "-." and not is_word(c)), "")
+    bad = next((c for c in value if c not in "-." and not is_identifier_text(c)), "")
     if not bad:
         return "; begin it, and each part after a dot, with a letter, digit or _"
     if bad == " ":

@@ -1,7 +1,7 @@
 """The words that people bring from elsewhere, each with the word that it means here. Suggested, never accepted."""
 
 from paramgen.dtypes import DTYPES, SUB_BYTE
-from paramgen.formatting import closest_match, did_you_mean
+from paramgen.messages import closest_match, did_you_mean
 
 DTYPE_SYNONYMS = {
     "double": "float64",

@@ -19,7 +19,8 @@ from paramgen.catalog.synonyms import FRAMEWORK_SYNONYMS, dtype_hint
 from paramgen.cli import signals
 from paramgen.dtypes import DTYPES
 from paramgen.errors import ParamgenError, UsageError
-from paramgen.formatting import closest_match, did_you_mean, escape, escape_json, must_be, one_of, show_text
+from paramgen.json_text import escape_json
+from paramgen.messages import closest_match, did_you_mean, escape, join_or, must_be, show_text
 from paramgen.sampling.devices import AUTO, parse_device
 from paramgen.threads import MAX_THREADS
 
@@ -141,7 +142,7 @@ DTypeOption = Annotated[
     typer.Option(
         parser=_one_of(DTYPES, dtype_hint),
         metavar="DTYPE",
-        help=f"Replace the spec's dtype, but not that of operations: {one_of(list(DTYPES))}.",
+        help=f"Replace the spec's dtype, but not that of operations: {join_or(list(DTYPES))}.",
     ),
 ]
 LayoutOption = Annotated[
@@ -150,7 +151,7 @@ LayoutOption = Annotated[
         "--layout",
         parser=_one_of(LAYOUT_NAMES, _layout_hint),
         metavar="LAYOUT",
-        help=f"Replace the spec's layout: {one_of(LAYOUT_NAMES)}. Same values.",
+        help=f"Replace the spec's layout: {join_or(LAYOUT_NAMES)}. Same values.",
     ),
 ]
 Variables = Annotated[

@@ -9,7 +9,8 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from paramgen.catalog.frameworks import is_buffer
-from paramgen.formatting import escape, format_number, human_bytes, pluralize, show_text, summarize
+from paramgen.messages import escape, show_text
+from paramgen.units import format_number, human_bytes, pluralize, summarize
 
 if TYPE_CHECKING:
     from paramgen.analysis.inspect import Statistics

@@ -12,7 +12,7 @@ from conftest import Run
 
 from paramgen.cli import commands as cli
 from paramgen.cli.tables import print_devices, print_table
-from paramgen.formatting import escape_json
+from paramgen.json_text import escape_json
 from paramgen.language.yaml_reader import escape_refused
 from paramgen.sampling.devices import Device
 
