@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, NamedTuple
 
@@ -12,7 +12,7 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
 from paramgen import limits
-from paramgen.catalog.synonyms import dtype_hint
+from paramgen.catalog.synonyms import dtype_error
 from paramgen.dtypes import DTYPES
 from paramgen.messages import closest_match, did_you_mean, must_be, show
 
@@ -89,6 +89,16 @@ class FieldType(Expectation):
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> Schema:
         """Give pydantic the JSON Schema."""
         return dict(self.schema)
+
+
+class DTypeNameType(FieldType):
+    """The type of a parameter's dtype: too many names to list them all in an error."""
+
+    def errors(self, value: Any, path: KeyPath = ()) -> Iterator[FieldError]:
+        """Yield the error of a value that does not name a dtype."""
+        message = dtype_error(value) if isinstance(value, str) else must_be(self.value, value)
+        if message:
+            yield FieldError(path, message)
 
 
 def number_type(value: str, schema: Schema, accepts: Callable[[float], bool] = lambda value: True) -> FieldType:
@@ -168,7 +178,12 @@ Probability = Annotated[
     float, number_type("a number from 0 to 1", {"minimum": 0, "maximum": 1}, lambda value: 0 <= value <= 1)
 ]
 DTypeName = Annotated[
-    str, replace(choice_type(DTYPES, {}), hint=lambda value: dtype_hint(value) if isinstance(value, str) else "")
+    str,
+    DTypeNameType(
+        value="the name of a dtype, such as float32",
+        accepts=lambda value: isinstance(value, str) and value in DTYPES,
+        schema={"type": "string", "enum": list(DTYPES)},
+    ),
 ]
 
 RESERVED = "__metadata__"
