@@ -3,10 +3,10 @@
 import signal
 import sys
 
-from paramgen import UNSUPPORTED
+from paramgen import UNSUPPORTED_PLATFORM
 
-if UNSUPPORTED:
-    print(UNSUPPORTED, file=sys.stderr)
+if UNSUPPORTED_PLATFORM:
+    print(UNSUPPORTED_PLATFORM, file=sys.stderr)
     sys.exit(3)
 
 if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
