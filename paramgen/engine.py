@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from paramgen.buffers import BLOCK_BYTES, PAGE, SHORT_RUN_ELEMENTS, WIDE_BLOCK_FACTOR
-from paramgen.formatting import human_bytes
 from paramgen.ownership import is_ours
 from paramgen.planning.plan import Plan
 from paramgen.planning.tensors import Tensor
@@ -25,6 +24,7 @@ from paramgen.sampling.devices import AUTO, open_backends
 from paramgen.sampling.sampler import OnBytes, Sampler, cpu_seconds
 from paramgen.storage.writer import Write, output
 from paramgen.threads import available_cpus, parallel_for, run_threads
+from paramgen.units import human_bytes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

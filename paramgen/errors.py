@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from paramgen.formatting import escape
+from paramgen.messages import escape
 
 MAX_SHOWN_ERRORS = 20
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from paramgen.errors import UsageError
-from paramgen.formatting import escape, show_text
+from paramgen.messages import escape, show_text
 
 Nested = dict[str, Any]
 

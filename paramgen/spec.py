@@ -11,10 +11,11 @@ from typing import Any
 
 from paramgen.errors import MalformedFileError, SpecError
 from paramgen.float_mode import default_float_mode
-from paramgen.formatting import must_be, pluralize, show_text
 from paramgen.language.model import ParsedSpec, read_spec
+from paramgen.messages import must_be, show_text
 from paramgen.planning.plan import Plan, make_plan
 from paramgen.planning.streams import STREAM_VERSION
+from paramgen.units import pluralize
 
 
 @dataclass(frozen=True, repr=False, eq=False)

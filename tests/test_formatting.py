@@ -1,4 +1,4 @@
-"""Texts for people: sizes, counts, values, names, and JSON."""
+"""Texts for people and programs: sizes, counts, values, names, and JSON."""
 
 import json
 import math
@@ -8,17 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paramgen.formatting import (
-    closest_match,
-    dump_json,
-    escape,
-    human_bytes,
-    human_count,
-    pluralize,
-    shorten,
-    show,
-    summarize,
-)
+from paramgen.json_text import dump_json, stream_json
+from paramgen.messages import closest_match, escape, shorten, show
+from paramgen.units import human_bytes, human_count, pluralize, summarize
 
 
 @pytest.mark.parametrize(
@@ -111,3 +103,15 @@ def test_shorten_and_near() -> None:
 )
 def test_json_equals_the_json_modules(value: Any) -> None:
     assert dump_json(value) == json.dumps(value, indent=2, ensure_ascii=False)
+    assert dump_json(value, "\n  ") == dump_json(value).replace("\n", "\n  ")
+
+
+@pytest.mark.parametrize("items", [[], [1], [1, {"b": [None]}, "é"]], ids=["none", "one", "several"])
+def test_a_streamed_document_is_that_of_the_json_module(items: list[Any]) -> None:
+    head = {"name": '"ж', "sizes": [1, 2]}
+    parts = list(stream_json(head, "items", (dump_json(item, "\n    ") for item in items)))
+    assert len(parts) == len(items) + 2
+    text = "".join(parts)
+    assert json.loads(text) == {**head, "items": items}
+    if items:
+        assert text == json.dumps({**head, "items": items}, indent=2, ensure_ascii=False)

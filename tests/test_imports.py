@@ -10,7 +10,18 @@ from helpers import ROOT
 
 PACKAGE = ROOT / "paramgen"
 # The ground floor imports nothing above it.
-GROUND = {"exact_math", "float_mode", "buffers", "dtypes", "errors", "formatting", "limits", "threads"}
+GROUND = {
+    "exact_math",
+    "float_mode",
+    "buffers",
+    "dtypes",
+    "errors",
+    "json_text",
+    "limits",
+    "messages",
+    "threads",
+    "units",
+}
 # What each part may import, and with a whole part whatever that may import: packages, or single modules of one.
 MAY_IMPORT = {
     **dict.fromkeys(GROUND, GROUND),

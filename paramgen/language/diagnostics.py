@@ -11,9 +11,9 @@ from pydantic import ValidationError
 from paramgen import limits
 from paramgen.catalog.fields import ErrorSubject
 from paramgen.errors import MAX_SHOWN_ERRORS, Diagnostic, SpecError
-from paramgen.formatting import shorten
 from paramgen.language.expressions import has_expression, names_in
 from paramgen.language.yaml_reader import Document, KeyPath, normalize, path_text
+from paramgen.messages import shorten
 
 
 @dataclass(frozen=True, slots=True)

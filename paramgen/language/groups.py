@@ -13,9 +13,9 @@ from paramgen.catalog.fields import RESERVED, ErrorSubject, Expectation, FieldEr
 from paramgen.catalog.models import MAX_SUGGESTIONS
 from paramgen.catalog.operations import PARAMETERS_SCHEMA, ParametersByName
 from paramgen.catalog.schemas import merge, reference
-from paramgen.formatting import closest_match
 from paramgen.language.evaluation import Evaluator
 from paramgen.language.yaml_reader import KeyPath
+from paramgen.messages import closest_match
 
 OPERATIONS_SCHEMA: Schema = {
     "description": "the operations, each with a name, a type and its sizes, and groups of them.",

@@ -26,7 +26,6 @@ from paramgen.catalog.operations import (
 from paramgen.catalog.schemas import closed, mapping
 from paramgen.catalog.synonyms import FRAMEWORK_SYNONYMS, OPERATION_SYNONYMS
 from paramgen.errors import FileError, UsageError
-from paramgen.formatting import closest_match, did_you_mean, escape, must_be, show
 from paramgen.language.diagnostics import LimitExceededError, Problem, ProblemCollector, explain_errors
 from paramgen.language.evaluation import VALUE, Evaluator, evaluate_variables
 from paramgen.language.expressions import names_in
@@ -35,6 +34,7 @@ from paramgen.language.items import ABSENT, check_distinct
 from paramgen.language.tree import Tree
 from paramgen.language.values import Value
 from paramgen.language.yaml_reader import Document, KeyPath, from_mapping, from_yaml
+from paramgen.messages import closest_match, did_you_mean, escape, must_be, show
 
 AnyModel = TypeVar("AnyModel", bound=SpecModel)
 

@@ -15,8 +15,8 @@ import yaml
 
 from paramgen import limits
 from paramgen.errors import Diagnostic, SpecError
-from paramgen.formatting import must_be, shorten
 from paramgen.language.expressions import has_expression
+from paramgen.messages import must_be, shorten
 
 KeyPath = tuple[str | int, ...]
 

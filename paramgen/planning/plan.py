@@ -15,16 +15,18 @@ from paramgen.catalog.frameworks import CANONICAL, is_buffer
 from paramgen.catalog.initializers import Initializer, ParameterShape
 from paramgen.catalog.layouts import CONSTANTS, LAYOUTS, UnsupportedError
 from paramgen.catalog.operations import ParameterDef
-from paramgen.formatting import dump_json, shorten, summarize
+from paramgen.json_text import dump_json
 from paramgen.language.diagnostics import LimitExceededError, Problem, ProblemCollector
 from paramgen.language.items import OperationInstance
 from paramgen.language.model import ParsedSpec
 from paramgen.language.yaml_reader import escape_refused
+from paramgen.messages import shorten
 from paramgen.planning.resolve import NameRegistry, OperationCache, ResolvedOperation, resolve_operations
 from paramgen.planning.streams import STREAM_VERSION
 from paramgen.planning.tensors import Parameter, ResolvedParameter, Tensor, resolve_parameter
 from paramgen.planning.ties import Tie, resolve_ties
 from paramgen.storage.header import MAX_HEADER_BYTES, TensorEntry, compact, encode, order_tensors
+from paramgen.units import summarize
 
 MAX_DATA_BYTES = 2**63 - 1
 # Bytes of the shortest entry of a header, without its name.

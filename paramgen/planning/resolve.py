@@ -13,11 +13,11 @@ from paramgen.catalog.distributions import Direction
 from paramgen.catalog.initializers import Initializer, NormInitializer
 from paramgen.catalog.layouts import UnsupportedError
 from paramgen.catalog.operations import OPERATIONS_BY_TYPE, ZEROS, ParameterDef
-from paramgen.formatting import closest_match, did_you_mean, one_of, shorten
 from paramgen.language.diagnostics import LimitExceededError, Problem
 from paramgen.language.items import OperationInstance
 from paramgen.language.model import Override, ParsedSpec
 from paramgen.language.yaml_reader import KeyPath, path_text
+from paramgen.messages import closest_match, did_you_mean, join_or, shorten
 from paramgen.planning.overrides import Overrides
 from paramgen.planning.streams import stream_id
 from paramgen.planning.tensors import Parameter, ResolvedParameter, resolve_parameter
@@ -170,7 +170,7 @@ class _Resolver:
             path = (*instance.path, "initializers", parameter)
             problems.append(Problem(path, message, of_key=True, location=instance.location))
         for parameter in [name for name in operation.tie if name not in {one.name for one in found}]:
-            message = f"this {operation.type_name} has no {parameter}; tie {one_of([one.name for one in found])}"
+            message = f"this {operation.type_name} has no {parameter}; tie {join_or([one.name for one in found])}"
             problems.append(Problem((*instance.path, "tie", parameter), message, True, instance.location))
         return _OperationChoices(found, resolved, problems)
 

@@ -17,7 +17,6 @@ from paramgen.catalog.distributions import ELEMENTWISE, ElementwiseDistribution
 from paramgen.dtypes import DTYPES, DType
 from paramgen.errors import DeviceError
 from paramgen.float_mode import default_float_mode
-from paramgen.formatting import human_bytes
 from paramgen.sampling import cuda
 from paramgen.sampling.backend import (
     REGION_AXES,
@@ -31,6 +30,7 @@ from paramgen.sampling.devices import Device
 from paramgen.sampling.host import HostBackend
 from paramgen.sampling.matrix import Matrix
 from paramgen.sampling.regions import StridedRegion
+from paramgen.units import human_bytes
 
 try:
     import cupy

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 
 from paramgen.dtypes import BY_CODE
 from paramgen.errors import FileError, MalformedFileError
-from paramgen.formatting import escape, show_text
+from paramgen.messages import escape, show_text
 from paramgen.storage.header import MAX_HEADER_BYTES, TensorEntry, find_duplicate
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from paramgen.errors import FileError, UsageError
-from paramgen.formatting import escape, human_bytes
+from paramgen.messages import escape
+from paramgen.units import human_bytes
 
 FORCE = "--force (force=True in Python)"
 RESERVED_BYTES = 2**28

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 
 from paramgen.buffers import PAGE
 from paramgen.errors import FileError, UsageError
-from paramgen.formatting import escape
+from paramgen.messages import escape
 from paramgen.storage.replacement import FORCE, replacement
 
 STDOUT_NAMES = {"-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"}

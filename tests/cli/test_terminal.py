@@ -11,8 +11,8 @@ import safetensors.numpy
 from helpers import Run
 
 from paramgen.cli import commands as cli
-from paramgen.cli.tables import print_devices, print_table
-from paramgen.formatting import escape_json
+from paramgen.cli.tables import Column, print_devices, print_table
+from paramgen.json_text import escape_json
 from paramgen.language.yaml_reader import escape_refused
 from paramgen.sampling.devices import Device
 
@@ -30,7 +30,7 @@ def is_safe(output: str) -> bool:
 
 
 def test_tables_are_aligned(capsys: pytest.CaptureFixture[str]) -> None:
-    print_table({"name": ["層", "abcdef"], ">n": ["1", "1,000"]})
+    print_table([Column("name", ["層", "abcdef"]), Column("n", ["1", "1,000"], is_right=True)])
     assert capsys.readouterr().out == "name        n\n層          1\nabcdef  1,000\n"
 
 

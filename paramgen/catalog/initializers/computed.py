@@ -22,7 +22,7 @@ from paramgen.catalog.fields import FieldError, FieldType, FiniteNumber, KeyPath
 from paramgen.catalog.initializers.base import Initializer, ParameterShape
 from paramgen.catalog.schemas import reference
 from paramgen.exact_math import log
-from paramgen.formatting import show
+from paramgen.messages import show
 
 MAX_CHANNELS = 2**31 - 1
 
