@@ -107,7 +107,7 @@ def sample(spec: SpecSource, *, device: str = "cpu", flat: bool = False) -> Nest
     "gpu:N" they are CuPy's. `load` lists the dtypes.
     """
     made = _spec(spec).plan
-    backend, sampler = open_backend(device), engine.array_sampler(made.seed)
+    backend, sampler = open_backend(device), engine.make_array_sampler(made.seed)
     arrays = {tensor.name: engine.draw_array(tensor, sampler, backend) for tensor in made.tensors}
     if flat:
         return arrays
@@ -172,7 +172,7 @@ def initialize(
     resolved = resolve_parameter(target, parameter.initializer, document.data["dtype"])
     if reason := resolved.dtype_error(head.name):
         raise UsageError(f"initialize: {reason}")
-    return engine.draw_array(as_tensor(head.name, resolved), engine.array_sampler(head.seed), open_backend("cpu"))
+    return engine.draw_array(as_tensor(head.name, resolved), engine.make_array_sampler(head.seed), open_backend("cpu"))
 
 
 def load(path: str | os.PathLike[str], *, device: str = "cpu") -> Nested:
@@ -199,11 +199,11 @@ def _load(file: TensorFile, transfer: Transfer | None) -> Nested:
     """Load a file's arrays; errors that the header shows are raised before any data is read."""
     for entry in file.entries:
         if entry.dtype.array is None:
-            raise FileError(f"{file.shown}: {show_text(entry.name)}: NumPy has no type for {entry.dtype.name}")
+            raise FileError(f"{file.display_path}: {show_text(entry.name)}: NumPy has no type for {entry.dtype.name}")
     try:
         nest(dict.fromkeys(entry.name for entry in file.entries))
     except ValueError as error:
-        raise FileError(f"{file.shown}: {error}") from None
+        raise FileError(f"{file.display_path}: {error}") from None
     return nest({entry.name: _read(file, entry, transfer) for entry in file.entries})
 
 
@@ -218,7 +218,7 @@ def _read(file: TensorFile, entry: TensorEntry, transfer: Transfer | None) -> An
     except (MemoryError, OverflowError, ValueError) as error:
         what = f"{entry.dtype.name} of shape {shorten(str(list(entry.shape)))}"
         place = f"memory{_because(error)}" if isinstance(error, MemoryError) else "an array"
-        raise FileError(f"{file.shown}: {show_text(entry.name)}: {what} does not fit into {place}") from None
+        raise FileError(f"{file.display_path}: {show_text(entry.name)}: {what} does not fit into {place}") from None
 
 
 def _because(error: Exception) -> str:

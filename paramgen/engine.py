@@ -17,20 +17,20 @@ import numpy as np
 
 from paramgen.buffers import BLOCK_BYTES, PAGE, SHORT_RUN_ELEMENTS, WIDE_BLOCK_FACTOR
 from paramgen.formatting import human_bytes
-from paramgen.ownership import is_ours
+from paramgen.ownership import is_unchanged_build
 from paramgen.planning.plan import Plan
 from paramgen.planning.tensors import Tensor
 from paramgen.sampling.backend import Backend, Bytes
 from paramgen.sampling.devices import AUTO, open_backends
 from paramgen.sampling.sampler import OnBytes, Sampler, cpu_seconds
-from paramgen.storage.writer import Write, output
+from paramgen.storage.writer import Write, open_output
 from paramgen.threads import available_cpus, parallel_for, run_threads
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # Buffers beyond one per thread, so that no thread waits while a block is written.
-AHEAD = 2
+EXTRA_BUFFERS = 2
 
 
 class TensorSlice(NamedTuple):
@@ -78,7 +78,7 @@ def block_size(tensor: Tensor, block_bytes: int = BLOCK_BYTES) -> int:
     return wide if is_short and tensor.nbytes > wide else block_bytes
 
 
-def split(plan: Plan, size: int) -> Iterator[FileBlock]:
+def split_into_blocks(plan: Plan, size: int) -> Iterator[FileBlock]:
     """Split the file into blocks of `size` bytes, a multiple of 8; the last is shorter."""
     tensors = {tensor.name: tensor for tensor in plan.tensors}
     header, parts, used = b"", [], 0
@@ -118,7 +118,7 @@ class _Workers:
 
     def work(self) -> None:
         try:
-            _give_way()
+            _lower_priority()
             with self.lock:
                 backend = next(self.unused)
             with backend.current():
@@ -139,7 +139,7 @@ class _Workers:
             self.free.put(None)
 
 
-def _give_way() -> None:
+def _lower_priority() -> None:
     """Deprioritize this thread, so that the one that writes never waits for a CPU while the disk is idle.
 
     Linux schedules each thread by itself, and this one ends with the build: the caller's threads keep their class.
@@ -175,9 +175,9 @@ def stream(
             for block, data in blocks:
                 write(data)
 
-    Threads draw ahead of the consumer, by AHEAD blocks at most, and end with the context. A CPU draws with `threads`
-    threads, by default one for each that this process may use. `progress` gets the number of bytes drawn since the last
-    call, from one thread at a time, and 0 after each block, from the consumer's. What it raises ends the stream.
+    Threads draw ahead of the consumer, EXTRA_BUFFERS blocks at most, and end with the context. A CPU draws with
+    `threads` threads, by default one for each CPU that this process may use. `progress(count)` is called with newly
+    drawn bytes, by one thread at a time, and with 0 after each block. If it raises, the stream ends.
     """
     threads = threads or available_cpus()
     total = file_bytes(plan)
@@ -186,7 +186,7 @@ def stream(
     parameters = {parameter.name: parameter for tensor in plan.tensors for parameter in tensor.sources}
     backends = open_backends(device, threads, size, sum(map(cpu_seconds, parameters.values())))
     devices = ",".join(dict.fromkeys(backend.device for backend in backends))
-    with closing(_draw_blocks(split(plan, size), -(-total // size), size, sampler, backends)) as blocks:
+    with closing(_draw_blocks(split_into_blocks(plan, size), -(-total // size), size, sampler, backends)) as blocks:
         yield DrawnBlocks(devices, blocks)
 
 
@@ -202,7 +202,7 @@ def _draw_blocks(
     with run_threads(workers.work, min(len(backends), count), workers.stop) as members:
         if not members:
             raise MemoryError("no thread can be started")
-        for _ in range(min(members + AHEAD, count)):
+        for _ in range(min(members + EXTRA_BUFFERS, count)):
             workers.free.put(backends[0].buffer(size))
         for number in range(count):
             while number not in ready:
@@ -243,11 +243,11 @@ def build(
     began = time.perf_counter()
     sha256 = hashlib.sha256() if digest else None
     with (
-        output(path, file_bytes(plan), force=force, is_ours=partial(is_ours, plan=plan)) as write,
+        open_output(path, file_bytes(plan), force=force, may_replace=partial(is_unchanged_build, plan=plan)) as write,
         stream(plan, device=device, threads=threads, block_bytes=block_bytes, progress=progress) as drawn,
     ):
         for _, data in drawn.blocks:
-            _consume(data, write, sha256)
+            _write_and_hash(data, write, sha256)
     return BuildResult(
         (path,),
         plan.total_parameters,
@@ -258,7 +258,7 @@ def build(
     )
 
 
-def _consume(data: memoryview, write: Write, sha256: Any) -> None:
+def _write_and_hash(data: memoryview, write: Write, sha256: Any) -> None:
     """Write a block and, in another thread, add it to the digest, if there is one."""
     if sha256 is None:
         write(data)
@@ -270,7 +270,7 @@ def _consume(data: memoryview, write: Write, sha256: Any) -> None:
         update()
 
 
-def array_sampler(seed: int) -> Sampler:
+def make_array_sampler(seed: int) -> Sampler:
     """Return a sampler for arrays, with a thread for each CPU."""
     return Sampler(seed, available_cpus())
 

@@ -60,7 +60,7 @@ class SpecError(ParamgenError, ValueError):
     """All errors of a spec (exit status 2). `diagnostics` holds the first ones; `total` counts all of them."""
 
     def __init__(
-        self, source: str, diagnostics: Sequence[Diagnostic], total: int | None = None, at_least: bool = False
+        self, source: str, diagnostics: Sequence[Diagnostic], total: int | None = None, is_lower_bound: bool = False
     ):
         self.source = source = escape(source)
         self.diagnostics = tuple(diagnostics)
@@ -68,9 +68,11 @@ class SpecError(ParamgenError, ValueError):
         lines = [diagnostic.text(source) for diagnostic in self.diagnostics[:MAX_SHOWN_ERRORS]]
         if self.total > len(lines):
             more = self.total - len(lines)
-            lines.append(f"{source}: and {'at least ' if at_least else ''}{more:,} more error{'s' if more > 1 else ''}")
-        self.at_least = at_least
+            lines.append(
+                f"{source}: and {'at least ' if is_lower_bound else ''}{more:,} more error{'s' if more > 1 else ''}"
+            )
+        self.is_lower_bound = is_lower_bound
         super().__init__("\n".join(lines))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return SpecError, (self.source, self.diagnostics, self.total, self.at_least)
+        return SpecError, (self.source, self.diagnostics, self.total, self.is_lower_bound)

@@ -20,9 +20,9 @@ def nest(tensors: Mapping[str, Any]) -> Nested:
         for depth, group in enumerate(groups, 1):
             node = node.setdefault(group, {})
             if not isinstance(node, dict):
-                raise ValueError(_conflict(".".join(groups[:depth]), name))
+                raise ValueError(_conflict_message(".".join(groups[:depth]), name))
         if last in node:
-            raise ValueError(_conflict(name, f"{name}.…"))
+            raise ValueError(_conflict_message(name, f"{name}.…"))
         node[last] = tensor
     return root
 
@@ -40,5 +40,5 @@ def map_arrays(params: Any, function: Callable[[Any], Any], path: str = "") -> A
         raise UsageError(f"{escape(path.removeprefix('.')) or 'params'}: {error}") from None
 
 
-def _conflict(name: str, other: str) -> str:
+def _conflict_message(name: str, other: str) -> str:
     return f"tensors {show_text(name)} and {show_text(other)} cannot be nested; rename one"

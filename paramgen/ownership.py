@@ -25,7 +25,7 @@ SAMPLED_ELEMENTS = 16
 SAMPLED_SECONDS = 0.01
 
 
-def is_ours(path: str, plan: Plan, *, sampled_seconds: float = SAMPLED_SECONDS) -> bool:
+def is_unchanged_build(path: str, plan: Plan, *, sampled_seconds: float = SAMPLED_SECONDS) -> bool:
     """Return True if a file is what paramgen writes for the spec in its metadata, judged by a sample.
 
     The header must be the same bytes, and so must SAMPLED_ELEMENTS at the start, in the middle and at the end of up to
@@ -35,15 +35,15 @@ def is_ours(path: str, plan: Plan, *, sampled_seconds: float = SAMPLED_SECONDS) 
     """
     with open(path, "rb") as opened:
         descriptor = opened.fileno()
-        if not _has_header(descriptor, plan):
+        if not _matches_header(descriptor, plan):
             stored = _stored_plan(path)
-            if stored is None or not _has_header(descriptor, stored):
+            if stored is None or not _matches_header(descriptor, stored):
                 return False
             plan = stored
-        return _has_values(descriptor, plan, sampled_seconds)
+        return _matches_values(descriptor, plan, sampled_seconds)
 
 
-def _has_header(descriptor: int, plan: Plan) -> bool:
+def _matches_header(descriptor: int, plan: Plan) -> bool:
     """Return True if a file has a plan's header and size."""
     is_whole = os.fstat(descriptor).st_size == len(plan.header) + plan.total_bytes
     return is_whole and os.pread(descriptor, len(plan.header), 0) == plan.header
@@ -57,7 +57,7 @@ def _stored_plan(path: str) -> Plan | None:
         return None
 
 
-def _has_values(descriptor: int, plan: Plan, sampled_seconds: float) -> bool:
+def _matches_values(descriptor: int, plan: Plan, sampled_seconds: float) -> bool:
     """Return True if the sampled values of a file are those of a plan."""
     tensors = {tensor.name: tensor for tensor in plan.tensors}
     backend, sampler = open_backend("cpu"), Sampler(plan.seed)
@@ -69,7 +69,7 @@ def _has_values(descriptor: int, plan: Plan, sampled_seconds: float) -> bool:
         length = min(tensor.size, SAMPLED_ELEMENTS)
         for start in {0, (tensor.size - length) // 2, tensor.size - length}:
             expected = _draw(tensor, start, start + length, sampler, backend)
-            offset = len(plan.header) + entry.begin + tensor.dtype.nbytes(start)
+            offset = len(plan.header) + entry.start + tensor.dtype.nbytes(start)
             if os.pread(descriptor, len(expected), offset) != expected:
                 return False
     return True

@@ -11,8 +11,8 @@ from typing import TypeVar
 
 Task = TypeVar("Task")
 
-OWN_GROUPS = "/proc/self/cgroup"
-GROUPS = "/sys/fs/cgroup"
+CGROUP_FILE = "/proc/self/cgroup"
+CGROUP_ROOT = "/sys/fs/cgroup"
 
 MAX_THREADS = 1024
 
@@ -63,19 +63,19 @@ def run_threads(work: Callable[[], object], count: int, stop: Callable[[], objec
                 thread.join()
 
 
-def available_cpus(own_groups: str = OWN_GROUPS, groups: str = GROUPS) -> int:
+def available_cpus(cgroup_file: str = CGROUP_FILE, cgroup_root: str = CGROUP_ROOT) -> int:
     """Count the CPUs that this process may run on, within the quotas of its control groups."""
     count = os.cpu_count() or 1
     with suppress(OSError, AttributeError):  # missing on some systems, refused by some sandboxes
         count = len(os.sched_getaffinity(0))
     with suppress(OSError, ValueError):
-        for line in Path(own_groups).read_text().splitlines():
+        for line in Path(cgroup_file).read_text().splitlines():
             _, controllers, group = line.split(":", 2)
             if controllers == "":
-                count = min([count, *_quotas(groups, group, ("cpu.max",))])
+                count = min([count, *_quotas(cgroup_root, group, ("cpu.max",))])
             elif "cpu" in controllers.split(","):
                 files = ("cpu.cfs_quota_us", "cpu.cfs_period_us")
-                count = min([count, *_quotas(f"{groups}/{controllers}", group, files)])
+                count = min([count, *_quotas(f"{cgroup_root}/{controllers}", group, files)])
     return count
 
 

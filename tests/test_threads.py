@@ -91,7 +91,7 @@ def test_systems_that_do_not_list_cpus(monkeypatch: pytest.MonkeyPatch, error: E
 
     monkeypatch.setattr(os, "sched_getaffinity", refuse, raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 5)
-    assert available_cpus(own_groups="/nowhere") == 5
+    assert available_cpus(cgroup_file="/nowhere") == 5
 
 
 def groups(folder: Path, files: dict[str, str]) -> Path:

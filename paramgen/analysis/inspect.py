@@ -35,16 +35,16 @@ def document(
         "files": [file.path],
         "metadata": file.metadata,
         "total_parameters": sum(entry.size for entry in entries if not is_buffer(entry.name)),
-        "total_bytes": sum(entry.end - entry.begin for entry in entries),
+        "total_bytes": sum(entry.stop - entry.start for entry in entries),
     }
     yield json.dumps(head, indent=2, ensure_ascii=False)[:-2] + ',\n  "tensors": ['
     encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
     path = encode(file.path)
-    for number, (name, dtype, shape, begin, end) in enumerate(entries):
+    for number, (name, dtype, shape, start, stop) in enumerate(entries):
         found = f', "stats": {encode(statistics[number])}' if statistics else ""
         yield (
             f'{"," if number else ""}\n    {{"name": {encode(name)}, "dtype": "{dtype.name}", "shape": {list(shape)}, '
-            f'"parameters": {prod(shape)}, "bytes": {end - begin}, "file": {path}{found}}}'
+            f'"parameters": {prod(shape)}, "bytes": {stop - start}, "file": {path}{found}}}'
         )
     yield "\n  ]\n}"
 

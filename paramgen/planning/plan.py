@@ -24,7 +24,7 @@ from paramgen.planning.resolve import NameRegistry, OperationCache, ResolvedOper
 from paramgen.planning.streams import STREAM_VERSION
 from paramgen.planning.tensors import Parameter, ResolvedParameter, Tensor, resolve_parameter
 from paramgen.planning.ties import Tie, resolve_ties
-from paramgen.storage.header import MAX_HEADER_BYTES, TensorEntry, compact, encode, order_tensors
+from paramgen.storage.header import MAX_HEADER_BYTES, TensorEntry, compact_json, encode_header, place_tensors
 
 MAX_DATA_BYTES = 2**63 - 1
 # Bytes of the shortest entry of a header, without its name.
@@ -56,7 +56,7 @@ class Plan:
     @property
     def total_bytes(self) -> int:
         """Bytes of tensor data, without the header."""
-        return self.entries[-1].end
+        return self.entries[-1].stop
 
     def __repr__(self) -> str:
         return f"<Plan {self.name!r}: {self.summary()}, seed {self.seed}>"
@@ -114,8 +114,8 @@ def make_plan(spec: ParsedSpec) -> Plan:
     if not tensors and not diagnostics.total:
         diagnostics.add(Problem(("operations",), "the spec has no tensors: every operation is omitted; keep one"))
     diagnostics.raise_if_any(spec.document)
-    entries = order_tensors((tensor.name, tensor.dtype, tensor.rearrangement.shape) for tensor in tensors)
-    header = encode(entries, metadata(spec))
+    entries = place_tensors((tensor.name, tensor.dtype, tensor.rearrangement.shape) for tensor in tensors)
+    header = encode_header(entries, metadata(spec))
     if len(header) - 8 > MAX_HEADER_BYTES:
         limit = f"must have at most {MAX_HEADER_BYTES:,} bytes (the format's limit), got {len(header) - 8:,}"
         message = f"the file's header {limit}; use fewer or shorter names"
@@ -301,6 +301,6 @@ def metadata(spec: ParsedSpec) -> dict[str, str]:
     return {
         "format": "pt",
         "paramgen_seed": str(spec.fields.seed),
-        "paramgen_spec": escape_refused(compact(spec.source)),
+        "paramgen_spec": escape_refused(compact_json(spec.source)),
         "paramgen_stream": STREAM_VERSION,
     }

@@ -19,49 +19,49 @@ MAX_HEADER_BYTES = 100_000_000
 
 
 class TensorEntry(NamedTuple):
-    """A tensor of a file: bytes begin … end - 1 of the data."""
+    """A tensor of a file: bytes start … stop - 1 of the data."""
 
     name: str
     dtype: DType
     shape: tuple[int, ...]
-    begin: int
-    end: int
+    start: int
+    stop: int
 
     @property
     def size(self) -> int:
         return prod(self.shape)
 
 
-def order_tensors(tensors: Iterable[tuple[str, DType, tuple[int, ...]]]) -> list[TensorEntry]:
+def place_tensors(tensors: Iterable[tuple[str, DType, tuple[int, ...]]]) -> list[TensorEntry]:
     """Place tensors one after another in the official order: by falling dtype, as the format ranks it, then by name."""
     by_rank: dict[int, list[tuple[str, DType, tuple[int, ...]]]] = {}
     for tensor in tensors:
         by_rank.setdefault(FILE_RANK[tensor[1].code], []).append(tensor)
-    entries, begin = [], 0
+    entries, start = [], 0
     for rank in sorted(by_rank):
         for name, dtype, shape in sorted(by_rank[rank], key=itemgetter(0)):
-            end = begin + dtype.nbytes(prod(shape))
-            entries.append(TensorEntry(name, dtype, shape, begin, end))
-            begin = end
+            stop = start + dtype.nbytes(prod(shape))
+            entries.append(TensorEntry(name, dtype, shape, start, stop))
+            start = stop
     return entries
 
 
-def encode(entries: Iterable[TensorEntry], metadata: Mapping[str, str]) -> bytes:
+def encode_header(entries: Iterable[TensorEntry], metadata: Mapping[str, str]) -> bytes:
     """Return the header after its length; metadata comes first, its keys sorted."""
-    parts = [f'"__metadata__":{compact(metadata)}'] if metadata else []
+    parts = [f'"__metadata__":{compact_json(metadata)}'] if metadata else []
     kinds: dict[tuple[DType, tuple[int, ...]], str] = {}
-    for name, dtype, shape, begin, end in entries:
+    for name, dtype, shape, start, stop in entries:
         kind = kinds.get((dtype, shape))
         if kind is None:
             sizes = ",".join(map(str, shape))
             kind = kinds[dtype, shape] = f':{{"dtype":"{dtype.code}","shape":[{sizes}],"data_offsets":['
-        parts.append(f"{quote(name)}{kind}{begin},{end}]}}")
+        parts.append(f"{quote(name)}{kind}{start},{stop}]}}")
     header = ("{" + ",".join(parts) + "}").encode()
     header += b" " * (-len(header) % 8)
     return len(header).to_bytes(8, "little") + header
 
 
-def compact(value: Any) -> str:
+def compact_json(value: Any) -> str:
     """Return JSON without spaces, keys sorted, characters as they are."""
     return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAX_REASON_CHARS = 200
-PREFIX = "Error while deserializing header: "
+PARSER_PREFIX = "Error while deserializing header: "
 
 
 class TensorFile:
@@ -32,7 +32,7 @@ class TensorFile:
 
     def __init__(self, path: str | os.PathLike[str]):
         self.path = os.fspath(path)
-        self.shown = escape(self.path) or "''"
+        self.display_path = escape(self.path) or "''"
         with self._as_file_error():
             self._file = open(self.path, "rb", buffering=0, opener=_open)  # noqa: SIM115 (closed by close)
         try:
@@ -45,7 +45,7 @@ class TensorFile:
     def _read_header(self) -> None:
         descriptor = self._file.fileno()
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise FileError(f"{self.shown}: must be a regular file")
+            raise FileError(f"{self.display_path}: must be a regular file")
         # Read before it is parsed: the parser maps the file, and an unreadable mapping ends the process by a signal.
         length = int.from_bytes(self._file.read(8), "little")
         header = self._file.read(min(length, MAX_HEADER_BYTES))
@@ -61,18 +61,18 @@ class TensorFile:
 
     def _list_entries(self, official: safe_open) -> list[TensorEntry]:
         """List the tensors with their offsets, which follow from order and sizes: a valid file has no holes."""
-        entries, begin = [], 0
+        entries, start = [], 0
         for name in official.offset_keys():
             tensor = official.get_slice(name)
             dtype = BY_CODE.get(tensor.get_dtype())
             if dtype is None:
                 raise FileError(
-                    f"{self.shown}: {show_text(name, MAX_REASON_CHARS)}: unknown dtype {tensor.get_dtype()}"
+                    f"{self.display_path}: {show_text(name, MAX_REASON_CHARS)}: unknown dtype {tensor.get_dtype()}"
                 )
             shape = tuple(tensor.get_shape())
-            end = begin + prod(shape) * dtype.bits // 8
-            entries.append(TensorEntry(name, dtype, shape, begin, end))
-            begin = end
+            stop = start + prod(shape) * dtype.bits // 8
+            entries.append(TensorEntry(name, dtype, shape, start, stop))
+            start = stop
         return entries
 
     @contextmanager
@@ -82,12 +82,14 @@ class TensorFile:
         except FileError:
             raise
         except OSError as error:
-            raise FileError(f"{self.shown}: {error.strerror or show_text(str(error), MAX_REASON_CHARS)}") from None
+            raise FileError(
+                f"{self.display_path}: {error.strerror or show_text(str(error), MAX_REASON_CHARS)}"
+            ) from None
         except SafetensorError as error:
-            raise self._malformed(show_text(str(error).removeprefix(PREFIX), MAX_REASON_CHARS)) from None
+            raise self._malformed(show_text(str(error).removeprefix(PARSER_PREFIX), MAX_REASON_CHARS)) from None
 
     def _malformed(self, reason: str) -> MalformedFileError:
-        return MalformedFileError(f"{self.shown}: not a safetensors file: {reason}")
+        return MalformedFileError(f"{self.display_path}: not a safetensors file: {reason}")
 
     def read(self, entry: TensorEntry, start: int, stop: int) -> NDArray[Any]:
         """Return elements start … stop - 1 of a tensor as a one-dimensional array (for dtypes of at least a byte)."""
@@ -101,11 +103,11 @@ class TensorFile:
     def read_into(self, entry: TensorEntry, position: int, view: memoryview) -> None:
         """Fill a view with a tensor's bytes from a position on."""
         with self._as_file_error():
-            self._file.seek(self.data_start + entry.begin + position)
+            self._file.seek(self.data_start + entry.start + position)
             while view:
                 count = self._file.readinto(view)
                 if not count:
-                    raise FileError(f"{self.shown}: the file is truncated; copy or download it again")
+                    raise FileError(f"{self.display_path}: the file is truncated; copy or download it again")
                 view = view[count:]
 
     def close(self) -> None:

@@ -15,18 +15,18 @@ from contextlib import contextmanager, suppress
 from paramgen.errors import FileError, UsageError
 from paramgen.formatting import escape, human_bytes
 
-FORCE = "--force (force=True in Python)"
-RESERVED_BYTES = 2**28
-TEMPORARY = re.compile(r"\.paramgen-[0-9a-f]{12}\.tmp")
+FORCE_OPTION = "--force (force=True in Python)"
+RESERVATION_SLICE = 2**28
+TEMPORARY_NAME = re.compile(r"\.paramgen-[0-9a-f]{12}\.tmp")
 
 # Errors of file systems and kernels without hard links, exchanges, locks, or syncs of folders.
-NOT_SUPPORTED = {errno.EINVAL, errno.EMLINK, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}
+UNSUPPORTED_ERRNOS = {errno.EINVAL, errno.EMLINK, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}
 RENAME_EXCHANGE = 2
 AT_FDCWD = -100
 
 
 @contextmanager
-def replacement(target: str, size: int, replaced: os.stat_result | None, force: bool) -> Iterator[int]:
+def replace_atomically(target: str, size: int, replaced: os.stat_result | None, force: bool) -> Iterator[int]:
     """Yield the descriptor of a new file of `size` bytes, which takes the name `target` on success.
 
     `replaced` is the status of the file that may be replaced, None if there is none. Without `force` any other file
@@ -43,7 +43,7 @@ def replacement(target: str, size: int, replaced: os.stat_result | None, force: 
         os.fsync(descriptor)
         _publish(temporary, target, replaced, force)
     except BaseException as error:
-        _remove(temporary, error)
+        _remove_temporary(temporary, error)
         raise
     finally:
         os.close(descriptor)  # after the renaming: until then the lock keeps other builds from removing the file
@@ -77,7 +77,7 @@ def _lock(descriptor: int) -> bool:
 def _remove_abandoned(folder: str) -> None:
     """Remove the temporary files of builds that were killed: those that no process has locked."""
     with suppress(OSError), os.scandir(folder) as entries:
-        temporary = [entry for entry in entries if TEMPORARY.fullmatch(entry.name)]
+        temporary = [entry for entry in entries if TEMPORARY_NAME.fullmatch(entry.name)]
         for path in [entry.path for entry in temporary if entry.is_file(follow_symlinks=False)]:
             with suppress(OSError):
                 descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -96,7 +96,7 @@ def _unlink_abandoned(path: str) -> None:
         warnings.warn(f"{escape(path)}: cannot remove this file of a killed build: {reason}", stacklevel=2)
 
 
-def _remove(temporary: str, cause: BaseException) -> None:
+def _remove_temporary(temporary: str, cause: BaseException) -> None:
     """Remove a temporary file; if that fails, say so in a note of the error that made it necessary."""
     try:
         os.unlink(temporary)
@@ -120,12 +120,12 @@ def _link(temporary: str, target: str) -> None:
     try:
         os.link(temporary, target)
     except FileExistsError:
-        raise _changed(target) from None
+        raise _changed_error(target) from None
     except OSError as error:
-        if error.errno not in NOT_SUPPORTED:
+        if error.errno not in UNSUPPORTED_ERRNOS:
             raise
         if os.path.lexists(target):
-            raise _changed(target) from None
+            raise _changed_error(target) from None
         os.rename(temporary, target)
     else:
         os.unlink(temporary)
@@ -138,20 +138,20 @@ def _exchange(temporary: str, target: str, replaced: os.stat_result) -> None:
     """
     try:
         if _identity(os.stat(target)) != _identity(replaced):
-            raise _changed(target)
+            raise _changed_error(target)
     except FileNotFoundError:  # another process removed it
         _link(temporary, target)
         return
     try:
         _exchange_names(temporary, target)
     except OSError as error:
-        if error.errno not in NOT_SUPPORTED:
+        if error.errno not in UNSUPPORTED_ERRNOS:
             raise
         os.rename(temporary, target)
         return
     if _identity(os.stat(temporary)) != _identity(replaced):
         _exchange_names(temporary, target)
-        raise _changed(target)
+        raise _changed_error(target)
     os.unlink(temporary)
 
 
@@ -167,9 +167,9 @@ def _identity(status: os.stat_result) -> tuple[int, ...]:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def _changed(target: str) -> UsageError:
+def _changed_error(target: str) -> UsageError:
     problem = "another program changed this file during the build"
-    return UsageError(f"{escape(target)}: {problem}; build again, or use {FORCE}")
+    return UsageError(f"{escape(target)}: {problem}; build again, or use {FORCE_OPTION}")
 
 
 def _reserve(descriptor: int, folder: str, size: int) -> None:
@@ -180,10 +180,10 @@ def _reserve(descriptor: int, folder: str, size: int) -> None:
     if hasattr(os, "posix_fallocate"):
         try:
             # In slices, between which signals are handled: without support the C library writes to every block.
-            for start in range(0, size, RESERVED_BYTES):
-                os.posix_fallocate(descriptor, start, min(RESERVED_BYTES, size - start))
+            for start in range(0, size, RESERVATION_SLICE):
+                os.posix_fallocate(descriptor, start, min(RESERVATION_SLICE, size - start))
         except OSError as error:
-            if error.errno not in NOT_SUPPORTED:
+            if error.errno not in UNSUPPORTED_ERRNOS:
                 raise
 
 
@@ -205,7 +205,7 @@ def _sync_folder(folder: str) -> None:
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in NOT_SUPPORTED:
+        if error.errno not in UNSUPPORTED_ERRNOS:
             reason = error.strerror or error
             effect = "the new file is complete, but a power loss may undo it"
             raise FileError(f"{escape(folder)}: cannot sync it: {reason}; {effect}") from None

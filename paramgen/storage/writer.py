@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from paramgen.buffers import PAGE
 from paramgen.errors import FileError, UsageError
 from paramgen.formatting import escape
-from paramgen.storage.replacement import FORCE, replacement
+from paramgen.storage.replacement import FORCE_OPTION, replace_atomically
 
 STDOUT_NAMES = {"-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"}
 # Smaller files are written through the page cache; direct writes would save no time.
@@ -23,7 +23,7 @@ Write = Callable[[memoryview], None]
 
 
 @contextmanager
-def output(path: str, size: int, *, force: bool, is_ours: Callable[[str], bool]) -> Iterator[Write]:
+def open_output(path: str, size: int, *, force: bool, may_replace: Callable[[str], bool]) -> Iterator[Write]:
     """Yield a function that appends bytes to the new file of `size` bytes, which are reserved first.
 
     A regular file is written beside its place and renamed on success (a symbolic link is followed); standard output
@@ -34,45 +34,45 @@ def output(path: str, size: int, *, force: bool, is_ours: Callable[[str], bool])
             raise UsageError("standard output is a terminal; redirect it to a file or a pipe")
         with _as_file_error("standard output"):
             sys.stdout.flush()
-            yield _writer(sys.stdout.fileno())
+            yield _stream_writer(sys.stdout.fileno())
         return
-    shown = escape(path) or "''"
-    with _as_file_error(shown):
-        status = _status(path)
+    display_path = escape(path) or "''"
+    with _as_file_error(display_path):
+        status = _stat_or_none(path)
         if status is None or stat.S_ISREG(status.st_mode):
             if not os.path.basename(path):
-                raise UsageError(f"{shown}: not a file name")
-            if status is not None and not force and not is_ours(path):
+                raise UsageError(f"{display_path}: not a file name")
+            if status is not None and not force and not may_replace(path):
                 problem = "exists and was not written by paramgen, or was changed since"
-                raise UsageError(f"{shown}: {problem}; to replace it, use {FORCE}")
+                raise UsageError(f"{display_path}: {problem}; to replace it, use {FORCE_OPTION}")
             with (
-                replacement(os.path.realpath(path), size, status, force) as descriptor,
-                _file_writer(descriptor, size) as write,
+                replace_atomically(os.path.realpath(path), size, status, force) as descriptor,
+                _open_file_writer(descriptor, size) as write,
             ):
                 yield write
         else:
             descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
             try:
-                yield _writer(descriptor)
+                yield _stream_writer(descriptor)
             finally:
                 os.close(descriptor)
 
 
 @contextmanager
-def _as_file_error(shown: str) -> Iterator[None]:
+def _as_file_error(display_path: str) -> Iterator[None]:
     """Turn an OSError into a FileError that names the file and keeps the notes."""
     try:
         yield
     except (FileError, UsageError):
         raise
     except OSError as error:
-        refusal = FileError(f"{shown}: {error.strerror or error}")
+        refusal = FileError(f"{display_path}: {error.strerror or error}")
         for note in getattr(error, "__notes__", ()):
             refusal.add_note(note)
         raise refusal from None
 
 
-def _status(path: str) -> os.stat_result | None:
+def _stat_or_none(path: str) -> os.stat_result | None:
     try:
         return os.stat(path)
     except FileNotFoundError:
@@ -87,29 +87,29 @@ class _FileWriter:
 
     def __init__(self, descriptor: int, direct: int | None):
         self.descriptor = descriptor
-        self.direct = direct
+        self.direct_descriptor = direct
         self.offset = 0
 
     def __call__(self, data: memoryview) -> None:
         while data:
-            whole = 0 if self.direct is None or self.offset % PAGE else len(data) // PAGE * PAGE
+            whole = 0 if self.direct_descriptor is None or self.offset % PAGE else len(data) // PAGE * PAGE
             try:
-                if self.direct is not None and whole:
-                    written = os.pwrite(self.direct, data[:whole], self.offset)
+                if self.direct_descriptor is not None and whole:
+                    written = os.pwrite(self.direct_descriptor, data[:whole], self.offset)
                 else:
                     written = os.pwrite(self.descriptor, data, self.offset)
             except OSError as error:
                 # EFAULT: direct writes cannot read memory that a driver has pinned.
                 if not whole or error.errno not in (errno.EINVAL, errno.EFAULT):
                     raise
-                self.direct = None
+                self.direct_descriptor = None
             else:
                 data = data[written:]
                 self.offset += written
 
 
 @contextmanager
-def _file_writer(descriptor: int, size: int) -> Iterator[_FileWriter]:
+def _open_file_writer(descriptor: int, size: int) -> Iterator[_FileWriter]:
     direct = _open_direct(descriptor) if size >= DIRECT_BYTES else None
     try:
         yield _FileWriter(descriptor, direct)
@@ -126,7 +126,7 @@ def _open_direct(descriptor: int) -> int | None:
     return None
 
 
-def _writer(descriptor: int) -> Write:
+def _stream_writer(descriptor: int) -> Write:
     def write(data: memoryview) -> None:
         while data:
             try:

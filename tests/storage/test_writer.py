@@ -25,7 +25,7 @@ OURS = b"a file of ours"
 
 
 def output(path: Path, size: int, force: bool = False) -> AbstractContextManager[Write]:
-    return writer.output(str(path), size, force=force, is_ours=lambda path: Path(path).read_bytes() == OURS)
+    return writer.open_output(str(path), size, force=force, may_replace=lambda path: Path(path).read_bytes() == OURS)
 
 
 def write(path: Path, data: bytes = b"abc", size: int | None = None, force: bool = False) -> None:
@@ -358,7 +358,7 @@ def test_a_nonblocking_pipe_is_waited_for(tmp_path: Path) -> None:
     thread = threading.Thread(target=drain)
     descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
     thread.start()
-    writer._writer(descriptor)(memoryview(data))
+    writer._stream_writer(descriptor)(memoryview(data))
     thread.join(20)
     os.close(descriptor)
     os.close(reader)
