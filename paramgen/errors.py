@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from paramgen.formatting import escape
+from paramgen.formatting import escape, show_text
 
 MAX_SHOWN_ERRORS = 20
+MAX_REASON_CHARS = 200
 
 
 class ParamgenError(Exception):
@@ -76,3 +78,22 @@ class SpecError(ParamgenError, ValueError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return SpecError, (self.source, self.diagnostics, self.total, self.is_lower_bound)
+
+
+def describe_os_error(error: OSError) -> str:
+    """Return the reason of an error of the system on one line."""
+    return error.strerror or show_text(str(error), MAX_REASON_CHARS)
+
+
+@contextmanager
+def file_errors(display_path: str) -> Iterator[None]:
+    """Turn an OSError into a FileError that names the file and keeps the notes."""
+    try:
+        yield
+    except FileError:
+        raise
+    except OSError as error:
+        file_error = FileError(f"{display_path}: {describe_os_error(error)}")
+        for note in getattr(error, "__notes__", ()):
+            file_error.add_note(note)
+        raise file_error from None

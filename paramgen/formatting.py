@@ -8,13 +8,15 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
-from json.encoder import encode_basestring as _quote
+from json.encoder import encode_basestring
 from types import MappingProxyType
 from typing import Any
 
 MAX_VALUE_CHARS = 60
 LONGEST_LIST = 10
 _UNPLAIN = re.compile(r"[^\x00-\x7e]")
+
+quote_json = encode_basestring  # a string as JSON has it: in quotes, characters beyond ASCII as they are
 
 
 def escape(text: str) -> str:
@@ -46,13 +48,13 @@ def dump_json(value: Any, indent: str = "\n") -> str:
     if isinstance(value, dict | list):
         inner = f"{indent}  "
         if isinstance(value, dict):
-            items = [f"{_quote(key)}: {dump_json(item, inner)}" for key, item in value.items()]
+            items = [f"{quote_json(key)}: {dump_json(item, inner)}" for key, item in value.items()]
         else:
             items = [dump_json(item, inner) for item in value]
         opening, closing = "{}" if isinstance(value, dict) else "[]"
         return opening + inner + f",{inner}".join(items) + indent + closing if items else opening + closing
     if isinstance(value, str):
-        return _quote(value)
+        return quote_json(value)
     return repr(value) if type(value) in (int, float) else json.dumps(value)
 
 
@@ -70,6 +72,11 @@ def shorten(text: str, longest: int = MAX_VALUE_CHARS) -> str:
 def show_text(text: str, longest: int = MAX_VALUE_CHARS) -> str:
     """Return a string as it is, but escaped and shortened."""
     return escape(shorten(text, longest))
+
+
+def show_path(path: str) -> str:
+    """Return a path for messages: escaped, or '' in quotes."""
+    return escape(path) or "''"
 
 
 def show(value: Any) -> str:

@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from json.encoder import encode_basestring as quote
 from typing import Any
 
 from paramgen.catalog.axes import Rearrangement
@@ -15,7 +14,7 @@ from paramgen.catalog.frameworks import CANONICAL, is_buffer
 from paramgen.catalog.initializers import Initializer, ParameterShape
 from paramgen.catalog.layouts import CONSTANTS, LAYOUTS, UnsupportedError
 from paramgen.catalog.operations import ParameterDef
-from paramgen.formatting import dump_json, shorten, summarize
+from paramgen.formatting import dump_json, quote_json, shorten, summarize
 from paramgen.language.diagnostics import LimitExceededError, Problem, ProblemCollector
 from paramgen.language.items import OperationInstance
 from paramgen.language.model import ParsedSpec
@@ -255,8 +254,8 @@ class _Descriptions:
             parts = self._texts[tensor.key] = _MARK.split("\n    " + dump_json(self.describe(tensor), "\n    "))
         before, between, after = parts
         name, canonical = tensor.name, tensor.canonical_name
-        quoted = quote(name)
-        other = quoted if name == canonical else "null" if canonical is None else quote(canonical)
+        quoted = quote_json(name)
+        other = quoted if name == canonical else "null" if canonical is None else quote_json(canonical)
         return before + quoted + between + other + after
 
     def describe(self, tensor: Tensor) -> dict[str, Any]:

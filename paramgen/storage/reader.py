@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from math import prod
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -13,30 +11,29 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError, safe_open
 
 from paramgen.dtypes import BY_CODE
-from paramgen.errors import FileError, MalformedFileError
-from paramgen.formatting import escape, show_text
+from paramgen.errors import MAX_REASON_CHARS, FileError, MalformedFileError, file_errors
+from paramgen.formatting import show_path, show_text
 from paramgen.storage.header import MAX_HEADER_BYTES, TensorEntry, find_duplicate
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-MAX_REASON_CHARS = 200
 PARSER_PREFIX = "Error while deserializing header: "
 
 
 class TensorFile:
     """An open safetensors file: `metadata`, and `entries` in the order of their data.
 
-    Tensors without elements are in no particular order among those at the same offset.
+    Empty tensors at the same offset have no defined order.
     """
 
     def __init__(self, path: str | os.PathLike[str]):
         self.path = os.fspath(path)
-        self.display_path = escape(self.path) or "''"
-        with self._as_file_error():
+        self.display_path = show_path(self.path)
+        with file_errors(self.display_path):
             self._file = open(self.path, "rb", buffering=0, opener=_open)  # noqa: SIM115 (closed by close)
         try:
-            with self._as_file_error():
+            with file_errors(self.display_path):
                 self._read_header()
         except BaseException:
             self.close()
@@ -50,17 +47,20 @@ class TensorFile:
         length = int.from_bytes(self._file.read(8), "little")
         header = self._file.read(min(length, MAX_HEADER_BYTES))
         self.data_start = 8 + length
-        # /dev/fd leads to the file that was opened and checked, whatever its path leads to by now. What remains is a
-        # file that shrinks while it is parsed.
-        with safe_open(f"/dev/fd/{descriptor}", framework="np", backend="pread") as official:
-            self.metadata: dict[str, str] = official.metadata() or {}
-            self.entries = self._list_entries(official)
+        try:
+            # /dev/fd leads to the file that was opened and checked, even if its path leads to another one by now.
+            with safe_open(f"/dev/fd/{descriptor}", framework="np", backend="pread") as official:
+                self.metadata: dict[str, str] = official.metadata() or {}
+                self.entries = self._list_entries(official)
+        except SafetensorError as error:
+            reason = str(error).removeprefix(PARSER_PREFIX)
+            raise self._malformed_error(show_text(reason, MAX_REASON_CHARS)) from None
         duplicate = find_duplicate(header, len(self.entries), self.metadata)
         if duplicate is not None:
-            raise self._malformed(f"duplicate tensor {show_text(duplicate, MAX_REASON_CHARS)}")
+            raise self._malformed_error(f"duplicate tensor {show_text(duplicate, MAX_REASON_CHARS)}")
 
     def _list_entries(self, official: safe_open) -> list[TensorEntry]:
-        """List the tensors with their offsets, which follow from order and sizes: a valid file has no holes."""
+        """List the tensors. Their offsets follow from order and sizes, because a valid file has no holes."""
         entries, start = [], 0
         for name in official.offset_keys():
             tensor = official.get_slice(name)
@@ -75,20 +75,7 @@ class TensorFile:
             start = stop
         return entries
 
-    @contextmanager
-    def _as_file_error(self) -> Iterator[None]:
-        try:
-            yield
-        except FileError:
-            raise
-        except OSError as error:
-            raise FileError(
-                f"{self.display_path}: {error.strerror or show_text(str(error), MAX_REASON_CHARS)}"
-            ) from None
-        except SafetensorError as error:
-            raise self._malformed(show_text(str(error).removeprefix(PARSER_PREFIX), MAX_REASON_CHARS)) from None
-
-    def _malformed(self, reason: str) -> MalformedFileError:
+    def _malformed_error(self, reason: str) -> MalformedFileError:
         return MalformedFileError(f"{self.display_path}: not a safetensors file: {reason}")
 
     def read(self, entry: TensorEntry, start: int, stop: int) -> NDArray[Any]:
@@ -101,8 +88,8 @@ class TensorFile:
         return data.view(entry.dtype.numpy())
 
     def read_into(self, entry: TensorEntry, position: int, view: memoryview) -> None:
-        """Fill a view with a tensor's bytes from a position on."""
-        with self._as_file_error():
+        """Fill a view with a tensor's bytes, beginning at byte `position` of the tensor."""
+        with file_errors(self.display_path):
             self._file.seek(self.data_start + entry.start + position)
             while view:
                 count = self._file.readinto(view)
@@ -117,7 +104,7 @@ class TensorFile:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+        self, error_type: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
 

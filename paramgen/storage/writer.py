@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from paramgen.buffers import PAGE
-from paramgen.errors import FileError, UsageError
-from paramgen.formatting import escape
+from paramgen.errors import UsageError, file_errors
+from paramgen.formatting import show_path
 from paramgen.storage.replacement import FORCE_OPTION, replace_atomically
 
 STDOUT_NAMES = {"-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"}
@@ -24,52 +24,30 @@ Write = Callable[[memoryview], None]
 
 @contextmanager
 def open_output(path: str, size: int, *, force: bool, may_replace: Callable[[str], bool]) -> Iterator[Write]:
-    """Yield a function that appends bytes to the new file of `size` bytes, which are reserved first.
+    """Reserve `size` bytes and yield a function that appends to the new file.
 
-    A regular file is written beside its place and renamed on success (a symbolic link is followed); standard output
-    (a name of STDOUT_NAMES), pipes and devices are written in order. A file that is not ours is replaced only by force.
+    A regular file is written beside its place and renamed on success; a symbolic link is followed. Standard output (a
+    name of STDOUT_NAMES), pipes and devices are written in order. An existing file is replaced if `may_replace(path)`
+    permits it, or by `force`.
     """
     if path in STDOUT_NAMES:
-        if sys.stdout.isatty():
-            raise UsageError("standard output is a terminal; redirect it to a file or a pipe")
-        with _as_file_error("standard output"):
-            sys.stdout.flush()
-            yield _stream_writer(sys.stdout.fileno())
+        with file_errors("standard output"), _open_stdout() as write:
+            yield write
         return
-    display_path = escape(path) or "''"
-    with _as_file_error(display_path):
-        status = _stat_or_none(path)
-        if status is None or stat.S_ISREG(status.st_mode):
-            if not os.path.basename(path):
-                raise UsageError(f"{display_path}: not a file name")
-            if status is not None and not force and not may_replace(path):
-                problem = "exists and was not written by paramgen, or was changed since"
-                raise UsageError(f"{display_path}: {problem}; to replace it, use {FORCE_OPTION}")
-            with (
-                replace_atomically(os.path.realpath(path), size, status, force) as descriptor,
-                _open_file_writer(descriptor, size) as write,
-            ):
-                yield write
+    display_path = show_path(path)
+    with file_errors(display_path):
+        existing = _stat_or_none(path)
+        if existing is not None and not stat.S_ISREG(existing.st_mode):
+            output = _open_stream(path)
+        elif not os.path.basename(path):
+            raise UsageError(f"{display_path}: not a file name")
+        elif existing is None or force or may_replace(path):
+            output = _open_new_file(path, size, existing, force)
         else:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-            try:
-                yield _stream_writer(descriptor)
-            finally:
-                os.close(descriptor)
-
-
-@contextmanager
-def _as_file_error(display_path: str) -> Iterator[None]:
-    """Turn an OSError into a FileError that names the file and keeps the notes."""
-    try:
-        yield
-    except (FileError, UsageError):
-        raise
-    except OSError as error:
-        refusal = FileError(f"{display_path}: {error.strerror or error}")
-        for note in getattr(error, "__notes__", ()):
-            refusal.add_note(note)
-        raise refusal from None
+            problem = "exists and was not written by paramgen, or was changed since"
+            raise UsageError(f"{display_path}: {problem}; to replace it, use {FORCE_OPTION}")
+        with output as write:
+            yield write
 
 
 def _stat_or_none(path: str) -> os.stat_result | None:
@@ -79,51 +57,21 @@ def _stat_or_none(path: str) -> os.stat_result | None:
         return None
 
 
-class _FileWriter:
-    """An append-only file, written past the page cache as far as file and data are aligned to pages.
-
-    Direct writes take a fifth of the processor time of buffered ones, which is what drawing needs.
-    """
-
-    def __init__(self, descriptor: int, direct: int | None):
-        self.descriptor = descriptor
-        self.direct_descriptor = direct
-        self.offset = 0
-
-    def __call__(self, data: memoryview) -> None:
-        while data:
-            whole = 0 if self.direct_descriptor is None or self.offset % PAGE else len(data) // PAGE * PAGE
-            try:
-                if self.direct_descriptor is not None and whole:
-                    written = os.pwrite(self.direct_descriptor, data[:whole], self.offset)
-                else:
-                    written = os.pwrite(self.descriptor, data, self.offset)
-            except OSError as error:
-                # EFAULT: direct writes cannot read memory that a driver has pinned.
-                if not whole or error.errno not in (errno.EINVAL, errno.EFAULT):
-                    raise
-                self.direct_descriptor = None
-            else:
-                data = data[written:]
-                self.offset += written
+@contextmanager
+def _open_stdout() -> Iterator[Write]:
+    if sys.stdout.isatty():
+        raise UsageError("standard output is a terminal; redirect it to a file or a pipe")
+    sys.stdout.flush()
+    yield _stream_writer(sys.stdout.fileno())
 
 
 @contextmanager
-def _open_file_writer(descriptor: int, size: int) -> Iterator[_FileWriter]:
-    direct = _open_direct(descriptor) if size >= DIRECT_BYTES else None
+def _open_stream(path: str) -> Iterator[Write]:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:
-        yield _FileWriter(descriptor, direct)
+        yield _stream_writer(descriptor)
     finally:
-        if direct is not None:
-            os.close(direct)
-
-
-def _open_direct(descriptor: int) -> int | None:
-    """Open a file again for direct writes; return None if the system or the file system has none."""
-    with suppress(OSError):
-        if hasattr(os, "O_DIRECT"):
-            return os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_CLOEXEC | os.O_DIRECT)
-    return None
+        os.close(descriptor)
 
 
 def _stream_writer(descriptor: int) -> Write:
@@ -135,3 +83,54 @@ def _stream_writer(descriptor: int) -> Write:
                 select.select([], [descriptor], [])
 
     return write
+
+
+@contextmanager
+def _open_new_file(path: str, size: int, existing: os.stat_result | None, force: bool) -> Iterator[Write]:
+    with replace_atomically(os.path.realpath(path), size, existing, force) as descriptor:
+        direct_descriptor = _open_direct(descriptor) if size >= DIRECT_BYTES else None
+        try:
+            yield _FileWriter(descriptor, direct_descriptor)
+        finally:
+            if direct_descriptor is not None:
+                os.close(direct_descriptor)
+
+
+def _open_direct(descriptor: int) -> int | None:
+    """Open a file again for direct writes; return None if the system or the file system has none."""
+    with suppress(OSError):
+        if hasattr(os, "O_DIRECT"):
+            return os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_CLOEXEC | os.O_DIRECT)
+    return None
+
+
+class _FileWriter:
+    """An append-only file, whose whole pages are written past the page cache.
+
+    Such direct writes take a fifth of the CPU time of buffered ones, which leaves more for drawing.
+    """
+
+    def __init__(self, descriptor: int, direct_descriptor: int | None):
+        self.descriptor = descriptor
+        self.direct_descriptor = direct_descriptor
+        self.offset = 0
+
+    def __call__(self, data: memoryview) -> None:
+        while data:
+            written = self._write_direct(data) or os.pwrite(self.descriptor, data, self.offset)
+            data = data[written:]
+            self.offset += written
+
+    def _write_direct(self, data: memoryview) -> int:
+        """Write whole pages; return the number of bytes written, 0 if they need a buffered write."""
+        whole_bytes = len(data) // PAGE * PAGE
+        if self.direct_descriptor is None or self.offset % PAGE or not whole_bytes:
+            return 0
+        try:
+            return os.pwrite(self.direct_descriptor, data[:whole_bytes], self.offset)
+        except OSError as error:
+            # EINVAL: the file system has no direct writes. EFAULT: they cannot read memory that a driver has pinned.
+            if error.errno not in (errno.EINVAL, errno.EFAULT):
+                raise
+            self.direct_descriptor = None
+            return 0
