@@ -1,4 +1,4 @@
-"""The check that an existing file still is what paramgen wrote, so that a build may replace it."""
+"""The check that an existing file is an unmodified build, which a new build may replace."""
 
 from __future__ import annotations
 
@@ -21,20 +21,19 @@ if TYPE_CHECKING:
 
 SAMPLED_TENSORS = 1000
 SAMPLED_ELEMENTS = 16
-# Matrices and norms are drawn as a whole. If that takes longer, they are left out of the sample.
+# Matrices and norms are drawn as a whole. Those that take longer are left out of the sample.
 SAMPLED_SECONDS = 0.01
 
 
 def is_unchanged_build(path: str, plan: Plan, *, sampled_seconds: float = SAMPLED_SECONDS) -> bool:
-    """Return True if a file is what paramgen writes for the spec in its metadata, judged by a sample.
+    """Return True if a file is an unmodified build of the spec in its metadata.
 
-    The header must be the same bytes, and so must SAMPLED_ELEMENTS at the start, in the middle and at the end of up to
-    SAMPLED_TENSORS tensors: a model that was trained further differs, even if its metadata was kept. `plan`, of the
-    build that asks, serves for a file of the same spec, without parsing its header. Raises OSError if the file cannot
-    be read.
+    The whole header is compared, and SAMPLED_ELEMENTS elements at the start, in the middle and at the end of up to
+    SAMPLED_TENSORS tensors. A model that was trained further differs, even if its metadata was kept. If the file has
+    `plan`'s header, its spec is not parsed again. Raises OSError if the file cannot be read.
     """
-    with open(path, "rb") as opened:
-        descriptor = opened.fileno()
+    with open(path, "rb") as file:
+        descriptor = file.fileno()
         if not _matches_header(descriptor, plan):
             stored = _stored_plan(path)
             if stored is None or not _matches_header(descriptor, stored):
@@ -50,7 +49,7 @@ def _matches_header(descriptor: int, plan: Plan) -> bool:
 
 
 def _stored_plan(path: str) -> Plan | None:
-    """Return the plan of the spec in a file's metadata, None if this version cannot plan it."""
+    """Return the plan of the spec in a file's metadata, or None if this version cannot plan it."""
     try:
         return Spec.from_file(path).plan
     except MalformedFileError:
@@ -58,7 +57,7 @@ def _stored_plan(path: str) -> Plan | None:
 
 
 def _matches_values(descriptor: int, plan: Plan, sampled_seconds: float) -> bool:
-    """Return True if the sampled values of a file are those of a plan."""
+    """Return True if a file's sampled values equal those that a plan draws."""
     tensors = {tensor.name: tensor for tensor in plan.tensors}
     backend, sampler = open_backend("cpu"), Sampler(plan.seed)
     step = -(-len(plan.entries) // SAMPLED_TENSORS)

@@ -53,7 +53,7 @@ def test_fewer_threads_if_the_system_refuses_more(monkeypatch: pytest.MonkeyPatc
     parallel_for(8, done.append, range(100))
     assert sorted(done) == list(range(100))
     stopped = threading.Event()
-    with run_threads(stopped.wait, 3, stopped.set) as members:
+    with run_threads([stopped.wait] * 3, stopped.set) as members:
         assert members == 0
 
 
@@ -68,7 +68,7 @@ def test_threads_end_whatever_interrupts_their_start(monkeypatch: pytest.MonkeyP
             raise KeyboardInterrupt
 
     monkeypatch.setattr(threading.Thread, "start", start)
-    with pytest.raises(KeyboardInterrupt), run_threads(stopped.wait, 3, stopped.set):
+    with pytest.raises(KeyboardInterrupt), run_threads([stopped.wait] * 3, stopped.set):
         pytest.fail("the start was interrupted")
     assert threading.active_count() == before
 
