@@ -104,8 +104,8 @@ def split_into_blocks(plan: Plan, size: int) -> Iterator[FileBlock]:
         yield FileBlock(used, header, parts)
 
 
-class _DrawnBlock(NamedTuple):
-    """A block, with its number in the file and the buffer that holds its bytes."""
+class _FilledBuffer(NamedTuple):
+    """A buffer that holds the bytes of a block, with the block's number in the file."""
 
     number: int
     block: FileBlock
@@ -117,7 +117,7 @@ class _Workers:
 
     def __init__(self, blocks: Iterator[FileBlock], sampler: Sampler, backends: list[Backend]):
         self.free_buffers: SimpleQueue[Bytes | None] = SimpleQueue()
-        self.results: SimpleQueue[_DrawnBlock | BaseException] = SimpleQueue()
+        self.results: SimpleQueue[_FilledBuffer | BaseException] = SimpleQueue()
         self.functions = [partial(self._work, backend) for backend in backends]
         self._blocks = enumerate(blocks)
         self._blocks_lock = threading.Lock()
@@ -135,7 +135,7 @@ class _Workers:
                         return
                     number, block = numbered_block
                     _draw_block(block, buffer, self._sampler, backend)
-                    self.results.put(_DrawnBlock(number, block, buffer))
+                    self.results.put(_FilledBuffer(number, block, buffer))
         except BaseException as error:
             self.results.put(error)
 
@@ -204,7 +204,7 @@ def _draw_blocks(
 
     Raises MemoryError if not one thread can be started.
     """
-    early: dict[int, _DrawnBlock] = {}  # drawn before those ahead of them
+    early: dict[int, _FilledBuffer] = {}  # drawn before those ahead of them
     workers = _Workers(blocks, sampler, backends)
     with run_threads(workers.functions, workers.stop) as thread_count:
         if not thread_count:

@@ -32,12 +32,11 @@ class TensorFile:
         self.display_path = show_path(self.path)
         with file_errors(self.display_path):
             self._file = open(self.path, "rb", buffering=0, opener=_open)  # noqa: SIM115 (closed by close)
-        try:
-            with file_errors(self.display_path):
+            try:
                 self._read_header()
-        except BaseException:
-            self.close()
-            raise
+            except BaseException:
+                self.close()
+                raise
 
     def _read_header(self) -> None:
         descriptor = self._file.fileno()
@@ -70,7 +69,7 @@ class TensorFile:
                     f"{self.display_path}: {show_text(name, MAX_REASON_CHARS)}: unknown dtype {tensor.get_dtype()}"
                 )
             shape = tuple(tensor.get_shape())
-            stop = start + prod(shape) * dtype.bits // 8
+            stop = start + dtype.nbytes(prod(shape))
             entries.append(TensorEntry(name, dtype, shape, start, stop))
             start = stop
         return entries
@@ -82,9 +81,8 @@ class TensorFile:
         """Return elements start … stop - 1 of a tensor as a one-dimensional array (for dtypes of at least a byte)."""
         import numpy as np
 
-        width = entry.dtype.bits // 8
-        data = np.empty((stop - start) * width, np.uint8)
-        self.read_into(entry, start * width, memoryview(data.data))
+        data = np.empty(entry.dtype.nbytes(stop - start), np.uint8)
+        self.read_into(entry, entry.dtype.nbytes(start), memoryview(data.data))
         return data.view(entry.dtype.numpy())
 
     def read_into(self, entry: TensorEntry, position: int, view: memoryview) -> None:

@@ -124,6 +124,13 @@ def test_a_temporary_file_that_cannot_be_removed_is_reported_beside_the_cause(
     golden(caught.value, re.sub(r"[0-9a-f]{12}", "<random>", note))
 
 
+def test_a_reason_without_an_error_number_is_one_short_line(tmp_path: Path, golden: Golden) -> None:
+    with pytest.raises(FileError) as caught, output(tmp_path / "x", 3):
+        raise OSError("first line\n\x1b[31msecond line" + 300 * "!")
+    assert os.listdir(tmp_path) == []
+    golden(caught.value)
+
+
 @pytest.mark.parametrize("call", ["statvfs", "posix_fallocate", "fcntl.flock"])
 def test_calls_that_only_tune_never_fail_a_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
     def missing(*arguments: object) -> None:
