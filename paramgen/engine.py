@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from paramgen.buffers import BLOCK_BYTES, PAGE, SHORT_RUN_ELEMENTS, WIDE_BLOCK_FACTOR
+from paramgen.build_check import is_unchanged_build
 from paramgen.formatting import human_bytes
-from paramgen.ownership import is_unchanged_build
 from paramgen.planning.plan import Plan
 from paramgen.planning.tensors import Tensor
 from paramgen.sampling.backend import Backend, Bytes

@@ -11,8 +11,8 @@ from golden import Golden
 from safetensors.numpy import load_file, save_file
 
 import paramgen
+from paramgen.build_check import is_unchanged_build
 from paramgen.errors import UsageError
-from paramgen.ownership import is_unchanged_build
 
 SPEC: dict[str, Any] = {
     "seed": 7,
