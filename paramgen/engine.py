@@ -115,15 +115,15 @@ class _FilledBuffer(NamedTuple):
 class _Workers:
     """Threads that draw blocks into free buffers; each puts into `results` what it drew, or the error that ended it."""
 
-    def __init__(self, blocks: Iterator[FileBlock], sampler: Sampler, backends: list[Backend]):
+    def __init__(self, blocks: Iterator[FileBlock], sampler: Sampler, count: int):
         self.free_buffers: SimpleQueue[Bytes | None] = SimpleQueue()
         self.results: SimpleQueue[_FilledBuffer | BaseException] = SimpleQueue()
-        self.functions = [partial(self._work, backend) for backend in backends]
         self._blocks = enumerate(blocks)
         self._blocks_lock = threading.Lock()
         self._sampler = sampler
+        self._count = count
 
-    def _work(self, backend: Backend) -> None:
+    def draw_blocks(self, backend: Backend) -> None:
         """Draw blocks until none is left, or there is None instead of a buffer."""
         try:
             _lower_priority()
@@ -141,7 +141,7 @@ class _Workers:
 
     def stop(self) -> None:
         self._sampler.stop()
-        for _ in self.functions:
+        for _ in range(self._count):
             self.free_buffers.put(None)
 
 
@@ -205,8 +205,9 @@ def _draw_blocks(
     Raises MemoryError if not one thread can be started.
     """
     early: dict[int, _FilledBuffer] = {}  # drawn before those ahead of them
-    workers = _Workers(blocks, sampler, backends)
-    with run_threads(workers.functions, workers.stop) as thread_count:
+    workers = _Workers(blocks, sampler, len(backends))
+    functions = [partial(workers.draw_blocks, backend) for backend in backends]
+    with run_threads(functions, workers.stop) as thread_count:
         if not thread_count:
             raise MemoryError("no thread can be started")
         for _ in range(min(thread_count + EXTRA_BUFFERS, count)):

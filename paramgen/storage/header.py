@@ -34,15 +34,13 @@ class TensorEntry(NamedTuple):
 
 def place_tensors(tensors: Iterable[tuple[str, DType, tuple[int, ...]]]) -> list[TensorEntry]:
     """Place tensors one after another in the official order: by the format's rank of their dtype, then by name."""
-    by_rank: dict[int, list[tuple[str, DType, tuple[int, ...]]]] = {}
-    for tensor in tensors:
-        by_rank.setdefault(FILE_RANK[tensor[1].code], []).append(tensor)
+    ordered = sorted(tensors, key=itemgetter(0))
+    ordered.sort(key=lambda tensor: FILE_RANK[tensor[1].code])  # a stable sort, which keeps the names in order
     entries, start = [], 0
-    for rank in sorted(by_rank):
-        for name, dtype, shape in sorted(by_rank[rank], key=itemgetter(0)):
-            stop = start + dtype.nbytes(prod(shape))
-            entries.append(TensorEntry(name, dtype, shape, start, stop))
-            start = stop
+    for name, dtype, shape in ordered:
+        stop = start + dtype.nbytes(prod(shape))
+        entries.append(TensorEntry(name, dtype, shape, start, stop))
+        start = stop
     return entries
 
 
