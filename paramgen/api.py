@@ -110,7 +110,7 @@ def sample(spec: SpecSource, *, device: str = "cpu", flat: bool = False) -> Nest
     "gpu:N" they are CuPy's. `load` lists the dtypes.
     """
     spec_plan = _as_spec(spec).plan
-    backend, sampler = open_backend(device), engine.array_sampler(spec_plan.seed)
+    backend, sampler = open_backend(device), engine.make_array_sampler(spec_plan.seed)
     arrays = {tensor.name: engine.draw_array(tensor, sampler, backend) for tensor in spec_plan.tensors}
     if flat:
         return arrays
@@ -155,7 +155,7 @@ def initialize(
         "initialize",
     )
     spec, parameter = _resolve_single(document)
-    return engine.draw_array(as_tensor(spec.name, parameter), engine.array_sampler(spec.seed), open_backend("cpu"))
+    return engine.draw_array(as_tensor(spec.name, parameter), engine.make_array_sampler(spec.seed), open_backend("cpu"))
 
 
 def _merge_fields(initializer: str | Mapping[str, Any], fields: dict[str, Any]) -> Any:
@@ -212,11 +212,11 @@ def _load(file: TensorFile, transfer: Transfer | None) -> Nested:
     """Load a file's arrays; errors that the header shows are raised before any data is read."""
     for entry in file.entries:
         if entry.dtype.array is None:
-            raise FileError(f"{file.shown}: {show_text(entry.name)}: NumPy has no type for {entry.dtype.name}")
+            raise FileError(f"{file.display_path}: {show_text(entry.name)}: NumPy has no type for {entry.dtype.name}")
     try:
         nest(dict.fromkeys(entry.name for entry in file.entries))
     except ValueError as error:
-        raise FileError(f"{file.shown}: {error}") from None
+        raise FileError(f"{file.display_path}: {error}") from None
     return nest({entry.name: _read(file, entry, transfer) for entry in file.entries})
 
 
@@ -231,7 +231,7 @@ def _read(file: TensorFile, entry: TensorEntry, transfer: Transfer | None) -> An
     except (MemoryError, OverflowError, ValueError) as error:
         array = f"{entry.dtype.name} of shape {shorten(str(list(entry.shape)))}"
         place = f"memory{_reason_suffix(error)}" if isinstance(error, MemoryError) else "an array"
-        raise FileError(f"{file.shown}: {show_text(entry.name)}: {array} does not fit into {place}") from None
+        raise FileError(f"{file.display_path}: {show_text(entry.name)}: {array} does not fit into {place}") from None
 
 
 def _reason_suffix(error: Exception) -> str:

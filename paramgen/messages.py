@@ -30,6 +30,11 @@ def show_text(text: str, max_chars: int = MAX_VALUE_CHARS) -> str:
     return escape(shorten(text, max_chars))
 
 
+def show_path(path: str) -> str:
+    """Return a path for messages: escaped, or '' in quotes."""
+    return escape(path) or "''"
+
+
 def show(value: Any) -> str:
     """Return a value as YAML writes it on one line, shortened: strings in quotes, true, false, null."""
     if isinstance(value, str):

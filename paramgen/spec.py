@@ -42,9 +42,13 @@ class Spec:
         with TensorFile(path) as file:
             text, stream = file.metadata.get("paramgen_spec"), file.metadata.get("paramgen_stream")
         if text is None or stream is None:
-            raise MalformedFileError(f"{file.shown}: has no spec in its metadata; choose a file that paramgen wrote")
+            raise MalformedFileError(
+                f"{file.display_path}: has no spec in its metadata; choose a file that paramgen wrote"
+            )
         if stream != STREAM_VERSION:
-            raise MalformedFileError(f"{file.shown}: paramgen_stream must be {STREAM_VERSION}, got {show_text(stream)}")
+            raise MalformedFileError(
+                f"{file.display_path}: paramgen_stream must be {STREAM_VERSION}, got {show_text(stream)}"
+            )
         try:
             stored = json.loads(text)
             if isinstance(stored, dict):  # a string would be taken for the path of a spec
@@ -54,7 +58,7 @@ class Spec:
             message = error.diagnostics[0].text("paramgen_spec")
         except (RecursionError, ValueError):
             message = "paramgen_spec must be valid JSON"
-        raise MalformedFileError(f"{file.shown}: {message}")
+        raise MalformedFileError(f"{file.display_path}: {message}")
 
     def to_yaml(self) -> str:
         """Return the spec as YAML; a build of that text gives the same file."""

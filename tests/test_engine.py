@@ -15,7 +15,7 @@ from measuring import measure
 
 import paramgen
 from paramgen import engine
-from paramgen.engine import split
+from paramgen.engine import split_into_blocks
 from paramgen.language.model import interpret, read_document
 from paramgen.planning.plan import Plan, make_plan
 from paramgen.sampling import cpu
@@ -56,8 +56,8 @@ def test_blocks_cover_the_file(size: int) -> None:
     plan = make_plan_of(ROOT / "configs" / "source_examples.yaml")
     position = 0
     parts: dict[str, list[tuple[int, int]]] = {}
-    begins = {entry.name: len(plan.header) + entry.begin for entry in plan.entries}
-    blocks = list(split(plan, size))
+    begins = {entry.name: len(plan.header) + entry.start for entry in plan.entries}
+    blocks = list(split_into_blocks(plan, size))
     for number, block in enumerate(blocks):
         assert block.size == size or number == len(blocks) - 1
         assert block.header == plan.header[position : position + size]
@@ -96,7 +96,7 @@ def test_a_stream_yields_the_file_in_order(tmp_path: Path) -> None:
     with engine.stream(plan, device="cpu", threads=3, block_bytes=4096) as (device, blocks):
         pairs = [(block, bytes(data)) for block, data in blocks]
     assert device == "cpu"
-    assert [block for block, _ in pairs] == list(split(plan, 4096))
+    assert [block for block, _ in pairs] == list(split_into_blocks(plan, 4096))
     assert [len(data) for _, data in pairs] == [block.size for block, _ in pairs]
     assert b"".join(data for _, data in pairs) == whole
 
@@ -111,7 +111,7 @@ def test_a_stream_draws_ahead_of_its_consumer_within_its_buffers_only() -> None:
     def progress(count: int) -> None:
         nonlocal drawn
         drawn += count
-        assert drawn <= (taken + threads + engine.AHEAD) * 4096
+        assert drawn <= (taken + threads + engine.EXTRA_BUFFERS) * 4096
 
     with engine.stream(plan, threads=threads, block_bytes=4096, progress=progress) as (_, blocks):
         addresses = set()
@@ -119,7 +119,7 @@ def test_a_stream_draws_ahead_of_its_consumer_within_its_buffers_only() -> None:
             addresses.add(np.frombuffer(data, np.uint8).ctypes.data)
             taken += 1
     assert (drawn, taken) == (plan.total_bytes, -(-total // 4096))
-    assert len(addresses) <= threads + engine.AHEAD
+    assert len(addresses) <= threads + engine.EXTRA_BUFFERS
 
 
 def test_a_stream_that_is_left_ends_its_threads() -> None:

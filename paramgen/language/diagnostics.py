@@ -92,7 +92,7 @@ class ProblemCollector:
         """Return the error of all findings, in the order of the document."""
         ordered = sorted(self._by_path.values(), key=lambda problem: _place(problem, document) or (0, 0))
         located = [describe(problem, document, index < MAX_SHOWN_ERRORS) for index, problem in enumerate(ordered)]
-        return SpecError(document.source, located, self.total, at_least=self.is_full)
+        return SpecError(document.source, located, self.total, is_lower_bound=self.is_full)
 
     def raise_if_any(self, document: Document) -> None:
         """Raise the error of all findings, if there are any."""

@@ -25,7 +25,7 @@ from paramgen.catalog.operations import (
 )
 from paramgen.catalog.schemas import closed, mapping
 from paramgen.catalog.synonyms import FRAMEWORK_SYNONYMS, OPERATION_SYNONYMS
-from paramgen.errors import FileError, UsageError
+from paramgen.errors import UsageError, file_errors
 from paramgen.language.diagnostics import LimitExceededError, Problem, ProblemCollector, explain_errors
 from paramgen.language.evaluation import VALUE, Evaluator, evaluate_variables
 from paramgen.language.expressions import names_in
@@ -34,7 +34,7 @@ from paramgen.language.items import ABSENT, check_distinct
 from paramgen.language.tree import Tree
 from paramgen.language.values import Value
 from paramgen.language.yaml_reader import Document, KeyPath, from_mapping, from_yaml
-from paramgen.messages import closest_match, did_you_mean, escape, must_be, show
+from paramgen.messages import closest_match, did_you_mean, must_be, show, show_path
 
 AnyModel = TypeVar("AnyModel", bound=SpecModel)
 
@@ -183,11 +183,8 @@ def read_document(source: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[D
     if isinstance(source, Mapping):
         return from_mapping(source), "model"
     path = os.fspath(source)
-    try:
-        with open(path, "rb") as file:
-            raw = file.read(limits.MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise FileError(f"{escape(path) or repr(path)}: {error.strerror or error}") from None
+    with file_errors(show_path(path)), open(path, "rb") as file:
+        raw = file.read(limits.MAX_FILE_BYTES + 1)
     return from_yaml(raw, path), os.path.splitext(os.path.basename(path))[0] or "model"
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 import paramgen
 from paramgen.analysis.file_report import Moments, compute_statistics, iter_json, select_tensors
 from paramgen.cli.tables import print_inspection, print_plan
-from paramgen.storage.header import encode, order_tensors
+from paramgen.storage.header import encode_header, place_tensors
 from paramgen.storage.reader import TensorFile
 
 
@@ -21,8 +21,8 @@ def stats_of(array: NDArray[Any], tmp_path: Path, **options: int) -> Any:
     from paramgen.dtypes import FILE_DTYPES
 
     dtype = next(dtype for dtype in FILE_DTYPES if dtype.array == array.dtype.name)
-    entries = order_tensors([("x", dtype, array.shape)])
-    (tmp_path / "f").write_bytes(encode(entries, {}) + array.tobytes())
+    entries = place_tensors([("x", dtype, array.shape)])
+    (tmp_path / "f").write_bytes(encode_header(entries, {}) + array.tobytes())
     with TensorFile(tmp_path / "f") as file:
         return compute_statistics(file, file.entries[0], **options)
 

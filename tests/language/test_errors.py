@@ -324,7 +324,7 @@ def test_at_most_twenty_errors_are_printed(golden: Golden) -> None:
 def test_the_search_stops_at_a_thousand_errors(golden: Golden) -> None:
     error = expect_spec_error("operations:\n" + "- 1\n" * 30_000)
     lines = str(error).splitlines()
-    assert (len(lines), error.total, error.at_least) == (21, 1000, True)
+    assert (len(lines), error.total, error.is_lower_bound) == (21, 1000, True)
     golden(lines[-1])
 
 

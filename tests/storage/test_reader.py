@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from paramgen.dtypes import FILE_DTYPES, DType
 from paramgen.errors import FileError, MalformedFileError
 from paramgen.storage import reader
-from paramgen.storage.header import MAX_HEADER_BYTES, encode, find_duplicate, order_tensors
+from paramgen.storage.header import MAX_HEADER_BYTES, encode_header, find_duplicate, place_tensors
 from paramgen.storage.reader import TensorFile
 
 Verdict = tuple[dict[str, tuple[str, list[int]]], dict[str, str]] | None
@@ -274,7 +274,7 @@ def test_duplicates_among_names(
 
 
 def test_brackets_prove_that_names_are_different() -> None:
-    header = encode(order_tensors([("a", FILE_DTYPES[0], ()), ("b", FILE_DTYPES[0], (2,))]), {"x": "[1]"})[8:]
+    header = encode_header(place_tensors([("a", FILE_DTYPES[0], ()), ("b", FILE_DTYPES[0], (2,))]), {"x": "[1]"})[8:]
     assert find_duplicate(header, 2, {"x": "[1]"}) is None
     broken = header.replace(b'"b":', b'"a":')
     assert find_duplicate(broken, 1, {"x": "[1]"}) == "a"
@@ -297,8 +297,10 @@ def test_data_of_every_dtype(tmp_path: Path) -> None:
     wide = np.arange(24, dtype=np.float64).reshape(2, 3, 4)
     kinds = {dtype.name: dtype for dtype in FILE_DTYPES if dtype.array}
     arrays = {name: wide.astype(dtype.numpy()) for name, dtype in kinds.items()}
-    entries = order_tensors((name, dtype, (2, 3, 4)) for name, dtype in kinds.items())
-    (tmp_path / "f").write_bytes(encode(entries, {}) + b"".join(arrays[entry.name].tobytes() for entry in entries))
+    entries = place_tensors((name, dtype, (2, 3, 4)) for name, dtype in kinds.items())
+    (tmp_path / "f").write_bytes(
+        encode_header(entries, {}) + b"".join(arrays[entry.name].tobytes() for entry in entries)
+    )
     with TensorFile(tmp_path / "f") as file:
         assert file.entries == entries
         for entry in file.entries:
