@@ -14,8 +14,8 @@ from paramgen.errors import FileError, UsageError
 from paramgen.float_mode import default_float_mode
 from paramgen.formatting import escape, must_be, must_be_array, shorten, show_text
 from paramgen.language.diagnostics import ProblemCollector
+from paramgen.language.document import from_mapping
 from paramgen.language.model import SpecFields, validate
-from paramgen.language.yaml_reader import from_mapping
 from paramgen.nested import Nested, map_arrays, nest
 from paramgen.planning.plan import Plan
 from paramgen.planning.tensors import as_tensor, resolve_parameter

@@ -9,13 +9,13 @@ from typing import Any, Final, NamedTuple
 
 from paramgen import limits
 from paramgen.catalog.entries import is_variable
-from paramgen.catalog.fields import FieldType, Schema
+from paramgen.catalog.fields import FieldType, KeyPath, Schema
 from paramgen.formatting import shorten
 from paramgen.language import values
 from paramgen.language.diagnostics import LimitExceededError, Problem
 from paramgen.language.expressions import KEYWORDS, Expression, TemplateString, UndefinedError, names_in
 from paramgen.language.values import Environment, ExpressionError, Value
-from paramgen.language.yaml_reader import KeyPath, from_yaml
+from paramgen.language.yaml_reader import from_yaml
 
 _SCALAR: Final[Schema] = {
     "anyOf": [

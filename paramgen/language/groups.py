@@ -9,13 +9,12 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from paramgen.catalog.entries import SpecEntry
-from paramgen.catalog.fields import RESERVED, ErrorSubject, Expectation, FieldError, Name, Schema, reserved
+from paramgen.catalog.fields import RESERVED, ErrorSubject, Expectation, FieldError, KeyPath, Name, Schema, reserved
 from paramgen.catalog.models import MAX_SUGGESTIONS
 from paramgen.catalog.operations import PARAMETERS_SCHEMA, ParametersByName
 from paramgen.catalog.schemas import merge, reference
 from paramgen.formatting import closest_match
 from paramgen.language.evaluation import Evaluator
-from paramgen.language.yaml_reader import KeyPath
 
 OPERATIONS_SCHEMA: Schema = {
     "description": "the operations, each with a name, a type and its sizes, and groups of them.",

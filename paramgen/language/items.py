@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from paramgen import limits
 from paramgen.catalog.entries import ENTRY_KEYS, RepeatIndex
-from paramgen.catalog.fields import is_name
+from paramgen.catalog.fields import KeyPath, is_name
 from paramgen.catalog.models import read_typed
 from paramgen.catalog.operations import OPERATIONS_BY_TYPE, Operation
 from paramgen.catalog.synonyms import OPERATION_SYNONYMS
@@ -25,7 +25,6 @@ from paramgen.language.expressions import has_expression, names_in
 from paramgen.language.groups import OPERATION_EXPECTED, Group, is_group
 from paramgen.language.repetitions import ONCE, Locals, Repetitions, check_condition, read_repetitions
 from paramgen.language.values import ExpressionError
-from paramgen.language.yaml_reader import KeyPath
 
 # Results kept of one item for different values of local variables, and operations kept of one result of a group.
 CACHE_SIZE = 1000

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError
 
 from paramgen import limits
 from paramgen.catalog.entries import VARIABLE, Condition, is_variable
-from paramgen.catalog.fields import DTypeName, ErrorSubject, Expectation, FieldError, Schema, choice_type
+from paramgen.catalog.fields import DTypeName, ErrorSubject, Expectation, FieldError, KeyPath, Schema, choice_type
 from paramgen.catalog.frameworks import CONVENTION_NAMES, LAYOUT_NAMES
 from paramgen.catalog.initializers import INITIALIZER_EXPECTED, AnyInitializer
 from paramgen.catalog.models import SpecModel, unknown_keys
@@ -28,13 +28,14 @@ from paramgen.catalog.synonyms import FRAMEWORK_SYNONYMS, OPERATION_SYNONYMS
 from paramgen.errors import FileError, UsageError
 from paramgen.formatting import closest_match, did_you_mean, escape, must_be, show
 from paramgen.language.diagnostics import LimitExceededError, Problem, ProblemCollector, explain_errors
+from paramgen.language.document import Document, from_mapping
 from paramgen.language.evaluation import VALUE, Evaluator, evaluate_variables
 from paramgen.language.expressions import names_in
 from paramgen.language.groups import OPERATIONS_SCHEMA, evaluate_outside_repeats
 from paramgen.language.items import ABSENT, check_distinct
 from paramgen.language.tree import Tree
 from paramgen.language.values import Value
-from paramgen.language.yaml_reader import Document, KeyPath, from_mapping, from_yaml
+from paramgen.language.yaml_reader import from_yaml
 
 AnyModel = TypeVar("AnyModel", bound=SpecModel)
 
@@ -213,7 +214,7 @@ def interpret(
         raise ProblemCollector([Problem((), must_be("a mapping with operations", document.data))]).error(document)
     for key, value in replaced.items():
         if value is not None:
-            document.put((key,), value)
+            document.replace((key,), value)
     _set_variables(document, {} if variables is None else variables)
     try:
         return _interpret(document, name)
@@ -240,7 +241,7 @@ def _set_variables(document: Document, variables: Mapping[str, Value]) -> None:
         if not isinstance(known, dict) or name not in known:
             guess = did_you_mean(closest_match(str(name), known)) if isinstance(known, dict) else ""
             raise UsageError(f"the spec has no variable {show(name)}{guess}")
-        document.put(("variables", name), value)
+        document.replace(("variables", name), value)
 
 
 def validate(

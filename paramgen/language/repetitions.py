@@ -9,12 +9,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from paramgen.catalog.entries import CONDITION, ENTRY_KEYS, REPEAT, RepeatIndex, SpecEntry
-from paramgen.catalog.fields import FieldType
+from paramgen.catalog.fields import FieldType, KeyPath
 from paramgen.language.diagnostics import InvalidItemError, Problem, explain_errors
 from paramgen.language.evaluation import VALUE, Evaluator
 from paramgen.language.expressions import has_expression
 from paramgen.language.values import Value
-from paramgen.language.yaml_reader import KeyPath
 
 Locals = Mapping[str, Value]
 

@@ -19,7 +19,7 @@ from paramgen.formatting import dump_json, shorten, summarize
 from paramgen.language.diagnostics import LimitExceededError, Problem, ProblemCollector
 from paramgen.language.items import OperationInstance
 from paramgen.language.model import ParsedSpec
-from paramgen.language.yaml_reader import escape_refused
+from paramgen.language.yaml_reader import escape_forbidden
 from paramgen.planning.resolve import NameRegistry, OperationCache, ResolvedOperation, resolve_operations
 from paramgen.planning.streams import STREAM_VERSION
 from paramgen.planning.tensors import Parameter, ResolvedParameter, Tensor, resolve_parameter
@@ -301,6 +301,6 @@ def metadata(spec: ParsedSpec) -> dict[str, str]:
     return {
         "format": "pt",
         "paramgen_seed": str(spec.fields.seed),
-        "paramgen_spec": escape_refused(compact(spec.source)),
+        "paramgen_spec": escape_forbidden(compact(spec.source)),
         "paramgen_stream": STREAM_VERSION,
     }

@@ -10,14 +10,15 @@ from typing import Generic, NamedTuple, TypeVar
 from paramgen import limits
 from paramgen.catalog.conventions import parameter_defs as parameter_defs_by_convention
 from paramgen.catalog.distributions import Direction
+from paramgen.catalog.fields import KeyPath
 from paramgen.catalog.initializers import Initializer, NormInitializer
 from paramgen.catalog.layouts import UnsupportedError
 from paramgen.catalog.operations import OPERATIONS_BY_TYPE, ZEROS, ParameterDef
 from paramgen.formatting import closest_match, did_you_mean, one_of, shorten
 from paramgen.language.diagnostics import LimitExceededError, Problem
+from paramgen.language.document import path_text
 from paramgen.language.items import OperationInstance
 from paramgen.language.model import Override, ParsedSpec
-from paramgen.language.yaml_reader import KeyPath, path_text
 from paramgen.planning.overrides import Overrides
 from paramgen.planning.streams import stream_id
 from paramgen.planning.tensors import Parameter, ResolvedParameter, resolve_parameter

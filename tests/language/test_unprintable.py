@@ -11,8 +11,9 @@ from conftest import plan_of_text
 
 import paramgen
 from paramgen.errors import ParamgenError, SpecError
+from paramgen.language.document import from_mapping
 from paramgen.language.model import interpret, read_document
-from paramgen.language.yaml_reader import from_mapping, from_yaml
+from paramgen.language.yaml_reader import from_yaml
 from paramgen.planning.plan import make_plan
 
 EVERY = [chr(code) for code in range(sys.maxunicode + 1)]

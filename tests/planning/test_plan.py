@@ -9,8 +9,9 @@ from conftest import ROOT, document_of, plan_of, plan_of_text
 from golden import Golden
 
 from paramgen.errors import SpecError
+from paramgen.language.document import from_mapping
 from paramgen.language.model import interpret, read_document
-from paramgen.language.yaml_reader import from_mapping, from_yaml
+from paramgen.language.yaml_reader import from_yaml
 from paramgen.planning import plan as planning
 from paramgen.planning import resolve
 from paramgen.planning.plan import make_plan, metadata
