@@ -71,7 +71,7 @@ def evaluate_outside_repeats(items: list[Any], path: KeyPath, evaluator: Evaluat
         if isinstance(item, dict) and ("repeat" in item or "with" in item):
             return item
         inner = item.get("operations") if is_group(item) else None
-        value, _ = evaluator.evaluate(item, path, skip_keys=("operations",) if inner else (), bind=False)
+        value, _ = evaluator.evaluate(item, path, skip_keys=("operations",) if inner else (), defer=False)
         if not isinstance(inner, list):
             return value
         return {**value, "operations": evaluate_outside_repeats(inner, (*path, "operations"), evaluator)}

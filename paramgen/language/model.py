@@ -30,10 +30,10 @@ from paramgen.formatting import closest_match, did_you_mean, escape, must_be, sh
 from paramgen.language.diagnostics import LimitExceededError, Problem, ProblemCollector, explain_errors
 from paramgen.language.document import Document, from_mapping
 from paramgen.language.evaluation import VALUE, Evaluator, evaluate_variables
+from paramgen.language.expansion import ABSENT, OperationExpander
 from paramgen.language.expressions import names_in
 from paramgen.language.groups import OPERATIONS_SCHEMA, evaluate_outside_repeats
-from paramgen.language.items import ABSENT, check_distinct
-from paramgen.language.tree import Tree
+from paramgen.language.items import check_distinct_limit
 from paramgen.language.values import Value
 from paramgen.language.yaml_reader import from_yaml
 
@@ -172,11 +172,11 @@ class ParsedSpec:
         """The number of items in the spec's list of operations."""
         return len(self._items)
 
-    def tree(self) -> Tree:
-        """Return its operations, not read yet."""
-        omits = not all(override.when for override in self.fields.overrides)
+    def expander(self) -> OperationExpander:
+        """Return the expander of its operations; none is read yet."""
+        has_omissions = not all(override.when for override in self.fields.overrides)
         parameters = self.document.data.get("parameters", ABSENT)
-        return Tree(self._items, parameters, self._evaluator.with_fresh_budget(), omits)
+        return OperationExpander(self._items, parameters, self._evaluator.with_fresh_budget(), has_omissions)
 
 
 def read_document(source: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[Document, str]:
@@ -229,7 +229,7 @@ def _interpret(document: Document, name: str) -> ParsedSpec:
     if items:
         source["operations"] = evaluate_outside_repeats(items, ("operations",), evaluator)
     if "parameters" in source:
-        source["parameters"], _ = evaluator.evaluate(source["parameters"], ("parameters",), bind=False)
+        source["parameters"], _ = evaluator.evaluate(source["parameters"], ("parameters",), defer=False)
     return ParsedSpec(document, head, source, (*in_variables, *field_errors, *in_items), items, evaluator)
 
 
@@ -298,7 +298,7 @@ def _select_overrides(overrides: Any, evaluator: Evaluator) -> dict[str, Any]:
 def _read_items(data: dict[str, Any]) -> tuple[list[Any], list[Problem]]:
     items = data.get("operations")
     if isinstance(items, list) and items:
-        check_distinct(len(items), ("operations",))  # before anything in them is evaluated
+        check_distinct_limit(len(items), ("operations",))  # before anything in them is evaluated
         return items, []
     if "operations" in data:
         return [], [Problem(("operations",), must_be("a non-empty list of operations", items))]

@@ -116,8 +116,8 @@ class _Resolver:
 
     def operations(self) -> Iterator[ResolvedOperation | Problem]:
         is_complete = not self.spec.problems
-        tree = self.spec.tree()
-        for instance in tree.operations():
+        expander = self.spec.expander()
+        for instance in expander.operations():
             if isinstance(instance, Problem):
                 is_complete = False
                 yield instance
@@ -148,7 +148,7 @@ class _Resolver:
             else:
                 yield ResolvedOperation(instance, definitions, parameters)
         if is_complete:  # else they may be meant for what is missing
-            yield from self.overrides.find_unused(self.names.suggest, is_warning=tree.omits)
+            yield from self.overrides.find_unused(self.names.suggest, is_warning=expander.has_omissions)
 
     def _choose(self, instance: OperationInstance) -> _OperationChoices:
         operation = instance.operation
