@@ -295,7 +295,7 @@ def plan_of(*operations: dict[str, Any], **head: Any) -> list[dict[str, Any]]:
     from paramgen.planning.plan import make_plan
 
     named = [{"name": chr(97 + index), **operation} for index, operation in enumerate(operations)]
-    plan = make_plan(interpret(*read_document({**head, "operations": named})))
+    plan = make_plan(interpret(read_document({**head, "operations": named})))
     return document_of(plan)["parameters"]  # type: ignore[no-any-return]
 
 
@@ -325,9 +325,9 @@ def places_of(error: Any) -> list[str]:
 
 
 def plan_of_text(text: str, **replaced: Any) -> Plan:
-    """Return the plan of a spec's text, whose file is named s; keywords replace values, as `interpret` takes them."""
-    from paramgen.language.model import interpret
+    """Return the plan of a spec's text, whose file is named s; keywords are Replacements."""
+    from paramgen.language.model import Replacements, interpret
     from paramgen.language.yaml_reader import from_yaml
     from paramgen.planning.plan import make_plan
 
-    return make_plan(interpret(from_yaml(text.encode(), "s"), "s", **replaced))
+    return make_plan(interpret(from_yaml(text.encode(), "s"), Replacements(**replaced)))

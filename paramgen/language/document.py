@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from array import array
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -45,6 +46,12 @@ class Document:
         self.start = start
         self.has_expressions = has_expressions
         self._replaced: set[KeyPath] = set()
+
+    @property
+    def default_name(self) -> str:
+        """The name of a model whose spec has none: that of the spec's file without its ending."""
+        stem = os.path.splitext(os.path.basename(self.source))[0] if self.start else ""
+        return stem or "model"
 
     def replace(self, path: KeyPath, value: Any) -> None:
         """Set the value at a path, which then no longer has a line and column."""

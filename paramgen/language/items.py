@@ -26,8 +26,7 @@ from paramgen.language.groups import OPERATION_EXPECTED
 from paramgen.language.repetitions import NOT_REPEATED, Repetitions, Scope, check_condition, read_repetitions
 from paramgen.language.values import ExpressionError
 
-# Entries in the cache of an item, one per combination of local variables, and operations in an entry of a group's.
-# A million repetitions of fourteen nested groups take 10 s with the cache of groups, and 55 s without it.
+# Entries in the cache of an item, one per combination of local variables.
 CACHE_SIZE = 1000
 
 

@@ -180,7 +180,7 @@ class _Resolver:
         operation, base = instance.operation, instance.path
         if own := operation.explicit_initializers().get(definition.key):
             return own, (*base, "initializers", definition.key)
-        if self.spec.fields.defaults and (default := self.spec.fields.default_of(operation, definition.key)):
+        if self.spec.fields.defaults and (default := self.spec.fields.default_initializer(operation, definition.key)):
             return default
         return definition.initializer, (*base, *definition.path)
 
