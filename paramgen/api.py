@@ -13,8 +13,8 @@ from paramgen.engine import BuildResult
 from paramgen.errors import FileError, UsageError
 from paramgen.float_mode import default_float_mode
 from paramgen.language.diagnostics import ProblemCollector
+from paramgen.language.document import Document, from_mapping
 from paramgen.language.model import SpecFields, validate
-from paramgen.language.yaml_reader import Document, from_mapping
 from paramgen.messages import escape, must_be, must_be_array, shorten, show_text
 from paramgen.nested import Nested, map_arrays, nest
 from paramgen.planning.plan import Plan

@@ -1,4 +1,4 @@
-"""Specs as Python users hold them: read, checked and planned."""
+"""The public `Spec`: a checked spec with its plan."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from paramgen.errors import MalformedFileError, SpecError
 from paramgen.float_mode import default_float_mode
-from paramgen.language.model import ParsedSpec, read_spec
+from paramgen.language.model import ParsedSpec, Replacements, read_spec
 from paramgen.messages import must_be, show_text
 from paramgen.planning.plan import Plan, make_plan
 from paramgen.planning.streams import STREAM_VERSION
@@ -35,7 +35,7 @@ class Spec:
     def from_file(cls, path: str | os.PathLike[str]) -> Spec:
         """Return the spec that is stored in a file's metadata; a build of it gives the same file.
 
-        FileError if the file cannot be read, or has no spec of this version.
+        Raises FileError if the file cannot be read, or has no spec of this version.
         """
         from paramgen.storage.reader import TensorFile
 
@@ -67,7 +67,7 @@ class Spec:
         return to_yaml(self.source)
 
     def __repr__(self) -> str:
-        return f"<Spec {self.name!r}: {pluralize(self._parsed.count, 'operation')} or groups, seed {self.seed}>"
+        return f"<Spec {self.name!r}: {pluralize(self._parsed.num_items, 'operation')} or groups, seed {self.seed}>"
 
     @property
     def name(self) -> str:
@@ -93,10 +93,15 @@ class Spec:
 
 @default_float_mode()
 def read_and_plan(
-    source: str | os.PathLike[str] | Mapping[str, Any], *, variables: Mapping[str, Any] | None = None, **replaced: Any
+    source: str | os.PathLike[str] | Mapping[str, Any],
+    *,
+    seed: int | None = None,
+    dtype: str | None = None,
+    layout: str | None = None,
+    variables: Mapping[str, Any] | None = None,
 ) -> Spec:
-    """Read, check and plan a spec. `replaced` (seed, dtype, layout) replace its own, where they are not None."""
-    parsed = read_spec(source, variables=variables, **replaced)
+    """Read, check and plan a spec. `seed`, `dtype` and `layout` replace the spec's, if given."""
+    parsed = read_spec(source, Replacements(seed, dtype, layout, {} if variables is None else variables))
     plan = make_plan(parsed)
     for warning in plan.warnings:
         warnings.warn(warning, stacklevel=2)

@@ -13,7 +13,7 @@ from paramgen.catalog.distributions import Distribution
 from paramgen.catalog.initializers import Zeros
 from paramgen.dtypes import DTYPES
 from paramgen.errors import SpecError
-from paramgen.language.model import interpret, read_document
+from paramgen.language.model import Replacements, interpret, read_document
 from paramgen.language.yaml_reader import from_yaml
 from paramgen.planning.plan import Plan, make_plan
 from paramgen.planning.streams import stream_id
@@ -174,7 +174,7 @@ def read_plan_json(plan: Plan) -> dict[str, Any]:
 def plan_operations(*operations: dict[str, Any], **head: Any) -> list[dict[str, Any]]:
     """Return the tensors of `plan --json` for operations, named a, b, … unless they have names."""
     named = [{"name": chr(97 + index), **operation} for index, operation in enumerate(operations)]
-    plan = make_plan(interpret(*read_document({**head, "operations": named})))
+    plan = make_plan(interpret(read_document({**head, "operations": named})))
     return read_plan_json(plan)["parameters"]  # type: ignore[no-any-return]
 
 
@@ -200,5 +200,5 @@ def list_locations(error: Any) -> list[str]:
 
 
 def plan_text(text: str, **replaced: Any) -> Plan:
-    """Return the plan of a spec's text, whose file is named s; keywords replace values, as `interpret` takes them."""
-    return make_plan(interpret(from_yaml(text.encode(), "s"), "s", **replaced))
+    """Return the plan of a spec's text, whose file is named s; keywords are Replacements."""
+    return make_plan(interpret(from_yaml(text.encode(), "s"), Replacements(**replaced)))

@@ -16,7 +16,7 @@ from measuring import measure
 import paramgen
 from paramgen import engine
 from paramgen.engine import split_into_blocks
-from paramgen.language.model import interpret, read_document
+from paramgen.language.model import Replacements, interpret, read_document
 from paramgen.planning.plan import Plan, make_plan
 from paramgen.sampling import cpu
 from paramgen.sampling.backend import Backend
@@ -26,7 +26,7 @@ from paramgen.sampling.sampler import Sampler
 
 def make_plan_of(path: Path | str | dict[str, Any]) -> Plan:
     small = SMALL.get(path.stem) if isinstance(path, Path) else None
-    return make_plan(interpret(*read_document(path), variables=small))
+    return make_plan(interpret(read_document(path), Replacements(variables=small)))
 
 
 def build_bytes(plan: Plan, path: Path, **options: Any) -> bytes:

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from paramgen import limits
-from paramgen.catalog.fields import ErrorSubject
+from paramgen.catalog.fields import ErrorSubject, KeyPath
 from paramgen.errors import MAX_SHOWN_ERRORS, Diagnostic, SpecError
+from paramgen.language.document import Document, clip_path, path_text
 from paramgen.language.expressions import has_expression, names_in
-from paramgen.language.yaml_reader import Document, KeyPath, normalize, path_text
 from paramgen.messages import shorten
 
 
@@ -60,7 +60,7 @@ def explain_errors(error: ValidationError, data: Any, base: KeyPath, unknown: Co
     found = []
     for item in error.errors(include_url=False):
         path = item["loc"]
-        if unknown and (*base, *normalize(data, path)) in unknown:
+        if unknown and (*base, *clip_path(data, path)) in unknown:
             continue
         found.append(Problem((*base, *path), item["msg"], of_key=item["type"] == ErrorSubject.KEY))
     return found
@@ -110,14 +110,14 @@ def describe(problem: Problem, document: Document, with_suggestion: bool) -> Dia
     message = problem.message
     if with_suggestion and problem.suggest:
         message += problem.suggest()
-    path = document.normalize(problem.path)
+    path = document.clip_path(problem.path)
     if notes := list(_notes(problem, path, document)):
         message = f"{message} ({', '.join(notes)})"
     return Diagnostic(message, path_text(path), *(_place(problem, document) or (None, None)))
 
 
 def _place(problem: Problem, document: Document) -> tuple[int, int] | None:
-    return document.place(document.normalize(problem.path), problem.of_key)
+    return document.locate(document.clip_path(problem.path), problem.of_key)
 
 
 def _notes(problem: Problem, path: KeyPath, document: Document) -> Iterator[str]:

@@ -18,7 +18,7 @@ from paramgen.json_text import dump_json, quote_json
 from paramgen.language.diagnostics import LimitExceededError, Problem, ProblemCollector
 from paramgen.language.items import OperationInstance
 from paramgen.language.model import ParsedSpec
-from paramgen.language.yaml_reader import escape_refused
+from paramgen.language.yaml_reader import escape_forbidden
 from paramgen.messages import shorten
 from paramgen.planning.resolve import NameRegistry, OperationCache, ResolvedOperation, resolve_operations
 from paramgen.planning.streams import STREAM_VERSION
@@ -308,6 +308,6 @@ def metadata(spec: ParsedSpec) -> dict[str, str]:
     return {
         "format": "pt",
         "paramgen_seed": str(spec.fields.seed),
-        "paramgen_spec": escape_refused(compact_json(spec.source)),
+        "paramgen_spec": escape_forbidden(compact_json(spec.source)),
         "paramgen_stream": STREAM_VERSION,
     }

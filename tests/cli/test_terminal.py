@@ -13,7 +13,7 @@ from helpers import Run
 from paramgen.cli import commands as cli
 from paramgen.cli.tables import Column, print_devices, print_table
 from paramgen.json_text import escape_json
-from paramgen.language.yaml_reader import escape_refused
+from paramgen.language.yaml_reader import escape_forbidden
 from paramgen.sampling.devices import Device
 
 # Controls, formats (bidirectional ones among them), separators, private and unassigned ones of each kind; surrogates.
@@ -70,7 +70,7 @@ def test_inspect_escapes_names_and_metadata(stats: list[str], run: Run, tmp_path
 
 def test_plan_escapes_the_specs_name(run: Run, tmp_path: Path) -> None:
     """Use the spec's own name: names of operations are only letters and digits."""
-    name = READABLE + "".join(character for character in HOSTILE if escape_refused(character) == character)
+    name = READABLE + "".join(character for character in HOSTILE if escape_forbidden(character) == character)
     assert {"\t", "\xad", "\u200f", "\u202e", "\u2066"} <= set(name)
     spec = {"name": name, "operations": [{"name": "層é", "type": "prelu"}]}
     (tmp_path / "s.yaml").write_text(json.dumps(spec, ensure_ascii=False), encoding="utf-8")

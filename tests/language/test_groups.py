@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import paramgen
 from paramgen import limits
-from paramgen.language import items
+from paramgen.language import expansion, items
 from paramgen.planning import plan as planning
 from paramgen.planning import resolve
 from paramgen.planning.overrides import Pattern
@@ -417,8 +417,8 @@ def test_counting_groups_that_depend_on_an_index_stops_at_the_limit(
     """Report the limit once, although each level multiplies the visits of the next one."""
     monkeypatch.setattr(limits, "MAX_TERMS", 1000)
     counted = []
-    count = items.GroupItem.count
-    monkeypatch.setattr(items.GroupItem, "count", lambda *args: counted.append(args) or count(*args))
+    count = expansion.GroupItem.count
+    monkeypatch.setattr(expansion.GroupItem, "count", lambda *args: counted.append(args) or count(*args))
     text = f"{{name: c, {DENSE}, input_size: 1, output_size: 1}}"
     for level in range(6):
         text = f"{{name: a, repeat: '${{9 + 0 * i{level + 1}}}', as: i{level}, operations: [{text}]}}"
@@ -430,8 +430,8 @@ def test_counting_groups_that_depend_on_an_index_stops_at_the_limit(
 
 def test_groups_that_do_not_depend_on_an_index_are_multiplied(monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
     counted = []
-    count = items.GroupItem.count
-    monkeypatch.setattr(items.GroupItem, "count", lambda *args: counted.append(args) or count(*args))
+    count = expansion.GroupItem.count
+    monkeypatch.setattr(expansion.GroupItem, "count", lambda *args: counted.append(args) or count(*args))
     text = f"{{name: c, {DENSE}, input_size: 1, output_size: 1}}"
     for _ in range(13):
         text = f"{{name: a, repeat: 1000, as: i, operations: [{text}]}}".replace("as: i", f"as: i{len(text)}")
@@ -528,6 +528,7 @@ def test_names_that_exceed_a_header_are_refused(monkeypatch: pytest.MonkeyPatch,
 def test_a_full_cache_changes_no_shape(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = shapes(MODEL)
     monkeypatch.setattr(items, "CACHE_SIZE", 1)
+    monkeypatch.setattr(expansion, "MAX_CACHED_OPERATIONS", 1)
     assert shapes(MODEL) == expected
 
 

@@ -9,15 +9,16 @@ from golden import Golden
 from helpers import ROOT, plan_operations, plan_text, read_plan_json
 
 from paramgen.errors import SpecError
-from paramgen.language.model import interpret, read_document
-from paramgen.language.yaml_reader import from_mapping, from_yaml
+from paramgen.language.document import from_mapping
+from paramgen.language.model import Replacements, interpret, read_document
+from paramgen.language.yaml_reader import from_yaml
 from paramgen.planning import plan as planning
 from paramgen.planning import resolve
 from paramgen.planning.plan import make_plan, metadata
 
 
 def tensors_of(path: str) -> dict[str, dict[str, Any]]:
-    plan = make_plan(interpret(*read_document(ROOT / "configs" / path)))
+    plan = make_plan(interpret(read_document(ROOT / "configs" / path)))
     return {tensor["name"]: tensor for tensor in read_plan_json(plan)["parameters"]}
 
 
@@ -117,7 +118,7 @@ def test_arguments_override_the_spec() -> None:
     document = read_document(
         {"seed": 1, "dtype": "float64", "operations": [{"name": "a", **DENSE, "dtype": "float16"}]}
     )
-    plan = make_plan(interpret(*document, seed=2**64 - 1, dtype="bfloat16"))
+    plan = make_plan(interpret(document, Replacements(seed=2**64 - 1, dtype="bfloat16")))
     assert plan.seed == 2**64 - 1
     assert plan.tensors[0].dtype.name == "float16"
     source = json.loads(json.loads(plan.header[8:])["__metadata__"]["paramgen_spec"])
@@ -143,26 +144,26 @@ def test_metadata_holds_the_spec_as_written() -> None:
 
 @pytest.mark.parametrize("path", ["source_examples.yaml", "layers.yaml", "gru_classifier.yaml", "lstm_classifier.yaml"])
 def test_the_spec_in_the_metadata_makes_the_same_header(path: str) -> None:
-    plan = make_plan(interpret(*read_document(ROOT / "configs" / path)))
+    plan = make_plan(interpret(read_document(ROOT / "configs" / path)))
     source = json.loads(plan.header[8:])["__metadata__"]["paramgen_spec"]
-    assert make_plan(interpret(*read_document(json.loads(source)))).header == plan.header
+    assert make_plan(interpret(read_document(json.loads(source)))).header == plan.header
     assert plan_text(source).header == plan.header
 
 
 def test_the_spec_in_the_metadata_can_be_read_as_yaml() -> None:
     """Include characters that YAML has only as escapes."""
     name = "a\u2028\x7f\x85\ufffe\u00e9"
-    spec = interpret(from_mapping({"name": name, "operations": [{"name": "p", "type": "prelu"}]}), "m")
+    spec = interpret(from_mapping({"name": name, "operations": [{"name": "p", "type": "prelu"}]}))
     written = metadata(spec)["paramgen_spec"]
     assert "\u00e9" in written
-    again = interpret(from_yaml(written.encode(), "s"), "m")
+    again = interpret(from_yaml(written.encode(), "m"))
     assert again.fields.name == name
     assert make_plan(again).header == make_plan(spec).header
 
 
 def test_a_name_is_in_the_metadata_only_if_written() -> None:
     def source(data: dict[str, Any]) -> Any:
-        plan = make_plan(interpret(*read_document({**data, "operations": [{"name": "a", **DENSE}]})))
+        plan = make_plan(interpret(read_document({**data, "operations": [{"name": "a", **DENSE}]})))
         return plan.name, json.loads(json.loads(plan.header[8:])["__metadata__"]["paramgen_spec"])
 
     assert source({})[0] == "model"
@@ -171,8 +172,8 @@ def test_a_name_is_in_the_metadata_only_if_written() -> None:
 
 
 def test_parameters_do_not_depend_on_other_operations() -> None:
-    one = make_plan(interpret(*read_document({"operations": [{"name": "a", **DENSE}]})))
-    two = make_plan(interpret(*read_document({"operations": [{"name": "b", **DENSE}, {"name": "a", **DENSE}]})))
+    one = make_plan(interpret(read_document({"operations": [{"name": "a", **DENSE}]})))
+    two = make_plan(interpret(read_document({"operations": [{"name": "b", **DENSE}, {"name": "a", **DENSE}]})))
     assert one.tensors == two.tensors[2:]
 
 
@@ -198,7 +199,7 @@ def test_numbers_of_enormous_fans() -> None:
 
 
 def test_making_a_plan_twice_reports_the_same_errors() -> None:
-    spec = interpret(*read_document({"operations": [{"name": "a", **DENSE, "initializers": {"bias": "he"}}]}))
+    spec = interpret(read_document({"operations": [{"name": "a", **DENSE, "initializers": {"bias": "he"}}]}))
     with pytest.raises(SpecError) as first:
         make_plan(spec)
     with pytest.raises(SpecError) as second:
