@@ -1,6 +1,5 @@
 """English that a machine can check, in code and docs; ruff checks that docstrings start imperatively."""
 
-import ast
 import re
 from collections.abc import Iterator
 
@@ -61,33 +60,6 @@ def test_names_of_tests_avoid_these_phrases() -> None:
             text = words.replace("_", " ")
             found += [f"{name}: test_{words}: {problem}" for problem in problems(f'"""{text.capitalize()}"""')]
     assert not found, "\n".join(found)
-
-
-def lines_that_bind(name: str, source: str) -> list[int]:
-    """Return the lines where code assigns to a name, or has an argument of this name."""
-    return sorted(
-        node.lineno
-        for node in ast.walk(ast.parse(source))
-        if (isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Store))
-        or (isinstance(node, ast.arg) and node.arg == name)
-    )
-
-
-def test_no_variable_is_called_found() -> None:
-    """Require a name that says what was found."""
-    places = [
-        f"{path.relative_to(ROOT)}:{line}"
-        for path in sorted((ROOT / "paramgen").rglob("*.py"))
-        for line in lines_that_bind("found", path.read_text(encoding="utf-8"))
-    ]
-    assert not places, "\n".join(places)
-
-
-def test_variables_are_seen_wherever_they_are_bound() -> None:
-    source = (
-        "found = 1\nprint(found)\nif found := f():\n    found: int = 2\nfor found in x: pass\ng = lambda found: 0\n"
-    )
-    assert lines_that_bind("found", source) == [1, 3, 4, 5, 6]
 
 
 @pytest.mark.parametrize(
