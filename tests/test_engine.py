@@ -25,7 +25,7 @@ from paramgen.sampling.sampler import Sampler
 
 
 def make_plan_of(path: Path | str | dict[str, Any]) -> Plan:
-    small = SMALL.get(path.stem) if isinstance(path, Path) else None
+    small = SMALL.get(path.stem, {}) if isinstance(path, Path) else {}
     return make_plan(interpret(read_document(path), Replacements(variables=small)))
 
 
