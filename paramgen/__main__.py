@@ -15,9 +15,11 @@ if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
 import gc
 import os
 import warnings
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from paramgen.cli import signals
+from paramgen.errors import describe_os_error
 
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
@@ -40,6 +42,10 @@ def _run_guarded() -> None:
     try:
         signals.install()
         _run()
+    except OSError as error:  # of standard output itself; commands report their own
+        with suppress(OSError):
+            print(f"standard output: {describe_os_error(error)}", file=sys.stderr)
+        os._exit(3)
     finally:
         signals.ignore()
 
