@@ -57,7 +57,8 @@ class Expectation:
 class FieldType(Expectation):
     """A type of field. `convert` makes the model's value of a valid one; `hint` ends the error of another.
 
-    `items` is the type of a list's items, or of a single one where a list is not needed.
+    `items` is the type of a list's items, or of a single one where a list is not needed. With `is_deferred`,
+    expressions in the field are evaluated later, once per index.
     """
 
     accepts: Callable[[Any], bool]
@@ -65,6 +66,7 @@ class FieldType(Expectation):
     convert: Callable[[Any], Any] = lambda value: value
     hint: Callable[[Any], str] = lambda value: ""
     items: FieldType | None = None
+    is_deferred: bool = False
 
     def errors(self, value: Any, path: KeyPath = ()) -> Iterator[FieldError]:
         """Yield the errors of a value at a path, and of its items."""

@@ -7,9 +7,12 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+from pydantic.fields import FieldInfo
+
 from paramgen import limits
 from paramgen.catalog.entries import is_variable
 from paramgen.catalog.fields import FieldType, KeyPath, Schema
+from paramgen.catalog.initializers import INITIALIZERS
 from paramgen.language import values
 from paramgen.language.diagnostics import LimitExceededError, Problem
 from paramgen.language.expressions import KEYWORDS, Expression, TemplateString, UndefinedError, names_in
@@ -30,10 +33,21 @@ VALUE: Final = FieldType(
     schema={"anyOf": [*_SCALAR["anyOf"], {"type": "array", "items": _SCALAR, "maxItems": limits.MAX_LIST_LENGTH}]},
     convert=values.freeze,
 )
+
+
+def _is_deferred(field: FieldInfo) -> bool:
+    return any(isinstance(part, FieldType) and part.is_deferred for part in field.metadata)
+
+
 # Keys whose values are strings, even if they are a single expression.
 TEXT_KEYS: Final = ("name", "match")
 # Keys whose expressions are evaluated later, once per index, by the type of the mapping that they are in.
-DEFERRED_KEYS: Final = {"formula": ("value",)}
+DEFERRED_KEYS: Final = {
+    name: keys
+    for model in INITIALIZERS
+    if (keys := [key for key, field in model.fields_by_key().items() if _is_deferred(field)])
+    for name in model.names()
+}
 EMPTY_SCOPE: Final[Mapping[str, Value]] = {}
 
 

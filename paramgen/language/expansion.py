@@ -24,8 +24,8 @@ from paramgen.language.items import (
 )
 from paramgen.language.repetitions import Scope
 
-# Operations of one repetition that are cached. A million repetitions of fourteen nested groups take 10 s, and
-# 55 s without this cache.
+# Operations of one repetition of a group that are cached. 700,000 repetitions of fourteen nested groups take 10 s, and
+# 55 s if they cannot be cached.
 MAX_CACHED_OPERATIONS: Final = 1000
 # Marks missing parameters, because null is a (wrong) value.
 ABSENT: Final = object()

@@ -6,7 +6,7 @@ An item that uses no local variable is evaluated and checked once.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -214,11 +214,11 @@ class OperationItem(Item):
         self._remember(key, checked)
         return checked
 
-    def _find_texts(self, value: Any, scope: Scope, key: str = "", bound: tuple[str, ...] = ()) -> Iterator[str]:
+    def _find_texts(self, value: Any, scope: Scope, key: str = "", deferred: Collection[str] = ()) -> Iterator[str]:
         """Yield the strings that use local variables; of expressions that are evaluated later, the variables."""
         if isinstance(value, str) and key != "name":
             used = self.state.evaluator.names(value, self.path, scope)
-            yield from [f"${{{name}}}" for name in sorted(used)] if key in bound else [value] if used else []
+            yield from [f"${{{name}}}" for name in sorted(used)] if key in deferred else [value] if used else []
         elif isinstance(value, dict):
             later = DEFERRED_KEYS.get(str(value.get("type")), ())
             for inner, entry in value.items():

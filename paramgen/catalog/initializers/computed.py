@@ -46,6 +46,7 @@ NUMBER_OR_EXPRESSION = FieldType(
     accepts=lambda value: _is_expression(value) or FINITE.accepts(value),
     convert=lambda value: value if _is_expression(value) else float(value),
     schema={"type": "number"},
+    is_deferred=True,
 )
 LOGARITHMIC = number_type(
     "a number from 1e-300 to 1e300",
