@@ -286,7 +286,7 @@ def small_variables(path: Path) -> dict[str, Any]:
 
 def document_of(plan: Plan) -> dict[str, Any]:
     """Return the document of `plan --json`."""
-    return json.loads("".join(plan.document()))  # type: ignore[no-any-return]
+    return json.loads("".join(plan.iter_json()))  # type: ignore[no-any-return]
 
 
 def plan_of(*operations: dict[str, Any], **head: Any) -> list[dict[str, Any]]:

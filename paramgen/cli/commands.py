@@ -257,7 +257,7 @@ def plan(
     with _report_errors():
         made = _plan(spec, variables, seed=seed, dtype=dtype, layout=layout)
         if as_json:
-            _print_parts(made.document())
+            _print_parts(made.iter_json())
             return
         from paramgen.cli.tables import print_plan
 

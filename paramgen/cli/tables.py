@@ -29,9 +29,9 @@ def print_plan(plan: Plan) -> None:
     cells: dict[tuple[int, ...], tuple[str, ...]] = {}
     rows = []
     for tensor in plan.tensors:
-        if tensor.key not in cells:
-            cells[tensor.key] = _cells(tensor)
-        rows.append((escape(tensor.name), *cells[tensor.key]))
+        if tensor.cache_key not in cells:
+            cells[tensor.cache_key] = _cells(tensor)
+        rows.append((escape(tensor.name), *cells[tensor.cache_key]))
     print_table(dict(zip(titles, zip(*rows, strict=True), strict=True)))
     print(f"\n{escape(plan.name)}: {plan.summary()}, seed {plan.seed}, layout {plan.layout}")
 

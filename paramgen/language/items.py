@@ -33,17 +33,24 @@ CACHE_SIZE = 1000
 ABSENT: Final = object()
 
 
-class OperationInstance(NamedTuple):
-    """An operation of the model: its full name, its path in the document, and its local variables.
+@dataclass(eq=False, slots=True, weakref_slot=True)
+class CheckedOperation:
+    """An operation checked with some local variables; None if it is omitted.
 
-    `results` caches what is computed from the operation, for other instances that differ in name only.
+    Planning caches its results by this object, which instances that differ only in name share.
     """
+
+    operation: Operation | None
+
+
+class OperationInstance(NamedTuple):
+    """An operation of the model: its full name, its path in the document, and its local variables."""
 
     operation: Operation
     name: str
     path: KeyPath
     local: Locals | None
-    results: dict[Any, Any]
+    checked: CheckedOperation
 
     @property
     def location(self) -> RepeatLocation | None:
@@ -174,13 +181,6 @@ class Item(ABC):
             self.cache[key] = result
 
 
-class _CheckedOperation(NamedTuple):
-    """An operation checked with some local variables (None if it is omitted), and what is computed from it."""
-
-    operation: Operation | None
-    results: dict[Any, Any]
-
-
 class OperationItem(Item):
     """An operation. `texts` are its strings that depend on local variables, whose values are the key of its cache."""
 
@@ -193,9 +193,9 @@ class OperationItem(Item):
     def expand(self, name: str, local: Locals, is_inside: bool) -> Iterator[OperationInstance | Problem]:
         checked = self._read(local)
         if checked.operation:
-            yield OperationInstance(checked.operation, name, self.path, local if is_inside else None, checked.results)
+            yield OperationInstance(checked.operation, name, self.path, local if is_inside else None, checked)
 
-    def _read(self, local: Locals) -> _CheckedOperation:
+    def _read(self, local: Locals) -> CheckedOperation:
         """Return the operation, from the cache if it was checked with the same values."""
         if self.texts is None:
             self.texts = tuple(dict.fromkeys(self._find_texts(self.fields(), local))) if local else ()
@@ -205,7 +205,7 @@ class OperationItem(Item):
             key = repr(found) if found else ""  # repr, since 1 and 1.0 are different values
         except ExpressionError:  # reported by check
             pass
-        checked: _CheckedOperation | None = self.cache.get(key)
+        checked: CheckedOperation | None = self.cache.get(key)
         if checked is None:
             if self.texts:
                 self.expansion.count_distinct(1, self.path)
@@ -226,14 +226,14 @@ class OperationItem(Item):
             for entry in value:
                 yield from self._find_texts(entry, local)
 
-    def check(self, local: Locals, known: list[Problem] | None = None) -> _CheckedOperation:
+    def check(self, local: Locals, known: list[Problem] | None = None) -> CheckedOperation:
         fields, problems = self.fields(), list(known or ())
         if isinstance(fields, dict) and isinstance(fields.get("parameters"), dict):
             written = fields["parameters"]
             fields["parameters"], errors = self._select(written, (*self.path, "parameters"), local)
             problems += errors
             if written and not fields["parameters"] and not problems:
-                return _CheckedOperation(None, {})
+                return CheckedOperation(None)
         fields, failures = self.expansion.evaluator.evaluate(fields, self.path, local)
         problems += self.expansion.evaluator.explain(failures)
         operation = None
@@ -243,7 +243,7 @@ class OperationItem(Item):
             problems += explain_errors(error, fields, self.path, failures)
         if problems or failures:
             raise InvalidItemError(problems)
-        return _CheckedOperation(operation, {})
+        return CheckedOperation(operation)
 
     def _select(
         self, parameters: Mapping[str, Any], path: KeyPath, local: Locals
@@ -301,9 +301,9 @@ class GroupItem(Item):
         key = self._cache_key(local)
         known: list[OperationInstance] | None = self.cache.get(key)
         if known is not None:
-            for operation, suffix, path, its_local, results in known:
+            for operation, suffix, path, its_local, checked in known:
                 check_length(name + suffix, path)
-                yield OperationInstance(operation, name + suffix, path, its_local, results)
+                yield OperationInstance(operation, name + suffix, path, its_local, checked)
             return
         if not self.is_checked:
             self.check(local)

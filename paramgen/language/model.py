@@ -175,7 +175,7 @@ class ParsedSpec:
         """Return its operations, not read yet."""
         omits = not all(override.when for override in self.fields.overrides)
         parameters = self.document.data.get("parameters", ABSENT)
-        return Tree(self._items, parameters, self._evaluator.with_fresh_budget(), omits)
+        return Tree(self._items, parameters, self._evaluator, omits)
 
 
 def read_document(source: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[Document, str]:
