@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
@@ -180,6 +181,7 @@ NO_NAME = r"\x00-,./:-@\[-\^`{-\xa9\xab-\xb4\xb6-\xb9\xbb-\xbf\xd7\xf7\u2000-\u2
 _PART = f"[^{NO_NAME}-][^{NO_NAME}]*"
 
 
+@lru_cache  # a million repetitions have the same few names
 def is_name(text: str) -> bool:
     """Return True if a string can name an operation, a group or a parameter."""
     parts = text.split(".")

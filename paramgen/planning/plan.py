@@ -92,9 +92,9 @@ class Plan:
             rest = texts.get(key)
             if rest is None:
                 rest = texts[key] = dump_json(_describe(tensor), "\n    ")[1:]
-            name = quote(tensor.name)
-            canonical_name = "null" if tensor.canonical_name is None else quote(tensor.canonical_name)
-            yield f'{separator}\n    {{\n      "name": {name},\n      "canonical_name": {canonical_name},{rest}'
+            name, canonical_name = tensor.name, tensor.canonical_name
+            canonical = "null" if canonical_name is None else quote(canonical_name)
+            yield f'{separator}\n    {{\n      "name": {quote(name)},\n      "canonical_name": {canonical},{rest}'
             separator = ","
         yield "\n  ]\n}"
 
@@ -166,8 +166,8 @@ class _TensorPlanner:
                         instance = resolved.instance
                         raise LimitExceededError(instance.path, message, instance.location)
 
-    def _tensors_of(self, resolved: ResolvedOperation) -> Iterator[Tensor | Tie | Problem]:
-        """Yield an operation's tensors, and their errors."""
+    def _tensors_of(self, resolved: ResolvedOperation) -> list[Tensor | Tie | Problem]:
+        """Return an operation's tensors and their errors, in order."""
         instance, definitions, parameters = resolved
         rearrangements = self.rearrangements.get(instance.checked)
         try:
@@ -175,18 +175,18 @@ class _TensorPlanner:
                 rearrangements = self.layout.rearrangements(instance.operation, definitions)
                 self.rearrangements[instance.checked] = rearrangements
         except UnsupportedError as error:
-            yield Problem((*instance.path, "type"), str(error), location=instance.location)
-            return
+            return [Problem((*instance.path, "type"), str(error), location=instance.location)]
         if self.layout_name == CANONICAL and not instance.operation.tie:
-            # A tensor is a parameter, whose name is known to be unique.
-            for rearrangement, parameter in zip(rearrangements, parameters.values(), strict=True):
-                yield Tensor(parameter.name, rearrangement, (parameter,))
-            return
+            # Each tensor is a parameter, whose name is known to be unique.
+            pairs = zip(rearrangements, parameters.values(), strict=True)
+            return [Tensor(parameter.name, rearrangement, (parameter,)) for rearrangement, parameter in pairs]
+        tensors: list[Tensor | Tie | Problem] = []
         for rearrangement in rearrangements:
             try:
-                yield self._tensor_of(instance, parameters, rearrangement)
+                tensors.append(self._tensor_of(instance, parameters, rearrangement))
             except _InvalidTensorError as error:
-                yield error.problem
+                tensors.append(error.problem)
+        return tensors
 
     def _tensor_of(
         self, instance: OperationInstance, parameters: Mapping[str, Parameter], rearrangement: Rearrangement

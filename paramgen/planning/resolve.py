@@ -100,6 +100,7 @@ class _OperationChoices(NamedTuple):
 class _Resolver:
     def __init__(self, spec: ParsedSpec):
         self.spec = spec
+        self.has_overrides = bool(spec.fields.overrides)
         self.names = NameRegistry()
         self.stream_owners: dict[int, str] = {}
         self.overrides = Overrides(spec.fields.overrides)
@@ -161,7 +162,8 @@ class _Resolver:
         self, instance: OperationInstance, choices: _OperationChoices
     ) -> tuple[dict[str, Parameter], list[Problem]]:
         """Return an operation's valid parameters by name, and its errors."""
-        self.overrides.count(len(choices.parameters))
+        if self.has_overrides:
+            self.overrides.count(len(choices.parameters))
         prefix = f"{instance.name}." if instance.name else ""
         parameters: dict[str, Parameter] = {}
         problems = list(choices.problems)
@@ -187,15 +189,14 @@ class _Resolver:
         parameters: Mapping[str, Parameter],
     ) -> Parameter:
         """Return a parameter; `parameters` are those before it. Raises _InvalidParameterError if it is not valid."""
-        has_overrides = bool(self.spec.fields.overrides)
-        overrides = self.overrides.matching(name) if has_overrides else []
+        overrides = self.overrides.matching(name) if self.has_overrides else []
         if choice.tied_to:
             return _tied_parameter(name, choice.tied_to, choice, overrides)
         resolved = choice.resolved
         if resolved is None or overrides:
             direction = parameters[choice.definition.direction] if choice.definition.direction else None
             resolved = _resolve_choice(name, instance, choice, overrides, direction)
-            if not overrides and not (direction and has_overrides):  # the direction may have some
+            if not overrides and not (direction and self.has_overrides):  # the direction may have some
                 choice.resolved = resolved
         if resolved.is_norm:
             return Parameter(name, resolved, stream_id(f"{prefix}{choice.definition.direction}"))

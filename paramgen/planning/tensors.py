@@ -99,7 +99,7 @@ class Tensor(NamedTuple):
 
     @property
     def nbytes(self) -> int:
-        return self.dtype.nbytes(self.size)
+        return self.sources[0].resolved.dtype.nbytes(self.rearrangement.size)
 
     @property
     def resolved(self) -> list[ResolvedParameter]:

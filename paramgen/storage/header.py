@@ -49,12 +49,12 @@ def order_tensors(tensors: Iterable[tuple[str, DType, tuple[int, ...]]]) -> list
 def encode(entries: Iterable[TensorEntry], metadata: Mapping[str, str]) -> bytes:
     """Return the header after its length; metadata comes first, its keys sorted."""
     parts = [f'"__metadata__":{compact(metadata)}'] if metadata else []
-    kinds: dict[tuple[DType, tuple[int, ...]], str] = {}
+    kinds: dict[tuple[str, tuple[int, ...]], str] = {}
     for name, dtype, shape, begin, end in entries:
-        kind = kinds.get((dtype, shape))
+        kind = kinds.get((dtype.code, shape))
         if kind is None:
             sizes = ",".join(map(str, shape))
-            kind = kinds[dtype, shape] = f':{{"dtype":"{dtype.code}","shape":[{sizes}],"data_offsets":['
+            kind = kinds[dtype.code, shape] = f':{{"dtype":"{dtype.code}","shape":[{sizes}],"data_offsets":['
         parts.append(f"{quote(name)}{kind}{begin},{end}]}}")
     header = ("{" + ",".join(parts) + "}").encode()
     header += b" " * (-len(header) % 8)
