@@ -34,7 +34,7 @@ class Spec:
     def from_file(cls, path: str | os.PathLike[str]) -> Spec:
         """Return the spec that is stored in a file's metadata; a build of it gives the same file.
 
-        FileError if the file cannot be read, or has no spec of this version.
+        Raises FileError if the file cannot be read, or has no spec of this version.
         """
         from paramgen.storage.reader import TensorFile
 
@@ -46,7 +46,7 @@ class Spec:
             raise MalformedFileError(f"{file.shown}: paramgen_stream must be {STREAM_VERSION}, got {show_text(stream)}")
         try:
             stored = json.loads(text)
-            if isinstance(stored, dict):  # a string would be taken for the path of a spec
+            if isinstance(stored, dict):  # read_and_plan would open a string as a path
                 return read_and_plan(stored)
             message = f"paramgen_spec {must_be('a mapping', stored)}"
         except SpecError as error:
@@ -82,16 +82,21 @@ class Spec:
 
     @property
     def source(self) -> dict[str, Any]:
-        """The spec as it was written, with the command line's values."""
+        """The spec as it was written, with the values of the command line."""
         return self._parsed.source
 
 
 @default_float_mode()
 def read_and_plan(
-    source: str | os.PathLike[str] | Mapping[str, Any], *, variables: Mapping[str, Any] | None = None, **replaced: Any
+    source: str | os.PathLike[str] | Mapping[str, Any],
+    *,
+    seed: int | None = None,
+    dtype: str | None = None,
+    layout: str | None = None,
+    variables: Mapping[str, Any] | None = None,
 ) -> Spec:
-    """Read, check and plan a spec. `replaced` (seed, dtype, layout) replace its own, where they are not None."""
-    parsed = read_spec(source, variables=variables, **replaced)
+    """Read, check and plan a spec. `seed`, `dtype` and `layout` replace the spec's, if given."""
+    parsed = read_spec(source, seed=seed, dtype=dtype, layout=layout, variables=variables)
     plan = make_plan(parsed)
     for warning in plan.warnings:
         warnings.warn(warning, stacklevel=2)

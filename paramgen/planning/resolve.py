@@ -163,7 +163,7 @@ class _Resolver:
     ) -> tuple[dict[str, Parameter], list[Problem]]:
         """Return an operation's valid parameters by name, and its errors."""
         if self.has_overrides:
-            self.overrides.count(len(choices.parameters))
+            self.overrides.count_names(len(choices.parameters))
         prefix = f"{instance.name}." if instance.name else ""
         parameters: dict[str, Parameter] = {}
         problems = list(choices.problems)

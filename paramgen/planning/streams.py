@@ -1,4 +1,4 @@
-"""Where a parameter's random numbers come from: the version of the stream, and its id by the parameter's name."""
+"""The version of the random stream, and the id of each parameter's own stream."""
 
 from hashlib import sha256
 
