@@ -87,7 +87,7 @@ class Spec:
 
     @property
     def source(self) -> dict[str, Any]:
-        """The spec as it was written, with the command line's values."""
+        """The spec as it was written, with the values of the command line."""
         return self._parsed.source
 
 

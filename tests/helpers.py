@@ -168,7 +168,7 @@ def find_small_variables(path: Path) -> dict[str, Any]:
 
 def read_plan_json(plan: Plan) -> dict[str, Any]:
     """Return the document of `plan --json`."""
-    return json.loads("".join(plan.document()))  # type: ignore[no-any-return]
+    return json.loads("".join(plan.iter_json()))  # type: ignore[no-any-return]
 
 
 def plan_operations(*operations: dict[str, Any], **head: Any) -> list[dict[str, Any]]:

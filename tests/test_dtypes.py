@@ -13,7 +13,7 @@ import paramgen
 from paramgen import dtypes
 from paramgen.catalog.axes import rearrange
 from paramgen.catalog.operations import FullyConnected
-from paramgen.planning.tensors import Tensor, name_parameter, resolve_parameter
+from paramgen.planning.tensors import Tensor, as_tensor, resolve_parameter
 from paramgen.sampling.sampler import Sampler
 from paramgen.storage.reader import TensorFile
 
@@ -168,7 +168,7 @@ def test_constants_in_regions(kernels: Any, dtype: str) -> None:
     assert definition.info.axes
     (rearrangement,) = rearrange(["w = weights i o"], {"weights": definition.info.axes})
     initializer = paramgen.catalog.initializers.Identity(type="identity")
-    source = name_parameter("f.weights", resolve_parameter(definition.info, initializer, dtype))
+    source = as_tensor("f.weights", resolve_parameter(definition.info, initializer, dtype)).sources[0]
     tensor = Tensor("w", rearrangement, (source,))
     with kernels.current():
         out = kernels.empty(tensor.dtype.nbytes(13))

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
@@ -204,6 +205,7 @@ def is_identifier_text(text: str) -> bool:
     return all(c.isalpha() or c.isdecimal() or c == "_" for c in text)
 
 
+@lru_cache  # a million repetitions have the same few names
 def is_name(text: str) -> bool:
     """Return True if a string can name an operation, a group or a parameter."""
     parts = text.split(".")

@@ -38,7 +38,7 @@ def plan(
     """Show what a build would write, without drawing it."""
     spec_plan = plan_spec(spec, variables, seed=seed, dtype=dtype, layout=layout)
     if as_json:
-        print_json_parts(spec_plan.document())
+        print_json_parts(spec_plan.iter_json())
         return
     from paramgen.cli.tables import print_plan
 

@@ -38,9 +38,9 @@ def print_plan(plan: Plan) -> None:
     titles = ("shape", "dtype", "initializer", "values", "fan_in", "fan_out", "parameters", "bytes")
     cells: dict[tuple[int, ...], tuple[str, ...]] = {}
     for tensor in plan.tensors:
-        if tensor.key not in cells:
-            cells[tensor.key] = _cells(tensor)
-    by_title = zip(titles, zip(*(cells[tensor.key] for tensor in plan.tensors), strict=True), strict=True)
+        if tensor.cache_key not in cells:
+            cells[tensor.cache_key] = _cells(tensor)
+    by_title = zip(titles, zip(*(cells[tensor.cache_key] for tensor in plan.tensors), strict=True), strict=True)
     names = Column("name", [escape(tensor.name) for tensor in plan.tensors])
     print_table([names, *(Column(title, column, title in COUNTS) for title, column in by_title)])
     print(f"\n{escape(plan.name)}: {plan.summary()}, seed {plan.seed}, layout {plan.layout}")

@@ -99,13 +99,6 @@ class Evaluator:
         self._templates: dict[tuple[str, frozenset[str]], TemplateString] = {}
         self._constants: dict[str, _Constant] = {}
 
-    def with_fresh_budget(self) -> Evaluator:
-        """Return an evaluator for the same variables that counts terms from zero."""
-        other = Evaluator(self.is_enabled)
-        other.variables, other.broken = self.variables, self.broken
-        other._templates, other._constants = self._templates, self._constants
-        return other
-
     def parse(self, text: str, path: KeyPath, local: Collection[str] = ()) -> TemplateString:
         """Parse a string that has '${' in it. Raises ExpressionError if that fails."""
         declared = (name for name in KEYWORDS if name in self.variables or name in self.broken or name in local)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
@@ -34,11 +34,10 @@ CACHE_SIZE = 1000
 class CheckedOperation:
     """An operation whose fields are checked: one object for all instances that differ in name only.
 
-    `results` caches what is computed from it.
+    Planning caches its results by this object.
     """
 
     operation: Operation
-    results: dict[Any, Any] = field(default_factory=dict)
 
 
 class OperationInstance(NamedTuple):
@@ -52,10 +51,6 @@ class OperationInstance(NamedTuple):
     @property
     def operation(self) -> Operation:
         return self.checked.operation
-
-    @property
-    def results(self) -> dict[Any, Any]:
-        return self.checked.results
 
     @property
     def location(self) -> RepeatLocation | None:

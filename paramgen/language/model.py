@@ -176,7 +176,7 @@ class ParsedSpec:
         """Return the expander of its operations; none is read yet."""
         has_omissions = not all(override.when for override in self.fields.overrides)
         parameters = self.document.data.get("parameters", ABSENT)
-        return OperationExpander(self._items, parameters, self._evaluator.with_fresh_budget(), has_omissions)
+        return OperationExpander(self._items, parameters, self._evaluator, has_omissions)
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,12 +47,12 @@ def place_tensors(tensors: Iterable[tuple[str, DType, tuple[int, ...]]]) -> list
 def encode_header(entries: Iterable[TensorEntry], metadata: Mapping[str, str]) -> bytes:
     """Return the first bytes of a file: the header's length, and the header. Metadata comes first, its keys sorted."""
     fields = [f'"__metadata__":{compact_json(metadata)}'] if metadata else []
-    fragments: dict[tuple[DType, tuple[int, ...]], str] = {}  # tensors of a model share few dtypes and shapes
+    fragments: dict[tuple[str, tuple[int, ...]], str] = {}  # tensors of a model share few dtypes and shapes
     for name, dtype, shape, start, stop in entries:
-        fragment = fragments.get((dtype, shape))
+        fragment = fragments.get((dtype.code, shape))
         if fragment is None:
             sizes = ",".join(map(str, shape))
-            fragment = fragments[dtype, shape] = f':{{"dtype":"{dtype.code}","shape":[{sizes}],"data_offsets":['
+            fragment = fragments[dtype.code, shape] = f':{{"dtype":"{dtype.code}","shape":[{sizes}],"data_offsets":['
         fields.append(f"{quote_json(name)}{fragment}{start},{stop}]}}")
     header = ("{" + ",".join(fields) + "}").encode()
     header += b" " * (-len(header) % 8)
