@@ -31,7 +31,7 @@ DTYPES_OF_INTEREST = ("float32", "float64", "bfloat16", "float8_e4m3fn")
 
 def missing() -> str | None:
     """Return why no GPU is usable, or None."""
-    devices = load_backend("gpu").devices()
+    devices = load_backend("gpu").list_devices()
     return None if devices[0].usable else devices[0].description
 
 
@@ -92,7 +92,7 @@ def rates(elements: int, runs: int) -> list[str]:
 
     gpu = load_backend("gpu").open_backend([])
     rows = []
-    with gpu.current():
+    with gpu.activate():
         for dtype in DTYPES_OF_INTEREST:
             out: Any = gpu.empty(DTYPES[dtype].nbytes(elements))
             stream = cupy.cuda.get_current_stream()
@@ -106,7 +106,7 @@ def rates(elements: int, runs: int) -> list[str]:
                 def draw(out: Any = out, distribution: Any = distribution, dtype: str = dtype) -> None:
                     gpu.fill(distribution, DTYPES[dtype], 7, 12345, 0, out)
 
-                plain, own = per_call(fill, gpu.finish, runs), per_call(draw, gpu.finish, runs)
+                plain, own = per_call(fill, gpu.synchronize, runs), per_call(draw, gpu.synchronize, runs)
                 cells = [f"{own / elements * 1e9:.4f}", f"{out.nbytes / own / 1e9:.0f}", f"{plain / own:.0%}"]
                 for begins in (torch_begins, jax_begins):
                     if name not in begins:
@@ -218,7 +218,7 @@ def gpu(scratch: Path, quick: bool) -> list[str]:
     return [
         TITLE,
         "",
-        *(f"- {device.name}: {device.description}" for device in load_backend("gpu").devices()),
+        *(f"- {device.name}: {device.description}" for device in load_backend("gpu").list_devices()),
         "",
         *rates(2**22 if quick else 2**28, runs),
         *orthogonal(ORTHOGONAL[:1] if quick else ORTHOGONAL, runs),

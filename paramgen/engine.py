@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from paramgen.buffers import BLOCK_BYTES, PAGE, SHORT_RUN_ELEMENTS, WIDE_BLOCK_FACTOR
+from paramgen.buffers import BLOCK_BYTES, PAGE_BYTES, SHORT_RUN_ELEMENTS, WIDE_BLOCK_FACTOR
 from paramgen.formatting import human_bytes
 from paramgen.ownership import is_ours
 from paramgen.planning.plan import Plan
 from paramgen.planning.tensors import Tensor
 from paramgen.sampling.backend import Backend, Bytes
 from paramgen.sampling.devices import AUTO, open_backends
-from paramgen.sampling.sampler import OnBytes, Sampler, cpu_seconds
+from paramgen.sampling.sampler import BytesCallback, Sampler, cpu_seconds
 from paramgen.storage.writer import Write, output
 from paramgen.threads import available_cpus, parallel_for, run_threads
 
@@ -121,7 +121,7 @@ class _Workers:
             _give_way()
             with self.lock:
                 backend = next(self.unused)
-            with backend.current():
+            with backend.activate():
                 while (buffer := self.free.get()) is not None:
                     with self.lock:
                         task = next(self.blocks, None)
@@ -167,7 +167,7 @@ def stream(
     device: str = AUTO,
     threads: int | None = None,
     block_bytes: int = BLOCK_BYTES,
-    progress: OnBytes = lambda count: None,
+    progress: BytesCallback = lambda count: None,
 ) -> Iterator[DrawnBlocks]:
     """Draw every tensor of a plan, and yield the file's bytes in order, in bounded memory.
 
@@ -181,7 +181,7 @@ def stream(
     """
     threads = threads or available_cpus()
     total = file_bytes(plan)
-    size = min(max(block_size(tensor, block_bytes) for tensor in plan.tensors), -(-total // PAGE) * PAGE)
+    size = min(max(block_size(tensor, block_bytes) for tensor in plan.tensors), -(-total // PAGE_BYTES) * PAGE_BYTES)
     sampler = Sampler(plan.seed, threads, progress)
     parameters = {parameter.name: parameter for tensor in plan.tensors for parameter in tensor.sources}
     backends = open_backends(device, threads, size, sum(map(cpu_seconds, parameters.values())))
@@ -213,7 +213,7 @@ def _draw_blocks(
             block, buffer = ready.pop(number)
             yield block, buffer.data[: block.size]
             workers.free.put(buffer)
-            sampler.report(0)
+            sampler.report_progress(0)
 
 
 def _draw_block(block: FileBlock, buffer: Bytes, sampler: Sampler, backend: Backend) -> None:
@@ -237,7 +237,7 @@ def build(
     block_bytes: int = BLOCK_BYTES,
     force: bool = False,
     digest: bool = False,
-    progress: OnBytes = lambda count: None,
+    progress: BytesCallback = lambda count: None,
 ) -> BuildResult:
     """Draw every tensor of a plan and write the file. `stream` describes the arguments that it shares."""
     began = time.perf_counter()
@@ -277,7 +277,7 @@ def array_sampler(seed: int) -> Sampler:
 
 def draw_array(tensor: Tensor, sampler: Sampler, backend: Backend) -> NDArray[Any]:
     """Return a tensor as an array in the backend's memory. Raises MemoryError if it does not fit."""
-    with backend.current():
+    with backend.activate():
         try:
             out = backend.empty(tensor.nbytes)
         except MemoryError:
@@ -296,8 +296,8 @@ def draw_into(out: Bytes, tensor: Tensor, sampler: Sampler, backend: Backend) ->
         sampler.draw(backend, tensor, start, stop, out[nbytes(start) : nbytes(stop)])
 
     try:
-        parallel_for(sampler.threads if backend.shared else 1, draw, range(0, tensor.size, step))
-        backend.finish()
+        parallel_for(sampler.threads if backend.is_thread_safe else 1, draw, range(0, tensor.size, step))
+        backend.synchronize()
     except BaseException:
         sampler.stop()
         raise

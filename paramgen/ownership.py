@@ -82,6 +82,6 @@ def _is_cheap(parameter: Parameter, seconds: float) -> bool:
 
 def _draw(tensor: Tensor, start: int, stop: int, sampler: Sampler, backend: Backend) -> bytes:
     out = np.empty(tensor.dtype.nbytes(stop - start), np.uint8)
-    with backend.current():
+    with backend.activate():
         sampler.draw(backend, tensor, start, stop, out)
     return out.tobytes()

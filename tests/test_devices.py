@@ -36,7 +36,7 @@ def test_every_config_has_its_digest(gpu: ModuleType, path: Path, dtype: str | N
     spec = paramgen.load_spec(path, dtype=dtype, variables=small_variables(path))
     result = paramgen.build(spec, tmp_path / "x", device="gpu", digest=True)
     assert result.sha256 == RECORDED[digest_key(path)][dtype or "as written"]
-    assert result.device == ",".join(device.name for device in gpu.devices())
+    assert result.device == ",".join(device.name for device in gpu.list_devices())
 
 
 @pytest.mark.parametrize("device", ["gpu:1", "gpu:1,gpu:0", "gpu:0"])
@@ -268,7 +268,7 @@ WITHOUT = """
 import sys
 sys.modules["cupy"] = None
 import paramgen.sampling.gpu as gpu
-gpu._driver = lambda: {driver}
+gpu._driver_version = lambda: {driver}
 from paramgen.__main__ import main
 main()
 """
@@ -291,19 +291,19 @@ def test_errors_of_the_driver_and_nvrtc_are_reported(
 
     def problem() -> str:
         simulated.why_unusable.cache_clear()
-        (found,) = simulated.devices()
+        (found,) = simulated.list_devices()
         assert not found.usable
         return found.description  # type: ignore[no-any-return]
 
     def missing() -> None:
         raise RuntimeError("libnvrtc.so.12\nnot found")
 
-    monkeypatch.setattr(simulated, "_driver", lambda: 12020)
+    monkeypatch.setattr(simulated, "_driver_version", lambda: 12020)
     monkeypatch.setattr(simulated.cupy.cuda.nvrtc, "getVersion", missing)
     without_nvrtc = problem()
     monkeypatch.setattr(simulated.cupy.cuda.runtime, "getDeviceCount", refuse)
     refused = problem()
-    monkeypatch.setattr(simulated, "_driver", lambda: None)
+    monkeypatch.setattr(simulated, "_driver_version", lambda: None)
     golden(without_nvrtc, refused, problem())
 
 

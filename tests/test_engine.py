@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import CONFIGS, KERNELS, LAUNCHER, ROOT, SMALL
+from conftest import COMPILED_BACKENDS, CONFIGS, LAUNCHER, ROOT, SMALL
 
 import paramgen
 from paramgen import engine
@@ -40,13 +40,13 @@ def test_threads_and_blocks_do_not_change_a_byte(path: Path, threads: int, block
     assert build_bytes(make_plan_of(path), tmp_path / "b", threads=threads, block_bytes=block) == whole
 
 
-@pytest.mark.parametrize("backend", [NumpyBackend(), *KERNELS], ids=lambda backend: backend.name)
+@pytest.mark.parametrize("backend", [NumpyBackend(), *COMPILED_BACKENDS], ids=lambda backend: backend.name)
 def test_instruction_sets_do_not_change_a_byte(
     backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = make_plan_of(ROOT / "configs" / "layers.yaml")
     whole = build_bytes(plan, tmp_path / "a")
-    monkeypatch.setattr(cpu, "backend", lambda: backend)
+    monkeypatch.setattr(cpu, "cpu_backend", lambda: backend)
     assert build_bytes(plan, tmp_path / "b") == whole
 
 
@@ -82,7 +82,7 @@ class Failing(NumpyBackend):
 
 def test_an_error_in_a_thread_ends_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = threading.active_count()
-    monkeypatch.setattr(cpu, "backend", Failing)
+    monkeypatch.setattr(cpu, "cpu_backend", Failing)
     with pytest.raises(ZeroDivisionError, match="in a thread"):
         build_bytes(make_plan_of(ROOT / "configs" / "layers.yaml"), tmp_path / "a")
     assert list(tmp_path.iterdir()) == []

@@ -35,7 +35,7 @@ from paramgen.cli import commands as cli
 from paramgen.dtypes import DTYPES
 from paramgen.language.schema import json_schema
 from paramgen.sampling import functions, normal
-from paramgen.sampling.backend import kernel_name
+from paramgen.sampling.backend import c_name
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTICE = "<!-- Made by tools/generate.py from the code. Do not edit. -->\n\n"
@@ -392,14 +392,14 @@ def kernel_tables() -> str:
     fields = {field: number for model in ELEMENTWISE for number, field in enumerate(model.kernel_fields)}
     most = max(len(model.kernel_fields) for model in ELEMENTWISE)
     enums = [
-        [kernel_name(model) for model in ELEMENTWISE],
+        [c_name(model) for model in ELEMENTWISE],
         [*(f"PG_{field.upper()} = {number}" for field, number in fields.items()), f"PG_NUMBERS = {most}"],
         [f"PG_{name.upper()}" for name in DTYPES],
     ]
     notice = "/* Made by tools/generate.py from the tables of distributions and dtypes, not by hand. */"
     sizes = ", ".join(str(dtype.bits // 8) for dtype in DTYPES.values())
     groups = {
-        "PG_IS_DISCRETE": [kernel_name(model) for model in ELEMENTWISE if model.is_discrete],
+        "PG_IS_DISCRETE": [c_name(model) for model in ELEMENTWISE if model.is_discrete],
         "PG_IS_INTEGER": [f"PG_{name.upper()}" for name, dtype in DTYPES.items() if dtype.is_integer],
         "PG_IS_WIDE": [f"PG_{name.upper()}" for name, dtype in DTYPES.items() if dtype.bits == 64],
     }

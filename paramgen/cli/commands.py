@@ -296,9 +296,9 @@ def inspect(
 def devices(as_json: Json = False) -> None:
     """List devices; explain why a GPU is unusable."""
     with _report_errors():
-        from paramgen.sampling.devices import BACKENDS, load_backend
+        from paramgen.sampling.devices import BACKEND_MODULES, load_backend
 
-        found = [device for name in BACKENDS for device in load_backend(name).devices()]
+        found = [device for name in BACKEND_MODULES for device in load_backend(name).list_devices()]
         if as_json:
             _print_json([asdict(device) for device in found])
             return

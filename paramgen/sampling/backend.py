@@ -32,25 +32,25 @@ class Backend(Protocol):
     """A device as one thread uses it: elementwise distributions, and the steps of orthogonal matrices.
 
     Arrays are in the device's memory, of NumPy's type or a similar one. Matrices are float64 views with any strides,
-    except `right` and `c` of accumulate, whose rows are contiguous. All methods that draw or compute are called within
-    current().
+    except `right` and `c` of add_product, whose rows are contiguous. All methods that draw or compute are called within
+    activate().
     """
 
     device: str
-    shared: bool
+    is_thread_safe: bool
     """True if several threads may use it at the same time."""
-    max_tile: int
-    """The most rows of a matrix that factor and solve take."""
-    max_task: int
+    max_tile_rows: int
+    """The most rows of a matrix that cholesky_tile and solve_triangular take."""
+    max_task_size: int
     """The most rows or columns that are worth one task."""
-    max_terms: int
+    max_sum_terms: int
     """The most terms of a sum that are worth one call."""
 
     @property
-    def host(self) -> HostBackend:
+    def host_backend(self) -> HostBackend:
         """The CPU's backend: this one, if it is that."""
 
-    def current(self) -> AbstractContextManager[None]:
+    def activate(self) -> AbstractContextManager[None]:
         """Make the device this thread's, set the default floating-point mode, and turn refusals into DeviceError."""
 
     def buffer(self, size: int) -> Bytes:
@@ -68,7 +68,7 @@ class Backend(Protocol):
     def copy(self, out: Bytes, source: Bytes) -> None:
         """Copy from the memory of any device of the same backend."""
 
-    def finish(self) -> None:
+    def synchronize(self) -> None:
         """Wait for all work that was begun."""
 
     def fill(
@@ -87,10 +87,10 @@ class Backend(Protocol):
     ) -> None:
         """Draw a region of a stream."""
 
-    def take_region(self, source: Bytes, dtype: DType, region: StridedRegion, out: Bytes) -> None:
+    def copy_region(self, source: Bytes, dtype: DType, region: StridedRegion, out: Bytes) -> None:
         """Copy a region of an array."""
 
-    def repeat_region(self, table: Bytes, dtype: DType, run: int, region: StridedRegion, out: Bytes) -> None:
+    def fill_region_from_table(self, table: Bytes, dtype: DType, run: int, region: StridedRegion, out: Bytes) -> None:
         """Copy a region of the array whose element i is element (i // run) mod n of a table of n elements."""
 
     def zeros(self, rows: int, columns: int) -> Matrix:
@@ -105,37 +105,37 @@ class Backend(Protocol):
     def diagonal(self, matrix: Matrix) -> Matrix:
         """Return a copy of a matrix's diagonal."""
 
-    def normal(self, seed: int, stream: int, start: int, double: bool, z: Matrix) -> None:
+    def fill_normal(self, seed: int, stream: int, start: int, is_double: bool, z: Matrix) -> None:
         """Draw standard normal elements start … of a stream, in C order, from 64-bit (double) or 32-bit words."""
 
-    def round(self, q: Matrix, gain: float, dtype: DType, out: Bytes) -> None:
+    def store_scaled(self, q: Matrix, gain: float, dtype: DType, out: Bytes) -> None:
         """Store gain·q in C order; rounded to float32 first, if the dtype is narrower."""
 
-    def accumulate(self, c: Matrix, left: Matrix, right: Matrix, sign: int, upper: bool = False) -> None:
+    def add_product(self, c: Matrix, left: Matrix, right: Matrix, sign: int, upper: bool = False) -> None:
         """Add (sign 1) to c, or subtract (-1), left[k, i]·right[k, j], one k after another; c is at most one task.
 
         With `upper`, entries below the diagonal of c are ignored.
         """
 
-    def factor(self, g: Matrix, diagonal: Matrix, min_ratio: float) -> bool:
+    def cholesky_tile(self, g: Matrix, diagonal: Matrix, min_ratio: float) -> bool:
         """Replace the upper part of a tile by its Cholesky factor r.
 
         Return False if an r[k, k]² is not above min_ratio·diagonal[k].
         """
 
-    def solve(self, r: Matrix, x: Matrix) -> None:
+    def solve_triangular(self, r: Matrix, x: Matrix) -> None:
         """Replace x by r⁻ᵀ·x, r an upper triangular tile; a column's sums run over k in order."""
 
 
-def kernel_name(distribution: type[ElementwiseDistribution]) -> str:
+def c_name(distribution: type[ElementwiseDistribution]) -> str:
     """Return a distribution's name in C: PG_TRUNCATED_NORMAL of TruncatedNormal."""
     return f"PG{re.sub('[A-Z]', lambda found: f'_{found[0]}', distribution.__name__).upper()}"
 
 
-def distribution_numbers(distribution: ElementwiseDistribution) -> tuple[str, list[float]]:
+def kernel_arguments(distribution: ElementwiseDistribution) -> tuple[str, list[float]]:
     """Return a distribution's name in C, and its numbers in C's order."""
     numbers = [float(getattr(distribution, field)) for field in distribution.kernel_fields]
-    return kernel_name(type(distribution)), numbers
+    return c_name(type(distribution)), numbers
 
 
 Axis = tuple[int, int, int]
@@ -146,7 +146,7 @@ def axes_by_out_stride(region: StridedRegion) -> list[Axis]:
     return sorted(zip(region.sizes, region.strides, region.out_strides, strict=True), key=lambda axis: -abs(axis[2]))
 
 
-def pad_axes(axes: list[Axis]) -> list[list[int]]:
+def pad_to_region_axes(axes: list[Axis]) -> list[list[int]]:
     """Return the sizes, strides and out_strides of REGION_AXES axes, with axes of size 1 before the given ones."""
     padded = [(1, 0, 0)] * (REGION_AXES - len(axes)) + axes
     assert len(padded) == REGION_AXES

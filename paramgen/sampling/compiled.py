@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from paramgen.dtypes import DTYPES, DType
 from paramgen.sampling._cpu import ffi, lib
-from paramgen.sampling.backend import axes_by_out_stride, distribution_numbers, pad_axes
+from paramgen.sampling.backend import axes_by_out_stride, kernel_arguments, pad_to_region_axes
 from paramgen.sampling.host import HostBackend
 from paramgen.sampling.matrix import TILE, Matrix
 
@@ -39,12 +39,16 @@ class CompiledBackend(HostBackend):
 
     def __init__(self, kernels: Any):
         self.name = ffi.string(kernels.name).decode()
-        self._fill, self._fill_region, self._accumulate = kernels.fill, kernels.fill_region, kernels.accumulate
-        self._factor, self._solve, self._reflect = kernels.factor, kernels.solve, kernels.reflect
+        self._fill, self._fill_region, self._add_product = kernels.fill, kernels.fill_region, kernels.add_product
+        self._cholesky_tile, self._solve_triangular, self._apply_reflector = (
+            kernels.cholesky_tile,
+            kernels.solve_triangular,
+            kernels.apply_reflector,
+        )
         self._scratch: list[Bytes] = []
 
     @contextmanager
-    def _lend_scratch(self) -> Iterator[Any]:
+    def _scratch_buffer(self) -> Iterator[Any]:
         """Lend scratch memory to one call.
 
         Reuse saves page faults; alignment saves a tenth of the time, which vectors across cache lines cost.
@@ -59,9 +63,9 @@ class CompiledBackend(HostBackend):
     def fill(
         self, distribution: ElementwiseDistribution, dtype: DType, seed: int, stream: int, start: int, out: Bytes
     ) -> None:
-        self.fill_numbers(*distribution_numbers(distribution), dtype, seed, stream, start, out)
+        self.fill_raw(*kernel_arguments(distribution), dtype, seed, stream, start, out)
 
-    def fill_numbers(
+    def fill_raw(
         self, name: str, numbers: Sequence[float], dtype: DType, seed: int, stream: int, start: int, out: Bytes
     ) -> None:
         """Fill from a distribution given by its name and numbers in kernel.h."""
@@ -79,38 +83,40 @@ class CompiledBackend(HostBackend):
         region: StridedRegion,
         out: Bytes,
     ) -> None:
-        name, numbers = distribution_numbers(distribution)
-        # pg_region needs consecutive elements along the last axis, and is fastest if the buffer's are close along the
-        # one before.
+        name, numbers = kernel_arguments(distribution)
+        # pg_draw_region needs consecutive elements along the last axis, and is fastest if the buffer's are close along
+        # the axis before it.
         axes = axes_by_out_stride(region)
         runs = [axis for axis in axes if axis[1] == 1] or [(1, 1, 0)]
-        ordered = pad_axes([*(axis for axis in axes if axis[1] != 1), *runs])
+        ordered = pad_to_region_axes([*(axis for axis in axes if axis[1] != 1), *runs])
         here = _pointer(out[dtype.nbytes(region.out_offset) :], "void *")
         self._fill_region(getattr(lib, name), numbers, _DTYPES[dtype.name], seed, stream, region.offset, *ordered, here)
 
-    def accumulate(self, c: Matrix, left: Matrix, right: Matrix, sign: int, upper: bool = False) -> None:
+    def add_product(self, c: Matrix, left: Matrix, right: Matrix, sign: int, upper: bool = False) -> None:
         assert max(c.shape) <= TILE
         depth_step, step = _strides(left)
         matrices = _pointer(c), _strides(c)[0], _pointer(left), step, depth_step, _pointer(right), _strides(right)[0]
-        with self._lend_scratch() as scratch:
-            self._accumulate(*matrices, *c.shape, len(left), sign, upper, scratch)
+        with self._scratch_buffer() as scratch:
+            self._add_product(*matrices, *c.shape, len(left), sign, upper, scratch)
 
-    def factor(self, g: Matrix, diagonal: Matrix, min_ratio: float) -> bool:
-        with self._lend_scratch() as scratch:
-            return bool(self._factor(_pointer(g), _strides(g)[0], _pointer(diagonal), len(g), min_ratio, scratch))
+    def cholesky_tile(self, g: Matrix, diagonal: Matrix, min_ratio: float) -> bool:
+        with self._scratch_buffer() as scratch:
+            return bool(
+                self._cholesky_tile(_pointer(g), _strides(g)[0], _pointer(diagonal), len(g), min_ratio, scratch)
+            )
 
-    def solve(self, r: Matrix, x: Matrix) -> None:
-        with self._lend_scratch() as scratch:
-            self._solve(_pointer(r), _strides(r)[0], _pointer(x), *_strides(x), *x.shape, scratch)
+    def solve_triangular(self, r: Matrix, x: Matrix) -> None:
+        with self._scratch_buffer() as scratch:
+            self._solve_triangular(_pointer(r), _strides(r)[0], _pointer(x), *_strides(x), *x.shape, scratch)
 
-    def reflect(self, a: Matrix, v: Matrix, factor: float) -> None:
+    def apply_reflector(self, a: Matrix, v: Matrix, scale: float) -> None:
         dot = ffi.new("double[]", a.shape[1])
-        self._reflect(_pointer(a), _strides(a)[0], _pointer(v), factor, *a.shape, dot)
+        self._apply_reflector(_pointer(a), _strides(a)[0], _pointer(v), scale, *a.shape, dot)
 
 
 if lib.PG_TILE != TILE:
     raise ImportError("the compiled kernels are of another version")
 
-KERNELS = tuple(
+COMPILED_BACKENDS = tuple(
     CompiledBackend(lib.pg_kernel_sets[i]) for i in range(lib.PG_KERNEL_SETS) if lib.pg_kernel_sets[i].available()
 )

@@ -35,7 +35,7 @@ ffi.cdef(
     "".join(ENUMS)
     + "enum { PG_TILE, PG_SCRATCH, PG_KERNEL_SETS, ... };"
     + Path(FOLDER, "kernel_table.h").read_text(encoding="utf-8")
-    + "static const pg_kernels pg_kernel_sets[];"
+    + "static const pg_kernels_t pg_kernel_sets[];"
 )
 ffi.set_source(
     "paramgen.sampling._cpu",

@@ -67,10 +67,10 @@ ROUND = 1.5 * 2.0**52
 # 1 - exp(-x) rounds to 1 for larger x.
 LARGEST_SOFTPLUS = 60.0
 # Plans have no rows beyond, but every number of an element shall have a value.
-LAST_ROW = 2**20 - 1
+ROW_MASK = 2**20 - 1
 
 
-def _reduce(t: Doubles) -> tuple[NDArray[np.int64], Doubles]:
+def _reduce_exp(t: Doubles) -> tuple[NDArray[np.int64], Doubles]:
     """Return bits that end in those of k, and exp(r) - 1, with t = k·ln 2 + r and |r| ≤ ln 2 / 2."""
     shifted = t * INVERSE_LN_2 + ROUND
     k = shifted - ROUND
@@ -78,21 +78,21 @@ def _reduce(t: Doubles) -> tuple[NDArray[np.int64], Doubles]:
     return shifted.view(np.int64), r + r * r * polynomial(EXP, r)
 
 
-def _scale(values: Doubles, bits: NDArray[np.int64]) -> Doubles:
+def _scale_by_power(values: Doubles, bits: NDArray[np.int64]) -> Doubles:
     """Return values·2^k for the k in the low bits."""
     return (values.view(np.int64) + (bits << 52)).view(np.float64)
 
 
 def exp(t: Doubles) -> Doubles:
     """Return e^t of -700 ≤ t ≤ 700."""
-    bits, rest = _reduce(t)
-    return _scale(1.0 + rest, bits)
+    bits, rest = _reduce_exp(t)
+    return _scale_by_power(1.0 + rest, bits)
 
 
 def expm1(t: Doubles) -> Doubles:
     """Return e^t - 1 of -700 ≤ t ≤ 700, to full relative precision."""
-    bits, rest = _reduce(t)
-    scale = _scale(np.ones_like(t), bits)
+    bits, rest = _reduce_exp(t)
+    scale = _scale_by_power(np.ones_like(t), bits)
     return scale * rest + (scale - 1.0)
 
 
@@ -115,7 +115,7 @@ def sine(angle: Doubles, quarters: NDArray[np.int64]) -> Doubles:
     return (magnitude.view(np.int64) ^ ((quadrant & 2) << 62)).view(np.float64)
 
 
-def interval(distribution: IntervalDistribution, words: Words) -> Doubles:
+def uniform_interval(distribution: IntervalDistribution, words: Words) -> Doubles:
     """Return numbers uniform on (start, end), each computed from the nearer end."""
     is_upper = words >> np.asarray(8 * words.itemsize - 1, words.dtype) != 0
     scale = 2.0 ** (-8 * words.itemsize)
@@ -125,7 +125,7 @@ def interval(distribution: IntervalDistribution, words: Words) -> Doubles:
 
 def log_uniform(distribution: LogUniform | SsmDtBias, words: Words) -> Doubles:
     """Return exp of uniform numbers, held within min … max."""
-    values = exp(interval(distribution, words))
+    values = exp(uniform_interval(distribution, words))
     values = np.where(values < distribution.min, distribution.min, values)
     return np.where(values > distribution.max, distribution.max, values)
 
@@ -140,5 +140,5 @@ def sinusoidal(distribution: Sinusoidal, element: NDArray[np.uint64]) -> Doubles
         half = distribution.channels // 2
         quarters = (channel >= half).astype(np.int64)
         j = channel - quarters * half
-    position: Doubles = (row & np.uint64(LAST_ROW)).astype(np.float64) + distribution.first_position
+    position: Doubles = (row & np.uint64(ROW_MASK)).astype(np.float64) + distribution.first_position
     return sine(position * exp(-(j.astype(np.float64) * distribution.rate)), quarters)

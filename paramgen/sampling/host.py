@@ -26,16 +26,16 @@ class HostBackend(ABC):
 
     name: str
     device = "cpu"
-    shared = True
-    max_tile = max_task = TILE
-    max_terms = 2**14
+    is_thread_safe = True
+    max_tile_rows = max_task_size = TILE
+    max_sum_terms = 2**14
 
     @property
-    def host(self) -> HostBackend:
+    def host_backend(self) -> HostBackend:
         return self
 
     @contextmanager
-    def current(self) -> Iterator[None]:
+    def activate(self) -> Iterator[None]:
         with default_float_mode(), np.errstate(under="ignore"):
             yield
 
@@ -57,7 +57,7 @@ class HostBackend(ABC):
     def copy(self, out: Bytes, source: Bytes) -> None:
         out[...] = source
 
-    def finish(self) -> None:  # noqa: B027 (kernels return when they are done)
+    def synchronize(self) -> None:  # noqa: B027 (kernels return when they are done)
         pass
 
     def zeros(self, rows: int, columns: int) -> Matrix:
@@ -72,12 +72,12 @@ class HostBackend(ABC):
     def download(self, array: NDArray[Any]) -> NDArray[Any]:
         return array
 
-    def take_region(self, source: Bytes, dtype: DType, region: StridedRegion, out: Bytes) -> None:
+    def copy_region(self, source: Bytes, dtype: DType, region: StridedRegion, out: Bytes) -> None:
         bits = np.dtype(f"u{dtype.bits // 8}")
         elements = strided_view(source.view(bits), region.offset, region.sizes, region.strides)
         view_of_region(out.view(bits), region)[...] = elements
 
-    def repeat_region(self, table: Bytes, dtype: DType, run: int, region: StridedRegion, out: Bytes) -> None:
+    def fill_region_from_table(self, table: Bytes, dtype: DType, run: int, region: StridedRegion, out: Bytes) -> None:
         bits = np.dtype(f"u{dtype.bits // 8}")
         numbers, values = table.view(bits), view_of_region(out.view(bits), region)
         if region.is_contiguous:
@@ -100,13 +100,13 @@ class HostBackend(ABC):
     def diagonal(self, matrix: Matrix) -> Matrix:
         return matrix.diagonal().copy()
 
-    def normal(self, seed: int, stream: int, start: int, double: bool, z: Matrix) -> None:
-        dtype = DTYPES["float64" if double else "float32"]
+    def fill_normal(self, seed: int, stream: int, start: int, is_double: bool, z: Matrix) -> None:
+        dtype = DTYPES["float64" if is_double else "float32"]
         values = np.empty(z.shape, dtype.numpy())
         self.fill(Normal(0.0, 1.0), dtype, seed, stream, start, values.reshape(-1).view(np.uint8))
         z[...] = values
 
-    def round(self, q: Matrix, gain: float, dtype: DType, out: Bytes) -> None:
+    def store_scaled(self, q: Matrix, gain: float, dtype: DType, out: Bytes) -> None:
         values = gain * q
         result = out.view(dtype.numpy()).reshape(q.shape)
         result[...] = values if dtype.name == "float64" else values.astype(np.float32)
@@ -128,17 +128,17 @@ class HostBackend(ABC):
     ) -> None: ...
 
     @abstractmethod
-    def accumulate(self, c: Matrix, left: Matrix, right: Matrix, sign: int, upper: bool = False) -> None: ...
+    def add_product(self, c: Matrix, left: Matrix, right: Matrix, sign: int, upper: bool = False) -> None: ...
 
     @abstractmethod
-    def factor(self, g: Matrix, diagonal: Matrix, min_ratio: float) -> bool: ...
+    def cholesky_tile(self, g: Matrix, diagonal: Matrix, min_ratio: float) -> bool: ...
 
     @abstractmethod
-    def solve(self, r: Matrix, x: Matrix) -> None: ...
+    def solve_triangular(self, r: Matrix, x: Matrix) -> None: ...
 
     @abstractmethod
-    def reflect(self, a: Matrix, v: Matrix, factor: float) -> None:
-        """Subtract v·(factor·vᵀa) from a; the sums run over the rows of a in order."""
+    def apply_reflector(self, a: Matrix, v: Matrix, scale: float) -> None:
+        """Subtract v·(scale·vᵀa) from a; the sums run over the rows of a in order."""
 
 
 def strided_view(data: NDArray[Any], offset: int, sizes: tuple[int, ...], strides: tuple[int, ...]) -> NDArray[Any]:

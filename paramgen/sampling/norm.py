@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paramgen.sampling.matrix import Matrix
-from paramgen.sampling.regions import boxes
+from paramgen.sampling.regions import iter_boxes
 
 BLOCK_ELEMENTS = 2**18
 
 
-def norms(
+def compute_norms(
     draw: Callable[[int, int], NDArray[Any]], grid: tuple[int, int, int], block_elements: int = BLOCK_ELEMENTS
 ) -> Matrix:
     """Return a row with the norm of each entry of a grid's middle axis; `draw` returns a range of the elements."""
@@ -24,7 +24,7 @@ def norms(
     for start in range(0, total, block_elements):
         stop = min(start + block_elements, total)
         squares = np.square(draw(start, stop).astype(np.float64))
-        for low, high in boxes(grid, start, stop):
+        for low, high in iter_boxes(grid, start, stop):
             sizes = [b - a for a, b in zip(low, high, strict=True)]
             here, squares = squares[: prod(sizes)], squares[prod(sizes) :]
             entries = slice(low[1], high[1])

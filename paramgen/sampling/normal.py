@@ -38,9 +38,9 @@ LOG_FLOAT64 = _float64(
     2.0,
 )
 
-# float32: z = x·CENTRE(L - 3) for L < 6, else x·TAIL(sqrt(L) - 3.5), where x = 2u - 1 and L = -log(1 - x²).
+# float32: z = x·GILES_CENTRE(L - 3) for L < 6, else x·GILES_TAIL(sqrt(L) - 3.5), where x = 2u - 1 and L = -log(1 - x²).
 # The form is M. Giles', "Approximating the erfinv function" (GPU Computing Gems, 2012), fitted again.
-CENTRE = _float32(
+GILES_CENTRE = _float32(
     -8.240398585712683e-09,
     -6.130787877367538e-09,
     6.442921289817605e-07,
@@ -52,7 +52,7 @@ CENTRE = _float32(
     0.3417168855667114,
     2.2960352897644043,
 )
-TAIL = _float32(
+GILES_TAIL = _float32(
     3.868635030812584e-05,
     -0.00028267159359529614,
     0.0006926335045136511,
@@ -67,7 +67,7 @@ TAIL = _float32(
 # float64: M. Wichura, "Algorithm AS 241: the percentage points of the normal distribution" (Applied Statistics 37,
 # 1988): for |q| <= 0.425, q = u - 1/2, z = q·A(r)/B(r) with r = 0.180625 - q²; else with r = sqrt(-log(min(u, 1 - u)))
 # |z| = C(r - 1.6)/D(r - 1.6) for r <= 5 and E(r - 5)/F(r - 5) beyond.
-A = _float64(
+AS241_A = _float64(
     2.5090809287301226727e3,
     3.3430575583588128105e4,
     6.7265770927008700853e4,
@@ -77,7 +77,7 @@ A = _float64(
     1.3314166789178437745e2,
     3.3871328727963666080e0,
 )
-B = _float64(
+AS241_B = _float64(
     5.2264952788528545610e3,
     2.8729085735721942674e4,
     3.9307895800092710610e4,
@@ -87,7 +87,7 @@ B = _float64(
     4.2313330701600911252e1,
     1.0,
 )
-C = _float64(
+AS241_C = _float64(
     7.74545014278341407640e-4,
     2.27238449892691845833e-2,
     2.41780725177450611770e-1,
@@ -97,7 +97,7 @@ C = _float64(
     4.63033784615654529590e0,
     1.42343711074968357734e0,
 )
-D = _float64(
+AS241_D = _float64(
     1.05075007164441684324e-9,
     5.47593808499534494600e-4,
     1.51986665636164571966e-2,
@@ -107,7 +107,7 @@ D = _float64(
     2.05319162663775882187e0,
     1.0,
 )
-E = _float64(
+AS241_E = _float64(
     2.01033439929228813265e-7,
     2.71155556874348757815e-5,
     1.24266094738807843860e-3,
@@ -117,7 +117,7 @@ E = _float64(
     5.46378491116411436990e0,
     6.65790464350110377720e0,
 )
-F = _float64(
+AS241_F = _float64(
     2.04426310338993978564e-15,
     1.42151175831644588870e-7,
     1.84631831751005468180e-5,
@@ -133,14 +133,14 @@ F = _float64(
 POLYNOMIALS = {
     "log_float32": LOG_FLOAT32,
     "log_float64": LOG_FLOAT64,
-    "centre": CENTRE,
-    "tail": TAIL,
-    "a": A,
-    "b": B,
-    "c": C,
-    "d": D,
-    "e": E,
-    "f": F,
+    "centre": GILES_CENTRE,
+    "tail": GILES_TAIL,
+    "a": AS241_A,
+    "b": AS241_B,
+    "c": AS241_C,
+    "d": AS241_D,
+    "e": AS241_E,
+    "f": AS241_F,
 }
 
 
@@ -173,9 +173,9 @@ def log(t: NDArray[Any]) -> NDArray[Any]:
 def magnitude_float32(distance: NDArray[np.float32], x: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return |z| of distance = 2p and x = 1 - 2p, p the nearer tail; the relative error is below 1e-6."""
     level = -log(distance * (np.float32(2) - distance))
-    quotient = polynomial(CENTRE, level - np.float32(3))
+    quotient = polynomial(GILES_CENTRE, level - np.float32(3))
     far = np.flatnonzero(level >= np.float32(6))
-    quotient[far] = polynomial(TAIL, np.sqrt(level[far]) - np.float32(3.5))
+    quotient[far] = polynomial(GILES_TAIL, np.sqrt(level[far]) - np.float32(3.5))
     z: NDArray[np.float32] = x * quotient
     return z
 
@@ -183,14 +183,14 @@ def magnitude_float32(distance: NDArray[np.float32], x: NDArray[np.float32]) -> 
 def magnitude_float64(p: NDArray[np.float64], q: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return |z| of the nearer tail p and q = 1/2 - p; the relative error is below 1e-14."""
     r = np.float64(0.180625) - q * q
-    z: NDArray[np.float64] = q * polynomial(A, r) / polynomial(B, r)
+    z: NDArray[np.float64] = q * polynomial(AS241_A, r) / polynomial(AS241_B, r)
     outer = np.flatnonzero(q > np.float64(0.425))
     root = np.sqrt(-log(p[outer]))
     r = root - np.float64(1.6)
-    tail = polynomial(C, r) / polynomial(D, r)
+    tail = polynomial(AS241_C, r) / polynomial(AS241_D, r)
     far = np.flatnonzero(root > np.float64(5))
     r = root[far] - np.float64(5)
-    tail[far] = polynomial(E, r) / polynomial(F, r)
+    tail[far] = polynomial(AS241_E, r) / polynomial(AS241_F, r)
     z[outer] = tail
     return z
 

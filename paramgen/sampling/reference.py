@@ -26,7 +26,7 @@ from paramgen.dtypes import DType
 from paramgen.sampling import functions, matrix
 from paramgen.sampling.host import HostBackend, view_of_region
 from paramgen.sampling.normal import normal_float32, normal_float64, truncated_normal
-from paramgen.sampling.philox import LOW, SHIFT, join_halves, words, words64, words_at
+from paramgen.sampling.philox import LOW, SHIFT, draw_words, draw_words64, draw_words_at, join_halves
 
 if TYPE_CHECKING:
     from paramgen.sampling.backend import Bytes
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 Words = NDArray[np.uint32] | NDArray[np.uint64]
 
 
-def _float(words: Words) -> type[np.float32] | type[np.float64]:
+def _working_precision(words: Words) -> type[np.float32] | type[np.float64]:
     """Return the precision that words are computed in: float64 for 64-bit words, else float32."""
     return np.float64 if words.dtype == np.uint64 else np.float32
 
@@ -47,25 +47,27 @@ def symmetric_uniform(words: Words) -> NDArray[np.float64]:
     return ((words ^ np.uint32(1 << 31)).view(np.int32).astype(np.float64) + 0.5) * 2.0**-31
 
 
-def normal(words: Words) -> NDArray[Any]:
+def standard_normal(words: Words) -> NDArray[Any]:
     """Return standard normal values."""
     return normal_float64(words) if words.dtype == np.uint64 else normal_float32(words)  # type: ignore[arg-type]
 
 
 def _constant(distribution: Constant, words: Words) -> NDArray[Any]:
-    return np.full(words.shape, distribution.value, _float(words))
+    return np.full(words.shape, distribution.value, _working_precision(words))
 
 
 def _uniform(distribution: Uniform, words: Words) -> NDArray[Any]:
-    return (np.float64(distribution.bound) * symmetric_uniform(words)).astype(_float(words))
+    return (np.float64(distribution.bound) * symmetric_uniform(words)).astype(_working_precision(words))
 
 
 def _normal(distribution: Normal, words: Words) -> NDArray[Any]:
-    return _float(words)(distribution.std) * normal(words) + _float(words)(distribution.mean)
+    real = _working_precision(words)
+    return real(distribution.std) * standard_normal(words) + real(distribution.mean)
 
 
-def _truncated(distribution: TruncatedNormal, words: Words) -> NDArray[Any]:
-    return _float(words)(distribution.std) * truncated_normal(distribution, words) + _float(words)(distribution.mean)
+def _truncated_normal(distribution: TruncatedNormal, words: Words) -> NDArray[Any]:
+    real = _working_precision(words)
+    return real(distribution.std) * truncated_normal(distribution, words) + real(distribution.mean)
 
 
 def _integers(distribution: Integers, words: Words) -> NDArray[Any]:
@@ -94,22 +96,22 @@ def _bernoulli(distribution: Bernoulli, words: Words) -> NDArray[Any]:
 
 
 def _interval(distribution: UniformInterval, words: Words) -> NDArray[Any]:
-    return functions.interval(distribution, words).astype(_float(words))
+    return functions.uniform_interval(distribution, words).astype(_working_precision(words))
 
 
 def _log_uniform(distribution: LogUniform, words: Words) -> NDArray[Any]:
-    return functions.log_uniform(distribution, words).astype(_float(words))
+    return functions.log_uniform(distribution, words).astype(_working_precision(words))
 
 
 def _ssm_dt_bias(distribution: SsmDtBias, words: Words) -> NDArray[Any]:
-    return functions.inverse_softplus(functions.log_uniform(distribution, words)).astype(_float(words))
+    return functions.inverse_softplus(functions.log_uniform(distribution, words)).astype(_working_precision(words))
 
 
 _SAMPLERS: dict[type, Callable[[Any, Words], NDArray[Any]]] = {
     Constant: _constant,
     Uniform: _uniform,
     Normal: _normal,
-    TruncatedNormal: _truncated,
+    TruncatedNormal: _truncated_normal,
     Integers: _integers,
     Bernoulli: _bernoulli,
     UniformInterval: _interval,
@@ -118,7 +120,7 @@ _SAMPLERS: dict[type, Callable[[Any, Words], NDArray[Any]]] = {
 }
 
 
-def _values(distribution: ElementwiseDistribution, dtype: DType, words: Words) -> NDArray[Any]:
+def _values_of_words(distribution: ElementwiseDistribution, dtype: DType, words: Words) -> NDArray[Any]:
     """Return the values of words in a dtype; narrow ones round the float32 value to nearest, ties to even."""
     if dtype.is_complex:
         parts = _SAMPLERS[type(distribution)](distribution, words.view("<u4"))
@@ -129,7 +131,7 @@ def _values(distribution: ElementwiseDistribution, dtype: DType, words: Words) -
     if dtype.is_integer:
         return values.astype(f"u{dtype.bits // 8}").view(dtype.numpy())
     if distribution.is_discrete:
-        values = values.view(f"i{values.itemsize}").astype(_float(words))
+        values = values.view(f"i{values.itemsize}").astype(_working_precision(words))
     if dtype.name == "float8_e8m0fnu":
         return _power_of_two(values).view(dtype.numpy())
     return values.astype(dtype.numpy())
@@ -157,15 +159,15 @@ class NumpyBackend(HostBackend):
 
     name = "reference"
 
-    accumulate = staticmethod(matrix.accumulate)
-    factor = staticmethod(matrix.factor)
-    solve = staticmethod(matrix.solve)
-    reflect = staticmethod(matrix.reflect)
+    add_product = staticmethod(matrix.add_product)
+    cholesky_tile = staticmethod(matrix.cholesky_tile)
+    solve_triangular = staticmethod(matrix.solve_triangular)
+    apply_reflector = staticmethod(matrix.apply_reflector)
 
     def fill(
         self, distribution: ElementwiseDistribution, dtype: DType, seed: int, stream: int, start: int, out: Bytes
     ) -> None:
-        draw = words64 if dtype.bits == 64 else words
+        draw = draw_words64 if dtype.bits == 64 else draw_words
         values = out.view(dtype.numpy())
         for first in range(0, len(values), CHUNK_ELEMENTS):
             part = values[first : first + CHUNK_ELEMENTS]
@@ -173,7 +175,7 @@ class NumpyBackend(HostBackend):
                 element = np.uint64(start + first) + np.arange(len(part), dtype=np.uint64)
                 part[...] = _sinusoidal(distribution, element, dtype)
                 continue
-            part[...] = _values(distribution, dtype, draw(seed, stream, start + first, len(part)))
+            part[...] = _values_of_words(distribution, dtype, draw(seed, stream, start + first, len(part)))
 
     def fill_region(
         self,
@@ -192,8 +194,8 @@ class NumpyBackend(HostBackend):
             return
         if dtype.bits == 64:
             pairs: NDArray[Any] = np.uint64(2) * element[..., None] + np.arange(2, dtype=np.uint64)
-            drawn: Words = join_halves(words_at(seed, stream, pairs))
+            drawn: Words = join_halves(draw_words_at(seed, stream, pairs))
         else:
-            drawn = words_at(seed, stream, element)
-        values = _values(distribution, dtype, drawn.reshape(-1)).reshape(region.sizes)
+            drawn = draw_words_at(seed, stream, element)
+        values = _values_of_words(distribution, dtype, drawn.reshape(-1)).reshape(region.sizes)
         view_of_region(out.view(dtype.numpy()), region)[...] = values

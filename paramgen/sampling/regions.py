@@ -33,7 +33,7 @@ class StridedRegion(NamedTuple):
         """The number of elements."""
         return prod(self.sizes)
 
-    def at_index(self, index: int, size: int) -> StridedRegion | None:
+    def select_last_axis(self, index: int, size: int) -> StridedRegion | None:
         """Return the part at one index of the source's last axis, which has this size; None if there is none.
 
         The region's axes are those of an array in C order, which may be permuted or merged.
@@ -62,13 +62,13 @@ class StridedRegion(NamedTuple):
         )
 
 
-def regions(rearrangement: Rearrangement, start: int, stop: int) -> Iterator[StridedRegion]:
+def iter_regions(rearrangement: Rearrangement, start: int, stop: int) -> Iterator[StridedRegion]:
     """Yield elements start … stop - 1 of a tensor, in C order, as regions; the buffer begins at `start`."""
     if rearrangement.is_plain:
         yield StridedRegion(0, start, 0, (stop - start,), (1,), (1,))
         return
     out_strides = c_strides(rearrangement.grid)
-    for low, high in boxes(rearrangement.grid, start, stop):
+    for low, high in iter_boxes(rearrangement.grid, start, stop):
         for piece in rearrangement.slices:
             begin = tuple(map(max, low, piece.low))
             end = tuple(map(min, high, piece.high))
@@ -80,7 +80,7 @@ def regions(rearrangement: Rearrangement, start: int, stop: int) -> Iterator[Str
                 yield _merge_axes(StridedRegion(piece.source, offset, out_offset, sizes, piece.strides, out_strides))
 
 
-def boxes(grid: tuple[int, ...], start: int, stop: int) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
+def iter_boxes(grid: tuple[int, ...], start: int, stop: int) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
     """Yield a range of a grid's elements, in C order, as boxes: the lowest index of each axis, and its end."""
     if not grid:
         yield (), ()
@@ -89,16 +89,16 @@ def boxes(grid: tuple[int, ...], start: int, stop: int) -> Iterator[tuple[tuple[
     first, last = -(-start // inner), stop // inner
     if first > last:  # within one row
         row = stop // inner
-        for low, high in boxes(grid[1:], start - row * inner, stop - row * inner):
+        for low, high in iter_boxes(grid[1:], start - row * inner, stop - row * inner):
             yield (row, *low), (row + 1, *high)
         return
     if start < first * inner:
-        for low, high in boxes(grid[1:], start - (first - 1) * inner, inner):
+        for low, high in iter_boxes(grid[1:], start - (first - 1) * inner, inner):
             yield (first - 1, *low), (first, *high)
     if first < last:
         yield (first, *(0 for _ in grid[1:])), (last, *grid[1:])
     if last * inner < stop:
-        for low, high in boxes(grid[1:], 0, stop - last * inner):
+        for low, high in iter_boxes(grid[1:], 0, stop - last * inner):
             yield (last, *low), (last + 1, *high)
 
 

@@ -27,19 +27,19 @@ from paramgen.dtypes import DType
 from paramgen.planning.tensors import Parameter, Tensor
 from paramgen.sampling.backend import Backend, Bytes
 from paramgen.sampling.matrix import Matrix
-from paramgen.sampling.norm import norms
-from paramgen.sampling.orthogonal import FLOAT32_TOLERANCE, FLOAT64_TOLERANCE, Orthonormalizer, tiles
-from paramgen.sampling.regions import StridedRegion, regions
+from paramgen.sampling.norm import compute_norms
+from paramgen.sampling.orthogonal import FLOAT32_TOLERANCE, FLOAT64_TOLERANCE, Orthonormalizer, iter_tiles
+from paramgen.sampling.regions import StridedRegion, iter_regions
 from paramgen.threads import parallel_for
 
-OnBytes = Callable[[int], None]
+BytesCallback = Callable[[int], None]
 
 # Starting several threads takes about a millisecond, so a matrix of fewer CPU seconds is drawn by one.
 PARALLEL_SECONDS = 0.02
 
 
 @dataclass(slots=True)
-class _CachedWhole:
+class _CachedParameter:
     """The bytes of a parameter that is drawn as a whole, kept until the last of its elements is taken."""
 
     remaining: int
@@ -55,12 +55,12 @@ class Sampler:
     with numbers of drawn bytes, by one thread at a time.
     """
 
-    def __init__(self, seed: int, threads: int = 1, on_bytes: OnBytes = lambda count: None):
+    def __init__(self, seed: int, threads: int = 1, on_bytes: BytesCallback = lambda count: None):
         self.seed = seed
         self.threads = threads
         self._on_bytes = on_bytes
         self._stopped = False
-        self._wholes: dict[str, _CachedWhole] = {}
+        self._cached: dict[str, _CachedParameter] = {}
         self._lock = threading.Lock()
         self._report_lock = threading.Lock()
         self._large_matrix_lock = threading.Lock()
@@ -69,7 +69,7 @@ class Sampler:
         """Make every thread that draws end soon, with InterruptedError."""
         self._stopped = True
 
-    def report(self, count: int) -> None:
+    def report_progress(self, count: int) -> None:
         """Report `count` more bytes as drawn; raise InterruptedError after stop()."""
         with self._report_lock:
             if self._stopped:
@@ -78,34 +78,36 @@ class Sampler:
 
     def draw(self, backend: Backend, tensor: Tensor, start: int, stop: int, out: Bytes) -> None:
         """Draw elements start … stop - 1 (C order) of a tensor into `out`. Each element may be drawn once."""
-        for region in regions(tensor.rearrangement, start, stop):
+        for region in iter_regions(tensor.rearrangement, start, stop):
             source = tensor.sources[region.source]
             self._draw_region(backend, source, region, out)
             padding_index = source.resolved.padding_index
-            if padding_index is not None and (padding := region.at_index(padding_index, source.resolved.shape[-1])):
+            if padding_index is not None and (
+                padding := region.select_last_axis(padding_index, source.resolved.shape[-1])
+            ):
                 self._fill_region(backend, source, Constant(0.0), padding, out)
 
     def _draw_region(self, backend: Backend, parameter: Parameter, region: StridedRegion, out: Bytes) -> None:
         dtype, distribution = parameter.resolved.dtype, parameter.resolved.distribution
         if isinstance(distribution, WholeDistribution):
-            whole = self._take_whole(backend, parameter, distribution, region.size)
+            whole = self._take_cached(backend, parameter, distribution, region.size)
             if region.is_contiguous:
                 here = out[dtype.nbytes(region.out_offset) : dtype.nbytes(region.out_offset + region.size)]
                 backend.copy(here, whole[dtype.nbytes(region.offset) : dtype.nbytes(region.offset + region.size)])
             else:
-                backend.take_region(whole, dtype, region, out)
+                backend.copy_region(whole, dtype, region, out)
             return
         if isinstance(distribution, Table):
-            table = backend.upload(_round(distribution, dtype)).view(np.uint8)
-            backend.repeat_region(table, dtype, distribution.run, region, out)
+            table = backend.upload(_encode_table(distribution, dtype)).view(np.uint8)
+            backend.fill_region_from_table(table, dtype, distribution.run, region, out)
         elif isinstance(distribution, PeriodicConstant):
             self._fill_region(backend, parameter, Constant(0.0), region, out)
-            for part in _periodic_parts(distribution, region):
+            for part in _nonzero_parts(distribution, region):
                 self._fill_region(backend, parameter, Constant(distribution.value), part, out)
         else:
             assert isinstance(distribution, ElementwiseDistribution)
             self._fill_region(backend, parameter, distribution, region, out)
-        self.report(dtype.nbytes(region.size))
+        self.report_progress(dtype.nbytes(region.size))
 
     def _fill_region(
         self,
@@ -118,7 +120,7 @@ class Sampler:
         dtype = parameter.resolved.dtype
         if dtype.is_integer and isinstance(distribution, Constant):  # kernels round constants to floats
             element = backend.upload(np.array([int(distribution.value)], dtype.numpy())).view(np.uint8)
-            backend.take_region(element, dtype, region._replace(offset=0, strides=(0,) * len(region.sizes)), out)
+            backend.copy_region(element, dtype, region._replace(offset=0, strides=(0,) * len(region.sizes)), out)
             return
         if region.is_contiguous:
             here = out[dtype.nbytes(region.out_offset) : dtype.nbytes(region.out_offset + region.size)]
@@ -126,13 +128,15 @@ class Sampler:
         else:
             backend.fill_region(distribution, dtype, self.seed, parameter.stream, region, out)
 
-    def _take_whole(self, backend: Backend, parameter: Parameter, distribution: WholeDistribution, taken: int) -> Bytes:
+    def _take_cached(
+        self, backend: Backend, parameter: Parameter, distribution: WholeDistribution, taken: int
+    ) -> Bytes:
         """Return all bytes of a parameter of matrices or norms, drawn at the first call; forget them at the last."""
         with self._lock:
-            cached = self._wholes.setdefault(parameter.name, _CachedWhole(parameter.resolved.size))
+            cached = self._cached.setdefault(parameter.name, _CachedParameter(parameter.resolved.size))
             cached.remaining -= taken
             if not cached.remaining:
-                del self._wholes[parameter.name]
+                del self._cached[parameter.name]
         with cached.lock:
             if cached.error:  # in another thread; drawing it again would end the same way
                 raise cached.error
@@ -154,7 +158,7 @@ class Sampler:
         spec = replace(parameter.resolved, shape=of.shape, dtype=of.dtype, distribution=of.distribution)
         direction = parameter._replace(resolved=spec)
         # A sampler of its own: a direction of matrices is taken as often again as the file takes it.
-        sampler = Sampler(self.seed, self.threads, lambda count: self.report(0))
+        sampler = Sampler(self.seed, self.threads, lambda count: self.report_progress(0))
         sampler._large_matrix_lock = self._large_matrix_lock
 
         def draw(start: int, stop: int) -> NDArray[Any]:
@@ -163,21 +167,21 @@ class Sampler:
             drawn: NDArray[Any] = backend.download(out)
             return drawn.view(of.dtype.numpy())
 
-        found = backend.upload(norms(draw, distribution.grid))
+        found = backend.upload(compute_norms(draw, distribution.grid))
         result = backend.empty(parameter.resolved.nbytes)
-        backend.round(found, 1.0, parameter.resolved.dtype, result)
-        backend.finish()
-        self.report(parameter.resolved.nbytes)
+        backend.store_scaled(found, 1.0, parameter.resolved.dtype, result)
+        backend.synchronize()
+        self.report_progress(parameter.resolved.nbytes)
         return result
 
     def _draw_matrices(self, backend: Backend, parameter: Parameter, distribution: MatrixDistribution) -> Bytes:
         """Return all bytes of a parameter of orthogonal matrices, large ones one at a time."""
         large = parameter.resolved.nbytes > BLOCK_BYTES or cpu_seconds(parameter) > PARALLEL_SECONDS
         with self._large_matrix_lock if large else nullcontext():
-            self.report(0)
-            threads = self.threads if large and backend.shared else 1
+            self.report_progress(0)
+            threads = self.threads if large and backend.is_thread_safe else 1
             result = self._draw_submatrices(backend, parameter, distribution, threads)
-            backend.finish()  # before the next large one takes memory
+            backend.synchronize()  # before the next large one takes memory
         return result
 
     def _draw_submatrices(
@@ -193,7 +197,7 @@ class Sampler:
         drawn = sum(dtype.nbytes(matrix.size) for matrix in matrices)
         if drawn < parameter.resolved.nbytes:
             backend.fill(Constant(0.0), dtype, self.seed, parameter.stream, 0, result)
-            self.report(parameter.resolved.nbytes - drawn)
+            self.report_progress(parameter.resolved.nbytes - drawn)
         for matrix in matrices:
             out = result[dtype.nbytes(matrix.first) :][: dtype.nbytes(matrix.size)]
             self._draw_orthogonal(backend, parameter, distribution.gain, matrix, threads, out)
@@ -214,17 +218,17 @@ class Sampler:
             with self._lock:
                 before, reported = reported, min(reported + share / passes, 1.0)
                 count = int(reported * out.nbytes) - int(before * out.nbytes)
-            self.report(count)
+            self.report_progress(count)
 
         def draw(on: Backend) -> Matrix:
             z = on.zeros(columns, rows) if is_wide else on.zeros(rows, columns)
 
             def draw_band(band: slice) -> None:
                 first = matrix.first + band.start * columns
-                on.normal(self.seed, parameter.stream, first, double, (z.T if is_wide else z)[band])
+                on.fill_normal(self.seed, parameter.stream, first, double, (z.T if is_wide else z)[band])
                 on_progress(0)
 
-            parallel_for(threads, draw_band, _bands(rows, columns))
+            parallel_for(threads, draw_band, _row_bands(rows, columns))
             return z
 
         tolerance = FLOAT64_TOLERANCE if double else FLOAT32_TOLERANCE
@@ -232,10 +236,10 @@ class Sampler:
 
         def round_band(band: slice) -> None:
             here = out[dtype.nbytes(band.start * columns) : dtype.nbytes(band.stop * columns)]
-            backend.round((q.T if is_wide else q)[band], gain, dtype, here)
+            backend.store_scaled((q.T if is_wide else q)[band], gain, dtype, here)
             on_progress(0)
 
-        parallel_for(threads, round_band, _bands(rows, columns))
+        parallel_for(threads, round_band, _row_bands(rows, columns))
         on_progress(1)
 
 
@@ -253,7 +257,7 @@ def cpu_seconds(parameter: Parameter) -> float:
 
 
 @lru_cache(maxsize=16)
-def _round(table: Table, dtype: DType) -> NDArray[Any]:
+def _encode_table(table: Table, dtype: DType) -> NDArray[Any]:
     """Return the bytes of a table's numbers in a dtype; rounded to float32 first, if it is a narrower float."""
     numbers: NDArray[Any] = np.frombuffer(table.data)
     if not dtype.is_integer and dtype.bits < 64:
@@ -261,7 +265,7 @@ def _round(table: Table, dtype: DType) -> NDArray[Any]:
     return numbers.astype(dtype.numpy()).view(np.uint8)
 
 
-def _periodic_parts(distribution: PeriodicConstant, region: StridedRegion) -> Iterator[StridedRegion]:
+def _nonzero_parts(distribution: PeriodicConstant, region: StridedRegion) -> Iterator[StridedRegion]:
     """Yield the parts of a region whose elements are not zero."""
     if region.is_contiguous:
         yield from _periodic_ranges(distribution, region)
@@ -291,6 +295,6 @@ def _periodic_ranges(distribution: PeriodicConstant, region: StridedRegion) -> I
             yield StridedRegion(region.source, first, out_offset, (last - first,), (1,), (1,))
 
 
-def _bands(rows: int, columns: int) -> Iterator[slice]:
+def _row_bands(rows: int, columns: int) -> Iterator[slice]:
     """Yield ranges of a matrix's rows, each of about BLOCK_BYTES."""
-    return tiles(0, rows, max(1, BLOCK_BYTES // (8 * columns)))
+    return iter_tiles(0, rows, max(1, BLOCK_BYTES // (8 * columns)))

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from paramgen.buffers import PAGE
+from paramgen.buffers import PAGE_BYTES
 from paramgen.errors import FileError, UsageError
 from paramgen.formatting import escape
 from paramgen.storage.replacement import FORCE, replacement
@@ -92,7 +92,7 @@ class _FileWriter:
 
     def __call__(self, data: memoryview) -> None:
         while data:
-            whole = 0 if self.direct is None or self.offset % PAGE else len(data) // PAGE * PAGE
+            whole = 0 if self.direct is None or self.offset % PAGE_BYTES else len(data) // PAGE_BYTES * PAGE_BYTES
             try:
                 if self.direct is not None and whole:
                     written = os.pwrite(self.direct, data[:whole], self.offset)

@@ -9,7 +9,7 @@ from paramgen.catalog.frameworks import CONVENTION_NAMES, LAYOUT_NAMES
 from paramgen.catalog.synonyms import DEVICE_SYNONYMS, DTYPE_SYNONYMS, FRAMEWORK_SYNONYMS
 from paramgen.cli import commands
 from paramgen.dtypes import DTYPES
-from paramgen.sampling.devices import BACKENDS
+from paramgen.sampling.devices import BACKEND_MODULES
 
 CHOICES = [
     ("--dtype", "fp16", "float16"),
@@ -58,7 +58,7 @@ def test_a_synonym_of_a_word_that_does_not_fit_is_not_suggested() -> None:
     [
         (DTYPE_SYNONYMS, set(DTYPES)),
         (FRAMEWORK_SYNONYMS, {*LAYOUT_NAMES, *CONVENTION_NAMES}),
-        (DEVICE_SYNONYMS, set(BACKENDS)),
+        (DEVICE_SYNONYMS, set(BACKEND_MODULES)),
     ],
     ids=["dtypes", "frameworks", "devices"],
 )

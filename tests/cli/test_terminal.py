@@ -110,7 +110,7 @@ def test_devices(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyP
         def devices() -> list[Device]:
             return found
 
-    monkeypatch.setattr("paramgen.sampling.devices.BACKENDS", {"gpu": "unused"})
+    monkeypatch.setattr("paramgen.sampling.devices.BACKEND_MODULES", {"gpu": "unused"})
     monkeypatch.setattr("paramgen.sampling.devices.load_backend", lambda kind: Backend)
     cli.devices(as_json=False)
     printed = capsys.readouterr().out

@@ -122,7 +122,7 @@ def elements(region: StridedRegion) -> NDArray[np.int64]:
 
 
 def fill_region(backend: Backend, distribution: ElementwiseDistribution, dtype: str, region: StridedRegion) -> bytes:
-    with backend.current():
+    with backend.activate():
         out = backend.empty(DTYPES[dtype].nbytes(region.size))
         backend.fill_region(distribution, DTYPES[dtype], 42, 777, region, out)
         return backend.download(out).tobytes()  # type: ignore[arg-type]

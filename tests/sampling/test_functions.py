@@ -13,7 +13,7 @@ from paramgen.catalog.distributions import LogUniform, Sinusoidal, SsmDtBias, Un
 from paramgen.exact_math import log
 from paramgen.planning.streams import stream_id
 from paramgen.sampling import functions
-from paramgen.sampling.philox import words, words64
+from paramgen.sampling.philox import draw_words, draw_words64
 
 RANDOM = np.random.default_rng(0)
 COUNT = 4000
@@ -75,7 +75,7 @@ def test_sine_near_its_zeros() -> None:
 def exact_numbers(lower: Any, upper: Any, dtype: str, count: int) -> list[mpmath.mpf]:
     """Return lower + u·(upper - lower) for the first words of the stream x with seed 1."""
     bits = 64 if dtype == "float64" else 32
-    found = (words64 if bits == 64 else words)(1, stream_id("x"), 0, count)
+    found = (draw_words64 if bits == 64 else draw_words)(1, stream_id("x"), 0, count)
     return [lower + (mpmath.mpf(int(word)) + 0.5) / 2**bits * (upper - lower) for word in found]
 
 
@@ -98,8 +98,8 @@ def test_interval(dtype: str) -> None:
 def test_the_ends_of_an_interval(bits: int) -> None:
     """The extreme words are as near to an end that is zero as they are to each other."""
     word = np.array([0, 2**bits - 1], f"u{bits // 8}")
-    assert functions.interval(UniformInterval(0.0, 1.0), word)[0] == 2.0 ** -(bits + 1)
-    assert functions.interval(UniformInterval(-1.0, 0.0), word)[1] == -(2.0 ** -(bits + 1))
+    assert functions.uniform_interval(UniformInterval(0.0, 1.0), word)[0] == 2.0 ** -(bits + 1)
+    assert functions.uniform_interval(UniformInterval(-1.0, 0.0), word)[1] == -(2.0 ** -(bits + 1))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

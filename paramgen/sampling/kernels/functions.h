@@ -10,20 +10,20 @@ PG double pg_exp_reduced(double t, double shifted)
     double k = shifted - PG_TO_INTEGER;
     return (t - k * 0.6931471805592082) - k * 7.371002565167799e-13;
 }
-PG double pg_scale(double value, double shifted)
+PG double pg_scale_by_power(double value, double shifted)
 {
     return pg_float64(pg_bits64(value) + (pg_bits64(shifted) << 52));
 }
 PG double pg_exp_rest(double r, double polynomial) { return r + r * r * polynomial; }
 PG double pg_expm1_of(double rest, double shifted)
 {
-    double scale = pg_scale(1.0, shifted);
+    double scale = pg_scale_by_power(1.0, shifted);
     return scale * rest + (scale - 1.0);
 }
 PG double pg_exp64(double t)
 {
     double shifted = pg_exp_shifted(t), r = pg_exp_reduced(t, shifted);
-    return pg_scale(1.0 + pg_exp_rest(r, pg_exp(r)), shifted);
+    return pg_scale_by_power(1.0 + pg_exp_rest(r, pg_exp(r)), shifted);
 }
 PG double pg_expm1_64(double t)
 {
@@ -61,59 +61,59 @@ PG double pg_sine64(double angle, uint64_t quarters)
 /* ---- Uniform on (start, end), from the nearer one ---- */
 
 /* Return start + step, or end - step if `above` is all ones instead of 0. */
-PG double pg_from_end(const double *n, double step, uint64_t above)
+PG double pg_from_end(const double *numbers, double step, uint64_t above)
 {
-    uint64_t start = pg_bits64(n[PG_START]), end = pg_bits64(n[PG_END]);
+    uint64_t start = pg_bits64(numbers[PG_START]), end = pg_bits64(numbers[PG_END]);
     return pg_float64(start ^ ((start ^ end) & above)) + pg_float64(pg_bits64(step) ^ (above & 0x8000000000000000u));
 }
-PG double pg_interval32(const double *n, uint32_t word)
+PG double pg_interval32(const double *numbers, uint32_t word)
 {
-    return pg_from_end(n, ((double)(int32_t)pg_nearer32(word) + 0.5) * 0x1p-32 * n[PG_WIDTH],
+    return pg_from_end(numbers, ((double)(int32_t)pg_nearer32(word) + 0.5) * 0x1p-32 * numbers[PG_WIDTH],
                        (uint64_t)(int64_t)((int32_t)word >> 31));
 }
-PG double pg_interval64(const double *n, uint64_t word)
+PG double pg_interval64(const double *numbers, uint64_t word)
 {
-    return pg_from_end(n, (pg_from_uint64(pg_nearer64(word)) + 0.5) * 0x1p-64 * n[PG_WIDTH], 0 - (word >> 63));
+    return pg_from_end(numbers, (pg_from_uint64(pg_nearer64(word)) + 0.5) * 0x1p-64 * numbers[PG_WIDTH], 0 - (word >> 63));
 }
 
 /* Hold a value within min … max. */
-PG double pg_held(const double *n, double value)
+PG double pg_clamp(const double *numbers, double value)
 {
-    double min = n[PG_MIN], max = n[PG_MAX];
+    double min = numbers[PG_MIN], max = numbers[PG_MAX];
     value = value < min ? min : value;
     return value > max ? max : value;
 }
 
 /* Compute a value of these distributions from a number of the interval. */
-PG double pg_of_interval(int distribution, const double *n, double t)
+PG double pg_value_of_interval(int distribution, const double *numbers, double t)
 {
     if (distribution == PG_UNIFORM_INTERVAL)
         return t;
-    double value = pg_held(n, pg_exp64(t));
+    double value = pg_clamp(numbers, pg_exp64(t));
     return distribution == PG_LOG_UNIFORM ? value : pg_inverse_softplus64(value);
 }
 
 /* ---- Sinusoids: element number of an array [positions, channels] ---- */
 
 /* Plans have no rows beyond, but every number of an element shall have a value. */
-#define PG_LAST_ROW 0xFFFFFu
+#define PG_ROW_MASK 0xFFFFFu
 
 /* Return the logarithm of a channel's frequency, and 1 in `quarters` if it is a cosine; `channel` is below 2^31. */
-PG double pg_log_frequency(const double *n, int32_t channel, uint64_t *quarters)
+PG double pg_log_frequency(const double *numbers, int32_t channel, uint64_t *quarters)
 {
-    int32_t half = (int32_t)n[PG_CHANNELS] / 2, j = channel >> 1, odd = channel & 1;
-    if (n[PG_INTERLEAVED] == 0.0) {
+    int32_t half = (int32_t)numbers[PG_CHANNELS] / 2, j = channel >> 1, odd = channel & 1;
+    if (numbers[PG_INTERLEAVED] == 0.0) {
         odd = channel >= half;
         j = channel - (odd ? half : 0);
     }
     *quarters = (uint64_t)odd;
-    return -((double)j * n[PG_RATE]);
+    return -((double)j * numbers[PG_RATE]);
 }
 
-PG double pg_sinusoidal(const double *n, uint64_t element)
+PG double pg_sinusoidal(const double *numbers, uint64_t element)
 {
-    uint64_t channels = (uint64_t)n[PG_CHANNELS], quarters;
-    double position = (double)(int32_t)(element / channels & PG_LAST_ROW) + n[PG_FIRST_POSITION];
-    double frequency = pg_exp64(pg_log_frequency(n, (int32_t)(element % channels), &quarters));
+    uint64_t channels = (uint64_t)numbers[PG_CHANNELS], quarters;
+    double position = (double)(int32_t)(element / channels & PG_ROW_MASK) + numbers[PG_FIRST_POSITION];
+    double frequency = pg_exp64(pg_log_frequency(numbers, (int32_t)(element % channels), &quarters));
     return pg_sine64(position * frequency, quarters);
 }
