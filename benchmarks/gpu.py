@@ -21,6 +21,7 @@ from measuring import PARAMGEN, found, measure
 
 import paramgen
 from paramgen.dtypes import DTYPES
+from paramgen.sampling.backend import ElementSource
 from paramgen.sampling.devices import load_backend
 
 TITLE = "## GPU"
@@ -102,9 +103,10 @@ def rates(elements: int, runs: int) -> list[str]:
 
             torch_begins, jax_begins = torch_calls(dtype, elements), jax_calls(dtype, elements)
             for name, distribution in DISTRIBUTIONS.items():
+                source = ElementSource(distribution, DTYPES[dtype], 7, 12345)
 
-                def draw(out: Any = out, distribution: Any = distribution, dtype: str = dtype) -> None:
-                    gpu.fill(distribution, DTYPES[dtype], 7, 12345, 0, out)
+                def draw(out: Any = out, source: ElementSource = source) -> None:
+                    gpu.fill(source, 0, out)
 
                 plain, own = per_call(fill, gpu.synchronize, runs), per_call(draw, gpu.synchronize, runs)
                 cells = [f"{own / elements * 1e9:.4f}", f"{out.nbytes / own / 1e9:.0f}", f"{plain / own:.0%}"]

@@ -21,8 +21,10 @@ from paramgen.ownership import is_ours
 from paramgen.planning.plan import Plan
 from paramgen.planning.tensors import Tensor
 from paramgen.sampling.backend import Backend, Bytes
+from paramgen.sampling.cost import cpu_seconds
 from paramgen.sampling.devices import AUTO, open_backends
-from paramgen.sampling.sampler import BytesCallback, Sampler, cpu_seconds
+from paramgen.sampling.matrices import BytesCallback
+from paramgen.sampling.sampler import Sampler
 from paramgen.storage.writer import Write, output
 from paramgen.threads import available_cpus, parallel_for, run_threads
 

@@ -11,8 +11,9 @@ from paramgen.catalog.distributions import WholeDistribution
 from paramgen.errors import MalformedFileError
 from paramgen.planning.plan import Plan
 from paramgen.planning.tensors import Tensor
+from paramgen.sampling.cost import cpu_seconds
 from paramgen.sampling.devices import open_backend
-from paramgen.sampling.sampler import Sampler, cpu_seconds
+from paramgen.sampling.sampler import Sampler
 from paramgen.spec import Spec
 
 if TYPE_CHECKING:

@@ -243,7 +243,8 @@ def simulated(simulated_gpus: dict[str, str], monkeypatch: pytest.MonkeyPatch) -
     """Yield paramgen.sampling.gpu with simulated GPUs."""
     monkeypatch.setenv("SIMULATED_FOLDER", simulated_gpus["SIMULATED_FOLDER"])
     monkeypatch.syspath_prepend(SIMULATED)
-    with fresh("cupy", "cupyx", "paramgen.sampling.gpu", "paramgen.sampling.transfer"):
+    modules = ("cuda_runtime", "gpu", "transfer")
+    with fresh("cupy", "cupyx", *(f"paramgen.sampling.{name}" for name in modules)):
         yield importlib.import_module("paramgen.sampling.gpu")
 
 

@@ -10,24 +10,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from paramgen.sampling.normal import log, polynomial
+from paramgen.sampling.normal import float64_coefficients, log, polynomial
 
 if TYPE_CHECKING:
     from paramgen.catalog.distributions import LogUniform, Sinusoidal, SsmDtBias
     from paramgen.catalog.distributions.computed import IntervalDistribution
-    from paramgen.sampling.normal import Coefficients
+    from paramgen.sampling.philox import Words
 
 Doubles = NDArray[np.float64]
-Words = NDArray[np.uint32] | NDArray[np.uint64]
-
-
-def _float64(*values: float) -> Coefficients:
-    return tuple(np.float64(value) for value in values)
-
 
 # With z = r·r: exp r = 1 + r + z·EXP(r) for |r| ≤ ln 2 / 2; sin r = r + r·(z·SIN(z)) and
 # cos r = (1 - z/2) + z·(z·COS(z)) for |r| ≤ π/4. tools/fit_functions.py fits these, and splits ln 2 and π/2.
-EXP = _float64(
+EXP = float64_coefficients(
     2.5068173246141374e-08,
     2.762004636790059e-07,
     2.7557355496213692e-06,
@@ -39,7 +33,7 @@ EXP = _float64(
     0.16666666666666644,
     0.5000000000000001,
 )
-SIN = _float64(
+SIN = float64_coefficients(
     1.5917933925590456e-10,
     -2.5051128870156406e-08,
     2.7557316086693627e-06,
@@ -47,7 +41,7 @@ SIN = _float64(
     0.008333333333330922,
     -0.16666666666666666,
 )
-COS = _float64(
+COS = float64_coefficients(
     -1.138254705581321e-11,
     2.087614497691155e-09,
     -2.7557317264891267e-07,

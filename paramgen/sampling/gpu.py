@@ -1,8 +1,7 @@
-"""NVIDIA GPUs as a backend, through CuPy, which only this file imports."""
+"""NVIDIA GPUs as a backend, through CuPy."""
 
 from __future__ import annotations
 
-import ctypes
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -13,30 +12,37 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from paramgen.catalog.distributions import ELEMENTWISE, ElementwiseDistribution
-from paramgen.dtypes import DTYPES, DType
+from paramgen.catalog.distributions import ELEMENTWISE
+from paramgen.dtypes import DType
 from paramgen.errors import DeviceError
 from paramgen.float_mode import default_float_mode
 from paramgen.formatting import human_bytes
 from paramgen.sampling import cuda
 from paramgen.sampling.backend import (
+    DTYPE_NUMBERS,
     REGION_AXES,
     Backend,
     Bytes,
+    ElementSource,
     axes_by_out_stride,
     kernel_arguments,
     pad_to_region_axes,
+)
+from paramgen.sampling.cuda_runtime import (
+    allocate_pinned,
+    check_gpus,
+    copy_bytes,
+    cupy,
+    current_gpu,
+    device_address,
+    device_dtype,
+    use_gpu,
+    why_unusable,
 )
 from paramgen.sampling.devices import Device
 from paramgen.sampling.host import HostBackend
 from paramgen.sampling.matrix import Matrix
 from paramgen.sampling.regions import StridedRegion
-
-try:
-    import cupy
-except ImportError as error:
-    cupy = None
-    NO_CUPY = "CuPy is not installed" if isinstance(error, ModuleNotFoundError) else f"CuPy cannot be imported: {error}"
 
 # The same as in gpu.cu.
 THREADS_PER_BLOCK, TILE_SIDE, PANEL_COLUMNS = 256, 64, 16
@@ -44,57 +50,12 @@ THREADS_PER_BLOCK, TILE_SIDE, PANEL_COLUMNS = 256, 64, 16
 MAX_GRID_BLOCKS = 2**12
 # One block of a file is drawn while another is copied and the next is prepared.
 CUDA_STREAMS_PER_GPU = 3
-CUDA_13_VERSION = 13000
 # The structures that gpu.cu's kernels take.
 MAX_NUMBERS = max(len(distribution.kernel_fields) for distribution in ELEMENTWISE)
 DISTRIBUTION = np.dtype([("n", np.float64, MAX_NUMBERS)])
 AXES = np.int64, REGION_AXES
 REGION = np.dtype([("first", np.int64), ("sizes", *AXES), ("strides", *AXES), ("out_strides", *AXES)])
 LAYOUT = np.dtype([(name, np.int64) for name in ("rows", "columns", "row_step", "column_step")])
-
-
-def _driver_version() -> int | None:
-    """Return the newest CUDA version that the driver supports, as 1000·major + 10·minor; None without a driver."""
-    version = ctypes.c_int()
-    try:
-        ctypes.CDLL("libcuda.so.1").cuDriverGetVersion(ctypes.byref(version))
-    except (OSError, AttributeError):
-        return None
-    return version.value
-
-
-def _install_command() -> str:
-    """Return the command that installs a CuPy for the driver."""
-    driver = _driver_version()
-    commands = [f"pip install cupy-cuda{n}x 'cuda-toolkit[cudart,nvrtc]=={n}.*'" for n in (12, 13)]
-    return " or ".join(commands) if driver is None else commands[driver >= CUDA_13_VERSION]
-
-
-@cache
-def why_unusable() -> str | None:
-    """Return why no GPU can be used, and a remedy; None if one can."""
-    driver = _driver_version()
-    no_driver = "no NVIDIA driver is installed (libcuda.so.1)"
-    if cupy is None:
-        also = f", and {no_driver}" if driver is None else ""
-        return f"{NO_CUPY}{also}; run {_install_command()}"
-    try:
-        count = cupy.cuda.runtime.getDeviceCount()
-    except cupy.cuda.runtime.CUDARuntimeError as error:
-        if driver is None:
-            return f"{no_driver}; install it"
-        return f"the NVIDIA driver (CUDA {_format_version(driver)}) fails: {error}; run {_install_command()}"
-    if count == 0:
-        return "the NVIDIA driver finds no GPU; check nvidia-smi and CUDA_VISIBLE_DEVICES"
-    try:
-        cupy.cuda.nvrtc.getVersion()
-    except Exception as error:  # of several types: the library or one of its functions is missing
-        return f"NVRTC is missing ({str(error).splitlines()[0]}); run {_install_command()}"
-    return None
-
-
-def _format_version(number: int) -> str:
-    return f"{number // 1000}.{number % 1000 // 10}"
 
 
 def list_devices() -> list[Device]:
@@ -117,48 +78,15 @@ def _describe(number: int) -> Device:
         return Device(name, str(error).removeprefix(f"{name}: "), usable=False)
 
 
-def check_gpus(numbers: Sequence[int]) -> list[int]:
-    """Return these numbers, or those of all GPUs. Raises DeviceError for a GPU that does not exist."""
-    if reason := why_unusable():
-        raise DeviceError(f"gpu: {reason}")
-    there = range(cupy.cuda.runtime.getDeviceCount())
-    for number in numbers:
-        if number not in there:
-            raise DeviceError(f"gpu:{number}: no such GPU; available: {', '.join(f'gpu:{n}' for n in there)}")
-    return list(numbers or there)
-
-
 def open_backends(numbers: Sequence[int], threads: int, size: int) -> list[Backend]:
     """Return several backends for each of these GPUs."""
-    found = check_gpus(numbers)
-    return [GpuBackend(number, size) for _ in range(CUDA_STREAMS_PER_GPU) for number in found]
+    gpus = check_gpus(numbers)
+    return [GpuBackend(number, size) for _ in range(CUDA_STREAMS_PER_GPU) for number in gpus]
 
 
 def open_backend(numbers: Sequence[int]) -> Backend:
     """Return a backend on the GPU of this number or on the current one."""
     return GpuBackend(check_gpus(numbers)[0] if numbers else current_gpu())
-
-
-def current_gpu() -> int:
-    """Return the number of CuPy's current GPU."""
-    check_gpus(())
-    return int(cupy.cuda.runtime.getDevice())
-
-
-@contextmanager
-def use_gpu(number: int) -> Iterator[None]:
-    """Make a GPU this thread's, and turn its errors into DeviceError."""
-    try:
-        with cupy.cuda.Device(number):
-            yield
-    except cupy.cuda.memory.OutOfMemoryError as error:
-        raise DeviceError(f"gpu:{number}: {str(error).rstrip('.')}; use device cpu for the same bytes") from None
-    except (
-        cupy.cuda.runtime.CUDARuntimeError,
-        cupy.cuda.driver.CUDADriverError,
-        cupy.cuda.nvrtc.NVRTCError,
-    ) as error:
-        raise DeviceError(f"gpu:{number}: CUDA fails: {error}") from None
 
 
 class _Kernels:
@@ -186,8 +114,8 @@ class _Kernels:
 _kernels_of = cache(_Kernels)
 
 
-class GpuBackend:
-    """One stream of a GPU.
+class GpuBackend(Backend):
+    """A CUDA stream of one GPU.
 
     With a `size`, it is a new stream with a buffer of that many bytes. Without, it is the thread's current stream, so
     that the caller can use the arrays without waiting.
@@ -203,8 +131,8 @@ class GpuBackend:
         self._number = number
         self._max_blocks = max_blocks
         with use_gpu(number):
-            own = size is not None
-            self._stream = cupy.cuda.Stream(non_blocking=True) if own else cupy.cuda.get_current_stream()
+            owns_stream = size is not None
+            self._stream = cupy.cuda.Stream(non_blocking=True) if owns_stream else cupy.cuda.get_current_stream()
             self._kernels = _kernels_of(number)
             with self._stream:
                 self._block = self.empty(size or 0)
@@ -245,50 +173,36 @@ class GpuBackend:
     def synchronize(self) -> None:
         self._stream.synchronize()
 
-    def fill(
-        self, distribution: ElementwiseDistribution, dtype: DType, seed: int, stream: int, start: int, out: Bytes
-    ) -> None:
-        name, numbers = kernel_arguments(distribution)
-        count = out.nbytes * 8 // dtype.bits
-        integers = [np.uint64(number) for number in (seed, stream, start, count)]
-        self._launch_elementwise(
-            self._kernels.draw(name, dtype), count // 2 + 1, _pack_distribution(numbers), *integers, out
-        )
+    def fill(self, source: ElementSource, offset: int, out: Bytes) -> None:
+        name, numbers = kernel_arguments(source.distribution)
+        count = out.nbytes * 8 // source.dtype.bits
+        kernel = self._kernels.draw(name, source.dtype)
+        integers = [np.uint64(number) for number in (source.seed, source.stream, offset, count)]
+        self._launch_elementwise(kernel, count // 2 + 1, _pack_distribution(numbers), *integers, out)
 
-    def fill_region(
-        self,
-        distribution: ElementwiseDistribution,
-        dtype: DType,
-        seed: int,
-        stream: int,
-        region: StridedRegion,
-        out: Bytes,
-    ) -> None:
-        name, numbers = kernel_arguments(distribution)
-        kernel = self._kernels.draw(name, dtype, "pg_draw_region")
-        here = out[dtype.nbytes(region.out_offset) :]
-        arguments = _pack_distribution(numbers), np.uint64(seed), np.uint64(stream), _pack_region(region), here
-        self._launch_elementwise(kernel, region.size, *arguments)
+    def fill_region(self, source: ElementSource, region: StridedRegion, out: Bytes) -> None:
+        name, numbers = kernel_arguments(source.distribution)
+        kernel = self._kernels.draw(name, source.dtype, "pg_draw_region")
+        arguments = _pack_distribution(numbers), np.uint64(source.seed), np.uint64(source.stream), _pack_region(region)
+        self._launch_elementwise(kernel, region.size, *arguments, region.output_from_offset(out, source.dtype))
 
-    def copy_region(self, source: Bytes, dtype: DType, region: StridedRegion, out: Bytes) -> None:
-        kernel = self._kernels.get("pg_copy_region")
-        here = out[dtype.nbytes(region.out_offset) :]
-        self._launch_elementwise(kernel, region.size, source, np.int32(dtype.bits // 8), _pack_region(region), here)
+    def copy_region(self, data: Bytes, dtype: DType, region: StridedRegion, out: Bytes) -> None:
+        arguments = data, np.int32(dtype.bits // 8), _pack_region(region), region.output_from_offset(out, dtype)
+        self._launch_elementwise(self._kernels.get("pg_copy_region"), region.size, *arguments)
 
     def fill_region_from_table(self, table: Bytes, dtype: DType, run: int, region: StridedRegion, out: Bytes) -> None:
-        kernel = self._kernels.get("pg_fill_region_from_table")
-        here = out[dtype.nbytes(region.out_offset) :]
         width = dtype.bits // 8
         numbers = np.uint64(run), np.uint64(table.nbytes // width), np.int32(width)
-        self._launch_elementwise(kernel, region.size, table, *numbers, _pack_region(region), here)
+        arguments = table, *numbers, _pack_region(region), region.output_from_offset(out, dtype)
+        self._launch_elementwise(self._kernels.get("pg_fill_region_from_table"), region.size, *arguments)
 
     def zeros(self, rows: int, columns: int) -> Matrix:
         matrix: Matrix = cupy.zeros((rows, columns))
         return matrix
 
     def upload(self, array: NDArray[Any]) -> NDArray[Any]:
-        there: NDArray[Any] = cupy.asarray(np.ascontiguousarray(array))
-        return there
+        uploaded: NDArray[Any] = cupy.asarray(np.ascontiguousarray(array))
+        return uploaded
 
     def download(self, array: NDArray[Any]) -> NDArray[Any]:
         return cupy.asnumpy(array)  # type: ignore[no-any-return]
@@ -303,14 +217,14 @@ class GpuBackend:
         )
         return out
 
-    def fill_normal(self, seed: int, stream: int, start: int, is_double: bool, z: Matrix) -> None:
-        integers = [np.uint64(number) for number in (seed, stream, start)]
+    def fill_normal(self, seed: int, stream: int, offset: int, is_double: bool, z: Matrix) -> None:
+        integers = [np.uint64(number) for number in (seed, stream, offset)]
         self._launch_elementwise(
             self._kernels.get("pg_fill_normal"), z.size, *integers, np.int32(is_double), *_with_packed_layout(z)
         )
 
     def store_scaled(self, q: Matrix, gain: float, dtype: DType, out: Bytes) -> None:
-        number = np.int32(list(DTYPES).index(dtype.name))
+        number = np.int32(DTYPE_NUMBERS[dtype.name])
         self._launch_elementwise(
             self._kernels.get("pg_store_scaled"), q.size, *_with_packed_layout(q), np.float64(gain), number, out
         )
@@ -346,16 +260,6 @@ class GpuBackend:
         kernel((blocks,), (THREADS_PER_BLOCK,), arguments, stream=self._stream)
 
 
-def copy_bytes(target: int, source: int, size: int, stream: Any) -> None:
-    """Copy memory of any kind, in the order of a stream; this thread waits only if host memory is not pinned."""
-    cupy.cuda.runtime.memcpyAsync(target, source, size, cupy.cuda.runtime.memcpyDefault, stream.ptr)
-
-
-def device_address(array: Any) -> int:
-    """Return the address of an array of CuPy's."""
-    return array.data.ptr  # type: ignore[no-any-return]
-
-
 def _pack_distribution(numbers: list[float]) -> np.void:
     """Return the numbers of a distribution as gpu.cu's pg_distribution_t."""
     return np.array((numbers + [0.0] * (MAX_NUMBERS - len(numbers)),), DISTRIBUTION)[()]  # type: ignore[return-value]
@@ -371,23 +275,3 @@ def _with_packed_layout(matrix: Matrix) -> tuple[Matrix, np.void]:
     rows, columns = matrix.strides
     layout = np.array((*matrix.shape, rows // 8, columns // 8), LAYOUT)[()]
     return matrix, layout  # type: ignore[return-value]
-
-
-def allocate_pinned(size: int) -> Bytes:
-    """Allocate host memory that a GPU copies to and from at full speed."""
-    return np.frombuffer(cupy.cuda.alloc_pinned_memory(size), np.uint8, size)
-
-
-@cache
-def device_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return CuPy's dtype for NumPy's: the same, or unsigned integers of the same width if CuPy lacks a narrow one.
-
-    TypeError if the elements are not numbers.
-    """
-    try:
-        cupy.empty(0, dtype)
-    except (TypeError, ValueError):
-        if dtype.type.__module__ != "ml_dtypes":
-            raise TypeError(f"must be an array of numbers, got dtype {dtype}") from None
-        return np.dtype(f"u{dtype.itemsize}")
-    return dtype

@@ -17,17 +17,17 @@ Float = np.float32 | np.float64
 Coefficients = tuple[Float, ...]
 
 
-def _float32(*values: float) -> Coefficients:
+def float32_coefficients(*values: float) -> Coefficients:
     return tuple(np.float32(value) for value in values)
 
 
-def _float64(*values: float) -> Coefficients:
+def float64_coefficients(*values: float) -> Coefficients:
     return tuple(np.float64(value) for value in values)
 
 
 # log f = s·LOG(s²) with s = (f - 1)/(f + 1), f in [sqrt(1/2), sqrt(2)); tools/fit_normal.py fits these and the next.
-LOG_FLOAT32 = _float32(0.29925650358200073, 0.39974793791770935, 0.666668176651001, 2.0)
-LOG_FLOAT64 = _float64(
+LOG_FLOAT32 = float32_coefficients(0.29925650358200073, 0.39974793791770935, 0.666668176651001, 2.0)
+LOG_FLOAT64 = float64_coefficients(
     0.14810529728750974,
     0.1531244371429732,
     0.18183635098484158,
@@ -40,7 +40,7 @@ LOG_FLOAT64 = _float64(
 
 # float32: z = x·GILES_CENTRE(L - 3) for L < 6, else x·GILES_TAIL(sqrt(L) - 3.5), where x = 2u - 1 and L = -log(1 - x²).
 # The form is M. Giles', "Approximating the erfinv function" (GPU Computing Gems, 2012), fitted again.
-GILES_CENTRE = _float32(
+GILES_CENTRE = float32_coefficients(
     -8.240398585712683e-09,
     -6.130787877367538e-09,
     6.442921289817605e-07,
@@ -52,7 +52,7 @@ GILES_CENTRE = _float32(
     0.3417168855667114,
     2.2960352897644043,
 )
-GILES_TAIL = _float32(
+GILES_TAIL = float32_coefficients(
     3.868635030812584e-05,
     -0.00028267159359529614,
     0.0006926335045136511,
@@ -67,7 +67,7 @@ GILES_TAIL = _float32(
 # float64: M. Wichura, "Algorithm AS 241: the percentage points of the normal distribution" (Applied Statistics 37,
 # 1988): for |q| <= 0.425, q = u - 1/2, z = q·A(r)/B(r) with r = 0.180625 - q²; else with r = sqrt(-log(min(u, 1 - u)))
 # |z| = C(r - 1.6)/D(r - 1.6) for r <= 5 and E(r - 5)/F(r - 5) beyond.
-AS241_A = _float64(
+AS241_A = float64_coefficients(
     2.5090809287301226727e3,
     3.3430575583588128105e4,
     6.7265770927008700853e4,
@@ -77,7 +77,7 @@ AS241_A = _float64(
     1.3314166789178437745e2,
     3.3871328727963666080e0,
 )
-AS241_B = _float64(
+AS241_B = float64_coefficients(
     5.2264952788528545610e3,
     2.8729085735721942674e4,
     3.9307895800092710610e4,
@@ -87,7 +87,7 @@ AS241_B = _float64(
     4.2313330701600911252e1,
     1.0,
 )
-AS241_C = _float64(
+AS241_C = float64_coefficients(
     7.74545014278341407640e-4,
     2.27238449892691845833e-2,
     2.41780725177450611770e-1,
@@ -97,7 +97,7 @@ AS241_C = _float64(
     4.63033784615654529590e0,
     1.42343711074968357734e0,
 )
-AS241_D = _float64(
+AS241_D = float64_coefficients(
     1.05075007164441684324e-9,
     5.47593808499534494600e-4,
     1.51986665636164571966e-2,
@@ -107,7 +107,7 @@ AS241_D = _float64(
     2.05319162663775882187e0,
     1.0,
 )
-AS241_E = _float64(
+AS241_E = float64_coefficients(
     2.01033439929228813265e-7,
     2.71155556874348757815e-5,
     1.24266094738807843860e-3,
@@ -117,7 +117,7 @@ AS241_E = _float64(
     5.46378491116411436990e0,
     6.65790464350110377720e0,
 )
-AS241_F = _float64(
+AS241_F = float64_coefficients(
     2.04426310338993978564e-15,
     1.42151175831644588870e-7,
     1.84631831751005468180e-5,

@@ -16,7 +16,7 @@ from functools import partial
 
 import numpy as np
 
-from paramgen.sampling.backend import Backend
+from paramgen.sampling.backend import MatrixKernels
 from paramgen.sampling.host import HostBackend
 from paramgen.sampling.matrix import Matrix
 from paramgen.threads import parallel_for
@@ -28,7 +28,7 @@ MAX_LOSS = 0.01
 # Below this squared sine of a column to the columns before it, rounding hides whether they are independent.
 MIN_SQUARED_SINE = 1e-14
 PROBES = 8
-# The CPU's kernels work on 6 × 8 or 6 × 4 numbers at once.
+# Micro-tiles of the CPU's kernels are 6 × 8 or 6 × 4: a common multiple.
 MULTIPLE = 24
 
 ShareCallback = Callable[[float], None]
@@ -46,11 +46,11 @@ def iter_tiles(start: int, stop: int, size: int) -> Iterator[slice]:
 class Orthonormalizer:
     """The computation of Q on a backend, by several threads; `on_progress` gets finished shares of the work."""
 
-    backend: Backend
+    backend: MatrixKernels
     threads: int = 1
     on_progress: ShareCallback = lambda share: None
 
-    def __call__(self, draw: Callable[[Backend], Matrix], tolerance: float) -> Matrix:
+    def __call__(self, draw: Callable[[MatrixKernels], Matrix], tolerance: float) -> Matrix:
         """Return Q of z = QR, R's diagonal positive, for the matrix z of shape (m, n), m >= n, that `draw` returns.
 
         There is a second pass if the first loses more than the tolerance. In the rare case that z is rank-deficient,
@@ -67,7 +67,7 @@ class Orthonormalizer:
         return self.backend.upload(householder(host, self.threads, draw(host), self.on_progress))
 
     def divide_by_cholesky(self, z: Matrix) -> bool:
-        """Replace z by z·R⁻¹, R the Cholesky factor of zᵀz; return False, and keep z, if rounding hides R."""
+        """Replace z by z·R⁻¹, R the Cholesky factor of zᵀz; return False, and keep z, if R is numerically singular."""
         r = self.gram(z)
         if not self.cholesky(r):
             return False
@@ -111,7 +111,10 @@ class Orthonormalizer:
         return g
 
     def cholesky(self, g: Matrix) -> bool:
-        """Replace g by R, upper triangular, its diagonal positive, RᵀR = g; return False if rounding hides R."""
+        """Replace g by R, upper triangular, its diagonal positive, RᵀR = g.
+
+        Return False if R is numerically singular.
+        """
         n = len(g)
         diagonal = self.backend.diagonal(g)
         for i in iter_tiles(0, n, self.backend.max_tile_rows):
@@ -173,7 +176,7 @@ def householder(host: HostBackend, threads: int, z: Matrix, on_progress: ShareCa
     return q * signs
 
 
-def squared_norm(backend: Backend, v: Matrix) -> float:
+def squared_norm(backend: MatrixKernels, v: Matrix) -> float:
     """Return vᵀv, summed in order."""
     total = backend.zeros(1, 1)
     backend.add_product(total, v[:, None], v[:, None], 1)

@@ -11,6 +11,8 @@ MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
 KEY_INCREMENTS = (0x9E3779B9, 0xBB67AE85)
 ROUNDS = 10
 
+Words = NDArray[np.uint32] | NDArray[np.uint64]
+
 LOW = np.uint64(0xFFFFFFFF)
 SHIFT = np.uint64(32)
 

@@ -26,13 +26,11 @@ from paramgen.dtypes import DType
 from paramgen.sampling import functions, matrix
 from paramgen.sampling.host import HostBackend, view_of_region
 from paramgen.sampling.normal import normal_float32, normal_float64, truncated_normal
-from paramgen.sampling.philox import LOW, SHIFT, draw_words, draw_words64, draw_words_at, join_halves
+from paramgen.sampling.philox import LOW, SHIFT, Words, draw_words, draw_words64, draw_words_at, join_halves
 
 if TYPE_CHECKING:
-    from paramgen.sampling.backend import Bytes
+    from paramgen.sampling.backend import Bytes, ElementSource
     from paramgen.sampling.regions import StridedRegion
-
-Words = NDArray[np.uint32] | NDArray[np.uint64]
 
 
 def _working_precision(words: Words) -> type[np.float32] | type[np.float64]:
@@ -164,38 +162,27 @@ class NumpyBackend(HostBackend):
     solve_triangular = staticmethod(matrix.solve_triangular)
     apply_reflector = staticmethod(matrix.apply_reflector)
 
-    def fill(
-        self, distribution: ElementwiseDistribution, dtype: DType, seed: int, stream: int, start: int, out: Bytes
-    ) -> None:
-        draw = draw_words64 if dtype.bits == 64 else draw_words
-        values = out.view(dtype.numpy())
-        for first in range(0, len(values), CHUNK_ELEMENTS):
-            part = values[first : first + CHUNK_ELEMENTS]
-            if isinstance(distribution, Sinusoidal):
-                element = np.uint64(start + first) + np.arange(len(part), dtype=np.uint64)
-                part[...] = _sinusoidal(distribution, element, dtype)
-                continue
-            part[...] = _values_of_words(distribution, dtype, draw(seed, stream, start + first, len(part)))
+    def fill(self, source: ElementSource, offset: int, out: Bytes) -> None:
+        draw = draw_words64 if source.dtype.bits == 64 else draw_words
+        values = out.view(source.dtype.numpy())
+        for start in range(0, len(values), CHUNK_ELEMENTS):
+            part, first = values[start : start + CHUNK_ELEMENTS], offset + start
+            if isinstance(source.distribution, Sinusoidal):
+                element = np.uint64(first) + np.arange(len(part), dtype=np.uint64)
+                part[...] = _sinusoidal(source.distribution, element, source.dtype)
+            else:
+                words = draw(source.seed, source.stream, first, len(part))
+                part[...] = _values_of_words(source.distribution, source.dtype, words)
 
-    def fill_region(
-        self,
-        distribution: ElementwiseDistribution,
-        dtype: DType,
-        seed: int,
-        stream: int,
-        region: StridedRegion,
-        out: Bytes,
-    ) -> None:
-        element: NDArray[Any] = np.full((), region.offset, np.uint64)
-        for size, stride in zip(region.sizes, region.strides, strict=True):
-            element = element[..., None] + np.arange(size, dtype=np.uint64) * np.uint64(stride)
-        if isinstance(distribution, Sinusoidal):
-            view_of_region(out.view(dtype.numpy()), region)[...] = _sinusoidal(distribution, element, dtype)
+    def fill_region(self, source: ElementSource, region: StridedRegion, out: Bytes) -> None:
+        element = region.element_numbers()
+        target = view_of_region(out.view(source.dtype.numpy()), region)
+        if isinstance(source.distribution, Sinusoidal):
+            target[...] = _sinusoidal(source.distribution, element, source.dtype)
             return
-        if dtype.bits == 64:
+        if source.dtype.bits == 64:
             pairs: NDArray[Any] = np.uint64(2) * element[..., None] + np.arange(2, dtype=np.uint64)
-            drawn: Words = join_halves(draw_words_at(seed, stream, pairs))
+            words: Words = join_halves(draw_words_at(source.seed, source.stream, pairs))
         else:
-            drawn = draw_words_at(seed, stream, element)
-        values = _values_of_words(distribution, dtype, drawn.reshape(-1)).reshape(region.sizes)
-        view_of_region(out.view(dtype.numpy()), region)[...] = values
+            words = draw_words_at(source.seed, source.stream, element)
+        target[...] = _values_of_words(source.distribution, source.dtype, words.reshape(-1)).reshape(region.sizes)

@@ -22,7 +22,7 @@ from paramgen.catalog.distributions import (
     unit_forget_gate,
 )
 from paramgen.dtypes import DTYPES
-from paramgen.sampling.backend import Backend, ElementwiseDistribution
+from paramgen.sampling.backend import Backend, ElementSource, ElementwiseDistribution
 from paramgen.sampling.host import HostBackend
 from paramgen.sampling.matrix import TILE
 from paramgen.sampling.reference import NumpyBackend
@@ -36,7 +36,7 @@ def bits(
     backend: Any, distribution: ElementwiseDistribution, dtype: str, seed: int, stream: int, start: int, count: int
 ) -> bytes:
     out = np.full(DTYPES[dtype].nbytes(count), 0xA5, np.uint8)
-    backend.fill(distribution, DTYPES[dtype], seed, stream, start, out)
+    backend.fill(ElementSource(distribution, DTYPES[dtype], seed, stream), start, out)
     return out.tobytes()
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from paramgen.catalog.distributions import Constant, Distribution, ElementwiseDistribution, Orthogonal, Uniform
 from paramgen.dtypes import DTYPES
-from paramgen.sampling.backend import Backend
+from paramgen.sampling.backend import Backend, ElementSource
 from paramgen.sampling.orthogonal import Orthonormalizer
 from paramgen.sampling.reference import NumpyBackend
 from paramgen.sampling.regions import StridedRegion
@@ -52,7 +52,9 @@ def bits(
     nbytes = DTYPES[dtype].nbytes
     with backend.activate():
         out = backend.empty(nbytes(at + count + 3))
-        backend.fill(distribution, DTYPES[dtype], seed, stream, start, out[nbytes(at) : nbytes(at + count)])
+        backend.fill(
+            ElementSource(distribution, DTYPES[dtype], seed, stream), start, out[nbytes(at) : nbytes(at + count)]
+        )
         after = backend.download(out)
     return after[nbytes(at) : nbytes(at + count)].tobytes()
 
@@ -137,9 +139,9 @@ def test_repeated_from_a_table(backend: Backend, order: None, dtype: str, run: i
 
 def test_nothing_is_written_beyond_the_range(backend: Backend) -> None:
     out = backend.empty(64)
-    backend.fill(Constant(0.0), DTYPES["float32"], 0, 0, 0, out)
-    backend.fill(Constant(1.0), DTYPES["float32"], 0, 0, 1, out[4:28])
-    backend.fill(Constant(1.0), DTYPES["float64"], 0, 0, 1, out[40:48])
+    backend.fill(ElementSource(Constant(0.0), DTYPES["float32"], 0, 0), 0, out)
+    backend.fill(ElementSource(Constant(1.0), DTYPES["float32"], 0, 0), 1, out[4:28])
+    backend.fill(ElementSource(Constant(1.0), DTYPES["float64"], 0, 0), 1, out[40:48])
     expected = np.zeros(64, np.uint8)
     expected[4:28].view(np.float32)[:] = 1
     expected[40:48].view(np.float64)[:] = 1

@@ -31,7 +31,7 @@ from paramgen.catalog.distributions import (
 )
 from paramgen.dtypes import DTYPES
 from paramgen.sampling import cpu, known_answers
-from paramgen.sampling.backend import kernel_arguments
+from paramgen.sampling.backend import ElementSource, kernel_arguments
 from paramgen.sampling.reference import NumpyBackend
 
 # From the numbers of a kernel to its distribution.
@@ -69,8 +69,8 @@ def distribution_of(name: str, numbers: tuple[float, ...]) -> ElementwiseDistrib
 @pytest.mark.parametrize(("name", "numbers", "dtype", "answer"), CASES)
 def test_the_answers_equal_the_references(name: str, numbers: tuple[float, ...], dtype: str, answer: int) -> None:
     out = np.empty(DTYPES[dtype].nbytes(known_answers.ELEMENTS), np.uint8)
-    place = known_answers.SEED, known_answers.STREAM, known_answers.FIRST_ELEMENT
-    NumpyBackend().fill(distribution_of(name, numbers), DTYPES[dtype], *place, out)
+    source = ElementSource(distribution_of(name, numbers), DTYPES[dtype], known_answers.SEED, known_answers.STREAM)
+    NumpyBackend().fill(source, known_answers.FIRST_ELEMENT, out)
     assert crc32(out) == answer
 
 

@@ -161,7 +161,7 @@ def test_progress_is_reported_in_parts_up_to_the_whole() -> None:
 @pytest.mark.parametrize(("size", "shared"), [(64, False), (768, True)])
 def test_several_threads_draw_a_large_matrix(size: int, shared: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Test a matrix of few bytes, too: 768 × 768 in float32 are 2.4 MB."""
-    from paramgen.sampling import sampler
+    from paramgen.sampling import matrices, sampler
 
     given: list[int] = []
 
@@ -169,7 +169,7 @@ def test_several_threads_draw_a_large_matrix(size: int, shared: bool, monkeypatc
         given.append(threads)
         return Orthonormalizer(backend, threads, on_share)
 
-    monkeypatch.setattr(sampler, "Orthonormalizer", record)
+    monkeypatch.setattr(matrices, "Orthonormalizer", record)
     matrix = tensor((size, size), "float32")
     sampler.Sampler(4, 2).draw(cpu.cpu_backend(), matrix, 0, matrix.size, np.empty(matrix.nbytes, np.uint8))
     assert given == [2 if shared else 1]

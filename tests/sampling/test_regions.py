@@ -23,7 +23,7 @@ from paramgen.catalog.distributions import (
 )
 from paramgen.dtypes import DTYPES
 from paramgen.planning.tensors import Tensor
-from paramgen.sampling.backend import Backend
+from paramgen.sampling.backend import Backend, ElementSource
 from paramgen.sampling.reference import NumpyBackend
 from paramgen.sampling.regions import StridedRegion
 from paramgen.sampling.sampler import Sampler
@@ -38,7 +38,7 @@ def test_regions_equal_the_references_single_elements(region: StridedRegion, com
     alone = []
     for element in elements(region):
         out = np.empty(DTYPES[dtype].nbytes(1), np.uint8)
-        REFERENCE.fill(distribution, DTYPES[dtype], 42, 777, int(element), out)
+        REFERENCE.fill(ElementSource(distribution, DTYPES[dtype], 42, 777), int(element), out)
         alone.append(out.tobytes())
     assert fill_region(REFERENCE, distribution, dtype, region) == b"".join(alone)
 
@@ -126,7 +126,7 @@ def test_distributions_that_are_not_elementwise(
         sampler.draw(REFERENCE, tensor, int(part[0]), int(part[-1]) + 1, out)
         found.append(out.tobytes())
     assert b"".join(found) == np.ascontiguousarray(array).tobytes()
-    assert not sampler._cached
+    assert not sampler._cache._entries
 
 
 @pytest.mark.parametrize(("distribution", "row", "shape"), PADDED, ids=str)
@@ -176,7 +176,7 @@ def test_a_region_writes_only_its_own_elements() -> None:
     for backend in (REFERENCE, *COMPILED_BACKENDS):
         out = np.full(DTYPES["float32"].nbytes(100), 0xAA, np.uint8)
         backend.fill_region(
-            Uniform(1.0), DTYPES["float32"], 1, 2, StridedRegion(0, 0, 10, (4, 5), (1, 9), (10, 2)), out
+            ElementSource(Uniform(1.0), DTYPES["float32"], 1, 2), StridedRegion(0, 0, 10, (4, 5), (1, 9), (10, 2)), out
         )
         written = np.zeros(100, bool)
         written[(10 + 10 * np.arange(4)[:, None] + 2 * np.arange(5)).reshape(-1)] = True
