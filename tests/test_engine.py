@@ -19,8 +19,8 @@ from paramgen.language.model import interpret, read_document
 from paramgen.planning.plan import Plan, make_plan
 from paramgen.sampling import cpu
 from paramgen.sampling.backend import Backend
+from paramgen.sampling.matrices import MatrixDrawer
 from paramgen.sampling.reference import NumpyBackend
-from paramgen.sampling.sampler import Sampler
 
 
 def make_plan_of(path: Path | str | dict[str, Any]) -> Plan:
@@ -177,7 +177,7 @@ def test_a_matrix_whose_drawing_fails_is_not_drawn_again_by_every_thread(
         begun.append(1)
         raise MemoryError("a matrix")
 
-    monkeypatch.setattr(Sampler, "_draw_orthogonal", fail)
+    monkeypatch.setattr(MatrixDrawer, "_draw_orthogonal", fail)
     parameters = {"w": {"shape": [200, 200], "initializer": "orthogonal"}}
     plan = make_plan_of({"operations": [{"name": "x", "type": "custom", "parameters": parameters}]})
     with pytest.raises(MemoryError, match="a matrix"):

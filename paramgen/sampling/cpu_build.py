@@ -28,7 +28,7 @@ EXACT = [
 # vectorize sqrt and conditions.
 FASTER = ["-g0", "-fno-math-errno", "-fno-trapping-math"]
 
-ENUMS = re.findall(r"enum \{.*?\};", Path(FOLDER, "tables.h").read_text(encoding="utf-8"))
+ENUMS = re.findall(r"(?:typedef )?enum \{.*?;", Path(FOLDER, "tables.h").read_text(encoding="utf-8"))
 
 ffi = FFI()
 ffi.cdef(

@@ -12,7 +12,7 @@ from paramgen.dtypes import DType
 from paramgen.errors import DeviceError
 
 FOLDER = Path(__file__).parent / "kernels"
-SOURCE, HEADERS = "gpu.cu", ("kernel.h", "functions.h", "polynomials.h", "tables.h")
+SOURCE, HEADERS = "gpu.cu", ("kernel.h", "elementary.h", "polynomials.h", "tables.h")
 # A multiply and an add are rounded separately, divisions and roots correctly, and subnormal numbers are kept.
 OPTIONS = ("--fmad=false", "--prec-div=true", "--prec-sqrt=true", "--ftz=false", "--std=c++17")
 C_ELEMENT_TYPES = {"float64": "double", "float32": "float"}  # the other dtypes are unsigned integers of their width

@@ -52,7 +52,7 @@ MAX_GRID_BLOCKS = 2**12
 CUDA_STREAMS_PER_GPU = 3
 # The structures that gpu.cu's kernels take.
 MAX_NUMBERS = max(len(distribution.kernel_fields) for distribution in ELEMENTWISE)
-DISTRIBUTION = np.dtype([("n", np.float64, MAX_NUMBERS)])
+NUMBERS = np.dtype([("numbers", np.float64, MAX_NUMBERS)])
 AXES = np.int64, REGION_AXES
 REGION = np.dtype([("first", np.int64), ("sizes", *AXES), ("strides", *AXES), ("out_strides", *AXES)])
 LAYOUT = np.dtype([(name, np.int64) for name in ("rows", "columns", "row_step", "column_step")])
@@ -178,12 +178,12 @@ class GpuBackend(Backend):
         count = out.nbytes * 8 // source.dtype.bits
         kernel = self._kernels.draw(name, source.dtype)
         integers = [np.uint64(number) for number in (source.seed, source.stream, offset, count)]
-        self._launch_elementwise(kernel, count // 2 + 1, _pack_distribution(numbers), *integers, out)
+        self._launch_elementwise(kernel, count // 2 + 1, _pack_numbers(numbers), *integers, out)
 
     def fill_region(self, source: ElementSource, region: StridedRegion, out: Bytes) -> None:
         name, numbers = kernel_arguments(source.distribution)
         kernel = self._kernels.draw(name, source.dtype, "pg_draw_region")
-        arguments = _pack_distribution(numbers), np.uint64(source.seed), np.uint64(source.stream), _pack_region(region)
+        arguments = _pack_numbers(numbers), np.uint64(source.seed), np.uint64(source.stream), _pack_region(region)
         self._launch_elementwise(kernel, region.size, *arguments, region.output_from_offset(out, source.dtype))
 
     def copy_region(self, data: Bytes, dtype: DType, region: StridedRegion, out: Bytes) -> None:
@@ -260,9 +260,9 @@ class GpuBackend(Backend):
         kernel((blocks,), (THREADS_PER_BLOCK,), arguments, stream=self._stream)
 
 
-def _pack_distribution(numbers: list[float]) -> np.void:
-    """Return the numbers of a distribution as gpu.cu's pg_distribution_t."""
-    return np.array((numbers + [0.0] * (MAX_NUMBERS - len(numbers)),), DISTRIBUTION)[()]  # type: ignore[return-value]
+def _pack_numbers(numbers: list[float]) -> np.void:
+    """Return the numbers of a distribution as gpu.cu's pg_numbers_t."""
+    return np.array((numbers + [0.0] * (MAX_NUMBERS - len(numbers)),), NUMBERS)[()]  # type: ignore[return-value]
 
 
 def _pack_region(region: StridedRegion) -> np.void:

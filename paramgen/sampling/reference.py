@@ -22,8 +22,9 @@ from paramgen.catalog.distributions import (
     Uniform,
     UniformInterval,
 )
+from paramgen.catalog.distributions.computed import IntervalDistribution
 from paramgen.dtypes import DType
-from paramgen.sampling import functions, matrix
+from paramgen.sampling import elementary, matrix
 from paramgen.sampling.host import HostBackend, view_of_region
 from paramgen.sampling.normal import normal_float32, normal_float64, truncated_normal
 from paramgen.sampling.philox import LOW, SHIFT, Words, draw_words, draw_words64, draw_words_at, join_halves
@@ -31,6 +32,10 @@ from paramgen.sampling.philox import LOW, SHIFT, Words, draw_words, draw_words64
 if TYPE_CHECKING:
     from paramgen.sampling.backend import Bytes, ElementSource
     from paramgen.sampling.regions import StridedRegion
+
+
+# Plans have fewer rows. The mask only keeps larger element numbers defined.
+ROW_MASK = 2**20 - 1
 
 
 def _working_precision(words: Words) -> type[np.float32] | type[np.float64]:
@@ -93,16 +98,31 @@ def _bernoulli(distribution: Bernoulli, words: Words) -> NDArray[Any]:
     return (upper.astype(np.uint64) >= np.uint64(distribution.zeros)).astype(words.dtype)
 
 
+def uniform_interval(distribution: IntervalDistribution, words: Words) -> NDArray[np.float64]:
+    """Return numbers uniform on (start, end), each computed from the nearer end."""
+    is_upper = words >> np.asarray(8 * words.itemsize - 1, words.dtype) != 0
+    scale = 2.0 ** (-8 * words.itemsize)
+    step = (np.minimum(words, ~words).astype(np.float64) + 0.5) * scale * distribution.width
+    return np.where(is_upper, distribution.end - step, distribution.start + step)
+
+
+def log_uniform(distribution: LogUniform | SsmDtBias, words: Words) -> NDArray[np.float64]:
+    """Return exp of uniform numbers, clamped to min … max."""
+    values = elementary.exp(uniform_interval(distribution, words))
+    values = np.where(values < distribution.min, distribution.min, values)
+    return np.where(values > distribution.max, distribution.max, values)
+
+
 def _interval(distribution: UniformInterval, words: Words) -> NDArray[Any]:
-    return functions.uniform_interval(distribution, words).astype(_working_precision(words))
+    return uniform_interval(distribution, words).astype(_working_precision(words))
 
 
 def _log_uniform(distribution: LogUniform, words: Words) -> NDArray[Any]:
-    return functions.log_uniform(distribution, words).astype(_working_precision(words))
+    return log_uniform(distribution, words).astype(_working_precision(words))
 
 
 def _ssm_dt_bias(distribution: SsmDtBias, words: Words) -> NDArray[Any]:
-    return functions.inverse_softplus(functions.log_uniform(distribution, words)).astype(_working_precision(words))
+    return elementary.inverse_softplus(log_uniform(distribution, words)).astype(_working_precision(words))
 
 
 _SAMPLERS: dict[type, Callable[[Any, Words], NDArray[Any]]] = {
@@ -146,9 +166,23 @@ def _power_of_two(values: NDArray[np.float32]) -> NDArray[np.uint8]:
     return ((bits + half) >> np.uint32(23)).astype(np.uint8)
 
 
+def sinusoidal(distribution: Sinusoidal, element: NDArray[np.uint64]) -> NDArray[np.float64]:
+    """Return the values of elements of an array [positions, channels]."""
+    row, channel = np.divmod(element, np.uint64(distribution.channels))
+    channel = channel.astype(np.int64)
+    if distribution.interleaved:
+        j, quarters = channel >> 1, channel & 1
+    else:
+        half = distribution.channels // 2
+        quarters = (channel >= half).astype(np.int64)
+        j = channel - quarters * half
+    position: NDArray[np.float64] = (row & np.uint64(ROW_MASK)).astype(np.float64) + distribution.first_position
+    return elementary.sine(position * elementary.exp(-(j.astype(np.float64) * distribution.rate)), quarters)
+
+
 def _sinusoidal(distribution: Sinusoidal, element: NDArray[np.uint64], dtype: DType) -> NDArray[Any]:
     """Return the values of elements; narrow dtypes round the float32 value."""
-    values = functions.sinusoidal(distribution, element)
+    values = sinusoidal(distribution, element)
     return values if dtype.name == "float64" else values.astype(np.float32).astype(dtype.numpy())
 
 

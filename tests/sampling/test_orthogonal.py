@@ -106,7 +106,7 @@ def test_the_second_pass_restores_orthogonality(monkeypatch: pytest.MonkeyPatch)
     z[:, 13] = z[:, :5].sum(axis=1) + 1e-5 * z[:, 13]
     passes: list[int] = []
     divide = Orthonormalizer.divide_by_cholesky
-    monkeypatch.setattr(Orthonormalizer, "divide", lambda self, z: passes.append(1) or divide(self, z))
+    monkeypatch.setattr(Orthonormalizer, "divide_by_cholesky", lambda self, z: passes.append(1) or divide(self, z))
     assert loss(orthonormalize(z, 1e-12)) < 1e-14
     assert len(passes) == 2
     assert 1e-12 < loss(orthonormalize(z, MAX_LOSS)) < 1e-3

@@ -48,7 +48,7 @@ PG void pg_locate(const pg_region_t *region, uint64_t e, int64_t *element, int64
 
 typedef struct {
     double numbers[PG_NUMBERS];
-} pg_distribution_t;
+} pg_numbers_t;
 
 enum { PG_PER_BLOCK = sizeof(PG_ELEMENT) == 8 ? 2 : 4 };
 typedef struct __attribute__((aligned(PG_PER_BLOCK * sizeof(PG_ELEMENT)))) {
@@ -80,7 +80,7 @@ PG PG_ELEMENT pg_element(const double *numbers, const uint64_t pair[2], int i, u
 
 /* Draw elements start … start + count - 1 of a stream. A thread draws all values of a block of random words, and stores
    them at once, except at the ends of the range. */
-PG_KERNEL pg_draw(pg_distribution_t distribution, uint64_t seed, uint64_t stream, uint64_t start, uint64_t count,
+PG_KERNEL pg_draw(pg_numbers_t distribution, uint64_t seed, uint64_t stream, uint64_t start, uint64_t count,
                   PG_ELEMENT *out)
 {
     const double *numbers = distribution.numbers;
@@ -104,7 +104,7 @@ PG_KERNEL pg_draw(pg_distribution_t distribution, uint64_t seed, uint64_t stream
 }
 
 /* Draw a region of a stream; a thread draws one element after another. */
-PG_KERNEL pg_draw_region(pg_distribution_t distribution, uint64_t seed, uint64_t stream, pg_region_t region,
+PG_KERNEL pg_draw_region(pg_numbers_t distribution, uint64_t seed, uint64_t stream, pg_region_t region,
                          PG_ELEMENT *out)
 {
     const double *numbers = distribution.numbers;

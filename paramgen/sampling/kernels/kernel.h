@@ -21,7 +21,7 @@ typedef unsigned long long uint64_t;
 #include <stdint.h>
 #include <string.h>
 #if defined(__FAST_MATH__) || (defined(__FLT_EVAL_METHOD__) && __FLT_EVAL_METHOD__ != 0)
-#error "each operation must be rounded once, to its own type; NumPy serves where that cannot be had"
+#error "paramgen needs IEEE arithmetic: remove -ffast-math, or install without a compiler"
 #endif
 #define PG static inline __attribute__((always_inline))
 #define PG_ALIGNED __attribute__((aligned(64)))
@@ -201,7 +201,7 @@ PG double pg_normal64(uint64_t word)
     return pg_give_sign64(pg_quantile64(pg_tail_probability64(word), pg_middle64(word)), word);
 }
 
-#include "functions.h"
+#include "elementary.h"
 
 /* ---- Distributions: the value of one word; `numbers` holds the distribution's numbers ---- */
 
@@ -293,9 +293,14 @@ PG uint64_t pg_integer64(int distribution, const double *numbers, uint64_t word)
     return pg_join_halves(numbers[PG_START_LOW], numbers[PG_START_HIGH]) + pg_scale_word64(word, span);
 }
 
+/* The switches have no default, so that compilers warn of a distribution without a case. Sinusoids have no words: they
+   are functions of the element's number. */
+#define PG_NO_VALUE pg_float32(0x7FC00000u)
+
 PG float pg_value32(int distribution, const double *numbers, uint32_t word)
 {
-    switch (distribution) {
+    switch ((pg_distribution_t)distribution) {
+    case PG_CONSTANT: return (float)numbers[PG_VALUE];
     case PG_INTEGERS:
     case PG_BERNOULLI: return (float)(int32_t)pg_integer32(distribution, numbers, word);
     case PG_UNIFORM: return pg_uniform32(word, numbers[PG_BOUND] * 0x1p-31);
@@ -304,13 +309,15 @@ PG float pg_value32(int distribution, const double *numbers, uint32_t word)
     case PG_UNIFORM_INTERVAL:
     case PG_LOG_UNIFORM:
     case PG_SSM_DT_BIAS: return (float)pg_value_of_interval(distribution, numbers, pg_interval32(numbers, word));
-    default: return (float)numbers[PG_VALUE];
+    case PG_SINUSOIDAL: break;
     }
+    return PG_NO_VALUE;
 }
 
 PG double pg_value64(int distribution, const double *numbers, uint64_t word)
 {
-    switch (distribution) {
+    switch ((pg_distribution_t)distribution) {
+    case PG_CONSTANT: return numbers[PG_VALUE];
     case PG_INTEGERS:
     case PG_BERNOULLI: return pg_from_int64(pg_integer64(distribution, numbers, word));
     case PG_UNIFORM: return pg_uniform64(word, numbers[PG_BOUND]);
@@ -319,8 +326,9 @@ PG double pg_value64(int distribution, const double *numbers, uint64_t word)
     case PG_UNIFORM_INTERVAL:
     case PG_LOG_UNIFORM:
     case PG_SSM_DT_BIAS: return pg_value_of_interval(distribution, numbers, pg_interval64(numbers, word));
-    default: return numbers[PG_VALUE];
+    case PG_SINUSOIDAL: break;
     }
+    return PG_NO_VALUE;
 }
 
 /* ---- Dtypes: the narrow ones round the float32 value to nearest, ties to even ---- */
@@ -346,7 +354,8 @@ PG uint32_t pg_round_to_narrow(float value, int exponent, int mantissa, uint32_t
     return rounded | pg_bits32(value) >> 31 << (exponent + mantissa);
 }
 
-/* Round to a type whose bias is larger by one, and whose negative zero is NaN; it also stands for values beyond the range. */
+/* Round to a type whose bias is larger by one, and whose negative zero is NaN, as are values beyond the
+   range. */
 PG uint32_t pg_round_to_fnuz(float value, int exponent, int mantissa)
 {
     uint32_t rounded = pg_round_mantissa(value, 1 << (exponent - 1), mantissa);
@@ -383,17 +392,14 @@ PG uint64_t pg_complex64(int distribution, const double *numbers, uint64_t word)
 }
 
 /* Store element i of a real dtype other than float64. */
+#define PG_STORE_CASE(dtype, type, round)                                                                             \
+    case dtype: ((type *)out)[i] = (type)round(value); break;
+
 PG void pg_store(int dtype, void *out, uint64_t i, float value)
 {
     switch (dtype) {
     case PG_FLOAT32: ((float *)out)[i] = value; break;
-    case PG_FLOAT16: ((uint16_t *)out)[i] = (uint16_t)pg_float16(value); break;
-    case PG_BFLOAT16: ((uint16_t *)out)[i] = (uint16_t)pg_bfloat16(value); break;
-    case PG_FLOAT8_E4M3FN: ((uint8_t *)out)[i] = (uint8_t)pg_float8_e4m3fn(value); break;
-    case PG_FLOAT8_E4M3FNUZ: ((uint8_t *)out)[i] = (uint8_t)pg_float8_e4m3fnuz(value); break;
-    case PG_FLOAT8_E5M2FNUZ: ((uint8_t *)out)[i] = (uint8_t)pg_float8_e5m2fnuz(value); break;
-    case PG_FLOAT8_E8M0FNU: ((uint8_t *)out)[i] = (uint8_t)pg_float8_e8m0fnu(value); break;
-    default: ((uint8_t *)out)[i] = (uint8_t)pg_float8_e5m2(value);
+    PG_NARROW_DTYPES(PG_STORE_CASE)
     }
 }
 

@@ -19,7 +19,6 @@ static const int pg_itemsize[] = {PG_ITEMSIZES};
 /* Consecutive elements that a region takes at once, if they are not consecutive in the buffer. */
 #define PG_MAX_RUN 64
 #define PG_SHORT_RUN 16
-#define PG_USES_INTERVAL(d) ((d) == PG_UNIFORM_INTERVAL || (d) == PG_LOG_UNIFORM || (d) == PG_SSM_DT_BIAS)
 
 /* A distribution and its numbers. Words of a truncated one are below the middle if less than `first_above`; `all_below` is
    all ones if every word is. */
@@ -315,6 +314,12 @@ PG void pg_compute_batch64(const pg_source_t *source, const uint64_t *word, int 
     }
 }
 
+#define PG_FILL_CASE(dtype, type, round)                                                                              \
+    case dtype:                                                                                                       \
+        for (uint64_t i = 0; i < count; i++)                                                                          \
+            ((type *)out)[i] = (type)round((float)number);                                                            \
+        break;
+
 PG void pg_fill_constant(int dtype, double number, uint64_t count, void *out)
 {
     switch (dtype) {
@@ -326,20 +331,11 @@ PG void pg_fill_constant(int dtype, double number, uint64_t count, void *out)
         for (uint64_t i = 0; i < count; i++)
             ((uint64_t *)out)[i] = pg_bits32((float)number);
         break;
-#define PG_CASE(dtype)                                                                                                \
-    case dtype:                                                                                                       \
-        for (uint64_t i = 0; i < count; i++)                                                                          \
-            pg_store(dtype, out, i, (float)number);                                                                   \
+    case PG_FLOAT32:
+        for (uint64_t i = 0; i < count; i++)
+            ((float *)out)[i] = (float)number;
         break;
-    PG_CASE(PG_FLOAT32)
-    PG_CASE(PG_FLOAT16)
-    PG_CASE(PG_BFLOAT16)
-    PG_CASE(PG_FLOAT8_E4M3FN)
-    PG_CASE(PG_FLOAT8_E4M3FNUZ)
-    PG_CASE(PG_FLOAT8_E5M2)
-    PG_CASE(PG_FLOAT8_E5M2FNUZ)
-    PG_CASE(PG_FLOAT8_E8M0FNU)
-#undef PG_CASE
+    PG_NARROW_DTYPES(PG_FILL_CASE)
     }
 }
 
@@ -363,6 +359,12 @@ PG void pg_compute_integer_values(const pg_source_t *source, int dtype, const vo
     }
 }
 
+#define PG_ROUND_CASE(dtype, type, round)                                                                             \
+    case dtype:                                                                                                       \
+        for (int i = 0; i < count; i++)                                                                               \
+            ((type *)out)[i] = (type)round(value[i]);                                                                 \
+        break;
+
 /* Compute `count` values: of 64-bit words for dtypes of 8 bytes, else of 32-bit words; sinusoids of 64-bit numbers of
    elements. */
 PG void pg_compute_values(const pg_source_t *source, int dtype, const void *word, int count, void *out)
@@ -385,19 +387,7 @@ PG void pg_compute_values(const pg_source_t *source, int dtype, const void *word
         pg_compute_batch32(source, word, count, dtype == PG_FLOAT32 ? out : value);
     }
     switch (dtype) {
-#define PG_CASE(dtype)                                                                                                \
-    case dtype:                                                                                                       \
-        for (int i = 0; i < count; i++)                                                                               \
-            pg_store(dtype, out, i, value[i]);                                                                        \
-        break;
-    PG_CASE(PG_FLOAT16)
-    PG_CASE(PG_BFLOAT16)
-    PG_CASE(PG_FLOAT8_E4M3FN)
-    PG_CASE(PG_FLOAT8_E4M3FNUZ)
-    PG_CASE(PG_FLOAT8_E5M2)
-    PG_CASE(PG_FLOAT8_E5M2FNUZ)
-    PG_CASE(PG_FLOAT8_E8M0FNU)
-#undef PG_CASE
+    PG_NARROW_DTYPES(PG_ROUND_CASE)
     }
 }
 
@@ -443,7 +433,7 @@ PG void pg_draw_range(pg_draw_words_t *draw_words, pg_draw_batch_t *draw_batch, 
     }
 }
 
-/* Store `rows` runs of `length` values: the first of each at its position, each next one `step` further. */
+/* Store `rows` runs of `length` values: run j starts at position[j], and advances by `step`. */
 #define PG_SCATTER(type)                                                                                                  \
     for (int i = 0; i < length; i++)                                                                                  \
         for (int j = 0; j < rows; j++)                                                                                \

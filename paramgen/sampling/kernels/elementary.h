@@ -1,14 +1,11 @@
-/* exp, expm1, sine and cosine in double, and the distributions made of them; functions.py is the oracle. */
-
-/* Adding this rounds a double to an integer, which the low bits of the sum hold. */
-#define PG_TO_INTEGER 0x1.8p52
+/* exp, expm1, sine and cosine in double, and the distributions made of them; elementary.py and reference.py are the oracle. */
 
 /* t = k·ln 2 + r; exp t = 2^k·(1 + rest), rest = exp(r) - 1. `shifted` is k + PG_TO_INTEGER. */
-PG double pg_exp_shifted(double t) { return t * 1.4426950408889634 + PG_TO_INTEGER; }
+PG double pg_exp_shifted(double t) { return t * PG_INVERSE_LN_2 + PG_TO_INTEGER; }
 PG double pg_exp_reduced(double t, double shifted)
 {
     double k = shifted - PG_TO_INTEGER;
-    return (t - k * 0.6931471805592082) - k * 7.371002565167799e-13;
+    return (t - k * PG_LN_2_HIGH) - k * PG_LN_2_LOW;
 }
 PG double pg_scale_by_power(double value, double shifted)
 {
@@ -31,16 +28,16 @@ PG double pg_expm1_64(double t)
     return pg_expm1_of(pg_exp_rest(r, pg_exp(r)), shifted);
 }
 
-/* 1 - exp(-x) of a positive x is -expm1 of this; beyond 60 it rounds to 1. */
-PG double pg_softplus_argument(double x) { return -(x < 60.0 ? x : 60.0); }
+/* 1 - exp(-x) of a positive x is -expm1 of this; of larger x than PG_MAX_SOFTPLUS it rounds to 1. */
+PG double pg_softplus_argument(double x) { return -(x < PG_MAX_SOFTPLUS ? x : PG_MAX_SOFTPLUS); }
 PG double pg_inverse_softplus64(double x) { return x + pg_log64(-pg_expm1_64(pg_softplus_argument(x))); }
 
 /* angle = k·π/2 + r. `shifted` is k + PG_TO_INTEGER. */
-PG double pg_sine_shifted(double angle) { return angle * 0.6366197723675814 + PG_TO_INTEGER; }
+PG double pg_sine_shifted(double angle) { return angle * PG_INVERSE_HALF_PI + PG_TO_INTEGER; }
 PG double pg_sine_reduced(double angle, double shifted)
 {
     double k = shifted - PG_TO_INTEGER;
-    return ((angle - k * 1.5707963267341256) - k * 6.077100506303966e-11) - k * 2.0222662487959506e-21;
+    return ((angle - k * PG_HALF_PI_HIGH) - k * PG_HALF_PI_MIDDLE) - k * PG_HALF_PI_LOW;
 }
 PG double pg_sine_of(double r, double polynomial) { return r + r * (r * r * polynomial); }
 PG double pg_cosine_of(double z, double polynomial) { return (1.0 - 0.5 * z) + z * (z * polynomial); }
@@ -76,7 +73,7 @@ PG double pg_interval64(const double *numbers, uint64_t word)
     return pg_from_end(numbers, (pg_from_uint64(pg_nearer64(word)) + 0.5) * 0x1p-64 * numbers[PG_WIDTH], 0 - (word >> 63));
 }
 
-/* Hold a value within min … max. */
+/* Clamp a value to min … max. */
 PG double pg_clamp(const double *numbers, double value)
 {
     double min = numbers[PG_MIN], max = numbers[PG_MAX];
@@ -95,7 +92,7 @@ PG double pg_value_of_interval(int distribution, const double *numbers, double t
 
 /* ---- Sinusoids: element number of an array [positions, channels] ---- */
 
-/* Plans have no rows beyond, but every number of an element shall have a value. */
+/* Plans have fewer rows. The mask only keeps larger element numbers defined. */
 #define PG_ROW_MASK 0xFFFFFu
 
 /* Return the logarithm of a channel's frequency, and 1 in `quarters` if it is a cosine; `channel` is below 2^31. */
