@@ -13,15 +13,15 @@ from paramgen.sampling.devices import Device
 from paramgen.sampling.host import HostBackend
 from paramgen.threads import available_cpus
 
-FALLBACK_NOTE = "so NumPy draws the same bytes more slowly; reinstall paramgen"
+FALLBACK_NOTE = "NumPy draws the same bytes, more slowly; reinstall paramgen"
 MISSING_KERNELS = (
-    f"the compiled kernels are missing, {FALLBACK_NOTE} with a C compiler, Python's headers and CFLAGS unset"
+    f"the compiled kernels are missing, so {FALLBACK_NOTE} with a C compiler, Python's headers and without CFLAGS"
 )
 
 
 def wrong_bits_message(kernels: str, distribution: str) -> str:
     """Return the message about kernels that give other bits than the reference."""
-    return f"the compiled kernels for {kernels} give wrong bits for {distribution}, {FALLBACK_NOTE} with CFLAGS unset"
+    return f"the compiled kernels for {kernels} give wrong bits for {distribution}, so {FALLBACK_NOTE} without CFLAGS"
 
 
 @cache

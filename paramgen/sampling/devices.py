@@ -15,7 +15,7 @@ from paramgen.formatting import did_you_mean, must_be, show
 if TYPE_CHECKING:
     from paramgen.sampling.backend import Backend
 
-# Each is a BackendModule, imported when it is used.
+# Each module is a BackendModule, and is imported when it is used: CuPy is slow to import.
 BACKEND_MODULES = {"cpu": "paramgen.sampling.cpu", "gpu": "paramgen.sampling.gpu"}
 AUTO = "auto"
 _GPUS = re.compile(r"gpu:\d{1,4}(,gpu:\d{1,4})*", re.ASCII)
@@ -36,7 +36,7 @@ class BackendModule(Protocol):
     """The functions of a backend's module."""
 
     def list_devices(self) -> list[Device]:
-        """Return all devices; one that is not usable, if there are none."""
+        """Return all devices, or one unusable device with the reason."""
 
     def open_backends(self, numbers: Sequence[int], threads: int, size: int) -> list[Backend]:
         """Return a backend for each thread that draws blocks of at most `size` bytes; no numbers mean all devices."""
@@ -65,12 +65,12 @@ def parse_device(device: str) -> tuple[str, list[int]]:
 
 
 def open_backends(device: str, threads: int, size: int, seconds: float) -> list[Backend]:
-    """Return a backend for each thread of a build that takes one CPU thread that many seconds.
+    """Return a backend for each thread of a build; `seconds` estimates its time on one CPU thread.
 
     "auto" is the first usable GPU if that is faster, else the CPU. Raises DeviceError if a device cannot be used.
     """
     if device == AUTO:
-        if seconds / threads > GPU_START_SECONDS and any(found.usable for found in load_backend("gpu").list_devices()):
+        if seconds / threads > GPU_START_SECONDS and any(gpu.usable for gpu in load_backend("gpu").list_devices()):
             try:
                 return load_backend("gpu").open_backends([0], threads, size)
             except DeviceError:  # another process may have all of its memory
@@ -82,8 +82,8 @@ def open_backends(device: str, threads: int, size: int, seconds: float) -> list[
 
 def open_backend(device: str) -> Backend:
     """Return a backend that draws into arrays on one device."""
-    found = None if device == AUTO else parse_device(device)
-    if found is None or len(found[1]) > 1:
+    parsed = None if device == AUTO else parse_device(device)
+    if parsed is None or len(parsed[1]) > 1:
         raise UsageError(f"device: {must_be('one device (cpu, gpu or gpu:N)', device)}")
-    name, numbers = found
+    name, numbers = parsed
     return load_backend(name).open_backend(numbers)

@@ -54,7 +54,7 @@ CUDA_STREAMS_PER_GPU = 3
 MAX_NUMBERS = max(len(distribution.kernel_fields) for distribution in ELEMENTWISE)
 NUMBERS = np.dtype([("numbers", np.float64, MAX_NUMBERS)])
 AXES = np.int64, REGION_AXES
-REGION = np.dtype([("first", np.int64), ("sizes", *AXES), ("strides", *AXES), ("out_strides", *AXES)])
+REGION = np.dtype([("offset", np.int64), ("sizes", *AXES), ("strides", *AXES), ("out_strides", *AXES)])
 LAYOUT = np.dtype([(name, np.int64) for name in ("rows", "columns", "row_step", "column_step")])
 
 

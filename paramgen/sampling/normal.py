@@ -170,13 +170,13 @@ def log(t: NDArray[Any]) -> NDArray[Any]:
     return logarithm
 
 
-def magnitude_float32(distance: NDArray[np.float32], x: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return |z| of distance = 2p and x = 1 - 2p, p the nearer tail; the relative error is below 1e-6."""
-    level = -log(distance * (np.float32(2) - distance))
-    quotient = polynomial(GILES_CENTRE, level - np.float32(3))
-    far = np.flatnonzero(level >= np.float32(6))
-    quotient[far] = polynomial(GILES_TAIL, np.sqrt(level[far]) - np.float32(3.5))
-    z: NDArray[np.float32] = x * quotient
+def magnitude_float32(double_tail: NDArray[np.float32], central: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return |z| of double_tail = 2p and central = 1 - 2p, p the nearer tail; the relative error is below 1e-6."""
+    minus_log = -log(double_tail * (np.float32(2) - double_tail))
+    quotient = polynomial(GILES_CENTRE, minus_log - np.float32(3))
+    far = np.flatnonzero(minus_log >= np.float32(6))
+    quotient[far] = polynomial(GILES_TAIL, np.sqrt(minus_log[far]) - np.float32(3.5))
+    z: NDArray[np.float32] = central * quotient
     return z
 
 
@@ -199,9 +199,9 @@ def normal_float32(word: NDArray[np.uint32]) -> NDArray[np.float32]:
     """Return standard normal float32 values of 32-bit words: an odd function about the middle."""
     half, scale = np.float32(0.5), np.float32(2.0**-31)
     nearer = np.minimum(word, ~word).view(np.int32)
-    distance = (nearer.astype(np.float32) + half) * scale  # to full relative precision in the tails
-    x = ((np.int32(0x7FFFFFFF) - nearer).astype(np.float32) + half) * scale  # likewise at the centre
-    z = magnitude_float32(distance, x)
+    double_tail = (nearer.astype(np.float32) + half) * scale  # to full relative precision in the tails
+    central = ((np.int32(0x7FFFFFFF) - nearer).astype(np.float32) + half) * scale  # likewise at the centre
+    z = magnitude_float32(double_tail, central)
     return np.where(word >> np.uint32(31), z, -z)
 
 
@@ -228,10 +228,10 @@ def truncated_normal(distribution: TruncatedNormal, word: NDArray[np.uint32] | N
     if word.dtype == np.uint64:
         magnitude = magnitude_float64(p, 0.5 - p)
     else:
-        distance = (2 * p).astype(np.float32)
-        magnitude = magnitude_float32(distance, (1 - 2 * p).astype(np.float32))
+        double_tail = (2 * p).astype(np.float32)
+        magnitude = magnitude_float32(double_tail, (1 - 2 * p).astype(np.float32))
         # The tail's polynomial is fitted only as far as the words of the normal distribution reach.
-        beyond = distance < np.float32(2.0**-32)
+        beyond = double_tail < np.float32(2.0**-32)
         magnitude[beyond] = magnitude_float64(p[beyond], 0.5 - p[beyond])
     z = np.where(below < above, -magnitude, magnitude)
     low, high = magnitude.dtype.type(distribution.low), magnitude.dtype.type(distribution.high)

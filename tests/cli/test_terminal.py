@@ -107,7 +107,7 @@ def test_devices(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyP
 
     class Backend:
         @staticmethod
-        def devices() -> list[Device]:
+        def list_devices() -> list[Device]:
             return found
 
     monkeypatch.setattr("paramgen.sampling.devices.BACKEND_MODULES", {"gpu": "unused"})

@@ -18,9 +18,9 @@ enum { PG_THREADS = 256 };
 
 enum { PG_AXES = 4 };
 
-/* For i below the sizes, element first + Σ i·strides goes to out[Σ i·out_strides]. */
+/* For i below the sizes, element offset + Σ i·strides goes to out[Σ i·out_strides]. */
 typedef struct {
-    int64_t first, sizes[PG_AXES], strides[PG_AXES], out_strides[PG_AXES];
+    int64_t offset, sizes[PG_AXES], strides[PG_AXES], out_strides[PG_AXES];
 } pg_region_t;
 
 PG uint64_t pg_region_size(const pg_region_t *region)
@@ -34,7 +34,7 @@ PG uint64_t pg_region_size(const pg_region_t *region)
 /* Find element number e of a region, the last axis fastest, in its source and in the output. */
 PG void pg_locate(const pg_region_t *region, uint64_t e, int64_t *element, int64_t *position)
 {
-    *element = region->first;
+    *element = region->offset;
     *position = 0;
     for (int axis = PG_AXES - 1; axis >= 0; axis--) {
         int64_t i = (int64_t)(e % (uint64_t)region->sizes[axis]);

@@ -64,10 +64,10 @@ PG_TARGET static void PG_NAME(pg_fill)(int distribution, const double *numbers, 
 }
 
 PG_TARGET static void PG_NAME(pg_fill_region)(int distribution, const double *numbers, int dtype, uint64_t seed,
-                                              uint64_t stream, uint64_t first, const int64_t *sizes,
+                                              uint64_t stream, uint64_t offset, const int64_t *sizes,
                                               const int64_t *strides, const int64_t *out_strides, void *out)
 {
-    pg_draw_region(PG_NAME(pg_draw_words), PG_NAME(pg_draw_batch), distribution, numbers, dtype, seed, stream, first,
+    pg_draw_region(PG_NAME(pg_draw_words), PG_NAME(pg_draw_batch), distribution, numbers, dtype, seed, stream, offset,
                    sizes, strides, out_strides, out);
 }
 

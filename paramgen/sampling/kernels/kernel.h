@@ -21,7 +21,7 @@ typedef unsigned long long uint64_t;
 #include <stdint.h>
 #include <string.h>
 #if defined(__FAST_MATH__) || (defined(__FLT_EVAL_METHOD__) && __FLT_EVAL_METHOD__ != 0)
-#error "paramgen needs IEEE arithmetic: remove -ffast-math, or install without a compiler"
+#error "paramgen needs IEEE arithmetic: remove -ffast-math and -mfpmath=387, or install without a compiler"
 #endif
 #define PG static inline __attribute__((always_inline))
 #define PG_ALIGNED __attribute__((aligned(64)))

@@ -5,9 +5,9 @@ typedef struct {
     /* Draw elements start … start + count - 1 of a stream, of a distribution with these numbers. */
     void (*fill)(int distribution, const double *numbers, int dtype, uint64_t seed, uint64_t stream, uint64_t start,
                  uint64_t count, void *out);
-    /* Draw a region of four axes: for i below the sizes, element first + Σ i·strides goes to out[Σ i·out_strides]. */
+    /* Draw a region of four axes: for i below the sizes, element offset + Σ i·strides goes to out[Σ i·out_strides]. */
     void (*fill_region)(int distribution, const double *numbers, int dtype, uint64_t seed, uint64_t stream,
-                        uint64_t first, const int64_t *sizes, const int64_t *strides, const int64_t *out_strides,
+                        uint64_t offset, const int64_t *sizes, const int64_t *strides, const int64_t *out_strides,
                         void *out);
     void (*add_product)(double *c, long c_step, const double *left, long left_step, long left_depth_step,
                         const double *right, long right_step, int rows, int columns, long depth, double sign, int upper,

@@ -477,12 +477,12 @@ PG void pg_gather(int size, const void *word, const int *start, int rows, int le
     }
 }
 
-/* Draw a region of a parameter: for i below the sizes, element first + Σ i·strides goes to out[Σ i·out_strides]. There are
+/* Draw a region of a parameter: for i below the sizes, element offset + Σ i·strides goes to out[Σ i·out_strides]. There are
    four axes, and elements along the last one are consecutive (its stride or its size is 1). A batch is a tile of runs
    along the last axis, for many indices of the third, so that it writes whole lines of memory if the third axis is
    contiguous in `out`. */
 PG void pg_draw_region(pg_draw_words_t *draw_words, pg_draw_batch_t *draw_batch, int distribution,
-                       const double *numbers, int dtype, uint64_t seed, uint64_t stream, uint64_t first,
+                       const double *numbers, int dtype, uint64_t seed, uint64_t stream, uint64_t offset,
                        const int64_t *sizes, const int64_t *strides, const int64_t *out_strides, void *out)
 {
     PG_ALIGNED uint64_t pair[PG_BATCH64], wanted[PG_BATCH64], value[PG_BATCH64], block[PG_BATCH_BLOCKS];
@@ -503,7 +503,7 @@ PG void pg_draw_region(pg_draw_words_t *draw_words, pg_draw_batch_t *draw_batch,
         for (int64_t row = 0; row < all; row += most) {
             int rows = (int)(all - row < most ? all - row : most), used = 0;
             for (int j = 0, side; j < rows; j += side) {
-                uint64_t element = first + (uint64_t)(a * strides[0] + b * strides[1] + v * strides[2] + u);
+                uint64_t element = offset + (uint64_t)(a * strides[0] + b * strides[1] + v * strides[2] + u);
                 int64_t at = a * out_strides[0] + b * out_strides[1] + v * out_strides[2] + u * out_strides[3];
                 side = (int)(rows - j < sizes[2] - v ? rows - j : sizes[2] - v);
                 for (int i = 0; i < side; i++)
