@@ -293,14 +293,11 @@ PG uint64_t pg_integer64(int distribution, const double *numbers, uint64_t word)
     return pg_join_halves(numbers[PG_START_LOW], numbers[PG_START_HIGH]) + pg_scale_word64(word, span);
 }
 
-/* The switches have no default, so that compilers warn of a distribution without a case. Sinusoids have no words: they
-   are functions of the element's number. */
-#define PG_NO_VALUE pg_float32(0x7FC00000u)
-
+/* The switches have no default, so that compilers warn of a distribution without a case. Neither constants nor sinusoids
+   depend on words; callers draw sinusoids by pg_sinusoidal. */
 PG float pg_value32(int distribution, const double *numbers, uint32_t word)
 {
     switch ((pg_distribution_t)distribution) {
-    case PG_CONSTANT: return (float)numbers[PG_VALUE];
     case PG_INTEGERS:
     case PG_BERNOULLI: return (float)(int32_t)pg_integer32(distribution, numbers, word);
     case PG_UNIFORM: return pg_uniform32(word, numbers[PG_BOUND] * 0x1p-31);
@@ -309,15 +306,15 @@ PG float pg_value32(int distribution, const double *numbers, uint32_t word)
     case PG_UNIFORM_INTERVAL:
     case PG_LOG_UNIFORM:
     case PG_SSM_DT_BIAS: return (float)pg_value_of_interval(distribution, numbers, pg_interval32(numbers, word));
+    case PG_CONSTANT:
     case PG_SINUSOIDAL: break;
     }
-    return PG_NO_VALUE;
+    return (float)numbers[PG_VALUE];
 }
 
 PG double pg_value64(int distribution, const double *numbers, uint64_t word)
 {
     switch ((pg_distribution_t)distribution) {
-    case PG_CONSTANT: return numbers[PG_VALUE];
     case PG_INTEGERS:
     case PG_BERNOULLI: return pg_from_int64(pg_integer64(distribution, numbers, word));
     case PG_UNIFORM: return pg_uniform64(word, numbers[PG_BOUND]);
@@ -326,9 +323,10 @@ PG double pg_value64(int distribution, const double *numbers, uint64_t word)
     case PG_UNIFORM_INTERVAL:
     case PG_LOG_UNIFORM:
     case PG_SSM_DT_BIAS: return pg_value_of_interval(distribution, numbers, pg_interval64(numbers, word));
+    case PG_CONSTANT:
     case PG_SINUSOIDAL: break;
     }
-    return PG_NO_VALUE;
+    return numbers[PG_VALUE];
 }
 
 /* ---- Dtypes: the narrow ones round the float32 value to nearest, ties to even ---- */
