@@ -24,9 +24,9 @@ EXACT = [
     "-fno-single-precision-constant",
     "-ffp-contract=off",
 ]
-# These change no value. Without them the compiler has to preserve errno and floating-point flags, and does not
-# vectorize sqrt and conditions.
-FASTER = ["-g0", "-fno-math-errno", "-fno-trapping-math"]
+# These change no value. Without -fno-… the compiler has to preserve errno and floating-point flags, and does not
+# vectorize sqrt and conditions. Unaligned, a loop's speed changes by up to a quarter whenever code elsewhere does.
+FASTER = ["-g0", "-falign-loops=64", "-fno-math-errno", "-fno-trapping-math"]
 
 ENUMS = re.findall(r"(?:typedef )?enum \{.*?;", Path(FOLDER, "tables.h").read_text(encoding="utf-8"))
 
