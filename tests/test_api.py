@@ -1,5 +1,6 @@
 """The Python API: load_spec, build, sample, initialize (the source's functions, its seven examples), load."""
 
+import ast
 import json
 import math
 import os
@@ -12,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors.numpy
-from conftest import ROOT, TINY
 from golden import Golden
+from helpers import ROOT, TINY
 
 import paramgen
 from paramgen.planning.streams import stream_id
@@ -311,6 +312,15 @@ def test_importing_is_light_and_names_are_public() -> None:
     assert set(dir(paramgen)) >= {"build", "initialize", "load", "load_spec", "sample", "SpecError"}
     for name in paramgen.__all__:
         assert getattr(paramgen, name) is not None
+
+
+def test_type_checkers_see_the_public_names() -> None:
+    tree = ast.parse(Path(paramgen.__file__).read_text(encoding="utf-8"))
+    checked = next(node for node in tree.body if isinstance(node, ast.If))
+    imports = [node for node in checked.body if isinstance(node, ast.ImportFrom)]
+    names = {alias.asname: node.module for node in imports for alias in node.names}
+    assert names == {name: module for module, exports in paramgen._EXPORTS.items() for name in exports}
+    assert {"__version__", *names} == set(paramgen.__all__)
 
 
 def test_a_plan_has_the_fields_that_the_command_prints() -> None:

@@ -17,8 +17,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 import safetensors.numpy
-from conftest import DATA, FIRST_DTYPES, ROOT, SPECS, Run, digest_key, small_variables
 from golden import Golden
+from helpers import DATA, FIRST_DTYPES, ROOT, SPECS, Run, find_digest_key, find_small_variables
 
 import paramgen
 from paramgen import engine
@@ -30,12 +30,12 @@ ORTHOGONAL = {"w": {"shape": [300, 100], "initializer": "orthogonal"}, "v": {"sh
 ORTHOGONAL_SPEC = {"operations": [{"name": "x", "type": "custom", "parameters": ORTHOGONAL}]}
 
 
-@pytest.mark.parametrize("path", SPECS, ids=digest_key)
+@pytest.mark.parametrize("path", SPECS, ids=find_digest_key)
 @pytest.mark.parametrize("dtype", [None, *FIRST_DTYPES])
 def test_every_config_has_its_digest(gpu: ModuleType, path: Path, dtype: str | None, tmp_path: Path) -> None:
-    spec = paramgen.load_spec(path, dtype=dtype, variables=small_variables(path))
+    spec = paramgen.load_spec(path, dtype=dtype, variables=find_small_variables(path))
     result = paramgen.build(spec, tmp_path / "x", device="gpu", digest=True)
-    assert result.sha256 == RECORDED[digest_key(path)][dtype or "as written"]
+    assert result.sha256 == RECORDED[find_digest_key(path)][dtype or "as written"]
     assert result.device == ",".join(device.name for device in gpu.list_devices())
 
 
@@ -143,7 +143,7 @@ def test_arrays_return_unchanged_from_a_gpu(gpu: ModuleType, arrays: dict[str, A
     assert all(one is other for one, other in zip(leaves(there), leaves(again), strict=True))
 
 
-def test_between_gpus(simulated: ModuleType, arrays: dict[str, Any]) -> None:
+def test_arrays_move_between_gpus(simulated: ModuleType, arrays: dict[str, Any]) -> None:
     there = paramgen.to_gpu(arrays, device="gpu:1")
     assert {int(array.device) for array in leaves(there)} == {1}
     over = paramgen.to_gpu(there, device="gpu:0")
@@ -275,7 +275,7 @@ main()
 
 
 @pytest.mark.parametrize("driver", [None, 12040, 13000])
-def test_without_cupy(tiny: Path, tmp_path: Path, driver: int | None, golden: Golden) -> None:
+def test_a_gpu_without_cupy_is_one_error(tiny: Path, tmp_path: Path, driver: int | None, golden: Golden) -> None:
     command = [sys.executable, "-c", WITHOUT.format(driver=driver), "build", tiny, "--device", "gpu"]
     line = one_line(subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False))
     assert line.startswith("gpu: ")

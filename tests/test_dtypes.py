@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import COMPILED_BACKENDS, ROOT, Run
 from golden import Golden
+from helpers import COMPILED_BACKENDS, ROOT, Run
 
 import paramgen
 from paramgen import dtypes

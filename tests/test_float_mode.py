@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import COMPILED_BACKENDS, CONFIGS, SMALL, draw, tensor_of
 from frozen_cases import RECORDED, cases, digest
 from golden import Golden
+from helpers import COMPILED_BACKENDS, CONFIGS, SMALL, draw, make_tensor
 
 import paramgen
 from paramgen.catalog.distributions import Distribution, Normal, Orthogonal
@@ -132,7 +132,7 @@ def test_recorded_digests_are_the_same(mode: Mode, backend: Backend) -> None:
 def test_subnormal_results_are_the_same(
     mode: Mode, backend: Backend, distribution: Normal | Orthogonal, dtype: str, shape: tuple[int, ...]
 ) -> None:
-    tensor = tensor_of(distribution, dtype, shape)
+    tensor = make_tensor(distribution, dtype, shape)
     expected = draw(tensor, 1, 0, tensor.size, backend)
     smallest = np.abs(expected[expected != 0].astype(np.float64)).min()
     assert smallest < {"float64": 2.0**-1022, "float16": 2.0**-14}.get(dtype, 2.0**-126)
@@ -197,8 +197,8 @@ def test_a_mode_that_cannot_be_changed_is_refused(mode: Mode, monkeypatch: pytes
 
 
 def test_numpys_error_handling_changes_nothing() -> None:
-    tensor = tensor_of(Normal(0.0, 1e-40), "float32", (5000,))
-    matrix = tensor_of(Orthogonal(1e-39), "float32", (30, 20))
+    tensor = make_tensor(Normal(0.0, 1e-40), "float32", (5000,))
+    matrix = make_tensor(Orthogonal(1e-39), "float32", (30, 20))
     for backend in (NumpyBackend(), *COMPILED_BACKENDS):
         expected = [draw(one, 1, 0, one.size, backend).tobytes() for one in (tensor, matrix)]
         with np.errstate(all="raise"):

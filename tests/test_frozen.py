@@ -8,8 +8,8 @@ import json
 from typing import Any
 
 import pytest
-from conftest import COMPILED_BACKENDS
 from frozen_cases import RECORDED, cases, digest
+from helpers import COMPILED_BACKENDS
 
 import paramgen
 from paramgen.planning.streams import STREAM_VERSION

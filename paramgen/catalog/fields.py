@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, NamedTuple
 
@@ -12,9 +12,9 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
 from paramgen import limits
-from paramgen.catalog.synonyms import dtype_hint
+from paramgen.catalog.synonyms import dtype_error
 from paramgen.dtypes import DTYPES
-from paramgen.formatting import closest_match, did_you_mean, is_word, must_be, show
+from paramgen.messages import closest_match, did_you_mean, must_be, show
 
 Schema = dict[str, Any]
 KeyPath = tuple[str | int, ...]
@@ -57,7 +57,8 @@ class Expectation:
 class FieldType(Expectation):
     """A type of field. `convert` makes the model's value of a valid one; `hint` ends the error of another.
 
-    `items` is the type of a list's items, or of a single one where a list is not needed.
+    `items` is the type of a list's items, or of a single one where a list is not needed. With `is_deferred`,
+    expressions in the field are evaluated later, once per index.
     """
 
     accepts: Callable[[Any], bool]
@@ -65,6 +66,7 @@ class FieldType(Expectation):
     convert: Callable[[Any], Any] = lambda value: value
     hint: Callable[[Any], str] = lambda value: ""
     items: FieldType | None = None
+    is_deferred: bool = False
 
     def errors(self, value: Any, path: KeyPath = ()) -> Iterator[FieldError]:
         """Yield the errors of a value at a path, and of its items."""
@@ -89,6 +91,16 @@ class FieldType(Expectation):
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> Schema:
         """Give pydantic the JSON Schema."""
         return dict(self.schema)
+
+
+class DTypeNameType(FieldType):
+    """The type of a parameter's dtype: too many names to list them all in an error."""
+
+    def errors(self, value: Any, path: KeyPath = ()) -> Iterator[FieldError]:
+        """Yield the error of a value that does not name a dtype."""
+        message = dtype_error(value) if isinstance(value, str) else must_be(self.value, value)
+        if message:
+            yield FieldError(path, message)
 
 
 def number_type(value: str, schema: Schema, accepts: Callable[[float], bool] = lambda value: True) -> FieldType:
@@ -168,7 +180,12 @@ Probability = Annotated[
     float, number_type("a number from 0 to 1", {"minimum": 0, "maximum": 1}, lambda value: 0 <= value <= 1)
 ]
 DTypeName = Annotated[
-    str, replace(choice_type(DTYPES, {}), hint=lambda value: dtype_hint(value) if isinstance(value, str) else "")
+    str,
+    DTypeNameType(
+        value="the name of a dtype, such as float32",
+        accepts=lambda value: isinstance(value, str) and value in DTYPES,
+        schema={"type": "string", "enum": list(DTYPES)},
+    ),
 ]
 
 RESERVED = "__metadata__"
@@ -180,11 +197,18 @@ NO_NAME = r"\x00-,./:-@\[-\^`{-\xa9\xab-\xb4\xb6-\xb9\xbb-\xbf\xd7\xf7\u2000-\u2
 _PART = f"[^{NO_NAME}-][^{NO_NAME}]*"
 
 
+def is_identifier_text(text: str) -> bool:
+    """Return True if a string has only Unicode letters, decimal digits and _ (no ², ① or combining marks)."""
+    if text.isascii():
+        return text.replace("_", "a").isalnum() or not text
+    return all(c.isalpha() or c.isdecimal() or c == "_" for c in text)
+
+
 def is_name(text: str) -> bool:
     """Return True if a string can name an operation, a group or a parameter."""
     parts = text.split(".")
     return len(text) <= limits.MAX_NAME_LENGTH and all(
-        part and part[0] != "-" and is_word(part.replace("-", "_")) for part in parts
+        part and part[0] != "-" and is_identifier_text(part.replace("-", "_")) for part in parts
     )
 
 
@@ -195,7 +219,7 @@ def _name_hint(value: Any) -> str:
         return ""
     if len(value) > limits.MAX_NAME_LENGTH:
         return f"; use at most {limits.MAX_NAME_LENGTH} characters"
-    bad = next((c for c in value if c not in "-." and not is_word(c)), "")
+    bad = next((c for c in value if c not in "-." and not is_identifier_text(c)), "")
     if not bad:
         return "; begin it, and each part after a dot, with a letter, digit or _"
     if bad == " ":

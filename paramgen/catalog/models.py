@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 
 from paramgen.catalog.fields import ErrorSubject, Expectation, FieldError, KeyPath, Schema, validation_error
 from paramgen.catalog.synonyms import FIELD_SYNONYMS
-from paramgen.formatting import closest_match, did_you_mean, must_be, show, some_of
+from paramgen.messages import closest_match, did_you_mean, join_first, must_be, show
 
 # Misspelt keys of one mapping that get a suggestion; a report has room for fewer.
 MAX_SUGGESTIONS = 100
@@ -44,7 +44,7 @@ class SpecModel(BaseModel):
         """
         known = cls.field_names()
         absent = closest_match(key, [name for name in known if name not in data], FIELD_SYNONYMS.get(cls.label, {}))
-        return absent or closest_match(key, [name for name in known if name in data], likeness=0.9)
+        return absent or closest_match(key, [name for name in known if name in data], cutoff=0.9)
 
     @classmethod
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
@@ -135,7 +135,7 @@ def _explain_type(written: Any, table: Mapping[str, type[TypedSpecModel]], synon
 
 def _suggest(guess: str | None, known: Iterable[str]) -> str:
     """Return the end of the error of an unknown word: the one that may be meant, or else some that are known."""
-    return did_you_mean(guess) or f"; known: {some_of(known)}"
+    return did_you_mean(guess) or f"; known: {join_first(known)}"
 
 
 def unknown_keys(

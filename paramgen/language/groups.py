@@ -9,13 +9,12 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from paramgen.catalog.entries import SpecEntry
-from paramgen.catalog.fields import RESERVED, ErrorSubject, Expectation, FieldError, Name, Schema, reserved
+from paramgen.catalog.fields import RESERVED, ErrorSubject, Expectation, FieldError, KeyPath, Name, Schema, reserved
 from paramgen.catalog.models import MAX_SUGGESTIONS
 from paramgen.catalog.operations import PARAMETERS_SCHEMA, ParametersByName
 from paramgen.catalog.schemas import merge, reference
-from paramgen.formatting import closest_match
 from paramgen.language.evaluation import Evaluator
-from paramgen.language.yaml_reader import KeyPath
+from paramgen.messages import closest_match
 
 OPERATIONS_SCHEMA: Schema = {
     "description": "the operations, each with a name, a type and its sizes, and groups of them.",
@@ -72,7 +71,7 @@ def evaluate_outside_repeats(items: list[Any], path: KeyPath, evaluator: Evaluat
         if isinstance(item, dict) and ("repeat" in item or "with" in item):
             return item
         inner = item.get("operations") if is_group(item) else None
-        value, _ = evaluator.evaluate(item, path, skip_keys=("operations",) if inner else (), bind=False)
+        value, _ = evaluator.evaluate(item, path, skip_keys=("operations",) if inner else (), defer=False)
         if not isinstance(inner, list):
             return value
         return {**value, "operations": evaluate_outside_repeats(inner, (*path, "operations"), evaluator)}

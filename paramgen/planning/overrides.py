@@ -9,9 +9,9 @@ from functools import partial
 from itertools import takewhile
 
 from paramgen import limits
-from paramgen.formatting import show
 from paramgen.language.diagnostics import LimitExceededError, Problem
 from paramgen.language.model import Override
+from paramgen.messages import show
 
 
 class Pattern:

@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from json.encoder import encode_basestring as quote
 from typing import Any
 
 from paramgen.catalog.axes import Rearrangement
@@ -15,16 +14,24 @@ from paramgen.catalog.frameworks import CANONICAL, is_buffer
 from paramgen.catalog.initializers import Initializer, ParameterShape
 from paramgen.catalog.layouts import CONSTANTS, LAYOUTS, UnsupportedError
 from paramgen.catalog.operations import ParameterDef
-from paramgen.formatting import dump_json, shorten, summarize
+from paramgen.json_text import dump_json, quote_json
 from paramgen.language.diagnostics import LimitExceededError, Problem, ProblemCollector
 from paramgen.language.items import OperationInstance
 from paramgen.language.model import ParsedSpec
-from paramgen.language.yaml_reader import escape_refused
+from paramgen.language.yaml_reader import escape_forbidden
+from paramgen.messages import shorten
 from paramgen.planning.resolve import NameRegistry, OperationCache, ResolvedOperation, resolve_operations
 from paramgen.planning.streams import STREAM_VERSION
 from paramgen.planning.tensors import Parameter, ResolvedParameter, Tensor, resolve_parameter
 from paramgen.planning.ties import Tie, resolve_ties
-from paramgen.storage.header import MAX_HEADER_BYTES, TensorEntry, compact, encode, order_tensors
+from paramgen.storage.header import (
+    MAX_HEADER_BYTES,
+    TensorEntry,
+    compact_json,
+    encode_header,
+    place_tensors,
+)
+from paramgen.units import summarize
 
 MAX_DATA_BYTES = 2**63 - 1
 # Bytes of the shortest entry of a header, without its name.
@@ -56,7 +63,7 @@ class Plan:
     @property
     def total_bytes(self) -> int:
         """Bytes of tensor data, without the header."""
-        return self.entries[-1].end
+        return self.entries[-1].stop
 
     def __repr__(self) -> str:
         return f"<Plan {self.name!r}: {self.summary()}, seed {self.seed}>"
@@ -114,8 +121,8 @@ def make_plan(spec: ParsedSpec) -> Plan:
     if not tensors and not diagnostics.total:
         diagnostics.add(Problem(("operations",), "the spec has no tensors: every operation is omitted; keep one"))
     diagnostics.raise_if_any(spec.document)
-    entries = order_tensors((tensor.name, tensor.dtype, tensor.rearrangement.shape) for tensor in tensors)
-    header = encode(entries, metadata(spec))
+    entries = place_tensors((tensor.name, tensor.dtype, tensor.rearrangement.shape) for tensor in tensors)
+    header = encode_header(entries, metadata(spec))
     if len(header) - 8 > MAX_HEADER_BYTES:
         limit = f"must have at most {MAX_HEADER_BYTES:,} bytes (the format's limit), got {len(header) - 8:,}"
         message = f"the file's header {limit}; use fewer or shorter names"
@@ -255,8 +262,8 @@ class _Descriptions:
             parts = self._texts[tensor.key] = _MARK.split("\n    " + dump_json(self.describe(tensor), "\n    "))
         before, between, after = parts
         name, canonical = tensor.name, tensor.canonical_name
-        quoted = quote(name)
-        other = quoted if name == canonical else "null" if canonical is None else quote(canonical)
+        quoted = quote_json(name)
+        other = quoted if name == canonical else "null" if canonical is None else quote_json(canonical)
         return before + quoted + between + other + after
 
     def describe(self, tensor: Tensor) -> dict[str, Any]:
@@ -301,6 +308,6 @@ def metadata(spec: ParsedSpec) -> dict[str, str]:
     return {
         "format": "pt",
         "paramgen_seed": str(spec.fields.seed),
-        "paramgen_spec": escape_refused(compact(spec.source)),
+        "paramgen_spec": escape_forbidden(compact_json(spec.source)),
         "paramgen_stream": STREAM_VERSION,
     }

@@ -10,14 +10,15 @@ from typing import Generic, NamedTuple, TypeVar
 from paramgen import limits
 from paramgen.catalog.conventions import parameter_defs as parameter_defs_by_convention
 from paramgen.catalog.distributions import Direction
+from paramgen.catalog.fields import KeyPath
 from paramgen.catalog.initializers import Initializer, NormInitializer
 from paramgen.catalog.layouts import UnsupportedError
 from paramgen.catalog.operations import OPERATIONS_BY_TYPE, ZEROS, ParameterDef
-from paramgen.formatting import closest_match, did_you_mean, one_of, shorten
 from paramgen.language.diagnostics import LimitExceededError, Problem
+from paramgen.language.document import path_text
 from paramgen.language.items import OperationInstance
 from paramgen.language.model import Override, ParsedSpec
-from paramgen.language.yaml_reader import KeyPath, path_text
+from paramgen.messages import closest_match, did_you_mean, join_or, shorten
 from paramgen.planning.overrides import Overrides
 from paramgen.planning.streams import stream_id
 from paramgen.planning.tensors import Parameter, ResolvedParameter, resolve_parameter
@@ -115,8 +116,8 @@ class _Resolver:
 
     def operations(self) -> Iterator[ResolvedOperation | Problem]:
         is_complete = not self.spec.problems
-        tree = self.spec.tree()
-        for instance in tree.operations():
+        expander = self.spec.expander()
+        for instance in expander.operations():
             if isinstance(instance, Problem):
                 is_complete = False
                 yield instance
@@ -147,7 +148,7 @@ class _Resolver:
             else:
                 yield ResolvedOperation(instance, definitions, parameters)
         if is_complete:  # else they may be meant for what is missing
-            yield from self.overrides.find_unused(self.names.suggest, is_warning=tree.omits)
+            yield from self.overrides.find_unused(self.names.suggest, is_warning=expander.has_omissions)
 
     def _choose(self, instance: OperationInstance) -> _OperationChoices:
         operation = instance.operation
@@ -170,7 +171,7 @@ class _Resolver:
             path = (*instance.path, "initializers", parameter)
             problems.append(Problem(path, message, of_key=True, location=instance.location))
         for parameter in [name for name in operation.tie if name not in {one.name for one in found}]:
-            message = f"this {operation.type_name} has no {parameter}; tie {one_of([one.name for one in found])}"
+            message = f"this {operation.type_name} has no {parameter}; tie {join_or([one.name for one in found])}"
             problems.append(Problem((*instance.path, "tie", parameter), message, True, instance.location))
         return _OperationChoices(found, resolved, problems)
 
@@ -179,7 +180,7 @@ class _Resolver:
         operation, base = instance.operation, instance.path
         if own := operation.explicit_initializers().get(definition.key):
             return own, (*base, "initializers", definition.key)
-        if self.spec.fields.defaults and (default := self.spec.fields.default_of(operation, definition.key)):
+        if self.spec.fields.defaults and (default := self.spec.fields.default_initializer(operation, definition.key)):
             return default
         return definition.initializer, (*base, *definition.path)
 

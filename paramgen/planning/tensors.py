@@ -11,7 +11,7 @@ from paramgen.catalog.axes import Rearrangement, plain
 from paramgen.catalog.distributions import Distribution, Norm
 from paramgen.catalog.initializers import Initializer, ParameterShape
 from paramgen.dtypes import BY_NAME, DType
-from paramgen.formatting import escape, shorten
+from paramgen.messages import escape, shorten
 from paramgen.planning.streams import stream_id
 
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from paramgen.catalog.axes import Rearrangement
-from paramgen.formatting import shorten, show
+from paramgen.catalog.fields import KeyPath
 from paramgen.language.diagnostics import Problem, RepeatLocation
-from paramgen.language.yaml_reader import KeyPath
+from paramgen.messages import shorten, show
 from paramgen.planning.tensors import Parameter, Tensor
 
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from functools import cache
 
 from paramgen.float_mode import default_float_mode
-from paramgen.formatting import pluralize
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.devices import Device
 from paramgen.sampling.host import HostBackend
 from paramgen.threads import available_cpus
+from paramgen.units import pluralize
 
 FALLBACK_NOTE = "NumPy draws the same bytes, more slowly; reinstall paramgen"
 MISSING_KERNELS = (

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from paramgen.catalog.synonyms import DEVICE_SYNONYMS
 from paramgen.errors import DeviceError, UsageError
-from paramgen.formatting import did_you_mean, must_be, show
+from paramgen.messages import did_you_mean, must_be, show
 
 if TYPE_CHECKING:
     from paramgen.sampling.backend import Backend

@@ -16,7 +16,6 @@ from paramgen.catalog.distributions import ELEMENTWISE
 from paramgen.dtypes import DType
 from paramgen.errors import DeviceError
 from paramgen.float_mode import default_float_mode
-from paramgen.formatting import human_bytes
 from paramgen.sampling import cuda
 from paramgen.sampling.backend import (
     DTYPE_NUMBERS,
@@ -43,6 +42,7 @@ from paramgen.sampling.devices import Device
 from paramgen.sampling.host import HostBackend
 from paramgen.sampling.matrix import Matrix
 from paramgen.sampling.regions import StridedRegion
+from paramgen.units import human_bytes
 
 # The same as in gpu.cu.
 THREADS_PER_BLOCK, TILE_SIDE, PANEL_COLUMNS = 256, 64, 16

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paramgen.buffers import BLOCK_BYTES
-from paramgen.formatting import must_be_array
+from paramgen.messages import must_be_array
 from paramgen.sampling.backend import Bytes
 from paramgen.sampling.cuda_runtime import (
     allocate_pinned,

@@ -68,7 +68,7 @@ def gather(rearrangement: Rearrangement, arrays: dict[str, Array], start: int, s
 
 
 @pytest.mark.parametrize(("row", "axes", "expected"), ROWS, ids=[row for row, _, _ in ROWS])
-def test_row(row: str, axes: dict[str, Axes], expected: Callable[..., Array]) -> None:
+def test_a_row_rearranges_as_numpy_does(row: str, axes: dict[str, Axes], expected: Callable[..., Array]) -> None:
     (rearrangement,) = rearrange([row], axes)
     arrays = number_arrays(axes)
     array = expected(**arrays)
@@ -82,7 +82,7 @@ def test_row(row: str, axes: dict[str, Axes], expected: Callable[..., Array]) ->
 
 @given(st.data())
 @settings(max_examples=300, deadline=None)
-def test_any_range(data: st.DataObject) -> None:
+def test_any_range_of_a_row_rearranges_as_numpy_does(data: st.DataObject) -> None:
     row, axes, expected = data.draw(st.sampled_from(ROWS))
     (rearrangement,) = rearrange([row], axes)
     arrays = number_arrays(axes)
@@ -113,7 +113,7 @@ def test_plain_rearrangements_are_recognized() -> None:
         assert rearrangement.is_plain is is_plain, row
 
 
-def test_sources() -> None:
+def test_a_row_lists_its_sources() -> None:
     assert parse_row("b = bias 1 (g[1,0,2] h) + zeros 1 (g h)").sources == ("bias", "zeros")
     assert parse_row("n = zeros:int64").sources == ("zeros",)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from conftest import plan_of_text
+from helpers import plan_text
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -110,7 +110,7 @@ def test_a_plan_or_a_spec_error(head: dict[str, Any], items: list[Any]) -> None:
     data = {**head, "operations": items}
     text = json.dumps(data, ensure_ascii=False).replace("Infinity", ".inf")
     try:
-        plan = plan_of_text(text)
+        plan = plan_text(text)
     except SpecError as error:
         assert error.total >= 1
         for problem in error.diagnostics:
@@ -122,4 +122,4 @@ def test_a_plan_or_a_spec_error(head: dict[str, Any], items: list[Any]) -> None:
         assert VALIDATOR.is_valid(data)
         assert plan.total_bytes == sum(tensor.nbytes for tensor in plan.tensors)
         again = json.loads(json.loads(plan.header[8:])["__metadata__"]["paramgen_spec"])
-        assert plan_of_text(json.dumps(again)).header == plan.header
+        assert plan_text(json.dumps(again)).header == plan.header

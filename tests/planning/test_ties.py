@@ -55,7 +55,7 @@ MISTAKES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("case", MISTAKES)
-def test_mistake(case: str, golden: Golden) -> None:
+def test_a_wrong_tie_is_one_error(case: str, golden: Golden) -> None:
     with pytest.raises(paramgen.SpecError) as caught:
         paramgen.load_spec(MISTAKES[case])
     assert caught.value.total == 1

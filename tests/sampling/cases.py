@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from conftest import FIRST_DTYPES, tensor_of
+from helpers import FIRST_DTYPES, make_tensor
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -144,4 +144,4 @@ def ranges_of(tensor: Tensor) -> list[tuple[int, int]]:
 def embed(distribution: Distribution, dtype: str, row: str, shape: tuple[int, int]) -> Tensor:
     """Return a tensor of a parameter of axes d and v, rearranged by a row of a layout."""
     axes = Axes("d v", dict(zip("dv", shape, strict=True)))
-    return Tensor("x", *rearrange([row], {"w": axes}), tensor_of(distribution, dtype, shape).sources)
+    return Tensor("x", *rearrange([row], {"w": axes}), make_tensor(distribution, dtype, shape).sources)

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 from cases import COMBINATIONS
-from conftest import COMPILED_BACKENDS, ROOT, TINY, draw, tensor_of
 from golden import Golden
+from helpers import COMPILED_BACKENDS, ROOT, TINY, draw, make_tensor
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -122,7 +122,7 @@ def test_powers_of_two_are_the_nearest(backend: Backend) -> None:
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
 @pytest.mark.parametrize("shape", [(1, 1), (7, 3), (3, 70), (TILE + 9, TILE - 3), (40, 2 * TILE + 17), (5, 9, 2, 31)])
 def test_orthogonal_matrices_equal_the_references(kernels: Backend, dtype: str, shape: tuple[int, ...]) -> None:
-    tensor = tensor_of(Orthogonal(1.25), dtype, shape, stream=99)
+    tensor = make_tensor(Orthogonal(1.25), dtype, shape, stream=99)
     expected = draw(tensor, 3, 0, tensor.size)
     for threads in (1, 3):
         assert draw(tensor, 3, 0, tensor.size, kernels, threads).tobytes() == expected.tobytes()
@@ -187,7 +187,7 @@ def test_scratch_memory_is_reused_and_aligned(kernels: Any) -> None:
 
 @each_set
 def test_unit_forget_gate(kernels: Backend) -> None:
-    tensor = tensor_of(unit_forget_gate(10), "float32", (40,), stream=99)
+    tensor = make_tensor(unit_forget_gate(10), "float32", (40,), stream=99)
     assert draw(tensor, 3, 5, 37, kernels).tolist() == [0.0] * 5 + [1.0] * 10 + [0.0] * 17
 
 

@@ -53,7 +53,7 @@ def test_ptx_of_plain_operations(nvrtc: Any, defines: tuple[str, ...]) -> None:
 
 @pytest.mark.cupy
 @pytest.mark.parametrize("defines", VARIANTS[:3], ids=lambda defines: " ".join(defines) or "matrices")
-def test_machine_code(nvrtc: Any, defines: tuple[str, ...]) -> None:
+def test_kernels_compile_for_every_architecture(nvrtc: Any, defines: tuple[str, ...]) -> None:
     """Test that registers and shared memory suffice for the assembler."""
     for known in nvrtc.getSupportedArchs():
         assert cuda.compile_kernels(nvrtc, f"sm_{known}", defines).startswith(b"\x7fELF")

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import draw, tensor_of
+from helpers import draw, make_tensor
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -77,7 +77,9 @@ def test_ones_are_the_largest_words(dtype: str, p: float) -> None:
 
 def test_a_fair_coin_is_an_integer_of_two() -> None:
     for dtype in ("bool", "int64", "float32"):
-        coin, integer = (draw(tensor_of(one, dtype, (COUNT,)), 1, 0, COUNT) for one in (Bernoulli(0.5), Integers(0, 1)))
+        coin, integer = (
+            draw(make_tensor(one, dtype, (COUNT,)), 1, 0, COUNT) for one in (Bernoulli(0.5), Integers(0, 1))
+        )
         assert coin.tobytes() == integer.tobytes()
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 from cases import COMBINATIONS, LARGE, PADDED, any_region, elements, embed, fill_region, pad, ranges_of
-from conftest import FIRST_DTYPES, draw, tensor_of
 from frozen_cases import RECORDED, cases, digest
+from helpers import FIRST_DTYPES, draw, make_tensor
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -101,14 +101,16 @@ def test_any_region_equals_the_references(backend: Backend, region: StridedRegio
 
 @pytest.mark.parametrize("blocks", [1, 3])
 @pytest.mark.parametrize("region", LARGE, ids=str)
-def test_large_regions(gpu: ModuleType, order: None, region: StridedRegion, blocks: int) -> None:
+def test_large_regions_equal_the_references(gpu: ModuleType, order: None, region: StridedRegion, blocks: int) -> None:
     backend = gpu.GpuBackend(0, 2**20, blocks)
     for dtype in ("float32", "float64"):
         assert fill_region(backend, Uniform(0.5), dtype, region) == fill_region(REFERENCE, Uniform(0.5), dtype, region)
 
 
 @pytest.mark.parametrize(("distribution", "row", "shape"), PADDED, ids=str)
-def test_padding(backend: Backend, order: None, distribution: Distribution, row: str, shape: tuple[int, int]) -> None:
+def test_padded_tensors_equal_the_references(
+    backend: Backend, order: None, distribution: Distribution, row: str, shape: tuple[int, int]
+) -> None:
     tensor = pad(embed(distribution, "float32", row, shape), shape[-1] - 1)
     for bounds in ranges_of(tensor)[::7]:
         assert draw(tensor, 5, *bounds, backend).tobytes() == draw(tensor, 5, *bounds).tobytes()
@@ -158,7 +160,9 @@ def test_every_frozen_digest(backend: Backend) -> None:
 @pytest.mark.parametrize(
     ("rows", "columns", "depth"), [(1, 1, 5), (64, 64, 16), (70, 70, 33), (3, 130, 17), (200, 200, 1)]
 )
-def test_accumulate(backend: Backend, order: None, rows: int, columns: int, depth: int, sign: int, upper: bool) -> None:
+def test_products_equal_the_references(
+    backend: Backend, order: None, rows: int, columns: int, depth: int, sign: int, upper: bool
+) -> None:
     if upper and rows != columns:
         return
     c, left, right = (RANDOM.normal(size=size) for size in ((rows, columns + 2), (rows, depth + 1), (depth, columns)))
@@ -194,7 +198,7 @@ def test_cholesky_of_a_tile(backend: Backend, order: None, n: int) -> None:
 
 
 @pytest.mark.parametrize(("n", "count"), [(1, 1), (64, 40), (17, 100), (30, 15)])
-def test_solve(backend: Backend, order: None, n: int, count: int) -> None:
+def test_triangular_solutions_equal_the_references(backend: Backend, order: None, n: int, count: int) -> None:
     r, x = RANDOM.normal(size=(n, n + 1)), RANDOM.normal(size=(n, count + 3))
     r[:, :n] += 3 * np.eye(n)
     for turned in (False, True):
@@ -218,7 +222,7 @@ def test_normal_matrices(backend: Backend, order: None, start: int, is_double: b
 
 
 @pytest.mark.parametrize("dtype", FIRST_DTYPES)
-def test_round(backend: Backend, dtype: str) -> None:
+def test_rounding_equals_the_references(backend: Backend, dtype: str) -> None:
     q = RANDOM.normal(size=(50, 21)) * np.exp2(RANDOM.integers(-160, 4, (50, 21)))
     for turned in (False, True):
         there, view = backend.upload(q), q.T if turned else q
@@ -231,7 +235,7 @@ def test_round(backend: Backend, dtype: str) -> None:
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
 @pytest.mark.parametrize("shape", [(7, 3), (3, 70), (150, 131), (40, 200), (5, 9, 2, 31), (1100, 2)])
 def test_orthogonal_matrices_equal_the_references(backend: Backend, dtype: str, shape: tuple[int, ...]) -> None:
-    tensor = tensor_of(Orthogonal(1.25), dtype, shape, stream=99)
+    tensor = make_tensor(Orthogonal(1.25), dtype, shape, stream=99)
     assert draw(tensor, 3, 0, tensor.size, backend).tobytes() == draw(tensor, 3, 0, tensor.size).tobytes()
 
 

@@ -13,8 +13,8 @@ from zlib import crc32
 
 import numpy as np
 import pytest
-from conftest import COMPILED_BACKENDS, ROOT, TINY
 from golden import Golden
+from helpers import COMPILED_BACKENDS, ROOT, TINY
 
 from paramgen.catalog.distributions import (
     Bernoulli,
@@ -158,7 +158,7 @@ sys.path.insert(0, {str(ROOT / "tests")!r})
 from paramgen.float_mode import is_default
 print(is_default())  # before frozen_cases imports more
 from paramgen.sampling.known_answers import first_difference
-from conftest import COMPILED_BACKENDS
+from helpers import COMPILED_BACKENDS
 from frozen_cases import RECORDED, cases, digest
 recorded = json.loads(RECORDED.read_text())["sha256"]
 print([kernels.name for kernels in COMPILED_BACKENDS if first_difference(kernels)])

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from helpers import ROOT
 
 from paramgen.catalog.distributions import Bernoulli, Integers, Normal, TruncatedNormal, Uniform
 from paramgen.sampling.backend import kernel_arguments

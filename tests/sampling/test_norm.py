@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import COMPILED_BACKENDS, draw, tensor_of
+from helpers import COMPILED_BACKENDS, draw, make_tensor
 from numpy.typing import NDArray
 
 import paramgen
@@ -18,7 +18,7 @@ from paramgen.sampling.backend import Backend
 from paramgen.sampling.norm import compute_norms
 from paramgen.sampling.reference import NumpyBackend
 
-BACKENDS = [NumpyBackend(), *COMPILED_BACKENDS]
+BACKEND_MODULES = [NumpyBackend(), *COMPILED_BACKENDS]
 # A direction, its shape, and the shape of its norms.
 CASES: list[tuple[Distribution, tuple[int, ...], tuple[int, ...]]] = [
     (Normal(0.1, 0.02), (3, 2, 5, 7), (1, 1, 1, 7)),
@@ -46,18 +46,18 @@ def in_python(values: NDArray[Any], shape: tuple[int, ...]) -> list[float]:
     return [math.sqrt(total) for total in sums.values()]
 
 
-@pytest.mark.parametrize("backend", BACKENDS, ids=lambda backend: backend.name)
+@pytest.mark.parametrize("backend", BACKEND_MODULES, ids=lambda backend: backend.name)
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize(("distribution", "shape", "left"), CASES, ids=str)
 def test_norms_of_the_values_in_the_file(
     distribution: Distribution, shape: tuple[int, ...], left: tuple[int, ...], dtype: str, backend: Backend
 ) -> None:
-    direction = tensor_of(distribution, dtype, shape, "x.weights")
+    direction = make_tensor(distribution, dtype, shape, "x.weights")
     (source,) = direction.sources
     values = draw(direction, 5, 0, direction.size, backend).reshape(shape)
     norm = Norm(Direction(distribution, DTYPES[dtype], shape), left)
     for of_norm in ("float64", dtype):
-        tensor = tensor_of(norm, of_norm, left, "x.magnitude", source.stream)
+        tensor = make_tensor(norm, of_norm, left, "x.magnitude", source.stream)
         expected = np.array(in_python(values, left))
         if of_norm != "float64":
             expected = expected.astype(np.float32)
@@ -137,6 +137,6 @@ def test_a_sum_takes_its_summands_in_order() -> None:
 
 def test_norms_of_a_constant() -> None:
     norm = Norm(Direction(Constant(0.5), DTYPES["float32"], (4, 3)), (1, 3))
-    assert draw(tensor_of(norm, "float32", (1, 3)), 0, 0, 3).tolist() == [1.0, 1.0, 1.0]
+    assert draw(make_tensor(norm, "float32", (1, 3)), 0, 0, 3).tolist() == [1.0, 1.0, 1.0]
     assert norm.fields() == {"of": {"type": "constant", "value": 0.5}, "elements": 4}
     assert norm.max_magnitude("float32") == 1.0

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import draw, tensor_of
+from helpers import draw, make_tensor
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -30,7 +30,7 @@ REFERENCE = Orthonormalizer(NumpyBackend(), 1)
 
 
 def tensor(shape: tuple[int, ...], dtype: str, gain: float = 1.0) -> Tensor:
-    return tensor_of(Orthogonal(gain), dtype, shape, stream=77)
+    return make_tensor(Orthogonal(gain), dtype, shape, stream=77)
 
 
 def orthogonal(

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from conftest import DATA
+from helpers import DATA
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -7,8 +7,8 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
-from conftest import DATA, FIRST_DTYPES, draw, tensor_of
 from golden import Golden
+from helpers import DATA, FIRST_DTYPES, draw, make_tensor
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -41,7 +41,7 @@ DISTRIBUTIONS: list[Distribution] = [
 def tensor(
     distribution: Distribution, dtype: str = "float32", name: str = "t.weights", shape: tuple[int, ...] = SHAPE
 ) -> Tensor:
-    return tensor_of(distribution, dtype, shape, name)
+    return make_tensor(distribution, dtype, shape, name)
 
 
 def test_uniform_known_answers() -> None:
@@ -148,7 +148,7 @@ def test_orthogonal_at_the_largest_gain_is_finite(golden: Golden) -> None:
     golden(caught.value)
 
 
-def test_moments() -> None:
+def test_samples_have_the_moments_of_their_distribution() -> None:
     normal = paramgen.initialize("gaussian", [1000, 1000], mean=1.0, std=3.0)
     uniform = paramgen.initialize("uniform", [1000, 1000], bound=2.0, name="other")
     assert abs(normal.mean() - 1) < 0.015

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cases import COMBINATIONS, LARGE, PADDED, any_region, elements, embed, fill_region, pad, ranges_of
-from conftest import COMPILED_BACKENDS, FIRST_DTYPES, draw, tensor_of
+from helpers import COMPILED_BACKENDS, FIRST_DTYPES, draw, make_tensor
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -52,7 +52,7 @@ def test_regions_of_kernels_equal_the_references(backend: Backend, region: Strid
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("region", LARGE, ids=str)
-def test_large_regions(dtype: str, region: StridedRegion) -> None:
+def test_kernels_draw_large_regions_as_the_reference_does(dtype: str, region: StridedRegion) -> None:
     for distribution in (one for one, held in COMBINATIONS if held == dtype):
         expected = fill_region(REFERENCE, distribution, dtype, region)
         for backend in COMPILED_BACKENDS:
@@ -116,7 +116,7 @@ STRUCTURED: list[tuple[Distribution, str, Axes, Any]] = [
 def test_distributions_that_are_not_elementwise(
     distribution: Distribution, row: str, axes: Axes, expected: Any, dtype: str, slices: int
 ) -> None:
-    plain = tensor_of(distribution, dtype, axes.shape)
+    plain = make_tensor(distribution, dtype, axes.shape)
     (rearrangement,) = rearrange([row], {row.split()[2]: axes})
     tensor = Tensor("x", rearrangement, plain.sources)
     array = expected(draw(plain, 5, 0, plain.size).reshape(axes.shape)).reshape(-1)
@@ -150,14 +150,14 @@ def test_padding_zeroes_one_index_and_changes_nothing_else(
 @given(start=st.integers(0, 2**40), count=st.integers(1, 200))
 @settings(max_examples=50, deadline=None)
 def test_a_table_in_any_range(run: int, start: int, count: int) -> None:
-    tensor = tensor_of(Table.of(range(7), run), "float32", (2**41,))
+    tensor = make_tensor(Table.of(range(7), run), "float32", (2**41,))
     expected = [element // run % 7 for element in range(start, start + count)]
     assert draw(tensor, 0, start, start + count).tolist() == expected
 
 
 def test_a_long_range_of_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("paramgen.sampling.host.CHUNK_ELEMENTS", 100)
-    tensor = tensor_of(Table.of(range(7), 35), "float32", (1000,))
+    tensor = make_tensor(Table.of(range(7), 35), "float32", (1000,))
     assert draw(tensor, 0, 3, 1000).tolist() == [element // 35 % 7 for element in range(3, 1000)]
 
 
@@ -166,7 +166,7 @@ def test_a_periodic_constant_in_any_range() -> None:
     expected = np.zeros(40, np.float32)
     for start in (5, 12, 19, 26):
         expected[start : start + 2] = 3
-    tensor = tensor_of(distribution, "float32", (40,))
+    tensor = make_tensor(distribution, "float32", (40,))
     for start in range(40):
         for stop in range(start + 1, 41):
             assert draw(tensor, 0, start, stop).tobytes() == expected[start:stop].tobytes(), (start, stop)

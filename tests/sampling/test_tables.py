@@ -1,7 +1,7 @@
 """Tests that C's numbers of distributions and dtypes are those of Python's tables."""
 
 import pytest
-from conftest import COMPILED_BACKENDS
+from helpers import COMPILED_BACKENDS
 
 from paramgen.catalog.distributions import ELEMENTWISE
 from paramgen.dtypes import DTYPES

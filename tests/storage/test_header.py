@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paramgen.dtypes import BY_CODE, DTYPES, FILE_DTYPES
-from paramgen.storage.header import encode, order_tensors
+from paramgen.storage.header import encode_header, place_tensors
 
 names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12).filter(lambda n: n != "__metadata__")
 codes = ["F64", "F32", "F16", "I64", "I32", "I16", "I8", "U8", "U16", "U32", "U64", "BOOL"]
@@ -27,7 +27,7 @@ def test_headers_equal_the_official_writers(tensors: dict[str, Any], metadata: t
     ours = [(name, BY_CODE[code], tuple(shape)) for name, (code, shape) in tensors.items()]
     theirs = {name: np.zeros(shape, dtype.numpy()) for name, dtype, shape in ours}
     fields = dict([metadata]) if metadata else {}  # of several keys, the official writer's order is random
-    header = encode(order_tensors(ours), fields)
+    header = encode_header(place_tensors(ours), fields)
     official = safetensors.numpy.save(theirs, fields or None)
     assert header == official[: len(header)]
     assert len(header) + sum(array.nbytes for array in theirs.values()) == len(official)
@@ -38,13 +38,13 @@ def test_tensors_of_every_dtype_are_in_the_official_order() -> None:
     import safetensors.torch
     import torch
 
-    header = encode(order_tensors([(name, dtype, (3,)) for name, dtype in sorted(DTYPES.items())]), {})
+    header = encode_header(place_tensors([(name, dtype, (3,)) for name, dtype in sorted(DTYPES.items())]), {})
     official = safetensors.torch.save({name: torch.zeros(3).to(getattr(torch, name)) for name in sorted(DTYPES)})
     assert header == official[: len(header)]
 
 
 def test_metadata_is_sorted_and_the_header_padded() -> None:
-    header = encode([], {"b": "2", "a": "1"})
+    header = encode_header([], {"b": "2", "a": "1"})
     assert header[8:].decode() == '{"__metadata__":{"a":"1","b":"2"}}'.ljust(len(header) - 8)
     assert len(header) % 8 == 0
 

@@ -7,7 +7,7 @@ from math import inf
 from typing import Any, ClassVar
 
 from paramgen.dtypes import DType
-from paramgen.formatting import format_number
+from paramgen.units import format_number
 
 # An integer beyond it may have been rounded to a float.
 LARGEST_EXACT_INTEGER = 2**53 - 1

@@ -8,7 +8,7 @@ from typing import Any
 
 from paramgen.catalog.distributions.base import ElementwiseDistribution, exact_range
 from paramgen.catalog.normal_tails import tails
-from paramgen.formatting import format_number
+from paramgen.units import format_number
 
 # |quantile| of the standard normal at the extreme words, rounded up: of 2^-33 (32-bit words), of 2^-65 (64-bit words).
 LARGEST_NORMAL = {"float64": 9.2}

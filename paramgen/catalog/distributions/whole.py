@@ -9,7 +9,7 @@ from typing import Any
 
 from paramgen.catalog.distributions.base import Distribution, WholeDistribution
 from paramgen.dtypes import DType
-from paramgen.formatting import format_number
+from paramgen.units import format_number
 
 LARGEST_ENTRY = 1 + 2.0**-20  # an entry of an orthogonal matrix may be above 1 by rounding
 

@@ -22,7 +22,7 @@ from paramgen.catalog.fields import FieldError, FieldType, FiniteNumber, KeyPath
 from paramgen.catalog.initializers.base import Initializer, ParameterShape
 from paramgen.catalog.schemas import reference
 from paramgen.exact_math import log
-from paramgen.formatting import show
+from paramgen.messages import show
 
 MAX_CHANNELS = 2**31 - 1
 
@@ -46,6 +46,7 @@ NUMBER_OR_EXPRESSION = FieldType(
     accepts=lambda value: _is_expression(value) or FINITE.accepts(value),
     convert=lambda value: value if _is_expression(value) else float(value),
     schema={"type": "number"},
+    is_deferred=True,
 )
 LOGARITHMIC = number_type(
     "a number from 1e-300 to 1e300",

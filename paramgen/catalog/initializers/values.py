@@ -25,7 +25,7 @@ from paramgen.catalog.fields import (
     Schema,
 )
 from paramgen.catalog.initializers.base import Initializer, ParameterShape
-from paramgen.formatting import show
+from paramgen.messages import show
 
 
 class Gaussian(Initializer):

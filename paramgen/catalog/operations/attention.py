@@ -13,7 +13,7 @@ from paramgen.catalog.operations.base import (
     vector,
     weights,
 )
-from paramgen.formatting import must_be, show
+from paramgen.messages import must_be, show
 
 
 class MultiheadAttention(StandardOperation):

@@ -23,7 +23,7 @@ from paramgen.catalog.initializers import (
 from paramgen.catalog.models import TypedSpecModel, unknown_keys
 from paramgen.catalog.schemas import closed, is_initializer, merge, reference
 from paramgen.catalog.synonyms import PARAMETER_SYNONYMS
-from paramgen.formatting import must_be
+from paramgen.messages import must_be
 
 GLOROT = Glorot(type="glorot")
 ORTHOGONAL = OrthogonalInitializer(type="orthogonal")

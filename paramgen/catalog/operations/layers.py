@@ -41,7 +41,7 @@ from paramgen.catalog.operations.base import (
 )
 from paramgen.catalog.operations.weight_norm import IS_A_MAPPING, WEIGHT_NORM, MatrixNorm, magnitude
 from paramgen.catalog.schemas import has_type, is_initializer, mapping, merge, reference
-from paramgen.formatting import must_be
+from paramgen.messages import must_be
 
 QUARTER = ConstantInitializer(type="constant", value=0.25)
 EMBEDDING_GAUSSIAN = Gaussian(type="gaussian", mean=0.0, std=0.01)
