@@ -21,6 +21,7 @@ from measuring import PARAMGEN, Measurement, is_installed, measure
 
 import paramgen
 from paramgen.dtypes import DTYPES
+from paramgen.sampling.backend import ElementSource
 from paramgen.sampling.devices import load_backend
 
 TITLE = "## GPU"
@@ -31,7 +32,7 @@ DTYPES_OF_INTEREST = ("float32", "float64", "bfloat16", "float8_e4m3fn")
 
 def why_unusable() -> str | None:
     """Return why no GPU is usable, or None."""
-    devices = load_backend("gpu").devices()
+    devices = load_backend("gpu").list_devices()
     return None if devices[0].usable else devices[0].description
 
 
@@ -92,7 +93,7 @@ def measure_rates(elements: int, runs: int) -> list[str]:
 
     gpu = load_backend("gpu").open_backend([])
     rows = []
-    with gpu.current():
+    with gpu.activate():
         for dtype in DTYPES_OF_INTEREST:
             out: Any = gpu.empty(DTYPES[dtype].nbytes(elements))
             stream = cupy.cuda.get_current_stream()
@@ -102,11 +103,12 @@ def measure_rates(elements: int, runs: int) -> list[str]:
 
             torch_begins, jax_begins = torch_calls(dtype, elements), jax_calls(dtype, elements)
             for name, distribution in DISTRIBUTIONS.items():
+                source = ElementSource(distribution, DTYPES[dtype], 7, 12345)
 
-                def draw(out: Any = out, distribution: Any = distribution, dtype: str = dtype) -> None:
-                    gpu.fill(distribution, DTYPES[dtype], 7, 12345, 0, out)
+                def draw(out: Any = out, source: ElementSource = source) -> None:
+                    gpu.fill(source, 0, out)
 
-                plain, own = time_calls(fill, gpu.finish, runs), time_calls(draw, gpu.finish, runs)
+                plain, own = time_calls(fill, gpu.synchronize, runs), time_calls(draw, gpu.synchronize, runs)
                 cells = [f"{own / elements * 1e9:.4f}", f"{out.nbytes / own / 1e9:.0f}", f"{plain / own:.0%}"]
                 for begins in (torch_begins, jax_begins):
                     if name not in begins:
@@ -222,7 +224,7 @@ def measure_gpu(scratch: Path, quick: bool) -> list[str]:
     return [
         TITLE,
         "",
-        *(f"- {device.name}: {device.description}" for device in load_backend("gpu").devices()),
+        *(f"- {device.name}: {device.description}" for device in load_backend("gpu").list_devices()),
         "",
         *measure_rates(2**22 if quick else 2**28, runs),
         *measure_orthogonal(ORTHOGONAL[:1] if quick else ORTHOGONAL, runs),

@@ -54,10 +54,10 @@ REST = 0.02
 def list_instruction_sets() -> list[Backend]:
     """Return the kernels that this CPU can run, the fastest last; the NumPy reference if none were built."""
     try:
-        from paramgen.sampling.compiled import KERNELS
+        from paramgen.sampling.compiled import COMPILED_BACKENDS
     except ImportError:
-        return [cpu.backend()]
-    return list(KERNELS)
+        return [cpu.cpu_backend()]
+    return list(COMPILED_BACKENDS)
 
 
 def paramgen(distribution: Distribution, dtype: str, elements: int, threads: int, kernels: Backend) -> Call:

@@ -34,7 +34,9 @@ def compute_loss(q: np.ndarray) -> float:
 
 def count_passes(draw: Callable[[], object]) -> int:
     """Return the number of Cholesky passes of a call."""
-    with patch.object(Orthonormalizer, "divide", autospec=True, side_effect=Orthonormalizer.divide) as divide:
+    with patch.object(
+        Orthonormalizer, "divide_by_cholesky", autospec=True, side_effect=Orthonormalizer.divide_by_cholesky
+    ) as divide:
         draw()
     return divide.call_count
 

@@ -227,7 +227,7 @@ def _read(file: TensorFile, entry: TensorEntry, transfer: Transfer | None) -> An
     try:
         if transfer is None:
             return file.read(entry, 0, entry.size).reshape(entry.shape)
-        return transfer.send(read_part, entry.dtype.numpy(), entry.shape)
+        return transfer.upload_parts(read_part, entry.dtype.numpy(), entry.shape)
     except (MemoryError, OverflowError, ValueError) as error:
         array = f"{entry.dtype.name} of shape {shorten(str(list(entry.shape)))}"
         place = f"memory{_reason_suffix(error)}" if isinstance(error, MemoryError) else "an array"

@@ -11,8 +11,9 @@ from paramgen.catalog.distributions import WholeDistribution
 from paramgen.errors import MalformedFileError
 from paramgen.planning.plan import Plan
 from paramgen.planning.tensors import Tensor
+from paramgen.sampling.cost import cpu_seconds
 from paramgen.sampling.devices import open_backend
-from paramgen.sampling.sampler import Sampler, cpu_seconds
+from paramgen.sampling.sampler import Sampler
 from paramgen.spec import Spec
 
 if TYPE_CHECKING:
@@ -81,6 +82,6 @@ def _is_cheap(parameter: Parameter, seconds: float) -> bool:
 
 def _draw(tensor: Tensor, start: int, stop: int, sampler: Sampler, backend: Backend) -> bytes:
     out = np.empty(tensor.dtype.nbytes(stop - start), np.uint8)
-    with backend.current():
+    with backend.activate():
         sampler.draw(backend, tensor, start, stop, out)
     return out.tobytes()

@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from paramgen.buffers import BLOCK_BYTES, PAGE, SHORT_RUN_ELEMENTS, WIDE_BLOCK_FACTOR
+from paramgen.buffers import BLOCK_BYTES, PAGE_BYTES, SHORT_RUN_ELEMENTS, WIDE_BLOCK_FACTOR
 from paramgen.build_check import is_unchanged_build
 from paramgen.planning.plan import Plan
 from paramgen.planning.tensors import Tensor
 from paramgen.sampling.backend import Backend, Bytes
+from paramgen.sampling.cost import cpu_seconds
 from paramgen.sampling.devices import AUTO, open_backends
-from paramgen.sampling.sampler import OnBytes, Sampler, cpu_seconds
+from paramgen.sampling.matrices import BytesCallback
+from paramgen.sampling.sampler import Sampler
 from paramgen.storage.writer import Write, open_output
 from paramgen.threads import available_cpus, parallel_for, run_threads
 from paramgen.units import human_bytes
@@ -127,7 +129,7 @@ class _Workers:
         """Draw blocks until none is left, or there is None instead of a buffer."""
         try:
             _lower_priority()
-            with backend.current():
+            with backend.activate():
                 while (buffer := self.free_buffers.get()) is not None:
                     with self._blocks_lock:
                         numbered_block = next(self._blocks, None)
@@ -173,7 +175,7 @@ def stream(
     device: str = AUTO,
     threads: int | None = None,
     block_bytes: int = BLOCK_BYTES,
-    progress: OnBytes = lambda count: None,
+    progress: BytesCallback = lambda count: None,
 ) -> Iterator[DrawnBlocks]:
     """Draw every tensor of a plan, and yield the file's bytes in order, in bounded memory.
 
@@ -187,7 +189,7 @@ def stream(
     """
     threads = threads or available_cpus()
     total = file_bytes(plan)
-    size = min(max(block_size(tensor, block_bytes) for tensor in plan.tensors), -(-total // PAGE) * PAGE)
+    size = min(max(block_size(tensor, block_bytes) for tensor in plan.tensors), -(-total // PAGE_BYTES) * PAGE_BYTES)
     count = -(-total // size)
     sampler = Sampler(plan.seed, threads, progress)
     parameters = {parameter.name: parameter for tensor in plan.tensors for parameter in tensor.sources}
@@ -221,7 +223,7 @@ def _draw_blocks(
             _, block, buffer = early.pop(number)
             yield block, buffer.data[: block.size]
             workers.free_buffers.put(buffer)
-            sampler.report(0)
+            sampler.report_progress(0)
 
 
 def _draw_block(block: FileBlock, buffer: Bytes, sampler: Sampler, backend: Backend) -> None:
@@ -245,7 +247,7 @@ def build(
     block_bytes: int = BLOCK_BYTES,
     force: bool = False,
     digest: bool = False,
-    progress: OnBytes = lambda count: None,
+    progress: BytesCallback = lambda count: None,
 ) -> BuildResult:
     """Draw every tensor of a plan and write the file. `stream` describes the arguments that it shares."""
     began = time.perf_counter()
@@ -288,7 +290,7 @@ def make_array_sampler(seed: int) -> Sampler:
 
 def draw_array(tensor: Tensor, sampler: Sampler, backend: Backend) -> NDArray[Any]:
     """Return a tensor as an array in the backend's memory. Raises MemoryError if it does not fit."""
-    with backend.current():
+    with backend.activate():
         try:
             out = backend.empty(tensor.nbytes)
         except MemoryError:
@@ -307,8 +309,8 @@ def draw_into(out: Bytes, tensor: Tensor, sampler: Sampler, backend: Backend) ->
         sampler.draw(backend, tensor, start, stop, out[nbytes(start) : nbytes(stop)])
 
     try:
-        parallel_for(sampler.threads if backend.shared else 1, draw, range(0, tensor.size, step))
-        backend.finish()
+        parallel_for(sampler.threads if backend.is_thread_safe else 1, draw, range(0, tensor.size, step))
+        backend.synchronize()
     except BaseException:
         sampler.stop()
         raise

@@ -91,7 +91,8 @@ def simulated(simulated_gpus: dict[str, str], monkeypatch: pytest.MonkeyPatch) -
     """Yield paramgen.sampling.gpu with simulated GPUs."""
     monkeypatch.setenv("SIMULATED_FOLDER", simulated_gpus["SIMULATED_FOLDER"])
     monkeypatch.syspath_prepend(SIMULATED)
-    with reimport("cupy", "cupyx", "paramgen.sampling.gpu", "paramgen.sampling.transfer"):
+    modules = ("cuda_runtime", "gpu", "transfer")
+    with reimport("cupy", "cupyx", *(f"paramgen.sampling.{name}" for name in modules)):
         yield importlib.import_module("paramgen.sampling.gpu")
 
 

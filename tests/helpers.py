@@ -23,9 +23,9 @@ from paramgen.sampling.reference import NumpyBackend
 from paramgen.sampling.sampler import Sampler
 
 try:
-    from paramgen.sampling.compiled import KERNELS
+    from paramgen.sampling.compiled import COMPILED_BACKENDS
 except ImportError:  # without a C compiler only the reference is tested
-    KERNELS = ()
+    COMPILED_BACKENDS = ()
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "tests" / "data"
@@ -148,10 +148,10 @@ def make_tensor(
 def draw(tensor: Tensor, seed: int, start: int, stop: int, backend: Backend | None = None, threads: int = 1) -> Any:
     """Draw elements start … stop - 1 of a tensor, by default with the reference."""
     backend = backend or NumpyBackend()
-    with backend.current():
+    with backend.activate():
         out = backend.empty(tensor.dtype.nbytes(stop - start))
         Sampler(seed, threads).draw(backend, tensor, start, stop, out)
-        backend.finish()
+        backend.synchronize()
         return backend.download(out).view(tensor.dtype.numpy())
 
 

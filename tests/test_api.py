@@ -19,8 +19,8 @@ from helpers import ROOT, TINY
 import paramgen
 from paramgen.planning.streams import stream_id
 from paramgen.sampling.orthogonal import FLOAT32_TOLERANCE, Orthonormalizer
-from paramgen.sampling.philox import words
-from paramgen.sampling.reference import NumpyBackend, normal
+from paramgen.sampling.philox import draw_words
+from paramgen.sampling.reference import NumpyBackend, standard_normal
 
 SPEC = {
     "seed": 42,
@@ -59,7 +59,7 @@ def test_orthogonal_recurrent_weights() -> None:
     w = paramgen.initialize("orthogonal", [400, 100], name="lstm.recurrent_weights", seed=9)
     q = w.astype(np.float64)
     assert np.abs(q.T @ q - np.eye(100)).max() <= 1e-6
-    drawn = normal(words(9, stream_id("lstm.recurrent_weights"), 0, 40_000)).reshape(400, 100)
+    drawn = standard_normal(draw_words(9, stream_id("lstm.recurrent_weights"), 0, 40_000)).reshape(400, 100)
     expected = Orthonormalizer(NumpyBackend(), 1)(lambda on: drawn.astype(np.float64), FLOAT32_TOLERANCE)
     assert w.tobytes() == expected.astype(np.float32).tobytes()
 

@@ -4,16 +4,16 @@ import importlib
 import re
 
 import pytest
-from helpers import KERNELS, ROOT
+from helpers import COMPILED_BACKENDS, ROOT
 
 
-@pytest.mark.skipif(not KERNELS, reason="needs the compiled kernels")
+@pytest.mark.skipif(not COMPILED_BACKENDS, reason="needs the compiled kernels")
 def test_each_instruction_set_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     kernels = importlib.import_module("kernels")
     monkeypatch.setattr(kernels, "REST", 0.0)
     monkeypatch.setattr(kernels, "is_installed", lambda package: False)
     rows = [line.strip("| ").split(" | ") for line in kernels.measure_kernels(4096, runs=1) if line.startswith("| ")]
-    names = [backend.name for backend in KERNELS]
+    names = [backend.name for backend in COMPILED_BACKENDS]
     assert rows[0] == ["distribution", "dtype", *names, "PyTorch", "NumPy"]
     normal = next(row for row in rows if row[:2] == ["normal", "float32"])
     assert all(float(figure) > 0 for figure in normal[2 : 2 + len(names)])

@@ -36,7 +36,7 @@ def test_every_config_has_its_digest(gpu: ModuleType, path: Path, dtype: str | N
     spec = paramgen.load_spec(path, dtype=dtype, variables=find_small_variables(path))
     result = paramgen.build(spec, tmp_path / "x", device="gpu", digest=True)
     assert result.sha256 == RECORDED[find_digest_key(path)][dtype or "as written"]
-    assert result.device == ",".join(device.name for device in gpu.devices())
+    assert result.device == ",".join(device.name for device in gpu.list_devices())
 
 
 @pytest.mark.parametrize("device", ["gpu:1", "gpu:1,gpu:0", "gpu:0"])
@@ -267,8 +267,8 @@ def test_invalid_devices_are_refused(run: Run, tiny: Path, text: str, golden: Go
 WITHOUT = """
 import sys
 sys.modules["cupy"] = None
-import paramgen.sampling.gpu as gpu
-gpu._driver = lambda: {driver}
+import paramgen.sampling.cuda_runtime as cuda_runtime
+cuda_runtime._driver_version = lambda: {driver}
 from paramgen.__main__ import main
 main()
 """
@@ -291,19 +291,19 @@ def test_errors_of_the_driver_and_nvrtc_are_reported(
 
     def problem() -> str:
         simulated.why_unusable.cache_clear()
-        (found,) = simulated.devices()
+        (found,) = simulated.list_devices()
         assert not found.usable
         return found.description  # type: ignore[no-any-return]
 
     def missing() -> None:
         raise RuntimeError("libnvrtc.so.12\nnot found")
 
-    monkeypatch.setattr(simulated, "_driver", lambda: 12020)
+    monkeypatch.setattr("paramgen.sampling.cuda_runtime._driver_version", lambda: 12020)
     monkeypatch.setattr(simulated.cupy.cuda.nvrtc, "getVersion", missing)
     without_nvrtc = problem()
     monkeypatch.setattr(simulated.cupy.cuda.runtime, "getDeviceCount", refuse)
     refused = problem()
-    monkeypatch.setattr(simulated, "_driver", lambda: None)
+    monkeypatch.setattr("paramgen.sampling.cuda_runtime._driver_version", lambda: None)
     golden(without_nvrtc, refused, problem())
 
 
@@ -321,9 +321,10 @@ def test_a_refused_kernel_is_reported_in_one_line(
 
 
 def names_of_cupy() -> set[str]:
-    """Return CuPy's attributes that gpu.py uses, as the longest chains."""
-    tree = ast.parse((ROOT / "paramgen" / "sampling" / "gpu.py").read_text())
-    chains = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    """Return CuPy's attributes that sampling uses, as the longest chains."""
+    trees = [ast.parse(path.read_text()) for path in (ROOT / "paramgen" / "sampling").glob("*.py")]
+    nodes = (node for tree in trees for node in ast.walk(tree))
+    chains = {ast.unparse(node) for node in nodes if isinstance(node, ast.Attribute)}
     return {chain for chain in chains if re.fullmatch(r"cupy(\.\w+)+", chain)}
 
 

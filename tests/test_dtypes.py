@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from golden import Golden
-from helpers import KERNELS, ROOT, Run
+from helpers import COMPILED_BACKENDS, ROOT, Run
 
 import paramgen
 from paramgen import dtypes
@@ -159,7 +159,7 @@ def test_dtypes_without_a_negative_zero_get_none() -> None:
         assert (codes == 0).any() and (codes > 0x80).any() and not (codes == 0x80).any()
 
 
-@pytest.mark.parametrize("kernels", KERNELS, ids=lambda kernels: kernels.name)
+@pytest.mark.parametrize("kernels", COMPILED_BACKENDS, ids=lambda kernels: kernels.name)
 @pytest.mark.parametrize("dtype", [*INTEGERS, "complex64"])
 def test_constants_in_regions(kernels: Any, dtype: str) -> None:
     """Draw a transposed identity matrix from its third element on."""
@@ -170,7 +170,7 @@ def test_constants_in_regions(kernels: Any, dtype: str) -> None:
     initializer = paramgen.catalog.initializers.Identity(type="identity")
     source = as_tensor("f.weights", resolve_parameter(definition.info, initializer, dtype)).sources[0]
     tensor = Tensor("w", rearrangement, (source,))
-    with kernels.current():
+    with kernels.activate():
         out = kernels.empty(tensor.dtype.nbytes(13))
         Sampler(0).draw(kernels, tensor, 2, 15, out)
     np.testing.assert_array_equal(out.view(dtype), np.eye(3, 5).reshape(-1)[2:])

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import CONFIGS, KERNELS, ROOT, SMALL
+from helpers import COMPILED_BACKENDS, CONFIGS, ROOT, SMALL
 from measuring import measure
 
 import paramgen
@@ -20,8 +20,8 @@ from paramgen.language.model import Replacements, interpret, read_document
 from paramgen.planning.plan import Plan, make_plan
 from paramgen.sampling import cpu
 from paramgen.sampling.backend import Backend
+from paramgen.sampling.matrices import MatrixDrawer
 from paramgen.sampling.reference import NumpyBackend
-from paramgen.sampling.sampler import Sampler
 
 
 def make_plan_of(path: Path | str | dict[str, Any]) -> Plan:
@@ -41,13 +41,13 @@ def test_threads_and_blocks_do_not_change_a_byte(path: Path, threads: int, block
     assert build_bytes(make_plan_of(path), tmp_path / "b", threads=threads, block_bytes=block) == whole
 
 
-@pytest.mark.parametrize("backend", [NumpyBackend(), *KERNELS], ids=lambda backend: backend.name)
+@pytest.mark.parametrize("backend", [NumpyBackend(), *COMPILED_BACKENDS], ids=lambda backend: backend.name)
 def test_instruction_sets_do_not_change_a_byte(
     backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = make_plan_of(ROOT / "configs" / "layers.yaml")
     whole = build_bytes(plan, tmp_path / "a")
-    monkeypatch.setattr(cpu, "backend", lambda: backend)
+    monkeypatch.setattr(cpu, "cpu_backend", lambda: backend)
     assert build_bytes(plan, tmp_path / "b") == whole
 
 
@@ -83,7 +83,7 @@ class Failing(NumpyBackend):
 
 def test_an_error_in_a_thread_ends_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = threading.active_count()
-    monkeypatch.setattr(cpu, "backend", Failing)
+    monkeypatch.setattr(cpu, "cpu_backend", Failing)
     with pytest.raises(ZeroDivisionError, match="in a thread"):
         build_bytes(make_plan_of(ROOT / "configs" / "layers.yaml"), tmp_path / "a")
     assert list(tmp_path.iterdir()) == []
@@ -178,7 +178,7 @@ def test_a_matrix_whose_drawing_fails_is_not_drawn_again_by_every_thread(
         begun.append(1)
         raise MemoryError("a matrix")
 
-    monkeypatch.setattr(Sampler, "_draw_orthogonal", fail)
+    monkeypatch.setattr(MatrixDrawer, "_draw_orthogonal", fail)
     parameters = {"w": {"shape": [200, 200], "initializer": "orthogonal"}}
     plan = make_plan_of({"operations": [{"name": "x", "type": "custom", "parameters": parameters}]})
     with pytest.raises(MemoryError, match="a matrix"):

@@ -65,9 +65,9 @@ def inspect(
 
 def devices(as_json: JsonOption = False) -> None:
     """List devices; explain why a GPU is unusable."""
-    from paramgen.sampling.devices import BACKENDS, load_backend
+    from paramgen.sampling.devices import BACKEND_MODULES, load_backend
 
-    all_devices = [device for name in BACKENDS for device in load_backend(name).devices()]
+    all_devices = [device for name in BACKEND_MODULES for device in load_backend(name).list_devices()]
     if as_json:
         print_json([asdict(device) for device in all_devices])
         return

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from paramgen.buffers import PAGE
+from paramgen.buffers import PAGE_BYTES
 from paramgen.errors import UsageError, file_errors
 from paramgen.messages import show_path
 from paramgen.storage.replacement import FORCE_OPTION, replace_atomically
@@ -123,8 +123,8 @@ class _FileWriter:
 
     def _write_direct(self, data: memoryview) -> int:
         """Write whole pages; return the number of bytes written, 0 if they need a buffered write."""
-        whole_bytes = len(data) // PAGE * PAGE
-        if self.direct_descriptor is None or self.offset % PAGE or not whole_bytes:
+        whole_bytes = len(data) // PAGE_BYTES * PAGE_BYTES
+        if self.direct_descriptor is None or self.offset % PAGE_BYTES or not whole_bytes:
             return 0
         try:
             return os.pwrite(self.direct_descriptor, data[:whole_bytes], self.offset)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from paramgen.catalog.axes import Axes, Rearrangement, parse_row, plain, rearrange
-from paramgen.sampling.regions import regions
+from paramgen.sampling.regions import iter_regions
 
 Array = NDArray[Any]
 
@@ -56,7 +56,7 @@ def number_arrays(axes: dict[str, Axes]) -> dict[str, Array]:
 def gather(rearrangement: Rearrangement, arrays: dict[str, Array], start: int, stop: int) -> Array:
     """Return elements start … stop - 1 of a tensor, filled region by region; every element is written once."""
     out = np.full(stop - start, -1.0)
-    for region in regions(rearrangement, start, stop):
+    for region in iter_regions(rearrangement, start, stop):
         name = rearrangement.sources[region.source]
         for index in np.ndindex(*region.sizes):
             element = region.offset + int(np.dot(index, region.strides))
@@ -96,7 +96,7 @@ def test_any_range_has_few_regions_of_few_axes() -> None:
     axes = Axes("*k i o g", {"k": (3, 3, 3), "i": 8, "o": 8, "g": 4})
     (rearrangement,) = rearrange(["w = w (g o) i *k"], {"w": axes})
     for start, stop in [(0, rearrangement.size), (1, rearrangement.size - 1), (100, 5000)]:
-        found = list(regions(rearrangement, start, stop))
+        found = list(iter_regions(rearrangement, start, stop))
         assert len(found) <= 2 * len(rearrangement.grid) - 1
         assert max(len(region.sizes) for region in found) <= 4
 

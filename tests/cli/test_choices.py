@@ -11,7 +11,7 @@ from paramgen.catalog.synonyms import DEVICE_SYNONYMS, DTYPE_SYNONYMS, FRAMEWORK
 from paramgen.cli import commands
 from paramgen.dtypes import DTYPES
 from paramgen.errors import FileError
-from paramgen.sampling.devices import BACKENDS
+from paramgen.sampling.devices import BACKEND_MODULES
 
 CHOICES = [
     ("--dtype", "fp16", "float16"),
@@ -60,7 +60,7 @@ def test_a_synonym_of_a_word_that_does_not_fit_is_not_suggested() -> None:
     [
         (DTYPE_SYNONYMS, set(DTYPES)),
         (FRAMEWORK_SYNONYMS, {*LAYOUT_NAMES, *CONVENTION_NAMES}),
-        (DEVICE_SYNONYMS, set(BACKENDS)),
+        (DEVICE_SYNONYMS, set(BACKEND_MODULES)),
     ],
     ids=["dtypes", "frameworks", "devices"],
 )

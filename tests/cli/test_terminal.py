@@ -107,10 +107,10 @@ def test_devices_escapes_names(capsys: pytest.CaptureFixture[str], monkeypatch: 
 
     class Backend:
         @staticmethod
-        def devices() -> list[Device]:
+        def list_devices() -> list[Device]:
             return found
 
-    monkeypatch.setattr("paramgen.sampling.devices.BACKENDS", {"gpu": "unused"})
+    monkeypatch.setattr("paramgen.sampling.devices.BACKEND_MODULES", {"gpu": "unused"})
     monkeypatch.setattr("paramgen.sampling.devices.load_backend", lambda kind: Backend)
     cli.devices(as_json=False)
     printed = capsys.readouterr().out

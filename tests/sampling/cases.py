@@ -28,7 +28,7 @@ from paramgen.catalog.distributions import (
 )
 from paramgen.dtypes import DTYPES
 from paramgen.planning.tensors import Tensor
-from paramgen.sampling.backend import Backend, ElementwiseDistribution
+from paramgen.sampling.backend import Backend, ElementSource, ElementwiseDistribution
 from paramgen.sampling.regions import StridedRegion
 
 DISTRIBUTIONS: list[ElementwiseDistribution] = [
@@ -122,9 +122,9 @@ def elements(region: StridedRegion) -> NDArray[np.int64]:
 
 
 def fill_region(backend: Backend, distribution: ElementwiseDistribution, dtype: str, region: StridedRegion) -> bytes:
-    with backend.current():
+    with backend.activate():
         out = backend.empty(DTYPES[dtype].nbytes(region.size))
-        backend.fill_region(distribution, DTYPES[dtype], 42, 777, region, out)
+        backend.fill_region(ElementSource(distribution, DTYPES[dtype], 42, 777), region, out)
         return backend.download(out).tobytes()  # type: ignore[arg-type]
 
 

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from paramgen.catalog.distributions import LogUniform, Sinusoidal, SsmDtBias, UniformInterval
 from paramgen.exact_math import log
 from paramgen.planning.streams import stream_id
-from paramgen.sampling import functions
-from paramgen.sampling.philox import words, words64
+from paramgen.sampling import elementary
+from paramgen.sampling.philox import draw_words, draw_words64
+from paramgen.sampling.reference import uniform_interval
 
 RANDOM = np.random.default_rng(0)
 COUNT = 4000
@@ -40,19 +41,19 @@ def relative(function: Callable[[Any], Any], exact: Exact, arguments: NDArray[np
 
 @pytest.mark.parametrize(("low", "high"), [(-700, 700), (-10, 1), (-0.4, 0.4)])
 def test_exp_is_accurate(low: float, high: float) -> None:
-    assert relative(functions.exp, mpmath.exp, RANDOM.uniform(low, high, COUNT)) < 2 * UNIT
+    assert relative(elementary.exp, mpmath.exp, RANDOM.uniform(low, high, COUNT)) < 2 * UNIT
 
 
 @pytest.mark.parametrize(("low", "high"), [(-690, 4), (-3, 1)])
 def test_expm1_of_negative_numbers(low: float, high: float) -> None:
     arguments = -np.exp(RANDOM.uniform(low, high, COUNT))
-    assert relative(functions.expm1, mpmath.expm1, arguments) < 2 * UNIT
+    assert relative(elementary.expm1, mpmath.expm1, arguments) < 2 * UNIT
 
 
 @pytest.mark.parametrize(("low", "high"), [(-690, 7), (-3, 2)])
 def test_inverse_softplus(low: float, high: float) -> None:
     arguments = np.exp(RANDOM.uniform(low, high, COUNT))
-    found = functions.inverse_softplus(arguments)
+    found = elementary.inverse_softplus(arguments)
     exact = [mpmath.log(mpmath.expm1(mpmath.mpf(float(x)))) for x in arguments]
     assert max(errors(found, exact) / np.maximum(1, np.abs(found))) < 8 * UNIT
 
@@ -61,21 +62,21 @@ def test_inverse_softplus(low: float, high: float) -> None:
 @pytest.mark.parametrize(("quarters", "exact"), [(0, mpmath.sin), (1, mpmath.cos)])
 def test_sine_is_accurate(reach: float, quarters: int, exact: Exact) -> None:
     angles = RANDOM.uniform(-reach, reach, COUNT)
-    found = functions.sine(angles, np.full(COUNT, quarters))
+    found = elementary.sine(angles, np.full(COUNT, quarters))
     assert max(errors(found, [exact(mpmath.mpf(float(x))) for x in angles])) < 2 * UNIT
 
 
 def test_sine_near_its_zeros() -> None:
     """Test the angles where the argument's reduction cancels most."""
     angles = np.arange(2, 667_000, 167) * (np.pi / 2)
-    sine = lambda x: functions.sine(x, np.zeros(len(x), np.int64))  # noqa: E731
+    sine = lambda x: elementary.sine(x, np.zeros(len(x), np.int64))  # noqa: E731
     assert relative(sine, mpmath.sin, angles[::2]) < 2 * UNIT
 
 
 def exact_numbers(lower: Any, upper: Any, dtype: str, count: int) -> list[mpmath.mpf]:
     """Return lower + u·(upper - lower) for the first words of the stream x with seed 1."""
     bits = 64 if dtype == "float64" else 32
-    found = (words64 if bits == 64 else words)(1, stream_id("x"), 0, count)
+    found = (draw_words64 if bits == 64 else draw_words)(1, stream_id("x"), 0, count)
     return [lower + (mpmath.mpf(int(word)) + 0.5) / 2**bits * (upper - lower) for word in found]
 
 
@@ -98,8 +99,8 @@ def test_uniform_intervals_are_accurate(dtype: str) -> None:
 def test_the_ends_of_an_interval(bits: int) -> None:
     """The extreme words are as near to an end that is zero as they are to each other."""
     word = np.array([0, 2**bits - 1], f"u{bits // 8}")
-    assert functions.interval(UniformInterval(0.0, 1.0), word)[0] == 2.0 ** -(bits + 1)
-    assert functions.interval(UniformInterval(-1.0, 0.0), word)[1] == -(2.0 ** -(bits + 1))
+    assert uniform_interval(UniformInterval(0.0, 1.0), word)[0] == 2.0 ** -(bits + 1)
+    assert uniform_interval(UniformInterval(-1.0, 0.0), word)[1] == -(2.0 ** -(bits + 1))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import KERNELS, draw, make_tensor
+from helpers import COMPILED_BACKENDS, draw, make_tensor
 from numpy.typing import NDArray
 
 import paramgen
@@ -15,10 +15,10 @@ from paramgen import engine
 from paramgen.catalog.distributions import Constant, Direction, Distribution, Norm, Normal, Orthogonal, PeriodicConstant
 from paramgen.dtypes import DTYPES
 from paramgen.sampling.backend import Backend
-from paramgen.sampling.norm import norms
+from paramgen.sampling.norm import compute_norms
 from paramgen.sampling.reference import NumpyBackend
 
-BACKENDS = [NumpyBackend(), *KERNELS]
+BACKEND_MODULES = [NumpyBackend(), *COMPILED_BACKENDS]
 # A direction, its shape, and the shape of its norms.
 CASES: list[tuple[Distribution, tuple[int, ...], tuple[int, ...]]] = [
     (Normal(0.1, 0.02), (3, 2, 5, 7), (1, 1, 1, 7)),
@@ -46,7 +46,7 @@ def in_python(values: NDArray[Any], shape: tuple[int, ...]) -> list[float]:
     return [math.sqrt(total) for total in sums.values()]
 
 
-@pytest.mark.parametrize("backend", BACKENDS, ids=lambda backend: backend.name)
+@pytest.mark.parametrize("backend", BACKEND_MODULES, ids=lambda backend: backend.name)
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize(("distribution", "shape", "left"), CASES, ids=str)
 def test_norms_of_the_values_in_the_file(
@@ -75,9 +75,9 @@ def test_blocks_change_nothing(grid: tuple[int, int, int], block: int) -> None:
         asked.append((start, stop))
         return values[start:stop]
 
-    found = norms(drawn, grid, block)
+    found = compute_norms(drawn, grid, block)
     assert found.shape == (1, grid[1])
-    assert found.tobytes() == norms(lambda start, stop: values[start:stop], grid).tobytes()
+    assert found.tobytes() == compute_norms(lambda start, stop: values[start:stop], grid).tobytes()
     assert [start for start, _ in asked] == list(range(0, 120, block))
     assert max(stop - start for start, stop in asked) <= block
 
@@ -131,7 +131,7 @@ def test_a_sum_takes_its_summands_in_order() -> None:
     """Add 1 to many numbers that are too small to change it, and to their sum, which is not."""
     small = np.full(4096, 2.0**-27)
     for values, expected in ((np.append(1.0, small), 1.0), (np.append(small, 1.0), math.sqrt(1 + 4096 * 2.0**-54))):
-        assert norms(lambda start, stop, of=values: of[start:stop], (1, 1, 4097), 100)[0, 0] == expected
+        assert compute_norms(lambda start, stop, of=values: of[start:stop], (1, 1, 4097), 100)[0, 0] == expected
     assert math.sqrt(1 + 4096 * 2.0**-54) > 1
 
 
