@@ -19,12 +19,12 @@ from math import prod
 
 from paramgen.catalog.frameworks import MATHWORKS
 from paramgen.catalog.initializers import (
-    ConstantInitializer,
+    Constant,
     Gaussian,
     Initializer,
     Lecun,
-    OrthogonalInitializer,
-    UniformInitializer,
+    Orthogonal,
+    Uniform,
 )
 from paramgen.catalog.layouts import LAYOUTS, Layout
 from paramgen.catalog.operations import (
@@ -96,7 +96,7 @@ def _last_axes_fans(operation: Operation, key: str, shape: Shape) -> tuple[int, 
 
 
 def _uniform_by_fan_in(fan_in: int) -> Initializer:
-    return UniformInitializer(type="uniform", bound=1 / math.sqrt(fan_in))
+    return Uniform(type="uniform", bound=1 / math.sqrt(fan_in))
 
 
 def _torch(operation: Operation, key: str, fan_in: FanIn) -> Initializer | None:
@@ -123,7 +123,7 @@ def _torch(operation: Operation, key: str, fan_in: FanIn) -> Initializer | None:
 def _keras(operation: Operation, key: str, fan_in: FanIn) -> Initializer | None:
     match operation:
         case Embedding():
-            return UniformInitializer(type="uniform", bound=0.05)
+            return Uniform(type="uniform", bound=0.05)
         case PReLU():
             return ZEROS
     return None
@@ -134,9 +134,9 @@ def _flax(operation: Operation, key: str, fan_in: FanIn) -> Initializer | None:
         case Embedding():
             return Gaussian(type="gaussian", mean=0.0, std=1 / math.sqrt(operation.embedding_dimension))
         case PReLU():
-            return ConstantInitializer(type="constant", value=0.01)
+            return Constant(type="constant", value=0.01)
         case Recurrent() if key == "recurrent_weights":
-            return OrthogonalInitializer(type="orthogonal", per_gate=True)
+            return Orthogonal(type="orthogonal", per_gate=True)
         case Recurrent() if key == "bias":
             return ZEROS
     return Lecun(type="lecun", distribution="truncated_normal") if key.endswith("weights") else None

@@ -10,7 +10,7 @@ from typing import Generic, NamedTuple, TypeVar
 from paramgen import limits
 from paramgen.catalog.conventions import parameter_defs as parameter_defs_by_convention
 from paramgen.catalog.distributions import Direction
-from paramgen.catalog.initializers import Initializer, NormInitializer
+from paramgen.catalog.initializers import Initializer, Norm
 from paramgen.catalog.layouts import UnsupportedError
 from paramgen.catalog.operations import OPERATIONS_BY_TYPE, ZEROS, ParameterDef
 from paramgen.formatting import closest_match, did_you_mean, one_of, shorten
@@ -200,7 +200,7 @@ class _Resolver:
                 initializer, path = override.initializer, ("overrides", index, "initializer")
             dtype = override.dtype or dtype
         info = definition.info
-        if isinstance(initializer, NormInitializer):
+        if isinstance(initializer, Norm):
             direction = before[str(definition.direction)]
             if direction.tied_to is not None:
                 message = f"{shorten(name)} is the norm of these; tie {definition.name} too, or give it an initializer"

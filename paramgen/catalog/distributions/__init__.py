@@ -24,32 +24,6 @@ from paramgen.catalog.distributions.whole import (
     Orthogonal,
 )
 
-__all__ = [
-    "ELEMENTWISE",
-    "Bernoulli",
-    "Constant",
-    "DeltaOrthogonal",
-    "Direction",
-    "Distribution",
-    "ElementwiseDistribution",
-    "Integers",
-    "LogUniform",
-    "MatrixDistribution",
-    "MatrixRegion",
-    "Norm",
-    "Normal",
-    "Orthogonal",
-    "PeriodicConstant",
-    "Sinusoidal",
-    "SsmDtBias",
-    "Table",
-    "TruncatedNormal",
-    "Uniform",
-    "UniformInterval",
-    "WholeDistribution",
-    "unit_forget_gate",
-]
-
 # The distributions that kernels draw, numbered in this order in C.
 ELEMENTWISE: tuple[type[ElementwiseDistribution], ...] = (
     Constant,

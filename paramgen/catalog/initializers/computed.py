@@ -11,7 +11,8 @@ from typing import Annotated, Any, ClassVar, Literal, Protocol
 from pydantic import Field
 
 from paramgen import limits
-from paramgen.catalog.distributions import Distribution, LogUniform, Sinusoidal, SsmDtBias, Table
+from paramgen.catalog import distributions
+from paramgen.catalog.distributions import Distribution
 from paramgen.catalog.distributions.computed import (
     LARGEST_EXPONENT,
     LARGEST_LOGARITHMIC,
@@ -122,7 +123,7 @@ class Values(Initializer):
         return f"of shape {list(shape)} do not fit shape {list(parameter.shape)}; give them the shape of its {axes}"
 
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
-        return Table.of(_flat(self.values))
+        return distributions.Table.of(_flat(self.values))
 
 
 def _shape(values: Any) -> tuple[int, ...]:
@@ -177,7 +178,8 @@ class Arange(_AlongAxis):
         return f"counts up to {limits.MAX_ARANGE:,} values along an axis, got {self.size(parameter):,}"
 
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
-        return Table.of((self.start + self.step * k for k in range(self.size(parameter))), self.run(parameter))
+        numbers = (self.start + self.step * k for k in range(self.size(parameter)))
+        return distributions.Table.of(numbers, self.run(parameter))
 
 
 class Formula(_AlongAxis):
@@ -201,7 +203,7 @@ class Formula(_AlongAxis):
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
         numbers = _evaluate(self.value, self.size(parameter))
         assert isinstance(numbers, bytes)
-        return Table(numbers, self.run(parameter))
+        return distributions.Table(numbers, self.run(parameter))
 
     def describe(self) -> dict[str, Any]:
         return {**super().describe(), "value": self.value.text if _is_expression(self.value) else self.value}
@@ -211,7 +213,7 @@ class Formula(_AlongAxis):
 def _evaluate(value: float | IndexExpression, n: int) -> bytes | str:
     """Return the numbers of a formula for all k below n, as a table has them, or why there are none."""
     if isinstance(value, float):
-        return Table.of([value]).data
+        return distributions.Table.of([value]).data
     numbers = []
     for k in range(n):
         try:
@@ -221,10 +223,10 @@ def _evaluate(value: float | IndexExpression, n: int) -> bytes | str:
         if not isfinite(found):
             return f"is not finite at k = {k:,}"
         numbers.append(found)
-    return Table.of(numbers).data
+    return distributions.Table.of(numbers).data
 
 
-class SinusoidalInitializer(Initializer):
+class Sinusoidal(Initializer):
     """Sinusoidal initializer: position encodings, sines and cosines of geometric frequencies."""
 
     label = "sinusoidal"
@@ -274,10 +276,10 @@ class SinusoidalInitializer(Initializer):
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
         channels = parameter.shape[-1]
         is_interleaved = self.arrangement == "interleaved"
-        return Sinusoidal(channels, is_interleaved, self.position_offset, self.rate(channels))
+        return distributions.Sinusoidal(channels, is_interleaved, self.position_offset, self.rate(channels))
 
 
-class LogUniformInitializer(Initializer):
+class LogUniform(Initializer):
     """Log-uniform initializer: the logarithm is uniform."""
 
     label = "log_uniform"
@@ -291,10 +293,10 @@ class LogUniformInitializer(Initializer):
         yield from _order_errors(data, "low", "high")
 
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
-        return LogUniform(self.low, self.high)
+        return distributions.LogUniform(self.low, self.high)
 
 
-class SsmDtBiasInitializer(Initializer):
+class SsmDtBias(Initializer):
     """Bias of Mamba's time steps: softplus of it is log-uniform, and at least the floor."""
 
     label = "ssm_dt_bias"
@@ -313,7 +315,7 @@ class SsmDtBiasInitializer(Initializer):
         yield from _order_errors(with_defaults, "floor", "max")
 
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
-        return SsmDtBias(self.min, self.max, self.floor)
+        return distributions.SsmDtBias(self.min, self.max, self.floor)
 
 
 def _order_errors(data: dict[str, Any], low: str, high: str) -> Iterator[FieldError]:

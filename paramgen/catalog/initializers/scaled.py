@@ -5,12 +5,8 @@ from typing import ClassVar, Literal, assert_never
 
 from pydantic import Field
 
-from paramgen.catalog.distributions import (
-    Distribution,
-    Normal,
-    TruncatedNormal,
-    Uniform,
-)
+from paramgen.catalog import distributions
+from paramgen.catalog.distributions import Distribution
 from paramgen.catalog.fields import Positive
 from paramgen.catalog.initializers.base import Initializer, ParameterShape
 
@@ -51,11 +47,11 @@ class Scaled(Initializer):
         root = gain * math.sqrt(len(fans) * (3 if self.distribution == "uniform" else 1) * variance / sum(fans))
         match self.distribution:
             case "uniform":
-                return Uniform(root)
+                return distributions.Uniform(root)
             case "normal":
-                return Normal(0.0, root)
+                return distributions.Normal(0.0, root)
             case "truncated_normal":
-                return TruncatedNormal(0.0, root / TRUNCATED_STD, -2.0, 2.0)
+                return distributions.TruncatedNormal(0.0, root / TRUNCATED_STD, -2.0, 2.0)
             case _:
                 assert_never(self.distribution)
 

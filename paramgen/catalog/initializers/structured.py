@@ -5,20 +5,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from paramgen.catalog.distributions import (
-    DeltaOrthogonal,
-    Distribution,
-    MatrixRegion,
-    Norm,
-    Orthogonal,
-    PeriodicConstant,
-    unit_forget_gate,
-)
+from paramgen.catalog import distributions
+from paramgen.catalog.distributions import Distribution
 from paramgen.catalog.fields import FiniteNumber
 from paramgen.catalog.initializers.base import Initializer, ParameterShape
 
 
-class OrthogonalInitializer(Initializer):
+class Orthogonal(Initializer):
     """Orthogonal initializer: orthonormal columns (rows, if the matrix is wide), times a gain."""
 
     label = "orthogonal"
@@ -48,10 +41,10 @@ class OrthogonalInitializer(Initializer):
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
         experts, *_ = parameter.sizes("x") or [1]
         gates, *_ = (parameter.sizes("g") if self.per_gate else None) or [1]
-        return Orthogonal(self.gain, experts * gates)
+        return distributions.Orthogonal(self.gain, experts * gates)
 
 
-class NormInitializer(Initializer):
+class Norm(Initializer):
     """The norms of a direction: the default of a magnitude. Specs cannot name it."""
 
     label = "norm"
@@ -59,10 +52,10 @@ class NormInitializer(Initializer):
 
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
         assert parameter.direction
-        return Norm(parameter.direction, parameter.shape)
+        return distributions.Norm(parameter.direction, parameter.shape)
 
 
-class UnitForgetGateInitializer(Initializer):
+class UnitForgetGate(Initializer):
     """Unit-forget-gate initializer of an LSTM bias: ones for the forget gate, zeros for the others."""
 
     label = "unit_forget_gate"
@@ -75,7 +68,7 @@ class UnitForgetGateInitializer(Initializer):
 
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
         assert parameter.num_hidden_units is not None
-        return unit_forget_gate(parameter.num_hidden_units)
+        return distributions.unit_forget_gate(parameter.num_hidden_units)
 
 
 class Identity(Initializer):
@@ -96,7 +89,7 @@ class Identity(Initializer):
 
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
         rows, columns = parameter.shape
-        return PeriodicConstant("identity", self.gain, 0, 1, columns + 1, min(rows, columns))
+        return distributions.PeriodicConstant("identity", self.gain, 0, 1, columns + 1, min(rows, columns))
 
 
 class Dirac(Initializer):
@@ -116,10 +109,10 @@ class Dirac(Initializer):
         outer, inner, *groups = parameter.shape[len(filter_size) :]
         run = math.prod(groups)
         first = _centre(filter_size) * outer * inner * run
-        return PeriodicConstant("dirac", 1.0, first, run, (inner + 1) * run, min(outer, inner))
+        return distributions.PeriodicConstant("dirac", 1.0, first, run, (inner + 1) * run, min(outer, inner))
 
 
-class DeltaOrthogonalInitializer(Initializer):
+class DeltaOrthogonal(Initializer):
     """Delta-orthogonal initializer: a convolution with an orthonormal matrix at its centre, else zeros."""
 
     label = "delta_orthogonal"
@@ -142,7 +135,8 @@ class DeltaOrthogonalInitializer(Initializer):
         filter_size = _filter(parameter)
         assert filter_size
         rows, columns = parameter.shape[len(filter_size) :]
-        return DeltaOrthogonal(self.gain, MatrixRegion(_centre(filter_size, 1) * rows * columns, rows, columns))
+        centre = distributions.MatrixRegion(_centre(filter_size, 1) * rows * columns, rows, columns)
+        return distributions.DeltaOrthogonal(self.gain, centre)
 
 
 def _filter(parameter: ParameterShape) -> tuple[int, ...] | None:

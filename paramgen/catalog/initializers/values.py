@@ -5,16 +5,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from paramgen.catalog.distributions import (
-    Bernoulli,
-    Constant,
-    Distribution,
-    Integers,
-    Normal,
-    TruncatedNormal,
-    Uniform,
-    UniformInterval,
-)
+from paramgen.catalog import distributions
+from paramgen.catalog.distributions import Distribution
 from paramgen.catalog.fields import (
     FieldError,
     FiniteNumber,
@@ -38,7 +30,7 @@ class Gaussian(Initializer):
     std: NonNegative = Field(default=0.01, description="standard deviation.")
 
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
-        return Normal(self.mean, self.std)
+        return distributions.Normal(self.mean, self.std)
 
 
 class NarrowNormal(Initializer):
@@ -50,10 +42,10 @@ class NarrowNormal(Initializer):
     type: Literal["narrow_normal"] = Field(description="initializer type.")
 
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
-        return Normal(0.0, 0.01)
+        return distributions.Normal(0.0, 0.01)
 
 
-class TruncatedNormalInitializer(Initializer):
+class TruncatedNormal(Initializer):
     """Truncated normal initializer: mean + std·Z for a standard normal Z between low and high."""
 
     label = "truncated_normal"
@@ -73,7 +65,7 @@ class TruncatedNormalInitializer(Initializer):
         low, high = (data.get(name, cls.model_fields[name].default) for name in ("low", "high"))
         if type(low) in (int, float) and type(high) in (int, float):
             try:
-                TruncatedNormal(0.0, 1.0, float(low), float(high))
+                distributions.TruncatedNormal(0.0, 1.0, float(low), float(high))
             except (ValueError, OverflowError):
                 message = (
                     f"low must be below high, got low={show(low)} and high={show(high)}"
@@ -83,10 +75,10 @@ class TruncatedNormalInitializer(Initializer):
                 yield FieldError(("low" if "low" in data else "high",), message)
 
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
-        return TruncatedNormal(self.mean, self.std, self.low, self.high)
+        return distributions.TruncatedNormal(self.mean, self.std, self.low, self.high)
 
 
-class UniformInitializer(Initializer):
+class Uniform(Initializer):
     """Uniform initializer: uniform on (-bound, bound) or on (low, high)."""
 
     label = "uniform"
@@ -110,7 +102,7 @@ class UniformInitializer(Initializer):
             yield cls.missing("high" if ends == ["low"] else "low", f"{cls.label} with {ends[0]}")
         elif ends and all(type(data[name]) in (int, float) for name in ends):
             try:
-                UniformInterval(float(data["low"]), float(data["high"]))
+                distributions.UniformInterval(float(data["low"]), float(data["high"]))
             except (ValueError, OverflowError):
                 low, high = show(data["low"]), show(data["high"])
                 problem = "is not below" if data["low"] >= data["high"] else "is too far from"
@@ -123,12 +115,14 @@ class UniformInitializer(Initializer):
 
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
         if self.bound is not None:
-            return Uniform(self.bound)
+            return distributions.Uniform(self.bound)
         assert self.low is not None and self.high is not None
-        return Uniform(self.high) if self.low == -self.high else UniformInterval(self.low, self.high)
+        if self.low == -self.high:
+            return distributions.Uniform(self.high)
+        return distributions.UniformInterval(self.low, self.high)
 
 
-class IntegersInitializer(Initializer):
+class Integers(Initializer):
     """Integers initializer: integers from low to high, both included, equally likely."""
 
     label = "integers"
@@ -145,10 +139,10 @@ class IntegersInitializer(Initializer):
             yield FieldError(("low",), f"low={show(low)} is above high={show(high)}")
 
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
-        return Integers(self.low, self.high)
+        return distributions.Integers(self.low, self.high)
 
 
-class BernoulliInitializer(Initializer):
+class Bernoulli(Initializer):
     """Bernoulli initializer: ones with a probability, else zeros."""
 
     label = "bernoulli"
@@ -158,10 +152,10 @@ class BernoulliInitializer(Initializer):
     p: Probability = Field(default=0.5, description="probability of a one.")
 
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
-        return Bernoulli(self.p)
+        return distributions.Bernoulli(self.p)
 
 
-class ConstantInitializer(Initializer):
+class Constant(Initializer):
     """Constant initializer: all elements are the same."""
 
     label = "constant"
@@ -170,7 +164,7 @@ class ConstantInitializer(Initializer):
     value: FiniteNumber = Field(description="value of every element.")
 
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
-        return Constant(self.value)
+        return distributions.Constant(self.value)
 
 
 class Ones(Initializer):
@@ -181,7 +175,7 @@ class Ones(Initializer):
     type: Literal["ones"] = Field(description="initializer type.")
 
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
-        return Constant(1.0)
+        return distributions.Constant(1.0)
 
 
 class Zeros(Initializer):
@@ -192,4 +186,4 @@ class Zeros(Initializer):
     type: Literal["zeros"] = Field(description="initializer type.")
 
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
-        return Constant(0.0)
+        return distributions.Constant(0.0)

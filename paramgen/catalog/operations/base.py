@@ -16,7 +16,7 @@ from paramgen.catalog.initializers import (
     Glorot,
     Initializer,
     Ones,
-    OrthogonalInitializer,
+    Orthogonal,
     ParameterShape,
     Zeros,
 )
@@ -26,7 +26,7 @@ from paramgen.catalog.synonyms import PARAMETER_SYNONYMS
 from paramgen.formatting import must_be
 
 GLOROT = Glorot(type="glorot")
-ORTHOGONAL = OrthogonalInitializer(type="orthogonal")
+ORTHOGONAL = Orthogonal(type="orthogonal")
 ONES = Ones(type="ones")
 ZEROS = Zeros(type="zeros")
 

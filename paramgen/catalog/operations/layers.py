@@ -25,7 +25,7 @@ from paramgen.catalog.fields import (
 from paramgen.catalog.initializers import (
     INITIALIZERS,
     AnyInitializer,
-    ConstantInitializer,
+    Constant,
     Gaussian,
     Mode,
     ParameterShape,
@@ -43,7 +43,7 @@ from paramgen.catalog.operations.weight_norm import IS_A_MAPPING, WEIGHT_NORM, M
 from paramgen.catalog.schemas import has_type, is_initializer, mapping, merge, reference
 from paramgen.formatting import must_be
 
-QUARTER = ConstantInitializer(type="constant", value=0.25)
+QUARTER = Constant(type="constant", value=0.25)
 EMBEDDING_GAUSSIAN = Gaussian(type="gaussian", mean=0.0, std=0.01)
 
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from paramgen import limits
 from paramgen.catalog.fields import Size, size_up_to
 from paramgen.catalog.initializers import (
-    UnitForgetGateInitializer,
+    UnitForgetGate,
 )
 from paramgen.catalog.operations.base import (
     ORTHOGONAL,
@@ -19,7 +19,7 @@ from paramgen.catalog.operations.base import (
     weights,
 )
 
-UNIT_FORGET_GATE = UnitForgetGateInitializer(type="unit_forget_gate")
+UNIT_FORGET_GATE = UnitForgetGate(type="unit_forget_gate")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from paramgen.catalog.axes import Axes
 from paramgen.catalog.fields import Size
-from paramgen.catalog.initializers import Formula, ParameterShape, SsmDtBiasInitializer
+from paramgen.catalog.initializers import Formula, ParameterShape, SsmDtBias
 from paramgen.catalog.operations.base import ONES, ParameterDef, StandardOperation, vector
 from paramgen.exact_math import log
 
@@ -22,7 +22,7 @@ class _LogOfNext:
 
 
 LOG_OF_NEXT = _LogOfNext()
-SSM_DT_BIAS = SsmDtBiasInitializer(type="ssm_dt_bias")
+SSM_DT_BIAS = SsmDtBias(type="ssm_dt_bias")
 
 
 class StateSpace(StandardOperation):

@@ -8,11 +8,11 @@ from pydantic import Field
 
 from paramgen.catalog.axes import Axes
 from paramgen.catalog.fields import Expectation
-from paramgen.catalog.initializers import NormInitializer, ParameterShape
+from paramgen.catalog.initializers import Norm, ParameterShape
 from paramgen.catalog.models import SpecModel
 from paramgen.catalog.operations.base import ParameterDef
 
-NORM = NormInitializer(type="norm")
+NORM = Norm(type="norm")
 WEIGHT_NORM = "a direction and a magnitude instead of plain weights."
 IS_A_MAPPING = Expectation(value="a mapping with axis and, if needed, style")
 EACH = "a magnitude for each of these; none: one for all."
