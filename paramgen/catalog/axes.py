@@ -18,7 +18,7 @@ A name that is not a parameter's is a constant, with the axes of its term.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import product
@@ -242,3 +242,18 @@ def _place_term(tokens: Sequence[str], axes: Axes) -> tuple[tuple[int, ...], tup
         )
         parts.append((low, high, offset + shift, tuple(strides)))
     return tuple(shape), tuple(grid), parts
+
+
+def collapse_axes(axes: str, kept: str, sizes: Container[str] | None = None) -> str:
+    """Replace all axes but `kept` by ones; with `sizes`, omit axes without a size.
+
+    collapse_axes("(g o) i *k", "o g") is "(g o) 1 *one".
+    """
+    tokens = []
+    for token in _TOKEN.findall(axes):
+        names = re.findall(r"\w+", token)
+        if any(name in kept.split() for name in names):
+            tokens.append(token)
+        elif sizes is None or any(name in sizes for name in names):
+            tokens.append("*one" if token.startswith("*") else "1")
+    return " ".join(tokens)

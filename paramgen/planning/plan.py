@@ -12,8 +12,9 @@ from typing import Any
 
 from paramgen.catalog.axes import Rearrangement
 from paramgen.catalog.frameworks import CANONICAL, is_buffer
+from paramgen.catalog.frameworks.tables import LAYOUTS
 from paramgen.catalog.initializers import Initializer, ParameterShape
-from paramgen.catalog.layouts import CONSTANTS, LAYOUTS, UnsupportedError
+from paramgen.catalog.layouts import CONSTANTS, UnsupportedError
 from paramgen.catalog.operations import ParameterDef
 from paramgen.formatting import dump_json, shorten, summarize
 from paramgen.language.diagnostics import LimitExceededError, Problem, ProblemCollector
@@ -195,11 +196,11 @@ class _TensorPlanner:
                 one or _constant(source, rearrangement.shape, dtype)
                 for source, one in zip(rearrangement.sources, found, strict=True)
             ]
-            added = self.layout.name(instance.name, rearrangement)
+            added = self.layout.tensor_name(instance.name, rearrangement)
             for problem in (one.resolved.dtype_error(added) for one in drawn if not one.name):
                 if problem:
                     return Problem((*instance.path, "name"), f"layout: {problem}", location=instance.location)
-        name = self.layout.name(instance.name, rearrangement)
+        name = self.layout.tensor_name(instance.name, rearrangement)
         if not self.names.claim(name, instance.path):
             message = self.names.explain(name, f" in layout {self.layout_name}")
             return Problem((*instance.path, "name"), message, location=instance.location)

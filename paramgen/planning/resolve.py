@@ -8,8 +8,8 @@ from itertools import islice
 from typing import Generic, NamedTuple, TypeVar
 
 from paramgen import limits
-from paramgen.catalog.conventions import parameter_defs as parameter_defs_by_convention
 from paramgen.catalog.distributions import Direction
+from paramgen.catalog.frameworks.tables import parameter_defs_by_convention
 from paramgen.catalog.initializers import Initializer, Norm
 from paramgen.catalog.layouts import UnsupportedError
 from paramgen.catalog.operations import OPERATIONS_BY_TYPE, ZEROS, ParameterDef

@@ -18,9 +18,8 @@ from pydantic import Field
 import paramgen
 import paramgen.storage.reader
 from paramgen import engine
-from paramgen.catalog.conventions import CONVENTIONS
 from paramgen.catalog.frameworks import CONVENTION_NAMES, FRAMEWORKS, LAYOUT_NAMES
-from paramgen.catalog.layouts import LAYOUTS
+from paramgen.catalog.frameworks.tables import CONVENTIONS, LAYOUTS
 from paramgen.catalog.operations import OPERATIONS_BY_TYPE, ParameterDef, StandardOperation
 from paramgen.catalog.operations.base import weights
 

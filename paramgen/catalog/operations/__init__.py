@@ -28,7 +28,7 @@ from paramgen.catalog.operations.layers import (
 from paramgen.catalog.operations.normalization import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm
 from paramgen.catalog.operations.recurrent import GRU, LSTM, RNN, Recurrent, RecurrentCell
 from paramgen.catalog.operations.state_space import StateSpace
-from paramgen.catalog.operations.weight_norm import FilterNorm, MatrixNorm, WeightNorm, keep
+from paramgen.catalog.operations.weight_norm import FilterNorm, MatrixNorm, WeightNorm
 
 OPERATIONS: tuple[type[Operation], ...] = (
     BatchNorm,

@@ -1,12 +1,10 @@
 """Weight normalization: weights g·v/|v|, held as a direction v and a magnitude g."""
 
-import re
-from collections.abc import Container
 from typing import Any, Literal
 
 from pydantic import Field
 
-from paramgen.catalog.axes import Axes
+from paramgen.catalog.axes import Axes, collapse_axes
 from paramgen.catalog.fields import Expectation
 from paramgen.catalog.initializers import Norm, ParameterShape
 from paramgen.catalog.models import SpecModel
@@ -49,21 +47,6 @@ def magnitude(direction: ParameterDef, kept: str) -> ParameterDef:
     axes = direction.info.axes
     assert axes
     filter_size: Any = axes.sizes.get("k", ())
-    own = Axes(keep(axes.pattern, kept, axes.sizes), {**axes.sizes, "one": (1,) * len(filter_size)})
+    own = Axes(collapse_axes(axes.pattern, kept, axes.sizes), {**axes.sizes, "one": (1,) * len(filter_size)})
     info = ParameterShape(own.shape, vector=True, axes=own)
     return ParameterDef("magnitude", info, NORM, "magnitude", direction=direction.name)
-
-
-def keep(axes: str, kept: str, sizes: Container[str] | None = None) -> str:
-    """Return axes of weights with ones for those that are not kept; those without a size are left out.
-
-    keep("(g o) i *k", "o g") is "(g o) 1 *one".
-    """
-    found = []
-    for token in re.findall(r"\([^)]*\)|\S+", axes):
-        names = re.findall(r"\w+", token)
-        if any(name in kept.split() for name in names):
-            found.append(token)
-        elif sizes is None or any(name in sizes for name in names):
-            found.append("*one" if token.startswith("*") else "1")
-    return " ".join(found)
