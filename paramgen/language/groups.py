@@ -48,7 +48,7 @@ class Group(SpecEntry):
         if data.get("name") == RESERVED:
             yield reserved(("name",), ErrorSubject.VALUE)
         if not {"operations", "parameters"} & data.keys():
-            yield cls.missing("operations", cls.label)
+            yield cls.missing_field_error("operations", cls.label)
 
     @classmethod
     def schema_rules(cls) -> Schema:

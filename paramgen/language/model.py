@@ -14,7 +14,7 @@ from paramgen.catalog.entries import VARIABLE, Condition, is_variable
 from paramgen.catalog.fields import DTypeName, ErrorSubject, Expectation, FieldError, Schema, choice_type
 from paramgen.catalog.frameworks import CONVENTION_NAMES, LAYOUT_NAMES
 from paramgen.catalog.initializers import INITIALIZER_EXPECTED, AnyInitializer
-from paramgen.catalog.models import SpecModel, unknown_keys
+from paramgen.catalog.models import SpecModel, unknown_key_errors
 from paramgen.catalog.operations import (
     OPERATIONS,
     OPERATIONS_BY_TYPE,
@@ -114,7 +114,7 @@ class SpecFields(SpecModel):
         if not isinstance(defaults, dict):
             return
         standard = {kind: model for kind, model in OPERATIONS_BY_TYPE.items() if issubclass(model, StandardOperation)}
-        yield from unknown_keys(
+        yield from unknown_key_errors(
             ("defaults",), defaults, list(standard), "not an operation type with defaults", OPERATION_SYNONYMS
         )
         written: dict[type[StandardOperation], str] = {}
@@ -125,8 +125,10 @@ class SpecFields(SpecModel):
                 yield FieldError(("defaults", kind), message, ErrorSubject.KEY)
             written[model] = kind
             if isinstance(defaults[kind], dict):
-                known, what = model.parameter_names, f"unknown parameter of {kind}"
-                yield from unknown_keys(("defaults", kind), defaults[kind], known, what, model.parameter_synonyms())
+                known, what = model.parameter_names(), f"unknown parameter of {kind}"
+                yield from unknown_key_errors(
+                    ("defaults", kind), defaults[kind], known, what, model.parameter_synonyms()
+                )
 
     @classmethod
     def schema_rules(cls) -> Schema:

@@ -86,9 +86,7 @@ def _is_whole(definition: Schema) -> bool:
 
 
 def _tidy(schema: Schema) -> Schema:
-    """Return pydantic's schema without titles, nulls and patterns of keys, and with references to initializers."""
-    if initializers.INITIALIZER_SCHEMA.items() <= schema.items():
-        return reference("Initializer")
+    """Return pydantic's schema without titles, nulls and patterns of keys."""
     tidied: Schema = {}
     for key, value in schema.items():
         if key == "properties":

@@ -201,10 +201,8 @@ def try_load(layout: str, operation: dict[str, Any]) -> Any:
 class Bilinear(StandardOperation):
     """An operation without rows in any layout."""
 
-    label = "bilinear"
     title = "Bilinear"
     example: ClassVar[dict[str, Any]] = {"size": 3}
-    parameter_names = ("weights",)
     type: Literal["bilinear"] = Field(description="Operation type.")
     size: int = Field(description="number of features.")
 

@@ -35,6 +35,7 @@ from paramgen.catalog.initializers.values import (
     Zeros,
 )
 from paramgen.catalog.models import read_typed
+from paramgen.catalog.schemas import reference
 from paramgen.catalog.synonyms import INITIALIZER_SYNONYMS
 
 INITIALIZERS: tuple[type[Initializer], ...] = (
@@ -69,9 +70,6 @@ INITIALIZERS_BY_TYPE = {name: model for model in INITIALIZERS for name in model.
 
 INITIALIZER_EXPECTED = "the name of an initializer, or a mapping with its type and fields"
 
-# The JSON Schema of a field that holds one; schema.py replaces it by a reference to the definition.
-INITIALIZER_SCHEMA = {"const": "an initializer"}
-
 
 def read_initializer(value: Any) -> Initializer:
     """Return the initializer that a name or a mapping describes; raise ValidationError if it is not valid."""
@@ -91,6 +89,6 @@ else:
     AnyInitializer = Annotated[
         Initializer,
         PlainValidator(read_initializer),
-        WithJsonSchema(INITIALIZER_SCHEMA),
+        WithJsonSchema({"allOf": [reference("Initializer")]}),
         Expectation(value=INITIALIZER_EXPECTED),
     ]

@@ -35,7 +35,6 @@ class ParameterShape:
 class Initializer(TypedSpecModel):
     """Base of the initializers. `formula` and `reference` are for the docs, in a line each."""
 
-    label: ClassVar[str] = "an initializer"
     formula: ClassVar[str]
     reference: ClassVar[str] = ""
     omitted_defaults: ClassVar[tuple[str, ...]] = ()

@@ -107,7 +107,6 @@ VALUES = _NestedNumbers(
 class Values(Initializer):
     """Values initializer: the given numbers, the same for every index of the axes before them."""
 
-    label = "values"
     formula = "the numbers `values`; nested lists have an axis each, and are repeated along the axes before theirs"
     type: Literal["values"] = Field(description="initializer type.")
     values: Annotated[Any, VALUES] = Field(description="numbers, in lists that may be nested.")
@@ -165,7 +164,6 @@ class _AlongAxis(Initializer):
 class Arange(_AlongAxis):
     """Arange initializer: numbers in equal steps along an axis."""
 
-    label = "arange"
     formula = "`start` + `step`·k, k the index along `axis`"
     omitted_defaults = ("start", "step", "axis")
     type: Literal["arange"] = Field(description="initializer type.")
@@ -185,7 +183,6 @@ class Arange(_AlongAxis):
 class Formula(_AlongAxis):
     """Formula initializer: an expression of the index along an axis."""
 
-    label = "formula"
     formula = "the expression `value` of k, the index along `axis`, and n, the size of that axis"
     type: Literal["formula"] = Field(description="initializer type.")
     value: Annotated[Any, NUMBER_OR_EXPRESSION] = Field(
@@ -229,7 +226,6 @@ def _evaluate(value: float | IndexExpression, n: int) -> bytes | str:
 class Sinusoidal(Initializer):
     """Sinusoidal initializer: position encodings, sines and cosines of geometric frequencies."""
 
-    label = "sinusoidal"
     formula = (
         "[positions, channels]: sin and cos of p·f, p = position + `position_offset`, f = `base`^(-j / (channels/2 - "
         "`denominator_offset`)) for j from 0 below channels/2; interleaved: sin in channel 2j, cos in 2j + 1; "
@@ -282,7 +278,6 @@ class Sinusoidal(Initializer):
 class LogUniform(Initializer):
     """Log-uniform initializer: the logarithm is uniform."""
 
-    label = "log_uniform"
     formula = "exp of uniform on (log `low`, log `high`)"
     type: Literal["log_uniform"] = Field(description="initializer type.")
     low: Annotated[float, LOGARITHMIC] = Field(description="smallest value.")
@@ -299,7 +294,6 @@ class LogUniform(Initializer):
 class SsmDtBias(Initializer):
     """Bias of Mamba's time steps: softplus of it is log-uniform, and at least the floor."""
 
-    label = "ssm_dt_bias"
     formula = "inverse softplus, log(exp(x) - 1), of x log-uniform in (`min`, `max`), or of `floor` where x is below it"
     reference = "Gu & Dao, Mamba, 2023"
     omitted_defaults = ("min", "max", "floor")

@@ -70,7 +70,6 @@ class _FixedVariance(Scaled):
 class Glorot(_FixedVariance):
     """Glorot (Xavier) initializer: uniform with variance 2/(fan_in + fan_out)."""
 
-    label = "glorot"
     formula = "uniform on (-b, b), b = `gain`·sqrt(6 / (fan_in + fan_out)); else by `mode` and `distribution`"
     reference = "Glorot & Bengio, AISTATS 2010"
     type: Literal["glorot", "xavier"] = Field(description="initializer type.")
@@ -82,7 +81,6 @@ class Glorot(_FixedVariance):
 class He(_FixedVariance):
     """He (Kaiming) initializer: normal with variance 2/fan_in."""
 
-    label = "he"
     formula = "normal, mean 0, variance `gain`²·2 / fan_in; else by `mode` and `distribution`"
     reference = "He et al., ICCV 2015"
     type: Literal["he", "kaiming"] = Field(description="initializer type.")
@@ -92,7 +90,6 @@ class He(_FixedVariance):
 class Lecun(_FixedVariance):
     """LeCun initializer: normal with variance 1/fan_in."""
 
-    label = "lecun"
     formula = "normal, mean 0, variance `gain`² / fan_in; else by `mode` and `distribution`"
     reference = "LeCun et al., Efficient BackProp, 1998"
     type: Literal["lecun"] = Field(description="initializer type.")
@@ -102,7 +99,6 @@ class Lecun(_FixedVariance):
 class VarianceScaling(Scaled):
     """Variance scaling: a variance of scale / n, where n is fan_in, fan_out or their average."""
 
-    label = "variance_scaling"
     formula = "mean 0, variance `scale` / n, where n is fan_in, fan_out or their average, by `mode`; see `distribution`"
     reference = "Keras, jax.nn.initializers"
     type: Literal["variance_scaling"] = Field(description="initializer type.")

@@ -14,7 +14,6 @@ from paramgen.catalog.initializers.base import Initializer, ParameterShape
 class Orthogonal(Initializer):
     """Orthogonal initializer: orthonormal columns (rows, if the matrix is wide), times a gain."""
 
-    label = "orthogonal"
     formula = (
         "`gain` (default 1) times Q of Z = QR, Z standard normal, each column of Q times the sign of R's diagonal; "
         "a wide matrix is built from its transpose; of more than two dimensions, the last axis is the columns "
@@ -47,7 +46,6 @@ class Orthogonal(Initializer):
 class Norm(Initializer):
     """The norms of a direction: the default of a magnitude. Specs cannot name it."""
 
-    label = "norm"
     type: Literal["norm"] = Field(description="initializer type.")
 
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
@@ -58,7 +56,6 @@ class Norm(Initializer):
 class UnitForgetGate(Initializer):
     """Unit-forget-gate initializer of an LSTM bias: ones for the forget gate, zeros for the others."""
 
-    label = "unit_forget_gate"
     formula = "zeros, except ones at H … 2H - 1 (0-based) of an LSTM's bias of 4H"
     reference = "Jozefowicz, Zaremba & Sutskever, ICML 2015"
     type: Literal["unit_forget_gate"] = Field(description="initializer type.")
@@ -74,7 +71,6 @@ class UnitForgetGate(Initializer):
 class Identity(Initializer):
     """Identity initializer: a matrix with the gain where row and column are the same, else zeros."""
 
-    label = "identity"
     formula = "a matrix: `gain` (default 1) where row and column are the same, else zero"
     reference = "Le, Jaitly & Hinton, 2015, for recurrent weights"
     type: Literal["identity"] = Field(description="initializer type.")
@@ -95,7 +91,6 @@ class Identity(Initializer):
 class Dirac(Initializer):
     """Dirac initializer: a convolution that passes its channels on unchanged, up to the number of filters."""
 
-    label = "dirac"
     formula = "a convolution: one at the centre where filter and channel have the same number (in a group), else zero"
     reference = "Zagoruyko & Komodakis, 2017; torch.nn.init.dirac_"
     type: Literal["dirac"] = Field(description="initializer type.")
@@ -115,7 +110,6 @@ class Dirac(Initializer):
 class DeltaOrthogonal(Initializer):
     """Delta-orthogonal initializer: a convolution with an orthonormal matrix at its centre, else zeros."""
 
-    label = "delta_orthogonal"
     formula = "a convolution: `gain` (default 1) times an orthonormal matrix at its centre, else zero"
     reference = "Xiao et al., ICML 2018; jax.nn.initializers.delta_orthogonal"
     type: Literal["delta_orthogonal"] = Field(description="initializer type.")

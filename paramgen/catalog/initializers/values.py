@@ -23,7 +23,6 @@ from paramgen.formatting import show
 class Gaussian(Initializer):
     """Gaussian initializer: normal with the given mean and standard deviation."""
 
-    label = "gaussian"
     formula = "normal with `mean` (default 0) and `std` (default 0.01)"
     type: Literal["gaussian"] = Field(description="initializer type.")
     mean: FiniteNumber = Field(default=0.0, description="mean.")
@@ -36,7 +35,6 @@ class Gaussian(Initializer):
 class NarrowNormal(Initializer):
     """Narrow normal initializer: normal with mean 0 and standard deviation 0.01."""
 
-    label = "narrow_normal"
     formula = "normal, mean 0, standard deviation 0.01"
     reference = "MathWorks, Deep Learning Toolbox"
     type: Literal["narrow_normal"] = Field(description="initializer type.")
@@ -48,7 +46,6 @@ class NarrowNormal(Initializer):
 class TruncatedNormal(Initializer):
     """Truncated normal initializer: mean + std·Z for a standard normal Z between low and high."""
 
-    label = "truncated_normal"
     formula = (
         "`mean` + `std`·Z (default 0, 0.01), Z standard normal within `low` … `high` (default -2, 2); not widened: "
         "the standard deviation of the values is smaller, 0.8796·`std` for the default limits"
@@ -81,7 +78,6 @@ class TruncatedNormal(Initializer):
 class Uniform(Initializer):
     """Uniform initializer: uniform on (-bound, bound) or on (low, high)."""
 
-    label = "uniform"
     formula = "uniform on (-`bound`, `bound`), or on (`low`, `high`) if these are given instead"
     omitted_defaults = ("bound", "low", "high")
     type: Literal["uniform"] = Field(description="initializer type.")
@@ -97,9 +93,9 @@ class Uniform(Initializer):
         if "bound" in data and ends:
             yield FieldError(("bound",), f"does not go with {' and '.join(ends)}; give bound, or low and high")
         elif "bound" not in data and not ends:
-            yield cls.missing("bound", cls.label)
+            yield cls.missing_field_error("bound", cls.label)
         elif len(ends) == 1:
-            yield cls.missing("high" if ends == ["low"] else "low", f"{cls.label} with {ends[0]}")
+            yield cls.missing_field_error("high" if ends == ["low"] else "low", f"{cls.label} with {ends[0]}")
         elif ends and all(type(data[name]) in (int, float) for name in ends):
             try:
                 distributions.UniformInterval(float(data["low"]), float(data["high"]))
@@ -125,7 +121,6 @@ class Uniform(Initializer):
 class Integers(Initializer):
     """Integers initializer: integers from low to high, both included, equally likely."""
 
-    label = "integers"
     formula = "the integers from `low` to `high`, both included, equally likely"
     reference = "numpy.random.Generator.integers with endpoint=True"
     type: Literal["integers"] = Field(description="initializer type.")
@@ -145,7 +140,6 @@ class Integers(Initializer):
 class Bernoulli(Initializer):
     """Bernoulli initializer: ones with a probability, else zeros."""
 
-    label = "bernoulli"
     formula = "1 with probability `p` (default 0.5), else 0"
     reference = "torch.Tensor.bernoulli_"
     type: Literal["bernoulli"] = Field(description="initializer type.")
@@ -158,7 +152,6 @@ class Bernoulli(Initializer):
 class Constant(Initializer):
     """Constant initializer: all elements are the same."""
 
-    label = "constant"
     formula = "constant `value`"
     type: Literal["constant"] = Field(description="initializer type.")
     value: FiniteNumber = Field(description="value of every element.")
@@ -170,7 +163,6 @@ class Constant(Initializer):
 class Ones(Initializer):
     """Initializer of ones."""
 
-    label = "ones"
     formula = "constant 1"
     type: Literal["ones"] = Field(description="initializer type.")
 
@@ -181,7 +173,6 @@ class Ones(Initializer):
 class Zeros(Initializer):
     """Initializer of zeros."""
 
-    label = "zeros"
     formula = "constant 0"
     type: Literal["zeros"] = Field(description="initializer type.")
 

@@ -19,14 +19,9 @@ from paramgen.formatting import must_be, show
 class MultiheadAttention(StandardOperation):
     """Multi-head attention: projections of queries, keys and values, and of the heads' outputs."""
 
-    label = "multihead_attention"
     title = "Multi-head attention"
     example = {"input_size": 512, "num_heads": 8}
-    variants = ({"projections": "fused"},)
-    parameter_names = (
-        *("query_weights", "key_weights", "value_weights", "qkv_weights", "output_weights"),
-        *("query_bias", "key_bias", "value_bias", "qkv_bias", "output_bias"),
-    )
+    example_variants = ({"projections": "fused"},)
     type: Literal["multihead_attention"] = Field(description="operation type.")
     input_size: Size = Field(description="number of input features.")
     num_heads: Size = Field(description="number of heads.")

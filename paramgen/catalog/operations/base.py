@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field
@@ -20,7 +21,7 @@ from paramgen.catalog.initializers import (
     ParameterShape,
     Zeros,
 )
-from paramgen.catalog.models import TypedSpecModel, unknown_keys
+from paramgen.catalog.models import TypedSpecModel, unknown_key_errors
 from paramgen.catalog.schemas import closed, is_initializer, merge, reference
 from paramgen.catalog.synonyms import PARAMETER_SYNONYMS
 from paramgen.formatting import must_be
@@ -81,7 +82,7 @@ class Operation(TypedSpecModel, SpecEntry):
 
     title: ClassVar[str]
     example: ClassVar[dict[str, Any]]
-    variants: ClassVar[tuple[dict[str, Any], ...]] = ()
+    example_variants: ClassVar[tuple[dict[str, Any], ...]] = ()
     """Fields that give the example other parameters, or other tensors in a layout; None removes a field."""
     name: Name = Field(description="name of the operation; its tensors are <name>.<parameter>.")
     dtype: DTypeName | None = Field(default=None, description="element type of its parameters; default: the spec's.")
@@ -106,7 +107,7 @@ class Operation(TypedSpecModel, SpecEntry):
     @classmethod
     def examples(cls) -> Iterator[tuple[dict[str, Any], Self]]:
         """Yield the example and its variants, each with the fields that distinguish it."""
-        for fields in ({}, *cls.variants):
+        for fields in ({}, *cls.example_variants):
             given = {"name": "example", "type": cls.names()[0], **cls.example, **fields}
             yield fields, cls.model_validate({key: value for key, value in given.items() if value is not None})
 
@@ -120,15 +121,15 @@ class Operation(TypedSpecModel, SpecEntry):
         return infos
 
 
-def _fitting(info: ParameterShape) -> Schema:
+def _schema_of_fitting_initializers(info: ParameterShape) -> Schema:
     names = [
         name for model in INITIALIZERS if not model.model_construct().fits_dimensions(info) for name in model.names()
     ]
     return {"allOf": [reference("Initializer")], "not": is_initializer(names)}
 
 
-def _omits(parameter: str, by_default: bool) -> Schema:
-    """Return the rule that a parameter has no initializer if the field of its name omits it."""
+def _omission_rule(parameter: str, by_default: bool) -> Schema:
+    """Return the rule that a parameter has no initializer if the field with its name omits it."""
     written = {} if by_default else {"required": [parameter]}
     return {
         "if": {**written, "properties": {parameter: {"enum": ["none", False]}}},
@@ -145,11 +146,16 @@ NO_MAGNITUDE_RULE: Schema = {
 class StandardOperation(Operation):
     """An operation with named parameters, whose default initializers a spec may replace."""
 
-    parameter_names: ClassVar[tuple[str, ...]]
     initializers: Annotated[
         dict[str, AnyInitializer],
         Expectation(value="a mapping of parameter names to initializers", item=INITIALIZER_EXPECTED),
     ] = Field(default={}, description="initializers by parameter name, instead of the defaults.")
+
+    @classmethod
+    @cache
+    def parameter_names(cls) -> tuple[str, ...]:
+        """Return the keys of its parameters, whatever its fields."""
+        return tuple(cls.example_shapes())
 
     @classmethod
     def parameter_synonyms(cls) -> Mapping[str, str]:
@@ -162,13 +168,13 @@ class StandardOperation(Operation):
     @classmethod
     def initializers_schema(cls) -> Schema:
         """Return the JSON Schema of initializers by parameter, each without the types that do not fit it."""
-        return closed({name: _fitting(info) for name, info in cls.example_shapes().items()})
+        return closed({name: _schema_of_fitting_initializers(info) for name, info in cls.example_shapes().items()})
 
     @classmethod
     def schema_rules(cls) -> Schema:
         rules: Schema = {"properties": {"initializers": cls.initializers_schema()}}
-        optional = [name for name in ("bias", "offset", "dt_bias") if name in cls.model_fields]
-        omitted = [_omits(name, cls.model_fields[name].default is False) for name in optional]
+        optional = [name for name in cls.parameter_names() if name in cls.model_fields]
+        omitted = [_omission_rule(name, cls.model_fields[name].default is False) for name in optional]
         if "weight_norm" in cls.model_fields:
             omitted.append(NO_MAGNITUDE_RULE)
         return merge(super().schema_rules(), rules | ({"allOf": omitted} if omitted else {}))
@@ -178,8 +184,8 @@ class StandardOperation(Operation):
         yield from super().check_keys(data)
         initializers = data.get("initializers")
         if isinstance(initializers, dict):
-            known, what = cls.parameter_names, f"unknown parameter of {cls.label}"
-            yield from unknown_keys(("initializers",), initializers, known, what, cls.parameter_synonyms())
+            known, message = cls.parameter_names(), f"unknown parameter of {cls.label}"
+            yield from unknown_key_errors(("initializers",), initializers, known, message, cls.parameter_synonyms())
 
 
 def check_multiple(data: dict[str, Any], whole: str, parts: str) -> Iterator[FieldError]:

@@ -60,7 +60,7 @@ def _grouping(name: str) -> Schema:
 class Convolution(StandardOperation):
     """Base of `conv` and `transposed_conv`: filters over channels, plain, grouped or channel-wise."""
 
-    variants = (
+    example_variants = (
         {"bias": "shared"},
         {
             "num_groups": 4,
@@ -73,7 +73,6 @@ class Convolution(StandardOperation):
         {"weight_norm": {"axis": "filters"}},
         {"weight_norm": {"axis": "channels", "style": "legacy"}},
     )
-    parameter_names = ("weights", "magnitude", "bias")
     axes: ClassVar[str]
     norm_axes: ClassVar[dict[str, str]]
     """The axes of the weights that each axis of weight_norm consists of."""
@@ -111,7 +110,7 @@ class Convolution(StandardOperation):
         what = f"{'an' if grouping == 'ungrouped' else 'a'} {grouping} {cls.label}"
         for name in needed:
             if name not in data:
-                yield cls.missing(name, what)
+                yield cls.missing_field_error(name, what)
         for name, instead in refused.items():
             if name in data:
                 yield FieldError((name,), f"not a field of {what}; use {instead} instead", ErrorSubject.KEY)
@@ -159,7 +158,6 @@ class Convolution(StandardOperation):
 class Conv(Convolution):
     """Convolution in one, two or three dimensions."""
 
-    label = "conv"
     title = "Convolution"
     example = {"filter_size": [5, 5], "num_channels": 3, "num_filters": 128}
     axes = "*k i o g"
@@ -170,7 +168,6 @@ class Conv(Convolution):
 class TransposedConv(Convolution):
     """Transposed convolution in one, two or three dimensions; its weights have filters before channels."""
 
-    label = "transposed_conv"
     title = "Transposed convolution"
     example = {"filter_size": [4, 4], "num_channels": 64, "num_filters": 64}
     axes = "*k o i g"
@@ -181,10 +178,8 @@ class TransposedConv(Convolution):
 class SeparableConv(StandardOperation):
     """Separable convolution: a filter (or several) for each channel, then a convolution of size 1 in each dimension."""
 
-    label = "separable_conv"
     title = "Separable convolution"
     example = {"filter_size": [3, 3], "num_channels": 64, "num_filters": 128, "depth_multiplier": 1}
-    parameter_names = ("depthwise_weights", "pointwise_weights", "bias")
     type: Literal["separable_conv"] = Field(description="operation type.")
     filter_size: FilterSize = Field(description=FILTER_SIZE)
     num_channels: Size = Field(description="number of input channels.")

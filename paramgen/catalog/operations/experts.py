@@ -16,10 +16,8 @@ class Experts(StandardOperation):
     repeated group.
     """
 
-    label = "experts"
     title = "Mixture of experts"
     example = {"num_experts": 8, "input_size": 512, "num_hidden_units": 1024}
-    parameter_names = ("gate_up_weights", "down_weights")
     type: Literal["experts"] = Field(description="operation type.")
     num_experts: Size = Field(description="number of experts.")
     input_size: Size = Field(description="number of input features, and of output features.")

@@ -50,15 +50,13 @@ EMBEDDING_GAUSSIAN = Gaussian(type="gaussian", mean=0.0, std=0.01)
 class FullyConnected(StandardOperation):
     """Fully connected (dense, linear) operation."""
 
-    label = "fully_connected"
     title = "Fully connected"
     example = {"input_size": 784, "output_size": 10}
-    variants = (
+    example_variants = (
         {"transposed": True},
         {"weight_norm": {"axis": "outputs"}},
         {"weight_norm": {"axis": "inputs", "style": "legacy"}},
     )
-    parameter_names = ("weights", "magnitude", "bias")
     norm_axes: ClassVar[dict[str, str]] = {"outputs": "o", "inputs": "i", "none": ""}
     type: Literal["fully_connected", "fullyconnect"] = Field(description="operation type.")
     input_size: Size = Field(description="number of input features.")
@@ -82,10 +80,8 @@ class FullyConnected(StandardOperation):
 class Embedding(StandardOperation):
     """Embedding: a vector for each index of a vocabulary."""
 
-    label = "embedding"
     title = "Embedding"
     example = {"embedding_dimension": 300, "vocabulary_size": 5000}
-    parameter_names = ("weights",)
     type: Literal["embedding", "embed"] = Field(description="operation type.")
     embedding_dimension: Size = Field(description="length of an embedding vector.")
     vocabulary_size: Size = Field(description="number of indices.")
@@ -108,10 +104,8 @@ class Embedding(StandardOperation):
 class PReLU(StandardOperation):
     """Parametric rectified linear unit: a slope for negative inputs, shared or for each channel."""
 
-    label = "prelu"
     title = "Parametric rectified linear unit"
     example = {"num_channels": 1}
-    parameter_names = ("alpha",)
     type: Literal["prelu"] = Field(description="operation type.")
     num_channels: Size = Field(default=1, description="number of channels; 1 for a shared slope.")
 
@@ -177,7 +171,6 @@ PARAMETERS_SCHEMA: Schema = {
 class Custom(Operation):
     """Parameters that no operation describes, each with its shape and initializer."""
 
-    label = "custom"
     title = "Custom"
     example = {"parameters": {"weights": {"shape": [100, 100], "initializer": {"type": "uniform", "bound": 0.1}}}}
     type: Literal["custom"] = Field(description="operation type.")

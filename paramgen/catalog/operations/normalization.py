@@ -19,7 +19,6 @@ class Normalization(StandardOperation):
     """Base of the normalizations with an offset and a scale for each channel."""
 
     example = {"num_channels": 128}
-    parameter_names = ("offset", "scale")
     num_channels: Size = Field(description="number of channels.")
 
     def parameter_defs(self) -> Iterator[ParameterDef]:
@@ -30,7 +29,6 @@ class Normalization(StandardOperation):
 class BatchNorm(Normalization):
     """Batch normalization: offset and scale for each channel."""
 
-    label = "batchnorm"
     title = "Batch normalization"
     type: Literal["batchnorm"] = Field(description="operation type.")
 
@@ -38,7 +36,6 @@ class BatchNorm(Normalization):
 class LayerNorm(Normalization):
     """Layer normalization: offset and scale for each channel."""
 
-    label = "layer_norm"
     title = "Layer normalization"
     type: Literal["layer_norm", "layernorm"] = Field(description="operation type.")
     offset: bool = Field(default=True, description="true for an offset.")
@@ -50,7 +47,6 @@ class LayerNorm(Normalization):
 class InstanceNorm(Normalization):
     """Instance normalization: offset and scale for each channel."""
 
-    label = "instance_norm"
     title = "Instance normalization"
     type: Literal["instance_norm", "instancenorm"] = Field(description="operation type.")
 
@@ -58,7 +54,6 @@ class InstanceNorm(Normalization):
 class GroupNorm(Normalization):
     """Group normalization: offset and scale for each channel."""
 
-    label = "group_norm"
     title = "Group normalization"
     type: Literal["group_norm", "groupnorm"] = Field(description="operation type.")
     num_groups: Size | None = Field(default=None, description="number of groups; the parameters do not depend on it.")
@@ -72,10 +67,8 @@ class GroupNorm(Normalization):
 class RMSNorm(StandardOperation):
     """Root mean square normalization: a scale for each channel."""
 
-    label = "rms_norm"
     title = "Root mean square normalization"
     example = {"num_channels": 128}
-    parameter_names = ("scale",)
     type: Literal["rms_norm", "rmsnorm"] = Field(description="operation type.")
     num_channels: Size = Field(description="number of channels.")
 

@@ -39,7 +39,6 @@ class Recurrent(StandardOperation):
     """
 
     example = {"input_size": 64, "num_hidden_units": 100}
-    parameter_names: ClassVar[tuple[str, ...]] = ("input_weights", "recurrent_weights", "bias")
     gates: ClassVar[int]
     input_size: Size = Field(description="number of input features.")
     num_hidden_units: Size = Field(description="number of hidden units, H.")
@@ -80,7 +79,6 @@ class Recurrent(StandardOperation):
 class RNN(Recurrent):
     """Simple recurrent operation (Elman network)."""
 
-    label = "rnn"
     title = "Simple recurrent"
     gates = 1
     type: Literal["rnn"] = Field(description="operation type.")
@@ -89,9 +87,8 @@ class RNN(Recurrent):
 class GRU(Recurrent):
     """Gated recurrent unit; gates in the order reset, update, candidate."""
 
-    label = "gru"
     title = "Gated recurrent unit"
-    variants = (
+    example_variants = (
         {"reset_gate_mode": "recurrent-bias-after-multiplication"},
         {"reset_gate_mode": "before-multiplication"},
     )
@@ -112,10 +109,8 @@ class GRU(Recurrent):
 class LSTM(Recurrent):
     """Long short-term memory; gates in the order input, forget, cell candidate, output."""
 
-    label = "lstm"
     title = "Long short-term memory"
-    parameter_names = ("input_weights", "recurrent_weights", "bias", "projection_weights")
-    variants = ({"projection_size": 50},)
+    example_variants = ({"projection_size": 50},)
     gates = 4
     type: Literal["lstm"] = Field(description="operation type.")
     projection_size: Size | None = Field(

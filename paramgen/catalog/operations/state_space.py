@@ -31,11 +31,9 @@ class StateSpace(StandardOperation):
     The mixer's projections, convolution and normalization are operations of their own.
     """
 
-    label = "state_space"
     title = "State space"
     example = {"num_channels": 1536, "state_size": 16}
-    variants = ({"dt_bias": True, "state_size": None},)
-    parameter_names = ("a_log", "d", "dt_bias")
+    example_variants = ({"dt_bias": True, "state_size": None},)
     type: Literal["state_space"] = Field(description="operation type.")
     num_channels: Size = Field(description="number of channels, or of heads in Mamba-2.")
     state_size: Size | None = Field(default=None, description="states per channel; default: one decay per channel.")
