@@ -155,7 +155,8 @@ Size = Annotated[int, SIZE]
 NonNegativeInt = Annotated[int, INDEX]
 FilterSize = Annotated[tuple[int, ...], FILTER_SIZE]
 Shape = Annotated[tuple[int, ...], SHAPE]
-FiniteNumber = Annotated[float, number_type("a finite number", {})]
+FINITE = number_type("a finite number", {})
+FiniteNumber = Annotated[float, FINITE]
 NonNegative = Annotated[float, number_type("finite and at least 0", {"minimum": 0}, lambda value: value >= 0)]
 Positive = Annotated[float, number_type("finite and above 0", {"exclusiveMinimum": 0}, lambda value: value > 0)]
 INTEGER = FieldType(

@@ -50,7 +50,7 @@ class Distribution(ABC):
     def why_unsupported(self, dtype: DType) -> str | None:
         """Return why a dtype cannot hold its values, as the predicate of a sentence, or None."""
         if dtype.is_complex and not self.has_complex_values:
-            return f"has real values, which is not what {dtype.name} is for; choose a floating-point dtype"
+            return f"cannot be {dtype.name}: its values are real; choose a floating-point dtype"
         low: float
         high: float
         if dtype.is_integer:

@@ -1,11 +1,14 @@
 """The shape that an initializer fills, and the base of the initializers."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from paramgen.catalog.axes import Axes
 from paramgen.catalog.distributions import Direction, Distribution
+from paramgen.catalog.fields import FINITE, FieldError
 from paramgen.catalog.models import TypedSpecModel
+from paramgen.formatting import must_be, show
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,17 @@ class Initializer(TypedSpecModel):
     reference: ClassVar[str] = ""
     omitted_defaults: ClassVar[tuple[str, ...]] = ()
     """Fields that a description leaves out if they have their defaults."""
+
+    @classmethod
+    def order_errors(cls, data: dict[str, Any], low: str, high: str) -> Iterator[FieldError]:
+        """Yield an error if the number of one field, written or default, is not below that of another."""
+        low_value, high_value = (data.get(name, cls.model_fields[name].default) for name in (low, high))
+        if not (FINITE.accepts(low_value) and FINITE.accepts(high_value)) or low_value < high_value:
+            return
+        if low in data:
+            yield FieldError((low,), must_be(f"below {high} ({show(high_value)})", low_value))
+        else:
+            yield FieldError((high,), must_be(f"above {low} ({show(low_value)})", high_value))
 
     def why_unsupported(self, parameter: ParameterShape) -> str | None:
         """Return why it cannot fill this parameter, as the predicate of a sentence, or None."""

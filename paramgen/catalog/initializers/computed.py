@@ -19,11 +19,11 @@ from paramgen.catalog.distributions.computed import (
     LARGEST_POSITION,
     SMALLEST_LOGARITHMIC,
 )
-from paramgen.catalog.fields import FieldError, FieldType, FiniteNumber, KeyPath, number_type
+from paramgen.catalog.fields import FINITE, FieldError, FieldType, FiniteNumber, KeyPath, number_type
 from paramgen.catalog.initializers.base import Initializer, ParameterShape
 from paramgen.catalog.schemas import reference
 from paramgen.exact_math import log
-from paramgen.formatting import show
+from paramgen.formatting import must_be
 
 MAX_CHANNELS = 2**31 - 1
 
@@ -41,7 +41,6 @@ def _is_expression(value: Any) -> bool:
 
 
 AXIS = FieldType(value="an integer", accepts=lambda value: type(value) is int, schema={"type": "integer"})
-FINITE = number_type("a finite number", {})
 NUMBER_OR_EXPRESSION = FieldType(
     value="a finite number or an expression of k and n",
     accepts=lambda value: _is_expression(value) or FINITE.accepts(value),
@@ -69,9 +68,9 @@ class _NestedNumbers(FieldType):
             shape.append(len(first))
             first = first[0]
         if not shape:
-            yield FieldError(path, f"{show(value)} is not {self.value}")
+            yield FieldError(path, must_be(self.value, value))
         elif prod(shape) > limits.MAX_VALUES:
-            yield FieldError(path, f"{prod(shape):,} numbers; at most {limits.MAX_VALUES:,} can be given")
+            yield FieldError(path, f"must have at most {limits.MAX_VALUES:,} numbers, got {prod(shape):,}")
         else:
             yield from _nested_errors(value, shape, path)
 
@@ -81,7 +80,7 @@ def _nested_errors(value: Any, shape: list[int], path: KeyPath) -> Iterator[Fiel
     if not shape:
         yield from FINITE.errors(value, path)
     elif not isinstance(value, list | tuple) or len(value) != shape[0]:
-        yield FieldError(path, f"{show(value)} is not a list of {shape[0]}, as the one before it is")
+        yield FieldError(path, must_be(f"a list of {shape[0]}, like the one before", value))
     else:
         for index, item in enumerate(value):
             yield from _nested_errors(item, shape[1:], (*path, index))
@@ -92,7 +91,7 @@ def _as_tuples(value: Any) -> Any:
 
 
 VALUES = _NestedNumbers(
-    value="a list of numbers, or of such lists",
+    value="a non-empty list of numbers, or nested lists",
     accepts=lambda value: True,
     convert=_as_tuples,
     schema={
@@ -115,26 +114,26 @@ class Values(Initializer):
         return bool(parameter.shape)
 
     def why_unsupported(self, parameter: ParameterShape) -> str | None:
-        shape = _shape(self.values)
+        shape = _nested_shape(self.values)
         if shape == parameter.shape[-len(shape) :]:
             return None
         axes = f"last {len(shape)} axes" if len(shape) > 1 else "last axis"
         return f"of shape {list(shape)} do not fit shape {list(parameter.shape)}; give them the shape of its {axes}"
 
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
-        return distributions.Table.of(_flat(self.values))
+        return distributions.Table.of(_flatten(self.values))
 
 
-def _shape(values: Any) -> tuple[int, ...]:
-    return (len(values), *_shape(values[0])) if isinstance(values, tuple) else ()
+def _nested_shape(values: Any) -> tuple[int, ...]:
+    return (len(values), *_nested_shape(values[0])) if isinstance(values, tuple) else ()
 
 
-def _flat(values: Any) -> Iterator[float]:
+def _flatten(values: Any) -> Iterator[float]:
     if not isinstance(values, tuple):
         yield values
         return
     for item in values:
-        yield from _flat(item)
+        yield from _flatten(item)
 
 
 class _AlongAxis(Initializer):
@@ -152,11 +151,11 @@ class _AlongAxis(Initializer):
             return f"has no axis {self.axis} in shape {list(parameter.shape)}"
         return None
 
-    def size(self, parameter: ParameterShape) -> int:
+    def axis_size(self, parameter: ParameterShape) -> int:
         """Return the size of the axis."""
         return parameter.shape[self.axis]
 
-    def run(self, parameter: ParameterShape) -> int:
+    def repeats(self, parameter: ParameterShape) -> int:
         """Return the number of consecutive elements with the same index."""
         return prod(parameter.shape[self.axis :][1:])
 
@@ -171,13 +170,13 @@ class Arange(_AlongAxis):
     step: FiniteNumber = Field(default=1.0, description="difference of neighbours.")
 
     def why_unsupported(self, parameter: ParameterShape) -> str | None:
-        if (reason := super().why_unsupported(parameter)) or self.size(parameter) <= limits.MAX_ARANGE:
+        if (reason := super().why_unsupported(parameter)) or self.axis_size(parameter) <= limits.MAX_ARANGE:
             return reason
-        return f"counts up to {limits.MAX_ARANGE:,} values along an axis, got {self.size(parameter):,}"
+        return f"counts up to {limits.MAX_ARANGE:,} values along an axis, got {self.axis_size(parameter):,}"
 
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
-        numbers = (self.start + self.step * k for k in range(self.size(parameter)))
-        return distributions.Table.of(numbers, self.run(parameter))
+        numbers = (self.start + self.step * k for k in range(self.axis_size(parameter)))
+        return distributions.Table.of(numbers, self.repeats(parameter))
 
 
 class Formula(_AlongAxis):
@@ -192,34 +191,37 @@ class Formula(_AlongAxis):
     def why_unsupported(self, parameter: ParameterShape) -> str | None:
         if reason := super().why_unsupported(parameter):
             return reason
-        if self.size(parameter) > limits.MAX_VALUES:
-            return f"is evaluated for up to {limits.MAX_VALUES:,} values along an axis, got {self.size(parameter):,}"
-        found = _evaluate(self.value, self.size(parameter))
-        return found if isinstance(found, str) else None
+        if self.axis_size(parameter) > limits.MAX_VALUES:
+            return (
+                f"is evaluated for up to {limits.MAX_VALUES:,} values along an axis, got {self.axis_size(parameter):,}"
+            )
+        try:
+            _evaluate(self.value, self.axis_size(parameter))
+        except ValueError as error:
+            return str(error)
+        return None
 
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
-        numbers = _evaluate(self.value, self.size(parameter))
-        assert isinstance(numbers, bytes)
-        return distributions.Table(numbers, self.run(parameter))
+        return distributions.Table(_evaluate(self.value, self.axis_size(parameter)), self.repeats(parameter))
 
     def describe(self) -> dict[str, Any]:
         return {**super().describe(), "value": self.value.text if _is_expression(self.value) else self.value}
 
 
 @lru_cache(maxsize=64)
-def _evaluate(value: float | IndexExpression, n: int) -> bytes | str:
-    """Return the numbers of a formula for all k below n, as a table has them, or why there are none."""
+def _evaluate(value: float | IndexExpression, n: int) -> bytes:
+    """Return the numbers of a formula for all k below n, as a table has them; raise ValueError if there are none."""
     if isinstance(value, float):
         return distributions.Table.of([value]).data
     numbers = []
     for k in range(n):
         try:
-            found = float(value(k, n))
+            number = float(value(k, n))
         except (ValueError, OverflowError) as error:
-            return f"has no value at k = {k:,}: {error}"
-        if not isfinite(found):
-            return f"is not finite at k = {k:,}"
-        numbers.append(found)
+            raise ValueError(f"has no value at k = {k:,}: {error}") from error
+        if not isfinite(number):
+            raise ValueError(f"is not finite at k = {k:,}")
+        numbers.append(number)
     return distributions.Table.of(numbers).data
 
 
@@ -285,7 +287,7 @@ class LogUniform(Initializer):
 
     @classmethod
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
-        yield from _order_errors(data, "low", "high")
+        yield from cls.order_errors(data, "low", "high")
 
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
         return distributions.LogUniform(self.low, self.high)
@@ -304,16 +306,8 @@ class SsmDtBias(Initializer):
 
     @classmethod
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
-        with_defaults = {name: field.default for name, field in cls.model_fields.items()} | data
-        yield from _order_errors(with_defaults, "min", "max")
-        yield from _order_errors(with_defaults, "floor", "max")
+        yield from cls.order_errors(data, "min", "max")
+        yield from cls.order_errors(data, "floor", "max")
 
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
         return distributions.SsmDtBias(self.min, self.max, self.floor)
-
-
-def _order_errors(data: dict[str, Any], low: str, high: str) -> Iterator[FieldError]:
-    """Yield an error if the number of one field is not below that of another."""
-    a, b = data.get(low, 0), data.get(high, 0)
-    if low in data and high in data and FINITE.accepts(a) and FINITE.accepts(b) and a >= b:
-        yield FieldError((low,), f"{low}, {show(a)}, is not below {high}, {show(b)}")

@@ -1,6 +1,7 @@
 """Initializers of constants and of stated distributions."""
 
 from collections.abc import Iterator
+from math import isfinite
 from typing import Any, Literal
 
 from pydantic import Field
@@ -8,6 +9,7 @@ from pydantic import Field
 from paramgen.catalog import distributions
 from paramgen.catalog.distributions import Distribution
 from paramgen.catalog.fields import (
+    FINITE,
     FieldError,
     FiniteNumber,
     Integer,
@@ -17,7 +19,7 @@ from paramgen.catalog.fields import (
     Schema,
 )
 from paramgen.catalog.initializers.base import Initializer, ParameterShape
-from paramgen.formatting import show
+from paramgen.formatting import must_be, show
 
 
 class Gaussian(Initializer):
@@ -60,16 +62,14 @@ class TruncatedNormal(Initializer):
     @classmethod
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
         low, high = (data.get(name, cls.model_fields[name].default) for name in ("low", "high"))
-        if type(low) in (int, float) and type(high) in (int, float):
-            try:
-                distributions.TruncatedNormal(0.0, 1.0, float(low), float(high))
-            except (ValueError, OverflowError):
-                message = (
-                    f"low must be below high, got low={show(low)} and high={show(high)}"
-                    if low >= high
-                    else f"almost no probability mass between low={show(low)} and high={show(high)}; widen the limits"
-                )
-                yield FieldError(("low" if "low" in data else "high",), message)
+        if not (FINITE.accepts(low) and FINITE.accepts(high)) or low >= high:
+            yield from cls.order_errors(data, "low", "high")
+            return
+        try:
+            distributions.TruncatedNormal(0.0, 1.0, float(low), float(high))
+        except ValueError:
+            message = f"almost no probability mass between low={show(low)} and high={show(high)}; widen the limits"
+            yield FieldError(("low" if "low" in data else "high",), message)
 
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
         return distributions.TruncatedNormal(self.mean, self.std, self.low, self.high)
@@ -91,18 +91,16 @@ class Uniform(Initializer):
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
         ends = [name for name in ("low", "high") if name in data]
         if "bound" in data and ends:
-            yield FieldError(("bound",), f"does not go with {' and '.join(ends)}; give bound, or low and high")
+            yield FieldError(("bound",), f"cannot be combined with {' and '.join(ends)}; use bound, or low and high")
         elif "bound" not in data and not ends:
             yield cls.missing_field_error("bound", cls.label)
         elif len(ends) == 1:
             yield cls.missing_field_error("high" if ends == ["low"] else "low", f"{cls.label} with {ends[0]}")
-        elif ends and all(type(data[name]) in (int, float) for name in ends):
-            try:
-                distributions.UniformInterval(float(data["low"]), float(data["high"]))
-            except (ValueError, OverflowError):
-                low, high = show(data["low"]), show(data["high"])
-                problem = "is not below" if data["low"] >= data["high"] else "is too far from"
-                yield FieldError(("low",), f"low, {low}, {problem} high, {high}")
+        elif ends:
+            yield from cls.order_errors(data, "low", "high")
+            low, high = data["low"], data["high"]
+            if FINITE.accepts(low) and FINITE.accepts(high) and not isfinite(float(high) - float(low)):
+                yield FieldError(("low",), must_be(f"at a finite distance from high ({show(high)})", low))
 
     @classmethod
     def schema_rules(cls) -> Schema:
@@ -131,7 +129,7 @@ class Integers(Initializer):
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
         low, high = data.get("low"), data.get("high")
         if type(low) is int and type(high) is int and low > high:
-            yield FieldError(("low",), f"low={show(low)} is above high={show(high)}")
+            yield FieldError(("low",), must_be(f"at most high ({show(high)})", low))
 
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
         return distributions.Integers(self.low, self.high)

@@ -1,6 +1,6 @@
 """The base of the operations: parameter definitions, names, dtypes, initializers by parameter."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, ClassVar, Self
@@ -95,6 +95,11 @@ class Operation(TypedSpecModel, SpecEntry):
         yield from super().check_keys(data)
         if data.get("name") == RESERVED:
             yield reserved(("name",), ErrorSubject.VALUE)
+
+    @classmethod
+    def field_names(cls) -> Iterable[str]:
+        """Return the keys that it may have, first those that only this operation has."""
+        return sorted(super().field_names(), key=StandardOperation.fields_by_key().__contains__)
 
     def parameter_defs(self) -> Iterator[ParameterDef]:
         """Yield the parameters, in the order of the table."""

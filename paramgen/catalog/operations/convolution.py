@@ -14,6 +14,7 @@ from paramgen.catalog.operations.base import (
     weights,
 )
 from paramgen.catalog.operations.weight_norm import IS_A_MAPPING, WEIGHT_NORM, FilterNorm, magnitude
+from paramgen.formatting import must_be
 
 FILTER_SIZE = "height, width, … of a filter: 1, 2 or 3 sizes; a single integer is 1-D, not a square."
 
@@ -100,7 +101,7 @@ class Convolution(StandardOperation):
         yield from super().check_keys(data)
         norm, sizes = data.get("weight_norm"), data.get("filter_size")
         if isinstance(norm, dict) and norm.get("axis") == "kernel" and isinstance(sizes, list) and len(sizes) > 1:
-            message = f"'kernel' is for 1-D filters, this one is {len(sizes)}-D; choose filters, channels or none"
+            message = must_be(f"filters, channels or none for {len(sizes)}-D filters", "kernel")
             yield FieldError(("weight_norm", "axis"), message)
         groups = data.get("num_groups", "ungrouped")
         grouping = "grouped" if type(groups) is int and groups > 0 else groups
