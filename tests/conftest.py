@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from paramgen.catalog.axes import plain
+from paramgen.catalog.axes import identity_rearrangement
 from paramgen.catalog.distributions import Distribution
 from paramgen.catalog.initializers import Zeros
 from paramgen.dtypes import DTYPES
@@ -214,7 +214,7 @@ def tensor_of(
     """Return a tensor of one parameter in canonical order; `stream` replaces the one of its name."""
     kind = ResolvedParameter(shape, DTYPES[dtype], None, None, Zeros(type="zeros"), distribution)
     source = Parameter(name, kind, stream_id(name) if stream is None else stream)
-    return Tensor(name, plain("", shape, name), (source,))
+    return Tensor(name, identity_rearrangement("", shape, name), (source,))
 
 
 def draw(tensor: Tensor, seed: int, start: int, stop: int, backend: Backend | None = None, threads: int = 1) -> Any:

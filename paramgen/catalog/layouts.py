@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from paramgen.catalog.axes import Rearrangement, parse_row, plain, rearrange
+from paramgen.catalog.axes import Rearrangement, identity_rearrangement, parse_row, rearrange
 from paramgen.catalog.initializers import Initializer
 from paramgen.catalog.operations import (
     Convolution,
@@ -79,7 +79,9 @@ class CanonicalLayout(Layout):
 
 
 def _unchanged(definitions: Sequence[ParameterDef]) -> list[Rearrangement]:
-    return [plain(definition.name, definition.info.shape, definition.name) for definition in definitions]
+    return [
+        identity_rearrangement(definition.name, definition.info.shape, definition.name) for definition in definitions
+    ]
 
 
 def refuse_shared_bias(framework: str, operation: Convolution) -> None:

@@ -7,7 +7,7 @@ from functools import cached_property
 from math import prod
 from typing import NamedTuple
 
-from paramgen.catalog.axes import Rearrangement, plain
+from paramgen.catalog.axes import Rearrangement, identity_rearrangement
 from paramgen.catalog.distributions import Distribution, Norm
 from paramgen.catalog.initializers import Initializer, ParameterShape
 from paramgen.dtypes import BY_NAME, DType
@@ -122,4 +122,4 @@ class Tensor(NamedTuple):
 
 def as_tensor(name: str, spec: ResolvedParameter) -> Tensor:
     """Return a tensor that is one parameter, unchanged."""
-    return Tensor(name, plain("", spec.shape, name), (name_parameter(name, spec),))
+    return Tensor(name, identity_rearrangement("", spec.shape, name), (name_parameter(name, spec),))

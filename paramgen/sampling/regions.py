@@ -64,7 +64,7 @@ class StridedRegion(NamedTuple):
 
 def regions(rearrangement: Rearrangement, start: int, stop: int) -> Iterator[StridedRegion]:
     """Yield elements start … stop - 1 of a tensor, in C order, as regions; the buffer begins at `start`."""
-    if rearrangement.is_plain:
+    if rearrangement.is_identity:
         yield StridedRegion(0, start, 0, (stop - start,), (1,), (1,))
         return
     out_strides = c_strides(rearrangement.grid)

@@ -191,12 +191,11 @@ class Formula(_AlongAxis):
     def why_unsupported(self, parameter: ParameterShape) -> str | None:
         if reason := super().why_unsupported(parameter):
             return reason
-        if self.axis_size(parameter) > limits.MAX_VALUES:
-            return (
-                f"is evaluated for up to {limits.MAX_VALUES:,} values along an axis, got {self.axis_size(parameter):,}"
-            )
+        size = self.axis_size(parameter)
+        if size > limits.MAX_VALUES:
+            return f"is evaluated for up to {limits.MAX_VALUES:,} values along an axis, got {size:,}"
         try:
-            _evaluate(self.value, self.axis_size(parameter))
+            _evaluate(self.value, size)
         except ValueError as error:
             return str(error)
         return None
