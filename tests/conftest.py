@@ -224,7 +224,7 @@ def draw(tensor: Tensor, seed: int, start: int, stop: int, backend: Backend | No
         out = backend.empty(tensor.dtype.nbytes(stop - start))
         Sampler(seed, threads).draw(backend, tensor, start, stop, out)
         backend.finish()
-        return backend.download(out).view(tensor.dtype.numpy())
+        return backend.download(out).view(tensor.dtype.numpy_dtype())
 
 
 SIMULATED = ROOT / "tests" / "simulated"

@@ -54,7 +54,7 @@ def stats(file: TensorFile, entry: TensorEntry, *, chunk_elements: int = CHUNK_E
 
     mean to max are None if no element is finite; all is None for complex and sub-byte types.
     """
-    if entry.dtype.array is None or entry.dtype.name == "complex64":
+    if entry.dtype.numpy_name is None or entry.dtype.name == "complex64":
         return None
     moments = Moments()
     for start in range(0, entry.size, chunk_elements):

@@ -1,6 +1,6 @@
 """The words that people bring from elsewhere, each with the word that it means here. Suggested, never accepted."""
 
-from paramgen.dtypes import DTYPES, SUB_BYTE
+from paramgen.dtypes import DTYPES, SUB_BYTE_NAMES
 from paramgen.formatting import closest_match, did_you_mean
 
 DTYPE_SYNONYMS = {
@@ -210,6 +210,6 @@ INITIALIZER_SYNONYMS = {
 def dtype_hint(text: str) -> str:
     """Return what to add to the error of a text that is not a dtype of parameters."""
     word = text.rpartition(".")[2]  # of torch.int64 the name
-    if word.lower() in SUB_BYTE:
+    if word.lower() in SUB_BYTE_NAMES:
         return "; files do not define how elements narrower than a byte are packed, so use uint8"
     return did_you_mean(word if word in DTYPES else closest_match(word, DTYPES, DTYPE_SYNONYMS))

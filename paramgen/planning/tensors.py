@@ -10,7 +10,7 @@ from typing import NamedTuple
 from paramgen.catalog.axes import Rearrangement, identity_rearrangement
 from paramgen.catalog.distributions import Distribution, Norm
 from paramgen.catalog.initializers import Initializer, ParameterShape
-from paramgen.dtypes import BY_NAME, DType
+from paramgen.dtypes import DTYPES_BY_NAME, DType
 from paramgen.formatting import escape, shorten
 from paramgen.planning.streams import stream_id
 
@@ -52,7 +52,7 @@ class ResolvedParameter:
 def resolve_parameter(info: ParameterShape, initializer: Initializer, dtype: str) -> ResolvedParameter:
     """Resolve a parameter whose initializer has been checked."""
     distribution, fans = initializer.to_distribution(info), (info.fan_in, info.fan_out)
-    return ResolvedParameter(info.shape, BY_NAME[dtype], *fans, initializer, distribution, info.padding_index)
+    return ResolvedParameter(info.shape, DTYPES_BY_NAME[dtype], *fans, initializer, distribution, info.padding_index)
 
 
 class Parameter(NamedTuple):

@@ -236,7 +236,7 @@ class GpuBackend:
         return data
 
     def as_array(self, data: Bytes, dtype: DType, shape: tuple[int, ...]) -> NDArray[Any]:
-        return data.view(device_dtype(dtype.numpy())).reshape(shape)
+        return data.view(device_dtype(dtype.numpy_dtype())).reshape(shape)
 
     def copy(self, out: Bytes, source: Bytes) -> None:
         copy_bytes(address(out), address(source), out.nbytes, self._stream)

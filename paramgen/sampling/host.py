@@ -52,7 +52,7 @@ class HostBackend(ABC):
             raise MemoryError(human_bytes(size)) from None
 
     def as_array(self, data: Bytes, dtype: DType, shape: tuple[int, ...]) -> NDArray[Any]:
-        return data.view(dtype.numpy()).reshape(shape)
+        return data.view(dtype.numpy_dtype()).reshape(shape)
 
     def copy(self, out: Bytes, source: Bytes) -> None:
         out[...] = source
@@ -102,13 +102,13 @@ class HostBackend(ABC):
 
     def normal(self, seed: int, stream: int, start: int, double: bool, z: Matrix) -> None:
         dtype = DTYPES["float64" if double else "float32"]
-        values = np.empty(z.shape, dtype.numpy())
+        values = np.empty(z.shape, dtype.numpy_dtype())
         self.fill(Normal(0.0, 1.0), dtype, seed, stream, start, values.reshape(-1).view(np.uint8))
         z[...] = values
 
     def round(self, q: Matrix, gain: float, dtype: DType, out: Bytes) -> None:
         values = gain * q
-        result = out.view(dtype.numpy()).reshape(q.shape)
+        result = out.view(dtype.numpy_dtype()).reshape(q.shape)
         result[...] = values if dtype.name == "float64" else values.astype(np.float32)
 
     @abstractmethod

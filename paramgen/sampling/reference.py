@@ -124,15 +124,15 @@ def _values(distribution: ElementwiseDistribution, dtype: DType, words: Words) -
         parts = _SAMPLERS[type(distribution)](distribution, words.view("<u4"))
         if isinstance(distribution, Constant):
             parts[1::2] = 0
-        return parts.view(dtype.numpy())
+        return parts.view(dtype.numpy_dtype())
     values = _SAMPLERS[type(distribution)](distribution, words)
     if dtype.is_integer:
-        return values.astype(f"u{dtype.bits // 8}").view(dtype.numpy())
+        return values.astype(f"u{dtype.bits // 8}").view(dtype.numpy_dtype())
     if distribution.is_discrete:
         values = values.view(f"i{values.itemsize}").astype(_float(words))
     if dtype.name == "float8_e8m0fnu":
-        return _power_of_two(values).view(dtype.numpy())
-    return values.astype(dtype.numpy())
+        return _power_of_two(values).view(dtype.numpy_dtype())
+    return values.astype(dtype.numpy_dtype())
 
 
 def _power_of_two(values: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -149,7 +149,7 @@ def _power_of_two(values: NDArray[np.float32]) -> NDArray[np.uint8]:
 def _sinusoidal(distribution: Sinusoidal, element: NDArray[np.uint64], dtype: DType) -> NDArray[Any]:
     """Return the values of elements; narrow dtypes round the float32 value."""
     values = functions.sinusoidal(distribution, element)
-    return values if dtype.name == "float64" else values.astype(np.float32).astype(dtype.numpy())
+    return values if dtype.name == "float64" else values.astype(np.float32).astype(dtype.numpy_dtype())
 
 
 class NumpyBackend(HostBackend):
@@ -166,7 +166,7 @@ class NumpyBackend(HostBackend):
         self, distribution: ElementwiseDistribution, dtype: DType, seed: int, stream: int, start: int, out: Bytes
     ) -> None:
         draw = words64 if dtype.bits == 64 else words
-        values = out.view(dtype.numpy())
+        values = out.view(dtype.numpy_dtype())
         for first in range(0, len(values), CHUNK_ELEMENTS):
             part = values[first : first + CHUNK_ELEMENTS]
             if isinstance(distribution, Sinusoidal):
@@ -188,7 +188,7 @@ class NumpyBackend(HostBackend):
         for size, stride in zip(region.sizes, region.strides, strict=True):
             element = element[..., None] + np.arange(size, dtype=np.uint64) * np.uint64(stride)
         if isinstance(distribution, Sinusoidal):
-            view_of_region(out.view(dtype.numpy()), region)[...] = _sinusoidal(distribution, element, dtype)
+            view_of_region(out.view(dtype.numpy_dtype()), region)[...] = _sinusoidal(distribution, element, dtype)
             return
         if dtype.bits == 64:
             pairs: NDArray[Any] = np.uint64(2) * element[..., None] + np.arange(2, dtype=np.uint64)
@@ -196,4 +196,4 @@ class NumpyBackend(HostBackend):
         else:
             drawn = words_at(seed, stream, element)
         values = _values(distribution, dtype, drawn.reshape(-1)).reshape(region.sizes)
-        view_of_region(out.view(dtype.numpy()), region)[...] = values
+        view_of_region(out.view(dtype.numpy_dtype()), region)[...] = values

@@ -117,7 +117,7 @@ class Sampler:
     ) -> None:
         dtype = parameter.resolved.dtype
         if dtype.is_integer and isinstance(distribution, Constant):  # kernels round constants to floats
-            element = backend.upload(np.array([int(distribution.value)], dtype.numpy())).view(np.uint8)
+            element = backend.upload(np.array([int(distribution.value)], dtype.numpy_dtype())).view(np.uint8)
             backend.take_region(element, dtype, region._replace(offset=0, strides=(0,) * len(region.sizes)), out)
             return
         if region.is_contiguous:
@@ -161,7 +161,7 @@ class Sampler:
             out = backend.empty(of.dtype.nbytes(stop - start))
             sampler._draw_region(backend, direction, StridedRegion(0, start, 0, (stop - start,), (1,), (1,)), out)
             drawn: NDArray[Any] = backend.download(out)
-            return drawn.view(of.dtype.numpy())
+            return drawn.view(of.dtype.numpy_dtype())
 
         found = backend.upload(norms(draw, distribution.grid))
         result = backend.empty(parameter.resolved.nbytes)
@@ -258,7 +258,7 @@ def _round(table: Table, dtype: DType) -> NDArray[Any]:
     numbers: NDArray[Any] = np.frombuffer(table.data)
     if not dtype.is_integer and dtype.bits < 64:
         numbers = numbers.astype(np.float32)
-    return numbers.astype(dtype.numpy()).view(np.uint8)
+    return numbers.astype(dtype.numpy_dtype()).view(np.uint8)
 
 
 def _periodic_parts(distribution: PeriodicConstant, region: StridedRegion) -> Iterator[StridedRegion]:

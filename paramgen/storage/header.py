@@ -13,7 +13,7 @@ from math import prod
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from paramgen.dtypes import FILE_RANK, DType
+from paramgen.dtypes import RANK_IN_FILE, DType
 
 MAX_HEADER_BYTES = 100_000_000
 
@@ -36,7 +36,7 @@ def order_tensors(tensors: Iterable[tuple[str, DType, tuple[int, ...]]]) -> list
     """Place tensors one after another in the official order: by falling dtype, as the format ranks it, then by name."""
     by_rank: dict[int, list[tuple[str, DType, tuple[int, ...]]]] = {}
     for tensor in tensors:
-        by_rank.setdefault(FILE_RANK[tensor[1].code], []).append(tensor)
+        by_rank.setdefault(RANK_IN_FILE[tensor[1].code], []).append(tensor)
     entries, begin = [], 0
     for rank in sorted(by_rank):
         for name, dtype, shape in sorted(by_rank[rank], key=itemgetter(0)):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 
-from paramgen.dtypes import BY_CODE
+from paramgen.dtypes import DTYPES_BY_CODE
 from paramgen.errors import FileError, MalformedFileError
 from paramgen.formatting import escape, show_text
 from paramgen.storage.header import MAX_HEADER_BYTES, TensorEntry, find_duplicate
@@ -64,7 +64,7 @@ class TensorFile:
         entries, begin = [], 0
         for name in official.offset_keys():
             tensor = official.get_slice(name)
-            dtype = BY_CODE.get(tensor.get_dtype())
+            dtype = DTYPES_BY_CODE.get(tensor.get_dtype())
             if dtype is None:
                 raise FileError(
                     f"{self.shown}: {show_text(name, MAX_REASON_CHARS)}: unknown dtype {tensor.get_dtype()}"
@@ -96,7 +96,7 @@ class TensorFile:
         width = entry.dtype.bits // 8
         data = np.empty((stop - start) * width, np.uint8)
         self.read_into(entry, start * width, memoryview(data.data))
-        return data.view(entry.dtype.numpy())
+        return data.view(entry.dtype.numpy_dtype())
 
     def read_into(self, entry: TensorEntry, position: int, view: memoryview) -> None:
         """Fill a view with a tensor's bytes from a position on."""

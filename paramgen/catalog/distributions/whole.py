@@ -109,7 +109,7 @@ class Norm(WholeDistribution):
     def max_magnitude(self, dtype: str) -> float:
         before, _, behind = self.grid
         of = self.direction
-        largest = of.dtype.round(of.distribution.max_magnitude(of.dtype.name))
+        largest = of.dtype.round_value(of.distribution.max_magnitude(of.dtype.name))
         return sqrt(before * behind * (largest * largest))
 
     def min_value(self) -> float:
