@@ -33,20 +33,20 @@ class Convention:
             self._with_fans(definition, operation, shapes.get(definition.name))
             for definition in operation.parameter_defs()
         ]
-        fan_ins = {definition.key: definition.info.fan_in or 0 for definition in definitions}
+        fan_ins = {definition.initializer_key: definition.info.fan_in or 0 for definition in definitions}
         return [self._with_initializer(definition, operation, fan_ins) for definition in definitions]
 
     def _with_fans(self, definition: ParameterDef, operation: Operation, shape: tuple[int, ...] | None) -> ParameterDef:
         info = definition.info
         if info.fan_in is None or shape is None:
             return definition
-        fan_in, fan_out = self.compute_fans(operation, definition.key, shape)
+        fan_in, fan_out = self.compute_fans(operation, definition.initializer_key, shape)
         return replace(definition, info=replace(info, fan_in=fan_in, fan_out=fan_out))
 
     def _with_initializer(
         self, definition: ParameterDef, operation: Operation, fan_ins: Mapping[str, int]
     ) -> ParameterDef:
-        initializer = self.default_initializer(operation, definition.key, fan_ins)
+        initializer = self.default_initializer(operation, definition.initializer_key, fan_ins)
         return replace(definition, initializer=initializer) if initializer else definition
 
 

@@ -9,10 +9,18 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from paramgen.catalog.entries import SpecEntry
-from paramgen.catalog.fields import RESERVED, ErrorSubject, Expectation, FieldError, Name, Schema, reserved
+from paramgen.catalog.fields import (
+    RESERVED_NAME,
+    ErrorSubject,
+    Expectation,
+    FieldError,
+    Name,
+    Schema,
+    reserved_name_error,
+)
 from paramgen.catalog.models import MAX_SUGGESTIONS
 from paramgen.catalog.operations import PARAMETERS_SCHEMA, ParametersByName
-from paramgen.catalog.schemas import merge, reference
+from paramgen.catalog.schemas import merge_rules, reference
 from paramgen.formatting import closest_match
 from paramgen.language.evaluation import Evaluator
 from paramgen.language.yaml_reader import KeyPath
@@ -45,8 +53,8 @@ class Group(SpecEntry):
     @classmethod
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
         yield from super().check_keys(data)
-        if data.get("name") == RESERVED:
-            yield reserved(("name",), ErrorSubject.VALUE)
+        if data.get("name") == RESERVED_NAME:
+            yield reserved_name_error(("name",), ErrorSubject.VALUE)
         if not {"operations", "parameters"} & data.keys():
             yield cls.missing_field_error("operations", cls.label)
 
@@ -54,7 +62,7 @@ class Group(SpecEntry):
     def schema_rules(cls) -> Schema:
         fields = {"operations": OPERATIONS_SCHEMA, "parameters": PARAMETERS_SCHEMA}
         content = [{"required": ["operations"]}, {"required": ["parameters"]}]
-        return merge(super().schema_rules(), {"properties": fields, "anyOf": content})
+        return merge_rules(super().schema_rules(), {"properties": fields, "anyOf": content})
 
 
 def is_group(item: Any) -> bool:

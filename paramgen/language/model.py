@@ -23,7 +23,7 @@ from paramgen.catalog.operations import (
     ParametersByName,
     StandardOperation,
 )
-from paramgen.catalog.schemas import closed, mapping
+from paramgen.catalog.schemas import closed_schema, object_schema
 from paramgen.catalog.synonyms import FRAMEWORK_SYNONYMS, OPERATION_SYNONYMS
 from paramgen.errors import FileError, UsageError
 from paramgen.formatting import closest_match, did_you_mean, escape, must_be, show
@@ -133,14 +133,16 @@ class SpecFields(SpecModel):
     @classmethod
     def schema_rules(cls) -> Schema:
         standard = [model for model in OPERATIONS if issubclass(model, StandardOperation)]
-        initializers = {name: mapping(model.initializers_schema()) for model in standard for name in model.names()}
+        initializers = {
+            name: object_schema(model.initializers_schema()) for model in standard for name in model.names()
+        }
         aliases = [{"not": {"required": list(model.names())}} for model in standard if len(model.names()) > 1]
         return {
             "properties": {
                 "operations": OPERATIONS_SCHEMA,
                 "parameters": PARAMETERS_SCHEMA,
                 "variables": {"propertyNames": {"pattern": VARIABLE.schema["pattern"]}},
-                "defaults": {**closed(initializers), "allOf": aliases},
+                "defaults": {**closed_schema(initializers), "allOf": aliases},
             },
             "anyOf": [{"required": ["operations"]}, {"required": ["parameters"]}],
         }

@@ -163,7 +163,7 @@ class _Resolver:
             raise LimitExceededError(instance.path, f"{limit}, counting those that an index makes different")
         dtype = operation.dtype or self.spec.fields.dtype
         resolved = [_ParameterChoice(one, one.dtype or dtype, *self._prevailing(instance, one)) for one in found]
-        keys = {definition.key for definition in found}
+        keys = {definition.initializer_key for definition in found}
         problems = []
         for parameter in [name for name in operation.explicit_initializers() if name not in keys]:
             message = f"this {operation.type_name} has no {parameter}; remove its initializer"
@@ -177,11 +177,13 @@ class _Resolver:
     def _prevailing(self, instance: OperationInstance, definition: ParameterDef) -> tuple[Initializer, KeyPath]:
         """Return a parameter's initializer, overrides apart, and the path that chooses it."""
         operation, base = instance.operation, instance.path
-        if own := operation.explicit_initializers().get(definition.key):
-            return own, (*base, "initializers", definition.key)
-        if self.spec.fields.defaults and (default := self.spec.fields.default_of(operation, definition.key)):
+        if own := operation.explicit_initializers().get(definition.initializer_key):
+            return own, (*base, "initializers", definition.initializer_key)
+        if self.spec.fields.defaults and (
+            default := self.spec.fields.default_of(operation, definition.initializer_key)
+        ):
             return default
-        return definition.initializer, (*base, *definition.path)
+        return definition.initializer, (*base, *definition.initializer_path)
 
     def _resolve(
         self, prefix: str, instance: OperationInstance, choice: _ParameterChoice, before: Mapping[str, Parameter]

@@ -21,7 +21,7 @@ from paramgen import engine
 from paramgen.catalog.frameworks import CONVENTION_NAMES, FRAMEWORKS, LAYOUT_NAMES
 from paramgen.catalog.frameworks.tables import CONVENTIONS, LAYOUTS
 from paramgen.catalog.operations import OPERATIONS_BY_TYPE, ParameterDef, StandardOperation
-from paramgen.catalog.operations.base import weights
+from paramgen.catalog.operations.base import define_weights
 
 Array = NDArray[Any]
 NORM = {"name": "n", "type": "batchnorm", "num_channels": 3}
@@ -207,7 +207,7 @@ class Bilinear(StandardOperation):
     size: int = Field(description="number of features.")
 
     def parameter_defs(self) -> Iterator[ParameterDef]:
-        yield weights("weights", "o i", {"o": self.size, "i": self.size}, self.size, self.size)
+        yield define_weights("weights", "o i", {"o": self.size, "i": self.size}, self.size, self.size)
 
 
 @pytest.mark.parametrize("layout", FRAMEWORKS)

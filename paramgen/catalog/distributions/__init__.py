@@ -1,4 +1,4 @@
-"""THE table of distributions: what initializers become in the plan, with all numbers known.
+"""The table of distributions: what initializers become in the plan, with all numbers known.
 
 Samplers know nothing else. The numbers are computed with correctly rounded +, -, ×, ÷ and sqrt only, so they are the
 same everywhere.

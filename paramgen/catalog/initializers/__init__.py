@@ -1,4 +1,4 @@
-"""THE table of initializers: each has fields, reports what it does not fit, and becomes a distribution."""
+"""The table of initializers: each validates its fields, checks that it fits a parameter, and yields a distribution."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 

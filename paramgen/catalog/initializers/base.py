@@ -15,15 +15,15 @@ from paramgen.formatting import must_be, show
 class ParameterShape:
     """A parameter's shape, and what its operation knows about it.
 
-    `vector` marks biases, offsets and scales. `axes` is set if the operation names its axes, and `num_hidden_units` for
-    an LSTM's bias. Elements at `padding_index` of the last axis are zero. `direction` is set for a magnitude once its
-    direction is resolved.
+    `is_vector` marks biases, offsets and scales. `axes` is set if the operation names its axes, and `num_hidden_units`
+    for an LSTM's bias. Elements at `padding_index` of the last axis are zero. `direction` is set for a magnitude once
+    its direction is resolved.
     """
 
     shape: tuple[int, ...]
     fan_in: int | None = None
     fan_out: int | None = None
-    vector: bool = False
+    is_vector: bool = False
     num_hidden_units: int | None = None
     axes: Axes | None = None
     padding_index: int | None = None
@@ -31,8 +31,8 @@ class ParameterShape:
 
     def sizes(self, *names: str) -> list[int] | None:
         """Return the sizes of axes, or None if one of them is missing."""
-        found = [self.axes.sizes.get(name) for name in names] if self.axes else [None]
-        return [size for size in found if isinstance(size, int)] if None not in found else None
+        sizes = [self.axes.sizes.get(name) for name in names] if self.axes else [None]
+        return [size for size in sizes if isinstance(size, int)] if None not in sizes else None
 
 
 class Initializer(TypedSpecModel):
@@ -55,11 +55,11 @@ class Initializer(TypedSpecModel):
             yield FieldError((high,), must_be(f"above {low} ({show(low_value)})", high_value))
 
     def why_unsupported(self, parameter: ParameterShape) -> str | None:
-        """Return why it cannot fill this parameter, as the predicate of a sentence, or None."""
+        """Return the reason why it cannot fill this parameter ("needs a matrix, got a vector"), or None."""
         return None
 
     def fits_dimensions(self, parameter: ParameterShape) -> bool:
-        """Return True if it can fill some parameter with as many dimensions; it may lack required fields."""
+        """Return True if it can fill some parameter with this number of dimensions. Called without validation."""
         return self.why_unsupported(parameter) is None
 
     def to_distribution(self, parameter: ParameterShape) -> Distribution:

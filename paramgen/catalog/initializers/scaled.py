@@ -14,9 +14,9 @@ from paramgen.catalog.initializers.base import Initializer, ParameterShape
 TRUNCATED_STD = 0.87962566103423978
 
 Mode = Literal["fan_in", "fan_out", "fan_avg"]
-Family = Literal["normal", "uniform", "truncated_normal"]
-MODE = "divisor of the variance: fan_in, fan_out, or fan_avg, their average."
-FAMILY = "normal, uniform, or truncated_normal (at two standard deviations, widened to the same variance)."
+DistributionName = Literal["normal", "uniform", "truncated_normal"]
+MODE_HELP = "divisor of the variance: fan_in, fan_out, or fan_avg, their average."
+DISTRIBUTION_HELP = "normal, uniform, or truncated_normal (at two standard deviations, widened to the same variance)."
 
 
 class Scaled(Initializer):
@@ -26,10 +26,10 @@ class Scaled(Initializer):
     unlike torch.nn.init.trunc_normal_.
     """
 
-    mode: Mode = Field(default="fan_in", description=MODE)
-    distribution: Family = Field(default="normal", description=FAMILY)
+    mode: Mode = Field(default="fan_in", description=MODE_HELP)
+    distribution: DistributionName = Field(default="normal", description=DISTRIBUTION_HELP)
 
-    def factors(self) -> tuple[float, float]:
+    def gain_and_variance(self) -> tuple[float, float]:
         """Return a factor on the standard deviation, and the variance times n without it."""
         raise NotImplementedError
 
@@ -43,7 +43,7 @@ class Scaled(Initializer):
 
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
         fans = [getattr(parameter, fan) for fan in self.fans()]
-        gain, variance = self.factors()
+        gain, variance = self.gain_and_variance()
         root = gain * math.sqrt(len(fans) * (3 if self.distribution == "uniform" else 1) * variance / sum(fans))
         match self.distribution:
             case "uniform":
@@ -63,7 +63,7 @@ class _FixedVariance(Scaled):
     variance: ClassVar[float]
     gain: Positive = Field(default=1.0, description="factor on the standard deviation.")
 
-    def factors(self) -> tuple[float, float]:
+    def gain_and_variance(self) -> tuple[float, float]:
         return self.gain, self.variance
 
 
@@ -73,8 +73,8 @@ class Glorot(_FixedVariance):
     formula = "uniform on (-b, b), b = `gain`·sqrt(6 / (fan_in + fan_out)); else by `mode` and `distribution`"
     reference = "Glorot & Bengio, AISTATS 2010"
     type: Literal["glorot", "xavier"] = Field(description="initializer type.")
-    mode: Mode = Field(default="fan_avg", description=MODE)
-    distribution: Family = Field(default="uniform", description=FAMILY)
+    mode: Mode = Field(default="fan_avg", description=MODE_HELP)
+    distribution: DistributionName = Field(default="uniform", description=DISTRIBUTION_HELP)
     variance = 1
 
 
@@ -103,7 +103,7 @@ class VarianceScaling(Scaled):
     reference = "Keras, jax.nn.initializers"
     type: Literal["variance_scaling"] = Field(description="initializer type.")
     scale: Positive = Field(default=1.0, description="variance times n.")
-    distribution: Family = Field(default="truncated_normal", description=FAMILY)
+    distribution: DistributionName = Field(default="truncated_normal", description=DISTRIBUTION_HELP)
 
-    def factors(self) -> tuple[float, float]:
+    def gain_and_variance(self) -> tuple[float, float]:
         return 1.0, self.scale

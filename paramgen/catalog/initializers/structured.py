@@ -29,7 +29,7 @@ class Orthogonal(Initializer):
     )
 
     def why_unsupported(self, parameter: ParameterShape) -> str | None:
-        if parameter.vector:
+        if parameter.is_vector:
             return "needs a matrix, got a vector"
         if len(parameter.shape) < 2:
             return f"needs at least 2 dimensions, got shape {list(parameter.shape)}"
@@ -77,7 +77,7 @@ class Identity(Initializer):
     gain: FiniteNumber = Field(default=1.0, description="factor on the identity.")
 
     def why_unsupported(self, parameter: ParameterShape) -> str | None:
-        if parameter.vector:
+        if parameter.is_vector:
             return "needs a matrix, got a vector"
         if len(parameter.shape) != 2:
             return f"needs exactly 2 dimensions, got shape {list(parameter.shape)}"
@@ -96,14 +96,14 @@ class Dirac(Initializer):
     type: Literal["dirac"] = Field(description="initializer type.")
 
     def why_unsupported(self, parameter: ParameterShape) -> str | None:
-        return None if _filter(parameter) else "fits only the weights of a convolution"
+        return None if _filter_size(parameter) else "fits only the weights of a convolution"
 
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
-        filter_size = _filter(parameter)
+        filter_size = _filter_size(parameter)
         assert filter_size and parameter.axes
         outer, inner, *groups = parameter.shape[len(filter_size) :]
         run = math.prod(groups)
-        first = _centre(filter_size) * outer * inner * run
+        first = _centre_index(filter_size) * outer * inner * run
         return distributions.PeriodicConstant("dirac", 1.0, first, run, (inner + 1) * run, min(outer, inner))
 
 
@@ -116,7 +116,7 @@ class DeltaOrthogonal(Initializer):
     gain: FiniteNumber = Field(default=1.0, description="factor on the orthonormal matrix.")
 
     def why_unsupported(self, parameter: ParameterShape) -> str | None:
-        if not _filter(parameter):
+        if not _filter_size(parameter):
             return "fits only the weights of a convolution"
         if parameter.sizes("g"):
             return "fits only the weights of an ungrouped convolution"
@@ -126,22 +126,22 @@ class DeltaOrthogonal(Initializer):
         return None
 
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
-        filter_size = _filter(parameter)
+        filter_size = _filter_size(parameter)
         assert filter_size
         rows, columns = parameter.shape[len(filter_size) :]
-        centre = distributions.MatrixRegion(_centre(filter_size, 1) * rows * columns, rows, columns)
+        centre = distributions.MatrixRegion(_centre_index(filter_size, 1) * rows * columns, rows, columns)
         return distributions.DeltaOrthogonal(self.gain, centre)
 
 
-def _filter(parameter: ParameterShape) -> tuple[int, ...] | None:
+def _filter_size(parameter: ParameterShape) -> tuple[int, ...] | None:
     """Return a convolution's filter size; None if the parameter is not the weights of a convolution."""
     size = parameter.axes.sizes.get("k") if parameter.axes and parameter.sizes("i", "o") else None
     return size if isinstance(size, tuple) else None
 
 
-def _centre(filter_size: tuple[int, ...], less: int = 0) -> int:
-    """Return the index, in C order, of a filter's element at (size - less) // 2 along each axis."""
+def _centre_index(filter_size: tuple[int, ...], rounding: int = 0) -> int:
+    """Return the index, in C order, of a filter's element at (size - rounding) // 2 along each axis."""
     position = 0
     for size in filter_size:
-        position = position * size + (size - less) // 2
+        position = position * size + (size - rounding) // 2
     return position

@@ -1,4 +1,4 @@
-"""THE table of operations: each one's fields, and its parameters with their sizes, fans and initializers.
+"""The table of operations: each one's fields, and its parameters with their sizes, fans and initializers.
 
 Source: MathWorks, "Initialize Learnable Parameters for Model Function", and the reference pages of the functions that
 it names (Deep Learning Toolbox). Operations that these lack follow the modules of PyTorch, Keras, Flax and

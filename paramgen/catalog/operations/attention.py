@@ -10,8 +10,8 @@ from paramgen.catalog.operations.base import (
     ParameterDef,
     StandardOperation,
     check_multiple,
-    vector,
-    weights,
+    define_vector,
+    define_weights,
 )
 from paramgen.formatting import must_be, show
 
@@ -55,16 +55,16 @@ class MultiheadAttention(StandardOperation):
         sizes = {"p": 3, "n": heads, "d": keys // heads, "e": values // heads, "i": self.input_size, "o": outputs}
         kinds = (("query", "d", keys), ("key", "d", keys), ("value", "e", values))
         if self.projections == "fused":
-            yield weights("qkv_weights", "(p n d) i", sizes, self.input_size, 3 * keys)
+            yield define_weights("qkv_weights", "(p n d) i", sizes, self.input_size, 3 * keys)
         else:
             for kind, size, rows in kinds:
-                yield weights(f"{kind}_weights", f"(n {size}) i", sizes, self.input_size, rows)
-        yield weights("output_weights", "o (n e)", sizes, values, outputs)
+                yield define_weights(f"{kind}_weights", f"(n {size}) i", sizes, self.input_size, rows)
+        yield define_weights("output_weights", "o (n e)", sizes, values, outputs)
         if not self.bias:
             return
         if self.projections == "fused":
-            yield vector("qkv_bias", "(p n d)", sizes)
+            yield define_vector("qkv_bias", "(p n d)", sizes)
         else:
             for kind, size, _ in kinds:
-                yield vector(f"{kind}_bias", f"(n {size})", sizes)
-        yield vector("output_bias", "o", sizes)
+                yield define_vector(f"{kind}_bias", f"(n {size})", sizes)
+        yield define_vector("output_bias", "o", sizes)

@@ -9,7 +9,16 @@ from pydantic import Field
 
 from paramgen.catalog.axes import Axes, AxisSizes
 from paramgen.catalog.entries import SpecEntry
-from paramgen.catalog.fields import RESERVED, DTypeName, ErrorSubject, Expectation, FieldError, Name, Schema, reserved
+from paramgen.catalog.fields import (
+    RESERVED_NAME,
+    DTypeName,
+    ErrorSubject,
+    Expectation,
+    FieldError,
+    Name,
+    Schema,
+    reserved_name_error,
+)
 from paramgen.catalog.initializers import (
     INITIALIZER_EXPECTED,
     INITIALIZERS,
@@ -22,7 +31,7 @@ from paramgen.catalog.initializers import (
     Zeros,
 )
 from paramgen.catalog.models import TypedSpecModel, unknown_key_errors
-from paramgen.catalog.schemas import closed, is_initializer, merge, reference
+from paramgen.catalog.schemas import closed_schema, initializer_schema, merge_rules, reference
 from paramgen.catalog.synonyms import PARAMETER_SYNONYMS
 from paramgen.formatting import must_be
 
@@ -36,20 +45,21 @@ ZEROS = Zeros(type="zeros")
 class ParameterDef:
     """A parameter of an operation, before the spec's initializers: name, size, fans and default initializer.
 
-    `key` is its name in `initializers` and `defaults`; several parameters may share it. `direction` names the parameter
-    before it that a magnitude is the norm of.
+    `initializer_key` is its name in `initializers` and `defaults`; several parameters may share it. `initializer_path`
+    is the place of its initializer in a spec, below the operation. `direction` names the earlier parameter whose norm
+    this magnitude is.
     """
 
     name: str
     info: ParameterShape
     initializer: Initializer
-    key: str
+    initializer_key: str
     dtype: str | None = None
-    path: tuple[str | int, ...] = ()
+    initializer_path: tuple[str | int, ...] = ()
     direction: str | None = None
 
 
-def weights(
+def define_weights(
     name: str,
     axes: str,
     sizes: AxisSizes,
@@ -63,7 +73,7 @@ def weights(
     return ParameterDef(name + suffix, ParameterShape(named.shape, fan_in, fan_out, axes=named), initializer, name)
 
 
-def vector(
+def define_vector(
     name: str,
     axes: str,
     sizes: AxisSizes,
@@ -93,8 +103,8 @@ class Operation(TypedSpecModel, SpecEntry):
     @classmethod
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
         yield from super().check_keys(data)
-        if data.get("name") == RESERVED:
-            yield reserved(("name",), ErrorSubject.VALUE)
+        if data.get("name") == RESERVED_NAME:
+            yield reserved_name_error(("name",), ErrorSubject.VALUE)
 
     @classmethod
     def field_names(cls) -> Iterable[str]:
@@ -118,11 +128,11 @@ class Operation(TypedSpecModel, SpecEntry):
 
     @classmethod
     def example_shapes(cls) -> dict[str, ParameterShape]:
-        """Return the parameters' shapes by key, at the sizes of the example, for rules that hold at every size."""
+        """Return example shapes by key. They stand in for all sizes in schema rules."""
         infos: dict[str, ParameterShape] = {}
         for _, example in cls.examples():
             for definition in example.parameter_defs():
-                infos.setdefault(definition.key, definition.info)
+                infos.setdefault(definition.initializer_key, definition.info)
         return infos
 
 
@@ -130,7 +140,7 @@ def _schema_of_fitting_initializers(info: ParameterShape) -> Schema:
     names = [
         name for model in INITIALIZERS if not model.model_construct().fits_dimensions(info) for name in model.names()
     ]
-    return {"allOf": [reference("Initializer")], "not": is_initializer(names)}
+    return {"allOf": [reference("Initializer")], "not": initializer_schema(names)}
 
 
 def _omission_rule(parameter: str, by_default: bool) -> Schema:
@@ -173,7 +183,9 @@ class StandardOperation(Operation):
     @classmethod
     def initializers_schema(cls) -> Schema:
         """Return the JSON Schema of initializers by parameter, each without the types that do not fit it."""
-        return closed({name: _schema_of_fitting_initializers(info) for name, info in cls.example_shapes().items()})
+        return closed_schema(
+            {name: _schema_of_fitting_initializers(info) for name, info in cls.example_shapes().items()}
+        )
 
     @classmethod
     def schema_rules(cls) -> Schema:
@@ -182,7 +194,7 @@ class StandardOperation(Operation):
         omitted = [_omission_rule(name, cls.model_fields[name].default is False) for name in optional]
         if "weight_norm" in cls.model_fields:
             omitted.append(NO_MAGNITUDE_RULE)
-        return merge(super().schema_rules(), rules | ({"allOf": omitted} if omitted else {}))
+        return merge_rules(super().schema_rules(), rules | ({"allOf": omitted} if omitted else {}))
 
     @classmethod
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:

@@ -11,7 +11,7 @@ from paramgen.catalog.operations.base import (
     ParameterDef,
     StandardOperation,
     check_multiple,
-    vector,
+    define_vector,
 )
 
 
@@ -22,8 +22,8 @@ class Normalization(StandardOperation):
     num_channels: Size = Field(description="number of channels.")
 
     def parameter_defs(self) -> Iterator[ParameterDef]:
-        yield vector("offset", "c", {"c": self.num_channels})
-        yield vector("scale", "c", {"c": self.num_channels}, ONES)
+        yield define_vector("offset", "c", {"c": self.num_channels})
+        yield define_vector("scale", "c", {"c": self.num_channels}, ONES)
 
 
 class BatchNorm(Normalization):
@@ -73,4 +73,4 @@ class RMSNorm(StandardOperation):
     num_channels: Size = Field(description="number of channels.")
 
     def parameter_defs(self) -> Iterator[ParameterDef]:
-        yield vector("scale", "c", {"c": self.num_channels}, ONES)
+        yield define_vector("scale", "c", {"c": self.num_channels}, ONES)

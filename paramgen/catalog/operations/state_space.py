@@ -8,7 +8,7 @@ from pydantic import Field
 from paramgen.catalog.axes import Axes
 from paramgen.catalog.fields import Size
 from paramgen.catalog.initializers import Formula, ParameterShape, SsmDtBias
-from paramgen.catalog.operations.base import ONES, ParameterDef, StandardOperation, vector
+from paramgen.catalog.operations.base import ONES, ParameterDef, StandardOperation, define_vector
 from paramgen.exact_math import log
 
 
@@ -44,11 +44,11 @@ class StateSpace(StandardOperation):
     def parameter_defs(self) -> Iterator[ParameterDef]:
         sizes = {"c": self.num_channels}
         if self.state_size is None:
-            yield vector("a_log", "c", sizes, Formula(type="formula", value=LOG_OF_NEXT, axis=0))
+            yield define_vector("a_log", "c", sizes, Formula(type="formula", value=LOG_OF_NEXT, axis=0))
         else:
             axes = Axes("c n", {**sizes, "n": self.state_size})
             decay = Formula(type="formula", value=LOG_OF_NEXT)
             yield ParameterDef("a_log", ParameterShape(axes.shape, axes=axes), decay, "a_log")
-        yield vector("d", "c", sizes, ONES)
+        yield define_vector("d", "c", sizes, ONES)
         if self.dt_bias:
-            yield vector("dt_bias", "c", sizes, SSM_DT_BIAS)
+            yield define_vector("dt_bias", "c", sizes, SSM_DT_BIAS)
