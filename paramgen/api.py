@@ -211,7 +211,7 @@ def load(path: str | os.PathLike[str], *, device: str = "cpu") -> Nested:
 def _load(file: TensorFile, transfer: Transfer | None) -> Nested:
     """Load a file's arrays; errors that the header shows are raised before any data is read."""
     for entry in file.entries:
-        if entry.dtype.array is None:
+        if entry.dtype.numpy_name is None:
             raise FileError(f"{file.display_path}: {show_text(entry.name)}: NumPy has no type for {entry.dtype.name}")
     try:
         nest(dict.fromkeys(entry.name for entry in file.entries))
@@ -227,7 +227,7 @@ def _read(file: TensorFile, entry: TensorEntry, transfer: Transfer | None) -> An
     try:
         if transfer is None:
             return file.read(entry, 0, entry.size).reshape(entry.shape)
-        return transfer.upload_parts(read_part, entry.dtype.numpy(), entry.shape)
+        return transfer.upload_parts(read_part, entry.dtype.numpy_dtype(), entry.shape)
     except (MemoryError, OverflowError, ValueError) as error:
         array = f"{entry.dtype.name} of shape {shorten(str(list(entry.shape)))}"
         place = f"memory{_reason_suffix(error)}" if isinstance(error, MemoryError) else "an array"

@@ -76,7 +76,7 @@ def file_bytes(plan: Plan) -> int:
 def block_size(tensor: Tensor, block_bytes: int = BLOCK_BYTES) -> int:
     """Return the block size: larger if a transposing layout would otherwise waste random words."""
     wide = WIDE_BLOCK_FACTOR * block_bytes
-    is_short = tensor.dtype.nbytes(tensor.rearrangement.row) * SHORT_RUN_ELEMENTS > block_bytes
+    is_short = tensor.dtype.nbytes(tensor.rearrangement.max_source_step) * SHORT_RUN_ELEMENTS > block_bytes
     return wide if is_short and tensor.nbytes > wide else block_bytes
 
 

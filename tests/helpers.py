@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from paramgen.catalog.axes import plain
+from paramgen.catalog.axes import identity_rearrangement
 from paramgen.catalog.distributions import Distribution
 from paramgen.catalog.initializers import Zeros
 from paramgen.dtypes import DTYPES
@@ -142,7 +142,7 @@ def make_tensor(
     """Return a tensor of one parameter in canonical order; `stream` replaces the one of its name."""
     resolved = ResolvedParameter(shape, DTYPES[dtype], None, None, Zeros(type="zeros"), distribution)
     source = Parameter(name, resolved, stream_id(name) if stream is None else stream)
-    return Tensor(name, plain("", shape, name), (source,))
+    return Tensor(name, identity_rearrangement("", shape, name), (source,))
 
 
 def draw(tensor: Tensor, seed: int, start: int, stop: int, backend: Backend | None = None, threads: int = 1) -> Any:
@@ -152,7 +152,7 @@ def draw(tensor: Tensor, seed: int, start: int, stop: int, backend: Backend | No
         out = backend.empty(tensor.dtype.nbytes(stop - start))
         Sampler(seed, threads).draw(backend, tensor, start, stop, out)
         backend.synchronize()
-        return backend.download(out).view(tensor.dtype.numpy())
+        return backend.download(out).view(tensor.dtype.numpy_dtype())
 
 
 def find_digest_key(path: Path) -> str:

@@ -38,9 +38,9 @@ from paramgen.catalog.initializers import (
     INITIALIZERS,
     Arange,
     Formula,
-    LogUniformInitializer,
-    SinusoidalInitializer,
-    SsmDtBiasInitializer,
+    LogUniform,
+    Sinusoidal,
+    SsmDtBias,
     Values,
 )
 from paramgen.catalog.operations import OPERATIONS_BY_TYPE, Custom
@@ -152,7 +152,7 @@ def types_and_fields(config: str) -> tuple[set[str], set[str]]:
     return types, fields
 
 
-COMPUTED = {Values, Arange, Formula, SinusoidalInitializer, LogUniformInitializer, SsmDtBiasInitializer}
+COMPUTED = {Values, Arange, Formula, Sinusoidal, LogUniform, SsmDtBias}
 
 
 def claims_of_initializers() -> None:

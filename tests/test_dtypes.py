@@ -203,7 +203,7 @@ def test_plan_and_inspect_show_every_dtype(run: Run, tmp_path: Path) -> None:
     for tensor in tensors:
         group, name = tensor["name"].split(".")
         array, found = loaded[group][name], tensor["stats"]
-        assert array.dtype == dtypes.DTYPES[tensor["dtype"]].numpy()
+        assert array.dtype == dtypes.DTYPES[tensor["dtype"]].numpy_dtype()
         if tensor["dtype"] == "complex64":
             assert found is None
             continue

@@ -16,7 +16,7 @@ from helpers import COMPILED_BACKENDS, CONFIGS, SMALL, draw, make_tensor
 
 import paramgen
 from paramgen.catalog.distributions import Distribution, Normal, Orthogonal
-from paramgen.catalog.normal_tails import tails
+from paramgen.catalog.normal_tails import tail_probabilities
 from paramgen.errors import DeviceError
 from paramgen.float_mode import default_float_mode, is_default
 from paramgen.sampling import cpu
@@ -78,7 +78,7 @@ def test_the_default_is_known() -> None:
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_plans_are_the_same(mode: Mode, path: Path) -> None:
     def make() -> PlannedValues:
-        tails.cache_clear()
+        tail_probabilities.cache_clear()
         return make_plan_of(path, variables=SMALL.get(path.stem))
 
     expected = make()

@@ -13,7 +13,8 @@ from paramgen.catalog import initializers, operations
 from paramgen.catalog.axes import parse_row
 from paramgen.catalog.entries import ENTRY_KEYS
 from paramgen.catalog.frameworks import FRAMEWORKS
-from paramgen.catalog.layouts import CONSTANTS, LAYOUTS, UnsupportedError
+from paramgen.catalog.frameworks.tables import LAYOUTS
+from paramgen.catalog.layouts import CONSTANTS, UnsupportedError
 from paramgen.catalog.models import SpecModel
 from paramgen.catalog.operations import Operation, ParameterDef, StandardOperation
 
@@ -117,7 +118,7 @@ def render_parameters(model: type[StandardOperation]) -> str:
 def list_tensors(layout: str, operation: Operation, definitions: list[ParameterDef]) -> Iterator[tuple[str, ...]]:
     """Yield a row per tensor: name, sources, axes. If the layout lacks the operation, yield the reason."""
     try:
-        for row in map(parse_row, LAYOUTS[layout].rows_of(operation, definitions)):
+        for row in map(parse_row, LAYOUTS[layout].applicable_rows(operation, definitions)):
             collection = f" in `{row.collection.rstrip('.')}`" if row.collection else ""
             sources = " + ".join(source if source in CONSTANTS else f"`{source}`" for source in row.sources)
             dtype = f", {row.dtype}" if row.dtype else ""

@@ -71,7 +71,7 @@ def compute_statistics(
 
     mean, std, min and max are None without finite elements. Complex and sub-byte dtypes have no statistics.
     """
-    if entry.dtype.array is None or entry.dtype.name == "complex64":
+    if entry.dtype.numpy_name is None or entry.dtype.name == "complex64":
         return None
     moments = Moments()
     for start in range(0, entry.size, chunk_elements):

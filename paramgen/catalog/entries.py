@@ -8,7 +8,15 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from paramgen import limits
-from paramgen.catalog.fields import NO_NAME, ErrorSubject, FieldError, FieldType, Schema, is_identifier_text, is_name
+from paramgen.catalog.fields import (
+    NON_NAME_CHARACTERS,
+    ErrorSubject,
+    FieldError,
+    FieldType,
+    Schema,
+    is_identifier_text,
+    is_name,
+)
 from paramgen.catalog.models import SpecModel
 from paramgen.messages import must_be, show
 
@@ -23,7 +31,7 @@ def is_variable(name: object) -> bool:
 VARIABLE = FieldType(
     value="a variable's name of letters, digits and _, with no digit first",
     accepts=is_variable,
-    schema={"type": "string", "pattern": f"^[^{NO_NAME}0-9-][^{NO_NAME}-]*$"},
+    schema={"type": "string", "pattern": f"^[^{NON_NAME_CHARACTERS}0-9-][^{NON_NAME_CHARACTERS}-]*$"},
 )
 
 

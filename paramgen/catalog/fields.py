@@ -128,7 +128,7 @@ def choice_type(names: Collection[str], synonyms: Mapping[str, str]) -> FieldTyp
     )
 
 
-def size_up_to(largest: int) -> FieldType:
+def bounded_size_type(largest: int) -> FieldType:
     """Return the type of a size with a limit."""
     return FieldType(
         value=f"an integer from 1 to {largest:,}",
@@ -168,7 +168,8 @@ Size = Annotated[int, SIZE]
 NonNegativeInt = Annotated[int, INDEX]
 FilterSize = Annotated[tuple[int, ...], FILTER_SIZE]
 Shape = Annotated[tuple[int, ...], SHAPE]
-FiniteNumber = Annotated[float, number_type("a finite number", {})]
+FINITE = number_type("a finite number", {})
+FiniteNumber = Annotated[float, FINITE]
 NonNegative = Annotated[float, number_type("finite and at least 0", {"minimum": 0}, lambda value: value >= 0)]
 Positive = Annotated[float, number_type("finite and above 0", {"exclusiveMinimum": 0}, lambda value: value > 0)]
 INTEGER = FieldType(
@@ -189,13 +190,13 @@ DTypeName = Annotated[
     ),
 ]
 
-RESERVED = "__metadata__"
+RESERVED_NAME = "__metadata__"
 # Not every engine of JSON Schema reads \p{L}. The pattern lists what is neither letter nor digit in ASCII, Latin-1 and
 # general punctuation.
-NO_NAME = r"\x00-,./:-@\[-\^`{-\xa9\xab-\xb4\xb6-\xb9\xbb-\xbf\xd7\xf7\u2000-\u206f\u3000-\u3004"
+NON_NAME_CHARACTERS = r"\x00-,./:-@\[-\^`{-\xa9\xab-\xb4\xb6-\xb9\xbb-\xbf\xd7\xf7\u2000-\u206f\u3000-\u3004"
 
 
-_PART = f"[^{NO_NAME}-][^{NO_NAME}]*"
+_NAME_PART = f"[^{NON_NAME_CHARACTERS}-][^{NON_NAME_CHARACTERS}]*"
 
 
 def is_identifier_text(text: str) -> bool:
@@ -235,14 +236,14 @@ NAME = FieldType(
     hint=_name_hint,
     schema={
         "type": "string",
-        "pattern": rf"^{_PART}(\.{_PART})*$",
+        "pattern": rf"^{_NAME_PART}(\.{_NAME_PART})*$",
         "maxLength": limits.MAX_NAME_LENGTH,
-        "not": {"const": RESERVED},
+        "not": {"const": RESERVED_NAME},
     },
 )
 Name = Annotated[str, NAME]
 
 
-def reserved(path: KeyPath, kind: ErrorSubject) -> FieldError:
+def reserved_name_error(path: KeyPath, kind: ErrorSubject) -> FieldError:
     """Return the error of a name that the file format keeps for itself."""
-    return FieldError(path, f"{show(RESERVED)} is reserved for the file's metadata; choose another name", kind)
+    return FieldError(path, f"{show(RESERVED_NAME)} is reserved for the file's metadata; choose another name", kind)

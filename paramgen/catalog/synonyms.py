@@ -1,6 +1,6 @@
 """The words that people bring from elsewhere, each with the word that it means here. Suggested, never accepted."""
 
-from paramgen.dtypes import DTYPES, SUB_BYTE
+from paramgen.dtypes import DTYPES, SUB_BYTE_NAMES
 from paramgen.messages import closest_match, did_you_mean, join_first, show
 
 DTYPE_SYNONYMS = {
@@ -212,7 +212,7 @@ def dtype_error(text: str) -> str | None:
     if text in DTYPES:
         return None
     name = text.rpartition(".")[2]  # torch.int64
-    if name.lower() in SUB_BYTE:
+    if name.lower() in SUB_BYTE_NAMES:
         hint = "; files do not define how elements narrower than a byte are packed, so use uint8"
     else:
         hint = did_you_mean(name if name in DTYPES else closest_match(name, DTYPES, DTYPE_SYNONYMS))

@@ -14,7 +14,7 @@ from paramgen.catalog.entries import VARIABLE, Condition, is_variable
 from paramgen.catalog.fields import DTypeName, ErrorSubject, Expectation, FieldError, KeyPath, Schema, choice_type
 from paramgen.catalog.frameworks import CONVENTION_NAMES, LAYOUT_NAMES
 from paramgen.catalog.initializers import INITIALIZER_EXPECTED, AnyInitializer
-from paramgen.catalog.models import SpecModel, unknown_keys
+from paramgen.catalog.models import SpecModel, unknown_key_errors
 from paramgen.catalog.operations import (
     OPERATIONS,
     OPERATIONS_BY_TYPE,
@@ -23,7 +23,7 @@ from paramgen.catalog.operations import (
     ParametersByName,
     StandardOperation,
 )
-from paramgen.catalog.schemas import closed, mapping
+from paramgen.catalog.schemas import closed_schema, object_schema
 from paramgen.catalog.synonyms import FRAMEWORK_SYNONYMS, OPERATION_SYNONYMS
 from paramgen.errors import UsageError, file_errors
 from paramgen.language.diagnostics import LimitExceededError, Problem, ProblemCollector, explain_errors
@@ -115,7 +115,7 @@ class SpecFields(SpecModel):
         if not isinstance(defaults, dict):
             return
         standard = {kind: model for kind, model in OPERATIONS_BY_TYPE.items() if issubclass(model, StandardOperation)}
-        yield from unknown_keys(
+        yield from unknown_key_errors(
             ("defaults",), defaults, list(standard), "not an operation type with defaults", OPERATION_SYNONYMS
         )
         written: dict[type[StandardOperation], str] = {}
@@ -126,20 +126,24 @@ class SpecFields(SpecModel):
                 yield FieldError(("defaults", kind), message, ErrorSubject.KEY)
             written[model] = kind
             if isinstance(defaults[kind], dict):
-                known, what = model.parameter_names, f"unknown parameter of {kind}"
-                yield from unknown_keys(("defaults", kind), defaults[kind], known, what, model.parameter_synonyms())
+                known, what = model.parameter_names(), f"unknown parameter of {kind}"
+                yield from unknown_key_errors(
+                    ("defaults", kind), defaults[kind], known, what, model.parameter_synonyms()
+                )
 
     @classmethod
     def schema_rules(cls) -> Schema:
         standard = [model for model in OPERATIONS if issubclass(model, StandardOperation)]
-        initializers = {name: mapping(model.initializers_schema()) for model in standard for name in model.names()}
+        initializers = {
+            name: object_schema(model.initializers_schema()) for model in standard for name in model.names()
+        }
         aliases = [{"not": {"required": list(model.names())}} for model in standard if len(model.names()) > 1]
         return {
             "properties": {
                 "operations": OPERATIONS_SCHEMA,
                 "parameters": PARAMETERS_SCHEMA,
                 "variables": {"propertyNames": {"pattern": VARIABLE.schema["pattern"]}},
-                "defaults": {**closed(initializers), "allOf": aliases},
+                "defaults": {**closed_schema(initializers), "allOf": aliases},
             },
             "anyOf": [{"required": ["operations"]}, {"required": ["parameters"]}],
         }

@@ -10,8 +10,9 @@ from weakref import WeakKeyDictionary
 
 from paramgen.catalog.axes import Rearrangement
 from paramgen.catalog.frameworks import CANONICAL, is_buffer
+from paramgen.catalog.frameworks.tables import LAYOUTS
 from paramgen.catalog.initializers import ParameterShape
-from paramgen.catalog.layouts import CONSTANTS, LAYOUTS, UnsupportedError
+from paramgen.catalog.layouts import CONSTANTS, UnsupportedError
 from paramgen.json_text import dump_json, quote_json
 from paramgen.language.diagnostics import LimitExceededError, Problem, ProblemCollector
 from paramgen.language.items import CheckedOperation, OperationInstance
@@ -193,7 +194,7 @@ class _TensorPlanner:
         self, instance: OperationInstance, parameters: Mapping[str, Parameter], rearrangement: Rearrangement
     ) -> Tensor | Tie:
         """Return a tensor made of an operation's parameters. Raises _InvalidTensorError if it is not valid."""
-        name = self.layout.name(instance.name, rearrangement)
+        name = self.layout.tensor_name(instance.name, rearrangement)
         drawn = [parameters[source] for source in rearrangement.sources if source in parameters]
         tied = next((parameter for parameter in drawn if parameter.tied_to), None)
         if tied and len(rearrangement.sources) > 1:

@@ -9,10 +9,10 @@ from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 from paramgen import limits
-from paramgen.catalog.conventions import parameter_defs as parameter_defs_by_convention
 from paramgen.catalog.distributions import Direction
 from paramgen.catalog.fields import KeyPath
-from paramgen.catalog.initializers import Initializer, NormInitializer
+from paramgen.catalog.frameworks.tables import parameter_defs_by_convention
+from paramgen.catalog.initializers import Initializer, Norm
 from paramgen.catalog.layouts import UnsupportedError
 from paramgen.catalog.operations import OPERATIONS_BY_TYPE, ZEROS, ParameterDef
 from paramgen.language.diagnostics import LimitExceededError, Problem
@@ -153,11 +153,13 @@ class _Resolver:
     ) -> tuple[Initializer, KeyPath]:
         """Return a parameter's initializer, and its path in the spec."""
         operation = instance.operation
-        if explicit := operation.explicit_initializers().get(definition.key):
-            return explicit, (*instance.path, "initializers", definition.key)
-        if self.spec.fields.defaults and (default := self.spec.fields.default_initializer(operation, definition.key)):
+        if explicit := operation.explicit_initializers().get(definition.initializer_key):
+            return explicit, (*instance.path, "initializers", definition.initializer_key)
+        if self.spec.fields.defaults and (
+            default := self.spec.fields.default_initializer(operation, definition.initializer_key)
+        ):
             return default
-        return definition.initializer, (*instance.path, *definition.path)
+        return definition.initializer, (*instance.path, *definition.initializer_path)
 
     def _resolve_instance(
         self, instance: OperationInstance, choices: _OperationChoices
@@ -226,7 +228,7 @@ def _resolve_choice(
             initializer, path = override.initializer, ("overrides", index, "initializer")
         dtype = override.dtype or dtype
     shape = definition.info
-    if direction and isinstance(initializer, NormInitializer):
+    if direction and isinstance(initializer, Norm):
         source = str(definition.direction)
         if direction.tied_to is not None:
             fix = f"tie {definition.name} too, or give it an initializer"
@@ -256,7 +258,7 @@ def _tied_parameter(
 def _find_unknown_parameters(instance: OperationInstance, definitions: list[ParameterDef]) -> Iterator[Problem]:
     """Yield an error for each initializer or tie of a parameter that the operation does not have."""
     operation = instance.operation
-    keys = {definition.key for definition in definitions}
+    keys = {definition.initializer_key for definition in definitions}
     names = [definition.name for definition in definitions]
     for key in operation.explicit_initializers():
         if key not in keys:

@@ -7,10 +7,10 @@ from functools import cached_property
 from math import prod
 from typing import NamedTuple
 
-from paramgen.catalog.axes import Rearrangement, plain
+from paramgen.catalog.axes import Rearrangement, identity_rearrangement
 from paramgen.catalog.distributions import Distribution, Norm
 from paramgen.catalog.initializers import Initializer, ParameterShape
-from paramgen.dtypes import BY_NAME, DType
+from paramgen.dtypes import DTYPES_BY_NAME, DType
 from paramgen.messages import escape, shorten
 from paramgen.planning.streams import stream_id
 
@@ -53,7 +53,7 @@ def resolve_parameter(parameter: ParameterShape, initializer: Initializer, dtype
     """Resolve a parameter whose initializer has been checked."""
     return ResolvedParameter(
         parameter.shape,
-        BY_NAME[dtype],
+        DTYPES_BY_NAME[dtype],
         parameter.fan_in,
         parameter.fan_out,
         initializer,
@@ -121,4 +121,4 @@ class Tensor(NamedTuple):
 
 def as_tensor(name: str, resolved: ResolvedParameter) -> Tensor:
     """Return a tensor that is one parameter, unchanged."""
-    return Tensor(name, plain("", resolved.shape, name), (Parameter(name, resolved, stream_id(name)),))
+    return Tensor(name, identity_rearrangement("", resolved.shape, name), (Parameter(name, resolved, stream_id(name)),))

@@ -164,7 +164,7 @@ class GpuBackend(Backend):
         return data
 
     def as_array(self, data: Bytes, dtype: DType, shape: tuple[int, ...]) -> NDArray[Any]:
-        return data.view(device_dtype(dtype.numpy())).reshape(shape)
+        return data.view(device_dtype(dtype.numpy_dtype())).reshape(shape)
 
     def copy(self, out: Bytes, source: Bytes) -> None:
         copy_bytes(device_address(out), device_address(source), out.nbytes, self._stream)

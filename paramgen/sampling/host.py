@@ -52,7 +52,7 @@ class HostBackend(Backend):
             raise MemoryError(human_bytes(size)) from None
 
     def as_array(self, data: Bytes, dtype: DType, shape: tuple[int, ...]) -> NDArray[Any]:
-        return data.view(dtype.numpy()).reshape(shape)
+        return data.view(dtype.numpy_dtype()).reshape(shape)
 
     def copy(self, out: Bytes, source: Bytes) -> None:
         out[...] = source
@@ -99,13 +99,13 @@ class HostBackend(Backend):
 
     def fill_normal(self, seed: int, stream: int, offset: int, is_double: bool, z: Matrix) -> None:
         dtype = DTYPES["float64" if is_double else "float32"]
-        values = np.empty(z.shape, dtype.numpy())
+        values = np.empty(z.shape, dtype.numpy_dtype())
         self.fill(ElementSource(Normal(0.0, 1.0), dtype, seed, stream), offset, values.reshape(-1).view(np.uint8))
         z[...] = values
 
     def store_scaled(self, q: Matrix, gain: float, dtype: DType, out: Bytes) -> None:
         values = gain * q
-        result = out.view(dtype.numpy()).reshape(q.shape)
+        result = out.view(dtype.numpy_dtype()).reshape(q.shape)
         result[...] = values if dtype.name == "float64" else values.astype(np.float32)
 
     @abstractmethod

@@ -144,15 +144,15 @@ def _values_of_words(distribution: ElementwiseDistribution, dtype: DType, words:
         parts = _SAMPLERS[type(distribution)](distribution, words.view("<u4"))
         if isinstance(distribution, Constant):
             parts[1::2] = 0
-        return parts.view(dtype.numpy())
+        return parts.view(dtype.numpy_dtype())
     values = _SAMPLERS[type(distribution)](distribution, words)
     if dtype.is_integer:
-        return values.astype(f"u{dtype.bits // 8}").view(dtype.numpy())
+        return values.astype(f"u{dtype.bits // 8}").view(dtype.numpy_dtype())
     if distribution.is_discrete:
         values = values.view(f"i{values.itemsize}").astype(_working_precision(words))
     if dtype.name == "float8_e8m0fnu":
-        return _power_of_two(values).view(dtype.numpy())
-    return values.astype(dtype.numpy())
+        return _power_of_two(values).view(dtype.numpy_dtype())
+    return values.astype(dtype.numpy_dtype())
 
 
 def _power_of_two(values: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -183,7 +183,7 @@ def sinusoidal(distribution: Sinusoidal, element: NDArray[np.uint64]) -> NDArray
 def _sinusoidal(distribution: Sinusoidal, element: NDArray[np.uint64], dtype: DType) -> NDArray[Any]:
     """Return the values of elements; narrow dtypes round the float32 value."""
     values = sinusoidal(distribution, element)
-    return values if dtype.name == "float64" else values.astype(np.float32).astype(dtype.numpy())
+    return values if dtype.name == "float64" else values.astype(np.float32).astype(dtype.numpy_dtype())
 
 
 class NumpyBackend(HostBackend):
@@ -198,7 +198,7 @@ class NumpyBackend(HostBackend):
 
     def fill(self, source: ElementSource, offset: int, out: Bytes) -> None:
         draw = draw_words64 if source.dtype.bits == 64 else draw_words
-        values = out.view(source.dtype.numpy())
+        values = out.view(source.dtype.numpy_dtype())
         for start in range(0, len(values), CHUNK_ELEMENTS):
             part, first = values[start : start + CHUNK_ELEMENTS], offset + start
             if isinstance(source.distribution, Sinusoidal):
@@ -210,7 +210,7 @@ class NumpyBackend(HostBackend):
 
     def fill_region(self, source: ElementSource, region: StridedRegion, out: Bytes) -> None:
         element = region.element_numbers()
-        target = view_of_region(out.view(source.dtype.numpy()), region)
+        target = view_of_region(out.view(source.dtype.numpy_dtype()), region)
         if isinstance(source.distribution, Sinusoidal):
             target[...] = _sinusoidal(source.distribution, element, source.dtype)
             return

@@ -88,7 +88,7 @@ class StridedRegion(NamedTuple):
 
 def iter_regions(rearrangement: Rearrangement, start: int, stop: int) -> Iterator[StridedRegion]:
     """Yield elements start … stop - 1 of a tensor, in C order, as regions; the buffer begins at `start`."""
-    if rearrangement.is_plain:
+    if rearrangement.is_identity:
         yield StridedRegion.contiguous(start, stop - start)
         return
     out_strides = c_strides(rearrangement.grid)

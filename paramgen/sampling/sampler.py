@@ -101,7 +101,7 @@ class Sampler:
     ) -> None:
         source = ElementSource(distribution, parameter.resolved.dtype, self.seed, parameter.stream)
         if source.dtype.is_integer and isinstance(distribution, Constant):  # kernels round constants to floats
-            element = backend.upload(np.array([int(distribution.value)], source.dtype.numpy())).view(np.uint8)
+            element = backend.upload(np.array([int(distribution.value)], source.dtype.numpy_dtype())).view(np.uint8)
             repeated = region._replace(offset=0, strides=(0,) * len(region.sizes))
             backend.copy_region(element, source.dtype, repeated, out)
         elif region.is_contiguous:
@@ -144,7 +144,7 @@ class Sampler:
             out = backend.empty(dtype.nbytes(stop - start))
             sampler._draw_region(backend, direction, StridedRegion.contiguous(start, stop - start), out)
             drawn: NDArray[Any] = backend.download(out)
-            return drawn.view(dtype.numpy())
+            return drawn.view(dtype.numpy_dtype())
 
         norms = backend.upload(compute_norms(draw, distribution.grid))
         result = backend.empty(parameter.resolved.nbytes)
@@ -160,7 +160,7 @@ def _encode_table(table: Table, dtype: DType) -> NDArray[Any]:
     numbers: NDArray[Any] = np.frombuffer(table.data)
     if not dtype.is_integer and dtype.bits < 64:
         numbers = numbers.astype(np.float32)
-    return numbers.astype(dtype.numpy()).view(np.uint8)
+    return numbers.astype(dtype.numpy_dtype()).view(np.uint8)
 
 
 def _nonzero_parts(distribution: PeriodicConstant, region: StridedRegion) -> Iterator[StridedRegion]:

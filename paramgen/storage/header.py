@@ -12,7 +12,7 @@ from math import prod
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from paramgen.dtypes import FILE_RANK, DType
+from paramgen.dtypes import RANK_IN_FILE, DType
 from paramgen.json_text import quote_json
 
 MAX_HEADER_BYTES = 100_000_000
@@ -35,7 +35,7 @@ class TensorEntry(NamedTuple):
 def place_tensors(tensors: Iterable[tuple[str, DType, tuple[int, ...]]]) -> list[TensorEntry]:
     """Place tensors one after another in the official order: by the format's rank of their dtype, then by name."""
     ordered = sorted(tensors, key=itemgetter(0))
-    ordered.sort(key=lambda tensor: FILE_RANK[tensor[1].code])  # a stable sort, which keeps the names in order
+    ordered.sort(key=lambda tensor: RANK_IN_FILE[tensor[1].code])  # a stable sort, which keeps the names in order
     entries, start = [], 0
     for name, dtype, shape in ordered:
         stop = start + dtype.nbytes(prod(shape))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 
-from paramgen.dtypes import BY_CODE
+from paramgen.dtypes import DTYPES_BY_CODE
 from paramgen.errors import MAX_REASON_CHARS, FileError, MalformedFileError, file_errors
 from paramgen.messages import show_path, show_text
 from paramgen.storage.header import MAX_HEADER_BYTES, TensorEntry, find_duplicate
@@ -63,7 +63,7 @@ class TensorFile:
         entries, start = [], 0
         for name in official.offset_keys():
             tensor = official.get_slice(name)
-            dtype = BY_CODE.get(tensor.get_dtype())
+            dtype = DTYPES_BY_CODE.get(tensor.get_dtype())
             if dtype is None:
                 raise FileError(
                     f"{self.display_path}: {show_text(name, MAX_REASON_CHARS)}: unknown dtype {tensor.get_dtype()}"
@@ -83,7 +83,7 @@ class TensorFile:
 
         data = np.empty(entry.dtype.nbytes(stop - start), np.uint8)
         self.read_into(entry, entry.dtype.nbytes(start), memoryview(data.data))
-        return data.view(entry.dtype.numpy())
+        return data.view(entry.dtype.numpy_dtype())
 
     def read_into(self, entry: TensorEntry, position: int, view: memoryview) -> None:
         """Fill a view with a tensor's bytes, beginning at byte `position` of the tensor."""

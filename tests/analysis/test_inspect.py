@@ -20,7 +20,7 @@ from paramgen.storage.reader import TensorFile
 def stats_of(array: NDArray[Any], tmp_path: Path, **options: int) -> Any:
     from paramgen.dtypes import FILE_DTYPES
 
-    dtype = next(dtype for dtype in FILE_DTYPES if dtype.array == array.dtype.name)
+    dtype = next(dtype for dtype in FILE_DTYPES if dtype.numpy_name == array.dtype.name)
     entries = place_tensors([("x", dtype, array.shape)])
     (tmp_path / "f").write_bytes(encode_header(entries, {}) + array.tobytes())
     with TensorFile(tmp_path / "f") as file:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from paramgen.catalog.axes import Axes, Rearrangement, parse_row, plain, rearrange
+from paramgen.catalog.axes import Axes, Rearrangement, identity_rearrangement, parse_row, rearrange
 from paramgen.sampling.regions import iter_regions
 
 Array = NDArray[Any]
@@ -77,7 +77,7 @@ def test_a_row_rearranges_as_numpy_does(row: str, axes: dict[str, Axes], expecte
     np.testing.assert_array_equal(gather(rearrangement, arrays, 0, array.size), array.reshape(-1))
     if rearrangement.sources == tuple(axes):
         in_order = [np.array_equal(array.reshape(-1), source.reshape(-1)) for source in arrays.values()]
-        assert rearrangement.is_plain == (in_order == [True])
+        assert rearrangement.is_identity == (in_order == [True])
 
 
 @given(st.data())
@@ -102,15 +102,15 @@ def test_any_range_has_few_regions_of_few_axes() -> None:
 
 
 def test_plain_rearrangements_are_recognized() -> None:
-    assert plain("w", (3, 4), "w").is_plain
-    for row, axes, is_plain in [
+    assert identity_rearrangement("w", (3, 4), "w").is_identity
+    for row, axes, is_identity in [
         ("w = w o i", Axes("o i", {"o": 3, "i": 4}), True),
         ("w = w i o", Axes("o i", {"o": 3, "i": 4}), False),
         ("w = w i o", Axes("o i", {"o": 1, "i": 4}), True),
         ("w = w g[1] h", Axes("(g h) 1", {"g": 3, "h": 4}), False),
     ]:
         (rearrangement,) = rearrange([row], {"w": axes})
-        assert rearrangement.is_plain is is_plain, row
+        assert rearrangement.is_identity is is_identity, row
 
 
 def test_a_row_lists_its_sources() -> None:

@@ -52,7 +52,7 @@ def test_values_are_repeated_along_the_axes_before_theirs(dtype: str) -> None:
     expected = np.broadcast_to(np.array(numbers), (4, 5, 2, 3))
     narrow = expected if dtype == "float64" else expected.astype(np.float32)
     found = values({"type": "values", "values": numbers}, 4, 5, 2, 3, dtype=dtype)
-    assert found.tobytes() == narrow.astype(DTYPES[dtype].numpy()).tobytes()
+    assert found.tobytes() == narrow.astype(DTYPES[dtype].numpy_dtype()).tobytes()
 
 
 def test_arange_counts_along_its_axis() -> None:

@@ -8,8 +8,7 @@ from golden import Golden
 from helpers import plan_operations
 
 import paramgen
-from paramgen.catalog.conventions import CONVENTIONS, parameter_defs
-from paramgen.catalog.layouts import LAYOUTS
+from paramgen.catalog.frameworks.tables import CONVENTIONS, LAYOUTS, parameter_defs_by_convention
 from paramgen.catalog.operations import OPERATIONS, OPERATIONS_BY_TYPE
 
 TRUNCATED = 0.87962566103423978  # of Keras and JAX: the standard deviation of a standard normal truncated at ±2
@@ -294,6 +293,6 @@ def test_parameters_have_the_names_of_the_table() -> None:
     for model in OPERATIONS:
         operation = model.model_validate({"name": "n", "type": model.names()[0], **model.example})
         for convention in [name for name in CONVENTIONS if name == "matlab" or model in LAYOUTS[name].rows]:
-            assert [t.name for t in parameter_defs(convention, operation)] == [
+            assert [t.name for t in parameter_defs_by_convention(convention, operation)] == [
                 t.name for t in operation.parameter_defs()
             ]

@@ -13,7 +13,7 @@ from paramgen.catalog.operations.convolution import GROUPS
 
 TYPES = {
     "size": fields.SIZE,
-    "a limited size": fields.size_up_to(4),
+    "a limited size": fields.bounded_size_type(4),
     "filter size": fields.FILTER_SIZE,
     "shape": fields.SHAPE,
     "name": fields.NAME,

@@ -18,11 +18,10 @@ from pydantic import Field
 import paramgen
 import paramgen.storage.reader
 from paramgen import engine
-from paramgen.catalog.conventions import CONVENTIONS
 from paramgen.catalog.frameworks import CONVENTION_NAMES, FRAMEWORKS, LAYOUT_NAMES
-from paramgen.catalog.layouts import LAYOUTS
+from paramgen.catalog.frameworks.tables import CONVENTIONS, LAYOUTS
 from paramgen.catalog.operations import OPERATIONS_BY_TYPE, ParameterDef, StandardOperation
-from paramgen.catalog.operations.base import weights
+from paramgen.catalog.operations.base import define_weights
 
 Array = NDArray[Any]
 NORM = {"name": "n", "type": "batchnorm", "num_channels": 3}
@@ -206,15 +205,13 @@ def try_load(layout: str, operation: dict[str, Any]) -> Any:
 class Bilinear(StandardOperation):
     """An operation without rows in any layout."""
 
-    label = "bilinear"
     title = "Bilinear"
     example: ClassVar[dict[str, Any]] = {"size": 3}
-    parameter_names = ("weights",)
     type: Literal["bilinear"] = Field(description="Operation type.")
     size: int = Field(description="number of features.")
 
     def parameter_defs(self) -> Iterator[ParameterDef]:
-        yield weights("weights", "o i", {"o": self.size, "i": self.size}, self.size, self.size)
+        yield define_weights("weights", "o i", {"o": self.size, "i": self.size}, self.size, self.size)
 
 
 @pytest.mark.parametrize("layout", FRAMEWORKS)

@@ -61,7 +61,7 @@ def test_a_synonym_of_a_field_suggests_it(label: str, word: str, field: str) -> 
 def test_a_synonym_of_a_parameter_suggests_it(kind: str, word: str, name: str) -> None:
     model = operations.OPERATIONS_BY_TYPE[kind]
     assert issubclass(model, StandardOperation)
-    assert name in model.parameter_names and word not in model.parameter_names
+    assert name in model.parameter_names() and word not in model.parameter_names()
     assert problem_of(example_of(kind, initializers={word: "zeros"})).endswith(f"; did you mean {name}?")
     with pytest.raises(paramgen.SpecError, match=rf"; did you mean {name}\?"):
         paramgen.load_spec({"defaults": {kind: {word: "zeros"}}, "operations": [example_of(kind)]})

@@ -98,7 +98,7 @@ def test_narrow_types_round_every_kind_of_number(kernels: Backend, dtype: str) -
     narrow = rng.uniform(-20, 10, 3000).astype(np.float32)
     values = np.concatenate([values, np.exp2(narrow), np.exp2(np.rint(narrow)) * np.float32(1.0625), -np.exp2(narrow)])
     with np.errstate(over="ignore"):
-        expected = values.astype(DTYPES[dtype].numpy())
+        expected = values.astype(DTYPES[dtype].numpy_dtype())
     for value, number in zip(values.tolist(), expected, strict=True):
         assert bits(kernels, Constant(value), dtype, 0, 0, 0, 1) == number.tobytes(), value
 
@@ -114,7 +114,7 @@ def test_powers_of_two_are_the_nearest(backend: Backend) -> None:
         assert codes == (np.log2(expected) + 127).tolist()
     rng = np.random.default_rng(0)
     for value in np.exp2(rng.uniform(-126, 127, 1000)).astype(np.float32):
-        code = value.astype(DTYPES["float8_e8m0fnu"].numpy()).tobytes()
+        code = value.astype(DTYPES["float8_e8m0fnu"].numpy_dtype()).tobytes()
         assert bits(backend, Constant(float(value)), "float8_e8m0fnu", 0, 0, 0, 1) == code, value
 
 

@@ -47,8 +47,8 @@ def test_integers_follow_the_formula(dtype: str, low: int, high: int) -> None:
     expected = [low + (int(word) * (high - low + 1) >> bits) for word in draw(9, stream_id("w"), 0, COUNT)]
     initializer = {"type": "integers", "low": low, "high": high}
     found = paramgen.initialize(initializer, [COUNT], seed=9, name="w", dtype=dtype)
-    assert found.dtype == DTYPES[dtype].numpy()
-    exact = found.astype(np.float64) if DTYPES[dtype].precision else found
+    assert found.dtype == DTYPES[dtype].numpy_dtype()
+    exact = found.astype(np.float64) if DTYPES[dtype].significant_bits else found
     assert [int(value) for value in exact.tolist()] == expected
     assert low <= min(expected) and max(expected) <= high
 

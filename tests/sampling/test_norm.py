@@ -34,7 +34,7 @@ CASES: list[tuple[Distribution, tuple[int, ...], tuple[int, ...]]] = [
 ]
 
 # Weights have a norm in the dtypes of floating-point numbers with a zero.
-FLOATS = [name for name, dtype in DTYPES.items() if dtype.precision and dtype.smallest < 0 and not dtype.is_complex]
+FLOATS = [name for name, dtype in DTYPES.items() if dtype.significant_bits and dtype.min < 0 and not dtype.is_complex]
 
 
 def in_python(values: NDArray[Any], shape: tuple[int, ...]) -> list[float]:
@@ -62,7 +62,7 @@ def test_norms_of_the_values_in_the_file(
         if of_norm != "float64":
             expected = expected.astype(np.float32)
         found = draw(tensor, 5, 0, tensor.size, backend)
-        assert found.tobytes() == expected.astype(DTYPES[of_norm].numpy()).tobytes()
+        assert found.tobytes() == expected.astype(DTYPES[of_norm].numpy_dtype()).tobytes()
 
 
 @pytest.mark.parametrize("block", [1, 2, 3, 7, 64, 1000])

@@ -86,7 +86,7 @@ def test_any_range_equals_that_range_of_the_whole(
     whole = draw(tensor(distribution, dtype), 8, 0, 1200)
     part = draw(tensor(distribution, dtype), 8, start, stop)
     assert part.tobytes() == whole[start:stop].tobytes()
-    assert whole.dtype == DTYPES[dtype].numpy()
+    assert whole.dtype == DTYPES[dtype].numpy_dtype()
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_ranges_beyond_32_bits(distribution: Distribution, dtype: str) -> None:
 def test_narrow_types_are_the_float32_value_rounded_to_even(distribution: Distribution, dtype: str) -> None:
     wide = draw(tensor(distribution), 8, 0, 1200)
     narrow = draw(tensor(distribution, dtype), 8, 0, 1200).astype(np.float64)
-    info = ml_dtypes.finfo(DTYPES[dtype].numpy())
+    info = ml_dtypes.finfo(DTYPES[dtype].numpy_dtype())
     exponent = np.maximum(np.floor(np.log2(np.maximum(np.abs(wide.astype(np.float64)), 1e-300))), info.minexp)
     unit = 2.0 ** (exponent - info.nmant)
     expected = np.rint(wide.astype(np.float64) / unit) * unit  # rint: to nearest, ties to even
@@ -119,7 +119,7 @@ def test_narrow_types_are_the_float32_value_rounded_to_even(distribution: Distri
 
 @pytest.mark.parametrize("dtype", FIRST_DTYPES)
 def test_extreme_values_are_finite(dtype: str) -> None:
-    largest = DTYPES[dtype].largest
+    largest = DTYPES[dtype].max
     assert largest is not None
     std = largest / (9.2 if dtype == "float64" else 6.34)
     truncated = TruncatedNormal(0.0, largest / 2, -2.0, 2.0)

@@ -295,8 +295,8 @@ def test_the_file_that_was_checked_is_the_one_that_is_parsed(tmp_path: Path, mon
 
 def test_data_of_every_dtype(tmp_path: Path) -> None:
     wide = np.arange(24, dtype=np.float64).reshape(2, 3, 4)
-    kinds = {dtype.name: dtype for dtype in FILE_DTYPES if dtype.array}
-    arrays = {name: wide.astype(dtype.numpy()) for name, dtype in kinds.items()}
+    kinds = {dtype.name: dtype for dtype in FILE_DTYPES if dtype.numpy_name}
+    arrays = {name: wide.astype(dtype.numpy_dtype()) for name, dtype in kinds.items()}
     entries = place_tensors((name, dtype, (2, 3, 4)) for name, dtype in kinds.items())
     (tmp_path / "f").write_bytes(
         encode_header(entries, {}) + b"".join(arrays[entry.name].tobytes() for entry in entries)
@@ -307,12 +307,12 @@ def test_data_of_every_dtype(tmp_path: Path) -> None:
             found = file.read(entry, 5, 17)
             assert found.dtype == arrays[entry.name].dtype
             assert found.tobytes() == arrays[entry.name].reshape(-1)[5:17].tobytes()
-    assert kinds["bfloat16"].numpy() == ml_dtypes.bfloat16
+    assert kinds["bfloat16"].numpy_dtype() == ml_dtypes.bfloat16
 
 
 def test_a_dtype_of_a_later_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
     safetensors.numpy.save_file({"a\n": np.zeros(1)}, tmp_path / "f")
-    monkeypatch.delitem(reader.BY_CODE, "F64")
+    monkeypatch.delitem(reader.DTYPES_BY_CODE, "F64")
     with pytest.raises(FileError) as caught:
         TensorFile(tmp_path / "f")
     golden(caught.value)

@@ -108,8 +108,8 @@ class Norm(WholeDistribution):
 
     def max_magnitude(self, dtype: str) -> float:
         before, _, behind = self.grid
-        of = self.direction
-        largest = of.dtype.round(of.distribution.max_magnitude(of.dtype.name))
+        direction = self.direction
+        largest = direction.dtype.round_value(direction.distribution.max_magnitude(direction.dtype.name))
         return sqrt(before * behind * (largest * largest))
 
     def min_value(self) -> float:
