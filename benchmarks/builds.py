@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from gpt2 import operations
-from measuring import HERE, PARAMGEN, found, measure
+from measuring import HERE, PARAMGEN, is_installed, measure
 
 # GPT-2-like stacks of 1 GB and 6 GB: vocabulary, positions, width, layers.
 Model = tuple[int, int, int, int]
@@ -21,7 +21,7 @@ MEMORY = Path("/dev/shm")
 INITIALIZERS = {"normal": "{type: gaussian, std: 0.02}", "zeros": "zeros", "ones": "ones"}
 
 
-def spec(model: Model) -> str:
+def make_spec(model: Model) -> str:
     lines = ["seed: 1", "operations:"]
     for name, parameters in operations(*model):
         listed = (
@@ -31,7 +31,7 @@ def spec(model: Model) -> str:
     return "\n".join(lines) + "\n"
 
 
-def builds(scratch: Path, models: list[Model], runs: int) -> list[str]:
+def measure_builds(scratch: Path, models: list[Model], runs: int) -> list[str]:
     rows = []
     places = [(scratch, model) for model in models]
     if MEMORY.is_dir():
@@ -40,7 +40,7 @@ def builds(scratch: Path, models: list[Model], runs: int) -> list[str]:
         is_memory = place != scratch
         target = place / "out.safetensors"
         path = scratch / "model.yaml"
-        path.write_text(spec(model))
+        path.write_text(make_spec(model))
         measure(*PARAMGEN, "build", path, "--quiet", "-o", target)
         size = target.stat().st_size
         commands: dict[str, list[str | Path]] = {
@@ -62,7 +62,7 @@ def builds(scratch: Path, models: list[Model], runs: int) -> list[str]:
         }
         if is_memory:
             del commands["plain durable write, direct"]
-        if found("torch"):
+        if is_installed("torch"):
             commands["PyTorch script"] = [sys.executable, HERE / "torch_build.py", target, *map(str, model)]
         taken: dict[str, list[float]] = {key: [] for key in commands}
         peaks: dict[str, float] = {}
@@ -70,9 +70,9 @@ def builds(scratch: Path, models: list[Model], runs: int) -> list[str]:
             for key, command in commands.items():
                 target.unlink(missing_ok=True)
                 os.sync()
-                seconds, peak = measure(*command)
-                taken[key].append(seconds)
-                peaks[key] = max(peak, peaks.get(key, 0))
+                measured = measure(*command)
+                taken[key].append(measured.seconds)
+                peaks[key] = max(measured.peak, peaks.get(key, 0))
         target.unlink()
         if is_memory:
             place.rmdir()
@@ -100,7 +100,7 @@ def builds(scratch: Path, models: list[Model], runs: int) -> list[str]:
         "| PyTorch script | `benchmarks/torch_build.py`: the same distributions (every matrix normal), saved with safetensors |",
         "| plain durable write | `benchmarks/plain.py`: one block, written repeatedly into reserved space, then a sync |",
         "",
-        "| aim | figure |",
+        "| target | figure |",
         "|---|---|",
         "| PyTorch script, 1.0 GB, also into memory | at least 4 × |",
         "| `paramgen build`, 6.2 GB | at most 1.3 times the plain write |",
@@ -111,4 +111,4 @@ def builds(scratch: Path, models: list[Model], runs: int) -> list[str]:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
-        print("\n".join(builds(Path(folder), MODELS, runs=3)))
+        print("\n".join(measure_builds(Path(folder), MODELS, runs=3)))

@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from builds import MODELS, Model, spec
+from builds import MODELS, Model, make_spec
 from kernels import DISTRIBUTIONS
-from measuring import PARAMGEN, found, measure
+from measuring import PARAMGEN, Measurement, is_installed, measure
 
 import paramgen
 from paramgen.dtypes import DTYPES
+from paramgen.sampling.backend import ElementSource
 from paramgen.sampling.devices import load_backend
 
 TITLE = "## GPU"
@@ -29,13 +30,13 @@ ORTHOGONAL = [(1024, 1024), (4096, 1024), (4096, 4096), (8192, 8192)]
 DTYPES_OF_INTEREST = ("float32", "float64", "bfloat16", "float8_e4m3fn")
 
 
-def missing() -> str | None:
+def why_unusable() -> str | None:
     """Return why no GPU is usable, or None."""
-    devices = load_backend("gpu").devices()
+    devices = load_backend("gpu").list_devices()
     return None if devices[0].usable else devices[0].description
 
 
-def per_call(begin: Callable[[], object], finish: Callable[[], object], runs: int) -> float:
+def time_calls(begin: Callable[[], object], finish: Callable[[], object], runs: int) -> float:
     """Return the median seconds of one of CALLS consecutive calls, after a warm-up."""
     begin()
     finish()
@@ -51,7 +52,7 @@ def per_call(begin: Callable[[], object], finish: Callable[[], object], runs: in
 
 def torch_calls(dtype: str, elements: int) -> dict[str, Callable[[], object]]:
     """Return PyTorch's call for each distribution, or none without PyTorch, its CUDA or the dtype."""
-    if not found("torch"):
+    if not is_installed("torch"):
         return {}
     import torch
 
@@ -68,7 +69,7 @@ def torch_calls(dtype: str, elements: int) -> dict[str, Callable[[], object]]:
 
 
 def jax_calls(dtype: str, elements: int) -> dict[str, Callable[[], Any]]:
-    if not found("jax"):
+    if not is_installed("jax"):
         return {}
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # the memory is the others', too
     import jax
@@ -87,12 +88,12 @@ def jax_calls(dtype: str, elements: int) -> dict[str, Callable[[], Any]]:
     return {name: lambda f=f: f(key) for name, f in draw.items()}
 
 
-def rates(elements: int, runs: int) -> list[str]:
+def measure_rates(elements: int, runs: int) -> list[str]:
     import cupy
 
     gpu = load_backend("gpu").open_backend([])
     rows = []
-    with gpu.current():
+    with gpu.activate():
         for dtype in DTYPES_OF_INTEREST:
             out: Any = gpu.empty(DTYPES[dtype].nbytes(elements))
             stream = cupy.cuda.get_current_stream()
@@ -102,11 +103,12 @@ def rates(elements: int, runs: int) -> list[str]:
 
             torch_begins, jax_begins = torch_calls(dtype, elements), jax_calls(dtype, elements)
             for name, distribution in DISTRIBUTIONS.items():
+                source = ElementSource(distribution, DTYPES[dtype], 7, 12345)
 
-                def draw(out: Any = out, distribution: Any = distribution, dtype: str = dtype) -> None:
-                    gpu.fill(distribution, DTYPES[dtype], 7, 12345, 0, out)
+                def draw(out: Any = out, source: ElementSource = source) -> None:
+                    gpu.fill(source, 0, out)
 
-                plain, own = per_call(fill, gpu.finish, runs), per_call(draw, gpu.finish, runs)
+                plain, own = time_calls(fill, gpu.synchronize, runs), time_calls(draw, gpu.synchronize, runs)
                 cells = [f"{own / elements * 1e9:.4f}", f"{out.nbytes / own / 1e9:.0f}", f"{plain / own:.0%}"]
                 for begins in (torch_begins, jax_begins):
                     if name not in begins:
@@ -115,11 +117,11 @@ def rates(elements: int, runs: int) -> list[str]:
                     if begins is torch_begins:
                         import torch
 
-                        peer = per_call(begins[name], torch.cuda.synchronize, runs)
+                        peer = time_calls(begins[name], torch.cuda.synchronize, runs)
                     else:
                         results: list[Any] = [None]
                         begin = begins[name]
-                        peer = per_call(
+                        peer = time_calls(
                             lambda begin=begin, results=results: results.__setitem__(0, begin()),
                             lambda results=results: results[0].block_until_ready(),
                             runs,
@@ -128,7 +130,7 @@ def rates(elements: int, runs: int) -> list[str]:
                 rows.append(f"| {name} | {dtype} | {' | '.join(cells)} |")
     return [
         f"Nanoseconds per element for {elements / 1e6:.0f} million elements in the GPU's memory, medians of {runs} runs of",
-        f"{CALLS} calls. A plain fill is cudaMemsetAsync of as many bytes. The aim is at least 80 % of its rate for float32",
+        f"{CALLS} calls. A plain fill is cudaMemsetAsync of as many bytes. The target is at least 80 % of its rate for float32",
         "uniform and normal values.",
         "",
         "| distribution | dtype | paramgen | GB/s | of a plain fill | PyTorch | JAX |",
@@ -138,22 +140,26 @@ def rates(elements: int, runs: int) -> list[str]:
     ]
 
 
-def orthogonal(shapes: list[tuple[int, int]], runs: int) -> list[str]:
+def measure_orthogonal(shapes: list[tuple[int, int]], runs: int) -> list[str]:
     rows = []
     for shape in shapes:
         document = {"w": {"shape": list(shape), "initializer": "orthogonal"}}
         model = paramgen.load_spec({"operations": [{"name": "x", "type": "custom", "parameters": document}]})
         seconds = {
-            device: per_call(lambda device=device, model=model: paramgen.sample(model, device=device), lambda: None, 1)
+            device: time_calls(
+                lambda device=device, model=model: paramgen.sample(model, device=device), lambda: None, 1
+            )
             for device in ("gpu", "cpu")
         }
         peer = "-"
-        if found("torch"):
+        if is_installed("torch"):
             import torch
 
             if torch.cuda.is_available():
                 tensor = torch.empty(shape, device="cuda")
-                taken = per_call(lambda tensor=tensor: torch.nn.init.orthogonal_(tensor), torch.cuda.synchronize, runs)
+                taken = time_calls(
+                    lambda tensor=tensor: torch.nn.init.orthogonal_(tensor), torch.cuda.synchronize, runs
+                )
                 peer = f"{taken:.4f} ({taken / seconds['gpu']:.1f} ×)"
         rows.append(f"| {shape[0]} × {shape[1]} | {seconds['gpu']:.4f} | {seconds['cpu']:.4f} | {peer} |")
     return [
@@ -166,7 +172,7 @@ def orthogonal(shapes: list[tuple[int, int]], runs: int) -> list[str]:
     ]
 
 
-def transfers(size: int, runs: int) -> list[str]:
+def measure_transfers(size: int, runs: int) -> list[str]:
     import cupy
 
     host = {"w": np.ones(size, np.uint8)}
@@ -178,24 +184,24 @@ def transfers(size: int, runs: int) -> list[str]:
         "`cupy.asnumpy`": lambda: cupy.asnumpy(there["w"]),
     }
     wait = cupy.cuda.get_current_stream().synchronize
-    rows = [f"| {name} | {size / per_call(call, wait, runs) / 1e9:.1f} |" for name, call in calls.items()]
+    rows = [f"| {name} | {size / time_calls(call, wait, runs) / 1e9:.1f} |" for name, call in calls.items()]
     return [f"Transfers of {size / 1e9:.1f} GB, GB/s:", "", "| call | GB/s |", "|---|---|", *rows, ""]
 
 
-def builds(scratch: Path, models: list[Model], runs: int) -> list[str]:
+def measure_builds(scratch: Path, models: list[Model], runs: int) -> list[str]:
     rows = []
     target = scratch / "out.safetensors"
     for model in models:
         path = scratch / "model.yaml"
-        path.write_text(spec(model))
-        taken: dict[str, list[tuple[float, float]]] = {"gpu": [], "cpu": []}
+        path.write_text(make_spec(model))
+        taken: dict[str, list[Measurement]] = {"gpu": [], "cpu": []}
         for _ in range(runs):
             for device, results in taken.items():
                 target.unlink(missing_ok=True)
                 results.append(measure(*PARAMGEN, "build", path, "--quiet", "--device", device, "-o", target))
         size = target.stat().st_size
         for device, results in taken.items():
-            seconds, peaks = zip(*results, strict=True)
+            seconds, peaks = [result.seconds for result in results], [result.peak for result in results]
             median = statistics.median(seconds)
             rate = f"{size / median / 1e9:.2f} GB/s | {max(peaks) / 1e6:.0f} MB"
             rows.append(f"| {size / 1e9:.1f} GB | `--device {device}` | {median:.2f} | {rate} |")
@@ -210,23 +216,23 @@ def builds(scratch: Path, models: list[Model], runs: int) -> list[str]:
     ]
 
 
-def gpu(scratch: Path, quick: bool) -> list[str]:
+def measure_gpu(scratch: Path, quick: bool) -> list[str]:
     """Return the lines of the section of docs/performance.md."""
-    if reason := missing():
+    if reason := why_unusable():
         return [TITLE, "", f"Not run: {reason}.", ""]
     runs = 1 if quick else 5
     return [
         TITLE,
         "",
-        *(f"- {device.name}: {device.description}" for device in load_backend("gpu").devices()),
+        *(f"- {device.name}: {device.description}" for device in load_backend("gpu").list_devices()),
         "",
-        *rates(2**22 if quick else 2**28, runs),
-        *orthogonal(ORTHOGONAL[:1] if quick else ORTHOGONAL, runs),
-        *transfers(2**24 if quick else 2**31, runs),
-        *builds(scratch, [(5000, 64, 256, 2)] if quick else MODELS, 1 if quick else 3),
+        *measure_rates(2**22 if quick else 2**28, runs),
+        *measure_orthogonal(ORTHOGONAL[:1] if quick else ORTHOGONAL, runs),
+        *measure_transfers(2**24 if quick else 2**31, runs),
+        *measure_builds(scratch, [(5000, 64, 256, 2)] if quick else MODELS, 1 if quick else 3),
     ]
 
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
-        print("\n".join(gpu(Path(folder), "--quick" in sys.argv)))
+        print("\n".join(measure_gpu(Path(folder), "--quick" in sys.argv)))

@@ -31,7 +31,7 @@ print(time.perf_counter() - began, "numpy" in sys.modules)
 """
 
 
-def header(count: int, alike: bool) -> tuple[bytes, int]:
+def make_header(count: int, alike: bool) -> tuple[bytes, int]:
     """Return a header of `count` tensors and the number of bytes of their data.
 
     Unless `alike`, each has a different shape, and the metadata has brackets like paramgen's own.
@@ -47,11 +47,11 @@ def header(count: int, alike: bool) -> tuple[bytes, int]:
     return len(text).to_bytes(8, "little") + text, begin
 
 
-def headers(scratch: Path, count: int, runs: int) -> list[str]:
+def measure_headers(scratch: Path, count: int, runs: int) -> list[str]:
     rows = []
     for what, alike in (("of one shape", True), ("of different shapes", False)):
         path = scratch / "headers.safetensors"
-        content, size = header(count, alike)
+        content, size = make_header(count, alike)
         with path.open("wb") as file:
             file.write(content)
             file.truncate(len(content) + size)
@@ -60,10 +60,10 @@ def headers(scratch: Path, count: int, runs: int) -> list[str]:
             "`paramgen inspect`": [*PARAMGEN, "inspect", str(path)],
             "`paramgen inspect --json`": [*PARAMGEN, "inspect", str(path), "--json"],
         }
-        turns = [[measure(*command, processor=True) for command in commands.values()] for _ in range(runs)]
+        turns = [[measure(*command) for command in commands.values()] for _ in range(runs)]
         best = [
-            (min(seconds), min(peaks))
-            for seconds, peaks in (zip(*column, strict=True) for column in zip(*turns, strict=True))
+            (min(result.cpu_seconds for result in column), min(result.peak for result in column))
+            for column in zip(*turns, strict=True)
         ]
         for name, (seconds, peak) in zip(commands, best, strict=True):
             ratios = f"{seconds / best[0][0]:.2f} × | {peak / best[0][1]:.2f} ×"
@@ -77,7 +77,7 @@ def headers(scratch: Path, count: int, runs: int) -> list[str]:
     return [
         "## Large headers",
         "",
-        "`paramgen inspect` reads headers with the official parser. The aim is at most twice that parser's time and",
+        "`paramgen inspect` reads headers with the official parser. The target is at most twice that parser's time and",
         f"memory. Figures are for whole processes on one thread, the least CPU time of {runs} runs in turn.",
         "",
         "| tensors | process | seconds | peak memory | time | memory |",
@@ -92,4 +92,4 @@ def headers(scratch: Path, count: int, runs: int) -> list[str]:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
-        print("\n".join(headers(Path(folder), COUNT, runs=3)))
+        print("\n".join(measure_headers(Path(folder), COUNT, runs=3)))

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from measuring import found
+from measuring import is_installed
 
 from paramgen.catalog.distributions import (
     Constant,
@@ -51,13 +51,13 @@ PEERS = ("PyTorch", "JAX")
 REST = 0.02
 
 
-def instruction_sets() -> list[Backend]:
+def list_instruction_sets() -> list[Backend]:
     """Return the kernels that this CPU can run, the fastest last; the NumPy reference if none were built."""
     try:
-        from paramgen.sampling.compiled import KERNELS
+        from paramgen.sampling.compiled import COMPILED_BACKENDS
     except ImportError:
-        return [cpu.backend()]
-    return list(KERNELS)
+        return [cpu.cpu_backend()]
+    return list(COMPILED_BACKENDS)
 
 
 def paramgen(distribution: Distribution, dtype: str, elements: int, threads: int, kernels: Backend) -> Call:
@@ -70,7 +70,7 @@ def paramgen(distribution: Distribution, dtype: str, elements: int, threads: int
 
 
 def pytorch(distribution: str, dtype: str, elements: int, threads: int) -> Call | None:
-    if not found("torch") or not hasattr(__import__("torch"), dtype):
+    if not is_installed("torch") or not hasattr(__import__("torch"), dtype):
         return None
     import torch
 
@@ -111,7 +111,7 @@ def numpy(distribution: str, dtype: str, elements: int) -> Call | None:
 
 def jax(distribution: str, dtype: str, elements: int) -> Call | None:
     """Return a call of JAX, which always uses all threads."""
-    if not found("jax") or dtype not in ("float32", "bfloat16"):
+    if not is_installed("jax") or dtype not in ("float32", "bfloat16"):
         return None
     import jax
 
@@ -126,14 +126,14 @@ def jax(distribution: str, dtype: str, elements: int) -> Call | None:
     return lambda: draw(key).block_until_ready()
 
 
-def timed(call: Call) -> float:
+def time_call(call: Call) -> float:
     time.sleep(REST)
     began = time.perf_counter()
     call()
     return time.perf_counter() - began
 
 
-def medians(calls: dict[str, Call | None], elements: int, runs: int) -> dict[str, float]:
+def measure_medians(calls: dict[str, Call | None], elements: int, runs: int) -> dict[str, float]:
     """Return each call's nanoseconds per element. The calls take turns after a warm-up."""
     given = {name: call for name, call in calls.items() if call}
     for call in given.values():
@@ -141,60 +141,60 @@ def medians(calls: dict[str, Call | None], elements: int, runs: int) -> dict[str
     times: dict[str, list[float]] = {name: [] for name in given}
     for _ in range(runs):
         for name, call in given.items():
-            times[name].append(timed(call) / elements * 1e9)
+            times[name].append(time_call(call) / elements * 1e9)
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-def cell(own: float, peer: float | None) -> str:
+def format_cell(own: float, peer: float | None) -> str:
     return f"{own:.2f} ({peer / own:.1f} ×)" if peer else f"{own:.2f}"
 
 
-def one_thread(distribution: str, dtype: str, elements: int, runs: int) -> str:
-    sets = instruction_sets()
+def measure_one_thread(distribution: str, dtype: str, elements: int, runs: int) -> str:
+    sets = list_instruction_sets()
     calls = {kernels.name: paramgen(DISTRIBUTIONS[distribution], dtype, elements, 1, kernels) for kernels in sets}
     peers = {"PyTorch": pytorch(distribution, dtype, elements, 1), "NumPy": numpy(distribution, dtype, elements)}
-    times = medians({**calls, **peers}, elements, runs)
-    cells = [cell(times[kernels.name], times.get("PyTorch")) for kernels in sets]
+    times = measure_medians({**calls, **peers}, elements, runs)
+    cells = [format_cell(times[kernels.name], times.get("PyTorch")) for kernels in sets]
     cells += [f"{times[name]:.2f}" if name in times else "-" for name in peers]
     return f"| {distribution} | {dtype} | {' | '.join(cells)} |"
 
 
-def two_threads(distribution: str, dtype: str, elements: int, runs: int) -> str:
-    own = {"paramgen": paramgen(DISTRIBUTIONS[distribution], dtype, elements, 2, instruction_sets()[-1])}
-    times = medians({**own, "PyTorch": pytorch(distribution, dtype, elements, 2)}, elements, runs)
-    times |= medians({"JAX": jax(distribution, dtype, elements)}, elements, runs)
+def measure_two_threads(distribution: str, dtype: str, elements: int, runs: int) -> str:
+    own = {"paramgen": paramgen(DISTRIBUTIONS[distribution], dtype, elements, 2, list_instruction_sets()[-1])}
+    times = measure_medians({**own, "PyTorch": pytorch(distribution, dtype, elements, 2)}, elements, runs)
+    times |= measure_medians({"JAX": jax(distribution, dtype, elements)}, elements, runs)
     cells = [f"{times[name]:.2f} ({times[name] / times['paramgen']:.1f} ×)" if name in times else "-" for name in PEERS]
     return f"| {distribution} | {dtype} | {times['paramgen']:.2f} | {' | '.join(cells)} |"
 
 
-def kernels(elements: int, runs: int) -> list[str]:
+def measure_kernels(elements: int, runs: int) -> list[str]:
     cases = [
         (distribution, dtype)
         for distribution in DISTRIBUTIONS
         for dtype in DTYPES
         if distribution in ALL_DTYPES or dtype in ("float64", "float32", "bfloat16")
     ]
-    names = [kernels.name for kernels in instruction_sets()]
+    names = [kernels.name for kernels in list_instruction_sets()]
     return [
         "## Drawing in memory",
         "",
         f"Nanoseconds per element for {elements / 1e6:.0f} million elements, in memory allocated before, medians of {runs}",
-        "runs in turn. Brackets show how many times as long PyTorch takes, with the instruction set of its choice.",
+        "runs in turn. Parentheses: PyTorch's time divided by ours; PyTorch chooses its instruction set.",
         "",
         "One thread, with the kernels of each instruction set of this CPU:",
         "",
         f"| distribution | dtype | {' | '.join(names)} | PyTorch | NumPy |",
         f"|---|---|{'---|' * len(names)}---|---|",
-        *(one_thread(distribution, dtype, elements, runs) for distribution, dtype in cases),
+        *(measure_one_thread(distribution, dtype, elements, runs) for distribution, dtype in cases),
         "",
-        f"Two threads, with the kernels for {names[-1]}. Brackets show how many times as long PyTorch and JAX take. JAX",
+        f"Two threads, with the kernels for {names[-1]}. Parentheses: PyTorch's and JAX's times divided by ours. JAX",
         "allocates its own memory, and runs after the others:",
         "",
         "| distribution | dtype | paramgen | PyTorch | JAX |",
         "|---|---|---|---|---|",
-        *(two_threads(distribution, dtype, elements, runs) for distribution, dtype in cases),
+        *(measure_two_threads(distribution, dtype, elements, runs) for distribution, dtype in cases),
         "",
-        "| aim on two threads | at least |",
+        "| target on two threads | at least |",
         "|---|---|",
         "| float32 uniform | 6 times PyTorch's rate |",
         "| float32 normal | 3 times PyTorch's rate |",
@@ -209,4 +209,4 @@ def kernels(elements: int, runs: int) -> list[str]:
 
 
 if __name__ == "__main__":
-    print("\n".join(kernels(2**25, runs=7)))
+    print("\n".join(measure_kernels(2**25, runs=7)))

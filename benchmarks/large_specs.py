@@ -177,7 +177,7 @@ AT_THE_LIMITS = {
 }
 
 
-def large_specs(scratch: Path, sizes: list[int]) -> list[str]:
+def measure_large_specs(scratch: Path, sizes: list[int]) -> list[str]:
     rows = []
     for count in sizes:
         path = scratch / f"{count}.yaml"
@@ -188,30 +188,32 @@ def large_specs(scratch: Path, sizes: list[int]) -> list[str]:
                     f"  - name: conv{i}\n    type: conv\n    filter_size: [3, 3]\n    num_channels: 64\n"
                     "    num_filters: 64\n    bias: none\n"
                 )
-        seconds, peak = measure(*PARAMGEN, "plan", path)
-        per = f"{seconds / count * 1e6:.0f} µs"
-        rows.append(f"| {count:,} | {6 * count + 1:,} | {seconds:.2f} | {per} | {peak / 1e6:.0f} MB |")
+        measured = measure(*PARAMGEN, "plan", path)
+        per = f"{measured.seconds / count * 1e6:.0f} µs"
+        rows.append(
+            f"| {count:,} | {6 * count + 1:,} | {measured.seconds:.2f} | {per} | {measured.peak / 1e6:.0f} MB |"
+        )
     repeated = []
     for count in sizes:
         path = scratch / "repeated.yaml"
         dense = "{name: dense, type: fully_connected, input_size: 64, output_size: 64}"
         path.write_text(f"operations: [{{name: block, repeat: {5 * count}, operations: [{dense}]}}]\n")
         for arguments in ([], ["--json"]):
-            seconds, peak = measure(*PARAMGEN, "plan", path, *arguments)
+            measured = measure(*PARAMGEN, "plan", path, *arguments)
             what = "JSON" if arguments else "text"
-            repeated.append(f"| {10 * count:,} | {what} | {seconds:.2f} | {peak / 1e6:.0f} MB |")
+            repeated.append(f"| {10 * count:,} | {what} | {measured.seconds:.2f} | {measured.peak / 1e6:.0f} MB |")
     largest = []
     for name, text in AT_THE_LIMITS.items():
         path = scratch / "largest.yaml"
         path.write_text(text())
-        seconds, peak = measure(*PARAMGEN, "plan", path)
-        largest.append(f"| {name} | {seconds:.2f} | {peak / 1e6:.0f} MB |")
+        measured = measure(*PARAMGEN, "plan", path)
+        largest.append(f"| {name} | {measured.seconds:.2f} | {measured.peak / 1e6:.0f} MB |")
     refused = []
     for name, text in HOSTILE.items():
         path = scratch / "hostile.yaml"
         path.write_text(text())
-        seconds, peak = measure(*PARAMGEN, "plan", path, status=2)
-        refused.append(f"| {name} | {seconds:.2f} | {peak / 1e6:.0f} MB |")
+        measured = measure(*PARAMGEN, "plan", path, status=2)
+        refused.append(f"| {name} | {measured.seconds:.2f} | {measured.peak / 1e6:.0f} MB |")
     return [
         "## Large specs",
         "",
@@ -221,7 +223,7 @@ def large_specs(scratch: Path, sizes: list[int]) -> list[str]:
         "|---|---|---|---|---|",
         *rows,
         "",
-        "A spec of one line that repeats (aim: a million tensors within 2 GB):",
+        "A spec of one line that repeats (target: a million tensors within 2 GB):",
         "",
         "| tensors | output | seconds | peak memory |",
         "|---|---|---|---|",
@@ -244,4 +246,4 @@ def large_specs(scratch: Path, sizes: list[int]) -> list[str]:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
-        print("\n".join(large_specs(Path(folder), sizes=[25_000, 50_000, 100_000])))
+        print("\n".join(measure_large_specs(Path(folder), sizes=[25_000, 50_000, 100_000])))

@@ -33,7 +33,7 @@ OPERATIONS = {
 }
 
 
-def spec(operation: str, elements: int, dtype: str, size: int) -> str:
+def make_spec(operation: str, elements: int, dtype: str, size: int) -> str:
     repeat = max(1, size // (elements * (2 if dtype == "bfloat16" else 4)))
     return (
         f"dtype: {dtype}\noperations:\n- name: g\n  repeat: {repeat}\n  operations:\n  - {{name: x, type: {operation}}}\n"
@@ -41,18 +41,18 @@ def spec(operation: str, elements: int, dtype: str, size: int) -> str:
     )
 
 
-def layouts(scratch: Path, size: int, runs: int) -> list[str]:
+def measure_layouts(scratch: Path, size: int, runs: int) -> list[str]:
     rows = []
     path, target = scratch / "model.yaml", scratch / "out.safetensors"
     for name, (operation, elements) in OPERATIONS.items():
         for dtype in ("float32", "bfloat16"):
-            path.write_text(spec(operation, elements, dtype, size))
+            path.write_text(make_spec(operation, elements, dtype, size))
             taken: dict[str, list[float]] = {layout: [] for layout in LAYOUTS}
             for _ in range(runs):
                 for layout, seconds in taken.items():
                     target.unlink(missing_ok=True)
                     options = ("--layout", layout, "--device", "cpu", "--quiet", "-o", target)
-                    seconds.append(measure(*PARAMGEN, "build", path, *options)[0])
+                    seconds.append(measure(*PARAMGEN, "build", path, *options).seconds)
             medians = {layout: statistics.median(seconds) for layout, seconds in taken.items()}
             cells = [
                 f"{medians[layout]:.2f} ({medians[layout] / medians['canonical']:.2f} ×)" for layout in LAYOUTS[1:]
@@ -63,7 +63,7 @@ def layouts(scratch: Path, size: int, runs: int) -> list[str]:
         "## Layouts",
         "",
         f"Seconds for builds of about {size / 1e9:.1f} GB of normal values, start-up included, medians of {runs} runs in turn.",
-        "Brackets show the ratio to the canonical layout. The aim is at most 1.5.",
+        "Parentheses: the time divided by the canonical layout's. The target is at most 1.5.",
         "",
         "| operation | dtype | canonical | torch | keras | flax |",
         "|---|---|---|---|---|---|",
@@ -75,4 +75,4 @@ def layouts(scratch: Path, size: int, runs: int) -> list[str]:
 if __name__ == "__main__":
     quick = "--quick" in sys.argv
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
-        print("\n".join(layouts(Path(folder), 10**7 if quick else GIGABYTE, 1 if quick else 3)))
+        print("\n".join(measure_layouts(Path(folder), 10**7 if quick else GIGABYTE, 1 if quick else 3)))

@@ -10,7 +10,7 @@ from functools import partial
 from unittest.mock import patch
 
 import numpy as np
-from measuring import found
+from measuring import is_installed
 
 import paramgen
 from paramgen.sampling.orthogonal import Orthonormalizer
@@ -19,29 +19,31 @@ from paramgen.threads import available_cpus
 SHAPES = [(256, 256), (512, 512), (1024, 1024), (2048, 2048), (1024, 256), (4096, 1024), (1024, 4096)]
 
 
-def seconds(call: Callable[[], object]) -> tuple[float, float]:
+def time_call(call: Callable[[], object]) -> tuple[float, float]:
     """Return the wall-clock time of a call and the CPU time of all its threads."""
     wall, cpu = time.perf_counter(), time.process_time()
     call()
     return time.perf_counter() - wall, time.process_time() - cpu
 
 
-def loss(q: np.ndarray) -> float:
+def compute_loss(q: np.ndarray) -> float:
     wide = q.shape[0] < q.shape[1]
     q = (q.T if wide else q).astype(np.float64)
     return float(np.abs(q.T @ q - np.eye(q.shape[1])).max())
 
 
-def passes(draw: Callable[[], object]) -> int:
+def count_passes(draw: Callable[[], object]) -> int:
     """Return the number of Cholesky passes of a call."""
-    with patch.object(Orthonormalizer, "divide", autospec=True, side_effect=Orthonormalizer.divide) as divide:
+    with patch.object(
+        Orthonormalizer, "divide_by_cholesky", autospec=True, side_effect=Orthonormalizer.divide_by_cholesky
+    ) as divide:
         draw()
     return divide.call_count
 
 
-def peer(shape: tuple[int, int], dtype: str, threads: int) -> Callable[[], object] | None:
+def find_peer(shape: tuple[int, int], dtype: str, threads: int) -> Callable[[], object] | None:
     """Return PyTorch's call on `threads` threads, or None if it is not installed."""
-    if not found("torch"):
+    if not is_installed("torch"):
         return None
     import torch
 
@@ -50,29 +52,29 @@ def peer(shape: tuple[int, int], dtype: str, threads: int) -> Callable[[], objec
     return lambda: torch.nn.init.orthogonal_(tensor)
 
 
-def row(shape: tuple[int, int], dtype: str, threads: int, runs: int) -> str:
+def measure_shape(shape: tuple[int, int], dtype: str, threads: int, runs: int) -> str:
     def draw(seed: int) -> np.ndarray:
         with patch("paramgen.engine.available_cpus", lambda: threads):
             return paramgen.initialize("orthogonal", shape, seed=seed, dtype=dtype)
 
-    call = peer(shape, dtype, threads)
+    call = find_peer(shape, dtype, threads)
     own, other = [], []
     for seed in (0, *range(runs)):  # the first warms up
-        own.append(seconds(partial(draw, seed)))
-        other.append(seconds(call) if call else (float("nan"), float("nan")))
+        own.append(time_call(partial(draw, seed)))
+        other.append(time_call(call) if call else (float("nan"), float("nan")))
     (wall, cpu), (torch_wall, torch_cpu) = (
         [statistics.median(column) for column in zip(*times[1:], strict=True)] for times in (own, other)
     )
     ratio = statistics.median(a / b for (_, a), (_, b) in zip(own[1:], other[1:], strict=True))
-    mean = statistics.mean(passes(partial(draw, seed)) for seed in range(runs))
+    mean = statistics.mean(count_passes(partial(draw, seed)) for seed in range(runs))
     size = " × ".join(map(str, shape))
     numbers = f"{1e3 * wall:.1f} ({1e3 * cpu:.1f}) | {1e3 * torch_wall:.1f} ({1e3 * torch_cpu:.1f})"
-    return f"| {size} | {dtype} | {threads} | {mean:.1f} | {numbers} | {ratio:.2f} × | {loss(draw(1)):.0e} |"
+    return f"| {size} | {dtype} | {threads} | {mean:.1f} | {numbers} | {ratio:.2f} × | {compute_loss(draw(1)):.0e} |"
 
 
-def orthogonal(shapes: list[tuple[int, int]], runs: int) -> list[str]:
+def measure_orthogonal(shapes: list[tuple[int, int]], runs: int) -> list[str]:
     rows = [
-        row(shape, dtype, threads, runs)
+        measure_shape(shape, dtype, threads, runs)
         for threads in sorted({1, available_cpus()})
         for dtype in ("float32", "float64")
         for shape in shapes
@@ -80,14 +82,14 @@ def orthogonal(shapes: list[tuple[int, int]], runs: int) -> list[str]:
     return [
         "## Orthogonal matrices",
         "",
-        "Milliseconds of wall-clock time and, in brackets, of CPU time, in memory. Figures are medians of",
+        "Milliseconds of wall-clock time and, in parentheses, of CPU time, in memory. Figures are medians of",
         f"{runs} runs in turn, each with another seed, after a warm-up. The ratio is of CPU time.",
         "",
         "| size | dtype | threads | passes | paramgen | PyTorch | ratio | max abs(QᵀQ - I) |",
         "|---|---|---|---|---|---|---|---|",
         *rows,
         "",
-        "- The aim is a ratio of at most 1.5 for float32 matrices that need one pass, on one thread.",
+        "- The target is a ratio of at most 1.5 for float32 matrices that need one pass, on one thread.",
         "- Compare ratios on one thread. On several, PyTorch's CPU time includes spinning, much of it on a busy machine.",
         "- Every sum runs in one order, with any threads and instruction set. LAPACK, which PyTorch uses, has no such order.",
         "- A Cholesky pass loses orthogonality with the square of the matrix's condition number. paramgen measures the loss.",
@@ -98,4 +100,4 @@ def orthogonal(shapes: list[tuple[int, int]], runs: int) -> list[str]:
 
 
 if __name__ == "__main__":
-    print("\n".join(orthogonal(SHAPES, runs=5)))
+    print("\n".join(measure_orthogonal(SHAPES, runs=5)))

@@ -17,22 +17,22 @@ import sys
 import tempfile
 from pathlib import Path
 
-from builds import MODELS, builds
-from gpu import gpu, missing
-from headers import COUNT, headers
-from kernels import kernels
-from large_specs import large_specs
-from layouts import GIGABYTE, layouts
-from measuring import HERE, machine
-from orthogonal import SHAPES, orthogonal
-from startup import startup
+from builds import MODELS, measure_builds
+from gpu import measure_gpu, why_unusable
+from headers import COUNT, measure_headers
+from kernels import measure_kernels
+from large_specs import measure_large_specs
+from layouts import GIGABYTE, measure_layouts
+from measuring import HERE, describe_machine
+from orthogonal import SHAPES, measure_orthogonal
+from startup import measure_startup
 
 # How often each benchmark repeats its measurements.
 RUNS = {"startup": 21, "kernels": 3, "builds": 2, "orthogonal": 5, "layouts": 3, "headers": 3}
 QUICK_RUNS = dict.fromkeys(RUNS, 1) | {"startup": 5}
 
 
-def commit() -> str:
+def describe_commit() -> str:
     """Return the commit of the checkout, with a mark if files differ from it."""
     command = ["git", "describe", "--always", "--exclude=*", "--dirty"]
     return subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=True).stdout.strip()
@@ -51,18 +51,18 @@ def main() -> None:
             "This page compares paramgen's time and memory with those of other programs. `python benchmarks/run.py`",
             "measures and writes it. Compare ratios rather than times: other machines are faster or slower.",
             "",
-            f"Measured at commit {commit()}. The machine: {machine()}",
+            f"Measured at commit {describe_commit()}. The machine: {describe_machine()}",
             "",
             "[What was tried](../benchmarks/tried.md) records each experiment.",
             "",
-            *startup(scratch, runs["startup"]),
-            *kernels(2**22 if quick else 2**25, runs["kernels"]),
-            *builds(scratch, [(5000, 64, 256, 2)] if quick else MODELS, runs["builds"]),
-            *orthogonal(SHAPES[:2] if quick else SHAPES, runs["orthogonal"]),
-            *layouts(scratch, 10**7 if quick else GIGABYTE, runs["layouts"]),
-            *([] if missing() else gpu(scratch, quick)),
-            *large_specs(scratch, [2_500, 5_000] if quick else [25_000, 50_000, 100_000]),
-            *headers(scratch, COUNT // 100 if quick else COUNT, runs["headers"]),
+            *measure_startup(scratch, runs["startup"]),
+            *measure_kernels(2**22 if quick else 2**25, runs["kernels"]),
+            *measure_builds(scratch, [(5000, 64, 256, 2)] if quick else MODELS, runs["builds"]),
+            *measure_orthogonal(SHAPES[:2] if quick else SHAPES, runs["orthogonal"]),
+            *measure_layouts(scratch, 10**7 if quick else GIGABYTE, runs["layouts"]),
+            *([] if why_unusable() else measure_gpu(scratch, quick)),
+            *measure_large_specs(scratch, [2_500, 5_000] if quick else [25_000, 50_000, 100_000]),
+            *measure_headers(scratch, COUNT // 100 if quick else COUNT, runs["headers"]),
         ]
     text = "\n".join(lines)
     print(text)

@@ -7,22 +7,22 @@ import sys
 import tempfile
 from pathlib import Path
 
-from measuring import HERE, PARAMGEN, measure, paired
+from measuring import HERE, PARAMGEN, measure, measure_in_turn
 
 
-def startup(scratch: Path, runs: int) -> list[str]:
-    tiny, bare, ratio = paired(
-        lambda: measure(*PARAMGEN, "build", HERE / "tiny.yaml", "--quiet", "-o", scratch / "tiny.safetensors")[0],
-        lambda: measure(sys.executable, HERE / "bare.py", scratch / "bare.safetensors")[0],
+def measure_startup(scratch: Path, runs: int) -> list[str]:
+    tiny, bare, ratio = measure_in_turn(
+        lambda: measure(*PARAMGEN, "build", HERE / "tiny.yaml", "--quiet", "-o", scratch / "tiny.safetensors").seconds,
+        lambda: measure(sys.executable, HERE / "bare.py", scratch / "bare.safetensors").seconds,
         runs,
     )
-    helped, empty, _ = paired(
-        lambda: measure(*PARAMGEN, "--help")[0], lambda: measure(sys.executable, "-c", "pass")[0], runs
+    helped, empty, _ = measure_in_turn(
+        lambda: measure(*PARAMGEN, "--help").seconds, lambda: measure(sys.executable, "-c", "pass").seconds, runs
     )
     return [
         "## Starting up",
         "",
-        "| process | seconds | ratio | aim |",
+        "| process | seconds | ratio | target |",
         "|---|---|---|---|",
         f"| `paramgen build tiny.yaml` | {tiny:.3f} | {ratio:.2f} × the bare script | at most 3 × |",
         f"| bare script | {bare:.3f} | 1 | |",
@@ -44,4 +44,4 @@ def startup(scratch: Path, runs: int) -> list[str]:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
-        print("\n".join(startup(Path(folder), runs=21)))
+        print("\n".join(measure_startup(Path(folder), runs=21)))

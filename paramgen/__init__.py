@@ -28,45 +28,44 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 # Files are replaced atomically with calls that Windows does not have (flock, renaming an open file).
-UNSUPPORTED = (
+UNSUPPORTED_PLATFORM = (
     "paramgen: needs Linux or macOS, got Windows; use it in the Windows Subsystem for Linux (wsl --install)"
     if sys.platform == "win32"
     else None
 )
 
-# Where each public name lives: imported when first used, so that `import paramgen` costs nothing.
-_MODULES = {
-    "BuildResult": "paramgen.engine",
-    "DeviceError": "paramgen.errors",
-    "Diagnostic": "paramgen.errors",
-    "FileError": "paramgen.errors",
-    "ParamgenError": "paramgen.errors",
-    "Plan": "paramgen.planning.plan",
-    "Spec": "paramgen.spec",
-    "SpecError": "paramgen.errors",
-    "UsageError": "paramgen.errors",
-    "build": "paramgen.api",
-    "initialize": "paramgen.api",
-    "load": "paramgen.api",
-    "load_spec": "paramgen.api",
-    "plan": "paramgen.api",
-    "sample": "paramgen.api",
-    "to_cpu": "paramgen.api",
-    "to_gpu": "paramgen.api",
-    "to_torch": "paramgen.api",
+# The public names by module. They are imported when first used, so that `import paramgen` costs nothing. The imports
+# above repeat them for type checkers, which cannot read this table; a test compares the two.
+_EXPORTS = {
+    "paramgen.api": (
+        "build",
+        "initialize",
+        "load",
+        "load_spec",
+        "plan",
+        "sample",
+        "to_cpu",
+        "to_gpu",
+        "to_torch",
+    ),
+    "paramgen.engine": ("BuildResult",),
+    "paramgen.errors": ("DeviceError", "Diagnostic", "FileError", "ParamgenError", "SpecError", "UsageError"),
+    "paramgen.planning.plan": ("Plan",),
+    "paramgen.spec": ("Spec",),
 }
+_DEFINED_IN = {name: module for module, names in _EXPORTS.items() for name in names}
 
-__all__ = ["__version__", *_MODULES]  # noqa: PLE0604 (all are strings)
+__all__ = ["__version__", *_DEFINED_IN]  # noqa: PLE0604 (all are strings)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
+    if name not in _DEFINED_IN:
         raise AttributeError(f"module 'paramgen' has no attribute {name!r}")
-    if UNSUPPORTED:
-        raise ImportError(UNSUPPORTED)
+    if UNSUPPORTED_PLATFORM:
+        raise ImportError(UNSUPPORTED_PLATFORM)
     from importlib import import_module
 
-    value = getattr(import_module(_MODULES[name]), name)
+    value = getattr(import_module(_DEFINED_IN[name]), name)
     globals()[name] = value
     return value
 

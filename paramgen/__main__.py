@@ -3,14 +3,14 @@
 import signal
 import sys
 
-from paramgen import UNSUPPORTED
+from paramgen import UNSUPPORTED_PLATFORM
 
-if UNSUPPORTED:
-    print(UNSUPPORTED, file=sys.stderr)
+if UNSUPPORTED_PLATFORM:
+    print(UNSUPPORTED_PLATFORM, file=sys.stderr)
     sys.exit(3)
 
 if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until main handles it, Python would print a traceback
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # before main() handles SIGINT, Python would print a traceback
 
 import gc
 import os
@@ -19,6 +19,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from paramgen.cli import signals
+from paramgen.errors import describe_os_error
 
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
@@ -41,9 +42,9 @@ def _run_guarded() -> None:
     try:
         signals.install()
         _run()
-    except OSError as error:  # of --help, for example; commands report their own
+    except OSError as error:  # of standard output itself; commands report their own
         with suppress(OSError):
-            print(f"standard output: {error.strerror or error}", file=sys.stderr)
+            print(f"standard output: {describe_os_error(error)}", file=sys.stderr)
         os._exit(3)
     finally:
         signals.ignore()
@@ -52,7 +53,6 @@ def _run_guarded() -> None:
 def _run() -> None:
     gc.disable()  # nothing here makes garbage in cycles, and scanning the objects of large specs takes long
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # searching for plugins takes a tenth of a tiny build
-    os.environ.pop("_PARAMGEN_COMPLETE", None)  # click would complete words for a shell instead of running
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115 (for the life of the process)
     if sys.stdout is None:
         print("standard output is closed", file=sys.stderr)

@@ -12,13 +12,13 @@ from paramgen.catalog.operations import CustomParameter
 from paramgen.engine import BuildResult
 from paramgen.errors import FileError, UsageError
 from paramgen.float_mode import default_float_mode
-from paramgen.formatting import escape, must_be, must_be_array, shorten, show_text
 from paramgen.language.diagnostics import ProblemCollector
+from paramgen.language.document import Document, from_mapping
 from paramgen.language.model import SpecFields, validate
-from paramgen.language.yaml_reader import from_mapping
+from paramgen.messages import escape, must_be, must_be_array, shorten, show_text
 from paramgen.nested import Nested, map_arrays, nest
 from paramgen.planning.plan import Plan
-from paramgen.planning.tensors import as_tensor, resolve_parameter
+from paramgen.planning.tensors import ResolvedParameter, as_tensor, resolve_parameter
 from paramgen.sampling.devices import AUTO, open_backend, parse_device
 from paramgen.spec import Spec, read_and_plan
 from paramgen.storage.header import TensorEntry
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from paramgen.sampling.transfer import Transfer
 
-Variable = bool | float | str | Sequence[bool | float | str]
+VariableValue = bool | float | str | Sequence[bool | float | str]
 SpecSource = Spec | str | os.PathLike[str] | Mapping[str, Any]
 
 
@@ -41,17 +41,17 @@ def load_spec(
     seed: int | None = None,
     dtype: str | None = None,
     layout: str | None = None,
-    variables: Mapping[str, Variable] | None = None,
+    variables: Mapping[str, VariableValue] | None = None,
 ) -> Spec:
     """Read and check a spec: the path of a YAML file, or a mapping of the same form.
 
         spec = paramgen.load_spec("model.yaml", seed=7, layout="torch")
 
-    `seed`, `dtype` and `layout` replace the spec's own. `variables` replaces the values of the spec's variables with
-    the same names, as `--set` does. Raises SpecError with all errors and their places. A variable that the spec does
+    `seed`, `dtype` and `layout` replace those of the spec. `variables` replaces values of the spec's variables by
+    name, as `--set` does. Raises SpecError with all errors and their places. A variable that the spec does
     not have raises UsageError, and an unreadable file FileError.
     """
-    source = source if isinstance(source, Mapping) else _path(source)
+    source = source if isinstance(source, Mapping) else _check_path(source)
     return read_and_plan(source, variables=variables, seed=seed, dtype=dtype, layout=layout)
 
 
@@ -70,18 +70,21 @@ def build(
         result.sha256
 
     - `path`: the file to write, or "-" for standard output. The file appears under its name when it is complete.
-    - `device`: "auto" (a GPU if it is faster), "cpu", "gpu" (all GPUs), "gpu:0" or "gpu:0,gpu:1". The bytes are equal.
+    - `device`: "auto" (a GPU if it is faster), "cpu", "gpu" (all GPUs), "gpu:0" or "gpu:0,gpu:1". All
+      give the same bytes.
     - `threads`: the number of CPU threads. By default, one for each CPU that the process may use.
     - `force`: replace a file that paramgen did not write. Without it, that raises UsageError.
     - `digest`: compute the file's SHA-256.
 
-    Raises FileError if the system refuses something, and DeviceError if a GPU cannot be used.
+    Raises FileError if the file cannot be written, and DeviceError if a GPU cannot be used.
     """
     if device != AUTO:
         parse_device(device)
     if threads is not None and not (isinstance(threads, int) and 1 <= threads <= MAX_THREADS):
         raise UsageError(f"build: threads: {must_be(f'an integer from 1 to {MAX_THREADS:,}', threads)}")
-    return engine.build(_spec(spec).plan, _path(path), device=device, threads=threads, force=force, digest=digest)
+    return engine.build(
+        _as_spec(spec).plan, _check_path(path), device=device, threads=threads, force=force, digest=digest
+    )
 
 
 def plan(spec: SpecSource) -> Plan:
@@ -94,7 +97,7 @@ def plan(spec: SpecSource) -> Plan:
     `rows` gives a mapping per tensor, with the keys of `paramgen plan --json`, for a DataFrame. Raises SpecError
     with all errors of the spec.
     """
-    return _spec(spec).plan
+    return _as_spec(spec).plan
 
 
 def sample(spec: SpecSource, *, device: str = "cpu", flat: bool = False) -> Nested:
@@ -106,9 +109,9 @@ def sample(spec: SpecSource, *, device: str = "cpu", flat: bool = False) -> Nest
     Names are split at dots, or kept whole with `flat`. On "cpu" the arrays are NumPy's. On "gpu", the current GPU, or
     "gpu:N" they are CuPy's. `load` lists the dtypes.
     """
-    made = _spec(spec).plan
-    backend, sampler = open_backend(device), engine.array_sampler(made.seed)
-    arrays = {tensor.name: engine.draw_array(tensor, sampler, backend) for tensor in made.tensors}
+    spec_plan = _as_spec(spec).plan
+    backend, sampler = open_backend(device), engine.make_array_sampler(spec_plan.seed)
+    arrays = {tensor.name: engine.draw_array(tensor, sampler, backend) for tensor in spec_plan.tensors}
     if flat:
         return arrays
     try:
@@ -129,7 +132,7 @@ def initialize(
     dtype: str = "float32",
     **fields: Any,
 ) -> NDArray[Any]:
-    """Return one array: the tensor with that name, seed and shape that a file would hold.
+    """Return the array that a file would hold for this name, seed and shape.
 
         w = paramgen.initialize("he", [5, 5, 3, 128], fan_in=75, seed=42, name="conv.weights")
         b = paramgen.initialize("uniform", [100, 100], bound=0.1)
@@ -139,40 +142,50 @@ def initialize(
     choose the random numbers. `unit_forget_gate` needs the shape [4H] or [4H, 1]. Raises SpecError or UsageError for
     invalid arguments.
     """
-    chosen: Any = {"type": initializer} if isinstance(initializer, str) else initializer
-    if fields:
-        twice = fields.keys() & chosen.keys() if isinstance(chosen, Mapping) else fields.keys()
-        if twice:
-            raise UsageError(f"initialize: {', '.join(sorted(twice))}: given twice; remove one")
-        chosen = {**chosen, **fields}
-    given = {"fan_in": fan_in, "fan_out": fan_out}
+    fans = {"fan_in": fan_in, "fan_out": fan_out}
     document = from_mapping(
         {
             "seed": seed,
             "name": name,
             "shape": list(shape) if isinstance(shape, Iterable) else shape,
-            "initializer": chosen,
+            "initializer": _merge_fields(initializer, fields),
             "dtype": dtype,
-            **{key: value for key, value in given.items() if value is not None},
+            **{key: value for key, value in fans.items() if value is not None},
         },
         "initialize",
     )
-    data = dict(document.data)
-    head, field_errors = validate(SpecFields, {key: data.pop(key) for key in ("seed", "name")})
-    parameter, in_parameter = validate(CustomParameter, data)
-    ProblemCollector([*field_errors, *in_parameter]).raise_if_any(document)
-    assert head is not None and parameter is not None
-    size = parameter.shape
-    is_gates = size[1:] in ((), (1,)) and size[:1] and size[0] % 4 == 0
-    target = ParameterShape(
-        size, parameter.fan_in, parameter.fan_out, num_hidden_units=size[0] // 4 if is_gates else None
-    )
-    if reason := parameter.initializer.why_unsupported(target):
+    spec, parameter = _resolve_single(document)
+    return engine.draw_array(as_tensor(spec.name, parameter), engine.make_array_sampler(spec.seed), open_backend("cpu"))
+
+
+def _merge_fields(initializer: str | Mapping[str, Any], fields: dict[str, Any]) -> Any:
+    """Return an initializer as in a spec, with further fields."""
+    mapping: Any = {"type": initializer} if isinstance(initializer, str) else initializer
+    if not fields:
+        return mapping
+    repeated = fields.keys() & mapping.keys() if isinstance(mapping, Mapping) else fields.keys()
+    if repeated:
+        raise UsageError(f"initialize: {', '.join(sorted(repeated))}: given twice; remove one")
+    return {**mapping, **fields}
+
+
+def _resolve_single(document: Document) -> tuple[SpecFields, ResolvedParameter]:
+    """Check the arguments of `initialize`: the seed and name of a spec, and its parameter."""
+    arguments = dict(document.data)
+    spec, spec_errors = validate(SpecFields, {key: arguments.pop(key) for key in ("seed", "name")})
+    parameter, parameter_errors = validate(CustomParameter, arguments)
+    ProblemCollector([*spec_errors, *parameter_errors]).raise_if_any(document)
+    assert spec is not None and parameter is not None
+    shape = parameter.shape
+    has_gate_shape = shape[1:] in ((), (1,)) and shape[:1] and shape[0] % 4 == 0
+    num_hidden_units = shape[0] // 4 if has_gate_shape else None
+    parameter_shape = ParameterShape(shape, parameter.fan_in, parameter.fan_out, num_hidden_units=num_hidden_units)
+    if reason := parameter.initializer.why_unsupported(parameter_shape):
         raise UsageError(f"initialize: {parameter.initializer.type_name} {reason}")
-    resolved = resolve_parameter(target, parameter.initializer, document.data["dtype"])
-    if reason := resolved.dtype_error(head.name):
+    resolved = resolve_parameter(parameter_shape, parameter.initializer, document.data["dtype"])
+    if reason := resolved.dtype_error(spec.name):
         raise UsageError(f"initialize: {reason}")
-    return engine.draw_array(as_tensor(head.name, resolved), engine.array_sampler(head.seed), open_backend("cpu"))
+    return spec, resolved
 
 
 def load(path: str | os.PathLike[str], *, device: str = "cpu") -> Nested:
@@ -187,23 +200,23 @@ def load(path: str | os.PathLike[str], *, device: str = "cpu") -> Nested:
     Raises FileError if the file is not a valid safetensors file. Names that do not nest (`a` beside `a.b`) and arrays
     that do not fit into memory raise it too. DeviceError means that a GPU cannot be used.
     """
-    transfer = None if device == "cpu" else _transfer(device)
+    transfer = None if device == "cpu" else _open_transfer(device)
     try:
-        with TensorFile(_path(path)) as file:
+        with TensorFile(_check_path(path)) as file:
             return _load(file, transfer)
     except MemoryError as error:
-        raise FileError(f"{escape(_path(path))}: does not fit into memory{_because(error)}") from None
+        raise FileError(f"{escape(_check_path(path))}: does not fit into memory{_reason_suffix(error)}") from None
 
 
 def _load(file: TensorFile, transfer: Transfer | None) -> Nested:
     """Load a file's arrays; errors that the header shows are raised before any data is read."""
     for entry in file.entries:
-        if entry.dtype.array is None:
-            raise FileError(f"{file.shown}: {show_text(entry.name)}: NumPy has no type for {entry.dtype.name}")
+        if entry.dtype.numpy_name is None:
+            raise FileError(f"{file.display_path}: {show_text(entry.name)}: NumPy has no type for {entry.dtype.name}")
     try:
         nest(dict.fromkeys(entry.name for entry in file.entries))
     except ValueError as error:
-        raise FileError(f"{file.shown}: {error}") from None
+        raise FileError(f"{file.display_path}: {error}") from None
     return nest({entry.name: _read(file, entry, transfer) for entry in file.entries})
 
 
@@ -214,14 +227,14 @@ def _read(file: TensorFile, entry: TensorEntry, transfer: Transfer | None) -> An
     try:
         if transfer is None:
             return file.read(entry, 0, entry.size).reshape(entry.shape)
-        return transfer.send(read_part, entry.dtype.numpy(), entry.shape)
+        return transfer.upload_parts(read_part, entry.dtype.numpy_dtype(), entry.shape)
     except (MemoryError, OverflowError, ValueError) as error:
-        what = f"{entry.dtype.name} of shape {shorten(str(list(entry.shape)))}"
-        place = f"memory{_because(error)}" if isinstance(error, MemoryError) else "an array"
-        raise FileError(f"{file.shown}: {show_text(entry.name)}: {what} does not fit into {place}") from None
+        array = f"{entry.dtype.name} of shape {shorten(str(list(entry.shape)))}"
+        place = f"memory{_reason_suffix(error)}" if isinstance(error, MemoryError) else "an array"
+        raise FileError(f"{file.display_path}: {show_text(entry.name)}: {array} does not fit into {place}") from None
 
 
-def _because(error: Exception) -> str:
+def _reason_suffix(error: Exception) -> str:
     return f": {show_text(str(error), 200)}" if str(error) else ""
 
 
@@ -234,7 +247,7 @@ def to_gpu(params: Any, *, device: str = "gpu") -> Any:
     it is. 8-bit floats, which CuPy lacks, become unsigned integers with the same bits. Raises DeviceError if a GPU
     cannot be used, and UsageError for a value that is not an array of numbers.
     """
-    return map_arrays(params, _transfer(device).to_gpu)
+    return map_arrays(params, _open_transfer(device).to_gpu)
 
 
 def to_cpu(params: Any) -> Any:
@@ -251,7 +264,7 @@ def to_cpu(params: Any) -> Any:
     def move(array: Any) -> Any:
         nonlocal transfer
         if hasattr(array, "__cuda_array_interface__"):
-            transfer = transfer or _transfer("gpu")
+            transfer = transfer or _open_transfer("gpu")
             return transfer.to_cpu(array)
         if isinstance(array, np.ndarray | np.generic):
             return array
@@ -292,25 +305,26 @@ def to_torch(params: Any) -> Any:
     return map_arrays(params, convert)
 
 
-def _transfer(device: str) -> Transfer:
-    kind, numbers = (AUTO, []) if device == AUTO else parse_device(device)
-    if kind != "gpu" or len(numbers) > 1:
+def _open_transfer(device: str) -> Transfer:
+    backend, numbers = (AUTO, []) if device == AUTO else parse_device(device)
+    if backend != "gpu" or len(numbers) > 1:
         raise UsageError(f"device: {must_be('one GPU (gpu or gpu:N)', device)}")
     from paramgen.sampling.transfer import Transfer
 
     return Transfer(numbers)
 
 
-def _path(path: str | os.PathLike[str]) -> str:
+def _check_path(path: str | os.PathLike[str]) -> str:
+    """Return a path as text. Raises FileError for a text that no file can have as its name."""
     text = os.fsdecode(path)
     try:
-        is_a_name = b"\0" not in os.fsencode(text)
+        is_valid = b"\0" not in os.fsencode(text)
     except UnicodeEncodeError:
-        is_a_name = False
-    if not is_a_name:
+        is_valid = False
+    if not is_valid:
         raise FileError(f"{escape(text)}: not a valid file name")
     return text
 
 
-def _spec(spec: SpecSource) -> Spec:
+def _as_spec(spec: SpecSource) -> Spec:
     return spec if isinstance(spec, Spec) else load_spec(spec)

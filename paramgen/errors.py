@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from paramgen.formatting import escape
+from paramgen.messages import escape, show_text
 
 MAX_SHOWN_ERRORS = 20
+MAX_REASON_CHARS = 200
 
 
 class ParamgenError(Exception):
@@ -60,7 +62,7 @@ class SpecError(ParamgenError, ValueError):
     """All errors of a spec (exit status 2). `diagnostics` holds the first ones; `total` counts all of them."""
 
     def __init__(
-        self, source: str, diagnostics: Sequence[Diagnostic], total: int | None = None, at_least: bool = False
+        self, source: str, diagnostics: Sequence[Diagnostic], total: int | None = None, is_lower_bound: bool = False
     ):
         self.source = source = escape(source)
         self.diagnostics = tuple(diagnostics)
@@ -68,9 +70,30 @@ class SpecError(ParamgenError, ValueError):
         lines = [diagnostic.text(source) for diagnostic in self.diagnostics[:MAX_SHOWN_ERRORS]]
         if self.total > len(lines):
             more = self.total - len(lines)
-            lines.append(f"{source}: and {'at least ' if at_least else ''}{more:,} more error{'s' if more > 1 else ''}")
-        self.at_least = at_least
+            lines.append(
+                f"{source}: and {'at least ' if is_lower_bound else ''}{more:,} more error{'s' if more > 1 else ''}"
+            )
+        self.is_lower_bound = is_lower_bound
         super().__init__("\n".join(lines))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return SpecError, (self.source, self.diagnostics, self.total, self.at_least)
+        return SpecError, (self.source, self.diagnostics, self.total, self.is_lower_bound)
+
+
+def describe_os_error(error: OSError) -> str:
+    """Return the reason of an error of the system on one line."""
+    return error.strerror or show_text(str(error), MAX_REASON_CHARS)
+
+
+@contextmanager
+def file_errors(display_path: str) -> Iterator[None]:
+    """Turn an OSError into a FileError that names the file and keeps the notes."""
+    try:
+        yield
+    except FileError:
+        raise
+    except OSError as error:
+        file_error = FileError(f"{display_path}: {describe_os_error(error)}")
+        for note in getattr(error, "__notes__", ()):
+            file_error.add_note(note)
+        raise file_error from None

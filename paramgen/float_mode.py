@@ -1,4 +1,4 @@
-"""The floating-point mode of a thread, which affects every +, -, ×, ÷ and sqrt, in Python, NumPy and the kernels."""
+"""The default floating-point mode, on which all results in Python, NumPy and the kernels depend."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _HALF_UNIT = sys.float_info.epsilon / 2
 
 def is_default() -> bool:
     """Return whether this thread rounds to nearest and keeps subnormals."""
-    one = 1.0  # a name, or Python would compute the sums when it compiles them
+    unit = 1.0  # a name, or Python would compute the sums when it compiles them
     rounds_to_nearest = (
-        one + _HALF_UNIT == one and -one - _HALF_UNIT == -one and one + 1.5 * _HALF_UNIT == one + 2 * _HALF_UNIT
+        unit + _HALF_UNIT == unit and -unit - _HALF_UNIT == -unit and unit + 1.5 * _HALF_UNIT == unit + 2 * _HALF_UNIT
     )
     return rounds_to_nearest and _SMALLEST_NORMAL / 2 > 0
 

@@ -1,4 +1,4 @@
-"""Nested dicts of arrays, as models have them in memory, and dotted names, as files have them."""
+"""Nested dicts of arrays, as models hold them, made from the dotted names of files."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from paramgen.errors import UsageError
-from paramgen.formatting import escape, show_text
+from paramgen.messages import escape, show_text
 
 Nested = dict[str, Any]
 
 
 def nest(tensors: Mapping[str, Any]) -> Nested:
-    """Nest tensors by their dotted names. Raises ValueError if one's name is another's followed by a dot."""
+    """Nest tensors by their dotted names. Raises ValueError for names that cannot be nested, such as `a` and `a.b`."""
     root: Nested = {}
     for name, tensor in sorted(tensors.items()):
         *groups, last = name.split(".")
@@ -20,9 +20,9 @@ def nest(tensors: Mapping[str, Any]) -> Nested:
         for depth, group in enumerate(groups, 1):
             node = node.setdefault(group, {})
             if not isinstance(node, dict):
-                raise ValueError(_conflict(".".join(groups[:depth]), name))
+                raise ValueError(_conflict_message(".".join(groups[:depth]), name))
         if last in node:
-            raise ValueError(_conflict(name, f"{name}.…"))
+            raise ValueError(_conflict_message(name, f"{name}.…"))
         node[last] = tensor
     return root
 
@@ -40,5 +40,5 @@ def map_arrays(params: Any, function: Callable[[Any], Any], path: str = "") -> A
         raise UsageError(f"{escape(path.removeprefix('.')) or 'params'}: {error}") from None
 
 
-def _conflict(name: str, other: str) -> str:
-    return f"tensors {show_text(name)} and {show_text(other)} cannot be nested; rename one"
+def _conflict_message(name: str, nested_name: str) -> str:
+    return f"tensors {show_text(name)} and {show_text(nested_name)} cannot be nested; rename one"

@@ -1,4 +1,4 @@
-"""Specs as Python users hold them: read, checked and planned."""
+"""The public `Spec`: a checked spec with its plan."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from typing import Any
 
 from paramgen.errors import MalformedFileError, SpecError
 from paramgen.float_mode import default_float_mode
-from paramgen.formatting import must_be, pluralize, show_text
-from paramgen.language.model import ParsedSpec, read_spec
+from paramgen.language.model import ParsedSpec, Replacements, read_spec
+from paramgen.messages import must_be, show_text
 from paramgen.planning.plan import Plan, make_plan
 from paramgen.planning.streams import STREAM_VERSION
+from paramgen.units import pluralize
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -34,16 +35,20 @@ class Spec:
     def from_file(cls, path: str | os.PathLike[str]) -> Spec:
         """Return the spec that is stored in a file's metadata; a build of it gives the same file.
 
-        FileError if the file cannot be read, or has no spec of this version.
+        Raises FileError if the file cannot be read, or has no spec of this version.
         """
         from paramgen.storage.reader import TensorFile
 
         with TensorFile(path) as file:
             text, stream = file.metadata.get("paramgen_spec"), file.metadata.get("paramgen_stream")
         if text is None or stream is None:
-            raise MalformedFileError(f"{file.shown}: has no spec in its metadata; choose a file that paramgen wrote")
+            raise MalformedFileError(
+                f"{file.display_path}: has no spec in its metadata; choose a file that paramgen wrote"
+            )
         if stream != STREAM_VERSION:
-            raise MalformedFileError(f"{file.shown}: paramgen_stream must be {STREAM_VERSION}, got {show_text(stream)}")
+            raise MalformedFileError(
+                f"{file.display_path}: paramgen_stream must be {STREAM_VERSION}, got {show_text(stream)}"
+            )
         try:
             stored = json.loads(text)
             if isinstance(stored, dict):  # a string would be taken for the path of a spec
@@ -53,7 +58,7 @@ class Spec:
             message = error.diagnostics[0].text("paramgen_spec")
         except (RecursionError, ValueError):
             message = "paramgen_spec must be valid JSON"
-        raise MalformedFileError(f"{file.shown}: {message}")
+        raise MalformedFileError(f"{file.display_path}: {message}")
 
     def to_yaml(self) -> str:
         """Return the spec as YAML; a build of that text gives the same file."""
@@ -62,7 +67,7 @@ class Spec:
         return to_yaml(self.source)
 
     def __repr__(self) -> str:
-        return f"<Spec {self.name!r}: {pluralize(self._parsed.count, 'operation')} or groups, seed {self.seed}>"
+        return f"<Spec {self.name!r}: {pluralize(self._parsed.num_items, 'operation')} or groups, seed {self.seed}>"
 
     @property
     def name(self) -> str:
@@ -82,16 +87,21 @@ class Spec:
 
     @property
     def source(self) -> dict[str, Any]:
-        """The spec as it was written, with the command line's values."""
+        """The spec as it was written, with the values of the command line."""
         return self._parsed.source
 
 
 @default_float_mode()
 def read_and_plan(
-    source: str | os.PathLike[str] | Mapping[str, Any], *, variables: Mapping[str, Any] | None = None, **replaced: Any
+    source: str | os.PathLike[str] | Mapping[str, Any],
+    *,
+    seed: int | None = None,
+    dtype: str | None = None,
+    layout: str | None = None,
+    variables: Mapping[str, Any] | None = None,
 ) -> Spec:
-    """Read, check and plan a spec. `replaced` (seed, dtype, layout) replace its own, where they are not None."""
-    parsed = read_spec(source, variables=variables, **replaced)
+    """Read, check and plan a spec. `seed`, `dtype` and `layout` replace the spec's, if given."""
+    parsed = read_spec(source, Replacements(seed, dtype, layout, {} if variables is None else variables))
     plan = make_plan(parsed)
     for warning in plan.warnings:
         warnings.warn(warning, stacklevel=2)

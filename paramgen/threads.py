@@ -1,9 +1,10 @@
-"""Threads: work shared among several, and the number of CPUs for them."""
+"""Work shared by several threads, and the number of CPUs for them."""
 
 from __future__ import annotations
 
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,17 +12,15 @@ from typing import TypeVar
 
 Task = TypeVar("Task")
 
-OWN_GROUPS = "/proc/self/cgroup"
-GROUPS = "/sys/fs/cgroup"
+CGROUP_FILE = "/proc/self/cgroup"
+CGROUP_ROOT = "/sys/fs/cgroup"
 
 MAX_THREADS = 1024
 
 
 def parallel_for(threads: int, work: Callable[[Task], object], tasks: Iterable[Task]) -> None:
     """Run work(task) for every task, by up to `threads` threads; raise the first error after all have stopped."""
-    tasks = list(tasks)
-    waiting = iter(tasks)
-    end = object()
+    waiting = deque(tasks)
     errors: list[BaseException] = []
     lock = threading.Lock()
     stopped = threading.Event()
@@ -30,30 +29,31 @@ def parallel_for(threads: int, work: Callable[[Task], object], tasks: Iterable[T
         try:
             while not errors and not stopped.is_set():
                 with lock:
-                    task = next(waiting, end)
-                if task is end:
-                    return
-                work(task)  # type: ignore[arg-type]
+                    if not waiting:
+                        return
+                    task = waiting.popleft()
+                work(task)
         except BaseException as error:
             errors.append(error)
 
-    with run_threads(run, min(threads, len(tasks)) - 1, stopped.set):
+    with run_threads([run] * (min(threads, len(waiting)) - 1), stopped.set):  # this thread is the last one
         run()
     if errors:
         raise errors[0]
 
 
 @contextmanager
-def run_threads(work: Callable[[], object], count: int, stop: Callable[[], object]) -> Iterator[int]:
-    """Run work() in `count` threads, or fewer if the system refuses more; yield their number.
+def run_threads(functions: Iterable[Callable[[], object]], stop: Callable[[], object]) -> Iterator[int]:
+    """Run each function in a thread of its own, and yield the number of threads: fewer if the system refuses more.
 
-    At the end, even if a signal interrupts the start, call stop(), which must make them end, and wait for them.
+    On exit, call stop(), which must end the threads, and join them, even if a signal interrupts the start. (Executors
+    of concurrent.futures raise if a thread is refused, and Python waits for their threads before it exits.)
     """
     threads: list[threading.Thread] = []
     try:
         with suppress(RuntimeError):
-            for _ in range(count):
-                threads.append(threading.Thread(target=work, daemon=True))
+            for function in functions:
+                threads.append(threading.Thread(target=function, daemon=True))
                 threads[-1].start()
         yield sum(thread.ident is not None for thread in threads)
     finally:
@@ -63,19 +63,19 @@ def run_threads(work: Callable[[], object], count: int, stop: Callable[[], objec
                 thread.join()
 
 
-def available_cpus(own_groups: str = OWN_GROUPS, groups: str = GROUPS) -> int:
+def available_cpus(cgroup_file: str = CGROUP_FILE, cgroup_root: str = CGROUP_ROOT) -> int:
     """Count the CPUs that this process may run on, within the quotas of its control groups."""
     count = os.cpu_count() or 1
     with suppress(OSError, AttributeError):  # missing on some systems, refused by some sandboxes
         count = len(os.sched_getaffinity(0))
     with suppress(OSError, ValueError):
-        for line in Path(own_groups).read_text().splitlines():
+        for line in Path(cgroup_file).read_text().splitlines():
             _, controllers, group = line.split(":", 2)
             if controllers == "":
-                count = min([count, *_quotas(groups, group, ("cpu.max",))])
+                count = min([count, *_quotas(cgroup_root, group, ("cpu.max",))])
             elif "cpu" in controllers.split(","):
                 files = ("cpu.cfs_quota_us", "cpu.cfs_period_us")
-                count = min([count, *_quotas(f"{groups}/{controllers}", group, files)])
+                count = min([count, *_quotas(f"{cgroup_root}/{controllers}", group, files)])
     return count
 
 

@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 import numpy as np
-from conftest import DATA, FIRST_DTYPES, draw, tensor_of
+from helpers import DATA, FIRST_DTYPES, draw, make_tensor
 
 from paramgen.catalog.distributions import (
     Bernoulli,
@@ -136,7 +136,7 @@ def cases() -> list[tuple[str, Tensor, int, int, int]]:
     def case(
         distribution: Distribution, dtype: str, seed: int, shape: tuple[int, ...], name: str, start: int, stop: int
     ) -> Any:
-        tensor = tensor_of(distribution, dtype, shape, name)
+        tensor = make_tensor(distribution, dtype, shape, name)
         return (
             f"{_shown(distribution)} {dtype} {name} {shape} seed {seed}: {start} … {stop - 1}",
             tensor,

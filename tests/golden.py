@@ -1,6 +1,9 @@
 """Golden files: the texts that users see, recorded per test below tests/data/messages.
 
 A test passes to the fixture `golden` what it produced; `pytest --update-golden` records it.
+
+This is not a package for snapshots, because people review these files: all texts of a module are in one file, without
+quotes or escapes. A text that no test compares fails the suite, also under xdist.
 """
 
 import difflib

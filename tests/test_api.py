@@ -1,5 +1,6 @@
 """The Python API: load_spec, build, sample, initialize (the source's functions, its seven examples), load."""
 
+import ast
 import json
 import math
 import os
@@ -12,14 +13,14 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors.numpy
-from conftest import ROOT, TINY
 from golden import Golden
+from helpers import ROOT, TINY
 
 import paramgen
 from paramgen.planning.streams import stream_id
 from paramgen.sampling.orthogonal import FLOAT32_TOLERANCE, Orthonormalizer
-from paramgen.sampling.philox import words
-from paramgen.sampling.reference import NumpyBackend, normal
+from paramgen.sampling.philox import draw_words
+from paramgen.sampling.reference import NumpyBackend, standard_normal
 
 SPEC = {
     "seed": 42,
@@ -58,7 +59,7 @@ def test_orthogonal_recurrent_weights() -> None:
     w = paramgen.initialize("orthogonal", [400, 100], name="lstm.recurrent_weights", seed=9)
     q = w.astype(np.float64)
     assert np.abs(q.T @ q - np.eye(100)).max() <= 1e-6
-    drawn = normal(words(9, stream_id("lstm.recurrent_weights"), 0, 40_000)).reshape(400, 100)
+    drawn = standard_normal(draw_words(9, stream_id("lstm.recurrent_weights"), 0, 40_000)).reshape(400, 100)
     expected = Orthonormalizer(NumpyBackend(), 1)(lambda on: drawn.astype(np.float64), FLOAT32_TOLERANCE)
     assert w.tobytes() == expected.astype(np.float32).tobytes()
 
@@ -313,10 +314,19 @@ def test_importing_is_light_and_names_are_public() -> None:
         assert getattr(paramgen, name) is not None
 
 
+def test_type_checkers_see_the_public_names() -> None:
+    tree = ast.parse(Path(paramgen.__file__).read_text(encoding="utf-8"))
+    checked = next(node for node in tree.body if isinstance(node, ast.If))
+    imports = [node for node in checked.body if isinstance(node, ast.ImportFrom)]
+    names = {alias.asname: node.module for node in imports for alias in node.names}
+    assert names == {name: module for module, exports in paramgen._EXPORTS.items() for name in exports}
+    assert {"__version__", *names} == set(paramgen.__all__)
+
+
 def test_a_plan_has_the_fields_that_the_command_prints() -> None:
     spec = {"seed": 5, "operations": [{"name": "a_b", "type": "batchnorm", "num_channels": 3}]}
     plan = paramgen.plan({**spec, "layout": "torch"})
-    assert plan.rows() == json.loads("".join(plan.document()))["parameters"]
+    assert plan.rows() == json.loads("".join(plan.iter_json()))["parameters"]
     assert plan.tensors[0].shape == (3,)
     assert [row["canonical_name"] for row in plan.rows()] == ["a_b.scale", "a_b.offset", None, None, None]
     assert repr(plan) == "<Plan 'model': 5 tensors, 6 parameters, 7 buffer elements, 56 B, seed 5>"

@@ -4,17 +4,16 @@ import importlib
 import re
 
 import pytest
-from conftest import KERNELS, ROOT
+from helpers import COMPILED_BACKENDS, ROOT
 
 
-@pytest.mark.skipif(not KERNELS, reason="needs the compiled kernels")
+@pytest.mark.skipif(not COMPILED_BACKENDS, reason="needs the compiled kernels")
 def test_each_instruction_set_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
     kernels = importlib.import_module("kernels")
     monkeypatch.setattr(kernels, "REST", 0.0)
-    monkeypatch.setattr(kernels, "found", lambda name: False)
-    rows = [line.strip("| ").split(" | ") for line in kernels.kernels(4096, runs=1) if line.startswith("| ")]
-    names = [backend.name for backend in KERNELS]
+    monkeypatch.setattr(kernels, "is_installed", lambda package: False)
+    rows = [line.strip("| ").split(" | ") for line in kernels.measure_kernels(4096, runs=1) if line.startswith("| ")]
+    names = [backend.name for backend in COMPILED_BACKENDS]
     assert rows[0] == ["distribution", "dtype", *names, "PyTorch", "NumPy"]
     normal = next(row for row in rows if row[:2] == ["normal", "float32"])
     assert all(float(figure) > 0 for figure in normal[2 : 2 + len(names)])
@@ -27,7 +26,6 @@ def page() -> str:
 
 
 def test_every_large_spec_is_on_the_page_or_named_as_missing(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
     large_specs = importlib.import_module("large_specs")
     measured, _, missing = page.partition("## Missing")
     rows = re.findall(r"^\| (.*?) \|", measured, re.MULTILINE)
@@ -36,7 +34,6 @@ def test_every_large_spec_is_on_the_page_or_named_as_missing(page: str, monkeypa
 
 
 def test_the_page_states_the_runs_that_are_made(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
     runs = importlib.import_module("run").RUNS
     titles = {
         "startup": "Starting up",

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import (
+from helpers import (
     CONFIGS,
     DATA,
     FIRST_DTYPES,
@@ -26,9 +26,9 @@ from conftest import (
     SMALL,
     SPECS,
     Run,
-    digest_key,
-    document_of,
-    small_variables,
+    find_digest_key,
+    find_small_variables,
+    read_plan_json,
 )
 from models import first_comment
 
@@ -38,9 +38,9 @@ from paramgen.catalog.initializers import (
     INITIALIZERS,
     Arange,
     Formula,
-    LogUniformInitializer,
-    SinusoidalInitializer,
-    SsmDtBiasInitializer,
+    LogUniform,
+    Sinusoidal,
+    SsmDtBias,
     Values,
 )
 from paramgen.catalog.operations import OPERATIONS_BY_TYPE, Custom
@@ -54,27 +54,27 @@ def digests(path: Path, folder: Path) -> dict[str, str]:
     found = {}
     for dtype in (None, *FIRST_DTYPES):
         target = folder / f"{path.stem}-{dtype}.safetensors"
-        spec = paramgen.load_spec(path, dtype=dtype, variables=small_variables(path))
+        spec = paramgen.load_spec(path, dtype=dtype, variables=find_small_variables(path))
         result = paramgen.build(spec, target, digest=True)
         assert result.sha256 == hashlib.sha256(target.read_bytes()).hexdigest()
         found[dtype or "as written"] = result.sha256
     return found
 
 
-@pytest.mark.parametrize("path", SPECS, ids=digest_key)
-def test_digests(path: Path, tmp_path: Path) -> None:
-    assert digests(path, tmp_path) == json.loads(RECORDED.read_text())[digest_key(path)]
+@pytest.mark.parametrize("path", SPECS, ids=find_digest_key)
+def test_configs_keep_their_digests(path: Path, tmp_path: Path) -> None:
+    assert digests(path, tmp_path) == json.loads(RECORDED.read_text())[find_digest_key(path)]
 
 
-@pytest.mark.parametrize("path", SPECS, ids=digest_key)
+@pytest.mark.parametrize("path", SPECS, ids=find_digest_key)
 def test_the_command_builds_it(path: Path, run: Run) -> None:
-    settings = [f"--set={name}={json.dumps(value)}" for name, value in small_variables(path).items()]
+    settings = [f"--set={name}={json.dumps(value)}" for name, value in find_small_variables(path).items()]
     document = json.loads(run("build", path, "--json", *settings).stdout)
-    assert document["sha256"] == json.loads(RECORDED.read_text())[digest_key(path)]["as written"]
+    assert document["sha256"] == json.loads(RECORDED.read_text())[find_digest_key(path)]["as written"]
 
 
 def test_recorded_digests_are_of_these_specs() -> None:
-    assert sorted(json.loads(RECORDED.read_text())) == sorted(map(digest_key, SPECS))
+    assert sorted(json.loads(RECORDED.read_text())) == sorted(map(find_digest_key, SPECS))
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def read_config(stem: str) -> Any:
 
 def tensors_of(stem: str) -> dict[str, dict[str, Any]]:
     plan = paramgen.load_spec(ROOT / "configs" / f"{stem}.yaml").plan
-    return {tensor["name"]: tensor for tensor in document_of(plan)["parameters"]}
+    return {tensor["name"]: tensor for tensor in read_plan_json(plan)["parameters"]}
 
 
 def claims_of_layers() -> None:
@@ -135,7 +135,7 @@ def claims_of_parts() -> None:
     assert tensors["tokens.weights"]["distribution"]["padding_index"] == 7
     assert "norm.offset" not in tensors
     plan = paramgen.load_spec(ROOT / "configs" / "parts.yaml", layout="torch").plan
-    shapes = {tensor["name"]: tensor["shape"] for tensor in document_of(plan)["parameters"]}
+    shapes = {tensor["name"]: tensor["shape"] for tensor in read_plan_json(plan)["parameters"]}
     assert shapes["attention_in.weight"] == [30, 90]
     assert shapes["experts.gate_up_proj"] == [4, 40, 30]
     assert (shapes["mixer.A_log"], shapes["heads.dt_bias"]) == ([60, 16], [8])
@@ -152,7 +152,7 @@ def types_and_fields(config: str) -> tuple[set[str], set[str]]:
     return types, fields
 
 
-COMPUTED = {Values, Arange, Formula, SinusoidalInitializer, LogUniformInitializer, SsmDtBiasInitializer}
+COMPUTED = {Values, Arange, Formula, Sinusoidal, LogUniform, SsmDtBias}
 
 
 def claims_of_initializers() -> None:
@@ -223,7 +223,7 @@ CLAIMED_ELSEWHERE = {
 
 
 @pytest.mark.parametrize("stem", CLAIMS)
-def test_claims(stem: str) -> None:
+def test_a_claim_of_a_first_comment_holds(stem: str) -> None:
     CLAIMS[stem]()
 
 
@@ -276,7 +276,7 @@ def test_mixtral_separate_has_the_tensors_of_a_published_file_in_its_order() -> 
     sizes = other_sizes("mixtral_separate")["Mixtral 8x22B"]
     plan = paramgen.load_spec(ROOT / "configs" / "mixtral_separate.yaml", variables=sizes).plan
     dtypes = {"bfloat16": "BF16"}
-    lines = [f"{row['name']} {dtypes[row['dtype']]} {row['shape']}\n" for row in document_of(plan)["parameters"]]
+    lines = [f"{row['name']} {dtypes[row['dtype']]} {row['shape']}\n" for row in read_plan_json(plan)["parameters"]]
     assert len(lines) == 1739
     published = "0fbaea261500880bcfa67f35d5a34947e7e080fac6a4247c5d162ad0d0b5b1f0"
     assert hashlib.sha256("".join(lines).encode()).hexdigest() == published
@@ -301,6 +301,6 @@ if __name__ == "__main__":
     recorded = json.loads(RECORDED.read_text())
     with tempfile.TemporaryDirectory() as scratch:
         for config in CONFIGS:
-            if digest_key(config) not in recorded:
-                recorded[digest_key(config)] = digests(config, Path(scratch))
+            if find_digest_key(config) not in recorded:
+                recorded[find_digest_key(config)] = digests(config, Path(scratch))
     RECORDED.write_text(json.dumps(dict(sorted(recorded.items())), indent=1) + "\n")

@@ -17,8 +17,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 import safetensors.numpy
-from conftest import DATA, FIRST_DTYPES, ROOT, SPECS, Run, digest_key, small_variables
 from golden import Golden
+from helpers import DATA, FIRST_DTYPES, ROOT, SPECS, Run, find_digest_key, find_small_variables
 
 import paramgen
 from paramgen import engine
@@ -30,13 +30,13 @@ ORTHOGONAL = {"w": {"shape": [300, 100], "initializer": "orthogonal"}, "v": {"sh
 ORTHOGONAL_SPEC = {"operations": [{"name": "x", "type": "custom", "parameters": ORTHOGONAL}]}
 
 
-@pytest.mark.parametrize("path", SPECS, ids=digest_key)
+@pytest.mark.parametrize("path", SPECS, ids=find_digest_key)
 @pytest.mark.parametrize("dtype", [None, *FIRST_DTYPES])
 def test_every_config_has_its_digest(gpu: ModuleType, path: Path, dtype: str | None, tmp_path: Path) -> None:
-    spec = paramgen.load_spec(path, dtype=dtype, variables=small_variables(path))
+    spec = paramgen.load_spec(path, dtype=dtype, variables=find_small_variables(path))
     result = paramgen.build(spec, tmp_path / "x", device="gpu", digest=True)
-    assert result.sha256 == RECORDED[digest_key(path)][dtype or "as written"]
-    assert result.device == ",".join(device.name for device in gpu.devices())
+    assert result.sha256 == RECORDED[find_digest_key(path)][dtype or "as written"]
+    assert result.device == ",".join(device.name for device in gpu.list_devices())
 
 
 @pytest.mark.parametrize("device", ["gpu:1", "gpu:1,gpu:0", "gpu:0"])
@@ -143,7 +143,7 @@ def test_arrays_return_unchanged_from_a_gpu(gpu: ModuleType, arrays: dict[str, A
     assert all(one is other for one, other in zip(leaves(there), leaves(again), strict=True))
 
 
-def test_between_gpus(simulated: ModuleType, arrays: dict[str, Any]) -> None:
+def test_arrays_move_between_gpus(simulated: ModuleType, arrays: dict[str, Any]) -> None:
     there = paramgen.to_gpu(arrays, device="gpu:1")
     assert {int(array.device) for array in leaves(there)} == {1}
     over = paramgen.to_gpu(there, device="gpu:0")
@@ -267,15 +267,15 @@ def test_invalid_devices_are_refused(run: Run, tiny: Path, text: str, golden: Go
 WITHOUT = """
 import sys
 sys.modules["cupy"] = None
-import paramgen.sampling.gpu as gpu
-gpu._driver = lambda: {driver}
+import paramgen.sampling.cuda_runtime as cuda_runtime
+cuda_runtime._driver_version = lambda: {driver}
 from paramgen.__main__ import main
 main()
 """
 
 
 @pytest.mark.parametrize("driver", [None, 12040, 13000])
-def test_without_cupy(tiny: Path, tmp_path: Path, driver: int | None, golden: Golden) -> None:
+def test_a_gpu_without_cupy_is_one_error(tiny: Path, tmp_path: Path, driver: int | None, golden: Golden) -> None:
     command = [sys.executable, "-c", WITHOUT.format(driver=driver), "build", tiny, "--device", "gpu"]
     line = one_line(subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False))
     assert line.startswith("gpu: ")
@@ -291,19 +291,19 @@ def test_errors_of_the_driver_and_nvrtc_are_reported(
 
     def problem() -> str:
         simulated.why_unusable.cache_clear()
-        (found,) = simulated.devices()
+        (found,) = simulated.list_devices()
         assert not found.usable
         return found.description  # type: ignore[no-any-return]
 
     def missing() -> None:
         raise RuntimeError("libnvrtc.so.12\nnot found")
 
-    monkeypatch.setattr(simulated, "_driver", lambda: 12020)
+    monkeypatch.setattr("paramgen.sampling.cuda_runtime._driver_version", lambda: 12020)
     monkeypatch.setattr(simulated.cupy.cuda.nvrtc, "getVersion", missing)
     without_nvrtc = problem()
     monkeypatch.setattr(simulated.cupy.cuda.runtime, "getDeviceCount", refuse)
     refused = problem()
-    monkeypatch.setattr(simulated, "_driver", lambda: None)
+    monkeypatch.setattr("paramgen.sampling.cuda_runtime._driver_version", lambda: None)
     golden(without_nvrtc, refused, problem())
 
 
@@ -321,9 +321,10 @@ def test_a_refused_kernel_is_reported_in_one_line(
 
 
 def names_of_cupy() -> set[str]:
-    """Return CuPy's attributes that gpu.py uses, as the longest chains."""
-    tree = ast.parse((ROOT / "paramgen" / "sampling" / "gpu.py").read_text())
-    chains = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    """Return CuPy's attributes that sampling uses, as the longest chains."""
+    trees = [ast.parse(path.read_text()) for path in (ROOT / "paramgen" / "sampling").glob("*.py")]
+    nodes = (node for tree in trees for node in ast.walk(tree))
+    chains = {ast.unparse(node) for node in nodes if isinstance(node, ast.Attribute)}
     return {chain for chain in chains if re.fullmatch(r"cupy(\.\w+)+", chain)}
 
 

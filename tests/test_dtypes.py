@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import KERNELS, ROOT, Run
 from golden import Golden
+from helpers import COMPILED_BACKENDS, ROOT, Run
 
 import paramgen
 from paramgen import dtypes
 from paramgen.catalog.axes import rearrange
 from paramgen.catalog.operations import FullyConnected
-from paramgen.planning.tensors import Tensor, name_parameter, resolve_parameter
+from paramgen.planning.tensors import Tensor, as_tensor, resolve_parameter
 from paramgen.sampling.sampler import Sampler
 from paramgen.storage.reader import TensorFile
 
@@ -159,7 +159,7 @@ def test_dtypes_without_a_negative_zero_get_none() -> None:
         assert (codes == 0).any() and (codes > 0x80).any() and not (codes == 0x80).any()
 
 
-@pytest.mark.parametrize("kernels", KERNELS, ids=lambda kernels: kernels.name)
+@pytest.mark.parametrize("kernels", COMPILED_BACKENDS, ids=lambda kernels: kernels.name)
 @pytest.mark.parametrize("dtype", [*INTEGERS, "complex64"])
 def test_constants_in_regions(kernels: Any, dtype: str) -> None:
     """Draw a transposed identity matrix from its third element on."""
@@ -168,9 +168,9 @@ def test_constants_in_regions(kernels: Any, dtype: str) -> None:
     assert definition.info.axes
     (rearrangement,) = rearrange(["w = weights i o"], {"weights": definition.info.axes})
     initializer = paramgen.catalog.initializers.Identity(type="identity")
-    source = name_parameter("f.weights", resolve_parameter(definition.info, initializer, dtype))
+    source = as_tensor("f.weights", resolve_parameter(definition.info, initializer, dtype)).sources[0]
     tensor = Tensor("w", rearrangement, (source,))
-    with kernels.current():
+    with kernels.activate():
         out = kernels.empty(tensor.dtype.nbytes(13))
         Sampler(0).draw(kernels, tensor, 2, 15, out)
     np.testing.assert_array_equal(out.view(dtype), np.eye(3, 5).reshape(-1)[2:])
@@ -203,7 +203,7 @@ def test_plan_and_inspect_show_every_dtype(run: Run, tmp_path: Path) -> None:
     for tensor in tensors:
         group, name = tensor["name"].split(".")
         array, found = loaded[group][name], tensor["stats"]
-        assert array.dtype == dtypes.DTYPES[tensor["dtype"]].numpy()
+        assert array.dtype == dtypes.DTYPES[tensor["dtype"]].numpy_dtype()
         if tensor["dtype"] == "complex64":
             assert found is None
             continue

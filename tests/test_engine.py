@@ -10,22 +10,23 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import CONFIGS, KERNELS, LAUNCHER, ROOT, SMALL
+from helpers import COMPILED_BACKENDS, CONFIGS, ROOT, SMALL
+from measuring import measure
 
 import paramgen
 from paramgen import engine
-from paramgen.engine import split
-from paramgen.language.model import interpret, read_document
+from paramgen.engine import split_into_blocks
+from paramgen.language.model import Replacements, interpret, read_document
 from paramgen.planning.plan import Plan, make_plan
 from paramgen.sampling import cpu
 from paramgen.sampling.backend import Backend
+from paramgen.sampling.matrices import MatrixDrawer
 from paramgen.sampling.reference import NumpyBackend
-from paramgen.sampling.sampler import Sampler
 
 
 def make_plan_of(path: Path | str | dict[str, Any]) -> Plan:
-    small = SMALL.get(path.stem) if isinstance(path, Path) else None
-    return make_plan(interpret(*read_document(path), variables=small))
+    small = SMALL.get(path.stem, {}) if isinstance(path, Path) else {}
+    return make_plan(interpret(read_document(path), Replacements(variables=small)))
 
 
 def build_bytes(plan: Plan, path: Path, **options: Any) -> bytes:
@@ -40,13 +41,13 @@ def test_threads_and_blocks_do_not_change_a_byte(path: Path, threads: int, block
     assert build_bytes(make_plan_of(path), tmp_path / "b", threads=threads, block_bytes=block) == whole
 
 
-@pytest.mark.parametrize("backend", [NumpyBackend(), *KERNELS], ids=lambda backend: backend.name)
+@pytest.mark.parametrize("backend", [NumpyBackend(), *COMPILED_BACKENDS], ids=lambda backend: backend.name)
 def test_instruction_sets_do_not_change_a_byte(
     backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = make_plan_of(ROOT / "configs" / "layers.yaml")
     whole = build_bytes(plan, tmp_path / "a")
-    monkeypatch.setattr(cpu, "backend", lambda: backend)
+    monkeypatch.setattr(cpu, "cpu_backend", lambda: backend)
     assert build_bytes(plan, tmp_path / "b") == whole
 
 
@@ -55,8 +56,8 @@ def test_blocks_cover_the_file(size: int) -> None:
     plan = make_plan_of(ROOT / "configs" / "source_examples.yaml")
     position = 0
     parts: dict[str, list[tuple[int, int]]] = {}
-    begins = {entry.name: len(plan.header) + entry.begin for entry in plan.entries}
-    blocks = list(split(plan, size))
+    begins = {entry.name: len(plan.header) + entry.start for entry in plan.entries}
+    blocks = list(split_into_blocks(plan, size))
     for number, block in enumerate(blocks):
         assert block.size == size or number == len(blocks) - 1
         assert block.header == plan.header[position : position + size]
@@ -82,7 +83,7 @@ class Failing(NumpyBackend):
 
 def test_an_error_in_a_thread_ends_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = threading.active_count()
-    monkeypatch.setattr(cpu, "backend", Failing)
+    monkeypatch.setattr(cpu, "cpu_backend", Failing)
     with pytest.raises(ZeroDivisionError, match="in a thread"):
         build_bytes(make_plan_of(ROOT / "configs" / "layers.yaml"), tmp_path / "a")
     assert list(tmp_path.iterdir()) == []
@@ -95,7 +96,7 @@ def test_a_stream_yields_the_file_in_order(tmp_path: Path) -> None:
     with engine.stream(plan, device="cpu", threads=3, block_bytes=4096) as (device, blocks):
         pairs = [(block, bytes(data)) for block, data in blocks]
     assert device == "cpu"
-    assert [block for block, _ in pairs] == list(split(plan, 4096))
+    assert [block for block, _ in pairs] == list(split_into_blocks(plan, 4096))
     assert [len(data) for _, data in pairs] == [block.size for block, _ in pairs]
     assert b"".join(data for _, data in pairs) == whole
 
@@ -110,7 +111,7 @@ def test_a_stream_draws_ahead_of_its_consumer_within_its_buffers_only() -> None:
     def progress(count: int) -> None:
         nonlocal drawn
         drawn += count
-        assert drawn <= (taken + threads + engine.AHEAD) * 4096
+        assert drawn <= (taken + threads + engine.EXTRA_BUFFERS) * 4096
 
     with engine.stream(plan, threads=threads, block_bytes=4096, progress=progress) as (_, blocks):
         addresses = set()
@@ -118,7 +119,7 @@ def test_a_stream_draws_ahead_of_its_consumer_within_its_buffers_only() -> None:
             addresses.add(np.frombuffer(data, np.uint8).ctypes.data)
             taken += 1
     assert (drawn, taken) == (plan.total_bytes, -(-total // 4096))
-    assert len(addresses) <= threads + engine.AHEAD
+    assert len(addresses) <= threads + engine.EXTRA_BUFFERS
 
 
 def test_a_stream_that_is_left_ends_its_threads() -> None:
@@ -177,7 +178,7 @@ def test_a_matrix_whose_drawing_fails_is_not_drawn_again_by_every_thread(
         begun.append(1)
         raise MemoryError("a matrix")
 
-    monkeypatch.setattr(Sampler, "_draw_orthogonal", fail)
+    monkeypatch.setattr(MatrixDrawer, "_draw_orthogonal", fail)
     parameters = {"w": {"shape": [200, 200], "initializer": "orthogonal"}}
     plan = make_plan_of({"operations": [{"name": "x", "type": "custom", "parameters": parameters}]})
     with pytest.raises(MemoryError, match="a matrix"):
@@ -200,18 +201,17 @@ def test_memory_does_not_grow_with_the_model(tmp_path: Path) -> None:
     assert peak_of_build(tmp_path, {"a": big, "b": big, "c": drawn}, 3_900_000_000) < 150e6
 
 
-def peak_of_build(tmp_path: Path, parameters: dict[str, Any], size: int) -> int:
+def peak_of_build(tmp_path: Path, parameters: dict[str, Any], size: int) -> float:
     """Return the peak memory, in bytes, of a build of custom parameters of at least `size` bytes."""
     spec = tmp_path / "big.yaml"
     spec.write_text(str({"operations": [{"name": "x", "type": "custom", "parameters": parameters}]}))
     target = tmp_path / "big.safetensors"
     command = [sys.executable, "-m", "paramgen", "build", spec, "--quiet", "-o", target]
-    done = subprocess.run([sys.executable, "-c", LAUNCHER, *command], capture_output=True, text=True, check=True)
-    status, peak = map(int, done.stdout.split())
-    assert (status, done.stderr) == (0, "")
+    measured = measure(*command)
+    assert measured.stderr == ""
     assert target.stat().st_size > size
     target.unlink()
-    return peak
+    return measured.peak
 
 
 def test_numpys_instruction_sets_do_not_change_a_byte(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 from faults import SPEC
+from helpers import ROOT
 
 pytestmark = pytest.mark.slow
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import CONFIGS, KERNELS, SMALL, draw, tensor_of
 from frozen_cases import RECORDED, cases, digest
 from golden import Golden
+from helpers import COMPILED_BACKENDS, CONFIGS, SMALL, draw, make_tensor
 
 import paramgen
 from paramgen.catalog.distributions import Distribution, Normal, Orthogonal
-from paramgen.catalog.normal_tails import tails
+from paramgen.catalog.normal_tails import tail_probabilities
 from paramgen.errors import DeviceError
 from paramgen.float_mode import default_float_mode, is_default
 from paramgen.sampling import cpu
@@ -37,7 +37,7 @@ pytestmark = pytest.mark.skipif(
 
 PlannedValues = tuple[bytes, list[Distribution]]
 Mode = Callable[[], AbstractContextManager[None]]
-backends = pytest.mark.parametrize("backend", [NumpyBackend(), *KERNELS], ids=lambda backend: backend.name)
+backends = pytest.mark.parametrize("backend", [NumpyBackend(), *COMPILED_BACKENDS], ids=lambda backend: backend.name)
 
 
 def read_environment() -> "ctypes.Array[ctypes.c_uint32]":
@@ -78,7 +78,7 @@ def test_the_default_is_known() -> None:
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_plans_are_the_same(mode: Mode, path: Path) -> None:
     def make() -> PlannedValues:
-        tails.cache_clear()
+        tail_probabilities.cache_clear()
         return make_plan_of(path, variables=SMALL.get(path.stem))
 
     expected = make()
@@ -132,7 +132,7 @@ def test_recorded_digests_are_the_same(mode: Mode, backend: Backend) -> None:
 def test_subnormal_results_are_the_same(
     mode: Mode, backend: Backend, distribution: Normal | Orthogonal, dtype: str, shape: tuple[int, ...]
 ) -> None:
-    tensor = tensor_of(distribution, dtype, shape)
+    tensor = make_tensor(distribution, dtype, shape)
     expected = draw(tensor, 1, 0, tensor.size, backend)
     smallest = np.abs(expected[expected != 0].astype(np.float64)).min()
     assert smallest < {"float64": 2.0**-1022, "float16": 2.0**-14}.get(dtype, 2.0**-126)
@@ -170,15 +170,15 @@ def test_public_functions_give_the_same(mode: Mode, tmp_path: Path) -> None:
     assert found == expected
 
 
-@pytest.mark.skipif(not KERNELS, reason="the kernels are not compiled")
+@pytest.mark.skipif(not COMPILED_BACKENDS, reason="the kernels are not compiled")
 def test_kernels_pass_their_self_test_in_any_mode(mode: Mode) -> None:
     try:
         with mode():
-            cpu._find_backend.cache_clear()
-            backend, problem = cpu._find_backend()
-        assert (backend, problem) == (KERNELS[-1], None)
+            cpu._choose_backend.cache_clear()
+            backend, problem = cpu._choose_backend()
+        assert (backend, problem) == (COMPILED_BACKENDS[-1], None)
     finally:
-        cpu._find_backend.cache_clear()
+        cpu._choose_backend.cache_clear()
 
 
 def test_the_mode_is_restored_after_an_error(mode: Mode) -> None:
@@ -197,9 +197,9 @@ def test_a_mode_that_cannot_be_changed_is_refused(mode: Mode, monkeypatch: pytes
 
 
 def test_numpys_error_handling_changes_nothing() -> None:
-    tensor = tensor_of(Normal(0.0, 1e-40), "float32", (5000,))
-    matrix = tensor_of(Orthogonal(1e-39), "float32", (30, 20))
-    for backend in (NumpyBackend(), *KERNELS):
+    tensor = make_tensor(Normal(0.0, 1e-40), "float32", (5000,))
+    matrix = make_tensor(Orthogonal(1e-39), "float32", (30, 20))
+    for backend in (NumpyBackend(), *COMPILED_BACKENDS):
         expected = [draw(one, 1, 0, one.size, backend).tobytes() for one in (tensor, matrix)]
         with np.errstate(all="raise"):
             found = [draw(one, 1, 0, one.size, backend).tobytes() for one in (tensor, matrix)]

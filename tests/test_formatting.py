@@ -1,4 +1,4 @@
-"""Texts for people: sizes, counts, values, names, and JSON."""
+"""Texts for people and programs: sizes, counts, values, names, and JSON."""
 
 import json
 import math
@@ -8,17 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paramgen.formatting import (
-    closest_match,
-    dump_json,
-    escape,
-    human_bytes,
-    human_count,
-    pluralize,
-    shorten,
-    show,
-    summarize,
-)
+from paramgen.json_text import dump_json, stream_json
+from paramgen.messages import closest_match, escape, shorten, show
+from paramgen.units import human_bytes, human_count, pluralize, summarize
 
 
 @pytest.mark.parametrize(
@@ -35,7 +27,7 @@ from paramgen.formatting import (
         (2**63, "9223 PB"),
     ],
 )
-def test_human_bytes(count: int, text: str) -> None:
+def test_human_bytes_choose_a_unit(count: int, text: str) -> None:
     assert human_bytes(count) == text
 
 
@@ -43,7 +35,7 @@ def test_human_bytes(count: int, text: str) -> None:
     ("count", "text"),
     [(1, "1"), (9728, "9,728"), (1_540_000, "1.54 million"), (7 * 10**9, "7 billion"), (10**12, "1 trillion")],
 )
-def test_human_count(count: int, text: str) -> None:
+def test_human_counts_choose_a_word(count: int, text: str) -> None:
     assert human_count(count) == text
 
 
@@ -58,11 +50,11 @@ def test_human_count(count: int, text: str) -> None:
         ((2, 2_000, 1, 8_008), "2 tensors, 2,000 parameters, 1 buffer element, 8.01 kB"),
     ],
 )
-def test_summarize(counts: tuple[int, int, int, int], text: str) -> None:
+def test_summarize_counts_tensors_and_parameters(counts: tuple[int, int, int, int], text: str) -> None:
     assert summarize(*counts) == text
 
 
-def test_pluralize() -> None:
+def test_pluralize_agrees_with_the_count() -> None:
     assert [pluralize(count, "tensor") for count in (0, 1, 2000)] == ["0 tensors", "1 tensor", "2,000 tensors"]
 
 
@@ -85,7 +77,7 @@ def test_pluralize() -> None:
         (b"\n", "b'\\n'"),
     ],
 )
-def test_show(value: Any, text: str) -> None:
+def test_show_formats_a_value(value: Any, text: str) -> None:
     assert show(value) == text
 
 
@@ -93,7 +85,7 @@ def test_show(value: Any, text: str) -> None:
     ("text", "escaped"),
     [("層 é", "層 é"), ("\x1b[31m", "\\x1b[31m"), ("a\nb", "a\\nb"), ("\u202e", "\\u202e"), ("\udcff", "\\udcff")],
 )
-def test_escape(text: str, escaped: str) -> None:
+def test_escape_replaces_unprintable_characters(text: str, escaped: str) -> None:
     assert escape(text) == escaped
 
 
@@ -111,3 +103,15 @@ def test_shorten_and_near() -> None:
 )
 def test_json_equals_the_json_modules(value: Any) -> None:
     assert dump_json(value) == json.dumps(value, indent=2, ensure_ascii=False)
+    assert dump_json(value, "\n  ") == dump_json(value).replace("\n", "\n  ")
+
+
+@pytest.mark.parametrize("items", [[], [1], [1, {"b": [None]}, "é"]], ids=["none", "one", "several"])
+def test_a_streamed_document_is_that_of_the_json_module(items: list[Any]) -> None:
+    head = {"name": '"ж', "sizes": [1, 2]}
+    parts = list(stream_json(head, "items", (dump_json(item, "\n    ") for item in items)))
+    assert len(parts) == len(items) + 2
+    text = "".join(parts)
+    assert json.loads(text) == {**head, "items": items}
+    if items:
+        assert text == json.dumps({**head, "items": items}, indent=2, ensure_ascii=False)

@@ -8,8 +8,8 @@ import json
 from typing import Any
 
 import pytest
-from conftest import KERNELS
 from frozen_cases import RECORDED, cases, digest
+from helpers import COMPILED_BACKENDS
 
 import paramgen
 from paramgen.planning.streams import STREAM_VERSION
@@ -67,7 +67,7 @@ COMPUTED_ELSEWHERE: list[tuple[dict[str, Any], list[int], str, str]] = [
 ]
 
 
-@pytest.mark.parametrize("backend", [NumpyBackend(), *KERNELS], ids=lambda backend: backend.name)
+@pytest.mark.parametrize("backend", [NumpyBackend(), *COMPILED_BACKENDS], ids=lambda backend: backend.name)
 def test_every_case_has_its_recorded_digest(backend: Backend) -> None:
     document = json.loads(RECORDED.read_text(encoding="utf-8"))
     assert document.pop("stream") == STREAM_VERSION

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import ROOT
 from golden import Golden
+from helpers import ROOT
 
 import paramgen
 from paramgen import api

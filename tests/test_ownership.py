@@ -11,8 +11,8 @@ from golden import Golden
 from safetensors.numpy import load_file, save_file
 
 import paramgen
+from paramgen.build_check import is_unchanged_build
 from paramgen.errors import UsageError
-from paramgen.ownership import is_ours
 
 SPEC: dict[str, Any] = {
     "seed": 7,
@@ -101,8 +101,8 @@ def test_files_that_are_not_safetensors_are_kept(tmp_path: Path, content: bytes,
 def test_a_large_matrix_is_not_drawn_to_check_a_file(built_file: Path) -> None:
     change_value(built_file, "lstm.recurrent_weights", 0)
     plan = paramgen.plan(SPEC)
-    assert not is_ours(str(built_file), plan)
-    assert is_ours(str(built_file), plan, sampled_seconds=0.0)
+    assert not is_unchanged_build(str(built_file), plan)
+    assert is_unchanged_build(str(built_file), plan, sampled_seconds=0.0)
 
 
 def test_a_large_norm_is_not_drawn_for_a_look(tmp_path: Path) -> None:
@@ -111,8 +111,8 @@ def test_a_large_norm_is_not_drawn_for_a_look(tmp_path: Path) -> None:
     path = tmp_path / "x.safetensors"
     paramgen.build(spec, path)
     change_value(path, "d.magnitude", 0)
-    assert not is_ours(str(path), paramgen.plan(spec), sampled_seconds=60.0)
-    assert is_ours(str(path), paramgen.plan(spec), sampled_seconds=0.0)
+    assert not is_unchanged_build(str(path), paramgen.plan(spec), sampled_seconds=60.0)
+    assert is_unchanged_build(str(path), paramgen.plan(spec), sampled_seconds=0.0)
 
 
 def change_value(path: Path, name: str, place: int | str) -> bytes:

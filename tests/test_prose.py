@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from conftest import ROOT
+from helpers import ROOT
 
 # A space also matches a line break, with the marker of a comment.
 PHRASES = {
@@ -47,12 +47,12 @@ def problems(text: str) -> Iterator[str]:
             yield f"{text.count(chr(10), 0, match.start()) + 1}: {match[0].strip()!r}; better: {better}"
 
 
-def test_wording() -> None:
+def test_code_and_docs_avoid_these_phrases() -> None:
     found = [f"{name}:{problem}" for name in files() for problem in problems((ROOT / name).read_text(encoding="utf-8"))]
     assert not found, "\n".join(found)
 
 
-def test_names_of_tests() -> None:
+def test_names_of_tests_avoid_these_phrases() -> None:
     """Apply the same rules to the words of a test's name, as if they were a docstring."""
     found = []
     for name in files():
@@ -73,5 +73,5 @@ def test_names_of_tests() -> None:
         ('"""Return whether it is."""', []),
     ],
 )
-def test_findings(text: str, found: list[str]) -> None:
+def test_phrases_are_found_where_they_are(text: str, found: list[str]) -> None:
     assert [problem.partition(";")[0] for problem in problems(text)] == [line.replace("\n", "\\n") for line in found]

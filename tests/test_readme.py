@@ -11,10 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT
-
-sys.path.insert(0, str(ROOT / "tools"))
-
+from helpers import ROOT
 from snippets import Snippet, snippets
 
 from paramgen import limits
@@ -230,7 +227,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_page(page: Path, place: Place) -> None:
+def test_snippets_of_a_page_run_as_shown(page: Path, place: Place) -> None:
     """Run the page's snippets in order in one folder, except those that need a framework."""
     run_snippets(page, [snippet for snippet in snippets(page) if not frameworks_of(snippet)], place)
 
@@ -250,7 +247,7 @@ WITH_FRAMEWORKS = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("page", "snippet"), WITH_FRAMEWORKS)
-def test_snippet_with_frameworks(page: Path, snippet: Snippet, place: Place) -> None:
+def test_a_snippet_with_frameworks_runs(page: Path, snippet: Snippet, place: Place) -> None:
     before = [other for other in snippets(page) if other.line < snippet.line and not frameworks_of(other)]
     run_snippets(page, [*before, snippet], place)
 
@@ -267,7 +264,9 @@ def test_the_readme_is_short_and_starts_with_what_readers_need() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert len(text.split()) <= 700
     assert len(FIRST_SPEC.splitlines()) == 8
-    assert text[: text.index("## Install")].count("\n") < 12
+    first_screen = text[: text.index("## Install")]
+    assert FIRST_SPEC in first_screen and "model.safetensors: 7 tensors" in first_screen
+    assert first_screen.count("\n") < 40
 
 
 def test_digests_of_the_first_spec_agree() -> None:

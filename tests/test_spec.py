@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import CONFIGS, SMALL
+from helpers import CONFIGS, SMALL
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save_file

@@ -5,8 +5,8 @@ import subprocess
 import sys
 
 import pytest
-from conftest import NEEDS, ROOT
 from golden import UNUSED
+from helpers import NEEDS, ROOT
 
 IGNORING = """
 import os, signal, sys

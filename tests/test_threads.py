@@ -53,7 +53,7 @@ def test_fewer_threads_if_the_system_refuses_more(monkeypatch: pytest.MonkeyPatc
     parallel_for(8, done.append, range(100))
     assert sorted(done) == list(range(100))
     stopped = threading.Event()
-    with run_threads(stopped.wait, 3, stopped.set) as members:
+    with run_threads([stopped.wait] * 3, stopped.set) as members:
         assert members == 0
 
 
@@ -68,7 +68,7 @@ def test_threads_end_whatever_interrupts_their_start(monkeypatch: pytest.MonkeyP
             raise KeyboardInterrupt
 
     monkeypatch.setattr(threading.Thread, "start", start)
-    with pytest.raises(KeyboardInterrupt), run_threads(stopped.wait, 3, stopped.set):
+    with pytest.raises(KeyboardInterrupt), run_threads([stopped.wait] * 3, stopped.set):
         pytest.fail("the start was interrupted")
     assert threading.active_count() == before
 
@@ -91,7 +91,7 @@ def test_systems_that_do_not_list_cpus(monkeypatch: pytest.MonkeyPatch, error: E
 
     monkeypatch.setattr(os, "sched_getaffinity", refuse, raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 5)
-    assert available_cpus(own_groups="/nowhere") == 5
+    assert available_cpus(cgroup_file="/nowhere") == 5
 
 
 def groups(folder: Path, files: dict[str, str]) -> Path:

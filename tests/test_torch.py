@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import CONFIGS, FIRST_DTYPES, SMALL
+from helpers import CONFIGS, FIRST_DTYPES, SMALL
 
 import paramgen
 from paramgen.dtypes import DTYPES
@@ -51,7 +51,7 @@ def test_the_official_loader_takes_every_dtype(dtype: str, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_configs_load(path: Path, tmp_path: Path) -> None:
+def test_torch_loads_every_config(path: Path, tmp_path: Path) -> None:
     spec = paramgen.load_spec(path, variables=SMALL.get(path.stem))
     result = paramgen.build(spec, tmp_path / "p")
     loaded = safetensors_torch.load_file(tmp_path / "p")

@@ -1,4 +1,4 @@
-"""The notation for a file's tensors: slices and permutations of the axes of canonical parameters.
+"""The axis notation of layouts, which maps the tensors of a file to canonical parameters.
 
 A canonical array has named axes, as in "*k i o g":
 
@@ -6,7 +6,7 @@ A canonical array has named axes, as in "*k i o g":
 - `(g h)` is one axis made of two, the last of them fastest;
 - `1` is an axis of size one.
 
-Names without a size are left out. A term lists the axes of a parameter in the file's order, as in "weights (g o) i *k":
+Axes without a size are omitted. A term lists the axes of a parameter in the file's order, as in "weights (g o) i *k":
 
 - `-*k` reverses axes;
 - `g[1,0,2]` takes an axis's entries in that order;
@@ -18,7 +18,7 @@ A name that is not a parameter's is a constant, with the axes of its term.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import product
@@ -29,7 +29,7 @@ AxisSize = int | tuple[int, ...]
 AxisSizes = Mapping[str, AxisSize]
 
 _TOKEN = re.compile(r"\([^)]*\)|\S+")
-_NAME = re.compile(r"(-?)(\*?)(\w+)(?:\[([\d,]+)\])?")
+_NAME = re.compile(r"(-?)\*?(\w+)(?:\[([\d,]+)\])?")
 
 
 @lru_cache
@@ -50,25 +50,25 @@ class Axes:
             for name in present:
                 self.sizes[name] = sizes[name]
             if is_many:
-                shape += self._all(names[0])
+                shape += self._sizes_of(names[0])
             elif present or names == ("1",):
                 shape.append(prod(sizes[name] for name in present))  # type: ignore[misc]  # no tuples here
         self.shape = tuple(shape)
 
-    def _all(self, name: str) -> Sequence[int]:
+    def _sizes_of(self, name: str) -> Sequence[int]:
         size = self.sizes[name]
         return tuple(size) if isinstance(size, Iterable) else (size,)
 
     @cached_property
-    def strides(self) -> dict[str, list[tuple[int, int]]]:
-        """Return each name's axes as sizes and strides, in elements of the array in C order."""
-        found: dict[str, list[tuple[int, int]]] = {}
+    def sizes_and_strides(self) -> dict[str, list[tuple[int, int]]]:
+        """Return the size and the stride of each name's axes, in elements of the array in C order."""
+        sizes_and_strides: dict[str, list[tuple[int, int]]] = {}
         stride = 1
         for name in reversed(self.sizes):
-            for size in reversed(self._all(name)):
-                found.setdefault(name, []).insert(0, (size, stride))
+            for size in reversed(self._sizes_of(name)):
+                sizes_and_strides.setdefault(name, []).insert(0, (size, stride))
                 stride *= size
-        return found
+        return sizes_and_strides
 
 
 def c_strides(shape: Sequence[int]) -> tuple[int, ...]:
@@ -91,10 +91,9 @@ class SourceSlice(NamedTuple):
 
 @dataclass(frozen=True)
 class Rearrangement:
-    """A tensor of a file: its name below its operation's, its shape, and the grid that its slices fill.
+    """A tensor of a file as slices of parameters. `name` is relative to its operation's.
 
-    The grid has the tensor's elements in the same order, with finer axes. `sources` are names of parameters or
-    constants.
+    `grid` is its shape with composite axes split. `sources` are names of parameters or constants.
     """
 
     name: str
@@ -110,25 +109,27 @@ class Rearrangement:
         return prod(self.shape)
 
     @cached_property
-    def is_plain(self) -> bool:
-        """Return whether the tensor's elements are those of one source, in the same order."""
+    def is_identity(self) -> bool:
+        """Return True if the tensor has the elements of one source, in the same order."""
         only, *others = self.slices
         axes = zip(self.grid, only.strides, c_strides(self.grid), strict=True)
-        return not others and only.offset == 0 and all(size == 1 or stride == own for size, stride, own in axes)
+        return (
+            not others and only.offset == 0 and all(size == 1 or stride == c_stride for size, stride, c_stride in axes)
+        )
 
     @cached_property
-    def row(self) -> int:
-        """Return the largest distance between elements that are adjacent in a source."""
-        rows = [
+    def max_source_step(self) -> int:
+        """Return the largest distance, in the tensor, between elements that are adjacent in a source."""
+        steps = [
             prod(self.grid[axis + 1 :])
             for piece in self.slices
             for axis, stride in enumerate(piece.strides)
             if abs(stride) == 1 and self.grid[axis] > 1
         ]
-        return max(rows, default=1)
+        return max(steps, default=1)
 
 
-def plain(name: str, shape: tuple[int, ...], source: str) -> Rearrangement:
+def identity_rearrangement(name: str, shape: tuple[int, ...], source: str) -> Rearrangement:
     """Return the rearrangement that keeps a parameter as it is."""
     size = prod(shape)
     return Rearrangement(name, shape, (size,), (SourceSlice((0,), (size,), 0, 0, (1,)),), (source,))
@@ -163,8 +164,8 @@ def parse_row(row: str) -> LayoutRow:
     dtype = None
     for term in right.split(" + "):
         source, *tokens = _TOKEN.findall(term)
-        source, _, of_constant = source.partition(":")
-        dtype = of_constant or dtype
+        source, _, constant_dtype = source.partition(":")
+        dtype = constant_dtype or dtype
         terms.append((source, tuple(tokens)))
     return LayoutRow(name, f"{collection}." if colon else "", tuple(terms), dtype)
 
@@ -176,69 +177,107 @@ def rearrange(rows: Iterable[str], parameters: Mapping[str, Axes]) -> list[Rearr
 
 
 def _rearrange_row(row: LayoutRow, parameters: Mapping[str, Axes], sizes: AxisSizes) -> Rearrangement:
+    terms = [
+        _place_term(tokens, parameters[source] if source in parameters else Axes(" ".join(tokens), sizes), number)
+        for number, (source, tokens) in enumerate(row.terms)
+    ]
     slices: list[SourceSlice] = []
-    joined = 0
-    shape: tuple[int, ...] = ()
-    grid: tuple[int, ...] = ()
-    for number, (source, tokens) in enumerate(row.terms):
-        axes = parameters[source] if source in parameters else Axes(" ".join(tokens), sizes)
-        own_shape, own_grid, own_pieces = _place_term(tokens, axes)
-        for low, high, offset, strides in own_pieces:
-            begin = (low[0] + joined, *low[1:]) if low else low
-            end = (high[0] + joined, *high[1:]) if high else high
-            slices.append(SourceSlice(begin, end, number, offset, strides))
-        if joined:
-            assert grid[1:] == own_grid[1:] and shape[1:] == own_shape[1:], row
-            shape = (shape[0] + own_shape[0], *shape[1:])
-            grid = (grid[0] + own_grid[0], *grid[1:])
-        else:
-            shape, grid = own_shape, own_grid
-        joined = grid[0] if grid else 0
+    joined_size = 0
+    for term in terms:
+        assert (term.grid[1:], term.shape[1:]) == (terms[0].grid[1:], terms[0].shape[1:]), row
+        slices += (_shift(piece, joined_size) for piece in term.slices)
+        joined_size += term.grid[0] if term.grid else 0
+    shape, grid = _join([term.shape for term in terms]), _join([term.grid for term in terms])
     return Rearrangement(row.name, shape, grid, tuple(slices), row.sources, row.collection, row.dtype)
 
 
-_GridSlice = tuple[tuple[int, ...], tuple[int, ...], int, tuple[int, ...]]
+def _shift(piece: SourceSlice, distance: int) -> SourceSlice:
+    """Return a slice that is moved along the first axis of the grid, if there is one."""
+    if not distance:
+        return piece
+    low, high = ((first + distance, *others) for first, *others in (piece.low, piece.high))
+    return piece._replace(low=low, high=high)
 
 
-def _place_term(tokens: Sequence[str], axes: Axes) -> tuple[tuple[int, ...], tuple[int, ...], list[_GridSlice]]:
-    """Return the shape and grid of a term, and the low, high, offset and strides of each of its slices."""
+def _join(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """Return the shape of arrays that are joined along their first axis."""
+    return (sum(shape[0] for shape in shapes), *shapes[0][1:]) if shapes[0] else ()
+
+
+class _Term(NamedTuple):
+    """A term in a tensor: its shape, its grid, and the slices that fill the grid."""
+
+    shape: tuple[int, ...]
+    grid: tuple[int, ...]
+    slices: list[SourceSlice]
+
+
+class _GridAxis(NamedTuple):
+    """An axis of a grid, and its stride in the source. `entries` is the order of its entries, None if unchanged."""
+
+    size: int
+    stride: int
+    entries: list[int] | None
+
+    def intervals(self) -> list[tuple[int, int, int]]:
+        """Return the parts with a constant stride: begin, end, and the entry of the source at the begin."""
+        if self.entries is None:
+            return [(0, self.size, 0)]
+        return [(index, index + 1, entry) for index, entry in enumerate(self.entries)]
+
+
+def _place_term(tokens: Sequence[str], axes: Axes, source: int) -> _Term:
     shape: list[int] = []
-    grid: list[int] = []
-    strides: list[int] = []
-    choices: list[list[int] | None] = []
+    grid_axes: list[_GridAxis] = []
     offset = 0
     for token in tokens:
+        token_axes, token_offset = _parse_token(token, axes)
+        grid_axes += token_axes
+        offset += token_offset
+        token_sizes = [axis.size for axis in token_axes]
         if token == "1":
             shape.append(1)
-            continue
-        merged: int | None = None
-        for sign, _, name, taken in _NAME.findall(token):
-            for size, stride in axes.strides.get(name, ()):
-                entries = [int(entry) for entry in taken.split(",")] if taken else None
-                if entries and len(entries) == 1:
-                    offset += entries[0] * stride
-                    continue
-                if sign:
-                    offset += (size - 1) * stride
-                    stride = -stride  # noqa: PLW2901
-                assert entries is None or sorted(entries) == list(range(size)), token
-                grid.append(size)
-                strides.append(stride)
-                choices.append(entries)
-                if token.startswith("("):
-                    merged = (merged or 1) * size
-                else:
-                    shape.append(size)
-        if merged is not None:
-            shape.append(merged)
-    parts = []
-    for picked in product(*(range(len(entries)) if entries else (None,) for entries in choices)):
-        low = tuple(0 if at is None else at for at in picked)
-        high = tuple(size if at is None else at + 1 for at, size in zip(picked, grid, strict=True))
-        shift = sum(
-            entries[at] * stride
-            for at, entries, stride in zip(picked, choices, strides, strict=True)
-            if entries and at is not None
-        )
-        parts.append((low, high, offset + shift, tuple(strides)))
-    return tuple(shape), tuple(grid), parts
+        elif token.startswith("(") and token_sizes:
+            shape.append(prod(token_sizes))
+        else:
+            shape += token_sizes
+    strides = tuple(axis.stride for axis in grid_axes)
+    slices = []
+    for intervals in product(*(axis.intervals() for axis in grid_axes)):
+        low = tuple(begin for begin, _, _ in intervals)
+        high = tuple(end for _, end, _ in intervals)
+        moved = sum(entry * stride for (_, _, entry), stride in zip(intervals, strides, strict=True))
+        slices.append(SourceSlice(low, high, source, offset + moved, strides))
+    return _Term(tuple(shape), tuple(axis.size for axis in grid_axes), slices)
+
+
+def _parse_token(token: str, axes: Axes) -> tuple[list[_GridAxis], int]:
+    """Return the axes of a token, and the offset in the source of its first element."""
+    grid_axes = []
+    offset = 0
+    for sign, name, chosen in _NAME.findall(token):
+        entries = [int(entry) for entry in chosen.split(",")] if chosen else None
+        for size, stride in axes.sizes_and_strides.get(name, ()):
+            if entries and len(entries) == 1:
+                offset += entries[0] * stride
+                continue
+            assert entries is None or sorted(entries) == list(range(size)), token
+            if sign:
+                offset += (size - 1) * stride
+            grid_axes.append(_GridAxis(size, -stride if sign else stride, entries))
+    return grid_axes, offset
+
+
+def collapse_axes(axes: str, kept: str, sizes: Container[str] | None = None) -> str:
+    """Replace all axes but `kept` by ones; with `sizes`, omit axes without a size.
+
+    collapse_axes("(g o) i *k", "o g") is "(g o) 1 *one".
+    """
+    tokens = []
+    for token in _TOKEN.findall(axes):
+        names = re.findall(r"\w+", token)
+        if any(name in kept.split() for name in names):
+            tokens.append(token)
+        elif sizes is None or any(name in sizes for name in names):
+            tokens.append("*one" if token.startswith("*") else "1")
+    return " ".join(tokens)

@@ -8,22 +8,30 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from paramgen import limits
-from paramgen.catalog.fields import NO_NAME, ErrorSubject, FieldError, FieldType, Schema, is_name
+from paramgen.catalog.fields import (
+    NON_NAME_CHARACTERS,
+    ErrorSubject,
+    FieldError,
+    FieldType,
+    Schema,
+    is_identifier_text,
+    is_name,
+)
 from paramgen.catalog.models import SpecModel
-from paramgen.formatting import is_word, must_be, show
+from paramgen.messages import must_be, show
 
 RepeatIndex = int | str
 
 
 def is_variable(name: object) -> bool:
     """Return whether an expression can have a variable of this name."""
-    return isinstance(name, str) and is_word(name) and bool(name) and not name[0].isdecimal()
+    return isinstance(name, str) and is_identifier_text(name) and bool(name) and not name[0].isdecimal()
 
 
 VARIABLE = FieldType(
     value="a variable's name of letters, digits and _, with no digit first",
     accepts=is_variable,
-    schema={"type": "string", "pattern": f"^[^{NO_NAME}0-9-][^{NO_NAME}-]*$"},
+    schema={"type": "string", "pattern": f"^[^{NON_NAME_CHARACTERS}0-9-][^{NON_NAME_CHARACTERS}-]*$"},
 )
 
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
 from paramgen import limits
-from paramgen.catalog.synonyms import dtype_hint
+from paramgen.catalog.synonyms import dtype_error
 from paramgen.dtypes import DTYPES
-from paramgen.formatting import closest_match, did_you_mean, is_word, must_be, show
+from paramgen.messages import closest_match, did_you_mean, must_be, show
 
 Schema = dict[str, Any]
 KeyPath = tuple[str | int, ...]
@@ -57,7 +58,8 @@ class Expectation:
 class FieldType(Expectation):
     """A type of field. `convert` makes the model's value of a valid one; `hint` ends the error of another.
 
-    `items` is the type of a list's items, or of a single one where a list is not needed.
+    `items` is the type of a list's items, or of a single one where a list is not needed. With `is_deferred`,
+    expressions in the field are evaluated later, once per index.
     """
 
     accepts: Callable[[Any], bool]
@@ -65,6 +67,7 @@ class FieldType(Expectation):
     convert: Callable[[Any], Any] = lambda value: value
     hint: Callable[[Any], str] = lambda value: ""
     items: FieldType | None = None
+    is_deferred: bool = False
 
     def errors(self, value: Any, path: KeyPath = ()) -> Iterator[FieldError]:
         """Yield the errors of a value at a path, and of its items."""
@@ -91,6 +94,16 @@ class FieldType(Expectation):
         return dict(self.schema)
 
 
+class DTypeNameType(FieldType):
+    """The type of a parameter's dtype: too many names to list them all in an error."""
+
+    def errors(self, value: Any, path: KeyPath = ()) -> Iterator[FieldError]:
+        """Yield the error of a value that does not name a dtype."""
+        message = dtype_error(value) if isinstance(value, str) else must_be(self.value, value)
+        if message:
+            yield FieldError(path, message)
+
+
 def number_type(value: str, schema: Schema, accepts: Callable[[float], bool] = lambda value: True) -> FieldType:
     """Return the type of a finite number."""
 
@@ -115,7 +128,7 @@ def choice_type(names: Collection[str], synonyms: Mapping[str, str]) -> FieldTyp
     )
 
 
-def size_up_to(largest: int) -> FieldType:
+def bounded_size_type(largest: int) -> FieldType:
     """Return the type of a size with a limit."""
     return FieldType(
         value=f"an integer from 1 to {largest:,}",
@@ -155,7 +168,8 @@ Size = Annotated[int, SIZE]
 NonNegativeInt = Annotated[int, INDEX]
 FilterSize = Annotated[tuple[int, ...], FILTER_SIZE]
 Shape = Annotated[tuple[int, ...], SHAPE]
-FiniteNumber = Annotated[float, number_type("a finite number", {})]
+FINITE = number_type("a finite number", {})
+FiniteNumber = Annotated[float, FINITE]
 NonNegative = Annotated[float, number_type("finite and at least 0", {"minimum": 0}, lambda value: value >= 0)]
 Positive = Annotated[float, number_type("finite and above 0", {"exclusiveMinimum": 0}, lambda value: value > 0)]
 INTEGER = FieldType(
@@ -168,23 +182,36 @@ Probability = Annotated[
     float, number_type("a number from 0 to 1", {"minimum": 0, "maximum": 1}, lambda value: 0 <= value <= 1)
 ]
 DTypeName = Annotated[
-    str, replace(choice_type(DTYPES, {}), hint=lambda value: dtype_hint(value) if isinstance(value, str) else "")
+    str,
+    DTypeNameType(
+        value="the name of a dtype, such as float32",
+        accepts=lambda value: isinstance(value, str) and value in DTYPES,
+        schema={"type": "string", "enum": list(DTYPES)},
+    ),
 ]
 
-RESERVED = "__metadata__"
+RESERVED_NAME = "__metadata__"
 # Not every engine of JSON Schema reads \p{L}. The pattern lists what is neither letter nor digit in ASCII, Latin-1 and
 # general punctuation.
-NO_NAME = r"\x00-,./:-@\[-\^`{-\xa9\xab-\xb4\xb6-\xb9\xbb-\xbf\xd7\xf7\u2000-\u206f\u3000-\u3004"
+NON_NAME_CHARACTERS = r"\x00-,./:-@\[-\^`{-\xa9\xab-\xb4\xb6-\xb9\xbb-\xbf\xd7\xf7\u2000-\u206f\u3000-\u3004"
 
 
-_PART = f"[^{NO_NAME}-][^{NO_NAME}]*"
+_NAME_PART = f"[^{NON_NAME_CHARACTERS}-][^{NON_NAME_CHARACTERS}]*"
 
 
+def is_identifier_text(text: str) -> bool:
+    """Return True if a string has only Unicode letters, decimal digits and _ (no ², ① or combining marks)."""
+    if text.isascii():
+        return text.replace("_", "a").isalnum() or not text
+    return all(c.isalpha() or c.isdecimal() or c == "_" for c in text)
+
+
+@lru_cache  # a million repetitions have the same few names
 def is_name(text: str) -> bool:
     """Return True if a string can name an operation, a group or a parameter."""
     parts = text.split(".")
     return len(text) <= limits.MAX_NAME_LENGTH and all(
-        part and part[0] != "-" and is_word(part.replace("-", "_")) for part in parts
+        part and part[0] != "-" and is_identifier_text(part.replace("-", "_")) for part in parts
     )
 
 
@@ -195,7 +222,7 @@ def _name_hint(value: Any) -> str:
         return ""
     if len(value) > limits.MAX_NAME_LENGTH:
         return f"; use at most {limits.MAX_NAME_LENGTH} characters"
-    bad = next((c for c in value if c not in "-." and not is_word(c)), "")
+    bad = next((c for c in value if c not in "-." and not is_identifier_text(c)), "")
     if not bad:
         return "; begin it, and each part after a dot, with a letter, digit or _"
     if bad == " ":
@@ -209,14 +236,14 @@ NAME = FieldType(
     hint=_name_hint,
     schema={
         "type": "string",
-        "pattern": rf"^{_PART}(\.{_PART})*$",
+        "pattern": rf"^{_NAME_PART}(\.{_NAME_PART})*$",
         "maxLength": limits.MAX_NAME_LENGTH,
-        "not": {"const": RESERVED},
+        "not": {"const": RESERVED_NAME},
     },
 )
 Name = Annotated[str, NAME]
 
 
-def reserved(path: KeyPath, kind: ErrorSubject) -> FieldError:
+def reserved_name_error(path: KeyPath, kind: ErrorSubject) -> FieldError:
     """Return the error of a name that the file format keeps for itself."""
-    return FieldError(path, f"{show(RESERVED)} is reserved for the file's metadata; choose another name", kind)
+    return FieldError(path, f"{show(RESERVED_NAME)} is reserved for the file's metadata; choose another name", kind)

@@ -1,4 +1,4 @@
-"""The base of the models: strict mappings, chosen by type, with errors in the words of their fields."""
+"""The base models: strict mappings, selected by `type`, with readable errors."""
 
 from __future__ import annotations
 
@@ -6,14 +6,23 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import islice
-from typing import Any, ClassVar, TypeVar, get_args
+from typing import Any, ClassVar, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
-from paramgen.catalog.fields import ErrorSubject, Expectation, FieldError, KeyPath, Schema, validation_error
+from paramgen.catalog.fields import (
+    ErrorSubject,
+    Expectation,
+    FieldError,
+    FieldType,
+    KeyPath,
+    Schema,
+    choice_type,
+    validation_error,
+)
 from paramgen.catalog.synonyms import FIELD_SYNONYMS
-from paramgen.formatting import closest_match, did_you_mean, must_be, show, some_of
+from paramgen.messages import closest_match, did_you_mean, join_first, must_be, show
 
 # Misspelt keys of one mapping that get a suggestion; a report has room for fewer.
 MAX_SUGGESTIONS = 100
@@ -38,60 +47,71 @@ class SpecModel(BaseModel):
 
     @classmethod
     def closest_field(cls, key: str, data: Iterable[str]) -> str | None:
-        """Return the field that an unknown key may stand for.
-
-        It is one that `data` has already only if the two are almost the same.
-        """
+        """Return the field that an unknown key probably means. Fields already in `data` need a closer match."""
         known = cls.field_names()
         absent = closest_match(key, [name for name in known if name not in data], FIELD_SYNONYMS.get(cls.label, {}))
-        return absent or closest_match(key, [name for name in known if name in data], likeness=0.9)
+        return absent or closest_match(key, [name for name in known if name in data], cutoff=0.9)
 
     @classmethod
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
-        """Yield what is wrong with the mapping beyond the values of single fields."""
+        """Yield errors that involve several fields."""
         yield from ()
 
     @classmethod
     def schema_rules(cls) -> Schema:
-        """Return what the JSON Schema of the mapping has beyond its fields: rules for keys and values together."""
+        """Return additional JSON Schema rules that involve several fields."""
         return {}
 
     @model_validator(mode="wrap")
     @classmethod
     def _validate(cls, data: Any, handler: ModelWrapValidatorHandler[Any]) -> Any:
-        errors: list[FieldError] = []
         model = None
+        errors: list[FieldError] = []
         try:
             model = handler(data)
         except ValidationError as error:
-            errors = _translate(cls, error, data)
-        else:
-            if None in data.values():  # pydantic takes null for a field left out; in a spec a value was forgotten
-                nulls = [key for key, value in data.items() if value is None]
-                errors = [FieldError((key,), must_be(_describe(cls, key).value, None)) for key in nulls]
+            errors = _translate_pydantic_errors(cls, error, data)
+        if model is not None:
+            errors += cls._null_errors(data)
         if isinstance(data, dict):
             errors += cls.check_keys(data)
-        if not errors:
-            return model
-        misspelt = set()
-        if any(error.subject == ErrorSubject.MISSING_FIELD for error in errors):
-            # A misspelt field and the missing one that it resembles are one mistake.
-            unknown = (key for key in data if key not in cls.fields_by_key())
-            misspelt = {cls.closest_field(key, data) for key in islice(unknown, MAX_SUGGESTIONS)}
-        errors = [
-            error for error in errors if error.subject != ErrorSubject.MISSING_FIELD or error.path[-1] not in misspelt
-        ]
-        raise validation_error(errors, cls.label)
+        if errors:
+            raise validation_error(cls._drop_missing_of_misspelt(errors, data), cls.label)
+        return model
 
     @classmethod
-    def missing(cls, name: str, label: str) -> FieldError:
+    def _null_errors(cls, data: dict[str, Any]) -> Iterator[FieldError]:
+        """Yield an error for each null: pydantic accepts it as "not given", but in a spec a value was forgotten."""
+        if None in data.values():
+            for key in (key for key, value in data.items() if value is None):
+                yield FieldError((key,), must_be(_expectation(cls, key).value, None))
+
+    @classmethod
+    def _drop_missing_of_misspelt(cls, errors: list[FieldError], data: dict[str, Any]) -> list[FieldError]:
+        """Return the errors without those of missing fields that an unknown key resembles: they are one mistake."""
+        if all(error.subject != ErrorSubject.MISSING_FIELD for error in errors):
+            return errors
+        unknown = (key for key in data if key not in cls.fields_by_key())
+        misspelt = {cls.closest_field(key, data) for key in islice(unknown, MAX_SUGGESTIONS)}
+        return [
+            error for error in errors if error.subject != ErrorSubject.MISSING_FIELD or error.path[-1] not in misspelt
+        ]
+
+    @classmethod
+    def missing_field_error(cls, name: str, label: str) -> FieldError:
         """Return the error of a missing field; `label` is what needs it."""
         purpose = re.split(r"[;:(]", cls.fields_by_key()[name].description or "")[0].strip(" .")
         return FieldError((name,), f"missing field of {label}: {purpose}", ErrorSubject.MISSING_FIELD)
 
 
 class TypedSpecModel(SpecModel):
-    """A mapping chosen by its `type`, whose literals are its name and its aliases."""
+    """A mapping selected by its `type`, whose literals are its name and its aliases. `label` is the name."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Label a model by its type."""
+        if "type" in cls.model_fields:
+            cls.label = cls.names()[0]
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
@@ -108,11 +128,11 @@ AnyTyped = TypeVar("AnyTyped", bound=TypedSpecModel)
 
 
 def read_typed(table: Mapping[str, type[AnyTyped]], data: Any, expected: str, synonyms: Mapping[str, str]) -> AnyTyped:
-    """Return the model of a mapping, chosen from a table by its `type`; raise ValidationError if it is not valid.
+    """Return the model of a mapping, selected from a table by its `type`; raise ValidationError if it is not valid.
 
     `synonyms` say what to suggest for types that the table lacks.
-    Only the chosen model's validator is built. Building those of a whole table, as for a pydantic union, takes a tenth
-    of a tiny build.
+    Only the selected model's validator is built. Building those of a whole table, as a pydantic union does, takes a
+    tenth of a tiny build.
     """
     if not isinstance(data, dict):
         raise validation_error([FieldError((), must_be(expected, data))])
@@ -130,24 +150,24 @@ def _explain_type(written: Any, table: Mapping[str, type[TypedSpecModel]], synon
         return must_be("the name of a type", written)
     guess = synonyms.get(written.lower()) or closest_match(written, table)
     names = (name for name, model in table.items() if name == model.names()[0])
-    return f"unknown type {show(written)}{_suggest(guess, names)}"
+    return f"unknown type {show(written)}{_suggestion(guess, names)}"
 
 
-def _suggest(guess: str | None, known: Iterable[str]) -> str:
+def _suggestion(guess: str | None, known: Iterable[str]) -> str:
     """Return the end of the error of an unknown word: the one that may be meant, or else some that are known."""
-    return did_you_mean(guess) or f"; known: {some_of(known)}"
+    return did_you_mean(guess) or f"; known: {join_first(known)}"
 
 
-def unknown_keys(
-    path: KeyPath, keys: Iterable[str], known: Sequence[str], what: str, synonyms: Mapping[str, str]
+def unknown_key_errors(
+    path: KeyPath, keys: Iterable[str], known: Sequence[str], message: str, synonyms: Mapping[str, str]
 ) -> Iterator[FieldError]:
-    """Yield an error for each key at a path that is not known; `what` begins it."""
+    """Yield an error for each key at a path that is not known; `message` is its first part."""
     for index, key in enumerate(key for key in keys if key not in known):
         guess = closest_match(key, known, synonyms) if index < MAX_SUGGESTIONS else None
-        yield FieldError((*path, key), what + _suggest(guess, known), ErrorSubject.KEY)
+        yield FieldError((*path, key), message + _suggestion(guess, known), ErrorSubject.KEY)
 
 
-def _translate(model: type[SpecModel], error: ValidationError, data: Any) -> list[FieldError]:
+def _translate_pydantic_errors(model: type[SpecModel], error: ValidationError, data: Any) -> list[FieldError]:
     """Return pydantic's errors of a model, one for each place, in the words of its fields."""
     errors: dict[KeyPath, FieldError] = {}
     for item in error.errors(include_url=False):
@@ -160,12 +180,12 @@ def _translate(model: type[SpecModel], error: ValidationError, data: Any) -> lis
             errors[loc] = FieldError(loc, must_be("a mapping", item["input"]))
         elif kind == "extra_forbidden":
             guess = model.closest_field(str(loc[0]), data) if len(errors) < MAX_SUGGESTIONS else None
-            known = _suggest(guess, model.field_names())
+            known = _suggestion(guess, model.field_names())
             errors[loc] = FieldError(loc, f"unknown field of {model.label}{known}", ErrorSubject.KEY)
         elif kind == "missing":
-            errors[loc] = model.missing(str(loc[0]), model.label)
+            errors[loc] = model.missing_field_error(str(loc[0]), model.label)
         else:
-            if not _describe(model, str(loc[0])).item:
+            if not _expectation(model, str(loc[0])).item:
                 loc = loc[:1]  # what follows is a branch of a union
             errors.setdefault(loc, FieldError(loc, _explain_value(model, loc, kind, item)))
     return list(errors.values())
@@ -179,37 +199,24 @@ def _explain_value(model: type[SpecModel], loc: KeyPath, kind: str, item: Mappin
         return f"must have at most {item['ctx']['max_length']:,} {unit}, got {len(value):,}"
     if kind in ("too_short", "string_too_short"):
         return "must not be empty"
-    words = _describe(model, str(loc[0]))
-    known = words.item if len(loc) > 1 else words.value
-    known = "a mapping" if kind == "dict_type" and len(loc) > 1 else known
-    hint = ""
+    expectation = _expectation(model, str(loc[0]))
+    expected = expectation.item if len(loc) > 1 else expectation.value
+    expected = "a mapping" if kind == "dict_type" and len(loc) > 1 else expected
+    hint = expectation.hint(value) if isinstance(expectation, FieldType) else ""
     if kind == "string_type" and isinstance(value, bool | int | float):
         hint = "; write it in quotes"
-    elif kind == "literal_error" and isinstance(value, str):
-        hint = did_you_mean(closest_match(value, _literals(model.fields_by_key()[str(loc[0])])))
-    return must_be(known, value) + hint
+    return must_be(expected, value) + hint
 
 
-def _describe(model: type[SpecModel], name: str) -> Expectation:
-    """Return the words for a field: those of its type, or of a type inside its annotation, or else its literals."""
+def _expectation(model: type[SpecModel], name: str) -> Expectation:
+    """Return the words for a field: those of its type, or else its literals and booleans."""
     field = model.fields_by_key()[name]
-    found = next((part for part in _parts(field) if isinstance(part, Expectation)), None)
-    if found:
-        return found
-    words = _literals(field)
-    return Expectation(value=f"one of {', '.join(words)}" if words else "true or false")
-
-
-def _literals(field: FieldInfo) -> list[str]:
-    """Return the words that a field takes, with true and false if it takes other words too."""
-    words = [part for part in _parts(field) if isinstance(part, str)]
-    return [*words, "true", "false"] if words and bool in _parts(field) else words
-
-
-def _parts(field: FieldInfo) -> Iterator[Any]:
-    """Yield what a field's annotation is made of."""
-    pending = [*field.metadata, field.annotation]
-    while pending:
-        part = pending.pop(0)
-        yield part
-        pending[:0] = *getattr(part, "__metadata__", ()), *get_args(part)
+    members = (field.annotation, *get_args(field.annotation))  # of a union
+    metadata = (part for member in members for part in getattr(member, "__metadata__", ()))
+    for part in (*field.metadata, *metadata):
+        if isinstance(part, Expectation):
+            return part
+    words = [word for member in members if get_origin(member) is Literal for word in get_args(member)]
+    if not words:
+        return Expectation("true or false")
+    return choice_type([*words, "true", "false"] if bool in members else words, {})

@@ -18,25 +18,25 @@ UNDERFLOW = 50
 
 
 @lru_cache(maxsize=256)
-def tails(low: float, high: float) -> tuple[float, float, float]:
+def tail_probabilities(low: float, high: float) -> tuple[float, float, float]:
     """Return P(Z < low), P(Z > high) and P(low < Z < high) of a standard normal Z, each correctly rounded."""
     from decimal import Context, Decimal, localcontext
 
     with localcontext(Context(prec=DIGITS)):
         a, b = Decimal(low), Decimal(high)
         if a >= 0:
-            within = _upper(a) - _upper(b)
+            within = _upper_tail(a) - _upper_tail(b)
         elif b <= 0:
-            within = _upper(-b) - _upper(-a)
+            within = _upper_tail(-b) - _upper_tail(-a)
         else:
-            within = 1 - _upper(-a) - _upper(b)
-        return tuple(map(float, (_upper(-a), _upper(b), within)))  # type: ignore[return-value]
+            within = 1 - _upper_tail(-a) - _upper_tail(b)
+        return tuple(map(float, (_upper_tail(-a), _upper_tail(b), within)))  # type: ignore[return-value]
 
 
-def _upper(x: Decimal) -> Decimal:
+def _upper_tail(x: Decimal) -> Decimal:
     """Return P(Z > x): M. Abramowitz, I. Stegun, "Handbook of Mathematical Functions", 26.2.11 and 26.2.14."""
     if x < 0:
-        return 1 - _upper(-x)
+        return 1 - _upper_tail(-x)
     if x > UNDERFLOW:
         return x * 0
     density = (-x * x / 2).exp() / (2 * type(x)(PI)).sqrt()

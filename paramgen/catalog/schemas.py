@@ -12,26 +12,26 @@ def reference(name: str) -> Schema:
     return {"$ref": f"#/definitions/{name}"}
 
 
-def mapping(schema: Schema) -> Schema:
+def object_schema(schema: Schema) -> Schema:
     """Return the schema of a mapping that fits another schema."""
     return {"type": "object", **schema}
 
 
-def closed(properties: dict[str, Schema]) -> Schema:
+def closed_schema(properties: dict[str, Schema]) -> Schema:
     """Return the schema of a mapping with these keys and no others."""
     return {"properties": properties, "additionalProperties": False}
 
 
-def merge(rules: Schema, more: Schema) -> Schema:
+def merge_rules(rules: Schema, more: Schema) -> Schema:
     """Return two models' rules together: those of properties, and the others, which must differ."""
     return {**rules, **more, "properties": {**rules.get("properties", {}), **more.get("properties", {})}}
 
 
-def has_type(names: Iterable[str]) -> Schema:
+def type_schema(names: Iterable[str]) -> Schema:
     """Return the schema of a mapping whose `type` is one of some names."""
     return {"required": ["type"], "properties": {"type": {"enum": list(names)}}}
 
 
-def is_initializer(names: Sequence[str]) -> Schema:
+def initializer_schema(names: Sequence[str]) -> Schema:
     """Return the schema of an initializer, a name or a mapping, of one of some types."""
-    return {"anyOf": [{"enum": list(names)}, mapping(has_type(names))]}
+    return {"anyOf": [{"enum": list(names)}, object_schema(type_schema(names))]}

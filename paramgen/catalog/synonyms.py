@@ -1,7 +1,7 @@
 """The words that people bring from elsewhere, each with the word that it means here. Suggested, never accepted."""
 
-from paramgen.dtypes import DTYPES, SUB_BYTE
-from paramgen.formatting import closest_match, did_you_mean
+from paramgen.dtypes import DTYPES, SUB_BYTE_NAMES
+from paramgen.messages import closest_match, did_you_mean, join_first, show
 
 DTYPE_SYNONYMS = {
     "double": "float64",
@@ -207,9 +207,13 @@ INITIALIZER_SYNONYMS = {
 }
 
 
-def dtype_hint(text: str) -> str:
-    """Return what to add to the error of a text that is not a dtype of parameters."""
-    word = text.rpartition(".")[2]  # of torch.int64 the name
-    if word.lower() in SUB_BYTE:
-        return "; files do not define how elements narrower than a byte are packed, so use uint8"
-    return did_you_mean(word if word in DTYPES else closest_match(word, DTYPES, DTYPE_SYNONYMS))
+def dtype_error(text: str) -> str | None:
+    """Return the error of a text that is not the name of a parameter's dtype."""
+    if text in DTYPES:
+        return None
+    name = text.rpartition(".")[2]  # torch.int64
+    if name.lower() in SUB_BYTE_NAMES:
+        hint = "; files do not define how elements narrower than a byte are packed, so use uint8"
+    else:
+        hint = did_you_mean(name if name in DTYPES else closest_match(name, DTYPES, DTYPE_SYNONYMS))
+    return f"unknown dtype {show(text)}{hint or f'; known: {join_first(DTYPES)}'}"

@@ -42,8 +42,8 @@ def ignore() -> None:
 
 def _interrupt(number: int, frame: object) -> NoReturn:
     _received.append(number)
-    for other in SIGNALS:
+    for handled in SIGNALS:
         # A terminal that closes sends SIGHUP twice. A second signal of another kind ends the process at once.
-        is_hangup = other == signal.SIGHUP
-        signal.signal(other, signal.SIG_IGN if is_hangup else signal.SIG_DFL)
+        is_hangup = handled == signal.SIGHUP
+        signal.signal(handled, signal.SIG_IGN if is_hangup else signal.SIG_DFL)
     raise Interrupted

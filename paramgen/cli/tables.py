@@ -6,13 +6,14 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import repeat
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 from paramgen.catalog.frameworks import is_buffer
-from paramgen.formatting import escape, format_number, human_bytes, pluralize, show_text, summarize
+from paramgen.messages import escape, show_text
+from paramgen.units import format_number, human_bytes, pluralize, summarize
 
 if TYPE_CHECKING:
-    from paramgen.analysis.inspect import Statistics
+    from paramgen.analysis.file_report import Statistics
     from paramgen.planning.plan import Plan
     from paramgen.planning.tensors import ResolvedParameter, Tensor
     from paramgen.sampling.devices import Device
@@ -21,42 +22,53 @@ if TYPE_CHECKING:
 
 MAX_METADATA_CHARS = 100
 MAX_RICH_ROWS = 2000
+COUNTS = {"fan_in", "fan_out", "parameters", "bytes"}
+
+
+class Column(NamedTuple):
+    """A column of a table."""
+
+    title: str
+    cells: Sequence[str]
+    is_right: bool = False
 
 
 def print_plan(plan: Plan) -> None:
     """Print the tensors of a plan in the spec's order, and their totals."""
-    titles = ("name", "shape", "dtype", "initializer", "values", ">fan_in", ">fan_out", ">parameters", ">bytes")
+    titles = ("shape", "dtype", "initializer", "values", "fan_in", "fan_out", "parameters", "bytes")
     cells: dict[tuple[int, ...], tuple[str, ...]] = {}
-    rows = []
     for tensor in plan.tensors:
-        if tensor.key not in cells:
-            cells[tensor.key] = _cells(tensor)
-        rows.append((escape(tensor.name), *cells[tensor.key]))
-    print_table(dict(zip(titles, zip(*rows, strict=True), strict=True)))
+        if tensor.cache_key not in cells:
+            cells[tensor.cache_key] = _cells(tensor)
+    by_title = zip(titles, zip(*(cells[tensor.cache_key] for tensor in plan.tensors), strict=True), strict=True)
+    names = Column("name", [escape(tensor.name) for tensor in plan.tensors])
+    print_table([names, *(Column(title, column, title in COUNTS) for title, column in by_title)])
     print(f"\n{escape(plan.name)}: {plan.summary()}, seed {plan.seed}, layout {plan.layout}")
 
 
 def _cells(tensor: Tensor) -> tuple[str, ...]:
     """Return the cells of a tensor's row after its name."""
-    specs = tensor.resolved
-    fans = ("" if fan is None else f"{fan:,}" for fan in (specs[0].fan_in, specs[0].fan_out))
+    parameters = tensor.resolved
+    fans = ("" if fan is None else f"{fan:,}" for fan in (parameters[0].fan_in, parameters[0].fan_out))
     return (
         _shape(tensor.rearrangement.shape),
         tensor.dtype.name,
-        ", ".join(dict.fromkeys(spec.initializer.type_name for spec in specs)),
-        ", ".join(dict.fromkeys(map(_values, specs))),
+        ", ".join(dict.fromkeys(parameter.initializer.type_name for parameter in parameters)),
+        ", ".join(dict.fromkeys(map(_summary, parameters))),
         *fans,
         f"{tensor.size:,}",
         human_bytes(tensor.nbytes),
     )
 
 
-def _values(spec: ResolvedParameter) -> str:
-    text = spec.distribution.summary()
-    return text if spec.padding_index is None else f"{text}, zero at {spec.padding_index}"
+def _summary(parameter: ResolvedParameter) -> str:
+    text = parameter.distribution.summary()
+    return text if parameter.padding_index is None else f"{text}, zero at {parameter.padding_index}"
 
 
-def print_inspection(file: TensorFile, entries: Sequence[TensorEntry], statistics: Sequence[Statistics] | None) -> None:
+def print_inspection(
+    file: TensorFile, entries: Sequence[TensorEntry], statistics: Sequence[Statistics | None] | None
+) -> None:
     """Print tensors of a file as a table, with their totals."""
     for key, value in sorted(file.metadata.items()):
         print(f"{escape(key)}: {show_text(value, MAX_METADATA_CHARS)}")
@@ -64,73 +76,68 @@ def print_inspection(file: TensorFile, entries: Sequence[TensorEntry], statistic
         print()
     sizes = [prod(entry.shape) for entry in entries]
     # Columns, not rows: a tuple for each of a million tensors costs half a second.
-    columns = {
-        "name": [escape(entry.name) for entry in entries],
-        "shape": [_shape(entry.shape) for entry in entries],
-        "dtype": [entry.dtype.name for entry in entries],
-        ">parameters": [f"{size:,}" for size in sizes],
-        ">bytes": [human_bytes(entry.end - entry.begin) for entry in entries],
-    }
+    columns = [
+        Column("name", [escape(entry.name) for entry in entries]),
+        Column("shape", [_shape(entry.shape) for entry in entries]),
+        Column("dtype", [entry.dtype.name for entry in entries]),
+        Column("parameters", [f"{size:,}" for size in sizes], is_right=True),
+        Column("bytes", [human_bytes(entry.stop - entry.start) for entry in entries], is_right=True),
+    ]
     if statistics:
         for key in ("mean", "std", "min", "max", "zeros", "nan", "inf"):
-            columns[f">{key}"] = [_statistic(found, key) for found in statistics]
+            columns.append(Column(key, [_statistic(stats, key) for stats in statistics], is_right=True))
     print_table(columns)
     buffer_elements = sum(size for entry, size in zip(entries, sizes, strict=True) if is_buffer(entry.name))
-    total_bytes = sum(entry.end - entry.begin for entry in entries)
+    total_bytes = sum(entry.stop - entry.start for entry in entries)
     summary = summarize(len(entries), sum(sizes) - buffer_elements, buffer_elements, total_bytes)
     of_all = f" (of {pluralize(len(file.entries), 'tensor')})" if len(entries) < len(file.entries) else ""
-    print(f"\n{file.shown}: {summary}{of_all}")
+    print(f"\n{file.display_path}: {summary}{of_all}")
 
 
 def print_devices(devices: Sequence[Device]) -> None:
     """Print devices; for each that is unusable, the reason."""
     print_table(
-        {
-            "device": [device.name for device in devices],
-            "usable": ["yes" if device.usable else "no" for device in devices],
-            "description": [escape(device.description) for device in devices],
-        }
+        [
+            Column("device", [device.name for device in devices]),
+            Column("usable", ["yes" if device.usable else "no" for device in devices]),
+            Column("description", [escape(device.description) for device in devices]),
+        ]
     )
 
 
-def _statistic(stats: dict[str, Any] | None, key: str) -> str:
+def _statistic(stats: Mapping[str, object] | None, key: str) -> str:
     value = None if stats is None else stats[key]
-    if value is None:
-        return "-"
-    return f"{value:,}" if isinstance(value, int) else format_number(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    return format_number(value) if isinstance(value, float) else "-"
 
 
 def _shape(shape: Sequence[int]) -> str:
     return str(list(shape))
 
 
-def print_table(columns: Mapping[str, Sequence[str]]) -> None:
+def print_table(columns: Sequence[Column]) -> None:
     """Print columns under their titles: with Rich on a terminal, else as aligned plain text.
 
-    A title that begins with ">" has its column on the right. Rich measures every cell, so a table of more than
-    MAX_RICH_ROWS rows is plain text on a terminal, too.
+    Rich measures every cell, so a table of more than MAX_RICH_ROWS rows is plain text on a terminal, too.
     """
-    titles = {title.lstrip(">"): title.startswith(">") for title in columns}
-    if sys.stdout.isatty() and len(next(iter(columns.values()))) <= MAX_RICH_ROWS:
+    if sys.stdout.isatty() and len(columns[0].cells) <= MAX_RICH_ROWS:
         from rich.box import SIMPLE_HEAD
         from rich.console import Console
         from rich.table import Table
         from rich.text import Text
 
         table = Table(box=SIMPLE_HEAD, pad_edge=False)
-        for title, is_right in titles.items():
-            table.add_column(title, justify="right" if is_right else "left", no_wrap=True)
-        for row in zip(*columns.values(), strict=True):
+        for column in columns:
+            table.add_column(column.title, justify="right" if column.is_right else "left", no_wrap=True)
+        for row in zip(*(column.cells for column in columns), strict=True):
             table.add_row(*(Text(cell) for cell in row))
         console = Console(highlight=False)
         natural = table.__rich_measure__(console, console.options.update(max_width=10_000)).maximum
         console.width = max(console.width, natural)  # a narrow terminal wraps lines better than a table folds words
         console.print(table, crop=False)
         return
-    padded = [
-        _pad([title, *cells], is_right)
-        for (title, is_right), cells in zip(titles.items(), columns.values(), strict=True)
-    ]
+    padded = [_pad([column.title, *column.cells], column.is_right) for column in columns]
     print("\n".join(map(str.rstrip, map("  ".join, zip(*padded, strict=True)))))
 
 

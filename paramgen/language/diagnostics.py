@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from paramgen import limits
-from paramgen.catalog.fields import ErrorSubject
+from paramgen.catalog.fields import ErrorSubject, KeyPath
 from paramgen.errors import MAX_SHOWN_ERRORS, Diagnostic, SpecError
-from paramgen.formatting import shorten
+from paramgen.language.document import Document, clip_path, path_text
 from paramgen.language.expressions import has_expression, names_in
-from paramgen.language.yaml_reader import Document, KeyPath, normalize, path_text
+from paramgen.messages import shorten
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def explain_errors(error: ValidationError, data: Any, base: KeyPath, unknown: Co
     found = []
     for item in error.errors(include_url=False):
         path = item["loc"]
-        if unknown and (*base, *normalize(data, path)) in unknown:
+        if unknown and (*base, *clip_path(data, path)) in unknown:
             continue
         found.append(Problem((*base, *path), item["msg"], of_key=item["type"] == ErrorSubject.KEY))
     return found
@@ -92,7 +92,7 @@ class ProblemCollector:
         """Return the error of all findings, in the order of the document."""
         ordered = sorted(self._by_path.values(), key=lambda problem: _place(problem, document) or (0, 0))
         located = [describe(problem, document, index < MAX_SHOWN_ERRORS) for index, problem in enumerate(ordered)]
-        return SpecError(document.source, located, self.total, at_least=self.is_full)
+        return SpecError(document.source, located, self.total, is_lower_bound=self.is_full)
 
     def raise_if_any(self, document: Document) -> None:
         """Raise the error of all findings, if there are any."""
@@ -110,14 +110,14 @@ def describe(problem: Problem, document: Document, with_suggestion: bool) -> Dia
     message = problem.message
     if with_suggestion and problem.suggest:
         message += problem.suggest()
-    path = document.normalize(problem.path)
+    path = document.clip_path(problem.path)
     if notes := list(_notes(problem, path, document)):
         message = f"{message} ({', '.join(notes)})"
     return Diagnostic(message, path_text(path), *(_place(problem, document) or (None, None)))
 
 
 def _place(problem: Problem, document: Document) -> tuple[int, int] | None:
-    return document.place(document.normalize(problem.path), problem.of_key)
+    return document.locate(document.clip_path(problem.path), problem.of_key)
 
 
 def _notes(problem: Problem, path: KeyPath, document: Document) -> Iterator[str]:

@@ -7,15 +7,18 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+from pydantic.fields import FieldInfo
+
 from paramgen import limits
 from paramgen.catalog.entries import is_variable
-from paramgen.catalog.fields import FieldType, Schema
-from paramgen.formatting import shorten
+from paramgen.catalog.fields import FieldType, KeyPath, Schema
+from paramgen.catalog.initializers import INITIALIZERS
 from paramgen.language import values
 from paramgen.language.diagnostics import LimitExceededError, Problem
 from paramgen.language.expressions import KEYWORDS, Expression, TemplateString, UndefinedError, names_in
 from paramgen.language.values import Environment, ExpressionError, Value
-from paramgen.language.yaml_reader import KeyPath, from_yaml
+from paramgen.language.yaml_reader import from_yaml
+from paramgen.messages import shorten
 
 _SCALAR: Final[Schema] = {
     "anyOf": [
@@ -30,14 +33,25 @@ VALUE: Final = FieldType(
     schema={"anyOf": [*_SCALAR["anyOf"], {"type": "array", "items": _SCALAR, "maxItems": limits.MAX_LIST_LENGTH}]},
     convert=values.freeze,
 )
+
+
+def _is_deferred(field: FieldInfo) -> bool:
+    return any(isinstance(part, FieldType) and part.is_deferred for part in field.metadata)
+
+
 # Keys whose values are strings, even if they are a single expression.
-STRING_KEYS: Final = ("name", "match")
+TEXT_KEYS: Final = ("name", "match")
 # Keys whose expressions are evaluated later, once per index, by the type of the mapping that they are in.
-BOUND_KEYS: Final = {"formula": ("value",)}
-NO_LOCALS: Final[Mapping[str, Value]] = {}
+DEFERRED_KEYS: Final = {
+    name: keys
+    for model in INITIALIZERS
+    if (keys := [key for key, field in model.fields_by_key().items() if _is_deferred(field)])
+    for name in model.names()
+}
+EMPTY_SCOPE: Final[Mapping[str, Value]] = {}
 
 
-class Failure(NamedTuple):
+class EvaluationFailure(NamedTuple):
     """A text whose expressions have no value, and why."""
 
     text: str
@@ -45,7 +59,7 @@ class Failure(NamedTuple):
 
 
 @dataclass(frozen=True)
-class BoundExpression:
+class DeferredExpression:
     """An expression with its variables, to be evaluated once per index `k` of an axis with `n` entries."""
 
     text: str
@@ -84,13 +98,6 @@ class Evaluator:
         self._terms = 0
         self._templates: dict[tuple[str, frozenset[str]], TemplateString] = {}
         self._constants: dict[str, _Constant] = {}
-
-    def with_fresh_budget(self) -> Evaluator:
-        """Return an evaluator for the same variables that counts terms from zero."""
-        other = Evaluator(self.is_enabled)
-        other.variables, other.broken = self.variables, self.broken
-        other._templates, other._constants = self._templates, self._constants
-        return other
 
     def parse(self, text: str, path: KeyPath, local: Collection[str] = ()) -> TemplateString:
         """Parse a string that has '${' in it. Raises ExpressionError if that fails."""
@@ -131,16 +138,16 @@ class Evaluator:
         self,
         value: Any,
         base: KeyPath,
-        local: Mapping[str, Value] = NO_LOCALS,
+        local: Mapping[str, Value] = EMPTY_SCOPE,
         skip_keys: Collection[str] = (),
-        bind: bool = True,
-    ) -> tuple[Any, dict[KeyPath, Failure]]:
+        defer: bool = True,
+    ) -> tuple[Any, dict[KeyPath, EvaluationFailure]]:
         """Evaluate the expressions in a value as far as they have values; return it, and the failures by path.
 
-        `base` is the value's own path. Keys in `skip_keys`, and what they hold, are left alone. Without `bind`, so are
+        `base` is the value's own path. Keys in `skip_keys`, and what they hold, are left alone. Without `defer`, so are
         expressions that are evaluated later, once per index.
         """
-        failures: dict[KeyPath, Failure] = {}
+        failures: dict[KeyPath, EvaluationFailure] = {}
         if not self.is_enabled:
             return value, failures
 
@@ -150,16 +157,14 @@ class Evaluator:
                     return value
                 try:
                     if key in bound:
-                        return self._bind(value, path, local) if bind else value
+                        return self._defer(value, path, local) if defer else value
                     found = self.value(value, local, path)
-                    return (
-                        values.render(found) if key in STRING_KEYS else list(found) if type(found) is tuple else found
-                    )
+                    return values.render(found) if key in TEXT_KEYS else list(found) if type(found) is tuple else found
                 except ExpressionError as error:
-                    failures[path] = Failure(value, error)
+                    failures[path] = EvaluationFailure(value, error)
             elif isinstance(value, dict):
                 kind = value.get("type")
-                later = BOUND_KEYS.get(kind, ()) if isinstance(kind, str) else ()
+                later = DEFERRED_KEYS.get(kind, ()) if isinstance(kind, str) else ()
                 new = {
                     key: entry if key in skip_keys else evaluate(entry, (*path, key), key, later)
                     for key, entry in value.items()
@@ -172,7 +177,7 @@ class Evaluator:
 
         return evaluate(value, base), failures
 
-    def explain(self, failures: Mapping[KeyPath, Failure]) -> Iterator[Problem]:
+    def explain(self, failures: Mapping[KeyPath, EvaluationFailure]) -> Iterator[Problem]:
         """Yield an error for each failure that no broken variable explains."""
         for path, (text, error) in failures.items():
             if not isinstance(error, UndefinedError):
@@ -180,14 +185,14 @@ class Evaluator:
             elif error.name not in self.broken:
                 yield Problem(path, f"{shorten(text)}: {error.problem}", suggest=error.hint)
 
-    def _bind(self, text: str, path: KeyPath, local: Mapping[str, Value]) -> BoundExpression:
+    def _defer(self, text: str, path: KeyPath, local: Mapping[str, Value]) -> DeferredExpression:
         template = self.parse(text, path, {*local, "k", "n"})
         environment = self._environment(local)
         used = sorted(template.names - {"k", "n"})
         for name in used:
             if name not in environment:
                 raise UndefinedError(name, environment)
-        return BoundExpression(text, tuple((name, environment[name]) for name in used), template)
+        return DeferredExpression(text, tuple((name, environment[name]) for name in used), template)
 
     def _environment(self, local: Mapping[str, Value]) -> Environment:
         if not local:
@@ -240,7 +245,9 @@ def evaluate_variables(variables: Any, is_enabled: bool) -> tuple[Evaluator, lis
     return evaluator, problems
 
 
-def _explain_order(failure: Failure, name: str, variables: Mapping[str, Any], evaluator: Evaluator) -> Failure:
+def _explain_order(
+    failure: EvaluationFailure, name: str, variables: Mapping[str, Any], evaluator: Evaluator
+) -> EvaluationFailure:
     """Return the failure of a variable, with the reason if it uses one that is not before it."""
     used = failure.error.name if isinstance(failure.error, UndefinedError) else None
     if used is None or used not in variables or used in evaluator.broken:
@@ -255,4 +262,4 @@ def _explain_order(failure: Failure, name: str, variables: Mapping[str, Any], ev
         reason = f"{used} is defined after {name}; move it before"
     else:
         reason = f"{name} refers to itself" + (f" by way of {used}" if used != name else "")
-    return Failure(failure.text, ExpressionError(reason))
+    return EvaluationFailure(failure.text, ExpressionError(reason))

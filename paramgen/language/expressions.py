@@ -8,9 +8,10 @@ from itertools import islice
 from typing import Final
 
 from paramgen import limits
-from paramgen.formatting import closest_match, did_you_mean, is_word, one_of, shorten
+from paramgen.catalog.fields import is_identifier_text
 from paramgen.language import values
 from paramgen.language.values import FUNCTIONS, Environment, ExpressionError, Value
+from paramgen.messages import closest_match, did_you_mean, join_or, shorten
 
 # Evaluates a part of an expression.
 _Node = Callable[[Environment], Value]
@@ -36,7 +37,7 @@ class UndefinedError(ExpressionError):
 
     def hint(self) -> str:
         """Return the variable that may be meant, or else those that there are."""
-        known = f"; there is {one_of(list(islice(self.known, 20)))}" if self.known else "; the spec has no variables"
+        known = f"; there is {join_or(list(islice(self.known, 20)))}" if self.known else "; the spec has no variables"
         return did_you_mean(closest_match(self.name, self.known)) or known
 
     def __str__(self) -> str:
@@ -251,7 +252,7 @@ class _Parser:
     def call(self, name: str) -> _Node:
         if name not in FUNCTIONS:
             guess = did_you_mean(closest_match(name, FUNCTIONS))
-            raise ExpressionError(f"unknown function {shorten(name)}; use {one_of(list(FUNCTIONS))}{guess}")
+            raise ExpressionError(f"unknown function {shorten(name)}; use {join_or(list(FUNCTIONS))}{guess}")
         arguments = [self.argument()]
         while self.skip(","):
             arguments.append(self.argument())
@@ -324,7 +325,7 @@ def _split(text: str) -> list[str]:
         match = _TOKEN.match(text, at)
         bad = "" if match else text[at:].lstrip()[0]
         if match and match[1][0] != "'" and not match[1].isascii():
-            bad = next((c for c in match[1] if not is_word(c)), "")
+            bad = next((c for c in match[1] if not is_identifier_text(c)), "")
         if bad == "'":
             raise ExpressionError("a string has no closing '")
         if bad or not match:

@@ -9,13 +9,21 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from paramgen.catalog.entries import SpecEntry
-from paramgen.catalog.fields import RESERVED, ErrorSubject, Expectation, FieldError, Name, Schema, reserved
+from paramgen.catalog.fields import (
+    RESERVED_NAME,
+    ErrorSubject,
+    Expectation,
+    FieldError,
+    KeyPath,
+    Name,
+    Schema,
+    reserved_name_error,
+)
 from paramgen.catalog.models import MAX_SUGGESTIONS
 from paramgen.catalog.operations import PARAMETERS_SCHEMA, ParametersByName
-from paramgen.catalog.schemas import merge, reference
-from paramgen.formatting import closest_match
+from paramgen.catalog.schemas import merge_rules, reference
 from paramgen.language.evaluation import Evaluator
-from paramgen.language.yaml_reader import KeyPath
+from paramgen.messages import closest_match
 
 OPERATIONS_SCHEMA: Schema = {
     "description": "the operations, each with a name, a type and its sizes, and groups of them.",
@@ -45,16 +53,16 @@ class Group(SpecEntry):
     @classmethod
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
         yield from super().check_keys(data)
-        if data.get("name") == RESERVED:
-            yield reserved(("name",), ErrorSubject.VALUE)
+        if data.get("name") == RESERVED_NAME:
+            yield reserved_name_error(("name",), ErrorSubject.VALUE)
         if not {"operations", "parameters"} & data.keys():
-            yield cls.missing("operations", cls.label)
+            yield cls.missing_field_error("operations", cls.label)
 
     @classmethod
     def schema_rules(cls) -> Schema:
         fields = {"operations": OPERATIONS_SCHEMA, "parameters": PARAMETERS_SCHEMA}
         content = [{"required": ["operations"]}, {"required": ["parameters"]}]
-        return merge(super().schema_rules(), {"properties": fields, "anyOf": content})
+        return merge_rules(super().schema_rules(), {"properties": fields, "anyOf": content})
 
 
 def is_group(item: Any) -> bool:
@@ -72,7 +80,7 @@ def evaluate_outside_repeats(items: list[Any], path: KeyPath, evaluator: Evaluat
         if isinstance(item, dict) and ("repeat" in item or "with" in item):
             return item
         inner = item.get("operations") if is_group(item) else None
-        value, _ = evaluator.evaluate(item, path, skip_keys=("operations",) if inner else (), bind=False)
+        value, _ = evaluator.evaluate(item, path, skip_keys=("operations",) if inner else (), defer=False)
         if not isinstance(inner, list):
             return value
         return {**value, "operations": evaluate_outside_repeats(inner, (*path, "operations"), evaluator)}

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, ValidationError
 
 from paramgen import limits
 from paramgen.catalog.entries import VARIABLE, Condition, is_variable
-from paramgen.catalog.fields import DTypeName, ErrorSubject, Expectation, FieldError, Schema, choice_type
+from paramgen.catalog.fields import DTypeName, ErrorSubject, Expectation, FieldError, KeyPath, Schema, choice_type
 from paramgen.catalog.frameworks import CONVENTION_NAMES, LAYOUT_NAMES
 from paramgen.catalog.initializers import INITIALIZER_EXPECTED, AnyInitializer
-from paramgen.catalog.models import SpecModel, unknown_keys
+from paramgen.catalog.models import SpecModel, unknown_key_errors
 from paramgen.catalog.operations import (
     OPERATIONS,
     OPERATIONS_BY_TYPE,
@@ -23,18 +23,19 @@ from paramgen.catalog.operations import (
     ParametersByName,
     StandardOperation,
 )
-from paramgen.catalog.schemas import closed, mapping
+from paramgen.catalog.schemas import closed_schema, object_schema
 from paramgen.catalog.synonyms import FRAMEWORK_SYNONYMS, OPERATION_SYNONYMS
-from paramgen.errors import FileError, UsageError
-from paramgen.formatting import closest_match, did_you_mean, escape, must_be, show
+from paramgen.errors import UsageError, file_errors
 from paramgen.language.diagnostics import LimitExceededError, Problem, ProblemCollector, explain_errors
+from paramgen.language.document import Document, clip_path, from_mapping
 from paramgen.language.evaluation import VALUE, Evaluator, evaluate_variables
+from paramgen.language.expansion import ABSENT, OperationExpander
 from paramgen.language.expressions import names_in
 from paramgen.language.groups import OPERATIONS_SCHEMA, evaluate_outside_repeats
-from paramgen.language.items import ABSENT, check_distinct
-from paramgen.language.tree import Tree
+from paramgen.language.items import check_distinct_limit
 from paramgen.language.values import Value
-from paramgen.language.yaml_reader import Document, KeyPath, from_mapping, from_yaml
+from paramgen.language.yaml_reader import from_yaml
+from paramgen.messages import closest_match, did_you_mean, must_be, show, show_path
 
 AnyModel = TypeVar("AnyModel", bound=SpecModel)
 
@@ -114,7 +115,7 @@ class SpecFields(SpecModel):
         if not isinstance(defaults, dict):
             return
         standard = {kind: model for kind, model in OPERATIONS_BY_TYPE.items() if issubclass(model, StandardOperation)}
-        yield from unknown_keys(
+        yield from unknown_key_errors(
             ("defaults",), defaults, list(standard), "not an operation type with defaults", OPERATION_SYNONYMS
         )
         written: dict[type[StandardOperation], str] = {}
@@ -125,25 +126,29 @@ class SpecFields(SpecModel):
                 yield FieldError(("defaults", kind), message, ErrorSubject.KEY)
             written[model] = kind
             if isinstance(defaults[kind], dict):
-                known, what = model.parameter_names, f"unknown parameter of {kind}"
-                yield from unknown_keys(("defaults", kind), defaults[kind], known, what, model.parameter_synonyms())
+                known, what = model.parameter_names(), f"unknown parameter of {kind}"
+                yield from unknown_key_errors(
+                    ("defaults", kind), defaults[kind], known, what, model.parameter_synonyms()
+                )
 
     @classmethod
     def schema_rules(cls) -> Schema:
         standard = [model for model in OPERATIONS if issubclass(model, StandardOperation)]
-        initializers = {name: mapping(model.initializers_schema()) for model in standard for name in model.names()}
+        initializers = {
+            name: object_schema(model.initializers_schema()) for model in standard for name in model.names()
+        }
         aliases = [{"not": {"required": list(model.names())}} for model in standard if len(model.names()) > 1]
         return {
             "properties": {
                 "operations": OPERATIONS_SCHEMA,
                 "parameters": PARAMETERS_SCHEMA,
                 "variables": {"propertyNames": {"pattern": VARIABLE.schema["pattern"]}},
-                "defaults": {**closed(initializers), "allOf": aliases},
+                "defaults": {**closed_schema(initializers), "allOf": aliases},
             },
             "anyOf": [{"required": ["operations"]}, {"required": ["parameters"]}],
         }
 
-    def default_of(self, operation: Operation, parameter: str) -> tuple[AnyInitializer, KeyPath] | None:
+    def default_initializer(self, operation: Operation, parameter: str) -> tuple[AnyInitializer, KeyPath] | None:
         """Return the initializer that `defaults` set for a parameter, and its path; None if they do not."""
         for name in operation.names():
             if parameter in self.defaults.get(name, {}):
@@ -156,7 +161,7 @@ class ParsedSpec:
     """A spec whose fields are checked and whose operations are read when they are visited.
 
     `source` is the spec as it was written, with the command line's values and with the expressions outside of
-    repetitions evaluated. `findings` are the errors of all but the operations.
+    repetitions evaluated. `problems` are the errors of all but the operations.
     """
 
     document: Document
@@ -167,72 +172,71 @@ class ParsedSpec:
     _evaluator: Evaluator
 
     @property
-    def count(self) -> int:
+    def num_items(self) -> int:
         """The number of items in the spec's list of operations."""
         return len(self._items)
 
-    def tree(self) -> Tree:
-        """Return its operations, not read yet."""
-        omits = not all(override.when for override in self.fields.overrides)
+    def expander(self) -> OperationExpander:
+        """Return the expander of its operations; none is read yet."""
+        has_omissions = not all(override.when for override in self.fields.overrides)
         parameters = self.document.data.get("parameters", ABSENT)
-        return Tree(self._items, parameters, self._evaluator.with_fresh_budget(), omits)
+        return OperationExpander(self._items, parameters, self._evaluator, has_omissions)
 
 
-def read_document(source: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[Document, str]:
-    """Read a YAML file or a mapping; return the document and the default name of the spec."""
-    if isinstance(source, Mapping):
-        return from_mapping(source), "model"
-    path = os.fspath(source)
-    try:
-        with open(path, "rb") as file:
-            raw = file.read(limits.MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise FileError(f"{escape(path) or repr(path)}: {error.strerror or error}") from None
-    return from_yaml(raw, path), os.path.splitext(os.path.basename(path))[0] or "model"
+@dataclass(frozen=True, slots=True)
+class Replacements:
+    """Values that replace those of a document; None keeps the document's. `variables` replace single variables."""
+
+    seed: int | None = None
+    dtype: str | None = None
+    layout: str | None = None
+    variables: Mapping[str, Value] = field(default_factory=dict)
 
 
 def read_spec(
-    source: str | os.PathLike[str] | Mapping[str, Any],
-    *,
-    variables: Mapping[str, Value] | None = None,
-    **replaced: Any,
+    source: str | os.PathLike[str] | Mapping[str, Any], replacements: Replacements = Replacements()
 ) -> ParsedSpec:
-    """Read a YAML file or a mapping as a spec. `interpret` describes the other arguments."""
-    return interpret(*read_document(source), variables=variables, **replaced)
+    """Read a YAML file or a mapping as a spec. Raises UsageError for a variable that it does not have."""
+    return interpret(read_document(source), replacements)
 
 
-def interpret(
-    document: Document, name: str, *, variables: Mapping[str, Value] | None = None, **replaced: Any
-) -> ParsedSpec:
-    """Return the spec of a document: its valid parts, and the errors of the others.
+def read_document(source: str | os.PathLike[str] | Mapping[str, Any]) -> Document:
+    """Read a YAML file or a mapping."""
+    if isinstance(source, Mapping):
+        return from_mapping(source)
+    path = os.fspath(source)
+    with file_errors(show_path(path)), open(path, "rb") as file:
+        raw = file.read(limits.MAX_FILE_BYTES + 1)
+    return from_yaml(raw, path)
 
-    `replaced` (seed, dtype, layout) replace the document's, where they are not None, and `variables` those of its
-    variables with the same names. Raises UsageError for others.
-    """
+
+def interpret(document: Document, replacements: Replacements = Replacements()) -> ParsedSpec:
+    """Check a document. Return the valid parts, and the errors. Raises UsageError as `read_spec` does."""
     if not isinstance(document.data, dict):
         raise ProblemCollector([Problem((), must_be("a mapping with operations", document.data))]).error(document)
-    for key, value in replaced.items():
-        if value is not None:
-            document.put((key,), value)
-    _set_variables(document, {} if variables is None else variables)
+    for key in ("seed", "dtype", "layout"):
+        if (value := getattr(replacements, key)) is not None:
+            document.replace((key,), value)
+    _replace_variables(document, replacements.variables)
     try:
-        return _interpret(document, name)
+        return _check(document)
     except LimitExceededError as error:
         raise ProblemCollector([error.problem]).error(document) from None
 
 
-def _interpret(document: Document, name: str) -> ParsedSpec:
-    evaluator, in_variables = evaluate_variables(document.data.get("variables"), document.has_expressions)
-    head, source, field_errors = _read_fields(document.data, name, evaluator)
-    items, in_items = _read_items(document.data)
+def _check(document: Document) -> ParsedSpec:
+    evaluator, variable_problems = evaluate_variables(document.data.get("variables"), document.has_expressions)
+    fields, source, field_problems = _read_fields(document, evaluator)
+    items, item_problems = _read_items(document.data)
     if items:
         source["operations"] = evaluate_outside_repeats(items, ("operations",), evaluator)
     if "parameters" in source:
-        source["parameters"], _ = evaluator.evaluate(source["parameters"], ("parameters",), bind=False)
-    return ParsedSpec(document, head, source, (*in_variables, *field_errors, *in_items), items, evaluator)
+        source["parameters"], _ = evaluator.evaluate(source["parameters"], ("parameters",), defer=False)
+    problems = (*variable_problems, *field_problems, *item_problems)
+    return ParsedSpec(document, fields, source, problems, items, evaluator)
 
 
-def _set_variables(document: Document, variables: Mapping[str, Value]) -> None:
+def _replace_variables(document: Document, variables: Mapping[str, Value]) -> None:
     if not isinstance(variables, Mapping):
         raise UsageError(f"variables: {must_be('a mapping of names to values', variables)}")
     known = document.value(("variables",))
@@ -240,23 +244,20 @@ def _set_variables(document: Document, variables: Mapping[str, Value]) -> None:
         if not isinstance(known, dict) or name not in known:
             guess = did_you_mean(closest_match(str(name), known)) if isinstance(known, dict) else ""
             raise UsageError(f"the spec has no variable {show(name)}{guess}")
-        document.put(("variables", name), value)
+        document.replace(("variables", name), value)
 
 
-def validate(
-    model: type[AnyModel], data: Any, unknown: Collection[KeyPath] = ()
-) -> tuple[AnyModel | None, list[Problem]]:
-    """Return the model of data at the document's top, or None and its errors, without those of unknown paths."""
+def validate(model: type[AnyModel], data: Any) -> tuple[AnyModel | None, list[Problem]]:
+    """Return the model of data at the document's top, or None and its errors."""
     try:
         return model.model_validate(data), []
     except ValidationError as error:
-        return None, explain_errors(error, data, (), unknown)
+        return None, explain_errors(error, data, (), ())
 
 
-def _read_fields(
-    data: dict[str, Any], name: str, evaluator: Evaluator
-) -> tuple[SpecFields, dict[str, Any], list[Problem]]:
+def _read_fields(document: Document, evaluator: Evaluator) -> tuple[SpecFields, dict[str, Any], list[Problem]]:
     """Return the valid fields of a spec besides its operations, its source for the file, and its errors."""
+    data = document.data
     selected = {**data, **_select_overrides(data.get("overrides"), evaluator)}
     evaluated, failures = evaluator.evaluate(selected, (), skip_keys=("variables", "operations", "parameters"))
     problems = list(evaluator.explain(failures))
@@ -265,19 +266,19 @@ def _read_fields(
     if isinstance(variables, dict):
         evaluated = {**evaluated, "variables": {key: evaluator.variables.get(key, variables[key]) for key in variables}}
         unknown |= {("variables", key) for key in evaluator.broken if names_in(variables[key])}
-    fields = {key: value for key, value in evaluated.items() if key not in ("operations", "parameters")}
-    head, errors = validate(SpecFields, fields, unknown)
-    if head is None:
-        apart = [{field: fields[field]} for field in SpecFields.model_fields if field in fields]
-        sound = [part for part in apart if validate(SpecFields, part)[0]]
-        head = SpecFields.model_validate({field: value for part in sound for field, value in part.items()})
+    written = {key: value for key, value in evaluated.items() if key not in ("operations", "parameters")}
+    fields, errors = validate(SpecFields, written)
+    problems += [error for error in errors if clip_path(written, error.path) not in unknown]
+    if fields is None:
+        wrong = {error.path[0] for error in errors}
+        fields = SpecFields.model_validate({key: value for key, value in written.items() if key not in wrong})
     if "name" not in data:
-        head = head.model_copy(update={"name": name})
+        fields = fields.model_copy(update={"name": document.default_name})
     as_written = {key: data[key] for key in ("defaults", "overrides") if key in data}
-    return head, {**evaluated, **as_written}, problems + errors
+    return fields, {**evaluated, **as_written}, problems
 
 
-# In the place of an override whose condition is false, whose fields are not evaluated.
+# Placeholder for an omitted override, which keeps the indices of those after it.
 _OMITTED = {"match": "*", "dtype": "float32", "when": False}
 
 
@@ -297,7 +298,7 @@ def _select_overrides(overrides: Any, evaluator: Evaluator) -> dict[str, Any]:
 def _read_items(data: dict[str, Any]) -> tuple[list[Any], list[Problem]]:
     items = data.get("operations")
     if isinstance(items, list) and items:
-        check_distinct(len(items), ("operations",))  # before anything in them is evaluated
+        check_distinct_limit(len(items), ("operations",))  # before anything in them is evaluated
         return items, []
     if "operations" in data:
         return [], [Problem(("operations",), must_be("a non-empty list of operations", items))]

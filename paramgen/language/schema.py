@@ -13,10 +13,10 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from paramgen.catalog import initializers, operations
-from paramgen.catalog.fields import RESERVED, Schema
+from paramgen.catalog.fields import RESERVED_NAME, Schema
 from paramgen.catalog.models import SpecModel, TypedSpecModel
 from paramgen.catalog.operations import CustomParameter, FilterNorm, MatrixNorm
-from paramgen.catalog.schemas import has_type, reference
+from paramgen.catalog.schemas import reference, type_schema
 from paramgen.language.groups import Group
 from paramgen.language.model import Override, SpecFields
 
@@ -76,7 +76,7 @@ def _by_type(models: Sequence[type[TypedSpecModel]]) -> Schema:
         "type": "object",
         "required": ["type"],
         "properties": {"type": {"enum": [name for model in models for name in model.names()]}},
-        "allOf": [{"if": has_type(model.names()), "then": reference(model.__name__)} for model in models],
+        "allOf": [{"if": type_schema(model.names()), "then": reference(model.__name__)} for model in models],
     }
 
 
@@ -86,9 +86,7 @@ def _is_whole(definition: Schema) -> bool:
 
 
 def _tidy(schema: Schema) -> Schema:
-    """Return pydantic's schema without titles, nulls and patterns of keys, and with references to initializers."""
-    if initializers.INITIALIZER_SCHEMA.items() <= schema.items():
-        return reference("Initializer")
+    """Return pydantic's schema without titles, nulls and patterns of keys."""
     tidied: Schema = {}
     for key, value in schema.items():
         if key == "properties":
@@ -110,7 +108,11 @@ def _expressive(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     is_number = schema.get("type") in ("integer", "number", "boolean")
-    if is_number or schema.get("not") == {"const": RESERVED} or (schema.get("type") == "string" and "enum" in schema):
+    if (
+        is_number
+        or schema.get("not") == {"const": RESERVED_NAME}
+        or (schema.get("type") == "string" and "enum" in schema)
+    ):
         outer = {key: schema[key] for key in ("description", "default") if key in schema}
         plain = {key: value for key, value in schema.items() if key not in outer}
         return {**outer, "anyOf": [plain, reference("Expression") if is_number else PARTLY_EXPRESSION]}

@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from paramgen import exact_math, limits
-from paramgen.formatting import pluralize, show
+from paramgen.messages import show
+from paramgen.units import pluralize
 
 Number = int | float
 Scalar = int | float | bool | str

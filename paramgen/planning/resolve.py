@@ -1,31 +1,28 @@
-"""Spec → parameters: name, shape, fans, dtype and the initializer with the highest precedence."""
+"""Resolve a spec's parameters: name, shape, fans, dtype, and the initializer with the highest precedence."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Generic, NamedTuple, TypeVar
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 from paramgen import limits
-from paramgen.catalog.conventions import parameter_defs as parameter_defs_by_convention
 from paramgen.catalog.distributions import Direction
-from paramgen.catalog.initializers import Initializer, NormInitializer
+from paramgen.catalog.fields import KeyPath
+from paramgen.catalog.frameworks.tables import parameter_defs_by_convention
+from paramgen.catalog.initializers import Initializer, Norm
 from paramgen.catalog.layouts import UnsupportedError
 from paramgen.catalog.operations import OPERATIONS_BY_TYPE, ZEROS, ParameterDef
-from paramgen.formatting import closest_match, did_you_mean, one_of, shorten
 from paramgen.language.diagnostics import LimitExceededError, Problem
-from paramgen.language.items import OperationInstance
+from paramgen.language.document import path_text
+from paramgen.language.items import CheckedOperation, OperationInstance
 from paramgen.language.model import Override, ParsedSpec
-from paramgen.language.yaml_reader import KeyPath, path_text
+from paramgen.messages import closest_match, did_you_mean, join_or, shorten
 from paramgen.planning.overrides import Overrides
 from paramgen.planning.streams import stream_id
 from paramgen.planning.tensors import Parameter, ResolvedParameter, resolve_parameter
-
-
-def _name_defined(name: str, prefix: str, definition: ParameterDef, spec: ResolvedParameter) -> Parameter:
-    """Return the parameter of a definition; `prefix` is that of its operation's parameters."""
-    return Parameter(name, spec, stream_id(f"{prefix}{definition.direction}" if spec.is_norm else name))
 
 
 class ResolvedOperation(NamedTuple):
@@ -47,22 +44,22 @@ def resolve_operations(spec: ParsedSpec) -> Iterator[ResolvedOperation | Problem
 
 
 class NameRegistry:
-    """The names of tensors, each with the path of its operation. None repeats."""
+    """The names of tensors, each with the path of its operation. Names are unique."""
 
     def __init__(self) -> None:
         self._owners: dict[str, KeyPath] = {}
 
     def claim(self, name: str, owner: KeyPath) -> bool:
-        """Take a name; return whether it was free."""
+        """Claim a name; return False if it is taken."""
         is_free = name not in self._owners
         if is_free:
             self._owners[name] = owner
         return is_free
 
     def explain(self, name: str, note: str = "") -> str:
-        """Return the error of a name that was not free, with a note on its layout."""
-        other = path_text(self._owners[name])
-        return f"duplicate tensor {shorten(name)}{note}, also in {other}; rename one of the operations"
+        """Return the error of a name that is taken, with a note on its layout."""
+        owner = path_text(self._owners[name])
+        return f"duplicate tensor {shorten(name)}{note}, also in {owner}; rename one of the operations"
 
     def suggest(self, pattern: str) -> str:
         """Return the end of the error of a pattern that matches no name."""
@@ -70,162 +67,207 @@ class NameRegistry:
         return closest or "; paramgen plan --layout canonical lists the names"
 
 
-Result = TypeVar("Result")
+class _InvalidParameterError(Exception):
+    """The error of a parameter; the operation's other parameters are still checked."""
 
-
-class OperationCache(Generic[Result]):
-    """A function of an operation, called once for all instances that differ in name only."""
-
-    def __init__(self, function: Callable[..., Result]):
-        self._function = function
-
-    def __call__(self, instance: OperationInstance, *more: object) -> Result:
-        result: Result | None = instance.results.get(self)
-        if result is None:
-            result = instance.results[self] = self._function(instance, *more)
-        return result
+    def __init__(self, path: KeyPath, message: str, instance: OperationInstance | None = None):
+        super().__init__(message)
+        self.problem = Problem(path, message, location=instance.location if instance else None)
 
 
 @dataclass(slots=True)
 class _ParameterChoice:
-    """A definition, what the spec chooses for it, and the path that does; `spec` is the result without overrides."""
+    """A parameter's definition with the dtype and the initializer that the spec chooses before overrides.
+
+    `path` is the initializer's. `resolved` is the result for all instances that no override changes, once known.
+    """
 
     definition: ParameterDef
     dtype: str
     initializer: Initializer
     path: KeyPath
+    tied_to: str | None
     resolved: ResolvedParameter | None = None
 
 
 class _OperationChoices(NamedTuple):
-    """A spec's choices for the parameters of an operation before overrides, and the errors among them."""
+    """The choices for an operation's parameters, shared by its instances, and the errors among them."""
 
     definitions: list[ParameterDef]
-    resolved: list[_ParameterChoice]
+    parameters: list[_ParameterChoice]
     problems: list[Problem]
 
 
 class _Resolver:
     def __init__(self, spec: ParsedSpec):
         self.spec = spec
+        self.has_overrides = bool(spec.fields.overrides)
         self.names = NameRegistry()
+        self.stream_owners: dict[int, str] = {}
         self.overrides = Overrides(spec.fields.overrides)
-        self.choices = OperationCache(self._choose)
-        self.different = 0
+        self.choices: WeakKeyDictionary[CheckedOperation, _OperationChoices] = WeakKeyDictionary()
+        self.num_distinct = 0
 
     def operations(self) -> Iterator[ResolvedOperation | Problem]:
         is_complete = not self.spec.problems
-        tree = self.spec.tree()
-        for instance in tree.operations():
+        expander = self.spec.expander()
+        for instance in expander.operations():
             if isinstance(instance, Problem):
                 is_complete = False
                 yield instance
                 continue
-            definitions, resolved, problems = self.choices(instance)
-            self.overrides.count(len(resolved))
-            parameters: dict[str, Parameter] = {}
-            prefix = f"{instance.name}." if instance.name else ""
-            for one in resolved:
-                name = prefix + one.definition.name
-                if not self.names.claim(name, instance.path):
-                    message = self.names.explain(name)
-                    problems = [*problems, Problem((*instance.path, "name"), message, location=instance.location)]
-                    continue
-                if one.resolved and not self.spec.fields.overrides:
-                    parameters[one.definition.name] = _name_defined(name, prefix, one.definition, one.resolved)
-                    continue
-                if one.definition.direction and one.definition.direction not in parameters:
-                    continue  # the direction's error is reported
-                found = self._resolve(prefix, instance, one, parameters)
-                if isinstance(found, Problem):
-                    problems = [*problems, found]
-                else:
-                    parameters[one.definition.name] = found
+            choices = self.choices.get(instance.checked)
+            if choices is None:
+                choices = self.choices[instance.checked] = self._choose(instance)
+            parameters, problems = self._resolve_instance(instance, choices)
             if problems:
                 is_complete = False
                 yield from problems
             else:
-                yield ResolvedOperation(instance, definitions, parameters)
-        if is_complete:  # else they may be meant for what is missing
-            yield from self.overrides.find_unused(self.names.suggest, is_warning=tree.omits)
+                yield ResolvedOperation(instance, choices.definitions, parameters)
+        if is_complete:  # otherwise they may match an operation that failed
+            yield from self.overrides.find_unused(self.names.suggest, is_warning=expander.has_omissions)
 
     def _choose(self, instance: OperationInstance) -> _OperationChoices:
+        """Return the choices for an operation; its instances differ only in name."""
         operation = instance.operation
         try:
-            found = parameter_defs_by_convention(self.spec.fields.conventions, operation)
+            definitions = parameter_defs_by_convention(self.spec.fields.conventions, operation)
         except UnsupportedError as error:
-            return _OperationChoices(
-                [], [], [Problem((*instance.path, "type"), str(error), location=instance.location)]
-            )
-        self.different += len(found)
-        if self.different > limits.MAX_DISTINCT_TENSORS:
+            problem = Problem((*instance.path, "type"), str(error), location=instance.location)
+            return _OperationChoices([], [], [problem])
+        self.num_distinct += len(definitions)
+        if self.num_distinct > limits.MAX_DISTINCT_TENSORS:
             limit = f"more than {limits.MAX_DISTINCT_TENSORS:,} different tensors (the limit)"
             raise LimitExceededError(instance.path, f"{limit}, counting those that an index makes different")
         dtype = operation.dtype or self.spec.fields.dtype
-        resolved = [_ParameterChoice(one, one.dtype or dtype, *self._prevailing(instance, one)) for one in found]
-        keys = {definition.key for definition in found}
-        problems = []
-        for parameter in [name for name in operation.explicit_initializers() if name not in keys]:
-            message = f"this {operation.type_name} has no {parameter}; remove its initializer"
-            path = (*instance.path, "initializers", parameter)
-            problems.append(Problem(path, message, of_key=True, location=instance.location))
-        for parameter in [name for name in operation.tie if name not in {one.name for one in found}]:
-            message = f"this {operation.type_name} has no {parameter}; tie {one_of([one.name for one in found])}"
-            problems.append(Problem((*instance.path, "tie", parameter), message, True, instance.location))
-        return _OperationChoices(found, resolved, problems)
+        choices = []
+        for definition in definitions:
+            initializer, path = self._initializer_before_overrides(instance, definition)
+            tied_to = operation.tie.get(definition.name)
+            choices.append(_ParameterChoice(definition, definition.dtype or dtype, initializer, path, tied_to))
+        return _OperationChoices(definitions, choices, list(_find_unknown_parameters(instance, definitions)))
 
-    def _prevailing(self, instance: OperationInstance, definition: ParameterDef) -> tuple[Initializer, KeyPath]:
-        """Return a parameter's initializer, overrides apart, and the path that chooses it."""
-        operation, base = instance.operation, instance.path
-        if own := operation.explicit_initializers().get(definition.key):
-            return own, (*base, "initializers", definition.key)
-        if self.spec.fields.defaults and (default := self.spec.fields.default_of(operation, definition.key)):
+    def _initializer_before_overrides(
+        self, instance: OperationInstance, definition: ParameterDef
+    ) -> tuple[Initializer, KeyPath]:
+        """Return a parameter's initializer, and its path in the spec."""
+        operation = instance.operation
+        if explicit := operation.explicit_initializers().get(definition.initializer_key):
+            return explicit, (*instance.path, "initializers", definition.initializer_key)
+        if self.spec.fields.defaults and (
+            default := self.spec.fields.default_initializer(operation, definition.initializer_key)
+        ):
             return default
-        return definition.initializer, (*base, *definition.path)
+        return definition.initializer, (*instance.path, *definition.initializer_path)
+
+    def _resolve_instance(
+        self, instance: OperationInstance, choices: _OperationChoices
+    ) -> tuple[dict[str, Parameter], list[Problem]]:
+        """Return an operation's valid parameters by name, and its errors."""
+        if self.has_overrides:
+            self.overrides.count_names(len(choices.parameters))
+        prefix = f"{instance.name}." if instance.name else ""
+        parameters: dict[str, Parameter] = {}
+        problems = list(choices.problems)
+        for choice in choices.parameters:
+            definition = choice.definition
+            name = prefix + definition.name
+            try:
+                if not self.names.claim(name, instance.path):
+                    raise _InvalidParameterError((*instance.path, "name"), self.names.explain(name), instance)
+                if definition.direction and definition.direction not in parameters:
+                    continue  # the direction's error is reported
+                parameters[definition.name] = self._resolve(name, prefix, instance, choice, parameters)
+            except _InvalidParameterError as error:
+                problems.append(error.problem)
+        return parameters, problems
 
     def _resolve(
-        self, prefix: str, instance: OperationInstance, choice: _ParameterChoice, before: Mapping[str, Parameter]
-    ) -> Parameter | Problem:
-        """Return a parameter or its error; `before` are those before it in its operation."""
-        definition = choice.definition
-        name = prefix + definition.name
-        overrides = self.overrides.matching(name) if self.spec.fields.overrides else []
-        if tied_to := instance.operation.tie.get(definition.name):
-            return _tie(name, tied_to, choice, overrides)
-        if not overrides and choice.resolved:
-            return _name_defined(name, prefix, definition, choice.resolved)
-        initializer, dtype, path = choice.initializer, choice.dtype, choice.path
-        for index, override in overrides:
-            if override.initializer:
-                initializer, path = override.initializer, ("overrides", index, "initializer")
-            dtype = override.dtype or dtype
-        info = definition.info
-        if isinstance(initializer, NormInitializer):
-            direction = before[str(definition.direction)]
-            if direction.tied_to is not None:
-                message = f"{shorten(name)} is the norm of these; tie {definition.name} too, or give it an initializer"
-                return Problem((*instance.path, "tie", str(definition.direction)), message, location=instance.location)
-            of = direction.resolved
-            info = replace(info, direction=Direction(of.distribution, of.dtype, of.shape))
-        if reason := initializer.why_unsupported(info):
-            subject = "" if path[0] == "operations" else f"{shorten(name)}: "
-            return Problem(path, f"{subject}{initializer.type_name} {reason}", location=instance.location)
-        spec = resolve_parameter(info, initializer, dtype)
-        if reason := spec.dtype_error(name):
-            return Problem(path, reason, location=instance.location)
-        if not overrides and not (info.direction and self.spec.fields.overrides):  # the direction may have some
-            choice.resolved = spec
-        return _name_defined(name, prefix, definition, spec)
+        self,
+        name: str,
+        prefix: str,
+        instance: OperationInstance,
+        choice: _ParameterChoice,
+        parameters: Mapping[str, Parameter],
+    ) -> Parameter:
+        """Return a parameter; `parameters` are those before it. Raises _InvalidParameterError if it is not valid."""
+        overrides = self.overrides.matching(name) if self.has_overrides else []
+        if choice.tied_to:
+            return _tied_parameter(name, choice.tied_to, choice, overrides)
+        resolved = choice.resolved
+        if resolved is None or overrides:
+            direction = parameters[choice.definition.direction] if choice.definition.direction else None
+            resolved = _resolve_choice(name, instance, choice, overrides, direction)
+            if not overrides and not (direction and self.has_overrides):  # the direction may have some
+                choice.resolved = resolved
+        if resolved.is_norm:
+            return Parameter(name, resolved, stream_id(f"{prefix}{choice.definition.direction}"))
+        stream = stream_id(name)
+        owner = self.stream_owners.setdefault(stream, name)
+        if owner is not name:
+            message = f"{shorten(name)} and {shorten(owner)} have the same stream id; rename one"
+            raise _InvalidParameterError((*instance.path, "name"), message, instance)
+        return Parameter(name, resolved, stream)
 
 
-def _tie(
+def _resolve_choice(
+    name: str,
+    instance: OperationInstance,
+    choice: _ParameterChoice,
+    overrides: list[tuple[int, Override]],
+    direction: Parameter | None,
+) -> ResolvedParameter:
+    """Return a resolved parameter; `direction` is set if it may be the norm of another one.
+
+    Raises _InvalidParameterError if its initializer or dtype does not fit it.
+    """
+    definition, initializer, dtype, path = choice.definition, choice.initializer, choice.dtype, choice.path
+    for index, override in overrides:
+        if override.initializer:
+            initializer, path = override.initializer, ("overrides", index, "initializer")
+        dtype = override.dtype or dtype
+    shape = definition.info
+    if direction and isinstance(initializer, Norm):
+        source = str(definition.direction)
+        if direction.tied_to is not None:
+            fix = f"tie {definition.name} too, or give it an initializer"
+            message = f"{shorten(name)} is the norm of {source}; {fix}"
+            raise _InvalidParameterError((*instance.path, "tie", source), message, instance)
+        norm_of = direction.resolved
+        shape = replace(shape, direction=Direction(norm_of.distribution, norm_of.dtype, norm_of.shape))
+    if reason := initializer.why_unsupported(shape):
+        subject = "" if path[0] == "operations" else f"{shorten(name)}: "
+        raise _InvalidParameterError(path, f"{subject}{initializer.type_name} {reason}", instance)
+    resolved = resolve_parameter(shape, initializer, dtype)
+    if reason := resolved.dtype_error(name):
+        raise _InvalidParameterError(path, reason, instance)
+    return resolved
+
+
+def _tied_parameter(
     name: str, target: str, choice: _ParameterChoice, overrides: list[tuple[int, Override]]
-) -> Parameter | Problem:
-    """Return a parameter that is another one."""
+) -> Parameter:
+    """Return a tied parameter. Raises _InvalidParameterError if an override matches it."""
     if overrides:
         message = f"{shorten(name)} is tied to {shorten(target)}; override that one"
-        return Problem(("overrides", overrides[0][0], "match"), message)
+        raise _InvalidParameterError(("overrides", overrides[0][0], "match"), message)
     return Parameter(name, resolve_parameter(choice.definition.info, ZEROS, choice.dtype), stream_id(target), target)
+
+
+def _find_unknown_parameters(instance: OperationInstance, definitions: list[ParameterDef]) -> Iterator[Problem]:
+    """Yield an error for each initializer or tie of a parameter that the operation does not have."""
+    operation = instance.operation
+    keys = {definition.initializer_key for definition in definitions}
+    names = [definition.name for definition in definitions]
+    for key in operation.explicit_initializers():
+        if key not in keys:
+            message = f"this {operation.type_name} has no {key}; remove its initializer"
+            yield Problem((*instance.path, "initializers", key), message, of_key=True, location=instance.location)
+    for name in operation.tie:
+        if name not in names:
+            message = f"this {operation.type_name} has no {name}; tie {join_or(names)}"
+            yield Problem((*instance.path, "tie", name), message, of_key=True, location=instance.location)
 
 
 def _check_defaults(spec: ParsedSpec) -> Iterator[Problem]:

@@ -1,4 +1,4 @@
-"""Parameters and tensors of a plan: what samplers see."""
+"""Parameters and tensors of a plan, as samplers see them."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from functools import cached_property
 from math import prod
 from typing import NamedTuple
 
-from paramgen.catalog.axes import Rearrangement, plain
+from paramgen.catalog.axes import Rearrangement, identity_rearrangement
 from paramgen.catalog.distributions import Distribution, Norm
 from paramgen.catalog.initializers import Initializer, ParameterShape
-from paramgen.dtypes import BY_NAME, DType
-from paramgen.formatting import escape, shorten
+from paramgen.dtypes import DTYPES_BY_NAME, DType
+from paramgen.messages import escape, shorten
 from paramgen.planning.streams import stream_id
 
 
 @dataclass(frozen=True)
 class ResolvedParameter:
-    """A parameter's shape, dtype, fans, initializer and distribution, whatever its name.
+    """A parameter's shape, dtype, fans, initializer and distribution, without its name.
 
-    The elements at `padding_index` of the last axis are zero instead.
+    The elements at `padding_index` of the last axis are zero.
     """
 
     shape: tuple[int, ...]
@@ -49,17 +49,23 @@ class ResolvedParameter:
         return f"{escape(shorten(name))} {reason}" if reason else None
 
 
-def resolve_parameter(info: ParameterShape, initializer: Initializer, dtype: str) -> ResolvedParameter:
+def resolve_parameter(parameter: ParameterShape, initializer: Initializer, dtype: str) -> ResolvedParameter:
     """Resolve a parameter whose initializer has been checked."""
-    distribution, fans = initializer.to_distribution(info), (info.fan_in, info.fan_out)
-    return ResolvedParameter(info.shape, BY_NAME[dtype], *fans, initializer, distribution, info.padding_index)
+    return ResolvedParameter(
+        parameter.shape,
+        DTYPES_BY_NAME[dtype],
+        parameter.fan_in,
+        parameter.fan_out,
+        initializer,
+        initializer.to_distribution(parameter),
+        parameter.padding_index,
+    )
 
 
 class Parameter(NamedTuple):
-    """A parameter in canonical form: name, spec, and the id of its random stream.
+    """A parameter in canonical form, with the id of its random stream.
 
-    With `tied_to`, the parameter is another one, by this name, and has only its shape from its own operation.
-    A norm has the stream of its direction.
+    `tied_to` names the parameter that it shares; only the shape is its own. A norm has the stream of its direction.
     """
 
     name: str
@@ -67,20 +73,11 @@ class Parameter(NamedTuple):
     stream: int
     tied_to: str | None = None
 
-    @property
-    def has_own_stream(self) -> bool:
-        """False if it is another parameter, or the norm of one."""
-        return self.tied_to is None and not self.resolved.is_norm
-
-
-def name_parameter(name: str, spec: ResolvedParameter) -> Parameter:
-    return Parameter(name, spec, stream_id(name))
-
 
 class Tensor(NamedTuple):
     """A tensor of the output file, made of the parameters in `sources`. A buffer's parameters have no name.
 
-    A copy is written for a tied parameter, and does not count as another one.
+    A tensor with `is_copy` holds a tied parameter, which counts once.
     """
 
     name: str
@@ -102,24 +99,26 @@ class Tensor(NamedTuple):
 
     @property
     def nbytes(self) -> int:
-        return self.dtype.nbytes(self.size)
+        return self.sources[0].resolved.dtype.nbytes(self.rearrangement.size)
 
     @property
     def resolved(self) -> list[ResolvedParameter]:
-        """Its parameters, whatever their names."""
+        """Its parameters, without their names."""
         return [source.resolved for source in self.sources]
 
     @property
     def canonical_name(self) -> str | None:
         """The names of its parameters, joined by " + "; None for a buffer."""
+        if len(self.sources) == 1:
+            return self.sources[0].name or None
         return " + ".join(source.name for source in self.sources if source.name) or None
 
     @property
-    def key(self) -> tuple[int, ...]:
-        """A cache key: equal for tensors that differ only in name. Valid while the plan lives."""
-        return id(self.rearrangement), *(id(source.resolved) for source in self.sources)
+    def cache_key(self) -> tuple[int, ...]:
+        """A key that is equal for tensors that differ only in name. Valid while the plan lives."""
+        return id(self.rearrangement), *[id(source.resolved) for source in self.sources]
 
 
-def as_tensor(name: str, spec: ResolvedParameter) -> Tensor:
+def as_tensor(name: str, resolved: ResolvedParameter) -> Tensor:
     """Return a tensor that is one parameter, unchanged."""
-    return Tensor(name, plain("", spec.shape, name), (name_parameter(name, spec),))
+    return Tensor(name, identity_rearrangement("", resolved.shape, name), (Parameter(name, resolved, stream_id(name)),))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from paramgen.catalog.axes import Rearrangement
-from paramgen.formatting import shorten, show
+from paramgen.catalog.fields import KeyPath
 from paramgen.language.diagnostics import Problem, RepeatLocation
-from paramgen.language.yaml_reader import KeyPath
+from paramgen.messages import closest_match, did_you_mean, shorten, show
 from paramgen.planning.tensors import Parameter, Tensor
 
 
@@ -22,32 +23,61 @@ class Tie(NamedTuple):
     location: RepeatLocation | None
 
 
-def resolve_ties(tensors: Sequence[Tensor | Tie], layout: str, copy: bool) -> Iterator[Tensor | Problem]:
-    """Yield the tensors in order; a tie is left out or, with `copy`, becomes the tensor that it is tied to."""
+def resolve_ties(tensors: Sequence[Tensor | Tie], layout: str, copy_ties: bool) -> tuple[list[Tensor], list[Problem]]:
+    """Return the tensors in order, and the errors of ties.
+
+    A tie is left out or, with `copy_ties`, becomes a copy of its target.
+    """
     ties = {tie.parameter.name: tie for tie in tensors if isinstance(tie, Tie)}
-    wanted = {tie.parameter.tied_to for tie in ties.values()}
-    targets = {
-        tensor.sources[0].name: tensor
-        for tensor in tensors
-        if isinstance(tensor, Tensor) and len(tensor.sources) == 1 and tensor.sources[0].name in wanted
-    }
+    if not ties:
+        return [tensor for tensor in tensors if isinstance(tensor, Tensor)], []
+    targets = {source.name: tensor for tensor in tensors if isinstance(tensor, Tensor) for source in tensor.sources}
+    resolved: list[Tensor] = []
+    problems: list[Problem] = []
     for tensor in tensors:
         if isinstance(tensor, Tensor):
-            yield tensor
-            continue
-        name = str(tensor.parameter.tied_to)
-        target = targets.get(name)
-        message = ""
-        if name in ties:
-            message = f"{shorten(name)} is itself tied; tie to {shorten(str(ties[name].parameter.tied_to))}"
-        elif target is None:
-            message = f"the spec has no parameter {shorten(name)} with a tensor of its own"
-        elif copy and tensor.rearrangement.shape != target.shape:
-            expected = f"the shape of {shorten(name)} in layout {layout}, {show(list(target.shape))}"
-            message = f"must have {expected}, got {show(list(tensor.rearrangement.shape))}; use ties: omit"
-        elif tensor.rearrangement.size != target.size:
-            message = f"must have the {target.size:,} elements of {shorten(name)}, got {tensor.rearrangement.size:,}"
-        if message:
-            yield Problem(tensor.path, message, location=tensor.location)
-        elif copy and target:
-            yield Tensor(tensor.name, target.rearrangement, target.sources, is_copy=True)
+            resolved.append(tensor)
+        elif problem := _check_target(tensor, ties, targets):
+            problems.append(problem)
+        else:
+            target = targets[str(tensor.parameter.tied_to)]
+            if message := _explain_shape(tensor, target, layout, copy_ties):
+                problems.append(Problem(tensor.path, message, location=tensor.location))
+            elif copy_ties:
+                resolved.append(Tensor(tensor.name, target.rearrangement, target.sources, is_copy=True))
+    return resolved, problems
+
+
+def _check_target(tie: Tie, ties: Mapping[str, Tie], targets: Mapping[str, Tensor]) -> Problem | None:
+    """Return an error if the target is not a parameter with a tensor of its own; `targets` are tensors by parameter."""
+    name = str(tie.parameter.tied_to)
+    suggest = None
+    if name == tie.parameter.name:
+        message = "cannot be tied to itself"
+    elif name in ties:
+        message = f"{shorten(name)} is itself tied; tie to {shorten(str(ties[name].parameter.tied_to))}"
+    elif name not in targets:
+        message = f"unknown parameter {shorten(name)}"
+        suggest = partial(_suggest, name, targets)
+    elif len(targets[name].sources) > 1:
+        message = f"the spec has no parameter {shorten(name)} with a tensor of its own"
+    else:
+        return None
+    return Problem(tie.path, message, location=tie.location, suggest=suggest)
+
+
+def _suggest(name: str, targets: Mapping[str, Tensor]) -> str:
+    own_tensors = [target for target, tensor in targets.items() if len(tensor.sources) == 1]
+    return did_you_mean(closest_match(name, own_tensors)) or "; paramgen plan --layout canonical lists the names"
+
+
+def _explain_shape(tie: Tie, target: Tensor, layout: str, copy_ties: bool) -> str | None:
+    """Return why a tie does not have the shape, or the size, of its target, or None."""
+    name = shorten(target.sources[0].name)
+    shape = tie.rearrangement.shape
+    if copy_ties and shape != target.shape:
+        expected = f"must have shape {show(list(target.shape))}, like {name} in layout {layout}"
+        return f"{expected}, got {show(list(shape))}; use ties: omit"
+    if tie.rearrangement.size != target.size:
+        return f"must have the {target.size:,} elements of {name}, got {tie.rearrangement.size:,}"
+    return None

@@ -7,61 +7,63 @@ from collections.abc import Sequence
 from functools import cache
 
 from paramgen.float_mode import default_float_mode
-from paramgen.formatting import pluralize
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.devices import Device
 from paramgen.sampling.host import HostBackend
 from paramgen.threads import available_cpus
+from paramgen.units import pluralize
 
-SLOWER = "so NumPy draws the same bytes more slowly; reinstall paramgen"
-MISSING = f"the compiled kernels are missing, {SLOWER} with a C compiler, Python's headers and CFLAGS unset"
+FALLBACK_NOTE = "NumPy draws the same bytes, more slowly; reinstall paramgen"
+MISSING_KERNELS = (
+    f"the compiled kernels are missing, so {FALLBACK_NOTE} with a C compiler, Python's headers and without CFLAGS"
+)
 
 
-def difference_message(kernels: str, distribution: str) -> str:
+def wrong_bits_message(kernels: str, distribution: str) -> str:
     """Return the message about kernels that give other bits than the reference."""
-    return f"the compiled kernels for {kernels} give wrong bits for {distribution}, {SLOWER} with CFLAGS unset"
+    return f"the compiled kernels for {kernels} give wrong bits for {distribution}, so {FALLBACK_NOTE} without CFLAGS"
 
 
 @cache
-def _find_backend() -> tuple[HostBackend, str | None]:
+def _choose_backend() -> tuple[HostBackend, str | None]:
     """Return the fastest kernels that this CPU can run; or NumPy, and the reason."""
     try:
-        from paramgen.sampling.compiled import KERNELS
+        from paramgen.sampling.compiled import COMPILED_BACKENDS
     except ImportError:
-        reason = MISSING
+        reason = MISSING_KERNELS
     else:
         from paramgen.sampling.known_answers import first_difference
 
-        fastest = KERNELS[-1]
+        fastest = COMPILED_BACKENDS[-1]
         with default_float_mode():
             difference = first_difference(fastest)
         if difference is None:
             return fastest, None
-        reason = difference_message(fastest.name, difference)
+        reason = wrong_bits_message(fastest.name, difference)
     from paramgen.sampling.reference import NumpyBackend
 
     return NumpyBackend(), reason
 
 
 @cache
-def backend() -> HostBackend:
+def cpu_backend() -> HostBackend:
     """Return the backend of the CPU; warn, once, if it is NumPy."""
-    backend, reason = _find_backend()
+    backend, reason = _choose_backend()
     if reason:
         warnings.warn(reason, stacklevel=2)
     return backend
 
 
-def devices() -> list[Device]:
-    backend, reason = _find_backend()
+def list_devices() -> list[Device]:
+    backend, reason = _choose_backend()
     return [Device("cpu", f"{pluralize(available_cpus(), 'thread')}, {reason or f'kernels for {backend.name}'}")]
 
 
 def open_backends(numbers: Sequence[int], threads: int, size: int) -> list[Backend]:
     """Return the CPU's backend for each thread."""
-    return [backend()] * threads
+    return [cpu_backend()] * threads
 
 
 def open_backend(numbers: Sequence[int]) -> Backend:
     """Return the CPU's backend."""
-    return backend()
+    return cpu_backend()

@@ -12,19 +12,19 @@ from paramgen.dtypes import DType
 from paramgen.errors import DeviceError
 
 FOLDER = Path(__file__).parent / "kernels"
-SOURCE, HEADERS = "gpu.cu", ("kernel.h", "functions.h", "polynomials.h", "tables.h")
+SOURCE, HEADERS = "gpu.cu", ("kernel.h", "elementary.h", "polynomials.h", "tables.h")
 # A multiply and an add are rounded separately, divisions and roots correctly, and subnormal numbers are kept.
 OPTIONS = ("--fmad=false", "--prec-div=true", "--prec-sqrt=true", "--ftz=false", "--std=c++17")
-ELEMENTS = {"float64": "double", "float32": "float"}  # the other dtypes are unsigned integers of their width
+C_ELEMENT_TYPES = {"float64": "double", "float32": "float"}  # the other dtypes are unsigned integers of their width
 
 
-def draw_defines(distribution: str, dtype: DType) -> tuple[str, ...]:
+def sampling_defines(distribution: str, dtype: DType) -> tuple[str, ...]:
     """Return the preprocessor flags that select one sampling kernel instead of the kernels of matrices."""
-    element = ELEMENTS.get(dtype.name, f"uint{dtype.bits}_t")
+    element = C_ELEMENT_TYPES.get(dtype.name, f"uint{dtype.bits}_t")
     return f"-DPG_DISTRIBUTION={distribution}", f"-DPG_DTYPE=PG_{dtype.name.upper()}", f"-DPG_ELEMENT={element}"
 
 
-def architecture(nvrtc: Any, capability: str) -> str:
+def target_architecture(nvrtc: Any, capability: str) -> str:
     """Return the target for a GPU of a compute capability ("90"): machine code, or PTX if NVRTC is older than the GPU.
 
     DeviceError if NVRTC is too new.

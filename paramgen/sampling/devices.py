@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from paramgen.catalog.synonyms import DEVICE_SYNONYMS
 from paramgen.errors import DeviceError, UsageError
-from paramgen.formatting import did_you_mean, must_be, show
+from paramgen.messages import did_you_mean, must_be, show
 
 if TYPE_CHECKING:
     from paramgen.sampling.backend import Backend
 
-# Each is a BackendModule, imported when it is used.
-BACKENDS = {"cpu": "paramgen.sampling.cpu", "gpu": "paramgen.sampling.gpu"}
+# Each module is a BackendModule, and is imported when it is used: CuPy is slow to import.
+BACKEND_MODULES = {"cpu": "paramgen.sampling.cpu", "gpu": "paramgen.sampling.gpu"}
 AUTO = "auto"
 _GPUS = re.compile(r"gpu:\d{1,4}(,gpu:\d{1,4})*", re.ASCII)
 # A GPU takes about this long to start, so the CPU is faster for less work.
@@ -35,8 +35,8 @@ class Device:
 class BackendModule(Protocol):
     """The functions of a backend's module."""
 
-    def devices(self) -> list[Device]:
-        """Return all devices; one that is not usable, if there are none."""
+    def list_devices(self) -> list[Device]:
+        """Return all devices, or one unusable device with the reason."""
 
     def open_backends(self, numbers: Sequence[int], threads: int, size: int) -> list[Backend]:
         """Return a backend for each thread that draws blocks of at most `size` bytes; no numbers mean all devices."""
@@ -46,8 +46,8 @@ class BackendModule(Protocol):
 
 
 def load_backend(name: str) -> BackendModule:
-    """Import a backend of BACKENDS."""
-    return cast(BackendModule, import_module(BACKENDS[name]))
+    """Import a backend of BACKEND_MODULES."""
+    return cast(BackendModule, import_module(BACKEND_MODULES[name]))
 
 
 def parse_device(device: str) -> tuple[str, list[int]]:
@@ -55,22 +55,22 @@ def parse_device(device: str) -> tuple[str, list[int]]:
 
     Raises UsageError for other names.
     """
-    if device in BACKENDS:
+    if device in BACKEND_MODULES:
         return device, []
     if isinstance(device, str) and _GPUS.fullmatch(device):
         return "gpu", list(dict.fromkeys(int(part.removeprefix("gpu:")) for part in device.split(",")))
     meant = re.sub(r"[a-z]+", lambda word: DEVICE_SYNONYMS.get(word[0], word[0]), str(device).lower())
-    guess = did_you_mean(meant if meant != device and (meant in BACKENDS or _GPUS.fullmatch(meant)) else None)
+    guess = did_you_mean(meant if meant != device and (meant in BACKEND_MODULES or _GPUS.fullmatch(meant)) else None)
     raise UsageError(f"unknown device {show(device)}{guess or '; use cpu, gpu (all), gpu:0, gpu:0,gpu:1 or auto'}")
 
 
 def open_backends(device: str, threads: int, size: int, seconds: float) -> list[Backend]:
-    """Return a backend for each thread of a build that takes one CPU thread that many seconds.
+    """Return a backend for each thread of a build; `seconds` estimates its time on one CPU thread.
 
     "auto" is the first usable GPU if that is faster, else the CPU. Raises DeviceError if a device cannot be used.
     """
     if device == AUTO:
-        if seconds / threads > GPU_START_SECONDS and any(found.usable for found in load_backend("gpu").devices()):
+        if seconds / threads > GPU_START_SECONDS and any(gpu.usable for gpu in load_backend("gpu").list_devices()):
             try:
                 return load_backend("gpu").open_backends([0], threads, size)
             except DeviceError:  # another process may have all of its memory
@@ -82,8 +82,8 @@ def open_backends(device: str, threads: int, size: int, seconds: float) -> list[
 
 def open_backend(device: str) -> Backend:
     """Return a backend that draws into arrays on one device."""
-    found = None if device == AUTO else parse_device(device)
-    if found is None or len(found[1]) > 1:
+    parsed = None if device == AUTO else parse_device(device)
+    if parsed is None or len(parsed[1]) > 1:
         raise UsageError(f"device: {must_be('one device (cpu, gpu or gpu:N)', device)}")
-    name, numbers = found
+    name, numbers = parsed
     return load_backend(name).open_backend(numbers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mmap
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,30 +12,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paramgen.buffers import CHUNK_ELEMENTS
-from paramgen.catalog.distributions import ElementwiseDistribution, Normal
+from paramgen.catalog.distributions import Normal
 from paramgen.dtypes import DTYPES, DType
 from paramgen.float_mode import default_float_mode
-from paramgen.formatting import human_bytes
-from paramgen.sampling.backend import Bytes
+from paramgen.sampling.backend import Backend, Bytes, ElementSource
 from paramgen.sampling.matrix import TILE, Matrix
 from paramgen.sampling.regions import StridedRegion
+from paramgen.units import human_bytes
 
 
-class HostBackend(ABC):
+class HostBackend(Backend):
     """A backend of the CPU, with its kernels as abstract methods."""
 
     name: str
     device = "cpu"
-    shared = True
-    max_tile = max_task = TILE
-    max_terms = 2**14
+    is_thread_safe = True
+    max_tile_rows = max_task_size = TILE
+    max_sum_terms = 2**14
 
     @property
-    def host(self) -> HostBackend:
+    def host_backend(self) -> HostBackend:
         return self
 
     @contextmanager
-    def current(self) -> Iterator[None]:
+    def activate(self) -> Iterator[None]:
         with default_float_mode(), np.errstate(under="ignore"):
             yield
 
@@ -52,13 +52,13 @@ class HostBackend(ABC):
             raise MemoryError(human_bytes(size)) from None
 
     def as_array(self, data: Bytes, dtype: DType, shape: tuple[int, ...]) -> NDArray[Any]:
-        return data.view(dtype.numpy()).reshape(shape)
+        return data.view(dtype.numpy_dtype()).reshape(shape)
 
     def copy(self, out: Bytes, source: Bytes) -> None:
         out[...] = source
 
-    def finish(self) -> None:  # noqa: B027 (kernels return when they are done)
-        pass
+    def synchronize(self) -> None:
+        pass  # kernels return when they are done
 
     def zeros(self, rows: int, columns: int) -> Matrix:
         try:
@@ -72,12 +72,12 @@ class HostBackend(ABC):
     def download(self, array: NDArray[Any]) -> NDArray[Any]:
         return array
 
-    def take_region(self, source: Bytes, dtype: DType, region: StridedRegion, out: Bytes) -> None:
+    def copy_region(self, data: Bytes, dtype: DType, region: StridedRegion, out: Bytes) -> None:
         bits = np.dtype(f"u{dtype.bits // 8}")
-        elements = strided_view(source.view(bits), region.offset, region.sizes, region.strides)
+        elements = strided_view(data.view(bits), region.offset, region.sizes, region.strides)
         view_of_region(out.view(bits), region)[...] = elements
 
-    def repeat_region(self, table: Bytes, dtype: DType, run: int, region: StridedRegion, out: Bytes) -> None:
+    def fill_region_from_table(self, table: Bytes, dtype: DType, run: int, region: StridedRegion, out: Bytes) -> None:
         bits = np.dtype(f"u{dtype.bits // 8}")
         numbers, values = table.view(bits), view_of_region(out.view(bits), region)
         if region.is_contiguous:
@@ -92,53 +92,25 @@ class HostBackend(ABC):
                 repeated = numbers[index % len(numbers)]
                 part[...] = repeated if run == 1 else np.repeat(repeated, counts)
             return
-        element: NDArray[Any] = np.full((), region.offset)
-        for size, stride in zip(region.sizes, region.strides, strict=True):
-            element = element[..., None] + np.arange(size) * stride
-        values[...] = numbers[element // run % len(numbers)]
+        values[...] = numbers[region.element_numbers() // np.uint64(run) % np.uint64(len(numbers))]
 
     def diagonal(self, matrix: Matrix) -> Matrix:
         return matrix.diagonal().copy()
 
-    def normal(self, seed: int, stream: int, start: int, double: bool, z: Matrix) -> None:
-        dtype = DTYPES["float64" if double else "float32"]
-        values = np.empty(z.shape, dtype.numpy())
-        self.fill(Normal(0.0, 1.0), dtype, seed, stream, start, values.reshape(-1).view(np.uint8))
+    def fill_normal(self, seed: int, stream: int, offset: int, is_double: bool, z: Matrix) -> None:
+        dtype = DTYPES["float64" if is_double else "float32"]
+        values = np.empty(z.shape, dtype.numpy_dtype())
+        self.fill(ElementSource(Normal(0.0, 1.0), dtype, seed, stream), offset, values.reshape(-1).view(np.uint8))
         z[...] = values
 
-    def round(self, q: Matrix, gain: float, dtype: DType, out: Bytes) -> None:
+    def store_scaled(self, q: Matrix, gain: float, dtype: DType, out: Bytes) -> None:
         values = gain * q
-        result = out.view(dtype.numpy()).reshape(q.shape)
+        result = out.view(dtype.numpy_dtype()).reshape(q.shape)
         result[...] = values if dtype.name == "float64" else values.astype(np.float32)
 
     @abstractmethod
-    def fill(
-        self, distribution: ElementwiseDistribution, dtype: DType, seed: int, stream: int, start: int, out: Bytes
-    ) -> None: ...
-
-    @abstractmethod
-    def fill_region(
-        self,
-        distribution: ElementwiseDistribution,
-        dtype: DType,
-        seed: int,
-        stream: int,
-        region: StridedRegion,
-        out: Bytes,
-    ) -> None: ...
-
-    @abstractmethod
-    def accumulate(self, c: Matrix, left: Matrix, right: Matrix, sign: int, upper: bool = False) -> None: ...
-
-    @abstractmethod
-    def factor(self, g: Matrix, diagonal: Matrix, min_ratio: float) -> bool: ...
-
-    @abstractmethod
-    def solve(self, r: Matrix, x: Matrix) -> None: ...
-
-    @abstractmethod
-    def reflect(self, a: Matrix, v: Matrix, factor: float) -> None:
-        """Subtract v·(factor·vᵀa) from a; the sums run over the rows of a in order."""
+    def apply_reflector(self, a: Matrix, v: Matrix, scale: float) -> None:
+        """Subtract v·(scale·vᵀa) from a; the sums run over the rows of a in order."""
 
 
 def strided_view(data: NDArray[Any], offset: int, sizes: tuple[int, ...], strides: tuple[int, ...]) -> NDArray[Any]:

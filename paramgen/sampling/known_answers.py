@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from paramgen.sampling.compiled import CompiledBackend
     from paramgen.sampling.host import HostBackend
 
-SEED, STREAM, FIRST = 0xC0FFEE0123456789, 0xFEDCBA9876543210, 3
+SEED, STREAM, FIRST_ELEMENT = 0xC0FFEE0123456789, 0xFEDCBA9876543210, 3
 # Not multiples of a vector's width, to cover loop remainders.
 ELEMENTS = 523
 ROWS, COLUMNS = 50, 21
@@ -68,7 +68,7 @@ ANSWERS: tuple[tuple[str, tuple[float, ...], dict[str, int]], ...] = (
     ("sinusoidal", (6.0, 1.0, 2.0, 3.0701134573253945), {"float64": 0x429A7572, "float32": 0xC9107FDB}),
     ("sinusoidal", (1280.0, 0.0, 0.0, 0.014414), {"float64": 0xBB97A451, "float32": 0xAD1E2036}),
 )
-MATRICES = 0xF9F59A4A
+MATRIX_CHECKSUM = 0xF9F59A4A
 
 
 def first_difference(kernels: CompiledBackend) -> str | None:
@@ -76,19 +76,19 @@ def first_difference(kernels: CompiledBackend) -> str | None:
     for name, numbers, answers in ANSWERS:
         for dtype, answer in answers.items():
             out = np.empty(DTYPES[dtype].nbytes(ELEMENTS), np.uint8)
-            kernels.fill_numbers(f"PG_{name.upper()}", numbers, DTYPES[dtype], SEED, STREAM, FIRST, out)
+            kernels.fill_raw(f"PG_{name.upper()}", numbers, DTYPES[dtype], SEED, STREAM, FIRST_ELEMENT, out)
             if crc32(out.data) != answer:
                 return f"{name} {dtype}"
-    return None if matrix_checksum(kernels) == MATRICES else "orthogonal"
+    return None if matrix_checksum(kernels) == MATRIX_CHECKSUM else "orthogonal"
 
 
 def matrix_checksum(kernels: HostBackend) -> int:
     """Return the CRC-32 of a normal matrix after each matrix kernel in turn."""
     z, r, product = kernels.zeros(ROWS, COLUMNS), kernels.zeros(COLUMNS, COLUMNS), kernels.zeros(COLUMNS, COLUMNS)
-    kernels.normal(SEED, STREAM, FIRST, True, z)
-    kernels.accumulate(r, z, z, 1)
-    kernels.factor(r, kernels.diagonal(r), 1e-14)
-    kernels.solve(r, z.T)
-    kernels.reflect(z, z[:, 0].copy(), 0.7)
-    kernels.accumulate(product, z, z, -1)
+    kernels.fill_normal(SEED, STREAM, FIRST_ELEMENT, True, z)
+    kernels.add_product(r, z, z, 1)
+    kernels.cholesky_tile(r, kernels.diagonal(r), 1e-14)
+    kernels.solve_triangular(r, z.T)
+    kernels.apply_reflector(z, z[:, 0].copy(), 0.7)
+    kernels.add_product(product, z, z, -1)
     return crc32(product.data, crc32(z.data))

@@ -13,7 +13,7 @@ Matrix = NDArray[np.float64]
 TILE = 264
 
 
-def accumulate(c: Matrix, left: Matrix, right: Matrix, sign: int, upper: bool = False) -> None:
+def add_product(c: Matrix, left: Matrix, right: Matrix, sign: int, upper: bool = False) -> None:
     combine = np.add if sign > 0 else np.subtract
     total = c.copy()
     product = np.empty_like(total)
@@ -23,7 +23,7 @@ def accumulate(c: Matrix, left: Matrix, right: Matrix, sign: int, upper: bool = 
     c[...] = total
 
 
-def factor(g: Matrix, diagonal: Matrix, min_ratio: float) -> bool:
+def cholesky_tile(g: Matrix, diagonal: Matrix, min_ratio: float) -> bool:
     for k in range(len(g)):
         if not g[k, k] > min_ratio * diagonal[k]:
             return False
@@ -33,14 +33,14 @@ def factor(g: Matrix, diagonal: Matrix, min_ratio: float) -> bool:
     return True
 
 
-def solve(r: Matrix, x: Matrix) -> None:
+def solve_triangular(r: Matrix, x: Matrix) -> None:
     for k in range(len(r)):
         x[k] /= r[k, k]
         x[k + 1 :] -= r[k, k + 1 :, None] * x[k]
 
 
-def reflect(a: Matrix, v: Matrix, factor: float) -> None:
+def apply_reflector(a: Matrix, v: Matrix, scale: float) -> None:
     dot = np.zeros(a.shape[1])
     for number, row in zip(v, a, strict=True):
         dot += number * row
-    a -= v[:, None] * (factor * dot)
+    a -= v[:, None] * (scale * dot)

@@ -17,17 +17,17 @@ Float = np.float32 | np.float64
 Coefficients = tuple[Float, ...]
 
 
-def _float32(*values: float) -> Coefficients:
+def float32_coefficients(*values: float) -> Coefficients:
     return tuple(np.float32(value) for value in values)
 
 
-def _float64(*values: float) -> Coefficients:
+def float64_coefficients(*values: float) -> Coefficients:
     return tuple(np.float64(value) for value in values)
 
 
 # log f = s·LOG(s²) with s = (f - 1)/(f + 1), f in [sqrt(1/2), sqrt(2)); tools/fit_normal.py fits these and the next.
-LOG_FLOAT32 = _float32(0.29925650358200073, 0.39974793791770935, 0.666668176651001, 2.0)
-LOG_FLOAT64 = _float64(
+LOG_FLOAT32 = float32_coefficients(0.29925650358200073, 0.39974793791770935, 0.666668176651001, 2.0)
+LOG_FLOAT64 = float64_coefficients(
     0.14810529728750974,
     0.1531244371429732,
     0.18183635098484158,
@@ -38,9 +38,9 @@ LOG_FLOAT64 = _float64(
     2.0,
 )
 
-# float32: z = x·CENTRE(L - 3) for L < 6, else x·TAIL(sqrt(L) - 3.5), where x = 2u - 1 and L = -log(1 - x²).
+# float32: z = x·GILES_CENTRE(L - 3) for L < 6, else x·GILES_TAIL(sqrt(L) - 3.5), where x = 2u - 1 and L = -log(1 - x²).
 # The form is M. Giles', "Approximating the erfinv function" (GPU Computing Gems, 2012), fitted again.
-CENTRE = _float32(
+GILES_CENTRE = float32_coefficients(
     -8.240398585712683e-09,
     -6.130787877367538e-09,
     6.442921289817605e-07,
@@ -52,7 +52,7 @@ CENTRE = _float32(
     0.3417168855667114,
     2.2960352897644043,
 )
-TAIL = _float32(
+GILES_TAIL = float32_coefficients(
     3.868635030812584e-05,
     -0.00028267159359529614,
     0.0006926335045136511,
@@ -67,7 +67,7 @@ TAIL = _float32(
 # float64: M. Wichura, "Algorithm AS 241: the percentage points of the normal distribution" (Applied Statistics 37,
 # 1988): for |q| <= 0.425, q = u - 1/2, z = q·A(r)/B(r) with r = 0.180625 - q²; else with r = sqrt(-log(min(u, 1 - u)))
 # |z| = C(r - 1.6)/D(r - 1.6) for r <= 5 and E(r - 5)/F(r - 5) beyond.
-A = _float64(
+AS241_A = float64_coefficients(
     2.5090809287301226727e3,
     3.3430575583588128105e4,
     6.7265770927008700853e4,
@@ -77,7 +77,7 @@ A = _float64(
     1.3314166789178437745e2,
     3.3871328727963666080e0,
 )
-B = _float64(
+AS241_B = float64_coefficients(
     5.2264952788528545610e3,
     2.8729085735721942674e4,
     3.9307895800092710610e4,
@@ -87,7 +87,7 @@ B = _float64(
     4.2313330701600911252e1,
     1.0,
 )
-C = _float64(
+AS241_C = float64_coefficients(
     7.74545014278341407640e-4,
     2.27238449892691845833e-2,
     2.41780725177450611770e-1,
@@ -97,7 +97,7 @@ C = _float64(
     4.63033784615654529590e0,
     1.42343711074968357734e0,
 )
-D = _float64(
+AS241_D = float64_coefficients(
     1.05075007164441684324e-9,
     5.47593808499534494600e-4,
     1.51986665636164571966e-2,
@@ -107,7 +107,7 @@ D = _float64(
     2.05319162663775882187e0,
     1.0,
 )
-E = _float64(
+AS241_E = float64_coefficients(
     2.01033439929228813265e-7,
     2.71155556874348757815e-5,
     1.24266094738807843860e-3,
@@ -117,7 +117,7 @@ E = _float64(
     5.46378491116411436990e0,
     6.65790464350110377720e0,
 )
-F = _float64(
+AS241_F = float64_coefficients(
     2.04426310338993978564e-15,
     1.42151175831644588870e-7,
     1.84631831751005468180e-5,
@@ -133,14 +133,14 @@ F = _float64(
 POLYNOMIALS = {
     "log_float32": LOG_FLOAT32,
     "log_float64": LOG_FLOAT64,
-    "centre": CENTRE,
-    "tail": TAIL,
-    "a": A,
-    "b": B,
-    "c": C,
-    "d": D,
-    "e": E,
-    "f": F,
+    "centre": GILES_CENTRE,
+    "tail": GILES_TAIL,
+    "a": AS241_A,
+    "b": AS241_B,
+    "c": AS241_C,
+    "d": AS241_D,
+    "e": AS241_E,
+    "f": AS241_F,
 }
 
 
@@ -170,27 +170,27 @@ def log(t: NDArray[Any]) -> NDArray[Any]:
     return logarithm
 
 
-def magnitude_float32(distance: NDArray[np.float32], x: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return |z| of distance = 2p and x = 1 - 2p, p the nearer tail; the relative error is below 1e-6."""
-    level = -log(distance * (np.float32(2) - distance))
-    quotient = polynomial(CENTRE, level - np.float32(3))
-    far = np.flatnonzero(level >= np.float32(6))
-    quotient[far] = polynomial(TAIL, np.sqrt(level[far]) - np.float32(3.5))
-    z: NDArray[np.float32] = x * quotient
+def magnitude_float32(double_tail: NDArray[np.float32], central: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return |z| of double_tail = 2p and central = 1 - 2p, p the nearer tail; the relative error is below 1e-6."""
+    minus_log = -log(double_tail * (np.float32(2) - double_tail))
+    quotient = polynomial(GILES_CENTRE, minus_log - np.float32(3))
+    far = np.flatnonzero(minus_log >= np.float32(6))
+    quotient[far] = polynomial(GILES_TAIL, np.sqrt(minus_log[far]) - np.float32(3.5))
+    z: NDArray[np.float32] = central * quotient
     return z
 
 
 def magnitude_float64(p: NDArray[np.float64], q: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return |z| of the nearer tail p and q = 1/2 - p; the relative error is below 1e-14."""
     r = np.float64(0.180625) - q * q
-    z: NDArray[np.float64] = q * polynomial(A, r) / polynomial(B, r)
+    z: NDArray[np.float64] = q * polynomial(AS241_A, r) / polynomial(AS241_B, r)
     outer = np.flatnonzero(q > np.float64(0.425))
     root = np.sqrt(-log(p[outer]))
     r = root - np.float64(1.6)
-    tail = polynomial(C, r) / polynomial(D, r)
+    tail = polynomial(AS241_C, r) / polynomial(AS241_D, r)
     far = np.flatnonzero(root > np.float64(5))
     r = root[far] - np.float64(5)
-    tail[far] = polynomial(E, r) / polynomial(F, r)
+    tail[far] = polynomial(AS241_E, r) / polynomial(AS241_F, r)
     z[outer] = tail
     return z
 
@@ -199,9 +199,9 @@ def normal_float32(word: NDArray[np.uint32]) -> NDArray[np.float32]:
     """Return standard normal float32 values of 32-bit words: an odd function about the middle."""
     half, scale = np.float32(0.5), np.float32(2.0**-31)
     nearer = np.minimum(word, ~word).view(np.int32)
-    distance = (nearer.astype(np.float32) + half) * scale  # to full relative precision in the tails
-    x = ((np.int32(0x7FFFFFFF) - nearer).astype(np.float32) + half) * scale  # likewise at the centre
-    z = magnitude_float32(distance, x)
+    double_tail = (nearer.astype(np.float32) + half) * scale  # to full relative precision in the tails
+    central = ((np.int32(0x7FFFFFFF) - nearer).astype(np.float32) + half) * scale  # likewise at the centre
+    z = magnitude_float32(double_tail, central)
     return np.where(word >> np.uint32(31), z, -z)
 
 
@@ -228,10 +228,10 @@ def truncated_normal(distribution: TruncatedNormal, word: NDArray[np.uint32] | N
     if word.dtype == np.uint64:
         magnitude = magnitude_float64(p, 0.5 - p)
     else:
-        distance = (2 * p).astype(np.float32)
-        magnitude = magnitude_float32(distance, (1 - 2 * p).astype(np.float32))
+        double_tail = (2 * p).astype(np.float32)
+        magnitude = magnitude_float32(double_tail, (1 - 2 * p).astype(np.float32))
         # The tail's polynomial is fitted only as far as the words of the normal distribution reach.
-        beyond = distance < np.float32(2.0**-32)
+        beyond = double_tail < np.float32(2.0**-32)
         magnitude[beyond] = magnitude_float64(p[beyond], 0.5 - p[beyond])
     z = np.where(below < above, -magnitude, magnitude)
     low, high = magnitude.dtype.type(distribution.low), magnitude.dtype.type(distribution.high)

@@ -16,7 +16,7 @@ from functools import partial
 
 import numpy as np
 
-from paramgen.sampling.backend import Backend
+from paramgen.sampling.backend import MatrixKernels
 from paramgen.sampling.host import HostBackend
 from paramgen.sampling.matrix import Matrix
 from paramgen.threads import parallel_for
@@ -28,13 +28,13 @@ MAX_LOSS = 0.01
 # Below this squared sine of a column to the columns before it, rounding hides whether they are independent.
 MIN_SQUARED_SINE = 1e-14
 PROBES = 8
-# The CPU's kernels work on 6 × 8 or 6 × 4 numbers at once.
+# Micro-tiles of the CPU's kernels are 6 × 8 or 6 × 4: a common multiple.
 MULTIPLE = 24
 
-OnShare = Callable[[float], None]
+ShareCallback = Callable[[float], None]
 
 
-def tiles(start: int, stop: int, size: int) -> Iterator[slice]:
+def iter_tiles(start: int, stop: int, size: int) -> Iterator[slice]:
     """Yield the fewest ranges of at most `size` indices that cover start … stop - 1, of similar lengths."""
     length = stop - start
     count = max(1, -(-length // size))
@@ -46,11 +46,11 @@ def tiles(start: int, stop: int, size: int) -> Iterator[slice]:
 class Orthonormalizer:
     """The computation of Q on a backend, by several threads; `on_progress` gets finished shares of the work."""
 
-    backend: Backend
+    backend: MatrixKernels
     threads: int = 1
-    on_progress: OnShare = lambda share: None
+    on_progress: ShareCallback = lambda share: None
 
-    def __call__(self, draw: Callable[[Backend], Matrix], tolerance: float) -> Matrix:
+    def __call__(self, draw: Callable[[MatrixKernels], Matrix], tolerance: float) -> Matrix:
         """Return Q of z = QR, R's diagonal positive, for the matrix z of shape (m, n), m >= n, that `draw` returns.
 
         There is a second pass if the first loses more than the tolerance. In the rare case that z is rank-deficient,
@@ -58,30 +58,30 @@ class Orthonormalizer:
         rank-deficient, of three more z.
         """
         z = draw(self.backend)
-        if self.divide(z):
-            loss = self.loss(z)
-            if loss <= tolerance or (loss <= MAX_LOSS and self.divide(z)):
+        if self.divide_by_cholesky(z):
+            loss = self.estimate_loss(z)
+            if loss <= tolerance or (loss <= MAX_LOSS and self.divide_by_cholesky(z)):
                 return z
         del z
-        host = self.backend.host
+        host = self.backend.host_backend
         return self.backend.upload(householder(host, self.threads, draw(host), self.on_progress))
 
-    def divide(self, z: Matrix) -> bool:
-        """Replace z by z·R⁻¹, R the Cholesky factor of zᵀz; return False, and keep z, if rounding hides R."""
+    def divide_by_cholesky(self, z: Matrix) -> bool:
+        """Replace z by z·R⁻¹, R the Cholesky factor of zᵀz; return False, and keep z, if R is numerically singular."""
         r = self.gram(z)
         if not self.cholesky(r):
             return False
         self.solve(z, r)
         return True
 
-    def loss(self, q: Matrix) -> float:
+    def estimate_loss(self, q: Matrix) -> float:
         """Estimate ‖QᵀQ - I‖ (Frobenius) as the root mean square of ‖QᵀQx - x‖ over a few standard normal x."""
         m, n = q.shape
-        host = self.backend.host
+        host = self.backend.host_backend
         probes = host.zeros(n, PROBES)
-        host.normal(0, 0, 0, False, probes)
+        host.fill_normal(0, 0, 0, False, probes)
         x, residual = self.backend.upload(probes), self.backend.upload(-probes)
-        for band in tiles(0, m, self.backend.max_terms):
+        for band in iter_tiles(0, m, self.backend.max_sum_terms):
             rows = q[band]
             image = self.backend.zeros(len(rows), PROBES)
             parallel_for(self.threads, partial(self._add_image, image, rows, x), self._bands(0, len(rows)))
@@ -89,10 +89,10 @@ class Orthonormalizer:
         return float(np.sqrt(squared_norm(self.backend, residual.reshape(-1)) / PROBES))
 
     def _add_image(self, image: Matrix, q: Matrix, probes: Matrix, i: slice) -> None:
-        self.backend.accumulate(image[i], q[i].T, probes, 1)
+        self.backend.add_product(image[i], q[i].T, probes, 1)
 
     def _add_residual(self, residual: Matrix, q: Matrix, image: Matrix, i: slice) -> None:
-        self.backend.accumulate(residual[i], q[:, i], image, 1)
+        self.backend.add_product(residual[i], q[:, i], image, 1)
 
     def gram(self, z: Matrix) -> Matrix:
         """Return zᵀz except the tiles below the diagonal; the sums run over the rows of z."""
@@ -103,25 +103,28 @@ class Orthonormalizer:
 
         def multiply(pair: tuple[slice, slice]) -> None:
             i, j = pair
-            for k in tiles(0, m, self.backend.max_terms):
-                self.backend.accumulate(g[i, j], z[k, i], z[k, j], 1, upper=i == j)
+            for k in iter_tiles(0, m, self.backend.max_sum_terms):
+                self.backend.add_product(g[i, j], z[k, i], z[k, j], 1, upper=i == j)
                 self.on_progress(0.4 / len(pairs) * (k.stop - k.start) / m)
 
         parallel_for(self.threads, multiply, pairs)
         return g
 
     def cholesky(self, g: Matrix) -> bool:
-        """Replace g by R, upper triangular, its diagonal positive, RᵀR = g; return False if rounding hides R."""
+        """Replace g by R, upper triangular, its diagonal positive, RᵀR = g.
+
+        Return False if R is numerically singular.
+        """
         n = len(g)
         diagonal = self.backend.diagonal(g)
-        for i in tiles(0, n, self.backend.max_tile):
-            self.backend.accumulate(g[i, i], g[: i.start, i], g[: i.start, i], -1, upper=True)
-            if not self.backend.factor(g[i, i], diagonal[i], MIN_SQUARED_SINE):
+        for i in iter_tiles(0, n, self.backend.max_tile_rows):
+            self.backend.add_product(g[i, i], g[: i.start, i], g[: i.start, i], -1, upper=True)
+            if not self.backend.cholesky_tile(g[i, i], diagonal[i], MIN_SQUARED_SINE):
                 return False
 
             def eliminate(j: slice, i: slice = i) -> None:
-                self.backend.accumulate(g[i, j], g[: i.start, i], g[: i.start, j], -1)
-                self.backend.solve(g[i, i], g[i, j])
+                self.backend.add_product(g[i, j], g[: i.start, i], g[: i.start, j], -1)
+                self.backend.solve_triangular(g[i, i], g[i, j])
                 self.on_progress(0)
 
             parallel_for(self.threads, eliminate, self._bands(i.stop, n))
@@ -133,26 +136,28 @@ class Orthonormalizer:
         m, n = z.shape
 
         def solve_rows(rows: slice) -> None:
-            for j in tiles(0, n, self.backend.max_tile):
-                self.backend.accumulate(z[rows, j], z[rows, : j.start].T, r[: j.start, j], -1)
-                self.backend.solve(r[j, j], z[rows, j].T)
+            for j in iter_tiles(0, n, self.backend.max_tile_rows):
+                self.backend.add_product(z[rows, j], z[rows, : j.start].T, r[: j.start, j], -1)
+                self.backend.solve_triangular(r[j, j], z[rows, j].T)
                 self.on_progress(0.5 * (rows.stop - rows.start) / m * (j.stop - j.start) / n)
 
         parallel_for(self.threads, solve_rows, self._bands(0, m))
 
     def _bands(self, start: int, stop: int) -> Iterator[slice]:
-        return tiles(start, stop, self.backend.max_task)
+        return iter_tiles(start, stop, self.backend.max_task_size)
 
 
-def householder(host: HostBackend, threads: int, z: Matrix, on_progress: OnShare = lambda share: None) -> Matrix:
+def householder(host: HostBackend, threads: int, z: Matrix, on_progress: ShareCallback = lambda share: None) -> Matrix:
     """Return Q of z = QR by Householder reflections, R's diagonal not negative; overwrite z."""
     m, n = z.shape
     q = np.eye(m, n)
     reflectors: list[tuple[Matrix, float]] = []
     signs = np.ones(n)
 
-    def reflect(a: Matrix, v: Matrix, factor: float) -> None:
-        parallel_for(threads, lambda j: host.reflect(a[:, j], v, factor), tiles(0, a.shape[1], host.max_task))
+    def reflect(a: Matrix, v: Matrix, scale: float) -> None:
+        parallel_for(
+            threads, lambda j: host.apply_reflector(a[:, j], v, scale), iter_tiles(0, a.shape[1], host.max_task_size)
+        )
 
     for k in range(n):
         v = z[k:, k].copy()
@@ -171,8 +176,8 @@ def householder(host: HostBackend, threads: int, z: Matrix, on_progress: OnShare
     return q * signs
 
 
-def squared_norm(backend: Backend, v: Matrix) -> float:
+def squared_norm(backend: MatrixKernels, v: Matrix) -> float:
     """Return vᵀv, summed in order."""
     total = backend.zeros(1, 1)
-    backend.accumulate(total, v[:, None], v[:, None], 1)
+    backend.add_product(total, v[:, None], v[:, None], 1)
     return float(backend.download(total)[0, 0])

@@ -11,13 +11,15 @@ MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
 KEY_INCREMENTS = (0x9E3779B9, 0xBB67AE85)
 ROUNDS = 10
 
+Words = NDArray[np.uint32] | NDArray[np.uint64]
+
 LOW = np.uint64(0xFFFFFFFF)
 SHIFT = np.uint64(32)
 
-Lanes = tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64]]
+Counter = tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64]]
 
 
-def philox(counter: Lanes, seed: int) -> Lanes:
+def philox(counter: Counter, seed: int) -> Counter:
     """Run ten rounds of Philox4x32 over lanes of 32-bit values in 64 bits; the key is the 64-bit seed.
 
     A round: (c0, c1, c2, c3) -> (hi(M1·c2) ^ c1 ^ k0, lo(M1·c2), hi(M0·c0) ^ c3 ^ k1, lo(M0·c0)).
@@ -31,20 +33,20 @@ def philox(counter: Lanes, seed: int) -> Lanes:
     return c0, c1, c2, c3
 
 
-def words(seed: int, stream: int, first: int, count: int) -> NDArray[np.uint32]:
+def draw_words(seed: int, stream: int, first: int, count: int) -> NDArray[np.uint32]:
     """Return words first … first + count - 1 of a stream; word j is output j mod 4 of block j div 4."""
     first_block, last_block = first // 4, (first + count + 3) // 4
     block = np.arange(first_block, last_block, dtype=np.uint64)
-    return _outputs(seed, stream, block).reshape(-1)[first - 4 * first_block :][:count]
+    return _block_outputs(seed, stream, block).reshape(-1)[first - 4 * first_block :][:count]
 
 
-def words_at(seed: int, stream: int, positions: NDArray[np.uint64]) -> NDArray[np.uint32]:
+def draw_words_at(seed: int, stream: int, positions: NDArray[np.uint64]) -> NDArray[np.uint32]:
     """Return the words of a stream at any positions."""
-    outputs = _outputs(seed, stream, positions >> np.uint64(2))
+    outputs = _block_outputs(seed, stream, positions >> np.uint64(2))
     return np.take_along_axis(outputs, (positions & np.uint64(3)).astype(np.int64)[..., None], axis=-1)[..., 0]
 
 
-def _outputs(seed: int, stream: int, block: NDArray[np.uint64]) -> NDArray[np.uint32]:
+def _block_outputs(seed: int, stream: int, block: NDArray[np.uint64]) -> NDArray[np.uint32]:
     """Return the four outputs of each block, along a last axis.
 
     The counter's low half is the block's number, its high half the stream id.
@@ -56,9 +58,9 @@ def _outputs(seed: int, stream: int, block: NDArray[np.uint64]) -> NDArray[np.ui
     return outputs
 
 
-def words64(seed: int, stream: int, first: int, count: int) -> NDArray[np.uint64]:
+def draw_words64(seed: int, stream: int, first: int, count: int) -> NDArray[np.uint64]:
     """Return 64-bit words; word i consists of the 32-bit words 2i (low half) and 2i + 1 (high half)."""
-    return join_halves(words(seed, stream, 2 * first, 2 * count).reshape(-1, 2))
+    return join_halves(draw_words(seed, stream, 2 * first, 2 * count).reshape(-1, 2))
 
 
 def join_halves(halves: NDArray[np.uint32]) -> NDArray[np.uint64]:

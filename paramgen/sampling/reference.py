@@ -22,20 +22,23 @@ from paramgen.catalog.distributions import (
     Uniform,
     UniformInterval,
 )
+from paramgen.catalog.distributions.computed import IntervalDistribution
 from paramgen.dtypes import DType
-from paramgen.sampling import functions, matrix
+from paramgen.sampling import elementary, matrix
 from paramgen.sampling.host import HostBackend, view_of_region
 from paramgen.sampling.normal import normal_float32, normal_float64, truncated_normal
-from paramgen.sampling.philox import LOW, SHIFT, join_halves, words, words64, words_at
+from paramgen.sampling.philox import LOW, SHIFT, Words, draw_words, draw_words64, draw_words_at, join_halves
 
 if TYPE_CHECKING:
-    from paramgen.sampling.backend import Bytes
+    from paramgen.sampling.backend import Bytes, ElementSource
     from paramgen.sampling.regions import StridedRegion
 
-Words = NDArray[np.uint32] | NDArray[np.uint64]
+
+# Plans have fewer rows. The mask only keeps larger element numbers defined.
+ROW_MASK = 2**20 - 1
 
 
-def _float(words: Words) -> type[np.float32] | type[np.float64]:
+def _working_precision(words: Words) -> type[np.float32] | type[np.float64]:
     """Return the precision that words are computed in: float64 for 64-bit words, else float32."""
     return np.float64 if words.dtype == np.uint64 else np.float32
 
@@ -47,25 +50,27 @@ def symmetric_uniform(words: Words) -> NDArray[np.float64]:
     return ((words ^ np.uint32(1 << 31)).view(np.int32).astype(np.float64) + 0.5) * 2.0**-31
 
 
-def normal(words: Words) -> NDArray[Any]:
+def standard_normal(words: Words) -> NDArray[Any]:
     """Return standard normal values."""
     return normal_float64(words) if words.dtype == np.uint64 else normal_float32(words)  # type: ignore[arg-type]
 
 
 def _constant(distribution: Constant, words: Words) -> NDArray[Any]:
-    return np.full(words.shape, distribution.value, _float(words))
+    return np.full(words.shape, distribution.value, _working_precision(words))
 
 
 def _uniform(distribution: Uniform, words: Words) -> NDArray[Any]:
-    return (np.float64(distribution.bound) * symmetric_uniform(words)).astype(_float(words))
+    return (np.float64(distribution.bound) * symmetric_uniform(words)).astype(_working_precision(words))
 
 
 def _normal(distribution: Normal, words: Words) -> NDArray[Any]:
-    return _float(words)(distribution.std) * normal(words) + _float(words)(distribution.mean)
+    real = _working_precision(words)
+    return real(distribution.std) * standard_normal(words) + real(distribution.mean)
 
 
-def _truncated(distribution: TruncatedNormal, words: Words) -> NDArray[Any]:
-    return _float(words)(distribution.std) * truncated_normal(distribution, words) + _float(words)(distribution.mean)
+def _truncated_normal(distribution: TruncatedNormal, words: Words) -> NDArray[Any]:
+    real = _working_precision(words)
+    return real(distribution.std) * truncated_normal(distribution, words) + real(distribution.mean)
 
 
 def _integers(distribution: Integers, words: Words) -> NDArray[Any]:
@@ -93,23 +98,38 @@ def _bernoulli(distribution: Bernoulli, words: Words) -> NDArray[Any]:
     return (upper.astype(np.uint64) >= np.uint64(distribution.zeros)).astype(words.dtype)
 
 
+def uniform_interval(distribution: IntervalDistribution, words: Words) -> NDArray[np.float64]:
+    """Return numbers uniform on (start, end), each computed from the nearer end."""
+    is_upper = words >> np.asarray(8 * words.itemsize - 1, words.dtype) != 0
+    scale = 2.0 ** (-8 * words.itemsize)
+    step = (np.minimum(words, ~words).astype(np.float64) + 0.5) * scale * distribution.width
+    return np.where(is_upper, distribution.end - step, distribution.start + step)
+
+
+def log_uniform(distribution: LogUniform | SsmDtBias, words: Words) -> NDArray[np.float64]:
+    """Return exp of uniform numbers, clamped to min … max."""
+    values = elementary.exp(uniform_interval(distribution, words))
+    values = np.where(values < distribution.min, distribution.min, values)
+    return np.where(values > distribution.max, distribution.max, values)
+
+
 def _interval(distribution: UniformInterval, words: Words) -> NDArray[Any]:
-    return functions.interval(distribution, words).astype(_float(words))
+    return uniform_interval(distribution, words).astype(_working_precision(words))
 
 
 def _log_uniform(distribution: LogUniform, words: Words) -> NDArray[Any]:
-    return functions.log_uniform(distribution, words).astype(_float(words))
+    return log_uniform(distribution, words).astype(_working_precision(words))
 
 
 def _ssm_dt_bias(distribution: SsmDtBias, words: Words) -> NDArray[Any]:
-    return functions.inverse_softplus(functions.log_uniform(distribution, words)).astype(_float(words))
+    return elementary.inverse_softplus(log_uniform(distribution, words)).astype(_working_precision(words))
 
 
 _SAMPLERS: dict[type, Callable[[Any, Words], NDArray[Any]]] = {
     Constant: _constant,
     Uniform: _uniform,
     Normal: _normal,
-    TruncatedNormal: _truncated,
+    TruncatedNormal: _truncated_normal,
     Integers: _integers,
     Bernoulli: _bernoulli,
     UniformInterval: _interval,
@@ -118,21 +138,21 @@ _SAMPLERS: dict[type, Callable[[Any, Words], NDArray[Any]]] = {
 }
 
 
-def _values(distribution: ElementwiseDistribution, dtype: DType, words: Words) -> NDArray[Any]:
+def _values_of_words(distribution: ElementwiseDistribution, dtype: DType, words: Words) -> NDArray[Any]:
     """Return the values of words in a dtype; narrow ones round the float32 value to nearest, ties to even."""
     if dtype.is_complex:
         parts = _SAMPLERS[type(distribution)](distribution, words.view("<u4"))
         if isinstance(distribution, Constant):
             parts[1::2] = 0
-        return parts.view(dtype.numpy())
+        return parts.view(dtype.numpy_dtype())
     values = _SAMPLERS[type(distribution)](distribution, words)
     if dtype.is_integer:
-        return values.astype(f"u{dtype.bits // 8}").view(dtype.numpy())
+        return values.astype(f"u{dtype.bits // 8}").view(dtype.numpy_dtype())
     if distribution.is_discrete:
-        values = values.view(f"i{values.itemsize}").astype(_float(words))
+        values = values.view(f"i{values.itemsize}").astype(_working_precision(words))
     if dtype.name == "float8_e8m0fnu":
-        return _power_of_two(values).view(dtype.numpy())
-    return values.astype(dtype.numpy())
+        return _power_of_two(values).view(dtype.numpy_dtype())
+    return values.astype(dtype.numpy_dtype())
 
 
 def _power_of_two(values: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -146,10 +166,24 @@ def _power_of_two(values: NDArray[np.float32]) -> NDArray[np.uint8]:
     return ((bits + half) >> np.uint32(23)).astype(np.uint8)
 
 
+def sinusoidal(distribution: Sinusoidal, element: NDArray[np.uint64]) -> NDArray[np.float64]:
+    """Return the values of elements of an array [positions, channels]."""
+    row, channel = np.divmod(element, np.uint64(distribution.channels))
+    channel = channel.astype(np.int64)
+    if distribution.interleaved:
+        j, quarters = channel >> 1, channel & 1
+    else:
+        half = distribution.channels // 2
+        quarters = (channel >= half).astype(np.int64)
+        j = channel - quarters * half
+    position: NDArray[np.float64] = (row & np.uint64(ROW_MASK)).astype(np.float64) + distribution.first_position
+    return elementary.sine(position * elementary.exp(-(j.astype(np.float64) * distribution.rate)), quarters)
+
+
 def _sinusoidal(distribution: Sinusoidal, element: NDArray[np.uint64], dtype: DType) -> NDArray[Any]:
     """Return the values of elements; narrow dtypes round the float32 value."""
-    values = functions.sinusoidal(distribution, element)
-    return values if dtype.name == "float64" else values.astype(np.float32).astype(dtype.numpy())
+    values = sinusoidal(distribution, element)
+    return values if dtype.name == "float64" else values.astype(np.float32).astype(dtype.numpy_dtype())
 
 
 class NumpyBackend(HostBackend):
@@ -157,43 +191,32 @@ class NumpyBackend(HostBackend):
 
     name = "reference"
 
-    accumulate = staticmethod(matrix.accumulate)
-    factor = staticmethod(matrix.factor)
-    solve = staticmethod(matrix.solve)
-    reflect = staticmethod(matrix.reflect)
+    add_product = staticmethod(matrix.add_product)
+    cholesky_tile = staticmethod(matrix.cholesky_tile)
+    solve_triangular = staticmethod(matrix.solve_triangular)
+    apply_reflector = staticmethod(matrix.apply_reflector)
 
-    def fill(
-        self, distribution: ElementwiseDistribution, dtype: DType, seed: int, stream: int, start: int, out: Bytes
-    ) -> None:
-        draw = words64 if dtype.bits == 64 else words
-        values = out.view(dtype.numpy())
-        for first in range(0, len(values), CHUNK_ELEMENTS):
-            part = values[first : first + CHUNK_ELEMENTS]
-            if isinstance(distribution, Sinusoidal):
-                element = np.uint64(start + first) + np.arange(len(part), dtype=np.uint64)
-                part[...] = _sinusoidal(distribution, element, dtype)
-                continue
-            part[...] = _values(distribution, dtype, draw(seed, stream, start + first, len(part)))
+    def fill(self, source: ElementSource, offset: int, out: Bytes) -> None:
+        draw = draw_words64 if source.dtype.bits == 64 else draw_words
+        values = out.view(source.dtype.numpy_dtype())
+        for start in range(0, len(values), CHUNK_ELEMENTS):
+            part, first = values[start : start + CHUNK_ELEMENTS], offset + start
+            if isinstance(source.distribution, Sinusoidal):
+                element = np.uint64(first) + np.arange(len(part), dtype=np.uint64)
+                part[...] = _sinusoidal(source.distribution, element, source.dtype)
+            else:
+                words = draw(source.seed, source.stream, first, len(part))
+                part[...] = _values_of_words(source.distribution, source.dtype, words)
 
-    def fill_region(
-        self,
-        distribution: ElementwiseDistribution,
-        dtype: DType,
-        seed: int,
-        stream: int,
-        region: StridedRegion,
-        out: Bytes,
-    ) -> None:
-        element: NDArray[Any] = np.full((), region.offset, np.uint64)
-        for size, stride in zip(region.sizes, region.strides, strict=True):
-            element = element[..., None] + np.arange(size, dtype=np.uint64) * np.uint64(stride)
-        if isinstance(distribution, Sinusoidal):
-            view_of_region(out.view(dtype.numpy()), region)[...] = _sinusoidal(distribution, element, dtype)
+    def fill_region(self, source: ElementSource, region: StridedRegion, out: Bytes) -> None:
+        element = region.element_numbers()
+        target = view_of_region(out.view(source.dtype.numpy_dtype()), region)
+        if isinstance(source.distribution, Sinusoidal):
+            target[...] = _sinusoidal(source.distribution, element, source.dtype)
             return
-        if dtype.bits == 64:
+        if source.dtype.bits == 64:
             pairs: NDArray[Any] = np.uint64(2) * element[..., None] + np.arange(2, dtype=np.uint64)
-            drawn: Words = join_halves(words_at(seed, stream, pairs))
+            words: Words = join_halves(draw_words_at(source.seed, source.stream, pairs))
         else:
-            drawn = words_at(seed, stream, element)
-        values = _values(distribution, dtype, drawn.reshape(-1)).reshape(region.sizes)
-        view_of_region(out.view(dtype.numpy()), region)[...] = values
+            words = draw_words_at(source.seed, source.stream, element)
+        target[...] = _values_of_words(source.distribution, source.dtype, words.reshape(-1)).reshape(region.sizes)

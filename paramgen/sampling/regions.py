@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from paramgen.catalog.axes import Rearrangement, c_strides
+from paramgen.dtypes import DType
 
 
 class StridedRegion(NamedTuple):
@@ -23,9 +27,14 @@ class StridedRegion(NamedTuple):
     strides: tuple[int, ...]
     out_strides: tuple[int, ...]
 
+    @classmethod
+    def contiguous(cls, offset: int, size: int, out_offset: int = 0) -> StridedRegion:
+        """Return `size` consecutive elements of the first source."""
+        return cls(0, offset, out_offset, (size,), (1,), (1,))
+
     @property
     def is_contiguous(self) -> bool:
-        """Return whether it is a range of the source's elements, in the same order."""
+        """True if it is a range of the source's elements, in the same order."""
         return self.sizes == () or (self.strides == (1,) and self.out_strides == (1,))
 
     @property
@@ -33,7 +42,22 @@ class StridedRegion(NamedTuple):
         """The number of elements."""
         return prod(self.sizes)
 
-    def at_index(self, index: int, size: int) -> StridedRegion | None:
+    def slice_output(self, out: NDArray[np.uint8], dtype: DType) -> NDArray[np.uint8]:
+        """Return the part of a buffer that a contiguous region fills."""
+        return out[dtype.nbytes(self.out_offset) : dtype.nbytes(self.out_offset + self.size)]
+
+    def output_from_offset(self, out: NDArray[np.uint8], dtype: DType) -> NDArray[np.uint8]:
+        """Return the part of a buffer that begins with the region's first element."""
+        return out[dtype.nbytes(self.out_offset) :]
+
+    def element_numbers(self) -> NDArray[np.uint64]:
+        """Return the numbers of the elements in their source, as an array of the region's sizes."""
+        numbers: NDArray[Any] = np.full((), self.offset, np.uint64)
+        for size, stride in zip(self.sizes, self.strides, strict=True):
+            numbers = numbers[..., None] + np.arange(size, dtype=np.uint64) * np.uint64(stride)
+        return numbers
+
+    def select_last_axis(self, index: int, size: int) -> StridedRegion | None:
         """Return the part at one index of the source's last axis, which has this size; None if there is none.
 
         The region's axes are those of an array in C order, which may be permuted or merged.
@@ -62,25 +86,25 @@ class StridedRegion(NamedTuple):
         )
 
 
-def regions(rearrangement: Rearrangement, start: int, stop: int) -> Iterator[StridedRegion]:
+def iter_regions(rearrangement: Rearrangement, start: int, stop: int) -> Iterator[StridedRegion]:
     """Yield elements start … stop - 1 of a tensor, in C order, as regions; the buffer begins at `start`."""
-    if rearrangement.is_plain:
-        yield StridedRegion(0, start, 0, (stop - start,), (1,), (1,))
+    if rearrangement.is_identity:
+        yield StridedRegion.contiguous(start, stop - start)
         return
     out_strides = c_strides(rearrangement.grid)
-    for low, high in boxes(rearrangement.grid, start, stop):
+    for low, high in iter_boxes(rearrangement.grid, start, stop):
         for piece in rearrangement.slices:
             begin = tuple(map(max, low, piece.low))
             end = tuple(map(min, high, piece.high))
-            if all(a < b for a, b in zip(begin, end, strict=True)):
-                inside = (a - b for a, b in zip(begin, piece.low, strict=True))
+            if all(first < last for first, last in zip(begin, end, strict=True)):
+                inside = (i - lowest for i, lowest in zip(begin, piece.low, strict=True))
                 offset = piece.offset + sum(i * stride for i, stride in zip(inside, piece.strides, strict=True))
                 out_offset = sum(i * stride for i, stride in zip(begin, out_strides, strict=True)) - start
-                sizes = tuple(b - a for a, b in zip(begin, end, strict=True))
+                sizes = tuple(last - first for first, last in zip(begin, end, strict=True))
                 yield _merge_axes(StridedRegion(piece.source, offset, out_offset, sizes, piece.strides, out_strides))
 
 
-def boxes(grid: tuple[int, ...], start: int, stop: int) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
+def iter_boxes(grid: tuple[int, ...], start: int, stop: int) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
     """Yield a range of a grid's elements, in C order, as boxes: the lowest index of each axis, and its end."""
     if not grid:
         yield (), ()
@@ -89,16 +113,16 @@ def boxes(grid: tuple[int, ...], start: int, stop: int) -> Iterator[tuple[tuple[
     first, last = -(-start // inner), stop // inner
     if first > last:  # within one row
         row = stop // inner
-        for low, high in boxes(grid[1:], start - row * inner, stop - row * inner):
+        for low, high in iter_boxes(grid[1:], start - row * inner, stop - row * inner):
             yield (row, *low), (row + 1, *high)
         return
     if start < first * inner:
-        for low, high in boxes(grid[1:], start - (first - 1) * inner, inner):
+        for low, high in iter_boxes(grid[1:], start - (first - 1) * inner, inner):
             yield (first - 1, *low), (first, *high)
     if first < last:
         yield (first, *(0 for _ in grid[1:])), (last, *grid[1:])
     if last * inner < stop:
-        for low, high in boxes(grid[1:], 0, stop - last * inner):
+        for low, high in iter_boxes(grid[1:], 0, stop - last * inner):
             yield (last, *low), (last + 1, *high)
 
 

@@ -9,17 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paramgen.buffers import BLOCK_BYTES
-from paramgen.formatting import must_be_array
+from paramgen.messages import must_be_array
 from paramgen.sampling.backend import Bytes
-from paramgen.sampling.gpu import (  # type: ignore[attr-defined]  # of cupy, which only gpu.py imports
-    address,
+from paramgen.sampling.cuda_runtime import (
     allocate_pinned,
+    check_gpus,
     copy_bytes,
     cupy,
-    current_device,
-    current_number,
+    current_gpu,
+    device_address,
     device_dtype,
-    existing_gpus,
+    use_gpu,
 )
 
 
@@ -31,21 +31,23 @@ class Transfer:
     """
 
     def __init__(self, numbers: Sequence[int] = ()):
-        self._number = existing_gpus(numbers)[0] if numbers else current_number()
-        with current_device(self._number):
+        self._number = check_gpus(numbers)[0] if numbers else current_gpu()
+        with use_gpu(self._number):
             self._slots = [(allocate_pinned(BLOCK_BYTES), cupy.cuda.Event(disable_timing=True)) for _ in range(2)]
 
-    def send(self, read: Callable[[int, Bytes], None], dtype: np.dtype[Any], shape: tuple[int, ...]) -> Any:
-        """Return an array on the GPU, whose bytes read(position, buffer) puts into host memory, part by part."""
-        with current_device(self._number):
+    def upload_parts(
+        self, read_part: Callable[[int, Bytes], None], dtype: np.dtype[Any], shape: tuple[int, ...]
+    ) -> Any:
+        """Return an array on the GPU, whose bytes read_part(position, buffer) puts into host memory, part by part."""
+        with use_gpu(self._number):
             stream = cupy.cuda.get_current_stream()
             array = cupy.empty(shape, device_dtype(dtype))
             for number, start in enumerate(range(0, array.nbytes, BLOCK_BYTES)):
                 buffer, copied = self._slots[number % 2]
                 part = buffer[: array.nbytes - start]
                 copied.synchronize()
-                read(start, part)
-                copy_bytes(address(array) + start, part.ctypes.data, part.nbytes, stream)
+                read_part(start, part)
+                copy_bytes(device_address(array) + start, part.ctypes.data, part.nbytes, stream)
                 copied.record(stream)
             stream.synchronize()
             return array
@@ -55,7 +57,7 @@ class Transfer:
 
         Raises TypeError for anything else.
         """
-        with current_device(self._number):
+        with use_gpu(self._number):
             if isinstance(array, cupy.ndarray):
                 return cupy.asarray(array)
             if not isinstance(array, np.ndarray | np.generic):
@@ -64,16 +66,16 @@ class Transfer:
             plain = np.ascontiguousarray(array, array.dtype.newbyteorder("="))
             data = plain.reshape(-1).view(np.uint8)
 
-            def read(start: int, part: Bytes) -> None:
+            def read_part(start: int, part: Bytes) -> None:
                 part[...] = data[start : start + part.nbytes]
 
-            return self.send(read, plain.dtype, array.shape)
+            return self.upload_parts(read_part, plain.dtype, array.shape)
 
     def to_cpu(self, array: Any) -> NDArray[Any]:
         """Return a NumPy copy of a CuPy array on any GPU. Raises TypeError for anything else."""
         if not isinstance(array, cupy.ndarray):
             raise TypeError(must_be_array(array))
-        with current_device(int(array.device)):
+        with use_gpu(int(array.device)):
             stream = cupy.cuda.get_current_stream()
             plain = cupy.ascontiguousarray(array)
             out = np.empty(plain.shape, plain.dtype)
@@ -83,7 +85,7 @@ class Transfer:
                 if start is not None:
                     buffer, copied = self._slots[number % 2]
                     part = buffer[: out.nbytes - start]
-                    copy_bytes(part.ctypes.data, address(plain) + start, part.nbytes, stream)
+                    copy_bytes(part.ctypes.data, device_address(plain) + start, part.nbytes, stream)
                     copied.record(stream)
                 if number:
                     buffer, copied = self._slots[(number - 1) % 2]

@@ -8,24 +8,24 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from json.encoder import encode_basestring as quote
 from math import prod
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from paramgen.dtypes import FILE_RANK, DType
+from paramgen.dtypes import RANK_IN_FILE, DType
+from paramgen.json_text import quote_json
 
 MAX_HEADER_BYTES = 100_000_000
 
 
 class TensorEntry(NamedTuple):
-    """A tensor of a file: bytes begin … end - 1 of the data."""
+    """A tensor of a file: bytes start … stop - 1 of the data."""
 
     name: str
     dtype: DType
     shape: tuple[int, ...]
-    begin: int
-    end: int
+    start: int
+    stop: int
 
     @property
     def size(self) -> int:
@@ -36,36 +36,34 @@ class TensorEntry(NamedTuple):
         return self.end - self.begin
 
 
-def order_tensors(tensors: Iterable[tuple[str, DType, tuple[int, ...]]]) -> list[TensorEntry]:
-    """Place tensors one after another in the official order: by falling dtype, as the format ranks it, then by name."""
-    by_rank: dict[int, list[tuple[str, DType, tuple[int, ...]]]] = {}
-    for tensor in tensors:
-        by_rank.setdefault(FILE_RANK[tensor[1].code], []).append(tensor)
-    entries, begin = [], 0
-    for rank in sorted(by_rank):
-        for name, dtype, shape in sorted(by_rank[rank], key=itemgetter(0)):
-            end = begin + dtype.nbytes(prod(shape))
-            entries.append(TensorEntry(name, dtype, shape, begin, end))
-            begin = end
+def place_tensors(tensors: Iterable[tuple[str, DType, tuple[int, ...]]]) -> list[TensorEntry]:
+    """Place tensors one after another in the official order: by the format's rank of their dtype, then by name."""
+    ordered = sorted(tensors, key=itemgetter(0))
+    ordered.sort(key=lambda tensor: RANK_IN_FILE[tensor[1].code])  # a stable sort, which keeps the names in order
+    entries, start = [], 0
+    for name, dtype, shape in ordered:
+        stop = start + dtype.nbytes(prod(shape))
+        entries.append(TensorEntry(name, dtype, shape, start, stop))
+        start = stop
     return entries
 
 
-def encode(entries: Iterable[TensorEntry], metadata: Mapping[str, str]) -> bytes:
-    """Return the header after its length; metadata comes first, its keys sorted."""
-    parts = [f'"__metadata__":{compact(metadata)}'] if metadata else []
-    kinds: dict[tuple[DType, tuple[int, ...]], str] = {}
-    for name, dtype, shape, begin, end in entries:
-        kind = kinds.get((dtype, shape))
-        if kind is None:
+def encode_header(entries: Iterable[TensorEntry], metadata: Mapping[str, str]) -> bytes:
+    """Return the first bytes of a file: the header's length, and the header. Metadata comes first, its keys sorted."""
+    fields = [f'"__metadata__":{compact_json(metadata)}'] if metadata else []
+    fragments: dict[tuple[str, tuple[int, ...]], str] = {}  # tensors of a model share few dtypes and shapes
+    for name, dtype, shape, start, stop in entries:
+        fragment = fragments.get((dtype.code, shape))
+        if fragment is None:
             sizes = ",".join(map(str, shape))
-            kind = kinds[dtype, shape] = f':{{"dtype":"{dtype.code}","shape":[{sizes}],"data_offsets":['
-        parts.append(f"{quote(name)}{kind}{begin},{end}]}}")
-    header = ("{" + ",".join(parts) + "}").encode()
+            fragment = fragments[dtype.code, shape] = f':{{"dtype":"{dtype.code}","shape":[{sizes}],"data_offsets":['
+        fields.append(f"{quote_json(name)}{fragment}{start},{stop}]}}")
+    header = ("{" + ",".join(fields) + "}").encode()
     header += b" " * (-len(header) % 8)
     return len(header).to_bytes(8, "little") + header
 
 
-def compact(value: Any) -> str:
+def compact_json(value: Any) -> str:
     """Return JSON without spaces, keys sorted, characters as they are."""
     return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
@@ -73,9 +71,9 @@ def compact(value: Any) -> str:
 def find_duplicate(header: bytes, tensors: int, metadata: Mapping[str, str]) -> str | None:
     """Return a name that several tensors of a header have, if any; the official parser keeps the last of them.
 
-    `tensors` and `metadata` are what that parser found in the header. Each tensor has two lists, its shape and its
-    offsets: a header with fewer brackets than another tensor needs has no duplicates. That takes a fiftieth of the
-    time of reading the JSON again, which a header with other brackets (or with escaped ones) needs.
+    `tensors` (a count) and `metadata` are what that parser returned. A tensor has two lists, its shape and its offsets.
+    A header with too few "[" for one more tensor therefore has no duplicates. Counting takes a fiftieth of the time of
+    parsing the header again (benchmarks/tried.md). Only headers with further or escaped brackets need that.
     """
     brackets = header.count(b"[") - sum(text.count("[") for pair in metadata.items() for text in pair)
     if brackets < 2 * (tensors + 1) and b"\\u005" not in header:

@@ -4,105 +4,92 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from math import prod
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 
-from paramgen.dtypes import BY_CODE
-from paramgen.errors import FileError, MalformedFileError
-from paramgen.formatting import escape, show_text
+from paramgen.dtypes import DTYPES_BY_CODE
+from paramgen.errors import MAX_REASON_CHARS, FileError, MalformedFileError, file_errors
+from paramgen.messages import show_path, show_text
 from paramgen.storage.header import MAX_HEADER_BYTES, TensorEntry, find_duplicate
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-MAX_REASON_CHARS = 200
-PREFIX = "Error while deserializing header: "
+PARSER_PREFIX = "Error while deserializing header: "
 
 
 class TensorFile:
     """An open safetensors file: `metadata`, and `entries` in the order of their data.
 
-    Tensors without elements are in no particular order among those at the same offset.
+    Empty tensors at the same offset have no defined order.
     """
 
     def __init__(self, path: str | os.PathLike[str]):
         self.path = os.fspath(path)
-        self.shown = escape(self.path) or "''"
-        with self._as_file_error():
+        self.display_path = show_path(self.path)
+        with file_errors(self.display_path):
             self._file = open(self.path, "rb", buffering=0, opener=_open)  # noqa: SIM115 (closed by close)
-        try:
-            with self._as_file_error():
+            try:
                 self._state = _state(self._file.fileno())
                 self._read_header()
-        except BaseException:
-            self.close()
-            raise
+            except BaseException:
+                self.close()
+                raise
 
     def _read_header(self) -> None:
         descriptor = self._file.fileno()
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise FileError(f"{self.shown}: must be a regular file")
+            raise FileError(f"{self.display_path}: must be a regular file")
         # Read before it is parsed: the parser maps the file, and an unreadable mapping ends the process by a signal.
         length = int.from_bytes(self._file.read(8), "little")
         header = self._file.read(min(length, MAX_HEADER_BYTES))
         self.data_start = 8 + length
-        # /dev/fd leads to the file that was opened and checked, whatever its path leads to by now. What remains is a
-        # file that shrinks while it is parsed.
-        with safe_open(f"/dev/fd/{descriptor}", framework="np", backend="pread") as official:
-            self.metadata: dict[str, str] = official.metadata() or {}
-            self.entries = self._list_entries(official)
+        try:
+            # /dev/fd leads to the file that was opened and checked, even if its path leads to another one by now.
+            with safe_open(f"/dev/fd/{descriptor}", framework="np", backend="pread") as official:
+                self.metadata: dict[str, str] = official.metadata() or {}
+                self.entries = self._list_entries(official)
+        except SafetensorError as error:
+            reason = str(error).removeprefix(PARSER_PREFIX)
+            raise self._malformed_error(show_text(reason, MAX_REASON_CHARS)) from None
         duplicate = find_duplicate(header, len(self.entries), self.metadata)
         if duplicate is not None:
-            raise self._malformed(f"duplicate tensor {show_text(duplicate, MAX_REASON_CHARS)}")
+            raise self._malformed_error(f"duplicate tensor {show_text(duplicate, MAX_REASON_CHARS)}")
 
     def _list_entries(self, official: safe_open) -> list[TensorEntry]:
-        """List the tensors with their offsets, which follow from order and sizes: a valid file has no holes."""
-        entries, begin = [], 0
+        """List the tensors. Their offsets follow from order and sizes, because a valid file has no holes."""
+        entries, start = [], 0
         for name in official.offset_keys():
             tensor = official.get_slice(name)
-            dtype = BY_CODE.get(tensor.get_dtype())
+            dtype = DTYPES_BY_CODE.get(tensor.get_dtype())
             if dtype is None:
                 raise FileError(
-                    f"{self.shown}: {show_text(name, MAX_REASON_CHARS)}: unknown dtype {tensor.get_dtype()}"
+                    f"{self.display_path}: {show_text(name, MAX_REASON_CHARS)}: unknown dtype {tensor.get_dtype()}"
                 )
             shape = tuple(tensor.get_shape())
-            end = begin + prod(shape) * dtype.bits // 8
-            entries.append(TensorEntry(name, dtype, shape, begin, end))
-            begin = end
+            stop = start + dtype.nbytes(prod(shape))
+            entries.append(TensorEntry(name, dtype, shape, start, stop))
+            start = stop
         return entries
 
-    @contextmanager
-    def _as_file_error(self) -> Iterator[None]:
-        try:
-            yield
-        except FileError:
-            raise
-        except OSError as error:
-            raise FileError(f"{self.shown}: {error.strerror or show_text(str(error), MAX_REASON_CHARS)}") from None
-        except SafetensorError as error:
-            raise self._malformed(show_text(str(error).removeprefix(PREFIX), MAX_REASON_CHARS)) from None
-
-    def _malformed(self, reason: str) -> MalformedFileError:
-        return MalformedFileError(f"{self.shown}: not a safetensors file: {reason}")
+    def _malformed_error(self, reason: str) -> MalformedFileError:
+        return MalformedFileError(f"{self.display_path}: not a safetensors file: {reason}")
 
     def read(self, entry: TensorEntry, start: int, stop: int) -> NDArray[Any]:
         """Return elements start … stop - 1 of a tensor as a one-dimensional array (for dtypes of at least a byte)."""
         import numpy as np
 
-        width = entry.dtype.bits // 8
-        data = np.empty((stop - start) * width, np.uint8)
-        self.read_into(entry, start * width, memoryview(data.data))
-        return data.view(entry.dtype.numpy())
+        data = np.empty(entry.dtype.nbytes(stop - start), np.uint8)
+        self.read_into(entry, entry.dtype.nbytes(start), memoryview(data.data))
+        return data.view(entry.dtype.numpy_dtype())
 
     def read_into(self, entry: TensorEntry, position: int, view: memoryview) -> None:
-        """Fill a view with a tensor's bytes from a position on."""
-        with self._as_file_error():
-            self._seek(self.data_start + entry.begin + position)
+        """Fill a view with a tensor's bytes, beginning at byte `position` of the tensor."""
+        with file_errors(self.display_path):
+            self._seek(self.data_start + entry.start + position)
             self._fill(view)
 
     def _seek(self, position: int) -> None:
@@ -114,29 +101,29 @@ class TensorFile:
         while view:
             count = self._file.readinto(view)
             if not count:
-                raise FileError(f"{self.shown}: the file is truncated; copy or download it again")
+                raise FileError(f"{self.display_path}: the file is truncated; copy or download it again")
             view = view[count:]
 
     def _reopen(self) -> None:
         self._file = open(self.path, "rb", buffering=0, opener=_open)  # noqa: SIM115 (closed by close)
         if _state(self._file.fileno()) != self._state:
-            raise FileError(f"{self.shown}: the file changed while it was read; try again")
+            raise FileError(f"{self.display_path}: the file changed while it was read; try again")
 
     def read_header(self) -> bytes:
         """Return the bytes before the data."""
         header = bytearray(self.data_start)
-        with self._as_file_error():
+        with file_errors(self.display_path):
             self._seek(0)
             self._fill(memoryview(header))
         return bytes(header)
 
     def raise_if_changed(self) -> None:
         """Raise FileError if the file changed since it was opened."""
-        with self._as_file_error():
+        with file_errors(self.display_path):
             if self._file.closed:
                 self._reopen()
             if _state(self._file.fileno()) != self._state or _state(self.path) != self._state:
-                raise FileError(f"{self.shown}: the file changed while it was read; try again")
+                raise FileError(f"{self.display_path}: the file changed while it was read; try again")
 
     def suspend(self) -> None:
         """Close the file until its data are read; a file that has changed by then raises FileError."""
@@ -149,7 +136,7 @@ class TensorFile:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+        self, error_type: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
 

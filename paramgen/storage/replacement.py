@@ -12,41 +12,42 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from paramgen.errors import FileError, UsageError
-from paramgen.formatting import escape, human_bytes
+from paramgen.errors import FileError, UsageError, describe_os_error
+from paramgen.messages import escape
+from paramgen.units import human_bytes
 
-FORCE = "--force (force=True in Python)"
-RESERVED_BYTES = 2**28
-TEMPORARY = re.compile(r"\.paramgen-[0-9a-f]{12}\.tmp")
+FORCE_OPTION = "--force (force=True in Python)"
+RESERVATION_SLICE = 2**28
+TEMPORARY_NAME = re.compile(r"\.paramgen-[0-9a-f]{12}\.tmp")
 
 # Errors of file systems and kernels without hard links, exchanges, locks, or syncs of folders.
-NOT_SUPPORTED = {errno.EINVAL, errno.EMLINK, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}
+UNSUPPORTED_ERRNOS = {errno.EINVAL, errno.EMLINK, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}
 RENAME_EXCHANGE = 2
 AT_FDCWD = -100
 
 
 @contextmanager
-def replacement(target: str, size: int, replaced: os.stat_result | None, force: bool) -> Iterator[int]:
+def replace_atomically(target: str, size: int, existing: os.stat_result | None, force: bool) -> Iterator[int]:
     """Yield the descriptor of a new file of `size` bytes, which takes the name `target` on success.
 
-    `replaced` is the status of the file that may be replaced, None if there is none. Without `force` any other file
-    that has the name by the end is kept, and UsageError raised. On an error nothing has changed.
+    `existing` is the status of the file that may be replaced, None if there is none. Without `force`, a file that
+    appears meanwhile is kept, and UsageError is raised. An error changes nothing.
     """
     folder = os.path.dirname(target)
     _remove_abandoned(folder)
     temporary, descriptor = _create(folder)
     try:
-        if replaced is not None:
-            os.fchmod(descriptor, stat.S_IMODE(replaced.st_mode))
+        if existing is not None:
+            os.fchmod(descriptor, stat.S_IMODE(existing.st_mode))
         _reserve(descriptor, folder, size)
         yield descriptor
         os.fsync(descriptor)
-        _publish(temporary, target, replaced, force)
+        _publish(temporary, target, existing, force)
     except BaseException as error:
-        _remove(temporary, error)
+        _remove_temporary(temporary, error)
         raise
     finally:
-        os.close(descriptor)  # after the renaming: until then the lock keeps other builds from removing the file
+        os.close(descriptor)  # after it was renamed: until then the lock keeps other builds from removing it
     _sync_folder(folder)
 
 
@@ -64,7 +65,7 @@ def _create(folder: str) -> tuple[str, int]:
 
 
 def _lock(descriptor: int) -> bool:
-    """Lock a file; return False if another build had removed it before.
+    """Lock a file; return False if another build removed it first.
 
     On a system without locks nothing is removed, neither this file nor others.
     """
@@ -77,8 +78,8 @@ def _lock(descriptor: int) -> bool:
 def _remove_abandoned(folder: str) -> None:
     """Remove the temporary files of builds that were killed: those that no process has locked."""
     with suppress(OSError), os.scandir(folder) as entries:
-        temporary = [entry for entry in entries if TEMPORARY.fullmatch(entry.name)]
-        for path in [entry.path for entry in temporary if entry.is_file(follow_symlinks=False)]:
+        candidates = [entry for entry in entries if TEMPORARY_NAME.fullmatch(entry.name)]
+        for path in [entry.path for entry in candidates if entry.is_file(follow_symlinks=False)]:
             with suppress(OSError):
                 descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
                 try:
@@ -92,66 +93,66 @@ def _unlink_abandoned(path: str) -> None:
     try:
         os.unlink(path)
     except OSError as error:
-        reason = error.strerror or error
+        reason = describe_os_error(error)
         warnings.warn(f"{escape(path)}: cannot remove this file of a killed build: {reason}", stacklevel=2)
 
 
-def _remove(temporary: str, cause: BaseException) -> None:
-    """Remove a temporary file; if that fails, say so in a note of the error that made it necessary."""
+def _remove_temporary(temporary: str, cause: BaseException) -> None:
+    """Remove a temporary file; if that fails, add a note to `cause`, the error that ended the build."""
     try:
         os.unlink(temporary)
     except FileNotFoundError:
         pass
     except OSError as error:
-        cause.add_note(f"{escape(temporary)}: cannot remove it: {error.strerror or error}; remove it by hand")
+        cause.add_note(f"{escape(temporary)}: cannot remove it: {describe_os_error(error)}; remove it by hand")
 
 
-def _publish(temporary: str, target: str, replaced: os.stat_result | None, force: bool) -> None:
+def _publish(temporary: str, target: str, existing: os.stat_result | None, force: bool) -> None:
     if force:
         os.rename(temporary, target)
-    elif replaced is None:
+    elif existing is None:
         _link(temporary, target)
     else:
-        _exchange(temporary, target, replaced)
+        _exchange(temporary, target, existing)
 
 
 def _link(temporary: str, target: str) -> None:
-    """Give a file a name that no file has; atomically, if the file system has hard links."""
+    """Give a file a name that no other file has; atomically, if the file system has hard links."""
     try:
         os.link(temporary, target)
     except FileExistsError:
-        raise _changed(target) from None
+        raise _changed_error(target) from None
     except OSError as error:
-        if error.errno not in NOT_SUPPORTED:
+        if error.errno not in UNSUPPORTED_ERRNOS:
             raise
         if os.path.lexists(target):
-            raise _changed(target) from None
+            raise _changed_error(target) from None
         os.rename(temporary, target)
     else:
         os.unlink(temporary)
 
 
-def _exchange(temporary: str, target: str, replaced: os.stat_result) -> None:
+def _exchange(temporary: str, target: str, existing: os.stat_result) -> None:
     """Replace the file that was there when the build began, and no other.
 
     If the system can exchange the two names atomically, the replaced file is checked before it is removed.
     """
     try:
-        if _identity(os.stat(target)) != _identity(replaced):
-            raise _changed(target)
+        if _identity(os.stat(target)) != _identity(existing):
+            raise _changed_error(target)
     except FileNotFoundError:  # another process removed it
         _link(temporary, target)
         return
     try:
         _exchange_names(temporary, target)
     except OSError as error:
-        if error.errno not in NOT_SUPPORTED:
+        if error.errno not in UNSUPPORTED_ERRNOS:
             raise
         os.rename(temporary, target)
         return
-    if _identity(os.stat(temporary)) != _identity(replaced):
+    if _identity(os.stat(temporary)) != _identity(existing):
         _exchange_names(temporary, target)
-        raise _changed(target)
+        raise _changed_error(target)
     os.unlink(temporary)
 
 
@@ -167,28 +168,28 @@ def _identity(status: os.stat_result) -> tuple[int, ...]:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def _changed(target: str) -> UsageError:
+def _changed_error(target: str) -> UsageError:
     problem = "another program changed this file during the build"
-    return UsageError(f"{escape(target)}: {problem}; build again, or use {FORCE}")
+    return UsageError(f"{escape(target)}: {problem}; build again, or use {FORCE_OPTION}")
 
 
 def _reserve(descriptor: int, folder: str, size: int) -> None:
-    """Reserve the space if the system can, else check that it is free."""
+    """Check that `size` bytes are free, and reserve them if the system can."""
     free = _free_bytes(folder)
     if free is not None and size > free:
         raise FileError(f"{escape(folder)}: needs {human_bytes(size)} of free space, got {human_bytes(free)}")
     if hasattr(os, "posix_fallocate"):
         try:
-            # In slices, between which signals are handled: without support the C library writes to every block.
-            for start in range(0, size, RESERVED_BYTES):
-                os.posix_fallocate(descriptor, start, min(RESERVED_BYTES, size - start))
+            # Signals are handled between slices. If the file system cannot reserve, the C library writes every block.
+            for start in range(0, size, RESERVATION_SLICE):
+                os.posix_fallocate(descriptor, start, min(RESERVATION_SLICE, size - start))
         except OSError as error:
-            if error.errno not in NOT_SUPPORTED:
+            if error.errno not in UNSUPPORTED_ERRNOS:
                 raise
 
 
 def _free_bytes(folder: str) -> int | None:
-    """Return the bytes that a new file in a folder may take, None if the system does not say."""
+    """Return the bytes that a new file in a folder may take, None if the system does not report them."""
     try:
         space = os.statvfs(folder)
     except OSError:
@@ -205,8 +206,8 @@ def _sync_folder(folder: str) -> None:
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in NOT_SUPPORTED:
-            reason = error.strerror or error
+        if error.errno not in UNSUPPORTED_ERRNOS:
+            reason = describe_os_error(error)
             effect = "the new file is complete, but a power loss may undo it"
             raise FileError(f"{escape(folder)}: cannot sync it: {reason}; {effect}") from None
     finally:

@@ -10,10 +10,10 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from paramgen.buffers import PAGE
-from paramgen.errors import FileError, UsageError
-from paramgen.formatting import escape
-from paramgen.storage.replacement import FORCE, replacement
+from paramgen.buffers import PAGE_BYTES
+from paramgen.errors import UsageError, file_errors
+from paramgen.messages import show_path
+from paramgen.storage.replacement import FORCE_OPTION, replace_atomically
 
 STDOUT_NAMES = {"-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"}
 # Smaller files are written through the page cache; direct writes would save no time.
@@ -23,99 +23,77 @@ Write = Callable[[memoryview], None]
 
 
 @contextmanager
-def output(path: str, size: int, *, force: bool, is_ours: Callable[[str], bool]) -> Iterator[Write]:
-    """Yield a function that appends bytes to the new file of `size` bytes, which are reserved first.
+def open_output(path: str, size: int, *, force: bool, may_replace: Callable[[str], bool]) -> Iterator[Write]:
+    """Reserve `size` bytes and yield a function that appends to the new file.
 
-    A regular file is written beside its place and renamed on success (a symbolic link is followed); standard output
-    (a name of STDOUT_NAMES), pipes and devices are written in order. A file that is not ours is replaced only by force.
+    A regular file is written beside its place and renamed on success; a symbolic link is followed. Standard output (a
+    name of STDOUT_NAMES), pipes and devices are written in order. An existing file is replaced if `may_replace(path)`
+    permits it, or by `force`.
     """
     if path in STDOUT_NAMES:
-        if sys.stdout.isatty():
-            raise UsageError("standard output is a terminal; redirect it to a file or a pipe")
-        with _as_file_error("standard output"):
-            sys.stdout.flush()
-            yield _writer(sys.stdout.fileno())
+        with file_errors("standard output"), _open_stdout() as write:
+            yield write
         return
-    shown = escape(path) or "''"
-    with _as_file_error(shown):
-        status = _status(path)
-        if status is None or stat.S_ISREG(status.st_mode):
-            if not os.path.basename(path):
-                raise UsageError(f"{shown}: not a file name")
-            if status is not None and not force and not is_ours(path):
-                problem = "exists and was not written by paramgen, or was changed since"
-                raise UsageError(f"{shown}: {problem}; to replace it, use {FORCE}")
-            with (
-                replacement(os.path.realpath(path), size, status, force) as descriptor,
-                _file_writer(descriptor, size) as write,
-            ):
-                yield write
+    display_path = show_path(path)
+    with file_errors(display_path):
+        existing = _stat_or_none(path)
+        if existing is not None and not stat.S_ISREG(existing.st_mode):
+            output = _open_stream(path)
+        elif not os.path.basename(path):
+            raise UsageError(f"{display_path}: not a file name")
+        elif existing is None or force or may_replace(path):
+            output = _open_new_file(path, size, existing, force)
         else:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-            try:
-                yield _writer(descriptor)
-            finally:
-                os.close(descriptor)
+            problem = "exists and was not written by paramgen, or was changed since"
+            raise UsageError(f"{display_path}: {problem}; to replace it, use {FORCE_OPTION}")
+        with output as write:
+            yield write
 
 
-@contextmanager
-def _as_file_error(shown: str) -> Iterator[None]:
-    """Turn an OSError into a FileError that names the file and keeps the notes."""
-    try:
-        yield
-    except (FileError, UsageError):
-        raise
-    except OSError as error:
-        refusal = FileError(f"{shown}: {error.strerror or error}")
-        for note in getattr(error, "__notes__", ()):
-            refusal.add_note(note)
-        raise refusal from None
-
-
-def _status(path: str) -> os.stat_result | None:
+def _stat_or_none(path: str) -> os.stat_result | None:
     try:
         return os.stat(path)
     except FileNotFoundError:
         return None
 
 
-class _FileWriter:
-    """An append-only file, written past the page cache as far as file and data are aligned to pages.
-
-    Direct writes take a fifth of the processor time of buffered ones, which is what drawing needs.
-    """
-
-    def __init__(self, descriptor: int, direct: int | None):
-        self.descriptor = descriptor
-        self.direct = direct
-        self.offset = 0
-
-    def __call__(self, data: memoryview) -> None:
-        while data:
-            whole = 0 if self.direct is None or self.offset % PAGE else len(data) // PAGE * PAGE
-            try:
-                if self.direct is not None and whole:
-                    written = os.pwrite(self.direct, data[:whole], self.offset)
-                else:
-                    written = os.pwrite(self.descriptor, data, self.offset)
-            except OSError as error:
-                # EFAULT: direct writes cannot read memory that a driver has pinned.
-                if not whole or error.errno not in (errno.EINVAL, errno.EFAULT):
-                    raise
-                self.direct = None
-            else:
-                data = data[written:]
-                self.offset += written
+@contextmanager
+def _open_stdout() -> Iterator[Write]:
+    if sys.stdout.isatty():
+        raise UsageError("standard output is a terminal; redirect it to a file or a pipe")
+    sys.stdout.flush()
+    yield _stream_writer(sys.stdout.fileno())
 
 
 @contextmanager
-def _file_writer(descriptor: int, size: int) -> Iterator[_FileWriter]:
-    direct = _open_direct(descriptor) if size >= DIRECT_BYTES else None
+def _open_stream(path: str) -> Iterator[Write]:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:
-        yield _FileWriter(descriptor, direct)
+        yield _stream_writer(descriptor)
     finally:
-        if direct is not None:
-            os.close(direct)
+        os.close(descriptor)
+
+
+def _stream_writer(descriptor: int) -> Write:
+    def write(data: memoryview) -> None:
+        while data:
+            try:
+                data = data[os.write(descriptor, data) :]
+            except BlockingIOError:  # a non-blocking pipe that is full
+                select.select([], [descriptor], [])
+
+    return write
+
+
+@contextmanager
+def _open_new_file(path: str, size: int, existing: os.stat_result | None, force: bool) -> Iterator[Write]:
+    with replace_atomically(os.path.realpath(path), size, existing, force) as descriptor:
+        direct_descriptor = _open_direct(descriptor) if size >= DIRECT_BYTES else None
+        try:
+            yield _FileWriter(descriptor, direct_descriptor)
+        finally:
+            if direct_descriptor is not None:
+                os.close(direct_descriptor)
 
 
 def _open_direct(descriptor: int) -> int | None:
@@ -126,12 +104,33 @@ def _open_direct(descriptor: int) -> int | None:
     return None
 
 
-def _writer(descriptor: int) -> Write:
-    def write(data: memoryview) -> None:
-        while data:
-            try:
-                data = data[os.write(descriptor, data) :]
-            except BlockingIOError:  # a non-blocking pipe that is full
-                select.select([], [descriptor], [])
+class _FileWriter:
+    """An append-only file, whose whole pages are written past the page cache.
 
-    return write
+    Such direct writes take a fifth of the CPU time of buffered ones, which leaves more for drawing.
+    """
+
+    def __init__(self, descriptor: int, direct_descriptor: int | None):
+        self.descriptor = descriptor
+        self.direct_descriptor = direct_descriptor
+        self.offset = 0
+
+    def __call__(self, data: memoryview) -> None:
+        while data:
+            written = self._write_direct(data) or os.pwrite(self.descriptor, data, self.offset)
+            data = data[written:]
+            self.offset += written
+
+    def _write_direct(self, data: memoryview) -> int:
+        """Write whole pages; return the number of bytes written, 0 if they need a buffered write."""
+        whole_bytes = len(data) // PAGE_BYTES * PAGE_BYTES
+        if self.direct_descriptor is None or self.offset % PAGE_BYTES or not whole_bytes:
+            return 0
+        try:
+            return os.pwrite(self.direct_descriptor, data[:whole_bytes], self.offset)
+        except OSError as error:
+            # EINVAL: the file system has no direct writes. EFAULT: they cannot read memory that a driver has pinned.
+            if error.errno not in (errno.EINVAL, errno.EFAULT):
+                raise
+            self.direct_descriptor = None
+            return 0

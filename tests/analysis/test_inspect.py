@@ -11,20 +11,20 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 import paramgen
-from paramgen.analysis.inspect import Moments, document, select, stats
+from paramgen.analysis.file_report import Moments, compute_statistics, iter_json, select_tensors
 from paramgen.cli.tables import print_inspection, print_plan
-from paramgen.storage.header import encode, order_tensors
+from paramgen.storage.header import encode_header, place_tensors
 from paramgen.storage.reader import TensorFile
 
 
 def stats_of(array: NDArray[Any], tmp_path: Path, **options: int) -> Any:
     from paramgen.dtypes import FILE_DTYPES
 
-    dtype = next(dtype for dtype in FILE_DTYPES if dtype.array == array.dtype.name)
-    entries = order_tensors([("x", dtype, array.shape)])
-    (tmp_path / "f").write_bytes(encode(entries, {}) + array.tobytes())
+    dtype = next(dtype for dtype in FILE_DTYPES if dtype.numpy_name == array.dtype.name)
+    entries = place_tensors([("x", dtype, array.shape)])
+    (tmp_path / "f").write_bytes(encode_header(entries, {}) + array.tobytes())
     with TensorFile(tmp_path / "f") as file:
-        return stats(file, file.entries[0], **options)
+        return compute_statistics(file, file.entries[0], **options)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_extreme_values_neither_overflow_nor_vanish(scale: float, tmp_path: Path
     np.testing.assert_allclose(found["std"], scale * 0.75**0.5, rtol=1e-12, atol=5e-324)
 
 
-def test_exact_integers(tmp_path: Path) -> None:
+def test_bounds_of_64_bit_integers_are_exact(tmp_path: Path) -> None:
     found = stats_of(np.array([2**63 - 1, -(2**63)], np.int64), tmp_path)
     assert (found["min"], found["max"]) == (-(2**63), 2**63 - 1)
 
@@ -77,8 +77,8 @@ def test_merging_equal_values_keeps_the_deviation_zero() -> None:
     moments = Moments()
     for _ in range(50):
         moments.add(np.full(1000, 0.1))
-    assert moments.describe()["std"] < 1e-16
-    assert moments.describe()["mean"] == pytest.approx(0.1, rel=1e-15)
+    assert moments.statistics()["std"] < 1e-16
+    assert moments.statistics()["mean"] == pytest.approx(0.1, rel=1e-15)
 
 
 def test_complex_and_narrow_types_have_no_stats(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_complex_and_narrow_types_have_no_stats(tmp_path: Path) -> None:
     header = b'{"q":{"dtype":"F4","shape":[4],"data_offsets":[0,2]}}'
     (tmp_path / "f").write_bytes(len(header).to_bytes(8, "little") + header + b"ab")
     with TensorFile(tmp_path / "f") as file:
-        parts = document(file, file.entries, [stats(file, file.entries[0])])
+        parts = iter_json(file, file.entries, [compute_statistics(file, file.entries[0])])
         found = json.loads("".join(parts))
     assert found["tensors"] == [
         {
@@ -105,17 +105,17 @@ def test_selection_and_order(tmp_path: Path) -> None:
     path = tmp_path / "f"
     safetensors.numpy.save_file({name: np.zeros(1) for name in ("b.w", "a.w", "a.b", "A.w")}, path)
     with TensorFile(path) as file:
-        assert [entry.name for entry in select(file, None)] == ["A.w", "a.b", "a.w", "b.w"]
-        assert [entry.name for entry in select(file, "a.*")] == ["a.b", "a.w"]
-        assert [entry.name for entry in select(file, "*.[w]")] == ["A.w", "a.w", "b.w"]
-        assert select(file, "z") == []
+        assert [entry.name for entry in select_tensors(file, None)] == ["A.w", "a.b", "a.w", "b.w"]
+        assert [entry.name for entry in select_tensors(file, "a.*")] == ["a.b", "a.w"]
+        assert [entry.name for entry in select_tensors(file, "*.[w]")] == ["A.w", "a.w", "b.w"]
+        assert select_tensors(file, "z") == []
 
 
 @pytest.mark.parametrize("dtype", ["int8", "uint16", "int32", "int64", "uint64", "complex64", "bool"])
 def test_a_dtype_that_numpy_has_is_named_as_numpy_names_it(dtype: str, tmp_path: Path) -> None:
     safetensors.numpy.save_file({"x": np.zeros(2, dtype)}, tmp_path / "f")
     with TensorFile(tmp_path / "f") as file:
-        found = json.loads("".join(document(file, file.entries, None)))
+        found = json.loads("".join(iter_json(file, file.entries, None)))
     assert [tensor["dtype"] for tensor in found["tensors"]] == [dtype]
 
 
@@ -133,7 +133,7 @@ def test_buffers_are_counted_separately(
     plan = paramgen.plan({"layout": layout, "operations": operations})
     result = paramgen.build({"layout": layout, "operations": operations}, tmp_path / "f")
     with TensorFile(tmp_path / "f") as file:
-        found = json.loads("".join(document(file, file.entries, None)))
+        found = json.loads("".join(iter_json(file, file.entries, None)))
         print_inspection(file, file.entries, None)
     elements = sum(tensor["parameters"] for tensor in found["tensors"])
     assert plan.buffer_elements == buffers

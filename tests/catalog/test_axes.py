@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from paramgen.catalog.axes import Axes, Rearrangement, parse_row, plain, rearrange
-from paramgen.sampling.regions import regions
+from paramgen.catalog.axes import Axes, Rearrangement, identity_rearrangement, parse_row, rearrange
+from paramgen.sampling.regions import iter_regions
 
 Array = NDArray[Any]
 
@@ -56,7 +56,7 @@ def number_arrays(axes: dict[str, Axes]) -> dict[str, Array]:
 def gather(rearrangement: Rearrangement, arrays: dict[str, Array], start: int, stop: int) -> Array:
     """Return elements start … stop - 1 of a tensor, filled region by region; every element is written once."""
     out = np.full(stop - start, -1.0)
-    for region in regions(rearrangement, start, stop):
+    for region in iter_regions(rearrangement, start, stop):
         name = rearrangement.sources[region.source]
         for index in np.ndindex(*region.sizes):
             element = region.offset + int(np.dot(index, region.strides))
@@ -68,7 +68,7 @@ def gather(rearrangement: Rearrangement, arrays: dict[str, Array], start: int, s
 
 
 @pytest.mark.parametrize(("row", "axes", "expected"), ROWS, ids=[row for row, _, _ in ROWS])
-def test_row(row: str, axes: dict[str, Axes], expected: Callable[..., Array]) -> None:
+def test_a_row_rearranges_as_numpy_does(row: str, axes: dict[str, Axes], expected: Callable[..., Array]) -> None:
     (rearrangement,) = rearrange([row], axes)
     arrays = number_arrays(axes)
     array = expected(**arrays)
@@ -77,12 +77,12 @@ def test_row(row: str, axes: dict[str, Axes], expected: Callable[..., Array]) ->
     np.testing.assert_array_equal(gather(rearrangement, arrays, 0, array.size), array.reshape(-1))
     if rearrangement.sources == tuple(axes):
         in_order = [np.array_equal(array.reshape(-1), source.reshape(-1)) for source in arrays.values()]
-        assert rearrangement.is_plain == (in_order == [True])
+        assert rearrangement.is_identity == (in_order == [True])
 
 
 @given(st.data())
 @settings(max_examples=300, deadline=None)
-def test_any_range(data: st.DataObject) -> None:
+def test_any_range_of_a_row_rearranges_as_numpy_does(data: st.DataObject) -> None:
     row, axes, expected = data.draw(st.sampled_from(ROWS))
     (rearrangement,) = rearrange([row], axes)
     arrays = number_arrays(axes)
@@ -96,24 +96,24 @@ def test_any_range_has_few_regions_of_few_axes() -> None:
     axes = Axes("*k i o g", {"k": (3, 3, 3), "i": 8, "o": 8, "g": 4})
     (rearrangement,) = rearrange(["w = w (g o) i *k"], {"w": axes})
     for start, stop in [(0, rearrangement.size), (1, rearrangement.size - 1), (100, 5000)]:
-        found = list(regions(rearrangement, start, stop))
+        found = list(iter_regions(rearrangement, start, stop))
         assert len(found) <= 2 * len(rearrangement.grid) - 1
         assert max(len(region.sizes) for region in found) <= 4
 
 
 def test_plain_rearrangements_are_recognized() -> None:
-    assert plain("w", (3, 4), "w").is_plain
-    for row, axes, is_plain in [
+    assert identity_rearrangement("w", (3, 4), "w").is_identity
+    for row, axes, is_identity in [
         ("w = w o i", Axes("o i", {"o": 3, "i": 4}), True),
         ("w = w i o", Axes("o i", {"o": 3, "i": 4}), False),
         ("w = w i o", Axes("o i", {"o": 1, "i": 4}), True),
         ("w = w g[1] h", Axes("(g h) 1", {"g": 3, "h": 4}), False),
     ]:
         (rearrangement,) = rearrange([row], {"w": axes})
-        assert rearrangement.is_plain is is_plain, row
+        assert rearrangement.is_identity is is_identity, row
 
 
-def test_sources() -> None:
+def test_a_row_lists_its_sources() -> None:
     assert parse_row("b = bias 1 (g[1,0,2] h) + zeros 1 (g h)").sources == ("bias", "zeros")
     assert parse_row("n = zeros:int64").sources == ("zeros",)
 

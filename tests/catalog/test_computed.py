@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import FIRST_DTYPES, document_of
 from golden import Golden
+from helpers import FIRST_DTYPES, read_plan_json
 
 import paramgen
 from paramgen.catalog.initializers import ParameterShape, read_initializer
@@ -25,7 +25,7 @@ def test_opposite_ends_equal_a_bound(dtype: str) -> None:
     assert ends.tobytes() == values({"type": "uniform", "bound": 0.3}, 1000, dtype=dtype).tobytes()
 
 
-def test_other_ends() -> None:
+def test_uniform_with_low_and_high_is_a_shifted_bound() -> None:
     found = values({"type": "uniform", "low": 2, "high": 5}, 50_000, dtype="float64")
     assert 2 < found.min() < 2.001 and 4.999 < found.max() < 5
     assert found.mean() == pytest.approx(3.5, abs=0.02) and found.std() == pytest.approx(3 / math.sqrt(12), rel=0.02)
@@ -52,10 +52,10 @@ def test_values_are_repeated_along_the_axes_before_theirs(dtype: str) -> None:
     expected = np.broadcast_to(np.array(numbers), (4, 5, 2, 3))
     narrow = expected if dtype == "float64" else expected.astype(np.float32)
     found = values({"type": "values", "values": numbers}, 4, 5, 2, 3, dtype=dtype)
-    assert found.tobytes() == narrow.astype(DTYPES[dtype].numpy()).tobytes()
+    assert found.tobytes() == narrow.astype(DTYPES[dtype].numpy_dtype()).tobytes()
 
 
-def test_arange() -> None:
+def test_arange_counts_along_its_axis() -> None:
     found = values({"type": "arange", "start": 0.5, "step": -0.1, "axis": 1}, 3, 4, 5, dtype="float64")
     expected = 0.5 + -0.1 * np.arange(4.0)
     np.testing.assert_array_equal(found, np.broadcast_to(expected[:, None], (3, 4, 5)))
@@ -83,7 +83,7 @@ def formula(text: str, *shape: int, axis: int = -1) -> Any:
     return initializer.why_unsupported(info) or initializer.to_distribution(info)
 
 
-def test_formula() -> None:
+def test_formulas_are_evaluated_along_their_axis() -> None:
     table = formula("log(k + 1) / n", 3, 4, 5, axis=-2)
     assert table.run == 5 and list(table.numbers) == [math.log(k + 1) / 4 for k in range(4)]
     np.testing.assert_array_equal(values({"type": "formula", "value": 2.5}, 3, 4), np.full((3, 4), 2.5, np.float32))
@@ -101,7 +101,7 @@ def test_formulas_without_values(golden: Golden) -> None:
     golden(*(f"formula {reason}" for reason in found))
 
 
-def test_sinusoids() -> None:
+def test_sinusoids_equal_their_definition() -> None:
     """Compare with the definition, computed by NumPy."""
     position, j = np.arange(50.0)[:, None] + 3, np.arange(8.0)
     angle = position * 1000.0 ** (-j / (8 - 1))
@@ -156,7 +156,7 @@ WRONG: dict[str, tuple[Any, list[int]]] = {
 
 
 @pytest.mark.parametrize(("initializer", "shape"), WRONG.values(), ids=list(WRONG))
-def test_wrong_inputs(initializer: Any, shape: list[int], golden: Golden) -> None:
+def test_a_wrong_input_is_one_error(initializer: Any, shape: list[int], golden: Golden) -> None:
     parameter = {"shape": shape, "initializer": initializer}
     with pytest.raises(paramgen.SpecError) as caught:
         paramgen.load_spec({"operations": [{"name": "x", "type": "custom", "parameters": {"w": parameter}}]})
@@ -174,7 +174,7 @@ def test_the_plan_describes_them() -> None:
         "arange": {"shape": [3, 2], "initializer": {"type": "arange", "axis": 0}},
     }
     spec = paramgen.load_spec({"operations": [{"name": "x", "type": "custom", "parameters": parameters}]})
-    found = {entry["name"]: entry["distribution"] for entry in document_of(spec.plan)["parameters"]}
+    found = {entry["name"]: entry["distribution"] for entry in read_plan_json(spec.plan)["parameters"]}
     rate = found["x.sinusoids"].pop("rate")
     assert rate == pytest.approx(math.log(10_000) / 2, rel=1e-15)
     assert found == {
@@ -185,6 +185,6 @@ def test_the_plan_describes_them() -> None:
         "x.values": {"type": "table", "low": 1.0, "high": 4.0, "length": 4, "run": 1},
         "x.arange": {"type": "table", "low": 0.0, "high": 2.0, "length": 3, "run": 2},
     }
-    described = [entry["initializer"] for entry in document_of(spec.plan)["parameters"]]
+    described = [entry["initializer"] for entry in read_plan_json(spec.plan)["parameters"]]
     assert described[-2:] == [NESTED, {"type": "arange", "axis": 0}]
     assert json.loads(json.dumps(described)) == described

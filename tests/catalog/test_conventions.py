@@ -4,12 +4,11 @@ import math
 from typing import Any
 
 import pytest
-from conftest import plan_of
 from golden import Golden
+from helpers import plan_operations
 
 import paramgen
-from paramgen.catalog.conventions import CONVENTIONS, parameter_defs
-from paramgen.catalog.layouts import LAYOUTS
+from paramgen.catalog.frameworks.tables import CONVENTIONS, LAYOUTS, parameter_defs_by_convention
 from paramgen.catalog.operations import OPERATIONS, OPERATIONS_BY_TYPE
 
 TRUNCATED = 0.87962566103423978  # of Keras and JAX: the standard deviation of a standard normal truncated at ±2
@@ -240,8 +239,8 @@ ROWS: list[tuple[str, dict[str, Any], Rows]] = [
 
 
 @pytest.mark.parametrize(("convention", "operation", "expected"), ROWS, ids=lambda value: str(value)[:50])
-def test_row(convention: str, operation: dict[str, Any], expected: Rows) -> None:
-    tensors = plan_of({"name": "n", **operation}, conventions=convention)
+def test_default_initializers_equal_the_table(convention: str, operation: dict[str, Any], expected: Rows) -> None:
+    tensors = plan_operations({"name": "n", **operation}, conventions=convention)
     assert [tensor["name"] for tensor in tensors] == [f"n.{name}" for name in expected]
     for tensor, (fan_in, fan_out, distribution) in zip(tensors, expected.values(), strict=True):
         assert (tensor["fan_in"], tensor["fan_out"]) == (fan_in, fan_out), tensor["name"]
@@ -258,26 +257,26 @@ def test_every_operation_has_its_rows() -> None:
 
 def test_fans_are_the_conventions_for_any_initializer() -> None:
     for convention, fan_in in [("matlab", 60), ("torch", 150), ("keras", 150), ("flax", 60)]:
-        (weights, _) = plan_of({**TRANSPOSED, "initializers": {"weights": "he"}}, conventions=convention)
+        (weights, _) = plan_operations({**TRANSPOSED, "initializers": {"weights": "he"}}, conventions=convention)
         assert weights["distribution"] == normal(math.sqrt(2 / fan_in))
 
 
 def test_defaults_of_the_spec_override_those_of_the_convention() -> None:
-    (weights, bias) = plan_of(DENSE, conventions="torch", defaults={"fully_connected": {"bias": "ones"}})
+    (weights, bias) = plan_operations(DENSE, conventions="torch", defaults={"fully_connected": {"bias": "ones"}})
     assert weights["initializer"] == {"type": "uniform", "bound": 1 / math.sqrt(50)}
     assert bias["initializer"] == {"type": "ones"}
 
 
 def test_the_layout_changes_no_distribution() -> None:
     for layout in ("canonical", "torch", "keras", "flax"):
-        weights = next(t for t in plan_of(DENSE, conventions="torch", layout=layout) if len(t["shape"]) == 2)
+        weights = next(t for t in plan_operations(DENSE, conventions="torch", layout=layout) if len(t["shape"]) == 2)
         assert (weights["fan_in"], weights["distribution"]) == (50, uniform(1 / math.sqrt(50)))
 
 
 def test_custom_parameters_have_the_fans_that_they_state() -> None:
     custom = {"type": "custom", "parameters": {"w": {"shape": [4, 9], "fan_in": 8, "initializer": "he"}}}
     for convention in CONVENTIONS:
-        assert plan_of(custom, conventions=convention)[0]["distribution"] == normal(0.5)
+        assert plan_operations(custom, conventions=convention)[0]["distribution"] == normal(0.5)
 
 
 @pytest.mark.parametrize("convention", ["keras", "flax"])
@@ -294,6 +293,6 @@ def test_parameters_have_the_names_of_the_table() -> None:
     for model in OPERATIONS:
         operation = model.model_validate({"name": "n", "type": model.names()[0], **model.example})
         for convention in [name for name in CONVENTIONS if name == "matlab" or model in LAYOUTS[name].rows]:
-            assert [t.name for t in parameter_defs(convention, operation)] == [
+            assert [t.name for t in parameter_defs_by_convention(convention, operation)] == [
                 t.name for t in operation.parameter_defs()
             ]

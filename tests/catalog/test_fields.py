@@ -4,7 +4,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from conftest import problems_of
+from helpers import list_problems
 from pydantic import ValidationError
 
 from paramgen.catalog import fields
@@ -13,7 +13,7 @@ from paramgen.catalog.operations.convolution import GROUPS
 
 TYPES = {
     "size": fields.SIZE,
-    "a limited size": fields.size_up_to(4),
+    "a limited size": fields.bounded_size_type(4),
     "filter size": fields.FILTER_SIZE,
     "shape": fields.SHAPE,
     "name": fields.NAME,
@@ -50,4 +50,4 @@ def test_errors_of_items_have_their_own_paths() -> None:
 
 def test_errors_state_the_limit_of_layers() -> None:
     rnn = "operations: [{name: r, type: rnn, input_size: 1, num_hidden_units: 1, num_layers: 100000}]"
-    assert problems_of(rnn) == ["1:83: operations[0].num_layers: must be an integer from 1 to 1,000, got 100000"]
+    assert list_problems(rnn) == ["1:83: operations[0].num_layers: must be an integer from 1 to 1,000, got 100000"]

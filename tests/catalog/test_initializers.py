@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import plan_of
 from golden import Golden
+from helpers import plan_operations
 
 import paramgen
 from paramgen.catalog.initializers import INITIALIZERS
@@ -16,7 +16,7 @@ TRUNCATED = 0.87962566103423978
 
 def distribution(initializer: Any, **fields: Any) -> dict[str, Any]:
     parameter = {"shape": [40, 30], "fan_in": 30, "fan_out": 70, **fields, "initializer": initializer}
-    (tensor,) = plan_of({"type": "custom", "parameters": {"w": parameter}})
+    (tensor,) = plan_operations({"type": "custom", "parameters": {"w": parameter}})
     return tensor["distribution"]  # type: ignore[no-any-return]
 
 
@@ -78,7 +78,7 @@ NUMBERS: list[tuple[Any, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("initializer", "expected"), NUMBERS, ids=str)
-def test_numbers(initializer: Any, expected: dict[str, Any]) -> None:
+def test_distributions_have_these_numbers(initializer: Any, expected: dict[str, Any]) -> None:
     found = distribution(initializer)
     assert found.keys() == expected.keys()
     for field, value in expected.items():
@@ -117,9 +117,9 @@ def test_every_initializer_has_its_numbers() -> None:
     ],
     ids=str,
 )
-def test_descriptions(initializer: Any, described: dict[str, Any]) -> None:
+def test_a_plan_describes_initializers(initializer: Any, described: dict[str, Any]) -> None:
     parameter = {"shape": [40, 30], "fan_in": 30, "fan_out": 70, "initializer": initializer}
-    (tensor,) = plan_of({"type": "custom", "parameters": {"w": parameter}})
+    (tensor,) = plan_operations({"type": "custom", "parameters": {"w": parameter}})
     assert tensor["initializer"] == described
 
 
@@ -139,7 +139,7 @@ def weights(operation: dict[str, Any], initializer: Any, name: str = "weights") 
     return paramgen.sample({"seed": 2, "operations": [named]})["x"][name]
 
 
-def test_identity() -> None:
+def test_identity_fills_the_diagonal_with_its_gain() -> None:
     dense = {"type": "fully_connected", "input_size": 4, "output_size": 6}
     np.testing.assert_array_equal(weights(dense, {"type": "identity", "gain": 2.5}), 2.5 * np.eye(6, 4))
     np.testing.assert_array_equal(weights({**dense, "input_size": 9}, "identity"), np.eye(6, 9))

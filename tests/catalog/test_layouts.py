@@ -10,19 +10,18 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pytest
-from conftest import CONFIGS, FIRST_DTYPES, SMALL, plan_of
 from golden import Golden
+from helpers import CONFIGS, FIRST_DTYPES, SMALL, plan_operations
 from numpy.typing import NDArray
 from pydantic import Field
 
 import paramgen
 import paramgen.storage.reader
 from paramgen import engine
-from paramgen.catalog.conventions import CONVENTIONS
 from paramgen.catalog.frameworks import CONVENTION_NAMES, FRAMEWORKS, LAYOUT_NAMES
-from paramgen.catalog.layouts import LAYOUTS
+from paramgen.catalog.frameworks.tables import CONVENTIONS, LAYOUTS
 from paramgen.catalog.operations import OPERATIONS_BY_TYPE, ParameterDef, StandardOperation
-from paramgen.catalog.operations.base import weights
+from paramgen.catalog.operations.base import define_weights
 
 Array = NDArray[Any]
 NORM = {"name": "n", "type": "batchnorm", "num_channels": 3}
@@ -33,7 +32,7 @@ CONV = {"name": "c", "type": "conv", "filter_size": [3, 2], "num_channels": 4, "
 
 
 def names(*operations: dict[str, Any], **head: Any) -> dict[str, list[int]]:
-    return {tensor["name"]: tensor["shape"] for tensor in plan_of(*operations, **head)}
+    return {tensor["name"]: tensor["shape"] for tensor in plan_operations(*operations, **head)}
 
 
 def test_the_names_of_layouts_are_in_one_place() -> None:
@@ -100,7 +99,7 @@ def test_names_and_shapes_of_weight_norm() -> None:
 
 
 def test_buffers_have_no_canonical_name() -> None:
-    tensors = {tensor["name"]: tensor for tensor in plan_of(NORM, layout="torch", dtype="bfloat16")}
+    tensors = {tensor["name"]: tensor for tensor in plan_operations(NORM, layout="torch", dtype="bfloat16")}
     mean, counter = tensors["n.running_mean"], tensors["n.num_batches_tracked"]
     assert (mean["canonical_name"], mean["dtype"], mean["fan_in"]) == (None, "bfloat16", None)
     assert mean["initializer"] == {"type": "zeros"}
@@ -110,13 +109,13 @@ def test_buffers_have_no_canonical_name() -> None:
 
 
 def test_joined_tensors_name_all_their_parts() -> None:
-    tensors = {tensor["name"]: tensor for tensor in plan_of(ATTENTION, layout="torch")}
+    tensors = {tensor["name"]: tensor for tensor in plan_operations(ATTENTION, layout="torch")}
     joined = tensors["a.in_proj_weight"]
     assert joined["canonical_name"] == "a.query_weights + a.key_weights + a.value_weights"
     assert joined["initializer"] == {"type": "glorot"}
     assert joined["distribution"]["type"] == "uniform"
     overrides = [{"match": "a.key_weights", "initializer": {"type": "constant", "value": 2}}]
-    joined = plan_of(ATTENTION, layout="torch", overrides=overrides)[0]
+    joined = plan_operations(ATTENTION, layout="torch", overrides=overrides)[0]
     assert joined["initializer"]["type"] == joined["distribution"]["type"] == "joined"
     assert [part["type"] for part in joined["initializer"]["parts"]] == ["glorot", "constant", "glorot"]
     assert joined["distribution"]["parts"][1] == {"type": "constant", "value": 2.0}
@@ -124,7 +123,9 @@ def test_joined_tensors_name_all_their_parts() -> None:
 
 def test_zeros_that_a_layout_adds_are_reported() -> None:
     overrides = [{"match": "g.bias", "initializer": {"type": "constant", "value": 2}}]
-    bias = {tensor["name"]: tensor for tensor in plan_of(GRU, layout="keras", overrides=overrides)}["g.gru_cell.bias"]
+    bias = {tensor["name"]: tensor for tensor in plan_operations(GRU, layout="keras", overrides=overrides)}[
+        "g.gru_cell.bias"
+    ]
     assert bias["canonical_name"] == "g.bias"
     assert bias["distribution"]["parts"] == [{"type": "constant", "value": 2.0}, {"type": "constant", "value": 0.0}]
 
@@ -134,10 +135,12 @@ def test_buffers_have_the_dtype_of_the_first_parameter() -> None:
     for parameter, of_buffers in (("scale", "float32"), ("offset", "float16")):
         overrides = [{"match": f"a.{parameter}", "dtype": "float16"}]
         for layout, mean in (("torch", "a.running_mean"), ("keras", "a.moving_mean"), ("flax", "batch_stats.a.mean")):
-            dtypes = {tensor["name"]: tensor["dtype"] for tensor in plan_of(norm, layout=layout, overrides=overrides)}
+            dtypes = {
+                tensor["name"]: tensor["dtype"] for tensor in plan_operations(norm, layout=layout, overrides=overrides)
+            }
             assert dtypes[mean] == of_buffers
     bias = [{"match": "g.bias", "dtype": "float16"}]
-    dtypes = {tensor["name"]: tensor["dtype"] for tensor in plan_of(GRU, layout="keras", overrides=bias)}
+    dtypes = {tensor["name"]: tensor["dtype"] for tensor in plan_operations(GRU, layout="keras", overrides=bias)}
     assert dtypes == {
         "g.gru_cell.kernel": "float32",
         "g.gru_cell.recurrent_kernel": "float32",
@@ -202,15 +205,13 @@ def try_load(layout: str, operation: dict[str, Any]) -> Any:
 class Bilinear(StandardOperation):
     """An operation without rows in any layout."""
 
-    label = "bilinear"
     title = "Bilinear"
     example: ClassVar[dict[str, Any]] = {"size": 3}
-    parameter_names = ("weights",)
     type: Literal["bilinear"] = Field(description="Operation type.")
     size: int = Field(description="number of features.")
 
     def parameter_defs(self) -> Iterator[ParameterDef]:
-        yield weights("weights", "o i", {"o": self.size, "i": self.size}, self.size, self.size)
+        yield define_weights("weights", "o i", {"o": self.size, "i": self.size}, self.size, self.size)
 
 
 @pytest.mark.parametrize("layout", FRAMEWORKS)

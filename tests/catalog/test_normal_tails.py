@@ -5,7 +5,7 @@ import pytest
 from golden import Golden
 
 from paramgen.catalog.distributions import TruncatedNormal
-from paramgen.catalog.normal_tails import tails
+from paramgen.catalog.normal_tails import tail_probabilities
 
 LIMITS = [(-2, 2), (0.1, 5), (-3, -2.9999), (30, 35), (-100, 100), (3, 3.5), (-8, 8), (2.9, 40), (-36, -35), (0, 1e6)]
 
@@ -19,7 +19,7 @@ def test_tails_are_correctly_rounded(low: float, high: float) -> None:
             return mpmath.erfc(x / mpmath.sqrt(2)) / 2
 
         within = above(a) - above(b) if a >= 0 else above(-b) - above(-a) if b <= 0 else 1 - above(-a) - above(b)
-        assert tails(low, high) == (float(above(-a)), float(above(b)), float(within))
+        assert tail_probabilities(low, high) == (float(above(-a)), float(above(b)), float(within))
 
 
 @pytest.mark.parametrize(

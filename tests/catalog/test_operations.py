@@ -4,8 +4,8 @@ import math
 from typing import Any
 
 import pytest
-from conftest import plan_of
 from golden import Golden
+from helpers import plan_operations
 
 from paramgen.catalog import operations
 from paramgen.catalog.operations import OPERATIONS_BY_TYPE, Convolution
@@ -328,8 +328,8 @@ TABLE: list[tuple[dict[str, Any], dict[str, tuple[list[int], int | None, int | N
 
 
 @pytest.mark.parametrize(("operation", "expected"), TABLE, ids=lambda value: " ".join(map(str, value.values()))[:60])
-def test_row(operation: dict[str, Any], expected: dict[str, Any]) -> None:
-    tensors = plan_of({"name": "n", **operation})
+def test_parameters_equal_the_table(operation: dict[str, Any], expected: dict[str, Any]) -> None:
+    tensors = plan_operations({"name": "n", **operation})
     assert [tensor["name"] for tensor in tensors] == [f"n.{name}" for name in expected]
     for tensor, (shape, fan_in, fan_out, distribution) in zip(tensors, expected.values(), strict=True):
         assert tensor["shape"] == shape
@@ -345,7 +345,7 @@ def test_every_type_and_alias_has_a_row() -> None:
 
 @pytest.mark.parametrize("model", operations.OPERATIONS, ids=lambda model: model.label)
 def test_examples_are_valid(model: type[operations.Operation]) -> None:
-    assert plan_of({"type": model.names()[0], **model.example})
+    assert plan_operations({"type": model.names()[0], **model.example})
 
 
 WISE_NEEDS = {"filter_size": 3, "num_groups": "channel-wise"}
@@ -379,7 +379,7 @@ def test_invalid_groupings_are_refused(kind: str, fields: dict[str, Any], wrong:
     from paramgen.errors import SpecError
 
     with pytest.raises(SpecError) as caught:
-        plan_of({"name": "n", "type": kind, **fields})
+        plan_operations({"name": "n", "type": kind, **fields})
     assert {problem.path.removeprefix("operations[0].") for problem in caught.value.diagnostics} == wrong
     golden(caught.value)
 
@@ -389,7 +389,7 @@ def test_a_padding_index_that_is_not_in_the_vocabulary(index: object, golden: Go
     from paramgen.errors import SpecError
 
     with pytest.raises(SpecError) as caught:
-        plan_of({"type": "embedding", "embedding_dimension": 3, "vocabulary_size": 5, "padding_index": index})
+        plan_operations({"type": "embedding", "embedding_dimension": 3, "vocabulary_size": 5, "padding_index": index})
     assert [problem.path for problem in caught.value.diagnostics] == ["operations[0].padding_index"]
     golden(caught.value)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import problems_of
+from helpers import list_problems
 
 import paramgen
 from paramgen.catalog import initializers, operations
@@ -47,7 +47,7 @@ def test_types_of_operations(word: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize(("label", "word", "field"), FIELDS)
-def test_fields(label: str, word: str, field: str) -> None:
+def test_a_synonym_of_a_field_suggests_it(label: str, word: str, field: str) -> None:
     fields = set(MODELS[label].field_names())
     assert field in fields and word not in fields
     if label in operations.OPERATIONS_BY_TYPE:
@@ -58,17 +58,17 @@ def test_fields(label: str, word: str, field: str) -> None:
 
 
 @pytest.mark.parametrize(("kind", "word", "name"), PARAMETERS)
-def test_parameters(kind: str, word: str, name: str) -> None:
+def test_a_synonym_of_a_parameter_suggests_it(kind: str, word: str, name: str) -> None:
     model = operations.OPERATIONS_BY_TYPE[kind]
     assert issubclass(model, StandardOperation)
-    assert name in model.parameter_names and word not in model.parameter_names
+    assert name in model.parameter_names() and word not in model.parameter_names()
     assert problem_of(example_of(kind, initializers={word: "zeros"})).endswith(f"; did you mean {name}?")
     with pytest.raises(paramgen.SpecError, match=rf"; did you mean {name}\?"):
         paramgen.load_spec({"defaults": {kind: {word: "zeros"}}, "operations": [example_of(kind)]})
 
 
 @pytest.mark.parametrize(("word", "text"), INITIALIZER_SYNONYMS.items())
-def test_initializers(word: str, text: str) -> None:
+def test_a_synonym_of_an_initializer_suggests_it(word: str, text: str) -> None:
     assert word == word.lower() and word not in initializers.INITIALIZERS_BY_TYPE
     assert read_initializer(yaml.safe_load(text))
     custom = {"name": "c", "type": "custom", "parameters": {"w": {"shape": [2, 2], "initializer": word}}}
@@ -93,8 +93,8 @@ def test_initializers(word: str, text: str) -> None:
         ),
     ],
 )
-def test_whole_operations(operation: str, messages: list[str]) -> None:
-    lines = problems_of(f"operations: [{{name: a, {operation}}}]\n")
+def test_an_operation_in_anothers_words_gets_these_suggestions(operation: str, messages: list[str]) -> None:
+    lines = list_problems(f"operations: [{{name: a, {operation}}}]\n")
     assert len(lines) == len(messages)
     for line, message in zip(lines, messages, strict=True):
         assert line.endswith(message)

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors.numpy
-from conftest import FIRST_DTYPES, ROOT, Run
 from golden import Golden
+from helpers import FIRST_DTYPES, ROOT, Run
 
 import paramgen
 from paramgen.language.schema import json_schema
@@ -386,7 +386,7 @@ def test_a_matrix_larger_than_any_memory_is_refused(run: Run, tmp_path: Path, go
     golden(one_line(run("build", "huge.yaml", "-o", "/dev/null"), 3))
 
 
-def test_inspect(run: Run, tiny: Path, golden: Golden) -> None:
+def test_inspect_shows_the_file_or_the_filtered_tensors(run: Run, tiny: Path, golden: Golden) -> None:
     run("build", "tiny.yaml")
     whole = run("inspect", "params.safetensors").stdout
     filtered = run("inspect", "params.safetensors", "--filter", "*.bias", "--stats").stdout
@@ -447,7 +447,7 @@ def test_file_names_that_are_not_utf_8(run: Run, tmp_path: Path) -> None:
     assert json.loads(run("plan", name, "--json").stdout)["total_parameters"] == 4
 
 
-def test_schema(run: Run) -> None:
+def test_schema_prints_the_schema(run: Run) -> None:
     assert json.loads(run("schema").stdout) == json_schema()
 
 

@@ -46,7 +46,7 @@ def wait_forever(temporary, cause):
     print("cleaning up", file=sys.stderr, flush=True)
     time.sleep(60)
 
-replacement._remove = wait_forever
+replacement._remove_temporary = wait_forever
 """
 
 

@@ -8,12 +8,12 @@ from unicodedata import category
 
 import pytest
 import safetensors.numpy
-from conftest import Run
+from helpers import Run
 
 from paramgen.cli import commands as cli
-from paramgen.cli.tables import print_devices, print_table
-from paramgen.formatting import escape_json
-from paramgen.language.yaml_reader import escape_refused
+from paramgen.cli.tables import Column, print_devices, print_table
+from paramgen.json_text import escape_json
+from paramgen.language.yaml_reader import escape_forbidden
 from paramgen.sampling.devices import Device
 
 # Controls, formats (bidirectional ones among them), separators, private and unassigned ones of each kind; surrogates.
@@ -30,12 +30,12 @@ def is_safe(output: str) -> bool:
 
 
 def test_tables_are_aligned(capsys: pytest.CaptureFixture[str]) -> None:
-    print_table({"name": ["層", "abcdef"], ">n": ["1", "1,000"]})
+    print_table([Column("name", ["層", "abcdef"]), Column("n", ["1", "1,000"], is_right=True)])
     assert capsys.readouterr().out == "name        n\n層          1\nabcdef  1,000\n"
 
 
 @pytest.mark.parametrize("character", ["\x7f", "\x9b", "\u202e", *SURROGATES])
-def test_escaping_json(character: str) -> None:
+def test_json_is_escaped_by_code_points(character: str) -> None:
     escaped = escape_json(json.dumps({"a": f"é{character}"}, ensure_ascii=False))
     assert escaped == f'{{"a": "é\\u{ord(character):04x}"}}'
 
@@ -50,7 +50,7 @@ def test_escaped_json_has_the_same_value() -> None:
 
 
 @pytest.mark.parametrize("stats", [[], ["--stats"]], ids=["plain", "stats"])
-def test_inspect(stats: list[str], run: Run, tmp_path: Path) -> None:
+def test_inspect_escapes_names_and_metadata(stats: list[str], run: Run, tmp_path: Path) -> None:
     import numpy as np
 
     arrays = {f"{character}{number}": np.zeros(1) for number, character in enumerate(HOSTILE)}
@@ -68,9 +68,9 @@ def test_inspect(stats: list[str], run: Run, tmp_path: Path) -> None:
     assert [tensor["name"] for tensor in document["tensors"]] == sorted([TEXT, *arrays])
 
 
-def test_plan(run: Run, tmp_path: Path) -> None:
+def test_plan_escapes_the_specs_name(run: Run, tmp_path: Path) -> None:
     """Use the spec's own name: names of operations are only letters and digits."""
-    name = READABLE + "".join(character for character in HOSTILE if escape_refused(character) == character)
+    name = READABLE + "".join(character for character in HOSTILE if escape_forbidden(character) == character)
     assert {"\t", "\xad", "\u200f", "\u202e", "\u2066"} <= set(name)
     spec = {"name": name, "operations": [{"name": "層é", "type": "prelu"}]}
     (tmp_path / "s.yaml").write_text(json.dumps(spec, ensure_ascii=False), encoding="utf-8")
@@ -102,15 +102,15 @@ def test_names_of_files(run: Run, tmp_path: Path) -> None:
         assert json.loads(done.stdout)[key] == value
 
 
-def test_devices(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_devices_escapes_names(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     found = [Device("gpu:0", TEXT + "-".join(SURROGATES), usable=False)]
 
     class Backend:
         @staticmethod
-        def devices() -> list[Device]:
+        def list_devices() -> list[Device]:
             return found
 
-    monkeypatch.setattr("paramgen.sampling.devices.BACKENDS", {"gpu": "unused"})
+    monkeypatch.setattr("paramgen.sampling.devices.BACKEND_MODULES", {"gpu": "unused"})
     monkeypatch.setattr("paramgen.sampling.devices.load_backend", lambda kind: Backend)
     cli.devices(as_json=False)
     printed = capsys.readouterr().out

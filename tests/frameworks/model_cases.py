@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from conftest import ROOT
+from helpers import ROOT
 from models import CLAIM, first_comment
 
 import paramgen

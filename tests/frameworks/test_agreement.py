@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from agreement import differences
-from conftest import SMALL
+from helpers import SMALL
 from model_cases import path_of, sample
 
 import paramgen

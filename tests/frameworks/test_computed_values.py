@@ -19,7 +19,7 @@ def ours(arrangement: str, **fields: Any) -> Any:
 
 
 @pytest.mark.frameworks("torch", "transformers")
-def test_whisper() -> None:
+def test_positions_equal_whispers() -> None:
     from transformers.models.whisper.modeling_whisper import sinusoids
 
     # It is computed in float32, whose angles are off by 1e-7 times the position.
@@ -29,7 +29,7 @@ def test_whisper() -> None:
 
 
 @pytest.mark.frameworks("torch", "transformers")
-def test_marian() -> None:
+def test_positions_equal_marians() -> None:
     from transformers.models.marian.modeling_marian import MarianSinusoidalPositionalEmbedding
 
     theirs = MarianSinusoidalPositionalEmbedding(POSITIONS, CHANNELS).create_weight()
@@ -37,7 +37,7 @@ def test_marian() -> None:
 
 
 @pytest.mark.frameworks("torch", "transformers")
-def test_masked_autoencoders() -> None:
+def test_positions_equal_those_of_masked_autoencoders() -> None:
     """MAE encodes each coordinate of a grid with half of the channels; the grid has a single column here."""
     from transformers.models.vit_mae.modeling_vit_mae import build_2d_sinusoidal_position_embedding
 
@@ -58,7 +58,7 @@ def test_the_transformer() -> None:
 
 
 @pytest.mark.frameworks("torch", "transformers")
-def test_mamba() -> None:
+def test_state_space_values_equal_mambas() -> None:
     import torch
     from transformers import MambaConfig, MambaForCausalLM
 

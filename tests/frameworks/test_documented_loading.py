@@ -10,14 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from conftest import ROOT
+from helpers import ROOT
 from loading import FRAMEWORK_WARNINGS, leaves, load_torch
+from snippets import snippets
 
 import paramgen
-
-sys.path.insert(0, str(ROOT / "tools"))
-
-from snippets import snippets
 
 pytestmark = FRAMEWORK_WARNINGS
 
@@ -46,7 +43,7 @@ def run_lines(part: str, folder: Path, monkeypatch: pytest.MonkeyPatch, **names:
 
 @pytest.mark.frameworks("torch")
 def test_first_model_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = yaml.safe_load(snippet_of("README.md", "Build a file", "yaml"))
+    spec = yaml.safe_load(snippet_of("README.md", "paramgen", "yaml"))
     paramgen.build(spec, tmp_path / "model.safetensors")
     check_lines_of_the_readme("nn.ModuleDict", tmp_path, tmp_path / "model.safetensors", monkeypatch)
 
@@ -84,7 +81,7 @@ def test_encoder_of_the_readme() -> None:
 
 
 @pytest.mark.frameworks("torch")
-def test_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_documented_loading_in_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from torch import nn
 
     paramgen.build({"layout": "torch", "operations": CONVOLUTIONAL}, tmp_path / "model.safetensors")
@@ -95,7 +92,7 @@ def test_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.frameworks("jax", "keras")
-def test_keras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_documented_loading_in_keras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Exclude an LSTM's states of random generators, which the file lacks."""
     from keras import Model, layers
 
@@ -112,7 +109,7 @@ def test_keras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.frameworks("flax")
-def test_flax(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_documented_loading_in_flax(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from flax import linen as nn
 
     class Net(nn.Module):

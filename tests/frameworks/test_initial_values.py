@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import plan_of
+from helpers import plan_operations
 from loading import FRAMEWORK_WARNINGS, Tensors, build_tensors, flax_variables, leaves
 from module_cases import torch_state_space
 from numpy.typing import NDArray
@@ -135,7 +135,7 @@ def is_orthonormal(matrix: Array) -> bool:
 
 
 @pytest.mark.frameworks("torch", "transformers")
-def test_torch(tmp_path: Path) -> None:
+def test_torch_draws_alike(tmp_path: Path) -> None:
     import torch
 
     torch.manual_seed(0)
@@ -164,14 +164,14 @@ def test_state_spaces_of_mamba(version: str, fields: dict[str, int], operation: 
 
 
 @pytest.mark.frameworks("jax", "keras")
-def test_keras(tmp_path: Path) -> None:
+def test_keras_draws_alike(tmp_path: Path) -> None:
     for operation, layer in keras_layers():
         ours = build_tensors(tmp_path, "keras", {"name": "x", **operation}, conventions="keras", overrides=[])
         alike(ours, {weight.path.replace("/", "."): np.asarray(weight.value) for weight in layer.weights})
 
 
 @pytest.mark.frameworks("flax")
-def test_flax(tmp_path: Path) -> None:
+def test_flax_draws_alike(tmp_path: Path) -> None:
     for operation, tree in flax_trees():
         ours = build_tensors(tmp_path, "flax", {"name": "x", **operation}, conventions="flax", overrides=[])
         variables = {collection: inner["x"] for collection, inner in flax_variables(ours).items()}
@@ -190,7 +190,7 @@ def test_fans_are_those_of_the_frameworks_own_functions(convention: str) -> None
     """Compare the fans of each framework shape; Keras and Flax create attention kernels as matrices."""
     operations = [DENSE, CONV, GROUPED, TRANSPOSED, WISE, SEPARABLE, recurrent("lstm"), recurrent("gru"), EMBEDDING]
     operations += [ATTENTION] if convention == "torch" else []
-    tensors = plan_of(*operations, layout=convention, conventions=convention)
+    tensors = plan_operations(*operations, layout=convention, conventions=convention)
     scaling = [tensor for tensor in tensors if tensor["fan_in"] is not None]
     assert len(scaling) > 10
     for tensor in scaling:

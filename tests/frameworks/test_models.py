@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from agreement import differences
-from conftest import ROOT, SMALL, document_of
+from helpers import ROOT, SMALL, read_plan_json
 from loading import FRAMEWORK_WARNINGS
 from model_cases import (
     CASES,
@@ -64,7 +64,7 @@ def stored_shapes(model: Any, case: ModelCase) -> dict[str, list[int]]:
 
 def planned_shapes(stem: str, variables: Variables | None = None) -> dict[str, list[int]]:
     plan = paramgen.load_spec(path_of(stem), variables=variables).plan
-    return {tensor["name"]: tensor["shape"] for tensor in document_of(plan)["parameters"]}
+    return {tensor["name"]: tensor["shape"] for tensor in read_plan_json(plan)["parameters"]}
 
 
 @every(*CASES)

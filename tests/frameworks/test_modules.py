@@ -10,7 +10,7 @@ from module_cases import CASES, Case
 from numpy.typing import NDArray
 
 import paramgen
-from paramgen.catalog.layouts import LAYOUTS
+from paramgen.catalog.frameworks.tables import LAYOUTS
 from paramgen.catalog.operations import OPERATIONS_BY_TYPE, Custom
 
 Array = NDArray[Any]

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from helpers import ROOT
 from loading import (
     FRAMEWORK_WARNINGS,
     Tensors,

@@ -39,7 +39,7 @@ def test_variance_scaling(family: str, mode: str) -> None:
 @pytest.mark.frameworks("jax", "keras")
 @pytest.mark.parametrize("name", ["glorot", "he", "lecun"])
 @pytest.mark.parametrize("family", ["truncated_normal", "uniform"])
-def test_named_initializers(name: str, family: str) -> None:
+def test_named_initializers_equal_those_of_keras_and_jax(name: str, family: str) -> None:
     import jax
     import keras
 

@@ -1,8 +1,8 @@
 """Mistakes in a spec: each is reported with its line and column, its path, its value and a fix."""
 
 import pytest
-from conftest import error_of, places_of, problems_of
 from golden import Golden
+from helpers import expect_spec_error, list_locations, list_problems
 
 HEAD = "operations:\n"
 CONV = "{name: c, type: conv, filter_size: 3, num_channels: 3, num_filters: 8"
@@ -256,9 +256,9 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
 
 
 @pytest.mark.parametrize(("text", "places"), MISTAKES.values(), ids=list(MISTAKES))
-def test_mistake(text: str, places: list[str], golden: Golden) -> None:
-    error = error_of(text)
-    assert places_of(error) == places
+def test_errors_have_their_places(text: str, places: list[str], golden: Golden) -> None:
+    error = expect_spec_error(text)
+    assert list_locations(error) == places
     golden(error)
 
 
@@ -266,34 +266,38 @@ def test_mistake(text: str, places: list[str], golden: Golden) -> None:
 @pytest.mark.parametrize("field", ["input_size", "output_size"])
 def test_sizes_are_exact_positive_integers(field: str, size: str, golden: Golden) -> None:
     other = "output_size" if field == "input_size" else "input_size"
-    error = error_of(f"operations:\n  - name: d\n    type: fully_connected\n    {other}: 4\n    {field}: {size}\n")
-    assert places_of(error) == [f"5:{len(field) + 7}: operations[0].{field}"]
+    error = expect_spec_error(
+        f"operations:\n  - name: d\n    type: fully_connected\n    {other}: 4\n    {field}: {size}\n"
+    )
+    assert list_locations(error) == [f"5:{len(field) + 7}: operations[0].{field}"]
     golden(error)
 
 
 def test_sizes_beyond_the_largest(golden: Golden) -> None:
-    error = error_of("operations:\n- {name: b, type: batchnorm, num_channels: 9223372036854775808}\n")
-    assert places_of(error) == ["2:44: operations[0].num_channels"]
+    error = expect_spec_error("operations:\n- {name: b, type: batchnorm, num_channels: 9223372036854775808}\n")
+    assert list_locations(error) == ["2:44: operations[0].num_channels"]
     golden(error)
 
 
 @pytest.mark.parametrize("size", ["0", "[]", "[3, 3, 3, 3]", "'3'", "3.0", "true", "null", "{}"])
-def test_filter_sizes(size: str, golden: Golden) -> None:
-    error = error_of(f"operations:\n- {{name: c, type: conv, filter_size: {size}, num_channels: 1, num_filters: 1}}\n")
-    assert places_of(error) == ["2:38: operations[0].filter_size"]
+def test_a_wrong_filter_size_is_one_error(size: str, golden: Golden) -> None:
+    error = expect_spec_error(
+        f"operations:\n- {{name: c, type: conv, filter_size: {size}, num_channels: 1, num_filters: 1}}\n"
+    )
+    assert list_locations(error) == ["2:38: operations[0].filter_size"]
     golden(error)
 
 
 @pytest.mark.parametrize("name", ["", "-a", "a..b", ".a", "a.-b", "a b", "a/b", "$i", "a\\n", "½", "क्ष", "a\\u0000"])
 def test_invalid_names_are_refused(name: str, golden: Golden) -> None:
-    error = error_of(f'operations:\n- {{name: "{name}", type: batchnorm, num_channels: 1}}\n')
-    assert places_of(error) == ["2:10: operations[0].name"]
+    error = expect_spec_error(f'operations:\n- {{name: "{name}", type: batchnorm, num_channels: 1}}\n')
+    assert list_locations(error) == ["2:10: operations[0].name"]
     golden(error)
 
 
 @pytest.mark.parametrize("name", ["a", "_", "7", "a-b", "層", "Größe_1", "é", "e\u0301".replace("\u0301", "x"), "٣"])
 def test_valid_names_are_accepted(name: str) -> None:
-    assert problems_of(f"operations:\n- {{name: '{name}', type: batchnorm, num_channels: 1}}\n") == []
+    assert list_problems(f"operations:\n- {{name: '{name}', type: batchnorm, num_channels: 1}}\n") == []
 
 
 def test_all_mistakes_are_reported_in_the_order_of_lines(golden: Golden) -> None:
@@ -305,48 +309,48 @@ def test_all_mistakes_are_reported_in_the_order_of_lines(golden: Golden) -> None
         "- {name: c, typ: batchnorm}\n"
         "- {name: b, type: batchnorm, num_channels: 1}\n"
     )
-    error = error_of(text)
-    assert [place.split(": ")[0] for place in places_of(error)] == ["1:7", "3:44", "4:69", "5:3", "6:10"]
+    error = expect_spec_error(text)
+    assert [place.split(": ")[0] for place in list_locations(error)] == ["1:7", "3:44", "4:69", "5:3", "6:10"]
     golden(error)
 
 
 def test_at_most_twenty_errors_are_printed(golden: Golden) -> None:
-    error = error_of("operations:\n" + "- {name: a, type: batchnorm, num_channels: 0}\n" * 33)
+    error = expect_spec_error("operations:\n" + "- {name: a, type: batchnorm, num_channels: 0}\n" * 33)
     lines = str(error).splitlines()
     assert (len(lines), error.total) == (21, 33)
     golden(lines[-1])
 
 
 def test_the_search_stops_at_a_thousand_errors(golden: Golden) -> None:
-    error = error_of("operations:\n" + "- 1\n" * 30_000)
+    error = expect_spec_error("operations:\n" + "- 1\n" * 30_000)
     lines = str(error).splitlines()
-    assert (len(lines), error.total, error.at_least) == (21, 1000, True)
+    assert (len(lines), error.total, error.is_lower_bound) == (21, 1000, True)
     golden(lines[-1])
 
 
 def test_long_values_are_shortened_and_control_characters_escaped(golden: Golden) -> None:
-    long = error_of(f"operations: [{{name: a, type: {'x' * 10_000}}}]")
+    long = expect_spec_error(f"operations: [{{name: a, type: {'x' * 10_000}}}]")
     assert len(str(long)) < 400
-    escaped = error_of('operations: [{name: "\\e[31m", type: batchnorm, num_channels: 1, "\\a": 1}]')
+    escaped = expect_spec_error('operations: [{name: "\\e[31m", type: batchnorm, num_channels: 1, "\\a": 1}]')
     assert "'\\x1b[31m'" in escaped.diagnostics[0].message
     assert escaped.diagnostics[1].path == "operations[0].\\x07"
     golden(long, escaped)
 
 
 def test_each_mistake_is_reported_once(golden: Golden) -> None:
-    conv = error_of(
+    conv = expect_spec_error(
         "operations: [{name: c, type: conv, filter_size: [3], num_channels: 3, num_filters: 4, num_groups: true}]"
     )
-    assert places_of(conv) == ["1:99: operations[0].num_groups"]
-    attention = error_of(
+    assert list_locations(conv) == ["1:99: operations[0].num_groups"]
+    attention = expect_spec_error(
         "operations: [{name: a, type: multihead_attention, input_size: 512, num_heads: 18446744073709551616}]"
     )
-    assert places_of(attention) == ["1:79: operations[0].num_heads"]
+    assert list_locations(attention) == ["1:79: operations[0].num_heads"]
     golden(conv, attention)
 
 
 @pytest.mark.parametrize("key", ["conventions: torch", "layout: torch", "seed: 1"])
 def test_a_spec_without_operations(key: str, golden: Golden) -> None:
-    error = error_of(key)
-    assert places_of(error) == ["1:1: operations"]
+    error = expect_spec_error(key)
+    assert list_locations(error) == ["1:1: operations"]
     golden(error)

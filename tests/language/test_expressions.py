@@ -117,7 +117,7 @@ def value(text: str) -> Any:
         ("2 if layers > 2 and layers < 4 else 0", 2),
     ],
 )
-def test_value(text: str, expected: float) -> None:
+def test_expressions_evaluate_to(text: str, expected: float) -> None:
     found = value(f"${{{text}}}")
     assert (found, type(found)) == (expected, type(expected))
 
@@ -257,7 +257,7 @@ def test_unclosed_expressions_are_refused(text: str, golden: Golden) -> None:
     golden(caught.value)
 
 
-def test_names() -> None:
+def test_the_names_in_expressions_are_known_without_values() -> None:
     assert TemplateString("${a + b * min(c, 1)}x${d}").names == {"a", "b", "c", "d"}
     assert names_in({"x": ["${a}", {"y": "b${c}"}], "z": 3, "w": "plain"}) == {"a", "c"}
     assert names_in("${1 +}") == frozenset()

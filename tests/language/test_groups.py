@@ -5,21 +5,21 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
-from conftest import document_of, error_of, places_of, plan_of_text
 from golden import Golden
+from helpers import expect_spec_error, list_locations, plan_text, read_plan_json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import paramgen
 from paramgen import limits
-from paramgen.language import items
+from paramgen.language import expansion, items
 from paramgen.planning import plan as planning
 from paramgen.planning import resolve
 from paramgen.planning.overrides import Pattern
 
 
 def shapes(text: str, **replaced: Any) -> dict[str, list[int]]:
-    return {tensor["name"]: tensor["shape"] for tensor in document_of(plan_of_text(text, **replaced))["parameters"]}
+    return {tensor["name"]: tensor["shape"] for tensor in read_plan_json(plan_text(text, **replaced))["parameters"]}
 
 
 DENSE = "type: fully_connected, bias: false"
@@ -86,7 +86,7 @@ def test_groups_of_the_same_name_are_merged() -> None:
 
 
 def source(text: str, **replaced: Any) -> Any:
-    header = plan_of_text(text, **replaced).header
+    header = plan_text(text, **replaced).header
     return json.loads(json.loads(header[8:])["__metadata__"]["paramgen_spec"])
 
 
@@ -116,16 +116,13 @@ def test_the_file_stores_the_spec_as_written() -> None:
 
 
 def test_the_stored_spec_builds_the_same_file() -> None:
-    plan = plan_of_text(MODEL, variables={"hidden": 6}, seed=3)
+    plan = plan_text(MODEL, variables={"hidden": 6}, seed=3)
     again = json.dumps(source(MODEL, variables={"hidden": 6}, seed=3))
-    assert plan_of_text(again).header == plan.header
+    assert plan_text(again).header == plan.header
 
 
 def test_setting_a_variable_and_writing_it_are_the_same() -> None:
-    assert (
-        plan_of_text(MODEL, variables={"hidden": 6}).header
-        == plan_of_text(MODEL.replace("hidden: 4", "hidden: 6")).header
-    )
+    assert plan_text(MODEL, variables={"hidden": 6}).header == plan_text(MODEL.replace("hidden: 4", "hidden: 6")).header
 
 
 OVERRIDES = f"""\
@@ -139,7 +136,7 @@ overrides:
 def initializers(overrides: str) -> dict[str, tuple[str, str]]:
     return {
         tensor["name"]: (tensor["initializer"]["type"], tensor["dtype"])
-        for tensor in document_of(plan_of_text(OVERRIDES + overrides))["parameters"]
+        for tensor in read_plan_json(plan_text(OVERRIDES + overrides))["parameters"]
     }
 
 
@@ -164,7 +161,7 @@ def test_an_override_prevails_over_the_dtype_of_a_custom_parameter() -> None:
         "operations: [{name: a, type: custom, dtype: float16, parameters: "
         "{w: {shape: [1], initializer: ones, dtype: float64}}}]\noverrides: [{match: a.w, dtype: bfloat16}]\n"
     )
-    assert document_of(plan_of_text(text))["parameters"][0]["dtype"] == "bfloat16"
+    assert read_plan_json(plan_text(text))["parameters"][0]["dtype"] == "bfloat16"
 
 
 DEEP = "operations:\n- name: g\n  repeat: 3\n  as: i\n  operations:\n  - name: d\n    type: fully_connected\n"
@@ -337,11 +334,11 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
 
 
 @pytest.mark.parametrize(("text", "places"), MISTAKES.values(), ids=list(MISTAKES))
-def test_mistake(text: str, places: list[str], golden: Golden) -> None:
+def test_errors_in_groups_have_their_places(text: str, places: list[str], golden: Golden) -> None:
     if "operations:" not in text:
         text += "operations: [{name: b, type: batchnorm, num_channels: 1}]\n"
-    error = error_of(text)
-    assert places_of(error) == places
+    error = expect_spec_error(text)
+    assert list_locations(error) == places
     golden(error)
 
 
@@ -350,18 +347,18 @@ def test_mistake(text: str, places: list[str], golden: Golden) -> None:
     ["a: [${h}, 2]", "a: {b: ${h}}", "a: [2, ${h * 2} ]", "a: {${h}: 1}", "a: {b: x${h}}", "a: {b: '${h}', c: ${h}}"],
 )
 def test_expressions_in_flow_style_need_quotes(line: str, golden: Golden) -> None:
-    error = error_of(f"operations: 1\n{line}\n")
-    assert places_of(error) == [f"2:{line.rindex('${') + 2}"]
+    error = expect_spec_error(f"operations: 1\n{line}\n")
+    assert list_locations(error) == [f"2:{line.rindex('${') + 2}"]
     golden(error)
 
 
 def test_unknown_variables_are_reported(golden: Golden) -> None:
     with pytest.raises(paramgen.UsageError) as misspelt:
-        plan_of_text(MODEL, variables={"hiden": 3})
+        plan_text(MODEL, variables={"hiden": 3})
     with pytest.raises(paramgen.UsageError) as unlike:
-        plan_of_text("operations: [{name: b, type: batchnorm, num_channels: 1}]", variables={"a": 3})
+        plan_text("operations: [{name: b, type: batchnorm, num_channels: 1}]", variables={"a": 3})
     with pytest.raises(paramgen.SpecError) as text:
-        plan_of_text(MODEL, variables={"hidden": None})
+        plan_text(MODEL, variables={"hidden": None})
     assert text.value.diagnostics[0].path == "variables.hidden"
     golden(misspelt.value, unlike.value, text.value)
 
@@ -371,13 +368,13 @@ def test_too_many_operations_are_refused(monkeypatch: pytest.MonkeyPatch, golden
     inner = f"operations: [{{name: c, {DENSE}, input_size: 1, output_size: 1}}]"
     assert len(shapes(f"operations: [{{name: a, repeat: 5, operations: [{{name: b, repeat: 10, {inner}}}]}}]")) == 50
     errors = [
-        error_of(text)
+        expect_spec_error(text)
         for text in (
             f"operations: [{{name: a, repeat: 6, operations: [{{name: b, repeat: 10, {inner}}}]}}]",
             f"operations: [{{name: a, repeat: 11, as: i, operations: [{{name: b, repeat: '${{i + 1}}', {inner}}}]}}]",
         )
     ]
-    assert [places_of(error) for error in errors] == [["1:32: operations[0].repeat"]] * 2
+    assert [list_locations(error) for error in errors] == [["1:32: operations[0].repeat"]] * 2
     golden(*errors)
 
 
@@ -391,10 +388,10 @@ def test_too_many_different_operations_are_refused(monkeypatch: pytest.MonkeyPat
     assert len(shapes(REPEATED % (18, "'c${i}'", "'${i + 1}'"))) == 18
     assert len(shapes(REPEATED % (100, "c", "1"))) == 100
     assert len(shapes(REPEATED % (100, "'c${i}'", "'${i // 50 + 1}'"))) == 100
-    repeated = error_of(REPEATED % (19, "'c${i}'", "'${i + 1}'"))
-    assert places_of(repeated) == ["1:56: operations[0].operations[0]"]
-    written = error_of("operations:\n" + "- {name: p, type: prelu}\n" * 21)
-    assert places_of(written) == ["2:1: operations"]
+    repeated = expect_spec_error(REPEATED % (19, "'c${i}'", "'${i + 1}'"))
+    assert list_locations(repeated) == ["1:56: operations[0].operations[0]"]
+    written = expect_spec_error("operations:\n" + "- {name: p, type: prelu}\n" * 21)
+    assert list_locations(written) == ["2:1: operations"]
     golden(repeated, written)
 
 
@@ -403,14 +400,14 @@ def test_too_many_terms_are_refused(monkeypatch: pytest.MonkeyPatch, golden: Gol
     monkeypatch.setattr(limits, "MAX_TERMS", 84)
     assert len(shapes(REPEATED % (10, "b", "'${i + 1}'"))) == 10
     monkeypatch.setattr(limits, "MAX_TERMS", 83)
-    once = error_of(REPEATED % (10, "b", "'${i + 1}'"))
-    assert places_of(once) == ["1:114: operations[0].operations[0].input_size"]
-    names = error_of(REPEATED % (100, "'b${i}'", "1"))
-    assert places_of(names) == ["1:64: operations[0].operations[0].name"]
-    sizes = error_of(REPEATED % (100, "b", "'${1" + " + 0 * i" * 20 + "}'"))
-    assert places_of(sizes) == ["1:57: operations[0].operations[0]"]
-    variables = error_of("variables: {a: '${1 + 22}', b: '${" + "1 + " * 50 + "1}'}\noperations: []\n")
-    assert places_of(variables) == ["1:32: variables.b"]
+    once = expect_spec_error(REPEATED % (10, "b", "'${i + 1}'"))
+    assert list_locations(once) == ["1:114: operations[0].operations[0].input_size"]
+    names = expect_spec_error(REPEATED % (100, "'b${i}'", "1"))
+    assert list_locations(names) == ["1:64: operations[0].operations[0].name"]
+    sizes = expect_spec_error(REPEATED % (100, "b", "'${1" + " + 0 * i" * 20 + "}'"))
+    assert list_locations(sizes) == ["1:57: operations[0].operations[0]"]
+    variables = expect_spec_error("variables: {a: '${1 + 22}', b: '${" + "1 + " * 50 + "1}'}\noperations: []\n")
+    assert list_locations(variables) == ["1:32: variables.b"]
     golden(once, names, sizes, variables)
 
 
@@ -420,12 +417,12 @@ def test_counting_groups_that_depend_on_an_index_stops_at_the_limit(
     """Report the limit once, although each level multiplies the visits of the next one."""
     monkeypatch.setattr(limits, "MAX_TERMS", 1000)
     counted = []
-    count = items.GroupItem.count
-    monkeypatch.setattr(items.GroupItem, "count", lambda *args: counted.append(args) or count(*args))
+    count = expansion.GroupItem.count
+    monkeypatch.setattr(expansion.GroupItem, "count", lambda *args: counted.append(args) or count(*args))
     text = f"{{name: c, {DENSE}, input_size: 1, output_size: 1}}"
     for level in range(6):
         text = f"{{name: a, repeat: '${{9 + 0 * i{level + 1}}}', as: i{level}, operations: [{text}]}}"
-    error = error_of(f"operations: [{{name: a, repeat: 9, as: i6, operations: [{text}]}}]")
+    error = expect_spec_error(f"operations: [{{name: a, repeat: 9, as: i6, operations: [{text}]}}]")
     assert len(counted) < 400
     assert error.total == 1
     golden(error)
@@ -433,12 +430,12 @@ def test_counting_groups_that_depend_on_an_index_stops_at_the_limit(
 
 def test_groups_that_do_not_depend_on_an_index_are_multiplied(monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
     counted = []
-    count = items.GroupItem.count
-    monkeypatch.setattr(items.GroupItem, "count", lambda *args: counted.append(args) or count(*args))
+    count = expansion.GroupItem.count
+    monkeypatch.setattr(expansion.GroupItem, "count", lambda *args: counted.append(args) or count(*args))
     text = f"{{name: c, {DENSE}, input_size: 1, output_size: 1}}"
     for _ in range(13):
         text = f"{{name: a, repeat: 1000, as: i, operations: [{text}]}}".replace("as: i", f"as: i{len(text)}")
-    error = error_of(f"operations: [{text}]")
+    error = expect_spec_error(f"operations: [{text}]")
     assert len(counted) == 13
     assert error.total == 1
     golden(error)
@@ -447,18 +444,20 @@ def test_groups_that_do_not_depend_on_an_index_are_multiplied(monkeypatch: pytes
 def test_counting_stops_at_an_invalid_group(monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
     monkeypatch.setattr(limits, "MAX_OPERATIONS", 50)
     text = "operations: [{name: a, repeat: 50, operations: [{name: b, repeat: 50, operations: [{name: c, operations: []}]}]}]"
-    error = error_of(text)
-    assert places_of(error) == ["1:32: operations[0].repeat"]
+    error = expect_spec_error(text)
+    assert list_locations(error) == ["1:32: operations[0].repeat"]
     golden(error)
 
 
 def test_too_long_names_are_refused(golden: Golden) -> None:
     inner = "{name: *n, operations: [{name: *n, type: prelu}]}"
-    nested = error_of(f"operations: [{{name: &n {'n' * 100}, operations: [{inner}]}}]")
+    nested = expect_spec_error(f"operations: [{{name: &n {'n' * 100}, operations: [{inner}]}}]")
     assert nested.diagnostics[0].path == "operations[0].operations[0].operations[0].name"
-    alone = error_of(f"operations: [{{name: {'n' * 257}, type: prelu}}]")
+    alone = expect_spec_error(f"operations: [{{name: {'n' * 257}, type: prelu}}]")
     assert alone.diagnostics[0].path == "operations[0].name"
-    repeated = error_of(f"operations: [{{name: {'n' * 252}, repeat: 11, operations: [{{name: p, type: prelu}}]}}]")
+    repeated = expect_spec_error(
+        f"operations: [{{name: {'n' * 252}, repeat: 11, operations: [{{name: p, type: prelu}}]}}]"
+    )
     assert repeated.diagnostics[0].path == "operations[0].operations[0].name"
     assert nested.total == alone.total == repeated.total == 1
     golden(nested, alone, repeated)
@@ -470,7 +469,7 @@ def test_suggestions_are_made_only_for_printed_errors(monkeypatch: pytest.Monkey
         resolve.NameRegistry, "suggest", lambda self, pattern: suggested.append(pattern) or "; did you mean …?"
     )
     overrides = ", ".join("{match: x, dtype: float16}" for _ in range(100))
-    error = error_of(f"overrides: [{overrides}]\noperations: [{{name: p, type: prelu}}]\n")
+    error = expect_spec_error(f"overrides: [{overrides}]\noperations: [{{name: p, type: prelu}}]\n")
     assert (error.total, len(suggested)) == (100, 20)
 
 
@@ -483,8 +482,8 @@ def test_too_many_comparisons_are_refused(monkeypatch: pytest.MonkeyPatch, golde
         monkeypatch.setattr(limits, "MAX_COMPARISONS", cost)
         assert len(shapes(overrides + operations)) == 5
         monkeypatch.setattr(limits, "MAX_COMPARISONS", cost - 1)
-        errors.append(error_of(overrides + operations))
-        assert places_of(errors[-1]) == ["1:12: overrides"]
+        errors.append(expect_spec_error(overrides + operations))
+        assert list_locations(errors[-1]) == ["1:12: overrides"]
     golden(*errors)
 
 
@@ -503,30 +502,33 @@ def test_patterns_match_like_fnmatch(pattern: str, name: str) -> None:
 def test_too_many_variables_and_overrides_are_refused(golden: Golden) -> None:
     operation = "operations: [{name: p, type: prelu}]\n"
     many = ", ".join(f"v{number}: 1" for number in range(1001))
-    variables = error_of(f"variables: {{{many}}}\n{operation}")
-    assert places_of(variables) == ["1:12: variables"]
+    variables = expect_spec_error(f"variables: {{{many}}}\n{operation}")
+    assert list_locations(variables) == ["1:12: variables"]
     many = ", ".join("{match: '*', dtype: float16}" for _ in range(1001))
-    overrides = error_of(f"overrides: [{many}]\n{operation}")
-    assert places_of(overrides) == ["1:12: overrides"]
+    overrides = expect_spec_error(f"overrides: [{many}]\n{operation}")
+    assert list_locations(overrides) == ["1:12: overrides"]
     golden(variables, overrides)
 
 
 def test_too_long_patterns_are_refused(golden: Golden) -> None:
-    error = error_of(f"overrides: [{{match: '{'a' * 101}', dtype: float16}}]\noperations: [{{name: p, type: prelu}}]")
-    assert places_of(error) == ["1:21: overrides[0].match"]
+    error = expect_spec_error(
+        f"overrides: [{{match: '{'a' * 101}', dtype: float16}}]\noperations: [{{name: p, type: prelu}}]"
+    )
+    assert list_locations(error) == ["1:21: overrides[0].match"]
     golden(error)
 
 
 def test_names_that_exceed_a_header_are_refused(monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
     monkeypatch.setattr(planning, "MAX_HEADER_BYTES", 150)
-    error = error_of("operations: [{name: some, repeat: 9, operations: [{name: longer-name, type: prelu}]}]")
-    assert places_of(error) == ["1:51: operations[0].operations[0]"]
+    error = expect_spec_error("operations: [{name: some, repeat: 9, operations: [{name: longer-name, type: prelu}]}]")
+    assert list_locations(error) == ["1:51: operations[0].operations[0]"]
     golden(error)
 
 
 def test_a_full_cache_changes_no_shape(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = shapes(MODEL)
     monkeypatch.setattr(items, "CACHE_SIZE", 1)
+    monkeypatch.setattr(expansion, "MAX_CACHED_OPERATIONS", 1)
     assert shapes(MODEL) == expected
 
 
@@ -543,6 +545,6 @@ def test_repeated_operations_are_validated_once(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_an_integer_and_a_float_of_one_value_differ(golden: Golden) -> None:
-    error = error_of(REPEATED % (2, "b", "'${2 ** (1 - 2 * i) * 2 ** i * 2 ** i}'"))
-    assert places_of(error) == ["1:113: operations[0].operations[0].input_size"]
+    error = expect_spec_error(REPEATED % (2, "b", "'${2 ** (1 - 2 * i) * 2 ** i * 2 ** i}'"))
+    assert list_locations(error) == ["1:113: operations[0].operations[0].input_size"]
     golden(error)

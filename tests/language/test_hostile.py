@@ -1,20 +1,17 @@
 """Hostile specs: one short report each, and bounded work. benchmarks/large_specs.py times them."""
 
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import LAUNCHER, ROOT, error_of, places_of, plan_of_text, problems_of
 from golden import Golden
+from helpers import expect_spec_error, list_locations, list_problems, plan_text
+from large_specs import HOSTILE, nested
+from measuring import measure
 
 from paramgen import limits
 from paramgen.language import expressions, items
-
-sys.path.insert(0, str(ROOT / "benchmarks"))
-
-from large_specs import HOSTILE, nested
 
 
 @pytest.mark.slow
@@ -22,16 +19,11 @@ from large_specs import HOSTILE, nested
 def test_hostile_specs_are_refused(name: str, tmp_path: Path, golden: Golden) -> None:
     path = tmp_path / "hostile.yaml"
     path.write_text(HOSTILE[name]())
-    command = [sys.executable, "-m", "paramgen", "plan", path]
-    done = subprocess.run(
-        [sys.executable, "-c", LAUNCHER, *command], capture_output=True, text=True, check=True, timeout=600
-    )
-    status, peak = map(int, done.stdout.split())
-    lines = done.stderr.splitlines()
-    assert status == 2
+    measured = measure(sys.executable, "-m", "paramgen", "plan", path, status=2)
+    lines = measured.stderr.splitlines()
     assert 1 <= len(lines) <= 21
     assert all(line.startswith(str(path)) and len(line) < 400 for line in lines)
-    assert peak < 1.1e9
+    assert measured.peak < 1.1e9
     golden(lines[0])
 
 
@@ -59,7 +51,7 @@ def count_calls(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> list[
 def test_evaluation_is_bounded(name: str, monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
     monkeypatch.setattr(limits, "MAX_TERMS", 100_000)
     evaluated = count_calls(monkeypatch, expressions.Expression, "value")
-    error = error_of(HOSTILE[name]())
+    error = expect_spec_error(HOSTILE[name]())
     assert len(evaluated) <= 100_000
     golden(str(error).splitlines()[0])
 
@@ -69,13 +61,13 @@ def test_each_expression_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None
     operation = "{name: 'p${i}', type: fully_connected, input_size: '${2 * n}', output_size: '${i // 3 + n}'}"
     group = f"{{name: g, repeat: '${{3 * n}}', as: i, operations: [{operation}]}}"
     text = f"variables: {{n: 4}}\noperations: [{group}, {{name: q, type: batchnorm, num_channels: '${{2 * n}}'}}]"
-    assert len(plan_of_text(text).tensors) == 26
+    assert len(plan_text(text).tensors) == 26
     assert len(parsed) == 4
 
 
 def test_operations_are_counted_before_any_is_validated(monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
     validated = count_calls(monkeypatch, items.OperationItem, "check")
-    error = error_of(nested(14, "repeat: 1000"))
+    error = expect_spec_error(nested(14, "repeat: 1000"))
     assert (error.total, error.diagnostics[0].path, len(validated)) == (1, "operations[0].repeat", 0)
     golden(error)
 
@@ -85,7 +77,7 @@ def test_constant_groups_are_visited_once(monkeypatch: pytest.MonkeyPatch) -> No
     text = (
         f"operations: [{{name: g, repeat: 1000, {nested(10, '')}}}, {{name: h, repeat: 10, {nested(6, 'repeat: 2')}}}]"
     )
-    names = [tensor.name for tensor in plan_of_text(text).tensors]
+    names = [tensor.name for tensor in plan_text(text).tensors]
     assert names[:2] == ["g.0.g.g.g.g.g.g.g.g.g.g.p.alpha", "g.1.g.g.g.g.g.g.g.g.g.g.p.alpha"]
     assert names[1000:1003] == [f"h.0.g.0.g.0.g.0.g.0.g.{last}.p.alpha" for last in ("0.g.0", "0.g.1", "1.g.0")]
     assert len(names) == 1000 + 10 * 2**6
@@ -95,10 +87,10 @@ def test_constant_groups_are_visited_once(monkeypatch: pytest.MonkeyPatch) -> No
 def test_limits_of_different_tensors(monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
     monkeypatch.setattr(limits, "MAX_DISTINCT_TENSORS", 12)
     lstm = "{name: l, type: lstm, input_size: '${i + 1}', num_hidden_units: 2}"
-    assert problems_of(f"operations: [{{name: g, repeat: 4, as: i, operations: [{lstm}]}}]") == []
-    error = error_of(f"operations: [{{name: g, repeat: 5, as: i, operations: [{lstm}]}}]")
-    assert places_of(error) == ["1:55: operations[0].operations[0]"]
+    assert list_problems(f"operations: [{{name: g, repeat: 4, as: i, operations: [{lstm}]}}]") == []
+    error = expect_spec_error(f"operations: [{{name: g, repeat: 5, as: i, operations: [{lstm}]}}]")
+    assert list_locations(error) == ["1:55: operations[0].operations[0]"]
     golden(error)
     assert (
-        problems_of(f"operations: [{{name: g, repeat: 50, as: i, operations: [{lstm.replace('i + 1', '3')}]}}]") == []
+        list_problems(f"operations: [{{name: g, repeat: 50, as: i, operations: [{lstm.replace('i + 1', '3')}]}}]") == []
     )

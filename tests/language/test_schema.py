@@ -5,7 +5,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from conftest import CONFIGS, ROOT, plan_of
+from helpers import CONFIGS, ROOT, plan_operations
 
 from paramgen.catalog.operations import OPERATIONS
 from paramgen.language.schema import json_schema
@@ -210,18 +210,18 @@ HEADS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("operation", ACCEPTED, ids=str)
-def test_both_accept(operation: dict[str, Any]) -> None:
+def test_schema_and_planner_accept_the_same(operation: dict[str, Any]) -> None:
     assert accepts(operation)
-    assert plan_of(operation)
+    assert plan_operations(operation)
 
 
 @pytest.mark.parametrize("operation", REFUSED, ids=str)
-def test_both_refuse(operation: dict[str, Any]) -> None:
+def test_schema_and_planner_refuse_the_same(operation: dict[str, Any]) -> None:
     from paramgen.errors import SpecError
 
     assert not accepts(operation)
     with pytest.raises(SpecError):
-        plan_of(operation)
+        plan_operations(operation)
 
 
 @pytest.mark.parametrize("head", HEADS, ids=str)
@@ -231,7 +231,7 @@ def test_both_refuse_heads(head: dict[str, Any]) -> None:
     assert accepts(CONV)
     assert not accepts(CONV, **head)
     with pytest.raises(SpecError):
-        plan_of(CONV, **head)
+        plan_operations(CONV, **head)
 
 
 def test_an_error_is_reported_for_the_written_type_only() -> None:

@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 import pytest
-from conftest import error_of, plan_of_text
 from golden import Golden
+from helpers import expect_spec_error, plan_text
 
 import paramgen
 
@@ -14,7 +14,7 @@ P = "type: prelu"
 
 def names(text: str, **replaced: Any) -> list[str]:
     """Return the names of a spec's tensors, without the last part."""
-    plan = plan_of_text(text, **replaced)
+    plan = plan_text(text, **replaced)
     return [tensor.name.removesuffix(".alpha") for tensor in plan.tensors]
 
 
@@ -54,7 +54,7 @@ def names(text: str, **replaced: Any) -> list[str]:
         ),
     ],
 )  # fmt: skip
-def test_names(entry: str, expected: list[str]) -> None:
+def test_items_expand_to_these_names(entry: str, expected: list[str]) -> None:
     text = f"variables: {{depths: [2, 1], names: [x, y]}}\noperations: [{{name: z, {P}}}, {entry}]\n"
     assert names(text) == ["z", *expected]
 
@@ -71,7 +71,7 @@ def test_local_variables_see_those_around_them_and_not_each_other() -> None:
         "operations: [{name: g, with: {a: '${a + 1}', b: '${a + 2}'}, operations: ["
         "{name: c, with: {a: '${a * 100}'}, type: batchnorm, num_channels: '${a + b}'}]}]\n"
     )
-    plan = plan_of_text(text)
+    plan = plan_text(text)
     assert plan.tensors[0].shape == (203, 1)
 
 
@@ -84,7 +84,7 @@ def test_two_towers_from_one_block() -> None:
         "  - {name: norm, type: layer_norm, num_channels: '${width}'}\n"
         "- {name: vision, with: {width: 3}, operations: *tower}\n"
     )
-    plan = plan_of_text(text)
+    plan = plan_text(text)
     assert [tensor.shape for tensor in plan.tensors] == [(2, 1), (2, 1), (3, 1), (3, 1)]
 
 
@@ -100,9 +100,9 @@ def test_the_stored_spec_plans_the_same_file() -> None:
         f"operations: [{{name: a, when: '${{tie}}', {P}}}, {{name: b, with: {{n: '${{depths[0]}}'}}, "
         "type: batchnorm, num_channels: '${n}'}, {name: c, repeat: '${depths}', type: prelu}]\n"
     )
-    plan = plan_of_text(text)
+    plan = plan_text(text)
     stored = json.loads(plan.header[8:])["__metadata__"]["paramgen_spec"]
-    assert plan_of_text(stored).header == plan.header
+    assert plan_text(stored).header == plan.header
 
 
 MISTAKES = {
@@ -139,15 +139,15 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("case", MISTAKES)
-def test_mistake(case: str, golden: Golden) -> None:
+def test_errors_in_items_have_their_paths(case: str, golden: Golden) -> None:
     entry, paths = MISTAKES[case]
-    error = error_of(f"variables: {{names: [x, y], sizes: [1, 2]}}\noperations: [{{name: z, {P}}}, {entry}]\n")
+    error = expect_spec_error(f"variables: {{names: [x, y], sizes: [1, 2]}}\noperations: [{{name: z, {P}}}, {entry}]\n")
     assert [problem.path for problem in error.diagnostics][: len(paths)] == paths
     golden(error)
 
 
-def test_everything_omitted(golden: Golden) -> None:
-    golden(error_of(f"operations: [{{name: z, when: false, {P}}}]\n"))
+def test_a_spec_whose_items_are_all_omitted_is_refused(golden: Golden) -> None:
+    golden(expect_spec_error(f"operations: [{{name: z, when: false, {P}}}]\n"))
 
 
 def test_an_override_that_may_match_omitted_operations_is_a_warning(golden: Golden) -> None:

@@ -7,12 +7,13 @@ from typing import Any
 from unicodedata import category
 
 import pytest
-from conftest import plan_of_text
+from helpers import plan_text
 
 import paramgen
 from paramgen.errors import ParamgenError, SpecError
+from paramgen.language.document import from_mapping
 from paramgen.language.model import interpret, read_document
-from paramgen.language.yaml_reader import from_mapping, from_yaml
+from paramgen.language.yaml_reader import from_yaml
 from paramgen.planning.plan import make_plan
 
 EVERY = [chr(code) for code in range(sys.maxunicode + 1)]
@@ -93,8 +94,8 @@ def quote(value: Any) -> str:
 @pytest.mark.parametrize("name", SPECS)
 def test_errors_are_printable(name: str) -> None:
     for text in STRING_KEYS:
-        check(lambda text=text: make_plan(interpret(from_mapping(SPECS[name](text), text), "m")))
-        check(lambda text=text: make_plan(interpret(from_yaml(quote(SPECS[name](text)).encode(), text), "m")))
+        check(lambda text=text: make_plan(interpret(from_mapping(SPECS[name](text), text))))
+        check(lambda text=text: make_plan(interpret(from_yaml(quote(SPECS[name](text)).encode(), text))))
     for text in SURROGATES:
         check(lambda text=text: from_mapping(SPECS[name](text), text))
 
@@ -113,7 +114,7 @@ def unprintable_texts() -> Iterator[str]:
 def test_errors_of_yaml_are_printable() -> None:
     for text in unprintable_texts():
         with pytest.raises(SpecError) as caught:
-            plan_of_text(text)
+            plan_text(text)
         lines_of(caught.value)
 
 
@@ -127,7 +128,7 @@ def test_names_of_files_and_variables_are_printable(text: str, tmp_path: Path) -
         path = tmp_path / f"{text}.yaml"
         path.write_text("operations: 1")
         with pytest.raises(SpecError) as caught:
-            make_plan(interpret(*read_document(path)))
+            make_plan(interpret(read_document(path)))
         assert len(lines_of(caught.value)) == 1
     spec = {"variables": {"hidden" + text: 1}, "operations": [PRELU]}
     for name in ("hiddem", text):

@@ -9,15 +9,16 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import ROOT
 from golden import Golden
+from helpers import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
 from paramgen import limits
 from paramgen.errors import SpecError
-from paramgen.language import yaml_reader as document
-from paramgen.language.yaml_reader import from_mapping, from_yaml
+from paramgen.language import yaml_reader
+from paramgen.language.document import from_mapping
+from paramgen.language.yaml_reader import from_yaml
 
 
 def read(text: str | bytes) -> Any:
@@ -141,22 +142,22 @@ def test_empty_documents_are_null() -> None:
 def test_a_byte_order_mark_is_skipped() -> None:
     parsed = from_yaml("\ufeffa: 1".encode(), "s")
     assert parsed.data == {"a": 1}
-    assert parsed.place(("a",)) == (1, 4)
+    assert parsed.locate(("a",)) == (1, 4)
 
 
 def test_lines_and_columns_of_values_and_keys() -> None:
     text = "a: 1\nb:\n  - x\n  - {層: [2,  3]}\nc: &m {k: v}\nd:\n  <<: *m\n  l: 4\n"
     parsed = from_yaml(text.encode(), "s")
-    assert parsed.place(()) == (1, 1)
-    assert parsed.place(("a",)) == (1, 4)
-    assert parsed.place(("b",), of_key=True) == (2, 1)
-    assert parsed.place(("b", 1)) == (4, 5)
-    assert parsed.place(("b", 1, "層"), of_key=True) == (4, 6)
-    assert parsed.place(("b", 1, "層", 1)) == (4, 14)
-    assert parsed.place(("d", "k")) == (5, 11)
-    assert parsed.place(("d", "l")) == (8, 6)
-    assert parsed.place(("b", 1, "missing")) == (4, 5)
-    assert parsed.place(("d", "k", "deeper", 3)) == (5, 11)
+    assert parsed.locate(()) == (1, 1)
+    assert parsed.locate(("a",)) == (1, 4)
+    assert parsed.locate(("b",), of_key=True) == (2, 1)
+    assert parsed.locate(("b", 1)) == (4, 5)
+    assert parsed.locate(("b", 1, "層"), of_key=True) == (4, 6)
+    assert parsed.locate(("b", 1, "層", 1)) == (4, 14)
+    assert parsed.locate(("d", "k")) == (5, 11)
+    assert parsed.locate(("d", "l")) == (8, 6)
+    assert parsed.locate(("b", 1, "missing")) == (4, 5)
+    assert parsed.locate(("d", "k", "deeper", 3)) == (5, 11)
 
 
 def test_alias_bombs_are_counted_expanded(monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
@@ -173,7 +174,7 @@ def test_alias_bombs_are_counted_expanded(monkeypatch: pytest.MonkeyPatch, golde
 
 
 @pytest.mark.parametrize("limit", ["MAX_NODES", "MAX_KEYS", "MAX_FILE_BYTES"])
-def test_limits(limit: str, monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
+def test_yaml_above_a_limit_is_refused(limit: str, monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
     text = "a: {" + ", ".join(f"k{i}: {i}" for i in range(50)) + "}"
     assert len(read(text)["a"]) == 50
     monkeypatch.setattr(limits, limit, 49)
@@ -183,15 +184,15 @@ def test_limits(limit: str, monkeypatch: pytest.MonkeyPatch, golden: Golden) -> 
 def test_the_python_parser_reads_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     for path in sorted((ROOT / "configs").glob("*.yaml")):
         with_c = from_yaml(path.read_bytes(), "s")
-        monkeypatch.setattr(document, "_Loader", yaml.SafeLoader)
+        monkeypatch.setattr(yaml_reader, "_Loader", yaml.SafeLoader)
         without = from_yaml(path.read_bytes(), "s")
         monkeypatch.undo()
         assert with_c.data == without.data
-        assert with_c.data["operations"].places == without.data["operations"].places
+        assert with_c.data["operations"].positions == without.data["operations"].positions
 
 
 def test_surrogates_of_the_python_parser_are_refused(monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
-    monkeypatch.setattr(document, "_Loader", yaml.SafeLoader)
+    monkeypatch.setattr(yaml_reader, "_Loader", yaml.SafeLoader)
     golden(refusal('a: "\\ud800"'))
 
 

@@ -5,20 +5,21 @@ import math
 from typing import Any
 
 import pytest
-from conftest import ROOT, document_of, plan_of, plan_of_text
 from golden import Golden
+from helpers import ROOT, plan_operations, plan_text, read_plan_json
 
 from paramgen.errors import SpecError
-from paramgen.language.model import interpret, read_document
-from paramgen.language.yaml_reader import from_mapping, from_yaml
+from paramgen.language.document import from_mapping
+from paramgen.language.model import Replacements, interpret, read_document
+from paramgen.language.yaml_reader import from_yaml
 from paramgen.planning import plan as planning
 from paramgen.planning import resolve
 from paramgen.planning.plan import make_plan, metadata
 
 
 def tensors_of(path: str) -> dict[str, dict[str, Any]]:
-    plan = make_plan(interpret(*read_document(ROOT / "configs" / path)))
-    return {tensor["name"]: tensor for tensor in document_of(plan)["parameters"]}
+    plan = make_plan(interpret(read_document(ROOT / "configs" / path)))
+    return {tensor["name"]: tensor for tensor in read_plan_json(plan)["parameters"]}
 
 
 def test_the_sources_worked_examples() -> None:
@@ -51,8 +52,8 @@ def test_the_sources_worked_examples() -> None:
 
 def test_the_document_of_a_plan() -> None:
     text = "name: m\nseed: 42\noperations:\n- {name: conv, type: conv, filter_size: [5, 5], num_channels: 3, num_filters: 128}\n"
-    plan = plan_of_text(text)
-    document = document_of(plan)
+    plan = plan_text(text)
+    document = read_plan_json(plan)
     assert document.pop("parameters")[0] == {
         "name": "conv.weights",
         "canonical_name": "conv.weights",
@@ -78,7 +79,7 @@ DENSE = {"type": "fully_connected", "input_size": 2, "output_size": 2}
 
 
 def initializer_of(operation: dict[str, Any], **head: Any) -> str:
-    return str(plan_of({**DENSE, **operation}, **head)[0]["initializer"]["type"])
+    return str(plan_operations({**DENSE, **operation}, **head)[0]["initializer"]["type"])
 
 
 def test_precedence_of_initializers() -> None:
@@ -93,9 +94,9 @@ def test_precedence_of_initializers() -> None:
 
 
 def test_initializers_have_their_own_names_and_all_their_fields() -> None:
-    (tensor, _) = plan_of({**DENSE, "initializers": {"weights": "xavier"}})
+    (tensor, _) = plan_operations({**DENSE, "initializers": {"weights": "xavier"}})
     assert tensor["initializer"] == {"type": "glorot"}
-    (tensor, _) = plan_of({**DENSE, "initializers": {"weights": {"type": "gaussian", "std": 2}}})
+    (tensor, _) = plan_operations({**DENSE, "initializers": {"weights": {"type": "gaussian", "std": 2}}})
     assert tensor["initializer"] == {"type": "gaussian", "mean": 0.0, "std": 2.0}
 
 
@@ -108,7 +109,7 @@ def test_precedence_of_dtypes() -> None:
             "b": {"shape": [1], "initializer": "ones"},
         },
     }
-    tensors = plan_of(custom, {**DENSE, "bias": False}, dtype="float16")
+    tensors = plan_operations(custom, {**DENSE, "bias": False}, dtype="float16")
     assert [tensor["dtype"] for tensor in tensors] == ["float64", "bfloat16", "float16"]
     assert [tensor["bytes"] for tensor in tensors] == [8, 2, 8]
 
@@ -117,7 +118,7 @@ def test_arguments_override_the_spec() -> None:
     document = read_document(
         {"seed": 1, "dtype": "float64", "operations": [{"name": "a", **DENSE, "dtype": "float16"}]}
     )
-    plan = make_plan(interpret(*document, seed=2**64 - 1, dtype="bfloat16"))
+    plan = make_plan(interpret(document, Replacements(seed=2**64 - 1, dtype="bfloat16")))
     assert plan.seed == 2**64 - 1
     assert plan.tensors[0].dtype.name == "float16"
     source = json.loads(json.loads(plan.header[8:])["__metadata__"]["paramgen_spec"])
@@ -130,7 +131,7 @@ def test_metadata_holds_the_spec_as_written() -> None:
         "- &a {type: fullyconnect, name: a, input_size: 010, output_size: 2, bias: false}\n"
         "- {<<: *a, name: b}\n"
     )
-    plan = plan_of_text(text)
+    plan = plan_text(text)
     metadata = json.loads(plan.header[8:])["__metadata__"]
     assert metadata == {
         "format": "pt",
@@ -143,26 +144,26 @@ def test_metadata_holds_the_spec_as_written() -> None:
 
 @pytest.mark.parametrize("path", ["source_examples.yaml", "layers.yaml", "gru_classifier.yaml", "lstm_classifier.yaml"])
 def test_the_spec_in_the_metadata_makes_the_same_header(path: str) -> None:
-    plan = make_plan(interpret(*read_document(ROOT / "configs" / path)))
+    plan = make_plan(interpret(read_document(ROOT / "configs" / path)))
     source = json.loads(plan.header[8:])["__metadata__"]["paramgen_spec"]
-    assert make_plan(interpret(*read_document(json.loads(source)))).header == plan.header
-    assert plan_of_text(source).header == plan.header
+    assert make_plan(interpret(read_document(json.loads(source)))).header == plan.header
+    assert plan_text(source).header == plan.header
 
 
 def test_the_spec_in_the_metadata_can_be_read_as_yaml() -> None:
     """Include characters that YAML has only as escapes."""
     name = "a\u2028\x7f\x85\ufffe\u00e9"
-    spec = interpret(from_mapping({"name": name, "operations": [{"name": "p", "type": "prelu"}]}), "m")
+    spec = interpret(from_mapping({"name": name, "operations": [{"name": "p", "type": "prelu"}]}))
     written = metadata(spec)["paramgen_spec"]
     assert "\u00e9" in written
-    again = interpret(from_yaml(written.encode(), "s"), "m")
+    again = interpret(from_yaml(written.encode(), "m"))
     assert again.fields.name == name
     assert make_plan(again).header == make_plan(spec).header
 
 
 def test_a_name_is_in_the_metadata_only_if_written() -> None:
     def source(data: dict[str, Any]) -> Any:
-        plan = make_plan(interpret(*read_document({**data, "operations": [{"name": "a", **DENSE}]})))
+        plan = make_plan(interpret(read_document({**data, "operations": [{"name": "a", **DENSE}]})))
         return plan.name, json.loads(json.loads(plan.header[8:])["__metadata__"]["paramgen_spec"])
 
     assert source({})[0] == "model"
@@ -171,34 +172,34 @@ def test_a_name_is_in_the_metadata_only_if_written() -> None:
 
 
 def test_parameters_do_not_depend_on_other_operations() -> None:
-    one = make_plan(interpret(*read_document({"operations": [{"name": "a", **DENSE}]})))
-    two = make_plan(interpret(*read_document({"operations": [{"name": "b", **DENSE}, {"name": "a", **DENSE}]})))
+    one = make_plan(interpret(read_document({"operations": [{"name": "a", **DENSE}]})))
+    two = make_plan(interpret(read_document({"operations": [{"name": "b", **DENSE}, {"name": "a", **DENSE}]})))
     assert one.tensors == two.tensors[2:]
 
 
 def test_equal_stream_ids_are_an_error(monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
     monkeypatch.setattr(resolve, "stream_id", lambda name: 7)
     with pytest.raises(SpecError) as caught:
-        plan_of(DENSE)
+        plan_operations(DENSE)
     golden(caught.value)
 
 
 def test_a_header_beyond_the_formats_limit_is_an_error(monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
     monkeypatch.setattr(planning, "MAX_HEADER_BYTES", 300)
     with pytest.raises(SpecError) as caught:
-        plan_of(DENSE)
+        plan_operations(DENSE)
     golden(caught.value)
 
 
 def test_numbers_of_enormous_fans() -> None:
     huge = 2**62
     custom = {"shape": [1], "fan_in": huge, "fan_out": huge, "initializer": "glorot"}
-    (tensor,) = plan_of({"type": "custom", "parameters": {"w": custom}})
+    (tensor,) = plan_operations({"type": "custom", "parameters": {"w": custom}})
     assert tensor["distribution"]["high"] == math.sqrt(6 / 2**63)
 
 
 def test_making_a_plan_twice_reports_the_same_errors() -> None:
-    spec = interpret(*read_document({"operations": [{"name": "a", **DENSE, "initializers": {"bias": "he"}}]}))
+    spec = interpret(read_document({"operations": [{"name": "a", **DENSE, "initializers": {"bias": "he"}}]}))
     with pytest.raises(SpecError) as first:
         make_plan(spec)
     with pytest.raises(SpecError) as second:

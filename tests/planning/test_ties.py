@@ -10,6 +10,7 @@ import paramgen
 
 EMBEDDING = {"name": "embed", "type": "embedding", "embedding_dimension": 4, "vocabulary_size": 6}
 HEAD = {"name": "head", "type": "fully_connected", "input_size": 4, "output_size": 6, "bias": False}
+ATTENTION = {"name": "attention", "type": "multihead_attention", "input_size": 4, "num_heads": 2}
 TIED = {**HEAD, "tie": {"weights": "embed.weights"}}
 
 
@@ -44,6 +45,8 @@ def test_a_copy_follows_overrides_of_its_target() -> None:
 MISTAKES: dict[str, dict[str, Any]] = {
     "an unknown parameter": spec(EMBEDDING, {**HEAD, "tie": {"weight": "embed.weights"}}),
     "an unknown target": spec(EMBEDDING, {**HEAD, "tie": {"weights": "embed.weight"}}),
+    "an unknown target like no other": spec(EMBEDDING, {**HEAD, "tie": {"weights": "decoder.kernel"}}),
+    "a target that the layout joins": spec(ATTENTION, {**HEAD, "tie": {"weights": "attention.query_weights"}}),
     "another size": spec(EMBEDDING, {**TIED, "input_size": 5}),
     "another shape": spec(EMBEDDING, TIED, layout="canonical", ties="copy"),
     "a tied target": spec(EMBEDDING, TIED, {**TIED, "name": "again", "tie": {"weights": "head.weights"}}),
@@ -55,7 +58,7 @@ MISTAKES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("case", MISTAKES)
-def test_mistake(case: str, golden: Golden) -> None:
+def test_a_wrong_tie_is_one_error(case: str, golden: Golden) -> None:
     with pytest.raises(paramgen.SpecError) as caught:
         paramgen.load_spec(MISTAKES[case])
     assert caught.value.total == 1

@@ -5,8 +5,8 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
-from conftest import plan_of
 from golden import Golden
+from helpers import plan_operations
 
 import paramgen
 
@@ -20,9 +20,9 @@ def sampled(*operations: dict[str, Any], **head: Any) -> Any:
     return paramgen.sample({"seed": 3, **head, "operations": list(operations)}, flat=True)
 
 
-def test_plan() -> None:
+def test_the_magnitude_is_planned_between_weights_and_bias() -> None:
     uniform = {"type": "uniform", "low": -0.4714045207910317, "high": 0.4714045207910317}
-    weights, magnitude, bias = plan_of(NORMED)
+    weights, magnitude, bias = plan_operations(NORMED)
     assert (weights["name"], weights["distribution"]) == ("c.weights", uniform)
     assert bias["name"] == "c.bias"
     assert magnitude == {
@@ -106,7 +106,7 @@ def test_the_table_names_the_direction() -> None:
 
 
 def test_conventions_of_torch_leave_the_magnitude_a_norm() -> None:
-    weights, magnitude, bias = plan_of(NORMED, conventions="torch")
+    weights, magnitude, bias = plan_operations(NORMED, conventions="torch")
     assert magnitude["distribution"]["of"] == weights["distribution"]
     assert bias["distribution"]["type"] == "uniform"
 
@@ -169,7 +169,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("case", MISTAKES)
-def test_mistake(case: str, golden: Golden) -> None:
+def test_a_wrong_weight_norm_is_one_error(case: str, golden: Golden) -> None:
     operation, head = MISTAKES[case]
     with pytest.raises(paramgen.SpecError) as caught:
         paramgen.load_spec({**head, "operations": [operation]})

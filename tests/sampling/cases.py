@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from conftest import FIRST_DTYPES, tensor_of
+from helpers import FIRST_DTYPES, make_tensor
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -28,7 +28,7 @@ from paramgen.catalog.distributions import (
 )
 from paramgen.dtypes import DTYPES
 from paramgen.planning.tensors import Tensor
-from paramgen.sampling.backend import Backend, ElementwiseDistribution
+from paramgen.sampling.backend import Backend, ElementSource, ElementwiseDistribution
 from paramgen.sampling.regions import StridedRegion
 
 DISTRIBUTIONS: list[ElementwiseDistribution] = [
@@ -122,9 +122,9 @@ def elements(region: StridedRegion) -> NDArray[np.int64]:
 
 
 def fill_region(backend: Backend, distribution: ElementwiseDistribution, dtype: str, region: StridedRegion) -> bytes:
-    with backend.current():
+    with backend.activate():
         out = backend.empty(DTYPES[dtype].nbytes(region.size))
-        backend.fill_region(distribution, DTYPES[dtype], 42, 777, region, out)
+        backend.fill_region(ElementSource(distribution, DTYPES[dtype], 42, 777), region, out)
         return backend.download(out).tobytes()  # type: ignore[arg-type]
 
 
@@ -144,4 +144,4 @@ def ranges_of(tensor: Tensor) -> list[tuple[int, int]]:
 def embed(distribution: Distribution, dtype: str, row: str, shape: tuple[int, int]) -> Tensor:
     """Return a tensor of a parameter of axes d and v, rearranged by a row of a layout."""
     axes = Axes("d v", dict(zip("dv", shape, strict=True)))
-    return Tensor("x", *rearrange([row], {"w": axes}), tensor_of(distribution, dtype, shape).sources)
+    return Tensor("x", *rearrange([row], {"w": axes}), make_tensor(distribution, dtype, shape).sources)

@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import TINY
 from golden import Golden
+from helpers import TINY
 
 # NumPy and ml_dtypes, which need the true order, come first.
 BIG_ENDIAN = "import sys, numpy, ml_dtypes; sys.byteorder = 'big'; "

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import draw, tensor_of
+from helpers import draw, make_tensor
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,7 +10,7 @@ import paramgen
 from paramgen.catalog.distributions import Bernoulli, Integers
 from paramgen.dtypes import DTYPES
 from paramgen.planning.streams import stream_id
-from paramgen.sampling.philox import words, words64
+from paramgen.sampling.philox import draw_words, draw_words64
 from paramgen.sampling.reference import _bernoulli, _integers, _share64
 
 COUNT = 20_000
@@ -43,12 +43,12 @@ def test_multiplying_64_bits_is_exact(word: int, span: int) -> None:
     ],
 )
 def test_integers_follow_the_formula(dtype: str, low: int, high: int) -> None:
-    bits, draw_words = (64, words64) if DTYPES[dtype].bits == 64 else (32, words)
-    expected = [low + (int(word) * (high - low + 1) >> bits) for word in draw_words(9, stream_id("w"), 0, COUNT)]
+    bits, draw = (64, draw_words64) if DTYPES[dtype].bits == 64 else (32, draw_words)
+    expected = [low + (int(word) * (high - low + 1) >> bits) for word in draw(9, stream_id("w"), 0, COUNT)]
     initializer = {"type": "integers", "low": low, "high": high}
     found = paramgen.initialize(initializer, [COUNT], seed=9, name="w", dtype=dtype)
-    assert found.dtype == DTYPES[dtype].numpy()
-    exact = found.astype(np.float64) if DTYPES[dtype].precision else found
+    assert found.dtype == DTYPES[dtype].numpy_dtype()
+    exact = found.astype(np.float64) if DTYPES[dtype].significant_bits else found
     assert [int(value) for value in exact.tolist()] == expected
     assert low <= min(expected) and max(expected) <= high
 
@@ -68,7 +68,7 @@ def test_extreme_words_give_the_limits(kind: type[np.uint32] | type[np.uint64]) 
 @pytest.mark.parametrize("dtype", [name for name in DTYPES if name not in ("complex64", "float8_e8m0fnu")])
 def test_ones_are_the_largest_words(dtype: str, p: float) -> None:
     wide = DTYPES[dtype].bits == 64
-    upper = words(9, stream_id("w"), 0, 2 * COUNT)[1::2] if wide else words(9, stream_id("w"), 0, COUNT)
+    upper = draw_words(9, stream_id("w"), 0, 2 * COUNT)[1::2] if wide else draw_words(9, stream_id("w"), 0, COUNT)
     expected = [int(word) >= 2**32 - round(p * 2**32) for word in upper]
     found = paramgen.initialize({"type": "bernoulli", "p": p}, [COUNT], seed=9, name="w", dtype=dtype)
     assert found.astype(np.float64).tolist() == expected
@@ -77,7 +77,9 @@ def test_ones_are_the_largest_words(dtype: str, p: float) -> None:
 
 def test_a_fair_coin_is_an_integer_of_two() -> None:
     for dtype in ("bool", "int64", "float32"):
-        coin, integer = (draw(tensor_of(one, dtype, (COUNT,)), 1, 0, COUNT) for one in (Bernoulli(0.5), Integers(0, 1)))
+        coin, integer = (
+            draw(make_tensor(one, dtype, (COUNT,)), 1, 0, COUNT) for one in (Bernoulli(0.5), Integers(0, 1))
+        )
         assert coin.tobytes() == integer.tobytes()
 
 

@@ -6,14 +6,15 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
-from conftest import draw, tensor_of
+from helpers import draw, make_tensor
 from numpy.typing import NDArray
 
 from paramgen.catalog.distributions import LogUniform, Sinusoidal, SsmDtBias, UniformInterval
 from paramgen.exact_math import log
 from paramgen.planning.streams import stream_id
-from paramgen.sampling import functions
-from paramgen.sampling.philox import words, words64
+from paramgen.sampling import elementary
+from paramgen.sampling.philox import draw_words, draw_words64
+from paramgen.sampling.reference import uniform_interval
 
 RANDOM = np.random.default_rng(0)
 COUNT = 4000
@@ -39,43 +40,43 @@ def relative(function: Callable[[Any], Any], exact: Exact, arguments: NDArray[np
 
 
 @pytest.mark.parametrize(("low", "high"), [(-700, 700), (-10, 1), (-0.4, 0.4)])
-def test_exp(low: float, high: float) -> None:
-    assert relative(functions.exp, mpmath.exp, RANDOM.uniform(low, high, COUNT)) < 2 * UNIT
+def test_exp_is_accurate(low: float, high: float) -> None:
+    assert relative(elementary.exp, mpmath.exp, RANDOM.uniform(low, high, COUNT)) < 2 * UNIT
 
 
 @pytest.mark.parametrize(("low", "high"), [(-690, 4), (-3, 1)])
 def test_expm1_of_negative_numbers(low: float, high: float) -> None:
     arguments = -np.exp(RANDOM.uniform(low, high, COUNT))
-    assert relative(functions.expm1, mpmath.expm1, arguments) < 2 * UNIT
+    assert relative(elementary.expm1, mpmath.expm1, arguments) < 2 * UNIT
 
 
 @pytest.mark.parametrize(("low", "high"), [(-690, 7), (-3, 2)])
 def test_inverse_softplus(low: float, high: float) -> None:
     arguments = np.exp(RANDOM.uniform(low, high, COUNT))
-    found = functions.inverse_softplus(arguments)
+    found = elementary.inverse_softplus(arguments)
     exact = [mpmath.log(mpmath.expm1(mpmath.mpf(float(x)))) for x in arguments]
     assert max(errors(found, exact) / np.maximum(1, np.abs(found))) < 8 * UNIT
 
 
 @pytest.mark.parametrize("reach", [1, 100, 2**20])
 @pytest.mark.parametrize(("quarters", "exact"), [(0, mpmath.sin), (1, mpmath.cos)])
-def test_sine(reach: float, quarters: int, exact: Exact) -> None:
+def test_sine_is_accurate(reach: float, quarters: int, exact: Exact) -> None:
     angles = RANDOM.uniform(-reach, reach, COUNT)
-    found = functions.sine(angles, np.full(COUNT, quarters))
+    found = elementary.sine(angles, np.full(COUNT, quarters))
     assert max(errors(found, [exact(mpmath.mpf(float(x))) for x in angles])) < 2 * UNIT
 
 
 def test_sine_near_its_zeros() -> None:
     """Test the angles where the argument's reduction cancels most."""
     angles = np.arange(2, 667_000, 167) * (np.pi / 2)
-    sine = lambda x: functions.sine(x, np.zeros(len(x), np.int64))  # noqa: E731
+    sine = lambda x: elementary.sine(x, np.zeros(len(x), np.int64))  # noqa: E731
     assert relative(sine, mpmath.sin, angles[::2]) < 2 * UNIT
 
 
 def exact_numbers(lower: Any, upper: Any, dtype: str, count: int) -> list[mpmath.mpf]:
     """Return lower + u·(upper - lower) for the first words of the stream x with seed 1."""
     bits = 64 if dtype == "float64" else 32
-    found = (words64 if bits == 64 else words)(1, stream_id("x"), 0, count)
+    found = (draw_words64 if bits == 64 else draw_words)(1, stream_id("x"), 0, count)
     return [lower + (mpmath.mpf(int(word)) + 0.5) / 2**bits * (upper - lower) for word in found]
 
 
@@ -85,9 +86,9 @@ def tolerance(dtype: str, exact: mpmath.mpf, double: float) -> mpmath.mpf:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_interval(dtype: str) -> None:
+def test_uniform_intervals_are_accurate(dtype: str) -> None:
     for low, high in [(0.0, 1.0), (-1.0, 0.0), (-0.1, 0.75), (1e6, 1e6 + 1)]:
-        found = draw(tensor_of(UniformInterval(low, high), dtype, (COUNT,)), 1, 0, COUNT)
+        found = draw(make_tensor(UniformInterval(low, high), dtype, (COUNT,)), 1, 0, COUNT)
         exact = exact_numbers(mpmath.mpf(low), mpmath.mpf(high), dtype, COUNT)
         largest = max(abs(low), abs(high))
         for error, value in zip(errors(found, exact), exact, strict=True):
@@ -98,14 +99,14 @@ def test_interval(dtype: str) -> None:
 def test_the_ends_of_an_interval(bits: int) -> None:
     """The extreme words are as near to an end that is zero as they are to each other."""
     word = np.array([0, 2**bits - 1], f"u{bits // 8}")
-    assert functions.interval(UniformInterval(0.0, 1.0), word)[0] == 2.0 ** -(bits + 1)
-    assert functions.interval(UniformInterval(-1.0, 0.0), word)[1] == -(2.0 ** -(bits + 1))
+    assert uniform_interval(UniformInterval(0.0, 1.0), word)[0] == 2.0 ** -(bits + 1)
+    assert uniform_interval(UniformInterval(-1.0, 0.0), word)[1] == -(2.0 ** -(bits + 1))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_log_uniform(dtype: str) -> None:
+def test_log_uniform_values_are_accurate(dtype: str) -> None:
     for low, high in [(0.001, 0.1), (1e-30, 1e30), (1e-300, 1e300)][: 3 if dtype == "float64" else 2]:
-        found = draw(tensor_of(LogUniform(low, high), dtype, (COUNT,)), 1, 0, COUNT)
+        found = draw(make_tensor(LogUniform(low, high), dtype, (COUNT,)), 1, 0, COUNT)
         logarithms = exact_numbers(mpmath.log(low), mpmath.log(high), dtype, COUNT)
         for error, value in zip(errors(found, list(map(mpmath.exp, logarithms))), logarithms, strict=True):
             exact = mpmath.exp(value)
@@ -117,7 +118,7 @@ def test_log_uniform(dtype: str) -> None:
     ("low", "most", "floor"), [(0.001, 0.1, 1e-4), (0.001, 0.1, 0.01), (1e-5, 200.0, 1e-5), (1e-300, 1e10, 1e-300)]
 )
 def test_ssm_dt_bias(low: float, most: float, floor: float, dtype: str) -> None:
-    found = draw(tensor_of(SsmDtBias(low, most, floor), dtype, (COUNT,)), 1, 0, COUNT)
+    found = draw(make_tensor(SsmDtBias(low, most, floor), dtype, (COUNT,)), 1, 0, COUNT)
     logarithms = exact_numbers(mpmath.log(low), mpmath.log(most), dtype, COUNT)
     steps = [max(mpmath.exp(value), mpmath.mpf(floor)) for value in logarithms]
     exact = [step + mpmath.log(-mpmath.expm1(-step)) for step in steps]
@@ -127,9 +128,9 @@ def test_ssm_dt_bias(low: float, most: float, floor: float, dtype: str) -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("interleaved", [True, False])
-def test_sinusoidal(interleaved: bool, dtype: str) -> None:
+def test_sinusoidal_values_are_accurate(interleaved: bool, dtype: str) -> None:
     channels, first = 40, 1.5
-    tensor = tensor_of(Sinusoidal(channels, interleaved, first, log(10000.0) / 19.0), dtype, (2**20, channels))
+    tensor = make_tensor(Sinusoidal(channels, interleaved, first, log(10000.0) / 19.0), dtype, (2**20, channels))
     for row in (0, 1, 7, 1000, 2**20 - 2):
         found = draw(tensor, 0, row * channels, (row + 1) * channels)
         position = mpmath.mpf(row) + first

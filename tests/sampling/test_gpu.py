@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 from cases import COMBINATIONS, LARGE, PADDED, any_region, elements, embed, fill_region, pad, ranges_of
-from conftest import FIRST_DTYPES, draw, tensor_of
 from frozen_cases import RECORDED, cases, digest
+from helpers import FIRST_DTYPES, draw, make_tensor
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from paramgen.catalog.distributions import Constant, Distribution, ElementwiseDistribution, Orthogonal, Uniform
 from paramgen.dtypes import DTYPES
-from paramgen.sampling.backend import Backend
+from paramgen.sampling.backend import Backend, ElementSource
 from paramgen.sampling.orthogonal import Orthonormalizer
 from paramgen.sampling.reference import NumpyBackend
 from paramgen.sampling.regions import StridedRegion
@@ -34,7 +34,7 @@ def order(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.fixture
 def backend(gpu: ModuleType) -> Iterator[Backend]:
     (backend, *_) = gpu.open_backends([0], 2, 2**20)
-    with backend.current():
+    with backend.activate():
         yield backend
 
 
@@ -50,9 +50,11 @@ def bits(
 ) -> bytes:
     """Draw elements into an allocation, `at` elements after its beginning."""
     nbytes = DTYPES[dtype].nbytes
-    with backend.current():
+    with backend.activate():
         out = backend.empty(nbytes(at + count + 3))
-        backend.fill(distribution, DTYPES[dtype], seed, stream, start, out[nbytes(at) : nbytes(at + count)])
+        backend.fill(
+            ElementSource(distribution, DTYPES[dtype], seed, stream), start, out[nbytes(at) : nbytes(at + count)]
+        )
         after = backend.download(out)
     return after[nbytes(at) : nbytes(at + count)].tobytes()
 
@@ -99,14 +101,16 @@ def test_any_region_equals_the_references(backend: Backend, region: StridedRegio
 
 @pytest.mark.parametrize("blocks", [1, 3])
 @pytest.mark.parametrize("region", LARGE, ids=str)
-def test_large_regions(gpu: ModuleType, order: None, region: StridedRegion, blocks: int) -> None:
+def test_large_regions_equal_the_references(gpu: ModuleType, order: None, region: StridedRegion, blocks: int) -> None:
     backend = gpu.GpuBackend(0, 2**20, blocks)
     for dtype in ("float32", "float64"):
         assert fill_region(backend, Uniform(0.5), dtype, region) == fill_region(REFERENCE, Uniform(0.5), dtype, region)
 
 
 @pytest.mark.parametrize(("distribution", "row", "shape"), PADDED, ids=str)
-def test_padding(backend: Backend, order: None, distribution: Distribution, row: str, shape: tuple[int, int]) -> None:
+def test_padded_tensors_equal_the_references(
+    backend: Backend, order: None, distribution: Distribution, row: str, shape: tuple[int, int]
+) -> None:
     tensor = pad(embed(distribution, "float32", row, shape), shape[-1] - 1)
     for bounds in ranges_of(tensor)[::7]:
         assert draw(tensor, 5, *bounds, backend).tobytes() == draw(tensor, 5, *bounds).tobytes()
@@ -117,9 +121,9 @@ def test_regions_taken_from_an_array(backend: Backend, order: None, dtype: str) 
     for region in LARGE:
         source = RANDOM.integers(0, 256, DTYPES[dtype].nbytes(int(elements(region).max()) + 1), np.uint8)
         mine = np.empty(DTYPES[dtype].nbytes(region.size), np.uint8)
-        REFERENCE.take_region(source, DTYPES[dtype], region, mine)
+        REFERENCE.copy_region(source, DTYPES[dtype], region, mine)
         out = backend.empty(mine.nbytes)
-        backend.take_region(backend.upload(source), DTYPES[dtype], region, out)  # type: ignore[arg-type]
+        backend.copy_region(backend.upload(source), DTYPES[dtype], region, out)  # type: ignore[arg-type]
         assert backend.download(out).tobytes() == mine.tobytes()  # type: ignore[arg-type]
 
 
@@ -129,17 +133,17 @@ def test_repeated_from_a_table(backend: Backend, order: None, dtype: str, run: i
     table = RANDOM.integers(0, 256, DTYPES[dtype].nbytes(50), np.uint8)
     for region in [*LARGE, StridedRegion(0, 2**40 + 3, 0, (5000,), (1,), (1,))]:
         mine = np.empty(DTYPES[dtype].nbytes(region.size), np.uint8)
-        REFERENCE.repeat_region(table, DTYPES[dtype], run, region, mine)
+        REFERENCE.fill_region_from_table(table, DTYPES[dtype], run, region, mine)
         out = backend.empty(mine.nbytes)
-        backend.repeat_region(backend.upload(table), DTYPES[dtype], run, region, out)  # type: ignore[arg-type]
+        backend.fill_region_from_table(backend.upload(table), DTYPES[dtype], run, region, out)  # type: ignore[arg-type]
         assert backend.download(out).tobytes() == mine.tobytes()  # type: ignore[arg-type]
 
 
 def test_nothing_is_written_beyond_the_range(backend: Backend) -> None:
     out = backend.empty(64)
-    backend.fill(Constant(0.0), DTYPES["float32"], 0, 0, 0, out)
-    backend.fill(Constant(1.0), DTYPES["float32"], 0, 0, 1, out[4:28])
-    backend.fill(Constant(1.0), DTYPES["float64"], 0, 0, 1, out[40:48])
+    backend.fill(ElementSource(Constant(0.0), DTYPES["float32"], 0, 0), 0, out)
+    backend.fill(ElementSource(Constant(1.0), DTYPES["float32"], 0, 0), 1, out[4:28])
+    backend.fill(ElementSource(Constant(1.0), DTYPES["float64"], 0, 0), 1, out[40:48])
     expected = np.zeros(64, np.uint8)
     expected[4:28].view(np.float32)[:] = 1
     expected[40:48].view(np.float64)[:] = 1
@@ -156,7 +160,9 @@ def test_every_frozen_digest(backend: Backend) -> None:
 @pytest.mark.parametrize(
     ("rows", "columns", "depth"), [(1, 1, 5), (64, 64, 16), (70, 70, 33), (3, 130, 17), (200, 200, 1)]
 )
-def test_accumulate(backend: Backend, order: None, rows: int, columns: int, depth: int, sign: int, upper: bool) -> None:
+def test_products_equal_the_references(
+    backend: Backend, order: None, rows: int, columns: int, depth: int, sign: int, upper: bool
+) -> None:
     if upper and rows != columns:
         return
     c, left, right = (RANDOM.normal(size=size) for size in ((rows, columns + 2), (rows, depth + 1), (depth, columns)))
@@ -165,10 +171,10 @@ def test_accumulate(backend: Backend, order: None, rows: int, columns: int, dept
         there, mine = backend.upload(c), c.copy()
         factor = left[:, :depth].T.copy() if turned else left
         sent = backend.upload(factor)
-        backend.accumulate(
+        backend.add_product(
             there[:, :columns], sent if turned else sent[:, :depth].T, backend.upload(right), sign, upper
         )
-        REFERENCE.accumulate(mine[:, :columns], left[:, :depth].T, right, sign)
+        REFERENCE.add_product(mine[:, :columns], left[:, :depth].T, right, sign)
         found = backend.download(there)
         chosen = np.triu(np.ones((rows, columns), bool)) if upper else np.ones((rows, columns), bool)
         assert found[:, :columns][chosen].tobytes() == mine[:, :columns][chosen].tobytes()
@@ -183,53 +189,53 @@ def test_cholesky_of_a_tile(backend: Backend, order: None, n: int) -> None:
     there, mine = backend.upload(padded), padded[:, :n].copy()
     diagonal = backend.diagonal(there[:, :n])
     assert backend.download(diagonal).tobytes() == mine.diagonal().tobytes()
-    assert backend.factor(there[:, :n], diagonal, 1e-14)
-    assert REFERENCE.factor(mine, mine.diagonal().copy(), 1e-14)
+    assert backend.cholesky_tile(there[:, :n], diagonal, 1e-14)
+    assert REFERENCE.cholesky_tile(mine, mine.diagonal().copy(), 1e-14)
     assert np.triu(backend.download(there)[:, :n]).tobytes() == np.triu(mine).tobytes()
     if n > 1:
         mine[...] = 1.0
-        assert not backend.factor(backend.upload(mine), backend.upload(np.ones(n)), 1e-14)
+        assert not backend.cholesky_tile(backend.upload(mine), backend.upload(np.ones(n)), 1e-14)
 
 
 @pytest.mark.parametrize(("n", "count"), [(1, 1), (64, 40), (17, 100), (30, 15)])
-def test_solve(backend: Backend, order: None, n: int, count: int) -> None:
+def test_triangular_solutions_equal_the_references(backend: Backend, order: None, n: int, count: int) -> None:
     r, x = RANDOM.normal(size=(n, n + 1)), RANDOM.normal(size=(n, count + 3))
     r[:, :n] += 3 * np.eye(n)
     for turned in (False, True):
         mine = x.copy()
         there = backend.upload(x.T.copy() if turned else x)
         view = there.T if turned else there
-        backend.solve(backend.upload(r)[:, :n], view[:, :count])
-        REFERENCE.solve(r[:, :n], mine[:, :count])
+        backend.solve_triangular(backend.upload(r)[:, :n], view[:, :count])
+        REFERENCE.solve_triangular(r[:, :n], mine[:, :count])
         found = backend.download(there)
         assert (found.T if turned else found).tobytes() == mine.tobytes()
 
 
-@pytest.mark.parametrize("double", [False, True])
+@pytest.mark.parametrize("is_double", [False, True])
 @pytest.mark.parametrize("start", [0, 5])
-def test_normal_matrices(backend: Backend, order: None, start: int, double: bool) -> None:
+def test_normal_matrices(backend: Backend, order: None, start: int, is_double: bool) -> None:
     for turned in (False, True):
         there, mine = backend.zeros(20, 31), np.zeros((20, 31))
-        backend.normal(3, 4, start, double, there.T[2:] if turned else there[2:])
-        REFERENCE.normal(3, 4, start, double, mine.T[2:] if turned else mine[2:])
+        backend.fill_normal(3, 4, start, is_double, there.T[2:] if turned else there[2:])
+        REFERENCE.fill_normal(3, 4, start, is_double, mine.T[2:] if turned else mine[2:])
         assert backend.download(there).tobytes() == mine.tobytes()
 
 
 @pytest.mark.parametrize("dtype", FIRST_DTYPES)
-def test_round(backend: Backend, dtype: str) -> None:
+def test_rounding_equals_the_references(backend: Backend, dtype: str) -> None:
     q = RANDOM.normal(size=(50, 21)) * np.exp2(RANDOM.integers(-160, 4, (50, 21)))
     for turned in (False, True):
         there, view = backend.upload(q), q.T if turned else q
         out, mine = backend.empty(DTYPES[dtype].nbytes(q.size)), np.empty(DTYPES[dtype].nbytes(q.size), np.uint8)
-        backend.round(there.T if turned else there, -1.7, DTYPES[dtype], out)
-        REFERENCE.round(view, -1.7, DTYPES[dtype], mine)
+        backend.store_scaled(there.T if turned else there, -1.7, DTYPES[dtype], out)
+        REFERENCE.store_scaled(view, -1.7, DTYPES[dtype], mine)
         assert backend.download(out).tobytes() == mine.tobytes()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
 @pytest.mark.parametrize("shape", [(7, 3), (3, 70), (150, 131), (40, 200), (5, 9, 2, 31), (1100, 2)])
 def test_orthogonal_matrices_equal_the_references(backend: Backend, dtype: str, shape: tuple[int, ...]) -> None:
-    tensor = tensor_of(Orthogonal(1.25), dtype, shape, stream=99)
+    tensor = make_tensor(Orthogonal(1.25), dtype, shape, stream=99)
     assert draw(tensor, 3, 0, tensor.size, backend).tobytes() == draw(tensor, 3, 0, tensor.size).tobytes()
 
 

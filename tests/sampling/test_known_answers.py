@@ -13,8 +13,8 @@ from zlib import crc32
 
 import numpy as np
 import pytest
-from conftest import KERNELS, ROOT, TINY
 from golden import Golden
+from helpers import COMPILED_BACKENDS, ROOT, TINY
 
 from paramgen.catalog.distributions import (
     Bernoulli,
@@ -31,7 +31,7 @@ from paramgen.catalog.distributions import (
 )
 from paramgen.dtypes import DTYPES
 from paramgen.sampling import cpu, known_answers
-from paramgen.sampling.backend import distribution_numbers
+from paramgen.sampling.backend import ElementSource, kernel_arguments
 from paramgen.sampling.reference import NumpyBackend
 
 # From the numbers of a kernel to its distribution.
@@ -57,20 +57,20 @@ HOSTILE = (
     "-fsingle-precision-constant -ffinite-math-only -ffp-contract=fast"
 )
 
-needs_kernels = pytest.mark.skipif(not KERNELS, reason="needs the compiled kernels")
+needs_kernels = pytest.mark.skipif(not COMPILED_BACKENDS, reason="needs the compiled kernels")
 
 
 def distribution_of(name: str, numbers: tuple[float, ...]) -> ElementwiseDistribution:
     distribution: ElementwiseDistribution = DISTRIBUTIONS[name](*numbers)
-    assert distribution_numbers(distribution) == (f"PG_{name.upper()}", list(numbers))
+    assert kernel_arguments(distribution) == (f"PG_{name.upper()}", list(numbers))
     return distribution
 
 
 @pytest.mark.parametrize(("name", "numbers", "dtype", "answer"), CASES)
 def test_the_answers_equal_the_references(name: str, numbers: tuple[float, ...], dtype: str, answer: int) -> None:
     out = np.empty(DTYPES[dtype].nbytes(known_answers.ELEMENTS), np.uint8)
-    place = known_answers.SEED, known_answers.STREAM, known_answers.FIRST
-    NumpyBackend().fill(distribution_of(name, numbers), DTYPES[dtype], *place, out)
+    source = ElementSource(distribution_of(name, numbers), DTYPES[dtype], known_answers.SEED, known_answers.STREAM)
+    NumpyBackend().fill(source, known_answers.FIRST_ELEMENT, out)
     assert crc32(out) == answer
 
 
@@ -79,11 +79,11 @@ def test_the_answers_cover_every_distribution_and_dtype() -> None:
     assert {dtype for _, _, dtype, _ in CASES} == set(DTYPES)
     for name in DISTRIBUTIONS:
         assert {"float64", "float32"} <= {dtype for case, _, dtype, _ in CASES if case == name}
-    assert known_answers.matrix_checksum(NumpyBackend()) == known_answers.MATRICES
+    assert known_answers.matrix_checksum(NumpyBackend()) == known_answers.MATRIX_CHECKSUM
 
 
 @needs_kernels
-@pytest.mark.parametrize("kernels", KERNELS, ids=lambda kernels: kernels.name)
+@pytest.mark.parametrize("kernels", COMPILED_BACKENDS, ids=lambda kernels: kernels.name)
 def test_every_instruction_set_gives_the_answers(kernels: Any) -> None:
     assert known_answers.first_difference(kernels) is None
 
@@ -93,7 +93,7 @@ def test_every_instruction_set_gives_the_answers(kernels: Any) -> None:
 def test_one_wrong_bit_of_a_distribution_is_detected(
     name: str, numbers: tuple[float, ...], dtype: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fill = KERNELS[0].fill_numbers
+    fill = COMPILED_BACKENDS[0].fill_raw
 
     def flip_bit(
         distribution: str, given: tuple[float, ...], kind: Any, seed: int, stream: int, start: int, out: Any
@@ -102,29 +102,29 @@ def test_one_wrong_bit_of_a_distribution_is_detected(
         if (distribution, given, kind.name) == (f"PG_{name.upper()}", numbers, dtype):
             out[-kind.bits // 8] ^= 1  # of the last element
 
-    monkeypatch.setattr(KERNELS[0], "fill_numbers", flip_bit)
-    assert known_answers.first_difference(KERNELS[0]) == f"{name} {dtype}"
+    monkeypatch.setattr(COMPILED_BACKENDS[0], "fill_raw", flip_bit)
+    assert known_answers.first_difference(COMPILED_BACKENDS[0]) == f"{name} {dtype}"
 
 
 @needs_kernels
-@pytest.mark.parametrize("function", ["accumulate", "solve", "reflect"])
+@pytest.mark.parametrize("function", ["add_product", "solve_triangular", "apply_reflector"])
 def test_one_wrong_bit_of_a_matrix_is_detected(function: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    right = getattr(KERNELS[0], function)
+    right = getattr(COMPILED_BACKENDS[0], function)
 
     def flip_bit(first: Any, second: Any, *others: Any) -> None:
         right(first, second, *others)
-        result = second if function == "solve" else first
+        result = second if function == "solve_triangular" else first
         result[5, 7] = np.nextafter(result[5, 7], np.inf)
 
-    monkeypatch.setattr(KERNELS[0], function, flip_bit)
-    assert known_answers.first_difference(KERNELS[0]) == "orthogonal"
+    monkeypatch.setattr(COMPILED_BACKENDS[0], function, flip_bit)
+    assert known_answers.first_difference(COMPILED_BACKENDS[0]) == "orthogonal"
 
 
 @pytest.fixture
 def refuse_kernels(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Refuse the kernels, as if they gave a wrong answer."""
-    monkeypatch.setattr(known_answers, "MATRICES", 0)
-    caches = cpu._find_backend, cpu.backend
+    monkeypatch.setattr(known_answers, "MATRIX_CHECKSUM", 0)
+    caches = cpu._choose_backend, cpu.cpu_backend
     for cache in caches:
         cache.cache_clear()
     yield
@@ -137,11 +137,11 @@ def refuse_kernels(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_numpy_replaces_refused_kernels_with_a_warning(golden: Golden) -> None:
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
-        assert isinstance(cpu.backend(), NumpyBackend)
-        assert isinstance(cpu.backend(), NumpyBackend)
+        assert isinstance(cpu.cpu_backend(), NumpyBackend)
+        assert isinstance(cpu.cpu_backend(), NumpyBackend)
     (warning,) = warned
-    assert cpu.devices()[0].description.endswith(f", {warning.message}")
-    golden(str(warning.message).replace(KERNELS[-1].name, "<kernels>"))
+    assert cpu.list_devices()[0].description.endswith(f", {warning.message}")
+    golden(str(warning.message).replace(COMPILED_BACKENDS[-1].name, "<kernels>"))
 
 
 # Loads the extension at argv[1] instead of the installed one.
@@ -158,11 +158,11 @@ sys.path.insert(0, {str(ROOT / "tests")!r})
 from paramgen.float_mode import is_default
 print(is_default())  # before frozen_cases imports more
 from paramgen.sampling.known_answers import first_difference
-from conftest import KERNELS
+from helpers import COMPILED_BACKENDS
 from frozen_cases import RECORDED, cases, digest
 recorded = json.loads(RECORDED.read_text())["sha256"]
-print([kernels.name for kernels in KERNELS if first_difference(kernels)])
-print([(kernels.name, name) for kernels in KERNELS for name, *case in cases() if digest(*case, kernels) != recorded[name]])
+print([kernels.name for kernels in COMPILED_BACKENDS if first_difference(kernels)])
+print([(kernels.name, name) for kernels in COMPILED_BACKENDS for name, *case in cases() if digest(*case, kernels) != recorded[name]])
 """
 COMMAND = "from paramgen.__main__ import main; main()"
 
@@ -214,11 +214,11 @@ def test_flags_that_are_not_overridden_are_detected(tmp_path: Path) -> None:
     script.write_text(text, encoding="utf-8")
     extension = build_extension(source, tmp_path / "built", "gcc", "-funsafe-math-optimizations")
     lines = run_with(extension, COMPARE, cwd=tmp_path).stdout.splitlines()
-    assert lines[1] == str([kernels.name for kernels in KERNELS])
+    assert lines[1] == str([kernels.name for kernels in COMPILED_BACKENDS])
 
     (tmp_path / "tiny.yaml").write_text(TINY)
     done = run_with(extension, COMMAND, "build", "tiny.yaml", "-o", "numpy", cwd=tmp_path)
-    assert done.stderr.startswith("warning: ") and KERNELS[-1].name in done.stderr
+    assert done.stderr.startswith("warning: ") and COMPILED_BACKENDS[-1].name in done.stderr
     assert done.stderr.count("\n") == 1
     subprocess.run([sys.executable, "-m", "paramgen", "build", "tiny.yaml", "--quiet"], cwd=tmp_path, check=True)
     assert (tmp_path / "numpy").read_bytes() == (tmp_path / "params.safetensors").read_bytes()

@@ -5,10 +5,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from helpers import ROOT
 
 from paramgen.catalog.distributions import Bernoulli, Integers, Normal, TruncatedNormal, Uniform
-from paramgen.sampling.backend import distribution_numbers
+from paramgen.sampling.backend import kernel_arguments
 
 DISTRIBUTIONS = [
     Uniform(0.7),
@@ -39,15 +39,15 @@ static void compare(int distribution, const double *n, const uint64_t *centre, i
     uint32_t narrow[PG_BATCH32];
     double values64[PG_BATCH64];
     float values32[PG_BATCH32];
-    pg_source source32 = pg_source_of(distribution, n, PG_FLOAT32), source64 = pg_source_of(distribution, n, PG_FLOAT64);
+    pg_source_t source32 = pg_make_source(distribution, n, PG_FLOAT32), source64 = pg_make_source(distribution, n, PG_FLOAT64);
     int count = 0;
     for (int i = 0; i < centres + 1; i++)
         for (int step = -8; step < 8; step++, count++) {
-            wide[count] = (i < centres ? centre[i] : source64.split) + (uint64_t)step;
-            narrow[count] = (uint32_t)((i < centres ? centre[i] >> 32 : source32.split) + (uint64_t)step);
+            wide[count] = (i < centres ? centre[i] : source64.first_above) + (uint64_t)step;
+            narrow[count] = (uint32_t)((i < centres ? centre[i] >> 32 : source32.first_above) + (uint64_t)step);
         }
-    pg_batch64(&source64, wide, count, values64);
-    pg_batch32(&source32, narrow, count, values32);
+    pg_compute_batch64(&source64, wide, count, values64);
+    pg_compute_batch32(&source32, narrow, count, values32);
     for (int i = 0; i < count; i++) {
         if (pg_bits64(values64[i]) != pg_bits64(pg_value64(distribution, n, wide[i])))
             failed = printf("float64 distribution %d word %016llx: %.17g\\n", distribution, (unsigned long long)wide[i], values64[i]);
@@ -74,7 +74,7 @@ def test_rare_words_give_the_scalar_functions_values(tmp_path: Path, compiler: s
     """Test rare words; the compiler must not warn, either."""
     if not shutil.which(compiler):
         pytest.skip(f"needs {compiler}")
-    named = [distribution_numbers(distribution) for distribution in DISTRIBUTIONS]
+    named = [kernel_arguments(distribution) for distribution in DISTRIBUTIONS]
     numbers = ", ".join("{" + ", ".join(number.hex() for number in numbers) + "}" for _, numbers in named)
     text = PROGRAM.replace("DISTRIBUTION_NUMBERS", numbers).replace(
         "DISTRIBUTION_NAMES", ", ".join(name for name, _ in named)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import KERNELS, draw, tensor_of
+from helpers import COMPILED_BACKENDS, draw, make_tensor
 from numpy.typing import NDArray
 
 import paramgen
@@ -15,10 +15,10 @@ from paramgen import engine
 from paramgen.catalog.distributions import Constant, Direction, Distribution, Norm, Normal, Orthogonal, PeriodicConstant
 from paramgen.dtypes import DTYPES
 from paramgen.sampling.backend import Backend
-from paramgen.sampling.norm import norms
+from paramgen.sampling.norm import compute_norms
 from paramgen.sampling.reference import NumpyBackend
 
-BACKENDS = [NumpyBackend(), *KERNELS]
+BACKEND_MODULES = [NumpyBackend(), *COMPILED_BACKENDS]
 # A direction, its shape, and the shape of its norms.
 CASES: list[tuple[Distribution, tuple[int, ...], tuple[int, ...]]] = [
     (Normal(0.1, 0.02), (3, 2, 5, 7), (1, 1, 1, 7)),
@@ -34,7 +34,7 @@ CASES: list[tuple[Distribution, tuple[int, ...], tuple[int, ...]]] = [
 ]
 
 # Weights have a norm in the dtypes of floating-point numbers with a zero.
-FLOATS = [name for name, dtype in DTYPES.items() if dtype.precision and dtype.smallest < 0 and not dtype.is_complex]
+FLOATS = [name for name, dtype in DTYPES.items() if dtype.significant_bits and dtype.min < 0 and not dtype.is_complex]
 
 
 def in_python(values: NDArray[Any], shape: tuple[int, ...]) -> list[float]:
@@ -46,23 +46,23 @@ def in_python(values: NDArray[Any], shape: tuple[int, ...]) -> list[float]:
     return [math.sqrt(total) for total in sums.values()]
 
 
-@pytest.mark.parametrize("backend", BACKENDS, ids=lambda backend: backend.name)
+@pytest.mark.parametrize("backend", BACKEND_MODULES, ids=lambda backend: backend.name)
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize(("distribution", "shape", "left"), CASES, ids=str)
 def test_norms_of_the_values_in_the_file(
     distribution: Distribution, shape: tuple[int, ...], left: tuple[int, ...], dtype: str, backend: Backend
 ) -> None:
-    direction = tensor_of(distribution, dtype, shape, "x.weights")
+    direction = make_tensor(distribution, dtype, shape, "x.weights")
     (source,) = direction.sources
     values = draw(direction, 5, 0, direction.size, backend).reshape(shape)
     norm = Norm(Direction(distribution, DTYPES[dtype], shape), left)
     for of_norm in ("float64", dtype):
-        tensor = tensor_of(norm, of_norm, left, "x.magnitude", source.stream)
+        tensor = make_tensor(norm, of_norm, left, "x.magnitude", source.stream)
         expected = np.array(in_python(values, left))
         if of_norm != "float64":
             expected = expected.astype(np.float32)
         found = draw(tensor, 5, 0, tensor.size, backend)
-        assert found.tobytes() == expected.astype(DTYPES[of_norm].numpy()).tobytes()
+        assert found.tobytes() == expected.astype(DTYPES[of_norm].numpy_dtype()).tobytes()
 
 
 @pytest.mark.parametrize("block", [1, 2, 3, 7, 64, 1000])
@@ -75,9 +75,9 @@ def test_blocks_change_nothing(grid: tuple[int, int, int], block: int) -> None:
         asked.append((start, stop))
         return values[start:stop]
 
-    found = norms(drawn, grid, block)
+    found = compute_norms(drawn, grid, block)
     assert found.shape == (1, grid[1])
-    assert found.tobytes() == norms(lambda start, stop: values[start:stop], grid).tobytes()
+    assert found.tobytes() == compute_norms(lambda start, stop: values[start:stop], grid).tobytes()
     assert [start for start, _ in asked] == list(range(0, 120, block))
     assert max(stop - start for start, stop in asked) <= block
 
@@ -131,12 +131,12 @@ def test_a_sum_takes_its_summands_in_order() -> None:
     """Add 1 to many numbers that are too small to change it, and to their sum, which is not."""
     small = np.full(4096, 2.0**-27)
     for values, expected in ((np.append(1.0, small), 1.0), (np.append(small, 1.0), math.sqrt(1 + 4096 * 2.0**-54))):
-        assert norms(lambda start, stop, of=values: of[start:stop], (1, 1, 4097), 100)[0, 0] == expected
+        assert compute_norms(lambda start, stop, of=values: of[start:stop], (1, 1, 4097), 100)[0, 0] == expected
     assert math.sqrt(1 + 4096 * 2.0**-54) > 1
 
 
 def test_norms_of_a_constant() -> None:
     norm = Norm(Direction(Constant(0.5), DTYPES["float32"], (4, 3)), (1, 3))
-    assert draw(tensor_of(norm, "float32", (1, 3)), 0, 0, 3).tolist() == [1.0, 1.0, 1.0]
+    assert draw(make_tensor(norm, "float32", (1, 3)), 0, 0, 3).tolist() == [1.0, 1.0, 1.0]
     assert norm.fields() == {"of": {"type": "constant", "value": 0.5}, "elements": 4}
     assert norm.max_magnitude("float32") == 1.0

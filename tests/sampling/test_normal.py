@@ -48,7 +48,7 @@ def test_float64_is_within_its_tolerance() -> None:
 
 
 @pytest.mark.parametrize(("bits", "tolerance"), [(32, 1e-6), (64, 1e-14)])
-def test_extreme_words(bits: int, tolerance: float) -> None:
+def test_extreme_words_give_the_outermost_quantiles(bits: int, tolerance: float) -> None:
     extreme = [0, 2**bits - 1]
     z = normal_float32(np.array(extreme, np.uint32)) if bits == 32 else normal_float64(np.array(extreme, np.uint64))
     with mpmath.workdps(40):

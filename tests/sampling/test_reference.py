@@ -7,8 +7,8 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
-from conftest import DATA, FIRST_DTYPES, draw, tensor_of
 from golden import Golden
+from helpers import DATA, FIRST_DTYPES, draw, make_tensor
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -41,7 +41,7 @@ DISTRIBUTIONS: list[Distribution] = [
 def tensor(
     distribution: Distribution, dtype: str = "float32", name: str = "t.weights", shape: tuple[int, ...] = SHAPE
 ) -> Tensor:
-    return tensor_of(distribution, dtype, shape, name)
+    return make_tensor(distribution, dtype, shape, name)
 
 
 def test_uniform_known_answers() -> None:
@@ -61,17 +61,17 @@ def test_normal_known_answers() -> None:
 def test_uniform_float32_is_within_two_units_in_the_last_place() -> None:
     distribution = Uniform(0.0428025825003853)
     values = draw(tensor(distribution), 1, 0, 200_000)
-    from paramgen.sampling.philox import words
+    from paramgen.sampling.philox import draw_words
 
-    exact = distribution.bound * (2 * ((words(1, stream_id("t.weights"), 0, 200_000) + 0.5) / 2.0**32) - 1)
+    exact = distribution.bound * (2 * ((draw_words(1, stream_id("t.weights"), 0, 200_000) + 0.5) / 2.0**32) - 1)
     assert (np.abs(values - exact) <= 2 * np.spacing(np.abs(values))).all()
 
 
 def test_uniform_float64_is_within_its_tolerance() -> None:
-    from paramgen.sampling.philox import words64
+    from paramgen.sampling.philox import draw_words64
 
     values = draw(tensor(Uniform(3.0), "float64"), 1, 0, 1000)
-    exact = [3 * (2 * (int(w) + 0.5) / 2**64 - 1) for w in words64(1, stream_id("t.weights"), 0, 1000)]
+    exact = [3 * (2 * (int(w) + 0.5) / 2**64 - 1) for w in draw_words64(1, stream_id("t.weights"), 0, 1000)]
     assert np.abs(values - exact).max() <= 1e-12 * 3
 
 
@@ -86,7 +86,7 @@ def test_any_range_equals_that_range_of_the_whole(
     whole = draw(tensor(distribution, dtype), 8, 0, 1200)
     part = draw(tensor(distribution, dtype), 8, start, stop)
     assert part.tobytes() == whole[start:stop].tobytes()
-    assert whole.dtype == DTYPES[dtype].numpy()
+    assert whole.dtype == DTYPES[dtype].numpy_dtype()
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_ranges_beyond_32_bits(distribution: Distribution, dtype: str) -> None:
 def test_narrow_types_are_the_float32_value_rounded_to_even(distribution: Distribution, dtype: str) -> None:
     wide = draw(tensor(distribution), 8, 0, 1200)
     narrow = draw(tensor(distribution, dtype), 8, 0, 1200).astype(np.float64)
-    info = ml_dtypes.finfo(DTYPES[dtype].numpy())
+    info = ml_dtypes.finfo(DTYPES[dtype].numpy_dtype())
     exponent = np.maximum(np.floor(np.log2(np.maximum(np.abs(wide.astype(np.float64)), 1e-300))), info.minexp)
     unit = 2.0 ** (exponent - info.nmant)
     expected = np.rint(wide.astype(np.float64) / unit) * unit  # rint: to nearest, ties to even
@@ -119,7 +119,7 @@ def test_narrow_types_are_the_float32_value_rounded_to_even(distribution: Distri
 
 @pytest.mark.parametrize("dtype", FIRST_DTYPES)
 def test_extreme_values_are_finite(dtype: str) -> None:
-    largest = DTYPES[dtype].largest
+    largest = DTYPES[dtype].max
     assert largest is not None
     std = largest / (9.2 if dtype == "float64" else 6.34)
     truncated = TruncatedNormal(0.0, largest / 2, -2.0, 2.0)
@@ -148,7 +148,7 @@ def test_orthogonal_at_the_largest_gain_is_finite(golden: Golden) -> None:
     golden(caught.value)
 
 
-def test_moments() -> None:
+def test_samples_have_the_moments_of_their_distribution() -> None:
     normal = paramgen.initialize("gaussian", [1000, 1000], mean=1.0, std=3.0)
     uniform = paramgen.initialize("uniform", [1000, 1000], bound=2.0, name="other")
     assert abs(normal.mean() - 1) < 0.015

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from paramgen.dtypes import FILE_DTYPES, DType
 from paramgen.errors import FileError, MalformedFileError
 from paramgen.storage import reader
-from paramgen.storage.header import MAX_HEADER_BYTES, encode, find_duplicate, order_tensors
+from paramgen.storage.header import MAX_HEADER_BYTES, encode_header, find_duplicate, place_tensors
 from paramgen.storage.reader import TensorFile
 
 Verdict = tuple[dict[str, tuple[str, list[int]]], dict[str, str]] | None
@@ -165,17 +165,17 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("content", ACCEPTED.values(), ids=list(ACCEPTED))
-def test_accepted_files(content: bytes, tmp_path: Path) -> None:
+def test_safetensors_accepts_the_file_too(content: bytes, tmp_path: Path) -> None:
     assert compare(content, tmp_path / "f") is not None
 
 
 @pytest.mark.parametrize("content", REFUSED.values(), ids=list(REFUSED))
-def test_refused_files(content: bytes, tmp_path: Path) -> None:
+def test_safetensors_refuses_the_file_too(content: bytes, tmp_path: Path) -> None:
     assert compare(content, tmp_path / "f") is None
 
 
 @pytest.mark.parametrize("dtype", FILE_DTYPES, ids=lambda dtype: dtype.code)
-def test_every_dtype(dtype: DType, tmp_path: Path) -> None:
+def test_sizes_of_every_dtype_are_checked_as_safetensors_does(dtype: DType, tmp_path: Path) -> None:
     for shape in [(), (0,), (0, 3), (1,), (3,), (4,), (2, 4), (7, 1)]:
         bits = dtype.bits * int(np.prod(shape))
         for size in {bits // 8, -(-bits // 8), bits // 8 + 1}:
@@ -229,7 +229,7 @@ FILE = (
 @pytest.mark.slow
 @given(data=st.data())
 @settings(max_examples=2000, deadline=None)
-def test_damaged_files(data: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_damaged_files_are_read_as_safetensors_reads_them(data: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
     header = bytearray(FILE)
     for _ in range(data.draw(st.integers(0, 3))):
         start = data.draw(st.integers(0, len(header)))
@@ -274,7 +274,7 @@ def test_duplicates_among_names(
 
 
 def test_brackets_prove_that_names_are_different() -> None:
-    header = encode(order_tensors([("a", FILE_DTYPES[0], ()), ("b", FILE_DTYPES[0], (2,))]), {"x": "[1]"})[8:]
+    header = encode_header(place_tensors([("a", FILE_DTYPES[0], ()), ("b", FILE_DTYPES[0], (2,))]), {"x": "[1]"})[8:]
     assert find_duplicate(header, 2, {"x": "[1]"}) is None
     broken = header.replace(b'"b":', b'"a":')
     assert find_duplicate(broken, 1, {"x": "[1]"}) == "a"
@@ -295,22 +295,24 @@ def test_the_file_that_was_checked_is_the_one_that_is_parsed(tmp_path: Path, mon
 
 def test_data_of_every_dtype(tmp_path: Path) -> None:
     wide = np.arange(24, dtype=np.float64).reshape(2, 3, 4)
-    kinds = {dtype.name: dtype for dtype in FILE_DTYPES if dtype.array}
-    arrays = {name: wide.astype(dtype.numpy()) for name, dtype in kinds.items()}
-    entries = order_tensors((name, dtype, (2, 3, 4)) for name, dtype in kinds.items())
-    (tmp_path / "f").write_bytes(encode(entries, {}) + b"".join(arrays[entry.name].tobytes() for entry in entries))
+    kinds = {dtype.name: dtype for dtype in FILE_DTYPES if dtype.numpy_name}
+    arrays = {name: wide.astype(dtype.numpy_dtype()) for name, dtype in kinds.items()}
+    entries = place_tensors((name, dtype, (2, 3, 4)) for name, dtype in kinds.items())
+    (tmp_path / "f").write_bytes(
+        encode_header(entries, {}) + b"".join(arrays[entry.name].tobytes() for entry in entries)
+    )
     with TensorFile(tmp_path / "f") as file:
         assert file.entries == entries
         for entry in file.entries:
             found = file.read(entry, 5, 17)
             assert found.dtype == arrays[entry.name].dtype
             assert found.tobytes() == arrays[entry.name].reshape(-1)[5:17].tobytes()
-    assert kinds["bfloat16"].numpy() == ml_dtypes.bfloat16
+    assert kinds["bfloat16"].numpy_dtype() == ml_dtypes.bfloat16
 
 
 def test_a_dtype_of_a_later_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
     safetensors.numpy.save_file({"a\n": np.zeros(1)}, tmp_path / "f")
-    monkeypatch.delitem(reader.BY_CODE, "F64")
+    monkeypatch.delitem(reader.DTYPES_BY_CODE, "F64")
     with pytest.raises(FileError) as caught:
         TensorFile(tmp_path / "f")
     golden(caught.value)

@@ -25,7 +25,7 @@ OURS = b"a file of ours"
 
 
 def output(path: Path, size: int, force: bool = False) -> AbstractContextManager[Write]:
-    return writer.output(str(path), size, force=force, is_ours=lambda path: Path(path).read_bytes() == OURS)
+    return writer.open_output(str(path), size, force=force, may_replace=lambda path: Path(path).read_bytes() == OURS)
 
 
 def write(path: Path, data: bytes = b"abc", size: int | None = None, force: bool = False) -> None:
@@ -122,6 +122,13 @@ def test_a_temporary_file_that_cannot_be_removed_is_reported_beside_the_cause(
     (note,) = caught.value.__notes__
     assert note.startswith(str(tmp_path / ".paramgen-"))
     golden(caught.value, re.sub(r"[0-9a-f]{12}", "<random>", note))
+
+
+def test_a_reason_without_an_error_number_is_one_short_line(tmp_path: Path, golden: Golden) -> None:
+    with pytest.raises(FileError) as caught, output(tmp_path / "x", 3):
+        raise OSError("first line\n\x1b[31msecond line" + 300 * "!")
+    assert os.listdir(tmp_path) == []
+    golden(caught.value)
 
 
 @pytest.mark.parametrize("call", ["statvfs", "posix_fallocate", "fcntl.flock"])
@@ -358,7 +365,7 @@ def test_a_nonblocking_pipe_is_waited_for(tmp_path: Path) -> None:
     thread = threading.Thread(target=drain)
     descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
     thread.start()
-    writer._writer(descriptor)(memoryview(data))
+    writer._stream_writer(descriptor)(memoryview(data))
     thread.join(20)
     os.close(descriptor)
     os.close(reader)

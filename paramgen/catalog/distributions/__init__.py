@@ -1,4 +1,4 @@
-"""THE table of distributions: what initializers become in the plan, with all numbers known.
+"""The table of distributions: what initializers become in the plan, with all numbers known.
 
 Samplers know nothing else. The numbers are computed with correctly rounded +, -, ×, ÷ and sqrt only, so they are the
 same everywhere.
@@ -23,32 +23,6 @@ from paramgen.catalog.distributions.whole import (
     Norm,
     Orthogonal,
 )
-
-__all__ = [
-    "ELEMENTWISE",
-    "Bernoulli",
-    "Constant",
-    "DeltaOrthogonal",
-    "Direction",
-    "Distribution",
-    "ElementwiseDistribution",
-    "Integers",
-    "LogUniform",
-    "MatrixDistribution",
-    "MatrixRegion",
-    "Norm",
-    "Normal",
-    "Orthogonal",
-    "PeriodicConstant",
-    "Sinusoidal",
-    "SsmDtBias",
-    "Table",
-    "TruncatedNormal",
-    "Uniform",
-    "UniformInterval",
-    "WholeDistribution",
-    "unit_forget_gate",
-]
 
 # The distributions that kernels draw, numbered in this order in C.
 ELEMENTWISE: tuple[type[ElementwiseDistribution], ...] = (

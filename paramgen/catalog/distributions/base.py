@@ -7,7 +7,7 @@ from math import inf
 from typing import Any, ClassVar
 
 from paramgen.dtypes import DType
-from paramgen.formatting import format_number
+from paramgen.units import format_number
 
 # An integer beyond it may have been rounded to a float.
 LARGEST_EXACT_INTEGER = 2**53 - 1
@@ -50,7 +50,7 @@ class Distribution(ABC):
     def why_unsupported(self, dtype: DType) -> str | None:
         """Return why a dtype cannot hold its values, as the predicate of a sentence, or None."""
         if dtype.is_complex and not self.has_complex_values:
-            return f"has real values, which is not what {dtype.name} is for; choose a floating-point dtype"
+            return f"cannot be {dtype.name}: its values are real; choose a floating-point dtype"
         low: float
         high: float
         if dtype.is_integer:
@@ -60,14 +60,14 @@ class Distribution(ABC):
             low, high = integers
         else:
             high = self.max_magnitude(dtype.name)
-            low = -high if dtype.smallest < 0 else self.min_value()
-        if high > dtype.largest:
+            low = -high if dtype.min < 0 else self.min_value()
+        if high > dtype.max:
             fix = "choose smaller values" if dtype.name == "float64" else "choose a wider dtype or smaller values"
-            return f"must be at most {_text(dtype.largest)} to fit {dtype.name}, got values up to {_text(high)}; {fix}"
-        if low < dtype.smallest:
-            problem = f"must be at least {_text(dtype.smallest)} to fit {dtype.name}, got values down to {_text(low)}"
+            return f"must be at most {_text(dtype.max)} to fit {dtype.name}, got values up to {_text(high)}; {fix}"
+        if low < dtype.min:
+            problem = f"must be at least {_text(dtype.min)} to fit {dtype.name}, got values down to {_text(low)}"
             return f"{problem}; choose another dtype or larger values"
-        if self.is_discrete and not dtype.is_integer and high > 2**dtype.precision:
+        if self.is_discrete and not dtype.is_integer and high > 2**dtype.significant_bits:
             problem = f"must be exact in {dtype.name}, got values up to {_text(high)}"
             return f"{problem}; choose an integer dtype or a wider one"
         return None

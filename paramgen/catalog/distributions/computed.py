@@ -16,7 +16,7 @@ from paramgen.catalog.distributions.base import (
     exact_range,
 )
 from paramgen.exact_math import log
-from paramgen.formatting import format_number
+from paramgen.units import format_number
 
 # exp and log of kernel.h are specified for normal numbers; this keeps their arguments well inside.
 SMALLEST_LOGARITHMIC, LARGEST_LOGARITHMIC = 1e-300, 1e300

@@ -7,12 +7,11 @@ from math import inf
 from typing import Any
 
 from paramgen.catalog.distributions.base import ElementwiseDistribution, exact_range
-from paramgen.catalog.normal_tails import tails
-from paramgen.formatting import format_number
+from paramgen.catalog.normal_tails import tail_probabilities
+from paramgen.units import format_number
 
-# |quantile| of the standard normal at the extreme words, rounded up: of 2^-33 (32-bit words), of 2^-65 (64-bit words).
-LARGEST_NORMAL = {"float64": 9.2}
-LARGEST_NORMAL_32 = 6.34
+# By the bits of a random word: |quantile| of the standard normal at the extreme words, 2^-33 and 2^-65, rounded up.
+MAX_NORMAL_QUANTILE = {32: 6.34, 64: 9.2}
 # |quantile| of 2^-65 times the smallest allowed probability mass, rounded up.
 LARGEST_TRUNCATED = 37.2
 # Smallest allowed probability mass between the limits: the tails are float64 numbers.
@@ -74,10 +73,10 @@ class Normal(ElementwiseDistribution):
     std: float
 
     def max_magnitude(self, dtype: str) -> float:
-        return abs(self.mean) + LARGEST_NORMAL.get(dtype, LARGEST_NORMAL_32) * self.std
+        return abs(self.mean) + MAX_NORMAL_QUANTILE[64 if dtype == "float64" else 32] * self.std
 
     def min_value(self) -> float:
-        return self.mean - LARGEST_NORMAL_32 * self.std - FLOAT32_ERROR * self.max_magnitude("float32")
+        return self.mean - MAX_NORMAL_QUANTILE[32] * self.std - FLOAT32_ERROR * self.max_magnitude("float32")
 
     def fields(self) -> dict[str, Any]:
         return {"mean": self.mean, "std": self.std}
@@ -107,17 +106,17 @@ class TruncatedNormal(ElementwiseDistribution):
     @property
     def below(self) -> float:
         """Return P(Z < low)."""
-        return tails(self.low, self.high)[0]
+        return tail_probabilities(self.low, self.high)[0]
 
     @property
     def above(self) -> float:
         """Return P(Z > high)."""
-        return tails(self.low, self.high)[1]
+        return tail_probabilities(self.low, self.high)[1]
 
     @property
     def within(self) -> float:
         """Return P(low < Z < high)."""
-        return tails(self.low, self.high)[2]
+        return tail_probabilities(self.low, self.high)[2]
 
     def max_magnitude(self, dtype: str) -> float:
         farthest = min(max(abs(self.low), abs(self.high)), LARGEST_TRUNCATED)

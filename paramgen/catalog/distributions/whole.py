@@ -9,7 +9,7 @@ from typing import Any
 
 from paramgen.catalog.distributions.base import Distribution, WholeDistribution
 from paramgen.dtypes import DType
-from paramgen.formatting import format_number
+from paramgen.units import format_number
 
 LARGEST_ENTRY = 1 + 2.0**-20  # an entry of an orthogonal matrix may be above 1 by rounding
 
@@ -108,8 +108,8 @@ class Norm(WholeDistribution):
 
     def max_magnitude(self, dtype: str) -> float:
         before, _, behind = self.grid
-        of = self.direction
-        largest = of.dtype.round(of.distribution.max_magnitude(of.dtype.name))
+        direction = self.direction
+        largest = direction.dtype.round_value(direction.distribution.max_magnitude(direction.dtype.name))
         return sqrt(before * behind * (largest * largest))
 
     def min_value(self) -> float:

@@ -1,4 +1,4 @@
-"""THE table of initializers: each has fields, reports what it does not fit, and becomes a distribution."""
+"""The table of initializers: each validates its fields, checks that it fits a parameter, and yields a distribution."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,70 +9,34 @@ from paramgen.catalog.initializers.base import Initializer, ParameterShape
 from paramgen.catalog.initializers.computed import (
     Arange,
     Formula,
-    LogUniformInitializer,
-    SinusoidalInitializer,
-    SsmDtBiasInitializer,
+    LogUniform,
+    Sinusoidal,
+    SsmDtBias,
     Values,
 )
 from paramgen.catalog.initializers.scaled import Glorot, He, Lecun, Mode, Scaled, VarianceScaling
 from paramgen.catalog.initializers.structured import (
-    DeltaOrthogonalInitializer,
+    DeltaOrthogonal,
     Dirac,
     Identity,
-    NormInitializer,
-    OrthogonalInitializer,
-    UnitForgetGateInitializer,
+    Norm,
+    Orthogonal,
+    UnitForgetGate,
 )
 from paramgen.catalog.initializers.values import (
-    BernoulliInitializer,
-    ConstantInitializer,
+    Bernoulli,
+    Constant,
     Gaussian,
-    IntegersInitializer,
+    Integers,
     NarrowNormal,
     Ones,
-    TruncatedNormalInitializer,
-    UniformInitializer,
+    TruncatedNormal,
+    Uniform,
     Zeros,
 )
 from paramgen.catalog.models import read_typed
+from paramgen.catalog.schemas import reference
 from paramgen.catalog.synonyms import INITIALIZER_SYNONYMS
-
-__all__ = [
-    "INITIALIZERS",
-    "INITIALIZERS_BY_TYPE",
-    "INITIALIZER_EXPECTED",
-    "AnyInitializer",
-    "Arange",
-    "BernoulliInitializer",
-    "ConstantInitializer",
-    "DeltaOrthogonalInitializer",
-    "Dirac",
-    "Formula",
-    "Gaussian",
-    "Glorot",
-    "He",
-    "Identity",
-    "Initializer",
-    "IntegersInitializer",
-    "Lecun",
-    "LogUniformInitializer",
-    "Mode",
-    "NarrowNormal",
-    "NormInitializer",
-    "Ones",
-    "OrthogonalInitializer",
-    "ParameterShape",
-    "Scaled",
-    "SinusoidalInitializer",
-    "SsmDtBiasInitializer",
-    "TruncatedNormalInitializer",
-    "UniformInitializer",
-    "UnitForgetGateInitializer",
-    "Values",
-    "VarianceScaling",
-    "Zeros",
-    "read_initializer",
-]
 
 INITIALIZERS: tuple[type[Initializer], ...] = (
     Glorot,
@@ -81,33 +45,30 @@ INITIALIZERS: tuple[type[Initializer], ...] = (
     VarianceScaling,
     Gaussian,
     NarrowNormal,
-    TruncatedNormalInitializer,
-    UniformInitializer,
-    IntegersInitializer,
-    BernoulliInitializer,
-    LogUniformInitializer,
-    SsmDtBiasInitializer,
-    OrthogonalInitializer,
-    UnitForgetGateInitializer,
+    TruncatedNormal,
+    Uniform,
+    Integers,
+    Bernoulli,
+    LogUniform,
+    SsmDtBias,
+    Orthogonal,
+    UnitForgetGate,
     Identity,
     Dirac,
-    DeltaOrthogonalInitializer,
-    ConstantInitializer,
+    DeltaOrthogonal,
+    Constant,
     Ones,
     Zeros,
     Values,
     Arange,
     Formula,
-    SinusoidalInitializer,
+    Sinusoidal,
 )
 
 
 INITIALIZERS_BY_TYPE = {name: model for model in INITIALIZERS for name in model.names()}
 
 INITIALIZER_EXPECTED = "the name of an initializer, or a mapping with its type and fields"
-
-# The JSON Schema of a field that holds one; schema.py replaces it by a reference to the definition.
-INITIALIZER_SCHEMA = {"const": "an initializer"}
 
 
 def read_initializer(value: Any) -> Initializer:
@@ -128,6 +89,6 @@ else:
     AnyInitializer = Annotated[
         Initializer,
         PlainValidator(read_initializer),
-        WithJsonSchema(INITIALIZER_SCHEMA),
+        WithJsonSchema({"allOf": [reference("Initializer")]}),
         Expectation(value=INITIALIZER_EXPECTED),
     ]

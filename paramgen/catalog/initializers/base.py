@@ -1,26 +1,29 @@
 """The shape that an initializer fills, and the base of the initializers."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from paramgen.catalog.axes import Axes
 from paramgen.catalog.distributions import Direction, Distribution
+from paramgen.catalog.fields import FINITE, FieldError
 from paramgen.catalog.models import TypedSpecModel
+from paramgen.messages import must_be, show
 
 
 @dataclass(frozen=True, slots=True)
 class ParameterShape:
     """A parameter's shape, and what its operation knows about it.
 
-    `vector` marks biases, offsets and scales. `axes` is set if the operation names its axes, and `num_hidden_units` for
-    an LSTM's bias. Elements at `padding_index` of the last axis are zero. `direction` is set for a magnitude once its
-    direction is resolved.
+    `is_vector` marks biases, offsets and scales. `axes` is set if the operation names its axes, and `num_hidden_units`
+    for an LSTM's bias. Elements at `padding_index` of the last axis are zero. `direction` is set for a magnitude once
+    its direction is resolved.
     """
 
     shape: tuple[int, ...]
     fan_in: int | None = None
     fan_out: int | None = None
-    vector: bool = False
+    is_vector: bool = False
     num_hidden_units: int | None = None
     axes: Axes | None = None
     padding_index: int | None = None
@@ -28,25 +31,35 @@ class ParameterShape:
 
     def sizes(self, *names: str) -> list[int] | None:
         """Return the sizes of axes, or None if one of them is missing."""
-        found = [self.axes.sizes.get(name) for name in names] if self.axes else [None]
-        return [size for size in found if isinstance(size, int)] if None not in found else None
+        sizes = [self.axes.sizes.get(name) for name in names] if self.axes else [None]
+        return [size for size in sizes if isinstance(size, int)] if None not in sizes else None
 
 
 class Initializer(TypedSpecModel):
     """Base of the initializers. `formula` and `reference` are for the docs, in a line each."""
 
-    label: ClassVar[str] = "an initializer"
     formula: ClassVar[str]
     reference: ClassVar[str] = ""
     omitted_defaults: ClassVar[tuple[str, ...]] = ()
     """Fields that a description leaves out if they have their defaults."""
 
+    @classmethod
+    def order_errors(cls, data: dict[str, Any], low: str, high: str) -> Iterator[FieldError]:
+        """Yield an error if the number of one field, written or default, is not below that of another."""
+        low_value, high_value = (data.get(name, cls.model_fields[name].default) for name in (low, high))
+        if not (FINITE.accepts(low_value) and FINITE.accepts(high_value)) or low_value < high_value:
+            return
+        if low in data:
+            yield FieldError((low,), must_be(f"below {high} ({show(high_value)})", low_value))
+        else:
+            yield FieldError((high,), must_be(f"above {low} ({show(low_value)})", high_value))
+
     def why_unsupported(self, parameter: ParameterShape) -> str | None:
-        """Return why it cannot fill this parameter, as the predicate of a sentence, or None."""
+        """Return the reason why it cannot fill this parameter ("needs a matrix, got a vector"), or None."""
         return None
 
     def fits_dimensions(self, parameter: ParameterShape) -> bool:
-        """Return True if it can fill some parameter with as many dimensions; it may lack required fields."""
+        """Return True if it can fill some parameter with this number of dimensions. Called without validation."""
         return self.why_unsupported(parameter) is None
 
     def to_distribution(self, parameter: ParameterShape) -> Distribution:

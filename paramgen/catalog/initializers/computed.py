@@ -11,18 +11,19 @@ from typing import Annotated, Any, ClassVar, Literal, Protocol
 from pydantic import Field
 
 from paramgen import limits
-from paramgen.catalog.distributions import Distribution, LogUniform, Sinusoidal, SsmDtBias, Table
+from paramgen.catalog import distributions
+from paramgen.catalog.distributions import Distribution
 from paramgen.catalog.distributions.computed import (
     LARGEST_EXPONENT,
     LARGEST_LOGARITHMIC,
     LARGEST_POSITION,
     SMALLEST_LOGARITHMIC,
 )
-from paramgen.catalog.fields import FieldError, FieldType, FiniteNumber, KeyPath, number_type
+from paramgen.catalog.fields import FINITE, FieldError, FieldType, FiniteNumber, KeyPath, number_type
 from paramgen.catalog.initializers.base import Initializer, ParameterShape
 from paramgen.catalog.schemas import reference
 from paramgen.exact_math import log
-from paramgen.formatting import show
+from paramgen.messages import must_be
 
 MAX_CHANNELS = 2**31 - 1
 
@@ -40,12 +41,12 @@ def _is_expression(value: Any) -> bool:
 
 
 AXIS = FieldType(value="an integer", accepts=lambda value: type(value) is int, schema={"type": "integer"})
-FINITE = number_type("a finite number", {})
 NUMBER_OR_EXPRESSION = FieldType(
     value="a finite number or an expression of k and n",
     accepts=lambda value: _is_expression(value) or FINITE.accepts(value),
     convert=lambda value: value if _is_expression(value) else float(value),
     schema={"type": "number"},
+    is_deferred=True,
 )
 LOGARITHMIC = number_type(
     "a number from 1e-300 to 1e300",
@@ -68,9 +69,9 @@ class _NestedNumbers(FieldType):
             shape.append(len(first))
             first = first[0]
         if not shape:
-            yield FieldError(path, f"{show(value)} is not {self.value}")
+            yield FieldError(path, must_be(self.value, value))
         elif prod(shape) > limits.MAX_VALUES:
-            yield FieldError(path, f"{prod(shape):,} numbers; at most {limits.MAX_VALUES:,} can be given")
+            yield FieldError(path, f"must have at most {limits.MAX_VALUES:,} numbers, got {prod(shape):,}")
         else:
             yield from _nested_errors(value, shape, path)
 
@@ -80,7 +81,7 @@ def _nested_errors(value: Any, shape: list[int], path: KeyPath) -> Iterator[Fiel
     if not shape:
         yield from FINITE.errors(value, path)
     elif not isinstance(value, list | tuple) or len(value) != shape[0]:
-        yield FieldError(path, f"{show(value)} is not a list of {shape[0]}, as the one before it is")
+        yield FieldError(path, must_be(f"a list of {shape[0]}, like the one before", value))
     else:
         for index, item in enumerate(value):
             yield from _nested_errors(item, shape[1:], (*path, index))
@@ -91,7 +92,7 @@ def _as_tuples(value: Any) -> Any:
 
 
 VALUES = _NestedNumbers(
-    value="a list of numbers, or of such lists",
+    value="a non-empty list of numbers, or nested lists",
     accepts=lambda value: True,
     convert=_as_tuples,
     schema={
@@ -106,7 +107,6 @@ VALUES = _NestedNumbers(
 class Values(Initializer):
     """Values initializer: the given numbers, the same for every index of the axes before them."""
 
-    label = "values"
     formula = "the numbers `values`; nested lists have an axis each, and are repeated along the axes before theirs"
     type: Literal["values"] = Field(description="initializer type.")
     values: Annotated[Any, VALUES] = Field(description="numbers, in lists that may be nested.")
@@ -115,26 +115,26 @@ class Values(Initializer):
         return bool(parameter.shape)
 
     def why_unsupported(self, parameter: ParameterShape) -> str | None:
-        shape = _shape(self.values)
+        shape = _nested_shape(self.values)
         if shape == parameter.shape[-len(shape) :]:
             return None
         axes = f"last {len(shape)} axes" if len(shape) > 1 else "last axis"
         return f"of shape {list(shape)} do not fit shape {list(parameter.shape)}; give them the shape of its {axes}"
 
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
-        return Table.of(_flat(self.values))
+        return distributions.Table.of(_flatten(self.values))
 
 
-def _shape(values: Any) -> tuple[int, ...]:
-    return (len(values), *_shape(values[0])) if isinstance(values, tuple) else ()
+def _nested_shape(values: Any) -> tuple[int, ...]:
+    return (len(values), *_nested_shape(values[0])) if isinstance(values, tuple) else ()
 
 
-def _flat(values: Any) -> Iterator[float]:
+def _flatten(values: Any) -> Iterator[float]:
     if not isinstance(values, tuple):
         yield values
         return
     for item in values:
-        yield from _flat(item)
+        yield from _flatten(item)
 
 
 class _AlongAxis(Initializer):
@@ -152,11 +152,11 @@ class _AlongAxis(Initializer):
             return f"has no axis {self.axis} in shape {list(parameter.shape)}"
         return None
 
-    def size(self, parameter: ParameterShape) -> int:
+    def axis_size(self, parameter: ParameterShape) -> int:
         """Return the size of the axis."""
         return parameter.shape[self.axis]
 
-    def run(self, parameter: ParameterShape) -> int:
+    def repeats(self, parameter: ParameterShape) -> int:
         """Return the number of consecutive elements with the same index."""
         return prod(parameter.shape[self.axis :][1:])
 
@@ -164,7 +164,6 @@ class _AlongAxis(Initializer):
 class Arange(_AlongAxis):
     """Arange initializer: numbers in equal steps along an axis."""
 
-    label = "arange"
     formula = "`start` + `step`·k, k the index along `axis`"
     omitted_defaults = ("start", "step", "axis")
     type: Literal["arange"] = Field(description="initializer type.")
@@ -172,18 +171,18 @@ class Arange(_AlongAxis):
     step: FiniteNumber = Field(default=1.0, description="difference of neighbours.")
 
     def why_unsupported(self, parameter: ParameterShape) -> str | None:
-        if (reason := super().why_unsupported(parameter)) or self.size(parameter) <= limits.MAX_ARANGE:
+        if (reason := super().why_unsupported(parameter)) or self.axis_size(parameter) <= limits.MAX_ARANGE:
             return reason
-        return f"counts up to {limits.MAX_ARANGE:,} values along an axis, got {self.size(parameter):,}"
+        return f"counts up to {limits.MAX_ARANGE:,} values along an axis, got {self.axis_size(parameter):,}"
 
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
-        return Table.of((self.start + self.step * k for k in range(self.size(parameter))), self.run(parameter))
+        numbers = (self.start + self.step * k for k in range(self.axis_size(parameter)))
+        return distributions.Table.of(numbers, self.repeats(parameter))
 
 
 class Formula(_AlongAxis):
     """Formula initializer: an expression of the index along an axis."""
 
-    label = "formula"
     formula = "the expression `value` of k, the index along `axis`, and n, the size of that axis"
     type: Literal["formula"] = Field(description="initializer type.")
     value: Annotated[Any, NUMBER_OR_EXPRESSION] = Field(
@@ -193,41 +192,42 @@ class Formula(_AlongAxis):
     def why_unsupported(self, parameter: ParameterShape) -> str | None:
         if reason := super().why_unsupported(parameter):
             return reason
-        if self.size(parameter) > limits.MAX_VALUES:
-            return f"is evaluated for up to {limits.MAX_VALUES:,} values along an axis, got {self.size(parameter):,}"
-        found = _evaluate(self.value, self.size(parameter))
-        return found if isinstance(found, str) else None
+        size = self.axis_size(parameter)
+        if size > limits.MAX_VALUES:
+            return f"is evaluated for up to {limits.MAX_VALUES:,} values along an axis, got {size:,}"
+        try:
+            _evaluate(self.value, size)
+        except ValueError as error:
+            return str(error)
+        return None
 
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
-        numbers = _evaluate(self.value, self.size(parameter))
-        assert isinstance(numbers, bytes)
-        return Table(numbers, self.run(parameter))
+        return distributions.Table(_evaluate(self.value, self.axis_size(parameter)), self.repeats(parameter))
 
     def describe(self) -> dict[str, Any]:
         return {**super().describe(), "value": self.value.text if _is_expression(self.value) else self.value}
 
 
 @lru_cache(maxsize=64)
-def _evaluate(value: float | IndexExpression, n: int) -> bytes | str:
-    """Return the numbers of a formula for all k below n, as a table has them, or why there are none."""
+def _evaluate(value: float | IndexExpression, n: int) -> bytes:
+    """Return the numbers of a formula for all k below n, as a table has them; raise ValueError if there are none."""
     if isinstance(value, float):
-        return Table.of([value]).data
+        return distributions.Table.of([value]).data
     numbers = []
     for k in range(n):
         try:
-            found = float(value(k, n))
+            number = float(value(k, n))
         except (ValueError, OverflowError) as error:
-            return f"has no value at k = {k:,}: {error}"
-        if not isfinite(found):
-            return f"is not finite at k = {k:,}"
-        numbers.append(found)
-    return Table.of(numbers).data
+            raise ValueError(f"has no value at k = {k:,}: {error}") from error
+        if not isfinite(number):
+            raise ValueError(f"is not finite at k = {k:,}")
+        numbers.append(number)
+    return distributions.Table.of(numbers).data
 
 
-class SinusoidalInitializer(Initializer):
+class Sinusoidal(Initializer):
     """Sinusoidal initializer: position encodings, sines and cosines of geometric frequencies."""
 
-    label = "sinusoidal"
     formula = (
         "[positions, channels]: sin and cos of p·f, p = position + `position_offset`, f = `base`^(-j / (channels/2 - "
         "`denominator_offset`)) for j from 0 below channels/2; interleaved: sin in channel 2j, cos in 2j + 1; "
@@ -274,13 +274,12 @@ class SinusoidalInitializer(Initializer):
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
         channels = parameter.shape[-1]
         is_interleaved = self.arrangement == "interleaved"
-        return Sinusoidal(channels, is_interleaved, self.position_offset, self.rate(channels))
+        return distributions.Sinusoidal(channels, is_interleaved, self.position_offset, self.rate(channels))
 
 
-class LogUniformInitializer(Initializer):
+class LogUniform(Initializer):
     """Log-uniform initializer: the logarithm is uniform."""
 
-    label = "log_uniform"
     formula = "exp of uniform on (log `low`, log `high`)"
     type: Literal["log_uniform"] = Field(description="initializer type.")
     low: Annotated[float, LOGARITHMIC] = Field(description="smallest value.")
@@ -288,16 +287,15 @@ class LogUniformInitializer(Initializer):
 
     @classmethod
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
-        yield from _order_errors(data, "low", "high")
+        yield from cls.order_errors(data, "low", "high")
 
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
-        return LogUniform(self.low, self.high)
+        return distributions.LogUniform(self.low, self.high)
 
 
-class SsmDtBiasInitializer(Initializer):
+class SsmDtBias(Initializer):
     """Bias of Mamba's time steps: softplus of it is log-uniform, and at least the floor."""
 
-    label = "ssm_dt_bias"
     formula = "inverse softplus, log(exp(x) - 1), of x log-uniform in (`min`, `max`), or of `floor` where x is below it"
     reference = "Gu & Dao, Mamba, 2023"
     omitted_defaults = ("min", "max", "floor")
@@ -308,16 +306,8 @@ class SsmDtBiasInitializer(Initializer):
 
     @classmethod
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
-        with_defaults = {name: field.default for name, field in cls.model_fields.items()} | data
-        yield from _order_errors(with_defaults, "min", "max")
-        yield from _order_errors(with_defaults, "floor", "max")
+        yield from cls.order_errors(data, "min", "max")
+        yield from cls.order_errors(data, "floor", "max")
 
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
-        return SsmDtBias(self.min, self.max, self.floor)
-
-
-def _order_errors(data: dict[str, Any], low: str, high: str) -> Iterator[FieldError]:
-    """Yield an error if the number of one field is not below that of another."""
-    a, b = data.get(low, 0), data.get(high, 0)
-    if low in data and high in data and FINITE.accepts(a) and FINITE.accepts(b) and a >= b:
-        yield FieldError((low,), f"{low}, {show(a)}, is not below {high}, {show(b)}")
+        return distributions.SsmDtBias(self.min, self.max, self.floor)

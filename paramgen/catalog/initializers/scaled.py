@@ -5,12 +5,8 @@ from typing import ClassVar, Literal, assert_never
 
 from pydantic import Field
 
-from paramgen.catalog.distributions import (
-    Distribution,
-    Normal,
-    TruncatedNormal,
-    Uniform,
-)
+from paramgen.catalog import distributions
+from paramgen.catalog.distributions import Distribution
 from paramgen.catalog.fields import Positive
 from paramgen.catalog.initializers.base import Initializer, ParameterShape
 
@@ -18,9 +14,9 @@ from paramgen.catalog.initializers.base import Initializer, ParameterShape
 TRUNCATED_STD = 0.87962566103423978
 
 Mode = Literal["fan_in", "fan_out", "fan_avg"]
-Family = Literal["normal", "uniform", "truncated_normal"]
-MODE = "divisor of the variance: fan_in, fan_out, or fan_avg, their average."
-FAMILY = "normal, uniform, or truncated_normal (at two standard deviations, widened to the same variance)."
+DistributionName = Literal["normal", "uniform", "truncated_normal"]
+MODE_HELP = "divisor of the variance: fan_in, fan_out, or fan_avg, their average."
+DISTRIBUTION_HELP = "normal, uniform, or truncated_normal (at two standard deviations, widened to the same variance)."
 
 
 class Scaled(Initializer):
@@ -30,10 +26,10 @@ class Scaled(Initializer):
     unlike torch.nn.init.trunc_normal_.
     """
 
-    mode: Mode = Field(default="fan_in", description=MODE)
-    distribution: Family = Field(default="normal", description=FAMILY)
+    mode: Mode = Field(default="fan_in", description=MODE_HELP)
+    distribution: DistributionName = Field(default="normal", description=DISTRIBUTION_HELP)
 
-    def factors(self) -> tuple[float, float]:
+    def gain_and_variance(self) -> tuple[float, float]:
         """Return a factor on the standard deviation, and the variance times n without it."""
         raise NotImplementedError
 
@@ -47,15 +43,15 @@ class Scaled(Initializer):
 
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
         fans = [getattr(parameter, fan) for fan in self.fans()]
-        gain, variance = self.factors()
+        gain, variance = self.gain_and_variance()
         root = gain * math.sqrt(len(fans) * (3 if self.distribution == "uniform" else 1) * variance / sum(fans))
         match self.distribution:
             case "uniform":
-                return Uniform(root)
+                return distributions.Uniform(root)
             case "normal":
-                return Normal(0.0, root)
+                return distributions.Normal(0.0, root)
             case "truncated_normal":
-                return TruncatedNormal(0.0, root / TRUNCATED_STD, -2.0, 2.0)
+                return distributions.TruncatedNormal(0.0, root / TRUNCATED_STD, -2.0, 2.0)
             case _:
                 assert_never(self.distribution)
 
@@ -67,26 +63,24 @@ class _FixedVariance(Scaled):
     variance: ClassVar[float]
     gain: Positive = Field(default=1.0, description="factor on the standard deviation.")
 
-    def factors(self) -> tuple[float, float]:
+    def gain_and_variance(self) -> tuple[float, float]:
         return self.gain, self.variance
 
 
 class Glorot(_FixedVariance):
     """Glorot (Xavier) initializer: uniform with variance 2/(fan_in + fan_out)."""
 
-    label = "glorot"
     formula = "uniform on (-b, b), b = `gain`·sqrt(6 / (fan_in + fan_out)); else by `mode` and `distribution`"
     reference = "Glorot & Bengio, AISTATS 2010"
     type: Literal["glorot", "xavier"] = Field(description="initializer type.")
-    mode: Mode = Field(default="fan_avg", description=MODE)
-    distribution: Family = Field(default="uniform", description=FAMILY)
+    mode: Mode = Field(default="fan_avg", description=MODE_HELP)
+    distribution: DistributionName = Field(default="uniform", description=DISTRIBUTION_HELP)
     variance = 1
 
 
 class He(_FixedVariance):
     """He (Kaiming) initializer: normal with variance 2/fan_in."""
 
-    label = "he"
     formula = "normal, mean 0, variance `gain`²·2 / fan_in; else by `mode` and `distribution`"
     reference = "He et al., ICCV 2015"
     type: Literal["he", "kaiming"] = Field(description="initializer type.")
@@ -96,7 +90,6 @@ class He(_FixedVariance):
 class Lecun(_FixedVariance):
     """LeCun initializer: normal with variance 1/fan_in."""
 
-    label = "lecun"
     formula = "normal, mean 0, variance `gain`² / fan_in; else by `mode` and `distribution`"
     reference = "LeCun et al., Efficient BackProp, 1998"
     type: Literal["lecun"] = Field(description="initializer type.")
@@ -106,12 +99,11 @@ class Lecun(_FixedVariance):
 class VarianceScaling(Scaled):
     """Variance scaling: a variance of scale / n, where n is fan_in, fan_out or their average."""
 
-    label = "variance_scaling"
     formula = "mean 0, variance `scale` / n, where n is fan_in, fan_out or their average, by `mode`; see `distribution`"
     reference = "Keras, jax.nn.initializers"
     type: Literal["variance_scaling"] = Field(description="initializer type.")
     scale: Positive = Field(default=1.0, description="variance times n.")
-    distribution: Family = Field(default="truncated_normal", description=FAMILY)
+    distribution: DistributionName = Field(default="truncated_normal", description=DISTRIBUTION_HELP)
 
-    def factors(self) -> tuple[float, float]:
+    def gain_and_variance(self) -> tuple[float, float]:
         return 1.0, self.scale

@@ -5,23 +5,15 @@ from typing import Literal
 
 from pydantic import Field
 
-from paramgen.catalog.distributions import (
-    DeltaOrthogonal,
-    Distribution,
-    MatrixRegion,
-    Norm,
-    Orthogonal,
-    PeriodicConstant,
-    unit_forget_gate,
-)
+from paramgen.catalog import distributions
+from paramgen.catalog.distributions import Distribution
 from paramgen.catalog.fields import FiniteNumber
 from paramgen.catalog.initializers.base import Initializer, ParameterShape
 
 
-class OrthogonalInitializer(Initializer):
+class Orthogonal(Initializer):
     """Orthogonal initializer: orthonormal columns (rows, if the matrix is wide), times a gain."""
 
-    label = "orthogonal"
     formula = (
         "`gain` (default 1) times Q of Z = QR, Z standard normal, each column of Q times the sign of R's diagonal; "
         "a wide matrix is built from its transpose; of more than two dimensions, the last axis is the columns "
@@ -37,7 +29,7 @@ class OrthogonalInitializer(Initializer):
     )
 
     def why_unsupported(self, parameter: ParameterShape) -> str | None:
-        if parameter.vector:
+        if parameter.is_vector:
             return "needs a matrix, got a vector"
         if len(parameter.shape) < 2:
             return f"needs at least 2 dimensions, got shape {list(parameter.shape)}"
@@ -48,24 +40,22 @@ class OrthogonalInitializer(Initializer):
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
         experts, *_ = parameter.sizes("x") or [1]
         gates, *_ = (parameter.sizes("g") if self.per_gate else None) or [1]
-        return Orthogonal(self.gain, experts * gates)
+        return distributions.Orthogonal(self.gain, experts * gates)
 
 
-class NormInitializer(Initializer):
+class Norm(Initializer):
     """The norms of a direction: the default of a magnitude. Specs cannot name it."""
 
-    label = "norm"
     type: Literal["norm"] = Field(description="initializer type.")
 
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
         assert parameter.direction
-        return Norm(parameter.direction, parameter.shape)
+        return distributions.Norm(parameter.direction, parameter.shape)
 
 
-class UnitForgetGateInitializer(Initializer):
+class UnitForgetGate(Initializer):
     """Unit-forget-gate initializer of an LSTM bias: ones for the forget gate, zeros for the others."""
 
-    label = "unit_forget_gate"
     formula = "zeros, except ones at H … 2H - 1 (0-based) of an LSTM's bias of 4H"
     reference = "Jozefowicz, Zaremba & Sutskever, ICML 2015"
     type: Literal["unit_forget_gate"] = Field(description="initializer type.")
@@ -75,20 +65,19 @@ class UnitForgetGateInitializer(Initializer):
 
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
         assert parameter.num_hidden_units is not None
-        return unit_forget_gate(parameter.num_hidden_units)
+        return distributions.unit_forget_gate(parameter.num_hidden_units)
 
 
 class Identity(Initializer):
     """Identity initializer: a matrix with the gain where row and column are the same, else zeros."""
 
-    label = "identity"
     formula = "a matrix: `gain` (default 1) where row and column are the same, else zero"
     reference = "Le, Jaitly & Hinton, 2015, for recurrent weights"
     type: Literal["identity"] = Field(description="initializer type.")
     gain: FiniteNumber = Field(default=1.0, description="factor on the identity.")
 
     def why_unsupported(self, parameter: ParameterShape) -> str | None:
-        if parameter.vector:
+        if parameter.is_vector:
             return "needs a matrix, got a vector"
         if len(parameter.shape) != 2:
             return f"needs exactly 2 dimensions, got shape {list(parameter.shape)}"
@@ -96,40 +85,38 @@ class Identity(Initializer):
 
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
         rows, columns = parameter.shape
-        return PeriodicConstant("identity", self.gain, 0, 1, columns + 1, min(rows, columns))
+        return distributions.PeriodicConstant("identity", self.gain, 0, 1, columns + 1, min(rows, columns))
 
 
 class Dirac(Initializer):
     """Dirac initializer: a convolution that passes its channels on unchanged, up to the number of filters."""
 
-    label = "dirac"
     formula = "a convolution: one at the centre where filter and channel have the same number (in a group), else zero"
     reference = "Zagoruyko & Komodakis, 2017; torch.nn.init.dirac_"
     type: Literal["dirac"] = Field(description="initializer type.")
 
     def why_unsupported(self, parameter: ParameterShape) -> str | None:
-        return None if _filter(parameter) else "fits only the weights of a convolution"
+        return None if _filter_size(parameter) else "fits only the weights of a convolution"
 
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
-        filter_size = _filter(parameter)
+        filter_size = _filter_size(parameter)
         assert filter_size and parameter.axes
         outer, inner, *groups = parameter.shape[len(filter_size) :]
         run = math.prod(groups)
-        first = _centre(filter_size) * outer * inner * run
-        return PeriodicConstant("dirac", 1.0, first, run, (inner + 1) * run, min(outer, inner))
+        first = _centre_index(filter_size) * outer * inner * run
+        return distributions.PeriodicConstant("dirac", 1.0, first, run, (inner + 1) * run, min(outer, inner))
 
 
-class DeltaOrthogonalInitializer(Initializer):
+class DeltaOrthogonal(Initializer):
     """Delta-orthogonal initializer: a convolution with an orthonormal matrix at its centre, else zeros."""
 
-    label = "delta_orthogonal"
     formula = "a convolution: `gain` (default 1) times an orthonormal matrix at its centre, else zero"
     reference = "Xiao et al., ICML 2018; jax.nn.initializers.delta_orthogonal"
     type: Literal["delta_orthogonal"] = Field(description="initializer type.")
     gain: FiniteNumber = Field(default=1.0, description="factor on the orthonormal matrix.")
 
     def why_unsupported(self, parameter: ParameterShape) -> str | None:
-        if not _filter(parameter):
+        if not _filter_size(parameter):
             return "fits only the weights of a convolution"
         if parameter.sizes("g"):
             return "fits only the weights of an ungrouped convolution"
@@ -139,21 +126,22 @@ class DeltaOrthogonalInitializer(Initializer):
         return None
 
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
-        filter_size = _filter(parameter)
+        filter_size = _filter_size(parameter)
         assert filter_size
         rows, columns = parameter.shape[len(filter_size) :]
-        return DeltaOrthogonal(self.gain, MatrixRegion(_centre(filter_size, 1) * rows * columns, rows, columns))
+        centre = distributions.MatrixRegion(_centre_index(filter_size, 1) * rows * columns, rows, columns)
+        return distributions.DeltaOrthogonal(self.gain, centre)
 
 
-def _filter(parameter: ParameterShape) -> tuple[int, ...] | None:
+def _filter_size(parameter: ParameterShape) -> tuple[int, ...] | None:
     """Return a convolution's filter size; None if the parameter is not the weights of a convolution."""
     size = parameter.axes.sizes.get("k") if parameter.axes and parameter.sizes("i", "o") else None
     return size if isinstance(size, tuple) else None
 
 
-def _centre(filter_size: tuple[int, ...], less: int = 0) -> int:
-    """Return the index, in C order, of a filter's element at (size - less) // 2 along each axis."""
+def _centre_index(filter_size: tuple[int, ...], rounding: int = 0) -> int:
+    """Return the index, in C order, of a filter's element at (size - rounding) // 2 along each axis."""
     position = 0
     for size in filter_size:
-        position = position * size + (size - less) // 2
+        position = position * size + (size - rounding) // 2
     return position

@@ -1,21 +1,15 @@
 """Initializers of constants and of stated distributions."""
 
 from collections.abc import Iterator
+from math import isfinite
 from typing import Any, Literal
 
 from pydantic import Field
 
-from paramgen.catalog.distributions import (
-    Bernoulli,
-    Constant,
-    Distribution,
-    Integers,
-    Normal,
-    TruncatedNormal,
-    Uniform,
-    UniformInterval,
-)
+from paramgen.catalog import distributions
+from paramgen.catalog.distributions import Distribution
 from paramgen.catalog.fields import (
+    FINITE,
     FieldError,
     FiniteNumber,
     Integer,
@@ -25,38 +19,35 @@ from paramgen.catalog.fields import (
     Schema,
 )
 from paramgen.catalog.initializers.base import Initializer, ParameterShape
-from paramgen.formatting import show
+from paramgen.messages import must_be, show
 
 
 class Gaussian(Initializer):
     """Gaussian initializer: normal with the given mean and standard deviation."""
 
-    label = "gaussian"
     formula = "normal with `mean` (default 0) and `std` (default 0.01)"
     type: Literal["gaussian"] = Field(description="initializer type.")
     mean: FiniteNumber = Field(default=0.0, description="mean.")
     std: NonNegative = Field(default=0.01, description="standard deviation.")
 
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
-        return Normal(self.mean, self.std)
+        return distributions.Normal(self.mean, self.std)
 
 
 class NarrowNormal(Initializer):
     """Narrow normal initializer: normal with mean 0 and standard deviation 0.01."""
 
-    label = "narrow_normal"
     formula = "normal, mean 0, standard deviation 0.01"
     reference = "MathWorks, Deep Learning Toolbox"
     type: Literal["narrow_normal"] = Field(description="initializer type.")
 
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
-        return Normal(0.0, 0.01)
+        return distributions.Normal(0.0, 0.01)
 
 
-class TruncatedNormalInitializer(Initializer):
+class TruncatedNormal(Initializer):
     """Truncated normal initializer: mean + std·Z for a standard normal Z between low and high."""
 
-    label = "truncated_normal"
     formula = (
         "`mean` + `std`·Z (default 0, 0.01), Z standard normal within `low` … `high` (default -2, 2); not widened: "
         "the standard deviation of the values is smaller, 0.8796·`std` for the default limits"
@@ -71,25 +62,22 @@ class TruncatedNormalInitializer(Initializer):
     @classmethod
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
         low, high = (data.get(name, cls.model_fields[name].default) for name in ("low", "high"))
-        if type(low) in (int, float) and type(high) in (int, float):
-            try:
-                TruncatedNormal(0.0, 1.0, float(low), float(high))
-            except (ValueError, OverflowError):
-                message = (
-                    f"low must be below high, got low={show(low)} and high={show(high)}"
-                    if low >= high
-                    else f"almost no probability mass between low={show(low)} and high={show(high)}; widen the limits"
-                )
-                yield FieldError(("low" if "low" in data else "high",), message)
+        if not (FINITE.accepts(low) and FINITE.accepts(high)) or low >= high:
+            yield from cls.order_errors(data, "low", "high")
+            return
+        try:
+            distributions.TruncatedNormal(0.0, 1.0, float(low), float(high))
+        except ValueError:
+            message = f"almost no probability mass between low={show(low)} and high={show(high)}; widen the limits"
+            yield FieldError(("low" if "low" in data else "high",), message)
 
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
-        return TruncatedNormal(self.mean, self.std, self.low, self.high)
+        return distributions.TruncatedNormal(self.mean, self.std, self.low, self.high)
 
 
-class UniformInitializer(Initializer):
+class Uniform(Initializer):
     """Uniform initializer: uniform on (-bound, bound) or on (low, high)."""
 
-    label = "uniform"
     formula = "uniform on (-`bound`, `bound`), or on (`low`, `high`) if these are given instead"
     omitted_defaults = ("bound", "low", "high")
     type: Literal["uniform"] = Field(description="initializer type.")
@@ -103,18 +91,16 @@ class UniformInitializer(Initializer):
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
         ends = [name for name in ("low", "high") if name in data]
         if "bound" in data and ends:
-            yield FieldError(("bound",), f"does not go with {' and '.join(ends)}; give bound, or low and high")
+            yield FieldError(("bound",), f"cannot be combined with {' and '.join(ends)}; use bound, or low and high")
         elif "bound" not in data and not ends:
-            yield cls.missing("bound", cls.label)
+            yield cls.missing_field_error("bound", cls.label)
         elif len(ends) == 1:
-            yield cls.missing("high" if ends == ["low"] else "low", f"{cls.label} with {ends[0]}")
-        elif ends and all(type(data[name]) in (int, float) for name in ends):
-            try:
-                UniformInterval(float(data["low"]), float(data["high"]))
-            except (ValueError, OverflowError):
-                low, high = show(data["low"]), show(data["high"])
-                problem = "is not below" if data["low"] >= data["high"] else "is too far from"
-                yield FieldError(("low",), f"low, {low}, {problem} high, {high}")
+            yield cls.missing_field_error("high" if ends == ["low"] else "low", f"{cls.label} with {ends[0]}")
+        elif ends:
+            yield from cls.order_errors(data, "low", "high")
+            low, high = data["low"], data["high"]
+            if FINITE.accepts(low) and FINITE.accepts(high) and not isfinite(float(high) - float(low)):
+                yield FieldError(("low",), must_be(f"at a finite distance from high ({show(high)})", low))
 
     @classmethod
     def schema_rules(cls) -> Schema:
@@ -123,15 +109,16 @@ class UniformInitializer(Initializer):
 
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
         if self.bound is not None:
-            return Uniform(self.bound)
+            return distributions.Uniform(self.bound)
         assert self.low is not None and self.high is not None
-        return Uniform(self.high) if self.low == -self.high else UniformInterval(self.low, self.high)
+        if self.low == -self.high:
+            return distributions.Uniform(self.high)
+        return distributions.UniformInterval(self.low, self.high)
 
 
-class IntegersInitializer(Initializer):
+class Integers(Initializer):
     """Integers initializer: integers from low to high, both included, equally likely."""
 
-    label = "integers"
     formula = "the integers from `low` to `high`, both included, equally likely"
     reference = "numpy.random.Generator.integers with endpoint=True"
     type: Literal["integers"] = Field(description="initializer type.")
@@ -142,54 +129,50 @@ class IntegersInitializer(Initializer):
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
         low, high = data.get("low"), data.get("high")
         if type(low) is int and type(high) is int and low > high:
-            yield FieldError(("low",), f"low={show(low)} is above high={show(high)}")
+            yield FieldError(("low",), must_be(f"at most high ({show(high)})", low))
 
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
-        return Integers(self.low, self.high)
+        return distributions.Integers(self.low, self.high)
 
 
-class BernoulliInitializer(Initializer):
+class Bernoulli(Initializer):
     """Bernoulli initializer: ones with a probability, else zeros."""
 
-    label = "bernoulli"
     formula = "1 with probability `p` (default 0.5), else 0"
     reference = "torch.Tensor.bernoulli_"
     type: Literal["bernoulli"] = Field(description="initializer type.")
     p: Probability = Field(default=0.5, description="probability of a one.")
 
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
-        return Bernoulli(self.p)
+        return distributions.Bernoulli(self.p)
 
 
-class ConstantInitializer(Initializer):
+class Constant(Initializer):
     """Constant initializer: all elements are the same."""
 
-    label = "constant"
     formula = "constant `value`"
     type: Literal["constant"] = Field(description="initializer type.")
     value: FiniteNumber = Field(description="value of every element.")
 
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
-        return Constant(self.value)
+        return distributions.Constant(self.value)
 
 
 class Ones(Initializer):
     """Initializer of ones."""
 
-    label = "ones"
     formula = "constant 1"
     type: Literal["ones"] = Field(description="initializer type.")
 
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
-        return Constant(1.0)
+        return distributions.Constant(1.0)
 
 
 class Zeros(Initializer):
     """Initializer of zeros."""
 
-    label = "zeros"
     formula = "constant 0"
     type: Literal["zeros"] = Field(description="initializer type.")
 
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
-        return Constant(0.0)
+        return distributions.Constant(0.0)

@@ -1,4 +1,4 @@
-"""THE table of operations: each one's fields, and its parameters with their sizes, fans and initializers.
+"""The table of operations: each one's fields, and its parameters with their sizes, fans and initializers.
 
 Source: MathWorks, "Initialize Learnable Parameters for Model Function", and the reference pages of the functions that
 it names (Deep Learning Toolbox). Operations that these lack follow the modules of PyTorch, Keras, Flax and
@@ -28,46 +28,7 @@ from paramgen.catalog.operations.layers import (
 from paramgen.catalog.operations.normalization import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm
 from paramgen.catalog.operations.recurrent import GRU, LSTM, RNN, Recurrent, RecurrentCell
 from paramgen.catalog.operations.state_space import StateSpace
-from paramgen.catalog.operations.weight_norm import FilterNorm, MatrixNorm, WeightNorm, keep
-
-__all__ = [
-    "CHANNEL_WISE",
-    "GROUPINGS",
-    "GRU",
-    "LSTM",
-    "OPERATIONS",
-    "OPERATIONS_BY_TYPE",
-    "PARAMETERS_SCHEMA",
-    "RNN",
-    "ZEROS",
-    "BatchNorm",
-    "Conv",
-    "Convolution",
-    "Custom",
-    "CustomParameter",
-    "Embedding",
-    "Experts",
-    "FilterNorm",
-    "FullyConnected",
-    "GroupNorm",
-    "InstanceNorm",
-    "LayerNorm",
-    "MatrixNorm",
-    "MultiheadAttention",
-    "Operation",
-    "PReLU",
-    "ParameterDef",
-    "ParametersByName",
-    "RMSNorm",
-    "Recurrent",
-    "RecurrentCell",
-    "SeparableConv",
-    "StandardOperation",
-    "StateSpace",
-    "TransposedConv",
-    "WeightNorm",
-    "keep",
-]
+from paramgen.catalog.operations.weight_norm import FilterNorm, MatrixNorm, WeightNorm
 
 OPERATIONS: tuple[type[Operation], ...] = (
     BatchNorm,

@@ -10,23 +10,18 @@ from paramgen.catalog.operations.base import (
     ParameterDef,
     StandardOperation,
     check_multiple,
-    vector,
-    weights,
+    define_vector,
+    define_weights,
 )
-from paramgen.formatting import must_be, show
+from paramgen.messages import must_be, show
 
 
 class MultiheadAttention(StandardOperation):
     """Multi-head attention: projections of queries, keys and values, and of the heads' outputs."""
 
-    label = "multihead_attention"
     title = "Multi-head attention"
     example = {"input_size": 512, "num_heads": 8}
-    variants = ({"projections": "fused"},)
-    parameter_names = (
-        *("query_weights", "key_weights", "value_weights", "qkv_weights", "output_weights"),
-        *("query_bias", "key_bias", "value_bias", "qkv_bias", "output_bias"),
-    )
+    example_variants = ({"projections": "fused"},)
     type: Literal["multihead_attention"] = Field(description="operation type.")
     input_size: Size = Field(description="number of input features.")
     num_heads: Size = Field(description="number of heads.")
@@ -60,16 +55,16 @@ class MultiheadAttention(StandardOperation):
         sizes = {"p": 3, "n": heads, "d": keys // heads, "e": values // heads, "i": self.input_size, "o": outputs}
         kinds = (("query", "d", keys), ("key", "d", keys), ("value", "e", values))
         if self.projections == "fused":
-            yield weights("qkv_weights", "(p n d) i", sizes, self.input_size, 3 * keys)
+            yield define_weights("qkv_weights", "(p n d) i", sizes, self.input_size, 3 * keys)
         else:
             for kind, size, rows in kinds:
-                yield weights(f"{kind}_weights", f"(n {size}) i", sizes, self.input_size, rows)
-        yield weights("output_weights", "o (n e)", sizes, values, outputs)
+                yield define_weights(f"{kind}_weights", f"(n {size}) i", sizes, self.input_size, rows)
+        yield define_weights("output_weights", "o (n e)", sizes, values, outputs)
         if not self.bias:
             return
         if self.projections == "fused":
-            yield vector("qkv_bias", "(p n d)", sizes)
+            yield define_vector("qkv_bias", "(p n d)", sizes)
         else:
             for kind, size, _ in kinds:
-                yield vector(f"{kind}_bias", f"(n {size})", sizes)
-        yield vector("output_bias", "o", sizes)
+                yield define_vector(f"{kind}_bias", f"(n {size})", sizes)
+        yield define_vector("output_bias", "o", sizes)

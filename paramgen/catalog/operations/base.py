@@ -1,14 +1,24 @@
 """The base of the operations: parameter definitions, names, dtypes, initializers by parameter."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field
 
 from paramgen.catalog.axes import Axes, AxisSizes
 from paramgen.catalog.entries import SpecEntry
-from paramgen.catalog.fields import RESERVED, DTypeName, ErrorSubject, Expectation, FieldError, Name, Schema, reserved
+from paramgen.catalog.fields import (
+    RESERVED_NAME,
+    DTypeName,
+    ErrorSubject,
+    Expectation,
+    FieldError,
+    Name,
+    Schema,
+    reserved_name_error,
+)
 from paramgen.catalog.initializers import (
     INITIALIZER_EXPECTED,
     INITIALIZERS,
@@ -16,17 +26,17 @@ from paramgen.catalog.initializers import (
     Glorot,
     Initializer,
     Ones,
-    OrthogonalInitializer,
+    Orthogonal,
     ParameterShape,
     Zeros,
 )
-from paramgen.catalog.models import TypedSpecModel, unknown_keys
-from paramgen.catalog.schemas import closed, is_initializer, merge, reference
+from paramgen.catalog.models import TypedSpecModel, unknown_key_errors
+from paramgen.catalog.schemas import closed_schema, initializer_schema, merge_rules, reference
 from paramgen.catalog.synonyms import PARAMETER_SYNONYMS
-from paramgen.formatting import must_be
+from paramgen.messages import must_be
 
 GLOROT = Glorot(type="glorot")
-ORTHOGONAL = OrthogonalInitializer(type="orthogonal")
+ORTHOGONAL = Orthogonal(type="orthogonal")
 ONES = Ones(type="ones")
 ZEROS = Zeros(type="zeros")
 
@@ -35,20 +45,21 @@ ZEROS = Zeros(type="zeros")
 class ParameterDef:
     """A parameter of an operation, before the spec's initializers: name, size, fans and default initializer.
 
-    `key` is its name in `initializers` and `defaults`; several parameters may share it. `direction` names the parameter
-    before it that a magnitude is the norm of.
+    `initializer_key` is its name in `initializers` and `defaults`; several parameters may share it. `initializer_path`
+    is the place of its initializer in a spec, below the operation. `direction` names the earlier parameter whose norm
+    this magnitude is.
     """
 
     name: str
     info: ParameterShape
     initializer: Initializer
-    key: str
+    initializer_key: str
     dtype: str | None = None
-    path: tuple[str | int, ...] = ()
+    initializer_path: tuple[str | int, ...] = ()
     direction: str | None = None
 
 
-def weights(
+def define_weights(
     name: str,
     axes: str,
     sizes: AxisSizes,
@@ -62,7 +73,7 @@ def weights(
     return ParameterDef(name + suffix, ParameterShape(named.shape, fan_in, fan_out, axes=named), initializer, name)
 
 
-def vector(
+def define_vector(
     name: str,
     axes: str,
     sizes: AxisSizes,
@@ -81,7 +92,7 @@ class Operation(TypedSpecModel, SpecEntry):
 
     title: ClassVar[str]
     example: ClassVar[dict[str, Any]]
-    variants: ClassVar[tuple[dict[str, Any], ...]] = ()
+    example_variants: ClassVar[tuple[dict[str, Any], ...]] = ()
     """Fields that give the example other parameters, or other tensors in a layout; None removes a field."""
     name: Name = Field(description="name of the operation; its tensors are <name>.<parameter>.")
     dtype: DTypeName | None = Field(default=None, description="element type of its parameters; default: the spec's.")
@@ -92,8 +103,13 @@ class Operation(TypedSpecModel, SpecEntry):
     @classmethod
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
         yield from super().check_keys(data)
-        if data.get("name") == RESERVED:
-            yield reserved(("name",), ErrorSubject.VALUE)
+        if data.get("name") == RESERVED_NAME:
+            yield reserved_name_error(("name",), ErrorSubject.VALUE)
+
+    @classmethod
+    def field_names(cls) -> Iterable[str]:
+        """Return the keys that it may have, first those that only this operation has."""
+        return sorted(super().field_names(), key=StandardOperation.fields_by_key().__contains__)
 
     def parameter_defs(self) -> Iterator[ParameterDef]:
         """Yield the parameters, in the order of the table."""
@@ -106,29 +122,29 @@ class Operation(TypedSpecModel, SpecEntry):
     @classmethod
     def examples(cls) -> Iterator[tuple[dict[str, Any], Self]]:
         """Yield the example and its variants, each with the fields that distinguish it."""
-        for fields in ({}, *cls.variants):
+        for fields in ({}, *cls.example_variants):
             given = {"name": "example", "type": cls.names()[0], **cls.example, **fields}
             yield fields, cls.model_validate({key: value for key, value in given.items() if value is not None})
 
     @classmethod
     def example_shapes(cls) -> dict[str, ParameterShape]:
-        """Return the parameters' shapes by key, at the sizes of the example, for rules that hold at every size."""
+        """Return example shapes by key. They stand in for all sizes in schema rules."""
         infos: dict[str, ParameterShape] = {}
         for _, example in cls.examples():
             for definition in example.parameter_defs():
-                infos.setdefault(definition.key, definition.info)
+                infos.setdefault(definition.initializer_key, definition.info)
         return infos
 
 
-def _fitting(info: ParameterShape) -> Schema:
+def _schema_of_fitting_initializers(info: ParameterShape) -> Schema:
     names = [
         name for model in INITIALIZERS if not model.model_construct().fits_dimensions(info) for name in model.names()
     ]
-    return {"allOf": [reference("Initializer")], "not": is_initializer(names)}
+    return {"allOf": [reference("Initializer")], "not": initializer_schema(names)}
 
 
-def _omits(parameter: str, by_default: bool) -> Schema:
-    """Return the rule that a parameter has no initializer if the field of its name omits it."""
+def _omission_rule(parameter: str, by_default: bool) -> Schema:
+    """Return the rule that a parameter has no initializer if the field with its name omits it."""
     written = {} if by_default else {"required": [parameter]}
     return {
         "if": {**written, "properties": {parameter: {"enum": ["none", False]}}},
@@ -145,11 +161,16 @@ NO_MAGNITUDE_RULE: Schema = {
 class StandardOperation(Operation):
     """An operation with named parameters, whose default initializers a spec may replace."""
 
-    parameter_names: ClassVar[tuple[str, ...]]
     initializers: Annotated[
         dict[str, AnyInitializer],
         Expectation(value="a mapping of parameter names to initializers", item=INITIALIZER_EXPECTED),
     ] = Field(default={}, description="initializers by parameter name, instead of the defaults.")
+
+    @classmethod
+    @cache
+    def parameter_names(cls) -> tuple[str, ...]:
+        """Return the keys of its parameters, whatever its fields."""
+        return tuple(cls.example_shapes())
 
     @classmethod
     def parameter_synonyms(cls) -> Mapping[str, str]:
@@ -162,24 +183,26 @@ class StandardOperation(Operation):
     @classmethod
     def initializers_schema(cls) -> Schema:
         """Return the JSON Schema of initializers by parameter, each without the types that do not fit it."""
-        return closed({name: _fitting(info) for name, info in cls.example_shapes().items()})
+        return closed_schema(
+            {name: _schema_of_fitting_initializers(info) for name, info in cls.example_shapes().items()}
+        )
 
     @classmethod
     def schema_rules(cls) -> Schema:
         rules: Schema = {"properties": {"initializers": cls.initializers_schema()}}
-        optional = [name for name in ("bias", "offset", "dt_bias") if name in cls.model_fields]
-        omitted = [_omits(name, cls.model_fields[name].default is False) for name in optional]
+        optional = [name for name in cls.parameter_names() if name in cls.model_fields]
+        omitted = [_omission_rule(name, cls.model_fields[name].default is False) for name in optional]
         if "weight_norm" in cls.model_fields:
             omitted.append(NO_MAGNITUDE_RULE)
-        return merge(super().schema_rules(), rules | ({"allOf": omitted} if omitted else {}))
+        return merge_rules(super().schema_rules(), rules | ({"allOf": omitted} if omitted else {}))
 
     @classmethod
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
         yield from super().check_keys(data)
         initializers = data.get("initializers")
         if isinstance(initializers, dict):
-            known, what = cls.parameter_names, f"unknown parameter of {cls.label}"
-            yield from unknown_keys(("initializers",), initializers, known, what, cls.parameter_synonyms())
+            known, message = cls.parameter_names(), f"unknown parameter of {cls.label}"
+            yield from unknown_key_errors(("initializers",), initializers, known, message, cls.parameter_synonyms())
 
 
 def check_multiple(data: dict[str, Any], whole: str, parts: str) -> Iterator[FieldError]:

@@ -10,12 +10,13 @@ from paramgen.catalog.fields import SIZE, ErrorSubject, FieldError, FieldType, F
 from paramgen.catalog.operations.base import (
     ParameterDef,
     StandardOperation,
-    vector,
-    weights,
+    define_vector,
+    define_weights,
 )
-from paramgen.catalog.operations.weight_norm import IS_A_MAPPING, WEIGHT_NORM, FilterNorm, magnitude
+from paramgen.catalog.operations.weight_norm import WEIGHT_NORM_EXPECTED, WEIGHT_NORM_HELP, FilterNorm, define_magnitude
+from paramgen.messages import must_be
 
-FILTER_SIZE = "height, width, … of a filter: 1, 2 or 3 sizes; a single integer is 1-D, not a square."
+FILTER_SIZE_HELP = "height, width, … of a filter: 1, 2 or 3 sizes; a single integer is 1-D, not a square."
 
 
 CHANNEL_WISE: Final = "channel-wise"
@@ -43,7 +44,7 @@ GROUPINGS: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
 }
 
 
-KERNEL_RULE: Schema = {
+KERNEL_AXIS_RULE: Schema = {
     "if": {
         "required": ["weight_norm"],
         "properties": {"weight_norm": {"required": ["axis"], "properties": {"axis": {"const": "kernel"}}}},
@@ -52,7 +53,7 @@ KERNEL_RULE: Schema = {
 }
 
 
-def _grouping(name: str) -> Schema:
+def _grouping_schema(name: str) -> Schema:
     needed, refused = GROUPINGS[name]
     return {"required": list(needed), "properties": dict.fromkeys(refused, False)}
 
@@ -60,7 +61,7 @@ def _grouping(name: str) -> Schema:
 class Convolution(StandardOperation):
     """Base of `conv` and `transposed_conv`: filters over channels, plain, grouped or channel-wise."""
 
-    variants = (
+    example_variants = (
         {"bias": "shared"},
         {
             "num_groups": 4,
@@ -73,11 +74,10 @@ class Convolution(StandardOperation):
         {"weight_norm": {"axis": "filters"}},
         {"weight_norm": {"axis": "channels", "style": "legacy"}},
     )
-    parameter_names = ("weights", "magnitude", "bias")
     axes: ClassVar[str]
     norm_axes: ClassVar[dict[str, str]]
     """The axes of the weights that each axis of weight_norm consists of."""
-    filter_size: FilterSize = Field(description=FILTER_SIZE)
+    filter_size: FilterSize = Field(description=FILTER_SIZE_HELP)
     num_channels: Size | None = Field(
         default=None, description="number of input channels (ungrouped, or channel-wise)."
     )
@@ -94,14 +94,14 @@ class Convolution(StandardOperation):
     bias: Literal["per_filter", "shared", "none"] | bool = Field(
         default="per_filter", description="a bias per filter (or true), one shared bias, or none (or false)."
     )
-    weight_norm: Annotated[FilterNorm | None, IS_A_MAPPING] = Field(default=None, description=WEIGHT_NORM)
+    weight_norm: Annotated[FilterNorm | None, WEIGHT_NORM_EXPECTED] = Field(default=None, description=WEIGHT_NORM_HELP)
 
     @classmethod
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
         yield from super().check_keys(data)
         norm, sizes = data.get("weight_norm"), data.get("filter_size")
         if isinstance(norm, dict) and norm.get("axis") == "kernel" and isinstance(sizes, list) and len(sizes) > 1:
-            message = f"'kernel' is for 1-D filters, this one is {len(sizes)}-D; choose filters, channels or none"
+            message = must_be(f"filters, channels or none for {len(sizes)}-D filters", "kernel")
             yield FieldError(("weight_norm", "axis"), message)
         groups = data.get("num_groups", "ungrouped")
         grouping = "grouped" if type(groups) is int and groups > 0 else groups
@@ -111,7 +111,7 @@ class Convolution(StandardOperation):
         what = f"{'an' if grouping == 'ungrouped' else 'a'} {grouping} {cls.label}"
         for name in needed:
             if name not in data:
-                yield cls.missing(name, what)
+                yield cls.missing_field_error(name, what)
         for name, instead in refused.items():
             if name in data:
                 yield FieldError((name,), f"not a field of {what}; use {instead} instead", ErrorSubject.KEY)
@@ -119,13 +119,17 @@ class Convolution(StandardOperation):
     @classmethod
     def schema_rules(cls) -> Schema:
         inherited = super().schema_rules()
-        inherited["allOf"].append(KERNEL_RULE)
+        inherited["allOf"].append(KERNEL_AXIS_RULE)
         is_channel_wise = {"properties": {"num_groups": {"const": CHANNEL_WISE}}}
         return {
             "properties": inherited.pop("properties"),
             "if": {"required": ["num_groups"]},
-            "then": {"if": is_channel_wise, "then": _grouping(CHANNEL_WISE), "else": _grouping("grouped")},
-            "else": _grouping("ungrouped"),
+            "then": {
+                "if": is_channel_wise,
+                "then": _grouping_schema(CHANNEL_WISE),
+                "else": _grouping_schema("grouped"),
+            },
+            "else": _grouping_schema("ungrouped"),
             **inherited,
         }
 
@@ -146,20 +150,21 @@ class Convolution(StandardOperation):
         sizes: dict[str, int | tuple[int, ...]] = {"k": self.filter_size, "i": channels, "o": filters}
         if groups is not None:
             sizes["g"] = groups
-        own = weights("weights", self.axes, sizes, fan_in=elements * channels, fan_out=elements * filters)
-        yield own
+        weights_def = define_weights(
+            "weights", self.axes, sizes, fan_in=elements * channels, fan_out=elements * filters
+        )
+        yield weights_def
         if self.weight_norm:
-            yield magnitude(own, self.norm_axes[self.weight_norm.axis])
+            yield define_magnitude(weights_def, self.norm_axes[self.weight_norm.axis])
         if self.bias == "shared":
-            yield vector("bias", "1", {})
+            yield define_vector("bias", "1", {})
         elif self.bias in ("per_filter", True):
-            yield vector("bias", "(g o)", sizes)
+            yield define_vector("bias", "(g o)", sizes)
 
 
 class Conv(Convolution):
     """Convolution in one, two or three dimensions."""
 
-    label = "conv"
     title = "Convolution"
     example = {"filter_size": [5, 5], "num_channels": 3, "num_filters": 128}
     axes = "*k i o g"
@@ -170,7 +175,6 @@ class Conv(Convolution):
 class TransposedConv(Convolution):
     """Transposed convolution in one, two or three dimensions; its weights have filters before channels."""
 
-    label = "transposed_conv"
     title = "Transposed convolution"
     example = {"filter_size": [4, 4], "num_channels": 64, "num_filters": 64}
     axes = "*k o i g"
@@ -181,12 +185,10 @@ class TransposedConv(Convolution):
 class SeparableConv(StandardOperation):
     """Separable convolution: a filter (or several) for each channel, then a convolution of size 1 in each dimension."""
 
-    label = "separable_conv"
     title = "Separable convolution"
     example = {"filter_size": [3, 3], "num_channels": 64, "num_filters": 128, "depth_multiplier": 1}
-    parameter_names = ("depthwise_weights", "pointwise_weights", "bias")
     type: Literal["separable_conv"] = Field(description="operation type.")
-    filter_size: FilterSize = Field(description=FILTER_SIZE)
+    filter_size: FilterSize = Field(description=FILTER_SIZE_HELP)
     num_channels: Size = Field(description="number of input channels.")
     num_filters: Size = Field(description="number of filters (output channels).")
     depth_multiplier: Size = Field(
@@ -199,7 +201,7 @@ class SeparableConv(StandardOperation):
         sizes: dict[str, int | tuple[int, ...]] = {"k": self.filter_size, "one": (1,) * len(self.filter_size)}
         sizes |= {"m": self.depth_multiplier, "c": self.num_channels, "o": self.num_filters}
         mixed = self.num_channels * self.depth_multiplier
-        yield weights("depthwise_weights", "*k 1 m c", sizes, elements, elements * self.depth_multiplier)
-        yield weights("pointwise_weights", "*one (c m) o", sizes, mixed, self.num_filters)
+        yield define_weights("depthwise_weights", "*k 1 m c", sizes, elements, elements * self.depth_multiplier)
+        yield define_weights("pointwise_weights", "*one (c m) o", sizes, mixed, self.num_filters)
         if self.bias:
-            yield vector("bias", "o", sizes)
+            yield define_vector("bias", "o", sizes)

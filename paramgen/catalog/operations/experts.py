@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from paramgen.catalog.fields import Size
-from paramgen.catalog.operations.base import ParameterDef, StandardOperation, weights
+from paramgen.catalog.operations.base import ParameterDef, StandardOperation, define_weights
 
 
 class Experts(StandardOperation):
@@ -16,10 +16,8 @@ class Experts(StandardOperation):
     repeated group.
     """
 
-    label = "experts"
     title = "Mixture of experts"
     example = {"num_experts": 8, "input_size": 512, "num_hidden_units": 1024}
-    parameter_names = ("gate_up_weights", "down_weights")
     type: Literal["experts"] = Field(description="operation type.")
     num_experts: Size = Field(description="number of experts.")
     input_size: Size = Field(description="number of input features, and of output features.")
@@ -28,5 +26,5 @@ class Experts(StandardOperation):
     def parameter_defs(self) -> Iterator[ParameterDef]:
         inputs, hidden = self.input_size, self.num_hidden_units
         sizes = {"x": self.num_experts, "g": 2, "h": hidden, "i": inputs}
-        yield weights("gate_up_weights", "x (g h) i", sizes, inputs, 2 * hidden)
-        yield weights("down_weights", "x i h", sizes, hidden, inputs)
+        yield define_weights("gate_up_weights", "x (g h) i", sizes, inputs, 2 * hidden)
+        yield define_weights("down_weights", "x i h", sizes, hidden, inputs)

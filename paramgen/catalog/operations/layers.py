@@ -10,7 +10,7 @@ from paramgen import limits
 from paramgen.catalog.entries import Condition
 from paramgen.catalog.fields import (
     NAME,
-    RESERVED,
+    RESERVED_NAME,
     DTypeName,
     ErrorSubject,
     Expectation,
@@ -20,12 +20,12 @@ from paramgen.catalog.fields import (
     Schema,
     Shape,
     Size,
-    reserved,
+    reserved_name_error,
 )
 from paramgen.catalog.initializers import (
     INITIALIZERS,
     AnyInitializer,
-    ConstantInitializer,
+    Constant,
     Gaussian,
     Mode,
     ParameterShape,
@@ -36,29 +36,27 @@ from paramgen.catalog.operations.base import (
     Operation,
     ParameterDef,
     StandardOperation,
-    vector,
-    weights,
+    define_vector,
+    define_weights,
 )
-from paramgen.catalog.operations.weight_norm import IS_A_MAPPING, WEIGHT_NORM, MatrixNorm, magnitude
-from paramgen.catalog.schemas import has_type, is_initializer, mapping, merge, reference
-from paramgen.formatting import must_be
+from paramgen.catalog.operations.weight_norm import WEIGHT_NORM_EXPECTED, WEIGHT_NORM_HELP, MatrixNorm, define_magnitude
+from paramgen.catalog.schemas import initializer_schema, merge_rules, object_schema, reference, type_schema
+from paramgen.messages import must_be
 
-QUARTER = ConstantInitializer(type="constant", value=0.25)
+QUARTER = Constant(type="constant", value=0.25)
 EMBEDDING_GAUSSIAN = Gaussian(type="gaussian", mean=0.0, std=0.01)
 
 
 class FullyConnected(StandardOperation):
     """Fully connected (dense, linear) operation."""
 
-    label = "fully_connected"
     title = "Fully connected"
     example = {"input_size": 784, "output_size": 10}
-    variants = (
+    example_variants = (
         {"transposed": True},
         {"weight_norm": {"axis": "outputs"}},
         {"weight_norm": {"axis": "inputs", "style": "legacy"}},
     )
-    parameter_names = ("weights", "magnitude", "bias")
     norm_axes: ClassVar[dict[str, str]] = {"outputs": "o", "inputs": "i", "none": ""}
     type: Literal["fully_connected", "fullyconnect"] = Field(description="operation type.")
     input_size: Size = Field(description="number of input features.")
@@ -67,25 +65,23 @@ class FullyConnected(StandardOperation):
     transposed: bool = Field(
         default=False, description="true to store PyTorch's weight as inputs × outputs, as GPT-2's Conv1D does."
     )
-    weight_norm: Annotated[MatrixNorm | None, IS_A_MAPPING] = Field(default=None, description=WEIGHT_NORM)
+    weight_norm: Annotated[MatrixNorm | None, WEIGHT_NORM_EXPECTED] = Field(default=None, description=WEIGHT_NORM_HELP)
 
     def parameter_defs(self) -> Iterator[ParameterDef]:
         sizes = {"o": self.output_size, "i": self.input_size}
-        own = weights("weights", "o i", sizes, self.input_size, self.output_size)
-        yield own
+        weights_def = define_weights("weights", "o i", sizes, self.input_size, self.output_size)
+        yield weights_def
         if self.weight_norm:
-            yield magnitude(own, self.norm_axes[self.weight_norm.axis])
+            yield define_magnitude(weights_def, self.norm_axes[self.weight_norm.axis])
         if self.bias:
-            yield vector("bias", "o", sizes)
+            yield define_vector("bias", "o", sizes)
 
 
 class Embedding(StandardOperation):
     """Embedding: a vector for each index of a vocabulary."""
 
-    label = "embedding"
     title = "Embedding"
     example = {"embedding_dimension": 300, "vocabulary_size": 5000}
-    parameter_names = ("weights",)
     type: Literal["embedding", "embed"] = Field(description="operation type.")
     embedding_dimension: Size = Field(description="length of an embedding vector.")
     vocabulary_size: Size = Field(description="number of indices.")
@@ -101,22 +97,22 @@ class Embedding(StandardOperation):
 
     def parameter_defs(self) -> Iterator[ParameterDef]:
         sizes = {"d": self.embedding_dimension, "v": self.vocabulary_size}
-        found = weights("weights", "d v", sizes, self.vocabulary_size, self.embedding_dimension, EMBEDDING_GAUSSIAN)
-        yield replace(found, info=replace(found.info, padding_index=self.padding_index))
+        definition = define_weights(
+            "weights", "d v", sizes, self.vocabulary_size, self.embedding_dimension, EMBEDDING_GAUSSIAN
+        )
+        yield replace(definition, info=replace(definition.info, padding_index=self.padding_index))
 
 
 class PReLU(StandardOperation):
     """Parametric rectified linear unit: a slope for negative inputs, shared or for each channel."""
 
-    label = "prelu"
     title = "Parametric rectified linear unit"
     example = {"num_channels": 1}
-    parameter_names = ("alpha",)
     type: Literal["prelu"] = Field(description="operation type.")
     num_channels: Size = Field(default=1, description="number of channels; 1 for a shared slope.")
 
     def parameter_defs(self) -> Iterator[ParameterDef]:
-        yield vector("alpha", "c", {"c": self.num_channels}, QUARTER)
+        yield define_vector("alpha", "c", {"c": self.num_channels}, QUARTER)
 
 
 class CustomParameter(SpecModel):
@@ -141,10 +137,12 @@ def _fans_rules() -> Iterator[Schema]:
         if issubclass(model, Scaled):
             for mode in get_args(Mode):
                 fans = list(model.model_construct(mode=mode).fans())
-                written = mapping({**has_type(model.names()), "required": ["type", "mode"]})
+                written = object_schema({**type_schema(model.names()), "required": ["type", "mode"]})
                 written["properties"] = {**written["properties"], "mode": {"const": mode}}
                 is_default = mode == model.model_fields["mode"].default
-                unwritten = {"allOf": [is_initializer(model.names()), {"not": mapping({"required": ["mode"]})}]}
+                unwritten = {
+                    "allOf": [initializer_schema(model.names()), {"not": object_schema({"required": ["mode"]})}]
+                }
                 has_mode = {"anyOf": [written, unwritten]} if is_default else written
                 yield {"if": {"properties": {"initializer": has_mode}}, "then": {"required": fans}}
 
@@ -155,10 +153,10 @@ def _shape_rules() -> Iterator[Schema]:
         initializer, every = model.model_construct(), range(limits.MAX_DIMENSIONS + 1)
         fitting = [count for count in every if initializer.fits_dimensions(ParameterShape((1,) * count, 1, 1))]
         if not fitting:
-            yield {"properties": {"initializer": {"not": is_initializer(model.names())}}}
+            yield {"properties": {"initializer": {"not": initializer_schema(model.names())}}}
         elif len(fitting) < len(every):
             yield {
-                "if": {"properties": {"initializer": is_initializer(model.names())}},
+                "if": {"properties": {"initializer": initializer_schema(model.names())}},
                 "then": {"properties": {"shape": {"minItems": fitting[0], "maxItems": fitting[-1]}}},
             }
 
@@ -177,7 +175,6 @@ PARAMETERS_SCHEMA: Schema = {
 class Custom(Operation):
     """Parameters that no operation describes, each with its shape and initializer."""
 
-    label = "custom"
     title = "Custom"
     example = {"parameters": {"weights": {"shape": [100, 100], "initializer": {"type": "uniform", "bound": 0.1}}}}
     type: Literal["custom"] = Field(description="operation type.")
@@ -186,12 +183,12 @@ class Custom(Operation):
     @classmethod
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
         yield from super().check_keys(data)
-        if isinstance(data.get("parameters"), dict) and RESERVED in data["parameters"]:
-            yield reserved(("parameters", RESERVED), ErrorSubject.KEY)
+        if isinstance(data.get("parameters"), dict) and RESERVED_NAME in data["parameters"]:
+            yield reserved_name_error(("parameters", RESERVED_NAME), ErrorSubject.KEY)
 
     @classmethod
     def schema_rules(cls) -> Schema:
-        return merge(super().schema_rules(), {"properties": {"parameters": PARAMETERS_SCHEMA}})
+        return merge_rules(super().schema_rules(), {"properties": {"parameters": PARAMETERS_SCHEMA}})
 
     def parameter_defs(self) -> Iterator[ParameterDef]:
         for name, parameter in self.parameters.items():

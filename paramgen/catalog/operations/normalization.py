@@ -11,7 +11,7 @@ from paramgen.catalog.operations.base import (
     ParameterDef,
     StandardOperation,
     check_multiple,
-    vector,
+    define_vector,
 )
 
 
@@ -19,18 +19,16 @@ class Normalization(StandardOperation):
     """Base of the normalizations with an offset and a scale for each channel."""
 
     example = {"num_channels": 128}
-    parameter_names = ("offset", "scale")
     num_channels: Size = Field(description="number of channels.")
 
     def parameter_defs(self) -> Iterator[ParameterDef]:
-        yield vector("offset", "c", {"c": self.num_channels})
-        yield vector("scale", "c", {"c": self.num_channels}, ONES)
+        yield define_vector("offset", "c", {"c": self.num_channels})
+        yield define_vector("scale", "c", {"c": self.num_channels}, ONES)
 
 
 class BatchNorm(Normalization):
     """Batch normalization: offset and scale for each channel."""
 
-    label = "batchnorm"
     title = "Batch normalization"
     type: Literal["batchnorm"] = Field(description="operation type.")
 
@@ -38,7 +36,6 @@ class BatchNorm(Normalization):
 class LayerNorm(Normalization):
     """Layer normalization: offset and scale for each channel."""
 
-    label = "layer_norm"
     title = "Layer normalization"
     type: Literal["layer_norm", "layernorm"] = Field(description="operation type.")
     offset: bool = Field(default=True, description="true for an offset.")
@@ -50,7 +47,6 @@ class LayerNorm(Normalization):
 class InstanceNorm(Normalization):
     """Instance normalization: offset and scale for each channel."""
 
-    label = "instance_norm"
     title = "Instance normalization"
     type: Literal["instance_norm", "instancenorm"] = Field(description="operation type.")
 
@@ -58,7 +54,6 @@ class InstanceNorm(Normalization):
 class GroupNorm(Normalization):
     """Group normalization: offset and scale for each channel."""
 
-    label = "group_norm"
     title = "Group normalization"
     type: Literal["group_norm", "groupnorm"] = Field(description="operation type.")
     num_groups: Size | None = Field(default=None, description="number of groups; the parameters do not depend on it.")
@@ -72,12 +67,10 @@ class GroupNorm(Normalization):
 class RMSNorm(StandardOperation):
     """Root mean square normalization: a scale for each channel."""
 
-    label = "rms_norm"
     title = "Root mean square normalization"
     example = {"num_channels": 128}
-    parameter_names = ("scale",)
     type: Literal["rms_norm", "rmsnorm"] = Field(description="operation type.")
     num_channels: Size = Field(description="number of channels.")
 
     def parameter_defs(self) -> Iterator[ParameterDef]:
-        yield vector("scale", "c", {"c": self.num_channels}, ONES)
+        yield define_vector("scale", "c", {"c": self.num_channels}, ONES)

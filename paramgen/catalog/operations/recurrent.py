@@ -7,19 +7,19 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from paramgen import limits
-from paramgen.catalog.fields import Size, size_up_to
+from paramgen.catalog.fields import Size, bounded_size_type
 from paramgen.catalog.initializers import (
-    UnitForgetGateInitializer,
+    UnitForgetGate,
 )
 from paramgen.catalog.operations.base import (
     ORTHOGONAL,
     ParameterDef,
     StandardOperation,
-    vector,
-    weights,
+    define_vector,
+    define_weights,
 )
 
-UNIT_FORGET_GATE = UnitForgetGateInitializer(type="unit_forget_gate")
+UNIT_FORGET_GATE = UnitForgetGate(type="unit_forget_gate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +39,10 @@ class Recurrent(StandardOperation):
     """
 
     example = {"input_size": 64, "num_hidden_units": 100}
-    parameter_names: ClassVar[tuple[str, ...]] = ("input_weights", "recurrent_weights", "bias")
     gates: ClassVar[int]
     input_size: Size = Field(description="number of input features.")
     num_hidden_units: Size = Field(description="number of hidden units, H.")
-    num_layers: Annotated[int, size_up_to(limits.MAX_LAYERS)] = Field(
+    num_layers: Annotated[int, bounded_size_type(limits.MAX_LAYERS)] = Field(
         default=1, description="number of stacked layers."
     )
     bidirectional: bool = Field(
@@ -56,31 +55,32 @@ class Recurrent(StandardOperation):
             for reverse in (False, True)[: 1 + self.bidirectional]:
                 yield RecurrentCell(layer, reverse, (f"_l{layer}" if layer else "") + ("_reverse" if reverse else ""))
 
-    def outputs(self) -> int:
+    def output_size(self) -> int:
         """Return the number of output features of a layer in one direction."""
         return self.num_hidden_units
 
     def parameter_defs(self) -> Iterator[ParameterDef]:
-        for level in self.cells():
-            yield from self.level_parameter_defs(level)
+        for cell in self.cells():
+            yield from self.cell_parameter_defs(cell)
 
-    def level_parameter_defs(self, level: RecurrentCell) -> Iterator[ParameterDef]:
+    def cell_parameter_defs(self, cell: RecurrentCell) -> Iterator[ParameterDef]:
         """Yield the parameters of a layer in one direction."""
-        inputs = self.outputs() * (1 + self.bidirectional) if level.layer else self.input_size
-        sizes = {"g": self.gates, "h": self.num_hidden_units, "i": inputs, "r": self.outputs()}
+        inputs = self.output_size() * (1 + self.bidirectional) if cell.layer else self.input_size
+        sizes = {"g": self.gates, "h": self.num_hidden_units, "i": inputs, "r": self.output_size()}
         rows = self.gates * self.num_hidden_units
-        yield weights("input_weights", "(g h) i", sizes, inputs, rows, suffix=level.suffix)
-        yield weights("recurrent_weights", "(g h) r", sizes, self.outputs(), rows, ORTHOGONAL, suffix=level.suffix)
-        yield self.bias_def(level, sizes)
+        yield define_weights("input_weights", "(g h) i", sizes, inputs, rows, suffix=cell.suffix)
+        yield define_weights(
+            "recurrent_weights", "(g h) r", sizes, self.output_size(), rows, ORTHOGONAL, suffix=cell.suffix
+        )
+        yield self.cell_bias_def(cell, sizes)
 
-    def bias_def(self, level: RecurrentCell, sizes: dict[str, int]) -> ParameterDef:
-        return vector("bias", "(g h)", sizes, suffix=level.suffix)
+    def cell_bias_def(self, cell: RecurrentCell, sizes: dict[str, int]) -> ParameterDef:
+        return define_vector("bias", "(g h)", sizes, suffix=cell.suffix)
 
 
 class RNN(Recurrent):
     """Simple recurrent operation (Elman network)."""
 
-    label = "rnn"
     title = "Simple recurrent"
     gates = 1
     type: Literal["rnn"] = Field(description="operation type.")
@@ -89,9 +89,8 @@ class RNN(Recurrent):
 class GRU(Recurrent):
     """Gated recurrent unit; gates in the order reset, update, candidate."""
 
-    label = "gru"
     title = "Gated recurrent unit"
-    variants = (
+    example_variants = (
         {"reset_gate_mode": "recurrent-bias-after-multiplication"},
         {"reset_gate_mode": "before-multiplication"},
     )
@@ -104,33 +103,31 @@ class GRU(Recurrent):
         )
     )
 
-    def bias_def(self, level: RecurrentCell, sizes: dict[str, int]) -> ParameterDef:
+    def cell_bias_def(self, cell: RecurrentCell, sizes: dict[str, int]) -> ParameterDef:
         recurrent = {"b": 2} if self.reset_gate_mode == "recurrent-bias-after-multiplication" else {}
-        return vector("bias", "(b g h)", {**recurrent, **sizes}, suffix=level.suffix)
+        return define_vector("bias", "(b g h)", {**recurrent, **sizes}, suffix=cell.suffix)
 
 
 class LSTM(Recurrent):
     """Long short-term memory; gates in the order input, forget, cell candidate, output."""
 
-    label = "lstm"
     title = "Long short-term memory"
-    parameter_names = ("input_weights", "recurrent_weights", "bias", "projection_weights")
-    variants = ({"projection_size": 50},)
+    example_variants = ({"projection_size": 50},)
     gates = 4
     type: Literal["lstm"] = Field(description="operation type.")
     projection_size: Size | None = Field(
         default=None, description="number of features of the projected hidden state; default: no projection."
     )
 
-    def outputs(self) -> int:
+    def output_size(self) -> int:
         return self.projection_size or self.num_hidden_units
 
-    def bias_def(self, level: RecurrentCell, sizes: dict[str, int]) -> ParameterDef:
-        return vector("bias", "(g h)", sizes, UNIT_FORGET_GATE, self.num_hidden_units, suffix=level.suffix)
+    def cell_bias_def(self, cell: RecurrentCell, sizes: dict[str, int]) -> ParameterDef:
+        return define_vector("bias", "(g h)", sizes, UNIT_FORGET_GATE, self.num_hidden_units, suffix=cell.suffix)
 
-    def level_parameter_defs(self, level: RecurrentCell) -> Iterator[ParameterDef]:
-        yield from super().level_parameter_defs(level)
+    def cell_parameter_defs(self, cell: RecurrentCell) -> Iterator[ParameterDef]:
+        yield from super().cell_parameter_defs(cell)
         if self.projection_size:
             sizes = {"p": self.projection_size, "h": self.num_hidden_units}
             fans = self.num_hidden_units, self.projection_size
-            yield weights("projection_weights", "p h", sizes, *fans, suffix=level.suffix)
+            yield define_weights("projection_weights", "p h", sizes, *fans, suffix=cell.suffix)

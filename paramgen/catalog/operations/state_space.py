@@ -7,8 +7,8 @@ from pydantic import Field
 
 from paramgen.catalog.axes import Axes
 from paramgen.catalog.fields import Size
-from paramgen.catalog.initializers import Formula, ParameterShape, SsmDtBiasInitializer
-from paramgen.catalog.operations.base import ONES, ParameterDef, StandardOperation, vector
+from paramgen.catalog.initializers import Formula, ParameterShape, SsmDtBias
+from paramgen.catalog.operations.base import ONES, ParameterDef, StandardOperation, define_vector
 from paramgen.exact_math import log
 
 
@@ -22,7 +22,7 @@ class _LogOfNext:
 
 
 LOG_OF_NEXT = _LogOfNext()
-SSM_DT_BIAS = SsmDtBiasInitializer(type="ssm_dt_bias")
+SSM_DT_BIAS = SsmDtBias(type="ssm_dt_bias")
 
 
 class StateSpace(StandardOperation):
@@ -31,11 +31,9 @@ class StateSpace(StandardOperation):
     The mixer's projections, convolution and normalization are operations of their own.
     """
 
-    label = "state_space"
     title = "State space"
     example = {"num_channels": 1536, "state_size": 16}
-    variants = ({"dt_bias": True, "state_size": None},)
-    parameter_names = ("a_log", "d", "dt_bias")
+    example_variants = ({"dt_bias": True, "state_size": None},)
     type: Literal["state_space"] = Field(description="operation type.")
     num_channels: Size = Field(description="number of channels, or of heads in Mamba-2.")
     state_size: Size | None = Field(default=None, description="states per channel; default: one decay per channel.")
@@ -46,11 +44,11 @@ class StateSpace(StandardOperation):
     def parameter_defs(self) -> Iterator[ParameterDef]:
         sizes = {"c": self.num_channels}
         if self.state_size is None:
-            yield vector("a_log", "c", sizes, Formula(type="formula", value=LOG_OF_NEXT, axis=0))
+            yield define_vector("a_log", "c", sizes, Formula(type="formula", value=LOG_OF_NEXT, axis=0))
         else:
             axes = Axes("c n", {**sizes, "n": self.state_size})
             decay = Formula(type="formula", value=LOG_OF_NEXT)
             yield ParameterDef("a_log", ParameterShape(axes.shape, axes=axes), decay, "a_log")
-        yield vector("d", "c", sizes, ONES)
+        yield define_vector("d", "c", sizes, ONES)
         if self.dt_bias:
-            yield vector("dt_bias", "c", sizes, SSM_DT_BIAS)
+            yield define_vector("dt_bias", "c", sizes, SSM_DT_BIAS)

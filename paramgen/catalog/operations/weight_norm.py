@@ -1,21 +1,19 @@
 """Weight normalization: weights g·v/|v|, held as a direction v and a magnitude g."""
 
-import re
-from collections.abc import Container
 from typing import Any, Literal
 
 from pydantic import Field
 
-from paramgen.catalog.axes import Axes
+from paramgen.catalog.axes import Axes, collapse_axes
 from paramgen.catalog.fields import Expectation
-from paramgen.catalog.initializers import NormInitializer, ParameterShape
+from paramgen.catalog.initializers import Norm, ParameterShape
 from paramgen.catalog.models import SpecModel
 from paramgen.catalog.operations.base import ParameterDef
 
-NORM = NormInitializer(type="norm")
-WEIGHT_NORM = "a direction and a magnitude instead of plain weights."
-IS_A_MAPPING = Expectation(value="a mapping with axis and, if needed, style")
-EACH = "a magnitude for each of these; none: one for all."
+DEFAULT_NORM = Norm(type="norm")
+WEIGHT_NORM_HELP = "a direction and a magnitude instead of plain weights."
+WEIGHT_NORM_EXPECTED = Expectation(value="a mapping with axis and, if needed, style")
+AXIS_HELP = "a magnitude for each of these; none: one for all."
 
 
 class WeightNorm(SpecModel):
@@ -34,36 +32,23 @@ class FilterNorm(WeightNorm):
     """Weight normalization of a convolution."""
 
     axis: Literal["filters", "channels", "kernel", "none"] = Field(
-        description=f"filters, channels or, in one dimension, kernel: {EACH}"
+        description=f"filters, channels or, in one dimension, kernel: {AXIS_HELP}"
     )
 
 
 class MatrixNorm(WeightNorm):
     """Weight normalization of a fully connected operation."""
 
-    axis: Literal["outputs", "inputs", "none"] = Field(description=f"outputs or inputs: {EACH}")
+    axis: Literal["outputs", "inputs", "none"] = Field(description=f"outputs or inputs: {AXIS_HELP}")
 
 
-def magnitude(direction: ParameterDef, kept: str) -> ParameterDef:
-    """Return the magnitude of weights: as many axes, with size 1 where they are not kept."""
+def define_magnitude(direction: ParameterDef, kept: str) -> ParameterDef:
+    """Return the magnitude of weights: the same axes, with size 1 except those in `kept`."""
     axes = direction.info.axes
     assert axes
     filter_size: Any = axes.sizes.get("k", ())
-    own = Axes(keep(axes.pattern, kept, axes.sizes), {**axes.sizes, "one": (1,) * len(filter_size)})
-    info = ParameterShape(own.shape, vector=True, axes=own)
-    return ParameterDef("magnitude", info, NORM, "magnitude", direction=direction.name)
-
-
-def keep(axes: str, kept: str, sizes: Container[str] | None = None) -> str:
-    """Return axes of weights with ones for those that are not kept; those without a size are left out.
-
-    keep("(g o) i *k", "o g") is "(g o) 1 *one".
-    """
-    found = []
-    for token in re.findall(r"\([^)]*\)|\S+", axes):
-        names = re.findall(r"\w+", token)
-        if any(name in kept.split() for name in names):
-            found.append(token)
-        elif sizes is None or any(name in sizes for name in names):
-            found.append("*one" if token.startswith("*") else "1")
-    return " ".join(found)
+    axes_of_magnitude = Axes(
+        collapse_axes(axes.pattern, kept, axes.sizes), {**axes.sizes, "one": (1,) * len(filter_size)}
+    )
+    info = ParameterShape(axes_of_magnitude.shape, is_vector=True, axes=axes_of_magnitude)
+    return ParameterDef("magnitude", info, DEFAULT_NORM, "magnitude", direction=direction.name)

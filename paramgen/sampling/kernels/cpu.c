@@ -21,7 +21,7 @@
 #define PG_TARGET
 #define PG_WORD_LANES 2
 #define PG_WORD_VECTORS 4
-#define PG_MULTIPLY_LANES(a, b) ((pg_lanes_baseline)_mm_mul_epu32((__m128i)(a), (__m128i)(b)))
+#define PG_MULTIPLY_LANES(a, b) ((pg_word_vector_baseline)_mm_mul_epu32((__m128i)(a), (__m128i)(b)))
 #define PG_UNPACK(out, first, second)                                                                                 \
     _mm_storeu_si128((__m128i *)(out), _mm_unpacklo_epi64((__m128i)(first), (__m128i)(second)));                      \
     _mm_storeu_si128((__m128i *)(out) + 1, _mm_unpackhi_epi64((__m128i)(first), (__m128i)(second)))
@@ -32,7 +32,7 @@
 #define PG_TARGET __attribute__((target("avx2")))
 #define PG_WORD_LANES 4
 #define PG_WORD_VECTORS 2
-#define PG_MULTIPLY_LANES(a, b) ((pg_lanes_avx2)_mm256_mul_epu32((__m256i)(a), (__m256i)(b)))
+#define PG_MULTIPLY_LANES(a, b) ((pg_word_vector_avx2)_mm256_mul_epu32((__m256i)(a), (__m256i)(b)))
 #define PG_UNPACK(out, first, second)                                                                                 \
     __m256i even = _mm256_unpacklo_epi64((__m256i)(first), (__m256i)(second));                                        \
     __m256i odd = _mm256_unpackhi_epi64((__m256i)(first), (__m256i)(second));                                         \
@@ -49,7 +49,7 @@
 #endif
 #define PG_WORD_LANES 8
 #define PG_WORD_VECTORS 4
-#define PG_MULTIPLY_LANES(a, b) ((pg_lanes_avx512)_mm512_mul_epu32((__m512i)(a), (__m512i)(b)))
+#define PG_MULTIPLY_LANES(a, b) ((pg_word_vector_avx512)_mm512_mul_epu32((__m512i)(a), (__m512i)(b)))
 #define PG_UNPACK(out, first, second)                                                                                 \
     __m512i low = _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11), high = _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15);  \
     _mm512_storeu_si512(out, _mm512_permutex2var_epi64((__m512i)(first), low, (__m512i)(second)));                    \
@@ -69,10 +69,10 @@ static int pg_always(void) { return 1; }
 
 #define PG_ENTRY(set, available, matrix)                                                                              \
     {#set, pg_##available, pg_fill_##set, pg_fill_region_##set,                                                       \
-     pg_accumulate_##matrix, pg_factor_##matrix, pg_solve_##matrix, pg_reflect_##matrix}
+     pg_add_product_##matrix, pg_cholesky_tile_##matrix, pg_solve_triangular_##matrix, pg_apply_reflector_##matrix}
 
 /* The last available entry is the fastest. */
-static const pg_kernels pg_kernel_sets[] = {
+static const pg_kernels_t pg_kernel_sets[] = {
     PG_ENTRY(portable, always, portable),
 #if defined(__x86_64__)
     PG_ENTRY(baseline, always, portable),

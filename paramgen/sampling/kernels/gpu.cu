@@ -18,12 +18,12 @@ enum { PG_THREADS = 256 };
 
 enum { PG_AXES = 4 };
 
-/* For i below the sizes, element first + Σ i·strides goes to out[Σ i·out_strides]. */
+/* For i below the sizes, element offset + Σ i·strides goes to out[Σ i·out_strides]. */
 typedef struct {
-    int64_t first, sizes[PG_AXES], strides[PG_AXES], out_strides[PG_AXES];
-} pg_region;
+    int64_t offset, sizes[PG_AXES], strides[PG_AXES], out_strides[PG_AXES];
+} pg_region_t;
 
-PG uint64_t pg_size(const pg_region *region)
+PG uint64_t pg_region_size(const pg_region_t *region)
 {
     uint64_t size = 1;
     for (int axis = 0; axis < PG_AXES; axis++)
@@ -32,9 +32,9 @@ PG uint64_t pg_size(const pg_region *region)
 }
 
 /* Find element number e of a region, the last axis fastest, in its source and in the output. */
-PG void pg_locate(const pg_region *region, uint64_t e, int64_t *element, int64_t *position)
+PG void pg_locate(const pg_region_t *region, uint64_t e, int64_t *element, int64_t *position)
 {
-    *element = region->first;
+    *element = region->offset;
     *position = 0;
     for (int axis = PG_AXES - 1; axis >= 0; axis--) {
         int64_t i = (int64_t)(e % (uint64_t)region->sizes[axis]);
@@ -47,53 +47,55 @@ PG void pg_locate(const pg_region *region, uint64_t e, int64_t *element, int64_t
 #ifdef PG_DISTRIBUTION
 
 typedef struct {
-    double n[PG_NUMBERS];
-} pg_distribution;
+    double numbers[PG_NUMBERS];
+} pg_numbers_t;
 
 enum { PG_PER_BLOCK = sizeof(PG_ELEMENT) == 8 ? 2 : 4 };
-typedef struct __attribute__((aligned(PG_PER_BLOCK * sizeof(PG_ELEMENT)))) { PG_ELEMENT at[PG_PER_BLOCK]; } pg_values;
+typedef struct __attribute__((aligned(PG_PER_BLOCK * sizeof(PG_ELEMENT)))) {
+    PG_ELEMENT at[PG_PER_BLOCK];
+} pg_block_values_t;
 
 /* Return element i of those that a block of random words makes, which is number `element` of the stream. */
-PG PG_ELEMENT pg_element(const double *n, const uint64_t pair[2], int i, uint64_t element)
+PG PG_ELEMENT pg_element(const double *numbers, const uint64_t pair[2], int i, uint64_t element)
 {
     uint64_t wide = pair[i & 1];
     uint32_t word = (uint32_t)(pair[i / 2] >> 32 * (i % 2));
     PG_ELEMENT value;
     if (PG_DISTRIBUTION == PG_SINUSOIDAL) {
         if (PG_DTYPE == PG_FLOAT64)
-            return (PG_ELEMENT)pg_sinusoidal(n, element);
-        pg_store(PG_DTYPE, &value, 0, (float)pg_sinusoidal(n, element));
+            return (PG_ELEMENT)pg_sinusoidal(numbers, element);
+        pg_store(PG_DTYPE, &value, 0, (float)pg_sinusoidal(numbers, element));
         return value;
     }
     if (PG_IS_INTEGER(PG_DTYPE))
-        return (PG_ELEMENT)(PG_IS_WIDE(PG_DTYPE) ? pg_integer64(PG_DISTRIBUTION, n, wide)
-                                                 : pg_integer32(PG_DISTRIBUTION, n, word));
+        return (PG_ELEMENT)(PG_IS_WIDE(PG_DTYPE) ? pg_integer64(PG_DISTRIBUTION, numbers, wide)
+                                                 : pg_integer32(PG_DISTRIBUTION, numbers, word));
     if (PG_DTYPE == PG_COMPLEX64)
-        return (PG_ELEMENT)pg_complex64(PG_DISTRIBUTION, n, wide);
+        return (PG_ELEMENT)pg_complex64(PG_DISTRIBUTION, numbers, wide);
     if (PG_DTYPE == PG_FLOAT64)
-        return (PG_ELEMENT)pg_value64(PG_DISTRIBUTION, n, wide);
-    pg_store(PG_DTYPE, &value, 0, pg_value32(PG_DISTRIBUTION, n, word));
+        return (PG_ELEMENT)pg_value64(PG_DISTRIBUTION, numbers, wide);
+    pg_store(PG_DTYPE, &value, 0, pg_value32(PG_DISTRIBUTION, numbers, word));
     return value;
 }
 
 /* Draw elements start … start + count - 1 of a stream. A thread draws all values of a block of random words, and stores
    them at once, except at the ends of the range. */
-PG_KERNEL pg_draw(pg_distribution distribution, uint64_t seed, uint64_t stream, uint64_t start, uint64_t count,
+PG_KERNEL pg_draw(pg_numbers_t distribution, uint64_t seed, uint64_t stream, uint64_t start, uint64_t count,
                   PG_ELEMENT *out)
 {
-    const double *n = distribution.n;
+    const double *numbers = distribution.numbers;
     uint64_t key[2 * PG_ROUNDS], skipped = start % PG_PER_BLOCK, end = skipped + count, first = start / PG_PER_BLOCK;
     PG_ELEMENT *origin = out - skipped;
-    int aligned = (uint64_t)origin % sizeof(pg_values) == 0;
+    int aligned = (uint64_t)origin % sizeof(pg_block_values_t) == 0;
     pg_keys(seed, key);
     for (uint64_t block = PG_THREAD; block * PG_PER_BLOCK < end; block += PG_GRID) {
         uint64_t pair[2], at = block * PG_PER_BLOCK;
-        pg_values values;
+        pg_block_values_t values;
         pg_block(key, stream, first + block, &pair[0], &pair[1]);
         for (int i = 0; i < PG_PER_BLOCK; i++)
-            values.at[i] = pg_element(n, pair, i, (first + block) * PG_PER_BLOCK + (uint64_t)i);
+            values.at[i] = pg_element(numbers, pair, i, (first + block) * PG_PER_BLOCK + (uint64_t)i);
         if (aligned && at >= skipped && at + PG_PER_BLOCK <= end)
-            *(pg_values *)(origin + at) = values;
+            *(pg_block_values_t *)(origin + at) = values;
         else
             for (int i = 0; i < PG_PER_BLOCK; i++)
                 if (at + i >= skipped && at + i < end)
@@ -102,18 +104,18 @@ PG_KERNEL pg_draw(pg_distribution distribution, uint64_t seed, uint64_t stream, 
 }
 
 /* Draw a region of a stream; a thread draws one element after another. */
-PG_KERNEL pg_draw_region(pg_distribution distribution, uint64_t seed, uint64_t stream, pg_region region,
+PG_KERNEL pg_draw_region(pg_numbers_t distribution, uint64_t seed, uint64_t stream, pg_region_t region,
                          PG_ELEMENT *out)
 {
-    const double *n = distribution.n;
-    uint64_t key[2 * PG_ROUNDS], count = pg_size(&region);
+    const double *numbers = distribution.numbers;
+    uint64_t key[2 * PG_ROUNDS], count = pg_region_size(&region);
     pg_keys(seed, key);
     for (uint64_t e = PG_THREAD; e < count; e += PG_GRID) {
         int64_t element, position;
         pg_locate(&region, e, &element, &position);
         uint64_t pair[2];
         pg_block(key, stream, (uint64_t)element / PG_PER_BLOCK, &pair[0], &pair[1]);
-        out[position] = pg_element(n, pair, (int)(element % PG_PER_BLOCK), (uint64_t)element);
+        out[position] = pg_element(numbers, pair, (int)(element % PG_PER_BLOCK), (uint64_t)element);
     }
 }
 
@@ -130,9 +132,9 @@ PG void pg_copy(int width, const void *source, int64_t element, void *out, int64
 }
 
 /* Copy a region of an array, whose elements are `width` bytes wide. */
-PG_KERNEL pg_take_region(const void *source, int width, pg_region region, void *out)
+PG_KERNEL pg_copy_region(const void *source, int width, pg_region_t region, void *out)
 {
-    uint64_t count = pg_size(&region);
+    uint64_t count = pg_region_size(&region);
     for (uint64_t e = PG_THREAD; e < count; e += PG_GRID) {
         int64_t element, position;
         pg_locate(&region, e, &element, &position);
@@ -141,9 +143,10 @@ PG_KERNEL pg_take_region(const void *source, int width, pg_region region, void *
 }
 
 /* Copy a region of the array whose element i is element (i / run) mod `length` of a table. */
-PG_KERNEL pg_repeat_region(const void *table, uint64_t run, uint64_t length, int width, pg_region region, void *out)
+PG_KERNEL pg_fill_region_from_table(const void *table, uint64_t run, uint64_t length, int width, pg_region_t region,
+                                    void *out)
 {
-    uint64_t count = pg_size(&region);
+    uint64_t count = pg_region_size(&region);
     for (uint64_t e = PG_THREAD; e < count; e += PG_GRID) {
         int64_t element, position;
         pg_locate(&region, e, &element, &position);
@@ -154,36 +157,36 @@ PG_KERNEL pg_repeat_region(const void *table, uint64_t run, uint64_t length, int
 /* Element (i, j) of a matrix is number i·row_step + j·column_step. */
 typedef struct {
     int64_t rows, columns, row_step, column_step;
-} pg_layout;
+} pg_layout_t;
 
-/* PG_SIDE is the side of a tile; in pg_accumulate each thread of a tile has PG_OWN² elements. */
-enum { PG_SIDE = 64, PG_OWN = 4, PG_SLICE = 16, PG_PANEL = 16, PG_ACROSS = PG_SIDE / PG_OWN };
+/* PG_SIDE is the side of a tile; in pg_add_product each thread of a tile has PG_OWN² elements. */
+enum { PG_SIDE = 64, PG_PER_THREAD = 4, PG_DEPTH_SLICE = 16, PG_PANEL = 16, PG_THREADS_ACROSS = PG_SIDE / PG_PER_THREAD };
 
 /* Add sign·left[k, i]·right[k, j] to c[i, j], one k after another, sign 1 or -1; each block has a tile of c. With `upper`,
    entries below the diagonal of c are ignored. */
-PG_KERNEL pg_accumulate(double *c, pg_layout of_c, const double *left, pg_layout of_left, const double *right,
-                        pg_layout of_right, double sign, int upper)
+PG_KERNEL pg_add_product(double *c, pg_layout_t of_c, const double *left, pg_layout_t of_left, const double *right,
+                         pg_layout_t of_right, double sign, int upper)
 {
     int64_t rows = of_c.rows, columns = of_c.columns, depth = of_left.rows;
-    PG_SHARED double l[PG_SLICE][PG_SIDE + 1], r[PG_SLICE][PG_SIDE + 1];
+    PG_SHARED double l[PG_DEPTH_SLICE][PG_SIDE + 1], r[PG_DEPTH_SLICE][PG_SIDE + 1];
     int64_t across = (columns + PG_SIDE - 1) / PG_SIDE;
     int64_t top = blockIdx.x / across * PG_SIDE, side = blockIdx.x % across * PG_SIDE;
-    int t = (int)threadIdx.x, x = t % PG_ACROSS, y = t / PG_ACROSS;
-    double sum[PG_OWN][PG_OWN];
+    int t = (int)threadIdx.x, x = t % PG_THREADS_ACROSS, y = t / PG_THREADS_ACROSS;
+    double sum[PG_PER_THREAD][PG_PER_THREAD];
     if (upper && top >= side + PG_SIDE)
         return;
-    for (int a = 0; a < PG_OWN; a++)
-        for (int b = 0; b < PG_OWN; b++) {
-            int64_t i = top + y + a * PG_ACROSS, j = side + x + b * PG_ACROSS;
+    for (int a = 0; a < PG_PER_THREAD; a++)
+        for (int b = 0; b < PG_PER_THREAD; b++) {
+            int64_t i = top + y + a * PG_THREADS_ACROSS, j = side + x + b * PG_THREADS_ACROSS;
             sum[a][b] = i < rows && j < columns ? c[i * of_c.row_step + j] : 0.0;
         }
-    for (int64_t start = 0; start < depth; start += PG_SLICE) {
-        int here = depth - start < PG_SLICE ? (int)(depth - start) : PG_SLICE;
+    for (int64_t start = 0; start < depth; start += PG_DEPTH_SLICE) {
+        int here = depth - start < PG_DEPTH_SLICE ? (int)(depth - start) : PG_DEPTH_SLICE;
         PG_BARRIER;
-        for (int e = t; e < PG_SLICE * PG_SIDE; e += PG_THREADS) {
+        for (int e = t; e < PG_DEPTH_SLICE * PG_SIDE; e += PG_THREADS) {
             /* Neighbouring threads read neighbouring numbers. */
             int down = of_left.row_step == 1;
-            int k = down ? e % PG_SLICE : e / PG_SIDE, i = down ? e / PG_SLICE : e % PG_SIDE;
+            int k = down ? e % PG_DEPTH_SLICE : e / PG_SIDE, i = down ? e / PG_DEPTH_SLICE : e % PG_SIDE;
             if (k < here && top + i < rows)
                 l[k][i] = sign * left[(start + k) * of_left.row_step + (top + i) * of_left.column_step];
             k = e / PG_SIDE, i = e % PG_SIDE;
@@ -192,27 +195,27 @@ PG_KERNEL pg_accumulate(double *c, pg_layout of_c, const double *left, pg_layout
         }
         PG_BARRIER;
         for (int k = 0; k < here; k++) {
-            double p[PG_OWN], q[PG_OWN];
-            for (int a = 0; a < PG_OWN; a++) {
-                p[a] = l[k][y + a * PG_ACROSS];
-                q[a] = r[k][x + a * PG_ACROSS];
+            double p[PG_PER_THREAD], q[PG_PER_THREAD];
+            for (int a = 0; a < PG_PER_THREAD; a++) {
+                p[a] = l[k][y + a * PG_THREADS_ACROSS];
+                q[a] = r[k][x + a * PG_THREADS_ACROSS];
             }
-            for (int a = 0; a < PG_OWN; a++)
-                for (int b = 0; b < PG_OWN; b++)
+            for (int a = 0; a < PG_PER_THREAD; a++)
+                for (int b = 0; b < PG_PER_THREAD; b++)
                     sum[a][b] += p[a] * q[b];
         }
     }
-    for (int a = 0; a < PG_OWN; a++)
-        for (int b = 0; b < PG_OWN; b++) {
-            int64_t i = top + y + a * PG_ACROSS, j = side + x + b * PG_ACROSS;
+    for (int a = 0; a < PG_PER_THREAD; a++)
+        for (int b = 0; b < PG_PER_THREAD; b++) {
+            int64_t i = top + y + a * PG_THREADS_ACROSS, j = side + x + b * PG_THREADS_ACROSS;
             if (i < rows && j < columns)
                 c[i * of_c.row_step + j] = sum[a][b];
         }
 }
 
 /* Replace the upper triangle of a diagonal tile by its Cholesky factor r, in one block; `diagonal` is the tile's before
-   accumulate. Set *found to 0 if an r[k, k]² is not above min_ratio·diagonal[k], else to 1. */
-PG_KERNEL pg_factor(double *g, pg_layout of_g, const double *diagonal, double min_ratio, int *found)
+   add_product. Set *succeeded to 0 if an r[k, k]² is not above min_ratio·diagonal[k], else to 1. */
+PG_KERNEL pg_cholesky_tile(double *g, pg_layout_t of_g, const double *diagonal, double min_ratio, int *succeeded)
 {
     int64_t step = of_g.row_step;
     int n = (int)of_g.rows;
@@ -225,7 +228,7 @@ PG_KERNEL pg_factor(double *g, pg_layout of_g, const double *diagonal, double mi
     for (int k = 0; k < n; k++) {
         double rest = a[k][k], pivot = pg_sqrt64(rest);
         if (!(rest > min_ratio * diagonal[k])) {
-            *found = 0;
+            *succeeded = 0;
             return;
         }
         PG_BARRIER;
@@ -240,11 +243,11 @@ PG_KERNEL pg_factor(double *g, pg_layout of_g, const double *diagonal, double mi
     for (int i = y; i < n; i += high)
         if (x >= i && x < n)
             g[i * step + x] = a[i][x];
-    *found = 1;
+    *succeeded = 1;
 }
 
 /* Replace x by r⁻ᵀ·x, for a tile r; a block has PG_PANEL columns of x. */
-PG_KERNEL pg_solve(const double *r, pg_layout of_r, double *x, pg_layout of_x)
+PG_KERNEL pg_solve_triangular(const double *r, pg_layout_t of_r, double *x, pg_layout_t of_x)
 {
     int64_t count = of_x.columns, k_step = of_x.row_step, j_step = of_x.column_step;
     int n = (int)of_x.rows;
@@ -278,9 +281,9 @@ PG_KERNEL pg_solve(const double *r, pg_layout of_r, double *x, pg_layout of_x)
 }
 
 /* Draw standard normal values from element `start` of a stream into a matrix, of 32-bit or (wide) 64-bit words. */
-PG_KERNEL pg_normal(uint64_t seed, uint64_t stream, uint64_t start, int wide, double *z, pg_layout of_z)
+PG_KERNEL pg_fill_normal(uint64_t seed, uint64_t stream, uint64_t start, int wide, double *z, pg_layout_t of_z)
 {
-    const double n[] = {0.0, 1.0};
+    const double numbers[] = {0.0, 1.0};
     uint64_t key[2 * PG_ROUNDS], per_block = wide ? 2 : 4, skipped = start % per_block;
     uint64_t end = skipped + (uint64_t)(of_z.rows * of_z.columns);
     pg_keys(seed, key);
@@ -292,14 +295,14 @@ PG_KERNEL pg_normal(uint64_t seed, uint64_t stream, uint64_t start, int wide, do
             if (at + i < skipped || at + i >= end)
                 continue;
             z[element / of_z.columns * of_z.row_step + element % of_z.columns * of_z.column_step] =
-                wide ? pg_value64(PG_NORMAL, n, pair[i & 1])
-                     : (double)pg_value32(PG_NORMAL, n, (uint32_t)(pair[i / 2] >> 32 * (i % 2)));
+                wide ? pg_value64(PG_NORMAL, numbers, pair[i & 1])
+                     : (double)pg_value32(PG_NORMAL, numbers, (uint32_t)(pair[i / 2] >> 32 * (i % 2)));
         }
     }
 }
 
 /* Store gain·q in C order, in float64, or rounded to float32 and then to the dtype. */
-PG_KERNEL pg_round(const double *q, pg_layout of_q, double gain, int dtype, void *out)
+PG_KERNEL pg_store_scaled(const double *q, pg_layout_t of_q, double gain, int dtype, void *out)
 {
     for (uint64_t e = PG_THREAD; e < (uint64_t)(of_q.rows * of_q.columns); e += PG_GRID) {
         int64_t i = (int64_t)e / of_q.columns, j = (int64_t)e % of_q.columns;

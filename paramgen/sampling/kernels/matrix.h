@@ -17,8 +17,8 @@ enum { PG_SCRATCH = 2 * PG_DEPTH * PG_TILE };
 
 /* Add left[k, i]·right[k, j] to c[i, j], one k after another, for PG_MICRO_ROWS rows of two vectors. Then, unless the
    triangle t is NULL (it is upper, and PG_MICRO_ROWS wide), replace c by t⁻ᵀ·c. */
-typedef void pg_micro(double *c, long c_step, const double *left, const double *right, long depth,
-                      const double *triangle);
+typedef void pg_micro_t(double *c, long c_step, const double *left, const double *right, long depth,
+                        const double *triangle);
 
 /* Pack panels of `width` numbers for each k: packed[i·PG_DEPTH + k·width + a] = sign·source[(i + a)·step + k·depth_step], for
    i in steps of `width`, with zeros where i + a is not below `count`. */
@@ -49,9 +49,9 @@ PG void pg_pack(double *packed, int width, double sign, const double *source, lo
 
 /* Add sign·left[k, i]·right[k, j] to c[i, j], one k after another, sign 1 or -1; c is at most PG_TILE × PG_TILE. With
    `upper`, entries below the diagonal of c are ignored. */
-PG void pg_accumulate(pg_micro *micro, int width, double *c, long c_step, const double *left, long left_step,
-                      long left_depth_step, const double *right, long right_step, int rows, int columns, long depth,
-                      double sign, int upper, double *scratch)
+PG void pg_add_product(pg_micro_t *micro, int width, double *c, long c_step, const double *left, long left_step,
+                       long left_depth_step, const double *right, long right_step, int rows, int columns, long depth,
+                       double sign, int upper, double *scratch)
 {
     double *packed_left = scratch, *packed_right = scratch + PG_DEPTH * PG_TILE;
     PG_ALIGNED double tile[PG_MICRO_ROWS * PG_WIDEST] = {0};
@@ -82,14 +82,14 @@ PG void pg_accumulate(pg_micro *micro, int width, double *c, long c_step, const 
     }
 }
 
-/* Replace the upper triangle of a diagonal tile by its Cholesky factor r; `diagonal` is the tile's before accumulate. Return
-   0 if an r[k, k]² is not above min_ratio·diagonal[k]. */
-PG int pg_factor(pg_micro *micro, int width, double *g, long step, const double *diagonal, int n, double min_ratio,
-                 double *scratch)
+/* Replace the upper triangle of a diagonal tile by its Cholesky factor r; `diagonal` is the tile's before add_product.
+   Return 0 if an r[k, k]² is not above min_ratio·diagonal[k]. */
+PG int pg_cholesky_tile(pg_micro_t *micro, int width, double *g, long step, const double *diagonal, int n,
+                        double min_ratio, double *scratch)
 {
     for (int start = 0; start < n; start += PG_BLOCK_ROWS) {
         int stop = start + PG_BLOCK_ROWS < n ? start + PG_BLOCK_ROWS : n;
-        pg_accumulate(micro, width, g + start * step + start, step, g + start, 1, step, g + start, step, stop - start,
+        pg_add_product(micro, width, g + start * step + start, step, g + start, 1, step, g + start, step, stop - start,
                       n - start, start, -1.0, 1, scratch);
         for (int k = start; k < stop; k++) {
             double *row = g + k * step, rest = row[k];
@@ -108,8 +108,8 @@ PG int pg_factor(pg_micro *micro, int width, double *g, long step, const double 
 
 /* Replace x by r⁻ᵀ·x, for a tile r of n rows and n × count numbers x[k·k_step + j·j_step], two vectors of the j at a time.
    With exchanged steps, that is x·r⁻¹ of the transpose. */
-PG void pg_solve(pg_micro *micro, int width, const double *r, long r_step, double *x, long k_step, long j_step, int n,
-                 int count, double *scratch)
+PG void pg_solve_triangular(pg_micro_t *micro, int width, const double *r, long r_step, double *x, long k_step,
+                            long j_step, int n, int count, double *scratch)
 {
     PG_ALIGNED double panel[PG_TILE * PG_WIDEST];
     double triangles[PG_TILE * PG_MICRO_ROWS];
@@ -135,8 +135,8 @@ PG void pg_solve(pg_micro *micro, int width, const double *r, long r_step, doubl
     }
 }
 
-/* Subtract v·(factor·vᵀa) from a, of m rows and n columns; sums run over the rows in order; `dot` is scratch memory. */
-PG void pg_reflect(double *a, long step, const double *v, double factor, long m, long n, double *dot)
+/* Subtract v·(scale·vᵀa) from a, of m rows and n columns; sums run over the rows in order; `dot` is scratch memory. */
+PG void pg_apply_reflector(double *a, long step, const double *v, double scale, long m, long n, double *dot)
 {
     for (long j = 0; j < n; j++)
         dot[j] = 0.0;
@@ -144,7 +144,7 @@ PG void pg_reflect(double *a, long step, const double *v, double factor, long m,
         for (long j = 0; j < n; j++)
             dot[j] += v[i] * a[i * step + j];
     for (long j = 0; j < n; j++)
-        dot[j] *= factor;
+        dot[j] *= scale;
     for (long i = 0; i < m; i++)
         for (long j = 0; j < n; j++)
             a[i * step + j] -= v[i] * dot[j];

@@ -1,4 +1,14 @@
-/* Made by tools/generate.py from normal.py and functions.py, not by hand: Horner's rule, a multiply then an add. */
+/* Made by tools/generate.py from normal.py and elementary.py, not by hand: Horner's rule, a multiply then an add. */
+
+#define PG_INVERSE_LN_2 1.4426950408889634
+#define PG_LN_2_HIGH 0.6931471805592082
+#define PG_LN_2_LOW 7.371002565167799e-13
+#define PG_INVERSE_HALF_PI 0.6366197723675814
+#define PG_HALF_PI_HIGH 1.5707963267341256
+#define PG_HALF_PI_MIDDLE 6.077100506303966e-11
+#define PG_HALF_PI_LOW 2.0222662487959506e-21
+#define PG_TO_INTEGER 6755399441055744.0
+#define PG_MAX_SOFTPLUS 60.0
 
 PG float pg_log_float32_begin(float v)
 {

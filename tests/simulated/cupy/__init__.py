@@ -8,6 +8,7 @@ threads from the last to the first, SIMULATED_FOLDER keeps what was compiled.
 
 import ctypes
 import hashlib
+import itertools
 import mmap
 import os
 import re
@@ -193,12 +194,14 @@ def _memcpy2d(to, to_step, source, source_step, width, height, kind, stream):
 
 
 _programs = {}
+_numbers = itertools.count()
 
 
 def _create(source, name, headers, names):
     assert isinstance(source, str) and all(isinstance(text, bytes) for text in (*headers, *names))
-    _programs[len(_programs)] = [source, dict(zip(names, headers, strict=True)), None]
-    return len(_programs) - 1
+    number = next(_numbers)
+    _programs[number] = [source, dict(zip(names, headers, strict=True)), None]
+    return number
 
 
 def _compile(program, options):

@@ -8,58 +8,75 @@ from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from math import prod
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from paramgen.buffers import CHUNK_ELEMENTS
 from paramgen.catalog.frameworks import is_buffer
+from paramgen.json_text import quote_json, stream_json
 from paramgen.storage.header import TensorEntry
 from paramgen.storage.reader import TensorFile
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Statistics = dict[str, Any] | None
+
+class Statistics(TypedDict):
+    """The statistics of a tensor, of its finite elements except for two counts."""
+
+    mean: float | None
+    std: float | None
+    min: float | int | None
+    max: float | int | None
+    zeros: int
+    nan: int
+    inf: int
 
 
-def select(file: TensorFile, pattern: str | None) -> list[TensorEntry]:
-    """Return the tensors whose name matches a glob (all without one), by name."""
+def select_tensors(file: TensorFile, pattern: str | None) -> list[TensorEntry]:
+    """Return the tensors whose names match a glob, or all, sorted by name."""
     entries = [entry for entry in file.entries if pattern is None or fnmatchcase(entry.name, pattern)]
     return sorted(entries, key=attrgetter("name"))
 
 
-def document(
-    file: TensorFile, entries: Sequence[TensorEntry], statistics: Sequence[Statistics] | None
+def iter_json(
+    file: TensorFile, entries: Sequence[TensorEntry], statistics: Sequence[Statistics | None] | None
 ) -> Iterator[str]:
-    """Yield the document of `inspect --json` in parts, a line for each tensor; the totals are of the given entries."""
+    """Yield the document of `inspect --json` in parts, with a line and a share of the totals for each given tensor."""
     head = {
         "files": [file.path],
         "metadata": file.metadata,
         "total_parameters": sum(entry.size for entry in entries if not is_buffer(entry.name)),
-        "total_bytes": sum(entry.end - entry.begin for entry in entries),
+        "total_bytes": sum(entry.stop - entry.start for entry in entries),
     }
-    yield json.dumps(head, indent=2, ensure_ascii=False)[:-2] + ',\n  "tensors": ['
-    encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
-    path = encode(file.path)
-    for number, (name, dtype, shape, begin, end) in enumerate(entries):
-        found = f', "stats": {encode(statistics[number])}' if statistics else ""
+    return stream_json(head, "tensors", _tensor_lines(file, entries, statistics))
+
+
+def _tensor_lines(
+    file: TensorFile, entries: Sequence[TensorEntry], statistics: Sequence[Statistics | None] | None
+) -> Iterator[str]:
+    """Yield a line of JSON for each tensor. Formatting takes a third of the time of the json module."""
+    path = quote_json(file.path)
+    for number, (name, dtype, shape, start, stop) in enumerate(entries):
+        stats = f', "stats": {json.dumps(statistics[number], allow_nan=False)}' if statistics else ""
         yield (
-            f'{"," if number else ""}\n    {{"name": {encode(name)}, "dtype": "{dtype.name}", "shape": {list(shape)}, '
-            f'"parameters": {prod(shape)}, "bytes": {end - begin}, "file": {path}{found}}}'
+            f'{{"name": {quote_json(name)}, "dtype": "{dtype.name}", "shape": {list(shape)}, '
+            f'"parameters": {prod(shape)}, "bytes": {stop - start}, "file": {path}{stats}}}'
         )
-    yield "\n  ]\n}"
 
 
-def stats(file: TensorFile, entry: TensorEntry, *, chunk_elements: int = CHUNK_ELEMENTS) -> Statistics:
-    """Return mean, std (of the population), min and max of the finite elements; count zeros, NaNs and infinities.
+def compute_statistics(
+    file: TensorFile, entry: TensorEntry, *, chunk_elements: int = CHUNK_ELEMENTS
+) -> Statistics | None:
+    """Return the statistics of a tensor; std is that of the population.
 
-    mean to max are None if no element is finite; all is None for complex and sub-byte types.
+    mean, std, min and max are None without finite elements. Complex and sub-byte dtypes have no statistics.
     """
-    if entry.dtype.array is None or entry.dtype.name == "complex64":
+    if entry.dtype.numpy_name is None or entry.dtype.name == "complex64":
         return None
     moments = Moments()
     for start in range(0, entry.size, chunk_elements):
         moments.add(file.read(entry, start, min(start + chunk_elements, entry.size)))
-    return moments.describe()
+    return moments.statistics()
 
 
 class Moments:
@@ -114,7 +131,7 @@ class Moments:
         self.squares += squares + delta * delta * (self.count * (count / total))
         self.count, self.scale = total, common
 
-    def describe(self) -> dict[str, Any]:
+    def statistics(self) -> Statistics:
         scale = self.scale or 1.0
         return {
             "mean": self.mean * scale if self.count else None,

@@ -1,4 +1,4 @@
-"""The check that an existing file still is what paramgen wrote, so that a build may replace it."""
+"""The check that an existing file is an unmodified build, which a new build may replace."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from paramgen.catalog.distributions import WholeDistribution
 from paramgen.errors import MalformedFileError
 from paramgen.planning.plan import Plan
 from paramgen.planning.tensors import Tensor
+from paramgen.sampling.cost import cpu_seconds
 from paramgen.sampling.devices import open_backend
-from paramgen.sampling.sampler import Sampler, cpu_seconds
+from paramgen.sampling.sampler import Sampler
 from paramgen.spec import Spec
 
 if TYPE_CHECKING:
@@ -21,44 +22,43 @@ if TYPE_CHECKING:
 
 SAMPLED_TENSORS = 1000
 SAMPLED_ELEMENTS = 16
-# Matrices and norms are drawn as a whole. If that takes longer, they are left out of the sample.
+# Matrices and norms are drawn as a whole. Those that take longer are left out of the sample.
 SAMPLED_SECONDS = 0.01
 
 
-def is_ours(path: str, plan: Plan, *, sampled_seconds: float = SAMPLED_SECONDS) -> bool:
-    """Return True if a file is what paramgen writes for the spec in its metadata, judged by a sample.
+def is_unchanged_build(path: str, plan: Plan, *, sampled_seconds: float = SAMPLED_SECONDS) -> bool:
+    """Return True if a file is an unmodified build of the spec in its metadata.
 
-    The header must be the same bytes, and so must SAMPLED_ELEMENTS at the start, in the middle and at the end of up to
-    SAMPLED_TENSORS tensors: a model that was trained further differs, even if its metadata was kept. `plan`, of the
-    build that asks, serves for a file of the same spec, without parsing its header. Raises OSError if the file cannot
-    be read.
+    The whole header is compared, and SAMPLED_ELEMENTS elements at the start, in the middle and at the end of up to
+    SAMPLED_TENSORS tensors. A model that was trained further differs, even if its metadata was kept. If the file has
+    `plan`'s header, its spec is not parsed again. Raises OSError if the file cannot be read.
     """
-    with open(path, "rb") as opened:
-        descriptor = opened.fileno()
-        if not _has_header(descriptor, plan):
+    with open(path, "rb") as file:
+        descriptor = file.fileno()
+        if not _matches_header(descriptor, plan):
             stored = _stored_plan(path)
-            if stored is None or not _has_header(descriptor, stored):
+            if stored is None or not _matches_header(descriptor, stored):
                 return False
             plan = stored
-        return _has_values(descriptor, plan, sampled_seconds)
+        return _matches_values(descriptor, plan, sampled_seconds)
 
 
-def _has_header(descriptor: int, plan: Plan) -> bool:
+def _matches_header(descriptor: int, plan: Plan) -> bool:
     """Return True if a file has a plan's header and size."""
     is_whole = os.fstat(descriptor).st_size == len(plan.header) + plan.total_bytes
     return is_whole and os.pread(descriptor, len(plan.header), 0) == plan.header
 
 
 def _stored_plan(path: str) -> Plan | None:
-    """Return the plan of the spec in a file's metadata, None if this version cannot plan it."""
+    """Return the plan of the spec in a file's metadata, or None if this version cannot plan it."""
     try:
         return Spec.from_file(path).plan
     except MalformedFileError:
         return None
 
 
-def _has_values(descriptor: int, plan: Plan, sampled_seconds: float) -> bool:
-    """Return True if the sampled values of a file are those of a plan."""
+def _matches_values(descriptor: int, plan: Plan, sampled_seconds: float) -> bool:
+    """Return True if a file's sampled values equal those that a plan draws."""
     tensors = {tensor.name: tensor for tensor in plan.tensors}
     backend, sampler = open_backend("cpu"), Sampler(plan.seed)
     step = -(-len(plan.entries) // SAMPLED_TENSORS)
@@ -69,7 +69,7 @@ def _has_values(descriptor: int, plan: Plan, sampled_seconds: float) -> bool:
         length = min(tensor.size, SAMPLED_ELEMENTS)
         for start in {0, (tensor.size - length) // 2, tensor.size - length}:
             expected = _draw(tensor, start, start + length, sampler, backend)
-            offset = len(plan.header) + entry.begin + tensor.dtype.nbytes(start)
+            offset = len(plan.header) + entry.start + tensor.dtype.nbytes(start)
             if os.pread(descriptor, len(expected), offset) != expected:
                 return False
     return True
@@ -82,6 +82,6 @@ def _is_cheap(parameter: Parameter, seconds: float) -> bool:
 
 def _draw(tensor: Tensor, start: int, stop: int, sampler: Sampler, backend: Backend) -> bytes:
     out = np.empty(tensor.dtype.nbytes(stop - start), np.uint8)
-    with backend.current():
+    with backend.activate():
         sampler.draw(backend, tensor, start, stop, out)
     return out.tobytes()

@@ -1,0 +1,112 @@
+"""The arguments and options that commands share, and the plan that they lead to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from paramgen.catalog.frameworks import LAYOUT_NAMES
+from paramgen.catalog.synonyms import FRAMEWORK_SYNONYMS, dtype_error
+from paramgen.errors import UsageError
+from paramgen.messages import closest_match, did_you_mean, join_or, must_be, show_text
+from paramgen.sampling.devices import AUTO, parse_device
+from paramgen.threads import MAX_THREADS
+
+if TYPE_CHECKING:
+    from paramgen.planning.plan import Plan
+
+
+def _integer_parser(minimum: int, maximum: int, maximum_text: str) -> Callable[[str], int]:
+    def parse_integer(text: str) -> int:
+        is_integer = text.isascii() and text.isdecimal() and len(text) <= len(str(maximum))
+        if not (is_integer and minimum <= int(text) <= maximum):
+            raise typer.BadParameter(must_be(f"an integer from {minimum} to {maximum_text}", text))
+        return int(text)
+
+    return parse_integer
+
+
+def _parse_device(text: str) -> str:
+    try:
+        if text != AUTO:
+            parse_device(text)
+    except UsageError as error:
+        raise typer.BadParameter(str(error)) from None
+    return text
+
+
+def _parse_dtype(text: str) -> str:
+    if message := dtype_error(text):
+        raise typer.BadParameter(message)
+    return text
+
+
+def _parse_layout(text: str) -> str:
+    if text not in LAYOUT_NAMES:
+        guess = did_you_mean(closest_match(text, LAYOUT_NAMES, FRAMEWORK_SYNONYMS))
+        raise typer.BadParameter(must_be(f"one of {', '.join(LAYOUT_NAMES)}", text) + guess)
+    return text
+
+
+def _parse_assignment(text: str) -> tuple[str, Any]:
+    name, separator, value = text.partition("=")
+    if not separator or not name:
+        raise typer.BadParameter(must_be("NAME=VALUE", text))
+    from paramgen.language.evaluation import parse_value
+
+    try:
+        return name, parse_value(value)
+    except ValueError as error:
+        raise typer.BadParameter(f"{show_text(name)}: {error}") from None
+
+
+SpecArgument = Annotated[str, typer.Argument(metavar="SPEC", help="The spec, a YAML file.")]
+FileArgument = Annotated[str, typer.Argument(metavar="FILE", help="A safetensors file.")]
+SeedOption = Annotated[
+    int | None,
+    typer.Option(
+        parser=_integer_parser(0, 2**64 - 1, "2^64 - 1"), metavar="N", help="Replace the spec's seed: 0 to 2^64 - 1."
+    ),
+]
+DTypeOption = Annotated[
+    str | None,
+    typer.Option(parser=_parse_dtype, metavar="DTYPE", help="Replace the spec's default dtype: float32, bfloat16, …"),
+]
+LayoutOption = Annotated[
+    str | None,
+    typer.Option(
+        parser=_parse_layout,
+        metavar="LAYOUT",
+        help=f"Replace the spec's layout: {join_or(LAYOUT_NAMES)}. Same values.",
+    ),
+]
+VariablesOption = Annotated[
+    list[Any] | None,
+    typer.Option("--set", parser=_parse_assignment, metavar="NAME=VALUE", help="Set a spec variable (repeatable)."),
+]
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        parser=_parse_device,
+        metavar="DEVICE",
+        help="Device: cpu, gpu (all), gpu:0,gpu:1, or auto (a GPU if faster). Same bytes.",
+    ),
+]
+ThreadsOption = Annotated[
+    int | None,
+    typer.Option(
+        parser=_integer_parser(1, MAX_THREADS, f"{MAX_THREADS:,}"),
+        metavar="N",
+        help=f"Number of CPU threads, 1 to {MAX_THREADS:,}; default: one for each CPU. Same bytes.",
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+
+
+def plan_spec(path: str, variables: list[tuple[str, Any]] | None, **replacements: Any) -> Plan:
+    """Return the plan of a spec's file, with other variables, and another seed, dtype or layout if not None."""
+    from paramgen.spec import read_and_plan
+
+    return read_and_plan(path, variables=dict(variables or ()), **replacements).plan

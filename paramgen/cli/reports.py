@@ -1,0 +1,83 @@
+"""The commands that only print: `plan`, `inspect`, `devices`, `schema`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from paramgen.cli.options import (
+    DTypeOption,
+    FileArgument,
+    JsonOption,
+    LayoutOption,
+    SeedOption,
+    SpecArgument,
+    VariablesOption,
+    plan_spec,
+)
+from paramgen.cli.output import print_json, print_json_parts
+
+StatsOption = Annotated[
+    bool, typer.Option("--stats", help="Read the data: mean, std, min, max, zeros, NaNs, infinities.")
+]
+FilterOption = Annotated[
+    str | None, typer.Option("--filter", metavar="GLOB", help="Show only tensors whose name matches a glob.")
+]
+
+
+def plan(
+    spec: SpecArgument,
+    seed: SeedOption = None,
+    dtype: DTypeOption = None,
+    layout: LayoutOption = None,
+    variables: VariablesOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a build would write, without drawing it."""
+    spec_plan = plan_spec(spec, variables, seed=seed, dtype=dtype, layout=layout)
+    if as_json:
+        print_json_parts(spec_plan.iter_json())
+        return
+    from paramgen.cli.tables import print_plan
+
+    print_plan(spec_plan)
+
+
+def inspect(
+    path: FileArgument, stats: StatsOption = False, pattern: FilterOption = None, as_json: JsonOption = False
+) -> None:
+    """Show the tensors of a safetensors file."""
+    from paramgen.analysis.file_report import compute_statistics, iter_json, select_tensors
+    from paramgen.storage.reader import TensorFile
+
+    with TensorFile(path) as file:
+        entries = select_tensors(file, pattern)
+        statistics = [compute_statistics(file, entry) for entry in entries] if stats else None
+    if as_json:
+        print_json_parts(iter_json(file, entries, statistics))
+        return
+    from paramgen.cli.tables import print_inspection
+
+    print_inspection(file, entries, statistics)
+
+
+def devices(as_json: JsonOption = False) -> None:
+    """List devices; explain why a GPU is unusable."""
+    from paramgen.sampling.devices import BACKEND_MODULES, load_backend
+
+    all_devices = [device for name in BACKEND_MODULES for device in load_backend(name).list_devices()]
+    if as_json:
+        print_json([asdict(device) for device in all_devices])
+        return
+    from paramgen.cli.tables import print_devices
+
+    print_devices(all_devices)
+
+
+def schema() -> None:
+    """Print the JSON Schema of specs, for editors and validators."""
+    from paramgen.language.schema import json_schema
+
+    print_json(json_schema())
