@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -10,10 +9,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from paramgen.analysis.inspect import stats
-from paramgen.dtypes import DType
-from paramgen.errors import FileError, MalformedFileError, SpecError
-from paramgen.formatting import format_number
+from paramgen.errors import MalformedFileError
 from paramgen.planning.tensors import Tensor
 from paramgen.spec import Spec
 from paramgen.storage.checkpoint import Checkpoint, Inconsistency, StoredTensor
@@ -36,9 +32,7 @@ class Check:
         return not self.findings
 
 
-def check(
-    path: str, *, threads: int | None = None, progress: Callable[[int], None] = lambda count: None
-) -> Check:
+def check(path: str, *, threads: int | None = None, progress: Callable[[int], None] = lambda count: None) -> Check:
     """Check a file, an index or a folder, in bounded memory.
 
     Findings are: a malformed file; an index that its files contradict; NaN, infinity; a matrix of zeros; a mean or std
@@ -71,8 +65,7 @@ def _check_values(checkpoint: Checkpoint, threads: int, progress: Callable[[int]
     findings: dict[str, str] = {}
     lock = threading.Lock()
 
-    def check_tensor(stored: StoredTensor) -> None:
-        ...
+    def check_tensor(stored: StoredTensor) -> None: ...
 
     parallel_for(threads, check_tensor, checkpoint.tensors.values())
     return [
@@ -105,7 +98,6 @@ def _judge(statistics: dict[str, Any], shape: tuple[int, ...], tensor: Tensor | 
             return "all values are zero"
         return None
     mean, std = promise
-    ...
 
 
 def _promise(tensor: Tensor) -> tuple[float, float] | None:

@@ -120,9 +120,9 @@ def _split(a: TensorSource, b: TensorSource, names: Sequence[str], chunk: int) -
     """Yield the parts of all tensors of equal shape, except of different dtypes of which one has less than a byte."""
     for name in names:
         left, right = a.tensors[name], b.tensors[name]
-        if left.shape != right.shape or (left.dtype != right.dtype and None in (left.dtype.array, right.dtype.array)):
+        if left.shape != right.shape or (left.dtype != right.dtype and None in (left.dtype.numpy_name, right.dtype.numpy_name)):
             continue
-        size = left.size if left.dtype.array is not None else left.nbytes
+        size = left.size if left.dtype.numpy_name is not None else left.nbytes
         for start in range(0, size, chunk):
             yield _Part(name, left, right, start, min(start + chunk, size))
 
@@ -130,10 +130,10 @@ def _split(a: TensorSource, b: TensorSource, names: Sequence[str], chunk: int) -
 def _read(source: TensorSource, part: _Part) -> NDArray[Any]:
     """Read a part as numbers; those of less than a byte as bytes."""
     dtype = source.tensors[part.name].dtype
-    width = dtype.nbytes(1) if dtype.array is not None else 1
+    width = dtype.nbytes(1) if dtype.numpy_name is not None else 1
     data = np.empty((part.stop - part.start) * width, np.uint8)
     source.read_into(part.name, part.start * width, data)
-    return data if dtype.array is None else data.view(dtype.numpy())
+    return data if dtype.numpy_name is None else data.view(dtype.numpy_dtype())
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paramgen.dtypes import DType
-from paramgen.engine import array_sampler
+from paramgen.engine import make_array_sampler
 from paramgen.planning.plan import Plan
 from paramgen.sampling.devices import open_backend
 from paramgen.storage.checkpoint import Checkpoint
@@ -64,7 +64,7 @@ class PlanSource:
 
     def __init__(self, plan: Plan):
         self._planned = {tensor.name: tensor for tensor in plan.tensors}
-        self._sampler = array_sampler(plan.seed)
+        self._sampler = make_array_sampler(plan.seed)
         self._backend = open_backend("cpu")
         self.tensors = {
             name: TensorType(tensor.dtype, tensor.rearrangement.shape) for name, tensor in self._planned.items()
@@ -74,7 +74,7 @@ class PlanSource:
         """Draw a tensor's bytes from byte `start` on."""
         tensor = self._planned[name]
         width = tensor.dtype.nbytes(1)
-        with self._backend.current():
+        with self._backend.activate():
             self._sampler.draw(self._backend, tensor, start // width, (start + len(out)) // width, out)
 
 

@@ -163,7 +163,7 @@ def _first_difference(
 
 def _value(data: NDArray[np.uint8], dtype: DType) -> float | int | str:
     """Return an element as JSON has it; numbers without a form there as text."""
-    value: Any = data.view(dtype.numpy())[0]
+    value: Any = data.view(dtype.numpy_dtype())[0]
     if dtype.is_integer:
         return int(value)
     return float(value) if not dtype.is_complex and np.isfinite(value) else str(value)

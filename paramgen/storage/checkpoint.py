@@ -9,8 +9,8 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import NamedTuple
 
-from paramgen.errors import FileError, MalformedFileError
-from paramgen.formatting import escape, show_text, some_of
+from paramgen.errors import FileError, MalformedFileError, describe_os_error
+from paramgen.messages import escape, join_first, show_path, show_text
 from paramgen.storage.header import TensorEntry
 from paramgen.storage.index import INDEX_SUFFIX, SHARD_NAME, Index, read_index
 from paramgen.storage.reader import TensorFile
@@ -50,7 +50,7 @@ class Checkpoint:
         max_open_files: int = MAX_OPEN_FILES,
     ):
         self.path = os.fspath(path)
-        self.display_path = escape(self.path) or "''"
+        self.display_path = show_path(self.path)
         weights = find_weights(self.path)
         self.index: Index | None = read_index(weights) if weights.endswith(".json") else None
         self.inconsistencies: list[Inconsistency] = []
@@ -141,17 +141,17 @@ def find_weights(path: str) -> str:
     try:
         names = sorted(os.listdir(path))
     except OSError as error:
-        raise FileError(f"{escape(path)}: {error.strerror or error}") from None
+        raise FileError(f"{show_path(path)}: {describe_os_error(error)}") from None
     found = {name.removesuffix(INDEX_SUFFIX): name for name in names if name.endswith(INDEX_SUFFIX)}
     shards = [name for name in names if SHARD_NAME.fullmatch(name)]
     single = [name for name in names if name.endswith(WEIGHTS_SUFFIX) and name not in shards and name[0] != "."]
     found |= {name.removesuffix(WEIGHTS_SUFFIX): name for name in single}
     if not found:
         problem = "has shards, but no index" if shards else f"has no {WEIGHTS_SUFFIX} file"
-        raise FileError(f"{escape(path)}: {problem}; choose a folder of weights, or a file")
+        raise FileError(f"{show_path(path)}: {problem}; choose a folder of weights, or a file")
     if len(found) > 1:
-        choices = some_of(escape(name) for name in found.values())
-        raise FileError(f"{escape(path)}: has the weights of several models; choose one of {choices}")
+        choices = join_first(escape(name) for name in found.values())
+        raise FileError(f"{show_path(path)}: has the weights of several models; choose one of {choices}")
     return os.path.join(path, *found.values())
 
 

@@ -15,11 +15,12 @@ import stat
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
-from paramgen.errors import FileError, UsageError
-from paramgen.formatting import escape, human_bytes, pluralize
+from paramgen.errors import FileError, UsageError, file_errors
+from paramgen.messages import show_path
 from paramgen.storage.index import INDEX_SUFFIX
-from paramgen.storage.replacement import NOT_SUPPORTED, free_bytes, sync_folder
-from paramgen.storage.writer import Write, as_file_error, output
+from paramgen.storage.replacement import UNSUPPORTED_ERRNOS, free_bytes, sync_folder
+from paramgen.storage.writer import Write, open_output
+from paramgen.units import human_bytes, pluralize
 
 STAGING = ".paramgen-resume"
 DIGESTS = "digests"
@@ -40,7 +41,7 @@ class FolderTarget:
     @contextmanager
     def open(self, name: str, size: int) -> Iterator[Write]:
         """Yield a function that appends bytes to a new file of `size` bytes."""
-        with output(os.path.join(self._staging, name), size, force=True, is_ours=_never, sync=self._sync) as write:
+        with open_output(os.path.join(self._staging, name), size, force=True, may_replace=_never, sync=self._sync) as write:
             yield write
 
     def write(self, name: str, data: bytes) -> None:
@@ -68,7 +69,7 @@ class FolderTarget:
         Old indexes are removed before any shard appears. The new index appears after all other files, and what loaders
         would prefer to it is removed after that.
         """
-        with as_file_error(escape(self.path)):
+        with file_errors(show_path(self.path)):
             if index is not None:
                 self._remove([name for name in (*obsolete, index) if name.endswith(INDEX_SUFFIX)])
             for name in files:
@@ -111,7 +112,7 @@ def open_folder(path: str, *, resume: bool, sync: bool) -> Iterator[FolderTarget
     removed at once.
     """
     path = path.rstrip("/") or "/"
-    with as_file_error(escape(path)):
+    with file_errors(show_path(path)):
         is_new = _create(path)
         staging = os.path.join(path, STAGING)
         descriptor = _lock(staging)
@@ -123,7 +124,7 @@ def open_folder(path: str, *, resume: bool, sync: bool) -> Iterator[FolderTarget
     except BaseException as error:
         if target.finished:
             kept = pluralize(len(target.finished), "finished shard")
-            error.add_note(f"{escape(path)}: {kept} kept; build again with --resume to continue")
+            error.add_note(f"{show_path(path)}: {kept} kept; build again with --resume to continue")
         else:
             _remove_staging(staging)
             if is_new:
@@ -138,7 +139,7 @@ def check_space(path: str, size: int) -> None:
     """Raise FileError if a folder's file system has less space than `size` bytes."""
     free = free_bytes(path)
     if free is not None and size > free:
-        raise FileError(f"{escape(path)}: needs {human_bytes(size)} of free space, got {human_bytes(free)}")
+        raise FileError(f"{show_path(path)}: needs {human_bytes(size)} of free space, got {human_bytes(free)}")
 
 
 def find_obsolete(path: str, basename: str, new: Collection[str]) -> list[str]:
@@ -152,7 +153,7 @@ def find_obsolete(path: str, basename: str, new: Collection[str]) -> list[str]:
 def hash_file(path: str, progress: Callable[[int], None] = lambda count: None) -> str:
     """Return the SHA-256 of a file in hexadecimal. Raises FileError if it cannot be read."""
     sha256 = hashlib.sha256()
-    with as_file_error(escape(path)), open(path, "rb", buffering=0) as file:
+    with file_errors(show_path(path)), open(path, "rb", buffering=0) as file:
         while data := file.read(HASHED_BYTES):
             sha256.update(data)
             progress(len(data))
@@ -165,7 +166,7 @@ def _create(path: str) -> bool:
         os.mkdir(path)
     except FileExistsError:
         if not os.path.isdir(path):
-            raise UsageError(f"{escape(path)}: must be a folder, got a file") from None
+            raise UsageError(f"{show_path(path)}: must be a folder, got a file") from None
         return False
     except FileNotFoundError:
         raise OSError(errno.ENOENT, "its parent folder does not exist; create it first") from None
@@ -182,10 +183,10 @@ def _lock(staging: str) -> int:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
-            folder = escape(os.path.dirname(staging))
+            folder = show_path(os.path.dirname(staging))
             raise UsageError(f"{folder}: another build is writing into this folder; wait until it ends") from None
         except OSError as error:
-            if error.errno not in NOT_SUPPORTED:
+            if error.errno not in UNSUPPORTED_ERRNOS:
                 os.close(descriptor)
                 raise
         if os.fstat(descriptor).st_nlink:  # else another build removed it before the lock

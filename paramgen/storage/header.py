@@ -33,7 +33,7 @@ class TensorEntry(NamedTuple):
 
     @property
     def nbytes(self) -> int:
-        return self.end - self.begin
+        return self.stop - self.start
 
 
 def place_tensors(tensors: Iterable[tuple[str, DType, tuple[int, ...]]]) -> list[TensorEntry]:

@@ -8,8 +8,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from paramgen.errors import FileError, MalformedFileError
-from paramgen.formatting import escape, must_be, show_text
+from paramgen.errors import MalformedFileError, file_errors
+from paramgen.messages import must_be, show_path, show_text
 
 INDEX_SUFFIX = ".safetensors.index.json"
 MAX_INDEX_BYTES = 100_000_000
@@ -40,25 +40,22 @@ def index_text(weight_map: Mapping[str, str], total_size: int, total_parameters:
 
 def read_index(path: str) -> Index:
     """Read an index. Raises FileError if it cannot be read, and MalformedFileError if it is not one."""
-    shown = escape(path)
-    try:
-        with open(path, "rb") as file:
-            data = file.read(MAX_INDEX_BYTES + 1)
-    except OSError as error:
-        raise FileError(f"{shown}: {error.strerror or error}") from None
+    display_path = show_path(path)
+    with file_errors(display_path), open(path, "rb") as file:
+        data = file.read(MAX_INDEX_BYTES + 1)
     if len(data) > MAX_INDEX_BYTES:
-        raise MalformedFileError(f"{shown}: must have at most {MAX_INDEX_BYTES:,} bytes")
+        raise MalformedFileError(f"{display_path}: must have at most {MAX_INDEX_BYTES:,} bytes")
     try:
         document = json.loads(data)
     except (ValueError, RecursionError):
-        raise MalformedFileError(f"{shown}: not an index: must be valid JSON") from None
+        raise MalformedFileError(f"{display_path}: not an index: must be valid JSON") from None
     weight_map = document.get("weight_map") if isinstance(document, dict) else None
     if not isinstance(weight_map, dict) or not weight_map:
-        raise MalformedFileError(f"{shown}: not an index: needs a weight_map, from tensors to files")
+        raise MalformedFileError(f"{display_path}: not an index: needs a weight_map, from tensors to files")
     for name, file_name in weight_map.items():
         if not isinstance(file_name, str) or not _is_inside(file_name):
             problem = must_be("the name of a file beside the index", file_name)
-            raise MalformedFileError(f"{shown}: weight_map: {show_text(name)}: {problem}")
+            raise MalformedFileError(f"{display_path}: weight_map: {show_text(name)}: {problem}")
     metadata = document.get("metadata")
     totals = metadata if isinstance(metadata, dict) else {}
     return Index(path, weight_map, *(_total(totals, key) for key in ("total_size", "total_parameters")))

@@ -48,7 +48,7 @@ def replace_atomically(target: str, size: int, existing: os.stat_result | None, 
         raise
     finally:
         os.close(descriptor)  # after it was renamed: until then the lock keeps other builds from removing it
-    _sync_folder(folder)
+    sync_folder(folder)
 
 
 def _create(folder: str) -> tuple[str, int]:
@@ -175,7 +175,7 @@ def _changed_error(target: str) -> UsageError:
 
 def _reserve(descriptor: int, folder: str, size: int) -> None:
     """Check that `size` bytes are free, and reserve them if the system can."""
-    free = _free_bytes(folder)
+    free = free_bytes(folder)
     if free is not None and size > free:
         raise FileError(f"{escape(folder)}: needs {human_bytes(size)} of free space, got {human_bytes(free)}")
     if hasattr(os, "posix_fallocate"):
@@ -188,7 +188,7 @@ def _reserve(descriptor: int, folder: str, size: int) -> None:
                 raise
 
 
-def _free_bytes(folder: str) -> int | None:
+def free_bytes(folder: str) -> int | None:
     """Return the bytes that a new file in a folder may take, None if the system does not report them."""
     try:
         space = os.statvfs(folder)
@@ -197,7 +197,7 @@ def _free_bytes(folder: str) -> int | None:
     return space.f_bavail * space.f_frsize
 
 
-def _sync_folder(folder: str) -> None:
+def sync_folder(folder: str) -> None:
     """Sync a folder, so that a new name survives a loss of power; some file systems cannot."""
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)

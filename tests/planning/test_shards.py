@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import DATA
+from helpers import DATA
 from hypothesis import given
 from hypothesis import strategies as st
 

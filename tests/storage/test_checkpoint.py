@@ -43,7 +43,7 @@ def read_all(path: Path, **options: Any) -> dict[str, Any]:
         for name, stored in checkpoint.tensors.items():
             data = np.empty(stored.entry.nbytes, np.uint8)
             checkpoint.read_into(stored, 0, data.data)
-            arrays[name] = data.view(stored.entry.dtype.numpy()).reshape(stored.entry.shape)
+            arrays[name] = data.view(stored.entry.dtype.numpy_dtype()).reshape(stored.entry.shape)
         return arrays
 
 
