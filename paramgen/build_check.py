@@ -9,6 +9,7 @@ import numpy as np
 
 from paramgen.catalog.distributions import WholeDistribution
 from paramgen.errors import MalformedFileError
+from paramgen.planning.files import PlannedFile
 from paramgen.planning.plan import Plan
 from paramgen.planning.tensors import Tensor
 from paramgen.sampling.cost import cpu_seconds
@@ -35,18 +36,21 @@ def is_unchanged_build(path: str, plan: Plan, *, sampled_seconds: float = SAMPLE
     """
     with open(path, "rb") as file:
         descriptor = file.fileno()
-        if not _matches_header(descriptor, plan):
-            stored = _stored_plan(path)
-            if stored is None or not _matches_header(descriptor, stored):
-                return False
-            plan = stored
-        return _matches_values(descriptor, plan, sampled_seconds)
+        if planned := _find_planned(descriptor, plan):
+            return _matches_values(descriptor, planned, plan.seed, sampled_seconds)
+        stored = _stored_plan(path)
+        if stored and (planned := _find_planned(descriptor, stored)):
+            return _matches_values(descriptor, planned, stored.seed, sampled_seconds)
+        return False
 
 
-def _matches_header(descriptor: int, plan: Plan) -> bool:
-    """Return True if a file has a plan's header and size."""
-    is_whole = os.fstat(descriptor).st_size == len(plan.header) + plan.total_bytes
-    return is_whole and os.pread(descriptor, len(plan.header), 0) == plan.header
+def _find_planned(descriptor: int, plan: Plan) -> PlannedFile | None:
+    """Return the file of a plan that has a file's header and size, None if there is none."""
+    size = os.fstat(descriptor).st_size
+    for planned in plan.files:
+        if planned.size == size and os.pread(descriptor, len(planned.header), 0) == planned.header:
+            return planned
+    return None
 
 
 def _stored_plan(path: str) -> Plan | None:
@@ -57,19 +61,19 @@ def _stored_plan(path: str) -> Plan | None:
         return None
 
 
-def _matches_values(descriptor: int, plan: Plan, sampled_seconds: float) -> bool:
-    """Return True if a file's sampled values equal those that a plan draws."""
-    tensors = {tensor.name: tensor for tensor in plan.tensors}
-    backend, sampler = open_backend("cpu"), Sampler(plan.seed)
-    step = -(-len(plan.entries) // SAMPLED_TENSORS)
-    for entry in plan.entries[::step]:
+def _matches_values(descriptor: int, planned: PlannedFile, seed: int, sampled_seconds: float) -> bool:
+    """Return True if a file's sampled values equal those that a build draws."""
+    tensors = {tensor.name: tensor for tensor in planned.tensors}
+    backend, sampler = open_backend("cpu"), Sampler(seed)
+    step = -(-len(planned.entries) // SAMPLED_TENSORS)
+    for entry in planned.entries[::step]:
         tensor = tensors[entry.name]
         if not all(_is_cheap(parameter, sampled_seconds) for parameter in tensor.sources):
             continue
         length = min(tensor.size, SAMPLED_ELEMENTS)
         for start in {0, (tensor.size - length) // 2, tensor.size - length}:
             expected = _draw(tensor, start, start + length, sampler, backend)
-            offset = len(plan.header) + entry.start + tensor.dtype.nbytes(start)
+            offset = len(planned.header) + entry.start + tensor.dtype.nbytes(start)
             if os.pread(descriptor, len(expected), offset) != expected:
                 return False
     return True

@@ -6,10 +6,11 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,6 +18,7 @@ import numpy as np
 
 from paramgen.buffers import BLOCK_BYTES, PAGE_BYTES, SHORT_RUN_ELEMENTS, WIDE_BLOCK_FACTOR
 from paramgen.build_check import is_unchanged_build
+from paramgen.planning.files import PlannedFile
 from paramgen.planning.plan import Plan
 from paramgen.planning.tensors import Tensor
 from paramgen.sampling.backend import Backend, Bytes
@@ -45,8 +47,9 @@ class TensorSlice(NamedTuple):
 
 
 class FileBlock(NamedTuple):
-    """A range of the file's bytes: some of the header, then slices of tensors. Drawing it needs nothing else."""
+    """A range of a file's bytes: some of the header, then slices of tensors. Drawing it needs nothing else."""
 
+    file: PlannedFile
     size: int
     header: bytes
     parts: list[TensorSlice]
@@ -68,11 +71,6 @@ class BuildResult:
     seconds: float
 
 
-def file_bytes(plan: Plan) -> int:
-    """Return the size of a plan's file."""
-    return len(plan.header) + plan.total_bytes
-
-
 def block_size(tensor: Tensor, block_bytes: int = BLOCK_BYTES) -> int:
     """Return the block size: larger if a transposing layout would otherwise waste random words."""
     wide = WIDE_BLOCK_FACTOR * block_bytes
@@ -80,17 +78,17 @@ def block_size(tensor: Tensor, block_bytes: int = BLOCK_BYTES) -> int:
     return wide if is_short and tensor.nbytes > wide else block_bytes
 
 
-def split_into_blocks(plan: Plan, size: int) -> Iterator[FileBlock]:
-    """Split the file into blocks of `size` bytes, a multiple of 8; the last is shorter."""
-    tensors = {tensor.name: tensor for tensor in plan.tensors}
+def split_into_blocks(file: PlannedFile, size: int) -> Iterator[FileBlock]:
+    """Split a file into blocks of `size` bytes, a multiple of 8; the last is shorter."""
+    tensors = {tensor.name: tensor for tensor in file.tensors}
     header, parts, used = b"", [], 0
-    for start in range(0, len(plan.header), size):
-        header = plan.header[start : start + size]
+    for start in range(0, len(file.header), size):
+        header = file.header[start : start + size]
         used = len(header)
         if used == size:
-            yield FileBlock(size, header, [])
+            yield FileBlock(file, size, header, [])
             header, used = b"", 0
-    for entry in plan.entries:
+    for entry in file.entries:
         tensor = tensors[entry.name]
         width = tensor.dtype.bits // 8
         start = 0
@@ -100,10 +98,10 @@ def split_into_blocks(plan: Plan, size: int) -> Iterator[FileBlock]:
             used += (stop - start) * width
             start = stop
             if used == size:
-                yield FileBlock(size, header, parts)
+                yield FileBlock(file, size, header, parts)
                 header, parts, used = b"", [], 0
     if used:
-        yield FileBlock(used, header, parts)
+        yield FileBlock(file, used, header, parts)
 
 
 class _FilledBuffer(NamedTuple):
@@ -172,12 +170,13 @@ class DrawnBlocks(NamedTuple):
 def stream(
     plan: Plan,
     *,
+    files: Sequence[PlannedFile] | None = None,
     device: str = AUTO,
     threads: int | None = None,
     block_bytes: int = BLOCK_BYTES,
     progress: BytesCallback = lambda count: None,
 ) -> Iterator[DrawnBlocks]:
-    """Draw every tensor of a plan, and yield the file's bytes in order, in bounded memory.
+    """Draw the tensors of a plan's files, by default all of them, and yield their bytes in order, in bounded memory.
 
         with stream(plan) as (device, blocks):
             for block, data in blocks:
@@ -188,14 +187,17 @@ def stream(
     drawn bytes, by one thread at a time, and with 0 after each block. If it raises, the stream ends.
     """
     threads = threads or available_cpus()
-    total = file_bytes(plan)
-    size = min(max(block_size(tensor, block_bytes) for tensor in plan.tensors), -(-total // PAGE_BYTES) * PAGE_BYTES)
-    count = -(-total // size)
+    files = plan.files if files is None else files
+    tensors = [tensor for file in files for tensor in file.tensors]
+    largest = max(file.size for file in files)
+    size = min(max(block_size(tensor, block_bytes) for tensor in tensors), -(-largest // PAGE_BYTES) * PAGE_BYTES)
+    count = sum(-(-file.size // size) for file in files)
     sampler = Sampler(plan.seed, threads, progress)
-    parameters = {parameter.name: parameter for tensor in plan.tensors for parameter in tensor.sources}
+    parameters = {parameter.name: parameter for tensor in tensors for parameter in tensor.sources}
     backends = open_backends(device, threads, size, sum(map(cpu_seconds, parameters.values())))
     devices = ",".join(dict.fromkeys(backend.device for backend in backends))
-    with closing(_draw_blocks(split_into_blocks(plan, size), count, size, sampler, backends[:count])) as blocks:
+    file_blocks = chain.from_iterable(split_into_blocks(file, size) for file in files)
+    with closing(_draw_blocks(file_blocks, count, size, sampler, backends[:count])) as blocks:
         yield DrawnBlocks(devices, blocks)
 
 
@@ -253,7 +255,7 @@ def build(
     began = time.perf_counter()
     sha256 = hashlib.sha256() if digest else None
     with (
-        open_output(path, file_bytes(plan), force=force, may_replace=partial(is_unchanged_build, plan=plan)) as write,
+        open_output(path, plan.file_bytes, force=force, may_replace=partial(is_unchanged_build, plan=plan)) as write,
         stream(plan, device=device, threads=threads, block_bytes=block_bytes, progress=progress) as drawn,
     ):
         for _, data in drawn.blocks:

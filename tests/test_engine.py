@@ -56,11 +56,11 @@ def test_blocks_cover_the_file(size: int) -> None:
     plan = make_plan_of(ROOT / "configs" / "source_examples.yaml")
     position = 0
     parts: dict[str, list[tuple[int, int]]] = {}
-    begins = {entry.name: len(plan.header) + entry.start for entry in plan.entries}
-    blocks = list(split_into_blocks(plan, size))
+    begins = {entry.name: len(plan.files[0].header) + entry.start for entry in plan.files[0].entries}
+    blocks = list(split_into_blocks(plan.files[0], size))
     for number, block in enumerate(blocks):
         assert block.size == size or number == len(blocks) - 1
-        assert block.header == plan.header[position : position + size]
+        assert block.header == plan.files[0].header[position : position + size]
         used = len(block.header)
         for part in block.parts:
             assert part.offset == used
@@ -69,7 +69,7 @@ def test_blocks_cover_the_file(size: int) -> None:
             parts.setdefault(part.tensor.name, []).append((part.start, part.stop))
         assert used == block.size
         position += size
-    assert sum(block.size for block in blocks) == len(plan.header) + plan.total_bytes
+    assert sum(block.size for block in blocks) == len(plan.files[0].header) + plan.total_bytes
     for tensor in plan.tensors:
         edges = parts[tensor.name]
         assert [start for start, _ in edges] == [0, *(stop for _, stop in edges[:-1])]
@@ -96,7 +96,7 @@ def test_a_stream_yields_the_file_in_order(tmp_path: Path) -> None:
     with engine.stream(plan, device="cpu", threads=3, block_bytes=4096) as (device, blocks):
         pairs = [(block, bytes(data)) for block, data in blocks]
     assert device == "cpu"
-    assert [block for block, _ in pairs] == list(split_into_blocks(plan, 4096))
+    assert [block for block, _ in pairs] == list(split_into_blocks(plan.files[0], 4096))
     assert [len(data) for _, data in pairs] == [block.size for block, _ in pairs]
     assert b"".join(data for _, data in pairs) == whole
 
@@ -105,7 +105,7 @@ def test_a_stream_draws_ahead_of_its_consumer_within_its_buffers_only() -> None:
     plan = make_plan_of(
         {"operations": [{"name": "x", "type": "embedding", "vocabulary_size": 4096, "embedding_dimension": 64}]}
     )
-    threads, total = 3, len(plan.header) + plan.total_bytes
+    threads, total = 3, len(plan.files[0].header) + plan.total_bytes
     taken = drawn = 0
 
     def progress(count: int) -> None:

@@ -68,7 +68,7 @@ def mode(request: pytest.FixtureRequest) -> Mode:
 
 def make_plan_of(path: Path, **options: Any) -> PlannedValues:
     plan = paramgen.load_spec(path, **options).plan
-    return plan.header, [spec.distribution for tensor in plan.tensors for spec in tensor.resolved]
+    return plan.files[0].header, [spec.distribution for tensor in plan.tensors for spec in tensor.resolved]
 
 
 def test_the_default_is_known() -> None:

@@ -27,7 +27,7 @@ def test_a_spec_survives_its_file_and_its_yaml(path: Path, tmp_path: Path) -> No
     stored = paramgen.Spec.from_file(tmp_path / "p")
     (tmp_path / "again.yaml").write_text(spec.to_yaml(), encoding="utf-8")
     again = paramgen.load_spec(tmp_path / "again.yaml")
-    assert spec.plan.header == stored.plan.header == again.plan.header
+    assert spec.plan.files[0].header == stored.plan.files[0].header == again.plan.files[0].header
     assert spec.plan.rows() == again.plan.rows()
     in_any_order = {row["name"]: row for row in spec.plan.rows()}
     assert (stored.seed, {row["name"]: row for row in stored.plan.rows()}) == (9, in_any_order)

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from paramgen.planning.shards import shard_names, split_into_shards
 from paramgen.planning.tensors import Tensor
-from paramgen.storage.header import TensorEntry, compact_json, encode_header, place_tensors
+from paramgen.storage.header import MAX_HEADER_BYTES, TensorEntry, compact_json, encode_header, place_tensors
+
+DEFAULT_BASENAME = "model"
+
+
+@dataclass(frozen=True, slots=True)
+class FolderLayout:
+    """How a folder's weights are named and split: shards of at most `limit` bytes, or one file if it is None."""
+
+    basename: str = DEFAULT_BASENAME
+    limit: int | None = None
 
 
 class PlannedFile(NamedTuple):
     """A file of a build; `name` is its name in a folder."""
 
     name: str
+    tensors: tuple[Tensor, ...]
     entries: tuple[TensorEntry, ...]
     header: bytes
 
@@ -26,24 +38,36 @@ class PlannedFile(NamedTuple):
         return len(self.header) + self.data_bytes
 
 
-def plan_file(name: str, tensors: Sequence[Tensor], metadata: Mapping[str, str]) -> PlannedFile:
-    """Return a file with these tensors, in the official order."""
-    entries = place_tensors((tensor.name, tensor.dtype, tensor.rearrangement.shape) for tensor in tensors)
-    return PlannedFile(name, tuple(entries), encode_header(entries, metadata))
+class HeaderSizeError(ValueError):
+    """The header of a file exceeds the format's limit."""
 
 
-def plan_shards(
-    tensors: Sequence[Tensor], metadata: Mapping[str, str], basename: str, limit: int
+def plan_files(
+    tensors: Sequence[Tensor], folder: FolderLayout, metadata: Mapping[str, str], shard_metadata: Mapping[str, str]
 ) -> tuple[PlannedFile, ...]:
-    """Return shards of at most `limit` bytes of data, except for larger tensors; a single one is not marked as a shard.
+    """Return the files of a build, each with its tensors in the official order. A single file is not marked as a shard.
 
-    `metadata` is that of shards, which say which of how many they are.
+    Shards have `shard_metadata`, and their place among all. Raises HeaderSizeError if a header is too large.
     """
-    shards = split_into_shards([tensor.nbytes for tensor in tensors], limit)
-    names = shard_names(basename, len(shards))
+    if folder.limit is None:
+        shards = [list(range(len(tensors)))]
+    else:
+        shards = split_into_shards([tensor.nbytes for tensor in tensors], folder.limit)
+    names = shard_names(folder.basename, len(shards))
+    if len(shards) == 1:
+        return (_plan_file(names[0], tensors, metadata),)
     files = []
     for number, (name, shard) in enumerate(zip(names, shards, strict=True), 1):
-        place = {"basename": basename, "count": len(shards), "limit": limit, "number": number}
-        own = {**metadata, "paramgen_shard": compact_json(place)}
-        files.append(plan_file(name, [tensors[position] for position in shard], own))
+        place = {"basename": folder.basename, "count": len(shards), "limit": folder.limit, "number": number}
+        marked = {**shard_metadata, "paramgen_shard": compact_json(place)}
+        files.append(_plan_file(name, [tensors[position] for position in shard], marked))
     return tuple(files)
+
+
+def _plan_file(name: str, tensors: Sequence[Tensor], metadata: Mapping[str, str]) -> PlannedFile:
+    entries = place_tensors((tensor.name, tensor.dtype, tensor.rearrangement.shape) for tensor in tensors)
+    header = encode_header(entries, metadata)
+    if len(header) - 8 > MAX_HEADER_BYTES:
+        limit = f"must have at most {MAX_HEADER_BYTES:,} bytes (the format's limit), got {len(header) - 8:,}"
+        raise HeaderSizeError(f"the header of {name} {limit}; use fewer or shorter names")
+    return PlannedFile(name, tuple(tensors), tuple(entries), header)

@@ -19,28 +19,29 @@ from paramgen.language.items import CheckedOperation, OperationInstance
 from paramgen.language.model import ParsedSpec
 from paramgen.language.yaml_reader import escape_forbidden
 from paramgen.messages import shorten
+from paramgen.planning.files import FolderLayout, HeaderSizeError, PlannedFile, plan_files
 from paramgen.planning.resolve import NameRegistry, ResolvedOperation, resolve_operations
 from paramgen.planning.streams import STREAM_VERSION
 from paramgen.planning.tensors import Parameter, ResolvedParameter, Tensor, resolve_parameter
 from paramgen.planning.ties import Tie, resolve_ties
-from paramgen.storage.header import MAX_HEADER_BYTES, TensorEntry, compact_json, encode_header, place_tensors
+from paramgen.storage.header import MAX_HEADER_BYTES, compact_json
 from paramgen.units import summarize
 
 MAX_DATA_BYTES = 2**63 - 1
+SINGLE_FILE = FolderLayout()
 # Bytes of the shortest entry of a header, without its name.
 MIN_ENTRY_BYTES = len('"":{"dtype":"F32","shape":[],"data_offsets":[0,4]},')
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Plan:
-    """A build's output: tensors in the spec's order, and the file's entries and header."""
+    """A build's output: tensors in the spec's order, and the files that hold them."""
 
     name: str
     seed: int
     layout: str
     tensors: tuple[Tensor, ...]
-    entries: tuple[TensorEntry, ...]
-    header: bytes
+    files: tuple[PlannedFile, ...]
     warnings: tuple[str, ...] = ()
 
     @property
@@ -55,8 +56,13 @@ class Plan:
 
     @property
     def total_bytes(self) -> int:
-        """Bytes of tensor data, without the header."""
-        return self.entries[-1].stop
+        """Bytes of tensor data, without headers."""
+        return sum(file.data_bytes for file in self.files)
+
+    @property
+    def file_bytes(self) -> int:
+        """Bytes of all files, with their headers."""
+        return sum(file.size for file in self.files)
 
     def __repr__(self) -> str:
         return f"<Plan {self.name!r}: {self.summary()}, seed {self.seed}>"
@@ -101,8 +107,8 @@ class Plan:
         yield "\n  ]\n}"
 
 
-def make_plan(spec: ParsedSpec) -> Plan:
-    """Plan a spec. Raises SpecError with all errors of the spec and of the plan."""
+def make_plan(spec: ParsedSpec, folder: FolderLayout = SINGLE_FILE) -> Plan:
+    """Plan a spec, whose tensors may be split into the files of a folder. Raises SpecError with all errors of the spec and of the plan."""
     problems, warnings = ProblemCollector(spec.problems), ProblemCollector()
     planned: list[Tensor | Tie] = []
     try:
@@ -122,14 +128,13 @@ def make_plan(spec: ParsedSpec) -> Plan:
     if not tensors and not problems.total:
         problems.add(Problem(("operations",), "the spec has no tensors: every operation is omitted; keep one"))
     problems.raise_if_any(spec.document)
-    entries = place_tensors((tensor.name, tensor.dtype, tensor.rearrangement.shape) for tensor in tensors)
-    header = encode_header(entries, metadata(spec))
-    if len(header) - 8 > MAX_HEADER_BYTES:
-        limit = f"must have at most {MAX_HEADER_BYTES:,} bytes (the format's limit), got {len(header) - 8:,}"
-        message = f"the file's header {limit}; use fewer or shorter names"
-        ProblemCollector([Problem((), message)]).raise_if_any(spec.document)
+    try:
+        files = plan_files(tensors, folder, metadata(spec), metadata(spec, sort_keys=False))
+    except HeaderSizeError as error:
+        ProblemCollector([Problem((), str(error))]).raise_if_any(spec.document)
+        raise
     lines = tuple(warnings.lines(spec.document))
-    return Plan(spec.fields.name, spec.fields.seed, spec.fields.layout, tuple(tensors), tuple(entries), header, lines)
+    return Plan(spec.fields.name, spec.fields.seed, spec.fields.layout, tuple(tensors), files, lines)
 
 
 class _InvalidTensorError(Exception):
@@ -262,14 +267,15 @@ def _describe_distribution(parameter: ResolvedParameter) -> dict[str, Any]:
     return {**parameter.distribution.describe(), **padding}
 
 
-def metadata(spec: ParsedSpec) -> dict[str, str]:
-    """Return the file's __metadata__: all that it takes to build the same file again, and nothing else.
+def metadata(spec: ParsedSpec, sort_keys: bool = True) -> dict[str, str]:
+    """Return a file's __metadata__: all that it takes to build the same file again, and nothing else.
 
-    Characters that YAML does not allow are escaped.
+    Characters that YAML does not allow are escaped. Shards keep the order of the spec's keys, which decides how tensors
+    are split over files.
     """
     return {
         "format": "pt",
         "paramgen_seed": str(spec.fields.seed),
-        "paramgen_spec": escape_forbidden(compact_json(spec.source)),
+        "paramgen_spec": escape_forbidden(compact_json(spec.source, sort_keys)),
         "paramgen_stream": STREAM_VERSION,
     }

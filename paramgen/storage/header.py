@@ -63,9 +63,9 @@ def encode_header(entries: Iterable[TensorEntry], metadata: Mapping[str, str]) -
     return len(header).to_bytes(8, "little") + header
 
 
-def compact_json(value: Any) -> str:
-    """Return JSON without spaces, keys sorted, characters as they are."""
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+def compact_json(value: Any, sort_keys: bool = True) -> str:
+    """Return JSON without spaces, characters as they are."""
+    return json.dumps(value, ensure_ascii=False, sort_keys=sort_keys, separators=(",", ":"))
 
 
 def find_duplicate(header: bytes, tensors: int, metadata: Mapping[str, str]) -> str | None:

@@ -3,9 +3,9 @@
 import pytest
 
 from paramgen.analysis.tree import Node, fold
-from paramgen.dtypes import BY_NAME
+from paramgen.dtypes import DTYPES_BY_NAME
 
-F32, BF16 = BY_NAME["float32"], BY_NAME["bfloat16"]
+F32, BF16 = DTYPES_BY_NAME["float32"], DTYPES_BY_NAME["bfloat16"]
 
 
 def outline(nodes: list[Node], depth: int = 0) -> list[str]:

@@ -130,5 +130,5 @@ def test_a_plan_or_a_spec_error(head: dict[str, Any], items: list[Any]) -> None:
     else:
         assert VALIDATOR.is_valid(data) or has_omissions(text)
         assert plan.total_bytes == sum(tensor.nbytes for tensor in plan.tensors)
-        again = json.loads(json.loads(plan.header[8:])["__metadata__"]["paramgen_spec"])
-        assert plan_text(json.dumps(again)).header == plan.header
+        again = json.loads(json.loads(plan.files[0].header[8:])["__metadata__"]["paramgen_spec"])
+        assert plan_text(json.dumps(again)).files[0].header == plan.files[0].header

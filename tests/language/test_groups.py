@@ -86,7 +86,7 @@ def test_groups_of_the_same_name_are_merged() -> None:
 
 
 def source(text: str, **replaced: Any) -> Any:
-    header = plan_text(text, **replaced).header
+    header = plan_text(text, **replaced).files[0].header
     return json.loads(json.loads(header[8:])["__metadata__"]["paramgen_spec"])
 
 
@@ -118,11 +118,11 @@ def test_the_file_stores_the_spec_as_written() -> None:
 def test_the_stored_spec_builds_the_same_file() -> None:
     plan = plan_text(MODEL, variables={"hidden": 6}, seed=3)
     again = json.dumps(source(MODEL, variables={"hidden": 6}, seed=3))
-    assert plan_text(again).header == plan.header
+    assert plan_text(again).files[0].header == plan.files[0].header
 
 
 def test_setting_a_variable_and_writing_it_are_the_same() -> None:
-    assert plan_text(MODEL, variables={"hidden": 6}).header == plan_text(MODEL.replace("hidden: 4", "hidden: 6")).header
+    assert plan_text(MODEL, variables={"hidden": 6}).files[0].header == plan_text(MODEL.replace("hidden: 4", "hidden: 6")).files[0].header
 
 
 OVERRIDES = f"""\

@@ -101,8 +101,8 @@ def test_the_stored_spec_plans_the_same_file() -> None:
         "type: batchnorm, num_channels: '${n}'}, {name: c, repeat: '${depths}', type: prelu}]\n"
     )
     plan = plan_text(text)
-    stored = json.loads(plan.header[8:])["__metadata__"]["paramgen_spec"]
-    assert plan_text(stored).header == plan.header
+    stored = json.loads(plan.files[0].header[8:])["__metadata__"]["paramgen_spec"]
+    assert plan_text(stored).files[0].header == plan.files[0].header
 
 
 MISTAKES = {

@@ -12,7 +12,7 @@ from paramgen.errors import SpecError
 from paramgen.language.document import from_mapping
 from paramgen.language.model import Replacements, interpret, read_document
 from paramgen.language.yaml_reader import from_yaml
-from paramgen.planning import plan as planning
+from paramgen.planning import files
 from paramgen.planning import resolve
 from paramgen.planning.plan import make_plan, metadata
 
@@ -121,7 +121,7 @@ def test_arguments_override_the_spec() -> None:
     plan = make_plan(interpret(document, Replacements(seed=2**64 - 1, dtype="bfloat16")))
     assert plan.seed == 2**64 - 1
     assert plan.tensors[0].dtype.name == "float16"
-    source = json.loads(json.loads(plan.header[8:])["__metadata__"]["paramgen_spec"])
+    source = json.loads(json.loads(plan.files[0].header[8:])["__metadata__"]["paramgen_spec"])
     assert (source["seed"], source["dtype"]) == (2**64 - 1, "bfloat16")
 
 
@@ -132,7 +132,7 @@ def test_metadata_holds_the_spec_as_written() -> None:
         "- {<<: *a, name: b}\n"
     )
     plan = plan_text(text)
-    metadata = json.loads(plan.header[8:])["__metadata__"]
+    metadata = json.loads(plan.files[0].header[8:])["__metadata__"]
     assert metadata == {
         "format": "pt",
         "paramgen_seed": "0",
@@ -145,9 +145,9 @@ def test_metadata_holds_the_spec_as_written() -> None:
 @pytest.mark.parametrize("path", ["source_examples.yaml", "layers.yaml", "gru_classifier.yaml", "lstm_classifier.yaml"])
 def test_the_spec_in_the_metadata_makes_the_same_header(path: str) -> None:
     plan = make_plan(interpret(read_document(ROOT / "configs" / path)))
-    source = json.loads(plan.header[8:])["__metadata__"]["paramgen_spec"]
-    assert make_plan(interpret(read_document(json.loads(source)))).header == plan.header
-    assert plan_text(source).header == plan.header
+    source = json.loads(plan.files[0].header[8:])["__metadata__"]["paramgen_spec"]
+    assert make_plan(interpret(read_document(json.loads(source)))).files[0].header == plan.files[0].header
+    assert plan_text(source).files[0].header == plan.files[0].header
 
 
 def test_the_spec_in_the_metadata_can_be_read_as_yaml() -> None:
@@ -158,13 +158,13 @@ def test_the_spec_in_the_metadata_can_be_read_as_yaml() -> None:
     assert "\u00e9" in written
     again = interpret(from_yaml(written.encode(), "m"))
     assert again.fields.name == name
-    assert make_plan(again).header == make_plan(spec).header
+    assert make_plan(again).files[0].header == make_plan(spec).files[0].header
 
 
 def test_a_name_is_in_the_metadata_only_if_written() -> None:
     def source(data: dict[str, Any]) -> Any:
         plan = make_plan(interpret(read_document({**data, "operations": [{"name": "a", **DENSE}]})))
-        return plan.name, json.loads(json.loads(plan.header[8:])["__metadata__"]["paramgen_spec"])
+        return plan.name, json.loads(json.loads(plan.files[0].header[8:])["__metadata__"]["paramgen_spec"])
 
     assert source({})[0] == "model"
     assert "name" not in source({})[1]
@@ -185,7 +185,7 @@ def test_equal_stream_ids_are_an_error(monkeypatch: pytest.MonkeyPatch, golden: 
 
 
 def test_a_header_beyond_the_formats_limit_is_an_error(monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
-    monkeypatch.setattr(planning, "MAX_HEADER_BYTES", 300)
+    monkeypatch.setattr(files, "MAX_HEADER_BYTES", 300)
     with pytest.raises(SpecError) as caught:
         plan_operations(DENSE)
     golden(caught.value)

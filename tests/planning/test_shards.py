@@ -7,7 +7,8 @@ from helpers import DATA
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paramgen.planning.shards import index_text, parse_size, shard_names, split_into_shards
+from paramgen.planning.shards import parse_size, shard_names, split_into_shards
+from paramgen.storage.index import index_text
 
 
 @pytest.mark.parametrize(
