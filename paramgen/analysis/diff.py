@@ -120,7 +120,9 @@ def _split(a: TensorSource, b: TensorSource, names: Sequence[str], chunk: int) -
     """Yield the parts of all tensors of equal shape, except of different dtypes of which one has less than a byte."""
     for name in names:
         left, right = a.tensors[name], b.tensors[name]
-        if left.shape != right.shape or (left.dtype != right.dtype and None in (left.dtype.numpy_name, right.dtype.numpy_name)):
+        if left.shape != right.shape or (
+            left.dtype != right.dtype and None in (left.dtype.numpy_name, right.dtype.numpy_name)
+        ):
             continue
         size = left.size if left.dtype.numpy_name is not None else left.nbytes
         for start in range(0, size, chunk):

@@ -42,6 +42,7 @@ class Plan:
     layout: str
     tensors: tuple[Tensor, ...]
     files: tuple[PlannedFile, ...]
+    folder: FolderLayout = SINGLE_FILE
     warnings: tuple[str, ...] = ()
 
     @property
@@ -134,7 +135,7 @@ def make_plan(spec: ParsedSpec, folder: FolderLayout = SINGLE_FILE) -> Plan:
         ProblemCollector([Problem((), str(error))]).raise_if_any(spec.document)
         raise
     lines = tuple(warnings.lines(spec.document))
-    return Plan(spec.fields.name, spec.fields.seed, spec.fields.layout, tuple(tensors), files, lines)
+    return Plan(spec.fields.name, spec.fields.seed, spec.fields.layout, tuple(tensors), files, folder, lines)
 
 
 class _InvalidTensorError(Exception):

@@ -41,7 +41,9 @@ class FolderTarget:
     @contextmanager
     def open(self, name: str, size: int) -> Iterator[Write]:
         """Yield a function that appends bytes to a new file of `size` bytes."""
-        with open_output(os.path.join(self._staging, name), size, force=True, may_replace=_never, sync=self._sync) as write:
+        with open_output(
+            os.path.join(self._staging, name), size, force=True, may_replace=_never, sync=self._sync
+        ) as write:
             yield write
 
     def write(self, name: str, data: bytes) -> None:

@@ -27,11 +27,14 @@ AT_FDCWD = -100
 
 
 @contextmanager
-def replace_atomically(target: str, size: int, existing: os.stat_result | None, force: bool) -> Iterator[int]:
+def replace_atomically(
+    target: str, size: int, existing: os.stat_result | None, force: bool, sync: bool
+) -> Iterator[int]:
     """Yield the descriptor of a new file of `size` bytes, which takes the name `target` on success.
 
     `existing` is the status of the file that may be replaced, None if there is none. Without `force`, a file that
-    appears meanwhile is kept, and UsageError is raised. An error changes nothing.
+    appears meanwhile is kept, and UsageError is raised. An error changes nothing. With `sync` the file survives a loss
+    of power.
     """
     folder = os.path.dirname(target)
     _remove_abandoned(folder)
@@ -41,14 +44,16 @@ def replace_atomically(target: str, size: int, existing: os.stat_result | None, 
             os.fchmod(descriptor, stat.S_IMODE(existing.st_mode))
         _reserve(descriptor, folder, size)
         yield descriptor
-        os.fsync(descriptor)
+        if sync:
+            os.fsync(descriptor)
         _publish(temporary, target, existing, force)
     except BaseException as error:
         _remove_temporary(temporary, error)
         raise
     finally:
         os.close(descriptor)  # after it was renamed: until then the lock keeps other builds from removing it
-    sync_folder(folder)
+    if sync:
+        sync_folder(folder)
 
 
 def _create(folder: str) -> tuple[str, int]:

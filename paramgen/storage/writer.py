@@ -23,12 +23,14 @@ Write = Callable[[memoryview], None]
 
 
 @contextmanager
-def open_output(path: str, size: int, *, force: bool, may_replace: Callable[[str], bool]) -> Iterator[Write]:
+def open_output(
+    path: str, size: int, *, force: bool, may_replace: Callable[[str], bool], sync: bool = True
+) -> Iterator[Write]:
     """Reserve `size` bytes and yield a function that appends to the new file.
 
     A regular file is written beside its place and renamed on success; a symbolic link is followed. Standard output (a
     name of STDOUT_NAMES), pipes and devices are written in order. An existing file is replaced if `may_replace(path)`
-    permits it, or by `force`.
+    permits it, or by `force`. Without `sync` the page cache keeps the data until the system writes it.
     """
     if path in STDOUT_NAMES:
         with file_errors("standard output"), _open_stdout() as write:
@@ -42,7 +44,7 @@ def open_output(path: str, size: int, *, force: bool, may_replace: Callable[[str
         elif not os.path.basename(path):
             raise UsageError(f"{display_path}: not a file name")
         elif existing is None or force or may_replace(path):
-            output = _open_new_file(path, size, existing, force)
+            output = _open_new_file(path, size, existing, force, sync)
         else:
             problem = "exists and was not written by paramgen, or was changed since"
             raise UsageError(f"{display_path}: {problem}; to replace it, use {FORCE_OPTION}")
@@ -86,9 +88,9 @@ def _stream_writer(descriptor: int) -> Write:
 
 
 @contextmanager
-def _open_new_file(path: str, size: int, existing: os.stat_result | None, force: bool) -> Iterator[Write]:
-    with replace_atomically(os.path.realpath(path), size, existing, force) as descriptor:
-        direct_descriptor = _open_direct(descriptor) if size >= DIRECT_BYTES else None
+def _open_new_file(path: str, size: int, existing: os.stat_result | None, force: bool, sync: bool) -> Iterator[Write]:
+    with replace_atomically(os.path.realpath(path), size, existing, force, sync) as descriptor:
+        direct_descriptor = _open_direct(descriptor) if sync and size >= DIRECT_BYTES else None
         try:
             yield _FileWriter(descriptor, direct_descriptor)
         finally:
