@@ -13,6 +13,7 @@ from paramgen.errors import MalformedFileError, SpecError
 from paramgen.float_mode import default_float_mode
 from paramgen.language.model import ParsedSpec, Replacements, read_spec
 from paramgen.messages import must_be, show_text
+from paramgen.planning.files import SINGLE_FILE, FolderLayout, ShardMetadataError, read_shard_metadata
 from paramgen.planning.plan import Plan, make_plan
 from paramgen.planning.streams import STREAM_VERSION
 from paramgen.units import pluralize
@@ -41,6 +42,7 @@ class Spec:
 
         with TensorFile(path) as file:
             text, stream = file.metadata.get("paramgen_spec"), file.metadata.get("paramgen_stream")
+            shard = file.metadata.get("paramgen_shard")
         if text is None or stream is None:
             raise MalformedFileError(
                 f"{file.display_path}: has no spec in its metadata; choose a file that paramgen wrote"
@@ -51,11 +53,13 @@ class Spec:
             )
         try:
             stored = json.loads(text)
-            if isinstance(stored, dict):  # a string would be taken for the path of a spec
-                return read_and_plan(stored)
+            if isinstance(stored, dict):  # read_and_plan would open a string as a path
+                return read_and_plan(stored, folder=read_shard_metadata(shard) if shard else SINGLE_FILE)
             message = f"paramgen_spec {must_be('a mapping', stored)}"
         except SpecError as error:
             message = error.diagnostics[0].text("paramgen_spec")
+        except ShardMetadataError as error:
+            message = str(error)
         except (RecursionError, ValueError):
             message = "paramgen_spec must be valid JSON"
         raise MalformedFileError(f"{file.display_path}: {message}")
@@ -99,10 +103,11 @@ def read_and_plan(
     dtype: str | None = None,
     layout: str | None = None,
     variables: Mapping[str, Any] | None = None,
+    folder: FolderLayout = SINGLE_FILE,
 ) -> Spec:
     """Read, check and plan a spec. `seed`, `dtype` and `layout` replace the spec's, if given."""
     parsed = read_spec(source, Replacements(seed, dtype, layout, {} if variables is None else variables))
-    plan = make_plan(parsed)
+    plan = make_plan(parsed, folder)
     for warning in plan.warnings:
         warnings.warn(warning, stacklevel=2)
     return Spec(parsed, plan)

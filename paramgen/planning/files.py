@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from paramgen.planning.shards import shard_names, split_into_shards
 from paramgen.planning.tensors import Tensor
@@ -19,6 +21,9 @@ class FolderLayout:
 
     basename: str = DEFAULT_BASENAME
     limit: int | None = None
+
+
+SINGLE_FILE = FolderLayout()
 
 
 class PlannedFile(NamedTuple):
@@ -40,6 +45,10 @@ class PlannedFile(NamedTuple):
 
 class HeaderSizeError(ValueError):
     """The header of a file exceeds the format's limit."""
+
+
+class ShardMetadataError(ValueError):
+    """The metadata of a shard do not say how its folder is split."""
 
 
 def plan_files(
@@ -71,3 +80,20 @@ def _plan_file(name: str, tensors: Sequence[Tensor], metadata: Mapping[str, str]
         limit = f"must have at most {MAX_HEADER_BYTES:,} bytes (the format's limit), got {len(header) - 8:,}"
         raise HeaderSizeError(f"the header of {name} {limit}; use fewer or shorter names")
     return PlannedFile(name, tuple(tensors), tuple(entries), header)
+
+
+def read_shard_metadata(text: str) -> FolderLayout:
+    """Return the layout of the folder that a shard's metadata `paramgen_shard` describe. Raises ShardMetadataError."""
+    try:
+        place = json.loads(text)
+        basename, limit = place["basename"], place["limit"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise ShardMetadataError("paramgen_shard must be a mapping with basename, count, limit and number") from None
+    if not is_basename(basename) or type(limit) is not int or limit < 1:
+        raise ShardMetadataError("paramgen_shard must have a file name as basename and a positive limit")
+    return FolderLayout(basename, limit)
+
+
+def is_basename(name: Any) -> bool:
+    """Return True if a value can be the common part of the names of a folder's weight files."""
+    return isinstance(name, str) and bool(re.fullmatch(r"[\w][\w.-]*", name))

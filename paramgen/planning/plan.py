@@ -19,7 +19,7 @@ from paramgen.language.items import CheckedOperation, OperationInstance
 from paramgen.language.model import ParsedSpec
 from paramgen.language.yaml_reader import escape_forbidden
 from paramgen.messages import shorten
-from paramgen.planning.files import FolderLayout, HeaderSizeError, PlannedFile, plan_files
+from paramgen.planning.files import SINGLE_FILE, FolderLayout, HeaderSizeError, PlannedFile, plan_files
 from paramgen.planning.resolve import NameRegistry, ResolvedOperation, resolve_operations
 from paramgen.planning.streams import STREAM_VERSION
 from paramgen.planning.tensors import Parameter, ResolvedParameter, Tensor, resolve_parameter
@@ -28,7 +28,6 @@ from paramgen.storage.header import MAX_HEADER_BYTES, compact_json
 from paramgen.units import summarize
 
 MAX_DATA_BYTES = 2**63 - 1
-SINGLE_FILE = FolderLayout()
 # Bytes of the shortest entry of a header, without its name.
 MIN_ENTRY_BYTES = len('"":{"dtype":"F32","shape":[],"data_offsets":[0,4]},')
 
@@ -109,7 +108,10 @@ class Plan:
 
 
 def make_plan(spec: ParsedSpec, folder: FolderLayout = SINGLE_FILE) -> Plan:
-    """Plan a spec, whose tensors may be split into the files of a folder. Raises SpecError with all errors of the spec and of the plan."""
+    """Plan a spec, whose tensors may be split into the files of a folder.
+
+    Raises SpecError with all errors of the spec and of the plan.
+    """
     problems, warnings = ProblemCollector(spec.problems), ProblemCollector()
     planned: list[Tensor | Tie] = []
     try:
