@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from paramgen.catalog.axes import Rearrangement, identity_rearrangement
-from paramgen.catalog.distributions import Distribution, Norm
+from paramgen.catalog.distributions import Constant, Distribution, Norm
 from paramgen.catalog.initializers import Initializer, ParameterShape
 from paramgen.dtypes import DTYPES_BY_NAME, DType
 from paramgen.messages import escape, shorten
 from paramgen.planning.streams import stream_id
+
+PADDING: Final = Constant(0.0)
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,9 @@ class ResolvedParameter:
     def dtype_error(self, name: str) -> str | None:
         """Return why the dtype cannot hold the values of the parameter `name`, or None."""
         reason = self.distribution.why_unsupported(self.dtype)
+        if not reason and self.padding_index is not None:
+            reason = PADDING.why_unsupported(self.dtype)
+            reason = reason and f"at padding_index {reason}"
         return f"{escape(shorten(name))} {reason}" if reason else None
 
 

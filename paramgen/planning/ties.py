@@ -72,12 +72,16 @@ def _suggest(name: str, targets: Mapping[str, Tensor]) -> str:
 
 
 def _explain_shape(tie: Tie, target: Tensor, layout: str, copy_ties: bool) -> str | None:
-    """Return why a tie does not have the shape, or the size, of its target, or None."""
+    """Return why a tie does not have the shape of its target, or None.
+
+    If it is not copied, the order of the axes may differ: Keras ties a head to the transposed embedding.
+    """
     name = shorten(target.sources[0].name)
     shape = tie.rearrangement.shape
     if copy_ties and shape != target.shape:
         expected = f"must have shape {show(list(target.shape))}, like {name} in layout {layout}"
         return f"{expected}, got {show(list(shape))}; use ties: omit"
-    if tie.rearrangement.size != target.size:
-        return f"must have the {target.size:,} elements of {name}, got {tie.rearrangement.size:,}"
+    if sorted(shape) != sorted(target.shape):
+        expected = f"must have shape {show(list(target.shape))}, like {name}, or its axes in another order"
+        return f"{expected}, got {show(list(shape))}"
     return None
