@@ -275,5 +275,7 @@ def _check_defaults(spec: ParsedSpec) -> Iterator[Problem]:
     for type_name, initializers in spec.fields.defaults.items():
         shapes = OPERATIONS_BY_TYPE[type_name].example_shapes()
         for name, initializer in initializers.items():
-            if reason := initializer.why_unsupported(shapes[name]):
+            shape = shapes[name]
+            reason = None if initializer.fits_dimensions(shape) else initializer.why_unsupported(shape)
+            if reason:
                 yield Problem(("defaults", type_name, name), f"{initializer.type_name} {reason}")
