@@ -123,7 +123,7 @@ class Evaluator:
             return frozenset()
 
         def names(text: str) -> frozenset[str]:
-            constant = self._constants.get(text)
+            constant = self._constants.get(text) if KEYWORDS.isdisjoint(local) else None
             return constant.names if constant else self.parse(text, path, local).names
 
         return names_in(value, names).intersection(local)
@@ -131,7 +131,9 @@ class Evaluator:
     def value(self, text: str, local: Mapping[str, Value], path: KeyPath) -> Value:
         """Return the value of a string that has '${' in it. Raises ExpressionError if it has none."""
         constant = self._constants.get(text)
-        if constant and (not local or constant.names.isdisjoint(local)):
+        if constant and (not local or (constant.names.isdisjoint(local) and KEYWORDS.isdisjoint(local))):
+            if type(constant.value) is tuple:
+                self.count_terms(len(constant.value), path)
             return constant.value
         template = self.parse(text, path, local)
         environment = self._environment(local)

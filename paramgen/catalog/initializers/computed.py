@@ -120,6 +120,9 @@ class Values(Initializer):
         axes = f"last {len(shape)} axes" if len(shape) > 1 else "last axis"
         return f"of shape {list(shape)} do not fit shape {list(parameter.shape)}; give them the shape of its {axes}"
 
+    def table_length(self, parameter: ParameterShape) -> int:
+        return prod(_nested_shape(self.values))
+
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
         return distributions.Table.of(_flatten(self.values))
 
@@ -154,6 +157,9 @@ class _AlongAxis(Initializer):
     def axis_size(self, parameter: ParameterShape) -> int:
         """Return the size of the axis."""
         return parameter.shape[self.axis]
+
+    def table_length(self, parameter: ParameterShape) -> int:
+        return self.axis_size(parameter)
 
     def repeats(self, parameter: ParameterShape) -> int:
         """Return the number of consecutive elements with the same index."""
