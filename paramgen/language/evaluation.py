@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import ChainMap
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -50,6 +51,8 @@ DEFERRED_KEYS: Final = {
 }
 # The variables of these: the index along the axis, and the axis's size.
 INDEX_VARIABLES: Final = frozenset({"k", "n"})
+# Numbers and operators, which are not meant as a string even if they cannot be parsed.
+_ARITHMETIC: Final = re.compile(r"(?=.*[0-9])[0-9.\s]*[-+*/%()][-+*/%().0-9\s]*")
 EMPTY_SCOPE: Final[Mapping[str, Value]] = {}
 
 
@@ -221,18 +224,27 @@ class Evaluator:
 def parse_value(text: str) -> Value:
     """Return a variable's value from text: YAML for lists, booleans and strings, or arithmetic.
 
-    Raises ValueError for others.
+    Text that is neither is a string. Raises ValueError for values of other types and for arithmetic without a value.
     """
     value = from_yaml(text.encode(), "value").data
     if value == text.strip():  # not in quotes
-        try:
-            return Expression(value).value({})
-        except ExpressionError:
-            return text.strip()
+        return _parse_unquoted(value)
     for _, message, _ in VALUE.errors(value):
         raise ExpressionError(message)
     frozen: Value = values.freeze(value)
     return frozen
+
+
+def _parse_unquoted(text: str) -> Value:
+    is_arithmetic = bool(_ARITHMETIC.fullmatch(text))
+    try:
+        expression = Expression(text)
+        is_arithmetic = not expression.names
+        return expression.value({}) if is_arithmetic else text
+    except ExpressionError as error:
+        if is_arithmetic:
+            raise ExpressionError(f"{shorten(text)}: {error}") from None
+        return text
 
 
 def evaluate_variables(variables: Any, is_enabled: bool) -> tuple[Evaluator, list[Problem]]:
