@@ -20,6 +20,7 @@ from paramgen.catalog.fields import (
     is_name,
 )
 from paramgen.catalog.models import SpecModel, unknown_key_errors
+from paramgen.catalog.schemas import reference
 from paramgen.messages import must_be
 
 RepeatIndex = int | str
@@ -155,7 +156,11 @@ class SpecEntry(SpecModel):
 
     @classmethod
     def schema_rules(cls) -> Schema:
+        local = {
+            "propertyNames": {"pattern": VARIABLE.schema["pattern"]},
+            "additionalProperties": reference("Value"),
+        }
         return {
-            "properties": {"with": {"propertyNames": {"pattern": VARIABLE.schema["pattern"]}}},
+            "properties": {"with": local},
             "dependencies": {"as": ["repeat"]},
         }

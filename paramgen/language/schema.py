@@ -17,6 +17,7 @@ from paramgen.catalog.fields import RESERVED_NAME, SIZE, Schema
 from paramgen.catalog.models import SpecModel, TypedSpecModel
 from paramgen.catalog.operations import CustomParameter, FilterNorm, MatrixNorm
 from paramgen.catalog.schemas import reference, type_schema
+from paramgen.language.evaluation import VALUE
 from paramgen.language.groups import Group
 from paramgen.language.model import Override, SpecFields
 
@@ -39,6 +40,7 @@ def json_schema() -> Schema:
     }
     spec = definitions.pop("SpecFields")
     definitions["Expression"] = EXPRESSION
+    definitions["Value"] = {"description": "A variable's value.", **VALUE.schema}
     definitions["Operation"] = _by_type(operations.OPERATIONS)
     definitions["Initializer"] = {
         "description": "An initializer: a name, or a mapping with type and its fields.",

@@ -186,6 +186,8 @@ REFUSED: list[dict[str, Any]] = [
     {**CONV, "repeat": [1, 1]},
     {**CONV, "when": "true"},
     {**CONV, "with": {"1a": 3}},
+    {**CONV, "with": {"a": None}},
+    {**CONV, "with": {"a": {"b": 1}}},
     {**CONV, "as": "i"},
     {"parameters": {}},
     {"parameters": {"w": {"shape": [1]}}},
