@@ -107,6 +107,7 @@ class _Resolver:
         self.overrides = Overrides(spec.fields.overrides)
         self.choices: WeakKeyDictionary[CheckedOperation, _OperationChoices] = WeakKeyDictionary()
         self.num_distinct = 0
+        self.num_table_numbers = 0
 
     def operations(self) -> Iterator[ResolvedOperation | Problem]:
         is_complete = not self.spec.problems
@@ -198,7 +199,7 @@ class _Resolver:
         resolved = choice.resolved
         if resolved is None or overrides:
             direction = parameters[choice.definition.direction] if choice.definition.direction else None
-            resolved = _resolve_choice(name, instance, choice, overrides, direction)
+            resolved = self._resolve_choice(name, instance, choice, overrides, direction)
             if not overrides and not (direction and self.has_overrides):  # the direction may have some
                 choice.resolved = resolved
         if resolved.is_norm:
@@ -210,39 +211,43 @@ class _Resolver:
             raise _InvalidParameterError((*instance.path, "name"), message, instance)
         return Parameter(name, resolved, stream)
 
+    def _resolve_choice(
+        self,
+        name: str,
+        instance: OperationInstance,
+        choice: _ParameterChoice,
+        overrides: list[tuple[int, Override]],
+        direction: Parameter | None,
+    ) -> ResolvedParameter:
+        """Return a resolved parameter; `direction` is set if it may be the norm of another one.
 
-def _resolve_choice(
-    name: str,
-    instance: OperationInstance,
-    choice: _ParameterChoice,
-    overrides: list[tuple[int, Override]],
-    direction: Parameter | None,
-) -> ResolvedParameter:
-    """Return a resolved parameter; `direction` is set if it may be the norm of another one.
-
-    Raises _InvalidParameterError if its initializer or dtype does not fit it.
-    """
-    definition, initializer, dtype, path = choice.definition, choice.initializer, choice.dtype, choice.path
-    for index, override in overrides:
-        if override.initializer:
-            initializer, path = override.initializer, ("overrides", index, "initializer")
-        dtype = override.dtype or dtype
-    shape = definition.info
-    if direction and isinstance(initializer, Norm):
-        source = str(definition.direction)
-        if direction.tied_to is not None:
-            fix = f"tie {definition.name} too, or give it an initializer"
-            message = f"{shorten(name)} is the norm of {source}; {fix}"
-            raise _InvalidParameterError((*instance.path, "tie", source), message, instance)
-        norm_of = direction.resolved
-        shape = replace(shape, direction=Direction(norm_of.distribution, norm_of.dtype, norm_of.shape))
-    if reason := initializer.why_unsupported(shape):
-        subject = "" if path[0] == "operations" else f"{shorten(name)}: "
-        raise _InvalidParameterError(path, f"{subject}{initializer.type_name} {reason}", instance)
-    resolved = resolve_parameter(shape, initializer, dtype)
-    if reason := resolved.dtype_error(name):
-        raise _InvalidParameterError(path, reason, instance)
-    return resolved
+        Raises _InvalidParameterError if its initializer or dtype does not fit it.
+        """
+        definition, initializer, dtype, path = choice.definition, choice.initializer, choice.dtype, choice.path
+        for index, override in overrides:
+            if override.initializer:
+                initializer, path = override.initializer, ("overrides", index, "initializer")
+            dtype = override.dtype or dtype
+        shape = definition.info
+        if direction and isinstance(initializer, Norm):
+            source = str(definition.direction)
+            if direction.tied_to is not None:
+                fix = f"tie {definition.name} too, or give it an initializer"
+                message = f"{shorten(name)} is the norm of {source}; {fix}"
+                raise _InvalidParameterError((*instance.path, "tie", source), message, instance)
+            norm_of = direction.resolved
+            shape = replace(shape, direction=Direction(norm_of.distribution, norm_of.dtype, norm_of.shape))
+        if reason := initializer.why_unsupported(shape):
+            subject = "" if path[0] == "operations" else f"{shorten(name)}: "
+            raise _InvalidParameterError(path, f"{subject}{initializer.type_name} {reason}", instance)
+        self.num_table_numbers += initializer.table_length(shape)
+        if self.num_table_numbers > limits.MAX_TABLE_NUMBERS:
+            limit = f"more than {limits.MAX_TABLE_NUMBERS:,} numbers of values, formula and arange in all (the limit)"
+            raise LimitExceededError(path, limit, instance.location)
+        resolved = resolve_parameter(shape, initializer, dtype)
+        if reason := resolved.dtype_error(name):
+            raise _InvalidParameterError(path, reason, instance)
+        return resolved
 
 
 def _tied_parameter(
@@ -284,5 +289,7 @@ def _check_defaults(spec: ParsedSpec) -> Iterator[Problem]:
     for type_name, initializers in spec.fields.defaults.items():
         shapes = OPERATIONS_BY_TYPE[type_name].example_shapes()
         for name, initializer in initializers.items():
-            if reason := initializer.why_unsupported(shapes[name]):
+            shape = shapes[name]
+            reason = None if initializer.fits_dimensions(shape) else initializer.why_unsupported(shape)
+            if reason:
                 yield Problem(("defaults", type_name, name), f"{initializer.type_name} {reason}")

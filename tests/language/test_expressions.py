@@ -289,6 +289,15 @@ def test_names_of_variables() -> None:
         ("[a, true, 1.5]", ("a", True, 1.5)),
         ("²", "²"),
         ("٣", "٣"),
+        ("1 < 2", True),
+        ("a-b/c", "a-b/c"),
+        ("gelu(tanh)", "gelu(tanh)"),
+        ("v1.2.3", "v1.2.3"),
+        ("1.2.3", "1.2.3"),
+        ("1:30", "1:30"),
+        ("64gb", "64gb"),
+        ("--", "--"),
+        ("'1/0'", "1/0"),
     ],
 )
 def test_values_of_set(text: str, expected: object) -> None:
@@ -296,7 +305,9 @@ def test_values_of_set(text: str, expected: object) -> None:
     assert (found, type(found)) == (expected, type(expected))
 
 
-@pytest.mark.parametrize("text", ["{a: 1}", "[[1]]", "null", "[1", "1e400", ""])
+@pytest.mark.parametrize(
+    "text", ["{a: 1}", "[[1]]", "null", "[1", "1e400", "", "2**70", "1/0", "exp(1000)", "sqrt(-1)", "1+", "(2 * 3"]
+)
 def test_set_refuses_invalid_values(text: str, golden: Golden) -> None:
     done = CliRunner().invoke(app, ["plan", "model.yaml", "--set", f"hidden={text}"])
     assert done.exit_code == 2

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from math import isfinite, prod
 from typing import Annotated, Any, ClassVar, Literal, Protocol
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from paramgen import limits
 from paramgen.catalog import distributions
@@ -121,6 +120,9 @@ class Values(Initializer):
         axes = f"last {len(shape)} axes" if len(shape) > 1 else "last axis"
         return f"of shape {list(shape)} do not fit shape {list(parameter.shape)}; give them the shape of its {axes}"
 
+    def table_length(self, parameter: ParameterShape) -> int:
+        return prod(_nested_shape(self.values))
+
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
         return distributions.Table.of(_flatten(self.values))
 
@@ -156,6 +158,9 @@ class _AlongAxis(Initializer):
         """Return the size of the axis."""
         return parameter.shape[self.axis]
 
+    def table_length(self, parameter: ParameterShape) -> int:
+        return self.axis_size(parameter)
+
     def repeats(self, parameter: ParameterShape) -> int:
         """Return the number of consecutive elements with the same index."""
         return prod(parameter.shape[self.axis :][1:])
@@ -188,6 +193,7 @@ class Formula(_AlongAxis):
     value: Annotated[Any, NUMBER_OR_EXPRESSION] = Field(
         description='number, or expression that may contain k and n: "${log(k + 1)}".'
     )
+    _tables: dict[int, bytes] = PrivateAttr(default_factory=dict)  # by the size of the axis
 
     def why_unsupported(self, parameter: ParameterShape) -> str | None:
         if reason := super().why_unsupported(parameter):
@@ -196,19 +202,23 @@ class Formula(_AlongAxis):
         if size > limits.MAX_VALUES:
             return f"is evaluated for up to {limits.MAX_VALUES:,} values along an axis, got {size:,}"
         try:
-            _evaluate(self.value, size)
+            self._table(size)
         except ValueError as error:
             return str(error)
         return None
 
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
-        return distributions.Table(_evaluate(self.value, self.axis_size(parameter)), self.repeats(parameter))
+        return distributions.Table(self._table(self.axis_size(parameter)), self.repeats(parameter))
+
+    def _table(self, size: int) -> bytes:
+        if size not in self._tables:
+            self._tables[size] = _evaluate(self.value, size)
+        return self._tables[size]
 
     def describe(self) -> dict[str, Any]:
         return {**super().describe(), "value": self.value.text if _is_expression(self.value) else self.value}
 
 
-@lru_cache(maxsize=64)
 def _evaluate(value: float | IndexExpression, n: int) -> bytes:
     """Return the numbers of a formula for all k below n, as a table has them; raise ValueError if there are none."""
     if isinstance(value, float):
