@@ -26,3 +26,13 @@ def exp(x: float) -> float:
         raise OverflowError
     lowest = max(x, -1000)  # below it, the result is 0 as well
     return float(Decimal(lowest).exp(Context(prec=DIGITS, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])))
+
+
+def sqrt(x: float) -> float:
+    """Return the square root of a number of at least 0; integers may have up to 128 bits."""
+    import math
+    from decimal import Context, Decimal
+
+    if isinstance(x, float) or x <= 2**53:
+        return math.sqrt(x)
+    return float(Decimal(x).sqrt(Context(prec=DIGITS)))

@@ -157,7 +157,7 @@ class Evaluator:
         """Evaluate the expressions in a value as far as they have values; return it, and the failures by path.
 
         `base` is the value's own path. Keys in `skip_keys`, and what they hold, are left alone. Without `defer`, so are
-        expressions that use an index.
+        keys whose expressions may use an index: files store them as written.
         """
         failures: dict[KeyPath, EvaluationFailure] = {}
         if not self.is_enabled:
@@ -165,11 +165,11 @@ class Evaluator:
 
         def evaluate(value: Any, path: KeyPath, key: str = "", bound: Collection[str] = ()) -> Any:
             if isinstance(value, str):
-                if "${" not in value:
+                if "${" not in value or (key in bound and not defer):
                     return value
                 try:
                     if key in bound and not INDEX_VARIABLES.isdisjoint(self.parse(value, path, local).names):
-                        return self._defer(value, path, local) if defer else value
+                        return self._defer(value, path, local)
                     found = self.value(value, local, path)
                     return values.render(found) if key in TEXT_KEYS else list(found) if type(found) is tuple else found
                 except ExpressionError as error:

@@ -40,6 +40,8 @@ class UndefinedError(ExpressionError):
 
     def hint(self) -> str:
         """Return the variable that may be meant, or else those that there are."""
+        if self.name in FUNCTIONS:
+            return f"; it is a function, {self.name}(…)"
         known = f"; there is {join_or(list(islice(self.known, 20)))}" if self.known else "; the spec has no variables"
         return did_you_mean(closest_match(self.name, self.known)) or known
 

@@ -131,6 +131,7 @@ WRONG: dict[str, tuple[Any, list[int]]] = {
     "values of the wrong size": ({"type": "values", "values": [1, 2, 3]}, [4]),
     "values of the wrong shape": (NESTED, [2, 4]),
     "values of more dimensions": (NESTED, [2]),
+    "values just beyond float32": ({"type": "values", "values": [1, 3.4028235e38]}, [2]),
     "values of different lengths": ({"type": "values", "values": [[1, 2], [3]]}, [2, 2]),
     "values with a list among numbers": ({"type": "values", "values": [1, [2]]}, [2]),
     "values with a text": ({"type": "values", "values": [1, "a"]}, [2]),

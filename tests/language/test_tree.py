@@ -183,3 +183,12 @@ def test_a_name_may_begin_with_anothers_whole_name() -> None:
     assert list(paramgen.sample(spec, flat=True)) == ["x.weight", "x.weight.absmax"]
     with pytest.raises(paramgen.UsageError, match="flat=True"):
         paramgen.sample(spec)
+
+
+def test_a_spec_whose_parameters_are_all_omitted_is_refused(golden: Golden) -> None:
+    golden(expect_spec_error("parameters: {w: {shape: [1], initializer: ones, when: false}}\n"))
+
+
+def test_errors_show_local_lists_as_lists(golden: Golden) -> None:
+    operation = "{name: a, with: {v: [true, 0]}, type: batchnorm, num_channels: '${v[0]}'}"
+    golden(expect_spec_error(f"operations: [{{name: g, operations: [{operation}]}}]\n"))

@@ -72,7 +72,8 @@ class Distribution(ABC):
             return f"{problem}, got {got}; choose smaller values, or integers with low and high equal"
         if high > dtype.max:
             fix = "choose smaller values" if dtype.name == "float64" else "choose a wider dtype or smaller values"
-            return f"must be at most {_text(dtype.max)} to fit {dtype.name}, got values up to {_text(high)}; {fix}"
+            got = _text(high) if _text(high) != _text(dtype.max) else repr(high)
+            return f"must be at most {_text(dtype.max)} to fit {dtype.name}, got values up to {got}; {fix}"
         if low < dtype.min:
             problem = f"must be at least {_text(dtype.min)} to fit {dtype.name}, got values down to {_text(low)}"
             return f"{problem}; choose another dtype or larger values"

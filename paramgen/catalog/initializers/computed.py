@@ -117,6 +117,8 @@ class Values(Initializer):
         shape = _nested_shape(self.values)
         if shape == parameter.shape[-len(shape) :]:
             return None
+        if len(shape) > len(parameter.shape):
+            return f"have {len(shape)} axes, but the shape is {list(parameter.shape)}; remove levels of lists"
         axes = f"last {len(shape)} axes" if len(shape) > 1 else "last axis"
         return f"of shape {list(shape)} do not fit shape {list(parameter.shape)}; give them the shape of its {axes}"
 
@@ -143,7 +145,9 @@ class _AlongAxis(Initializer):
     """Base of the initializers whose values depend on the index along one axis."""
 
     omitted_defaults: ClassVar[tuple[str, ...]] = ("axis",)
-    axis: Annotated[int, AXIS] = Field(default=-1, description="axis of the index; -1 is the last one.")
+    axis: Annotated[int, AXIS] = Field(
+        default=-1, description="axis of the index; -1 is the last one, 0 that of biases and scales."
+    )
 
     def fits_dimensions(self, parameter: ParameterShape) -> bool:
         return bool(parameter.shape)
@@ -247,7 +251,7 @@ class Sinusoidal(Initializer):
     omitted_defaults = ("base", "position_offset", "denominator_offset")
     type: Literal["sinusoidal"] = Field(description="initializer type.")
     arrangement: Literal["interleaved", "concatenated"] = Field(
-        description="interleaved: sines and cosines alternate; concatenated: all sines come first."
+        description="interleaved, sines and cosines alternating, or concatenated, all sines first."
     )
     base: Annotated[float, BASE] = Field(default=10000.0, description="ratio of the first frequency to the end.")
     position_offset: FiniteNumber = Field(default=0.0, description="position of the first row.")
