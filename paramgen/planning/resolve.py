@@ -146,7 +146,7 @@ class _Resolver:
             initializer, path = self._initializer_before_overrides(instance, definition)
             tied_to = operation.tie.get(definition.name)
             choices.append(_ParameterChoice(definition, definition.dtype or dtype, initializer, path, tied_to))
-        return _OperationChoices(definitions, choices, list(_find_unknown_parameters(instance, definitions)))
+        return _OperationChoices(definitions, choices, list(_check_parameter_names(instance, definitions)))
 
     def _initializer_before_overrides(
         self, instance: OperationInstance, definition: ParameterDef
@@ -255,14 +255,17 @@ def _tied_parameter(
     return Parameter(name, resolve_parameter(choice.definition.info, ZEROS, choice.dtype), stream_id(target), target)
 
 
-def _find_unknown_parameters(instance: OperationInstance, definitions: list[ParameterDef]) -> Iterator[Problem]:
-    """Yield an error for each initializer or tie of a parameter that the operation does not have."""
+def _check_parameter_names(instance: OperationInstance, definitions: list[ParameterDef]) -> Iterator[Problem]:
+    """Yield an error for each initializer or tie of an unknown parameter, and each initializer of a tied one."""
     operation = instance.operation
     keys = {definition.initializer_key for definition in definitions}
     names = [definition.name for definition in definitions]
     for key in operation.explicit_initializers():
         if key not in keys:
             message = f"this {operation.type_name} has no {key}; remove its initializer"
+            yield Problem((*instance.path, "initializers", key), message, of_key=True, location=instance.location)
+        elif all(definition.name in operation.tie for definition in definitions if definition.initializer_key == key):
+            message = f"has no effect, because {key} is tied; remove the initializer or the tie"
             yield Problem((*instance.path, "initializers", key), message, of_key=True, location=instance.location)
     for name in operation.tie:
         if name not in names:

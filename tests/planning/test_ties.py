@@ -52,6 +52,7 @@ MISTAKES: dict[str, dict[str, Any]] = {
     "a tied target": spec(EMBEDDING, TIED, {**TIED, "name": "again", "tie": {"weights": "head.weights"}}),
     "itself": spec({**HEAD, "tie": {"weights": "head.weights"}}),
     "an override": spec(EMBEDDING, TIED, overrides=[{"match": "head.*", "dtype": "float16"}]),
+    "an initializer": spec(EMBEDDING, {**TIED, "initializers": {"weights": "ones"}}),
     "a list": spec(EMBEDDING, {**HEAD, "tie": ["weights"]}),
     "a number": spec(EMBEDDING, {**HEAD, "tie": {"weights": 3}}),
 }
