@@ -77,8 +77,8 @@ def _suggest(name: str, targets: Mapping[str, Tensor]) -> str:
 def _explain_shape(tie: Tie, target: Tensor, layout: str, copy_ties: bool) -> str | None:
     """Return why a tie does not fit its target in the layout, or None.
 
-    If the canonical layout omits it, only the size must match: an embedding and a head have transposed shapes there, and
-    `paramgen plan --layout canonical` lists the names of every model.
+    If the canonical layout omits it, only the size must match: an embedding and a head have transposed shapes there,
+    and `paramgen plan --layout canonical` lists the names of every model.
     """
     shape = tie.rearrangement.shape
     if shape == target.shape or (layout == CANONICAL and not copy_ties and tie.rearrangement.size == target.size):
