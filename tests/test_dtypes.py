@@ -120,16 +120,6 @@ def test_a_dtype_refuses_what_it_cannot_hold(dtype: str, initializer: Any, golde
     golden(caught.value)
 
 
-@pytest.mark.parametrize("layout", ["canonical", "torch", "keras", "flax"])
-def test_a_padding_of_zeros_needs_a_dtype_with_zero(layout: str, golden: Golden) -> None:
-    embedding = {"type": "embedding", "embedding_dimension": 2, "vocabulary_size": 3, "padding_index": 1}
-    spec = {"layout": layout, "dtype": "float8_e8m0fnu", "operations": [{"name": "e", **embedding}]}
-    spec["defaults"] = {"embedding": {"weights": "ones"}}
-    with pytest.raises(paramgen.SpecError) as caught:
-        paramgen.load_spec(spec)
-    golden(caught.value)
-
-
 @pytest.mark.parametrize(
     ("dtype", "initializer", "expected"),
     [

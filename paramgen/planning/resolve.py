@@ -14,7 +14,7 @@ from paramgen.catalog.fields import KeyPath
 from paramgen.catalog.frameworks.tables import parameter_defs_by_convention
 from paramgen.catalog.initializers import Initializer, Norm
 from paramgen.catalog.layouts import UnsupportedError
-from paramgen.catalog.operations import OPERATIONS_BY_TYPE, ZEROS, Operation, ParameterDef
+from paramgen.catalog.operations import OPERATIONS_BY_TYPE, ZEROS, ParameterDef
 from paramgen.language.diagnostics import LimitExceededError, Problem
 from paramgen.language.document import path_text
 from paramgen.language.items import CheckedOperation, OperationInstance
@@ -147,7 +147,7 @@ class _Resolver:
             initializer, path = self._initializer_before_overrides(instance, definition)
             tied_to = operation.tie.get(definition.name)
             choices.append(_ParameterChoice(definition, definition.dtype or dtype, initializer, path, tied_to))
-        return _OperationChoices(definitions, choices, list(_find_wrong_keys(instance, definitions)))
+        return _OperationChoices(definitions, choices, list(_check_parameter_names(instance, definitions)))
 
     def _initializer_before_overrides(
         self, instance: OperationInstance, definition: ParameterDef
@@ -260,8 +260,8 @@ def _tied_parameter(
     return Parameter(name, resolve_parameter(choice.definition.info, ZEROS, choice.dtype), stream_id(target), target)
 
 
-def _find_wrong_keys(instance: OperationInstance, definitions: list[ParameterDef]) -> Iterator[Problem]:
-    """Yield an error for each initializer or tie of a parameter that does not exist, or of a tied one."""
+def _check_parameter_names(instance: OperationInstance, definitions: list[ParameterDef]) -> Iterator[Problem]:
+    """Yield an error for each initializer or tie of an unknown parameter, and each initializer of a tied one."""
     operation = instance.operation
     keys = {definition.initializer_key for definition in definitions}
     names = [definition.name for definition in definitions]
@@ -269,19 +269,13 @@ def _find_wrong_keys(instance: OperationInstance, definitions: list[ParameterDef
         if key not in keys:
             message = f"this {operation.type_name} has no {key}; remove its initializer"
             yield Problem((*instance.path, "initializers", key), message, of_key=True, location=instance.location)
-        elif targets := _tied_targets(operation, definitions, key):
-            message = f"tied to {shorten(targets[0])}; remove its initializer, or give it to that one"
+        elif all(definition.name in operation.tie for definition in definitions if definition.initializer_key == key):
+            message = f"has no effect, because {key} is tied; remove the initializer or the tie"
             yield Problem((*instance.path, "initializers", key), message, of_key=True, location=instance.location)
     for name in operation.tie:
         if name not in names:
             message = f"this {operation.type_name} has no {name}; tie {join_or(names)}"
             yield Problem((*instance.path, "tie", name), message, of_key=True, location=instance.location)
-
-
-def _tied_targets(operation: Operation, definitions: list[ParameterDef], key: str) -> list[str]:
-    """Return what the parameters of an initializer's key are tied to; nothing if one of them is not tied."""
-    names = [definition.name for definition in definitions if definition.initializer_key == key]
-    return [operation.tie[name] for name in names] if operation.tie.keys() >= set(names) else []
 
 
 def _check_defaults(spec: ParsedSpec) -> Iterator[Problem]:

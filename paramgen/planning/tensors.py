@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from paramgen.catalog.axes import Rearrangement, identity_rearrangement
-from paramgen.catalog.distributions import Constant, Distribution, Norm
+from paramgen.catalog.distributions import Distribution, Norm
 from paramgen.catalog.initializers import Initializer, ParameterShape
 from paramgen.dtypes import DTYPES_BY_NAME, DType
 from paramgen.messages import escape, shorten
 from paramgen.planning.streams import stream_id
-
-PADDING: Final = Constant(0.0)
+from paramgen.units import format_number
 
 
 @dataclass(frozen=True)
@@ -48,9 +47,9 @@ class ResolvedParameter:
     def dtype_error(self, name: str) -> str | None:
         """Return why the dtype cannot hold the values of the parameter `name`, or None."""
         reason = self.distribution.why_unsupported(self.dtype)
-        if not reason and self.padding_index is not None:
-            reason = PADDING.why_unsupported(self.dtype)
-            reason = reason and f"at padding_index {reason}"
+        if not reason and self.padding_index is not None and self.dtype.min > 0:
+            limit = f"must be at least {format_number(self.dtype.min)} to fit {self.dtype.name}"
+            reason = f"{limit}, got 0 (padding_index); choose another dtype"
         return f"{escape(shorten(name))} {reason}" if reason else None
 
 

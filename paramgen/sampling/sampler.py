@@ -20,7 +20,7 @@ from paramgen.catalog.distributions import (
     WholeDistribution,
 )
 from paramgen.dtypes import DType
-from paramgen.planning.tensors import PADDING, Parameter, Tensor
+from paramgen.planning.tensors import Parameter, Tensor
 from paramgen.sampling.backend import Backend, Bytes, ElementSource
 from paramgen.sampling.matrices import BytesCallback, MatrixDrawer
 from paramgen.sampling.norm import compute_norms, direction_parameter
@@ -72,7 +72,7 @@ class Sampler:
             self._draw_region(backend, parameter, region, out)
             index = parameter.resolved.padding_index
             if index is not None and (padding := region.select_last_axis(index, parameter.resolved.shape[-1])):
-                self._fill_region(backend, parameter, PADDING, padding, out)
+                self._fill_region(backend, parameter, Constant(0.0), padding, out)
 
     def _draw_region(self, backend: Backend, parameter: Parameter, region: StridedRegion, out: Bytes) -> None:
         dtype, distribution = parameter.resolved.dtype, parameter.resolved.distribution
