@@ -157,6 +157,18 @@ HOSTILE = {
             for i in range(30_000)
         )
     ),
+    "a formula of 65,536 values, repeated 1,000 times": lambda: (
+        "operations: [{name: a, repeat: 1000, as: i, type: custom, parameters: "
+        "{w: {shape: [65536], initializer: {type: formula, value: '${k + i}'}}}}]"
+    ),
+    "a formula of 65,536 logarithms, repeated 1,000 times": lambda: (
+        "operations: [{name: a, repeat: 1000, as: i, type: custom, parameters: "
+        "{w: {shape: [65536], initializer: {type: formula, value: '${log(k + i / 7 + 1)}'}}}}]"
+    ),
+    "an arange of a million numbers, repeated 300 times": lambda: (
+        "operations: [{name: a, repeat: 300, as: i, type: custom, parameters: "
+        "{w: {shape: [1048576], initializer: {type: arange, start: '${i}'}}}}]"
+    ),
     "expressions of 30 million characters": lambda: "seed: ${" + "1+" * 15_000_000 + "1}\noperations: []\n",
 }
 

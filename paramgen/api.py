@@ -12,8 +12,9 @@ from paramgen.catalog.operations import CustomParameter
 from paramgen.engine import BuildResult
 from paramgen.errors import FileError, UsageError
 from paramgen.float_mode import default_float_mode
-from paramgen.language.diagnostics import ProblemCollector
+from paramgen.language.diagnostics import LimitExceededError, ProblemCollector
 from paramgen.language.document import Document, from_mapping
+from paramgen.language.evaluation import Evaluator
 from paramgen.language.model import SpecFields, validate
 from paramgen.messages import escape, must_be, must_be_array, shorten, show_text
 from paramgen.nested import Nested, map_arrays, nest
@@ -139,8 +140,8 @@ def initialize(
 
     `initializer` is a name, with its fields as further arguments, or a mapping as in a spec. Initializers that scale
     need the fans of their mode: `glorot` needs `fan_in` and `fan_out`, `he` needs `fan_in`. The seed and the name
-    choose the random numbers. `unit_forget_gate` needs the shape [4H] or [4H, 1]. Raises SpecError or UsageError for
-    invalid arguments.
+    choose the random numbers. `unit_forget_gate` needs the shape [4H] or [4H, 1]. Fields may be expressions, such as
+    `value="${log(k + 1)}"` of `formula`. Raises SpecError or UsageError for invalid arguments.
     """
     fans = {"fan_in": fan_in, "fan_out": fan_out}
     document = from_mapping(
@@ -154,7 +155,10 @@ def initialize(
         },
         "initialize",
     )
-    spec, parameter = _resolve_single(document)
+    try:
+        spec, parameter = _resolve_single(document)
+    except LimitExceededError as error:
+        raise ProblemCollector([error.problem]).error(document) from None
     return engine.draw_array(as_tensor(spec.name, parameter), engine.make_array_sampler(spec.seed), open_backend("cpu"))
 
 
@@ -172,9 +176,11 @@ def _merge_fields(initializer: str | Mapping[str, Any], fields: dict[str, Any]) 
 def _resolve_single(document: Document) -> tuple[SpecFields, ResolvedParameter]:
     """Check the arguments of `initialize`: the seed and name of a spec, and its parameter."""
     arguments = dict(document.data)
+    evaluator = Evaluator(document.has_expressions)
+    arguments["initializer"], failures = evaluator.evaluate(arguments["initializer"], ("initializer",))
     spec, spec_errors = validate(SpecFields, {key: arguments.pop(key) for key in ("seed", "name")})
-    parameter, parameter_errors = validate(CustomParameter, arguments)
-    ProblemCollector([*spec_errors, *parameter_errors]).raise_if_any(document)
+    parameter, parameter_errors = validate(CustomParameter, arguments, failures)
+    ProblemCollector([*evaluator.explain(failures), *spec_errors, *parameter_errors]).raise_if_any(document)
     assert spec is not None and parameter is not None
     shape = parameter.shape
     has_gate_shape = shape[1:] in ((), (1,)) and shape[:1] and shape[0] % 4 == 0

@@ -9,7 +9,7 @@ from functools import lru_cache
 DIGITS = 60
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=2**16)  # as many as a formula has values; 40 µs each
 def log(x: float) -> float:
     """Return the natural logarithm of a positive number."""
     from decimal import Context, Decimal
@@ -17,7 +17,7 @@ def log(x: float) -> float:
     return float(Decimal(x).ln(Context(prec=DIGITS)))
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=2**16)
 def exp(x: float) -> float:
     """Return e^x. Raises OverflowError if it is beyond float64."""
     from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
@@ -26,3 +26,13 @@ def exp(x: float) -> float:
         raise OverflowError
     lowest = max(x, -1000)  # below it, the result is 0 as well
     return float(Decimal(lowest).exp(Context(prec=DIGITS, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])))
+
+
+def sqrt(x: float) -> float:
+    """Return the square root of a number of at least 0; integers may have up to 128 bits."""
+    import math
+    from decimal import Context, Decimal
+
+    if isinstance(x, float) or x <= 2**53:
+        return math.sqrt(x)
+    return float(Decimal(x).sqrt(Context(prec=DIGITS)))

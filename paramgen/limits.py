@@ -12,7 +12,7 @@ MAX_VARIABLES = 1000
 MAX_LIST_LENGTH = 4096  # per variable
 MAX_EXPRESSION_LENGTH = 1000
 MAX_EXPRESSION_DEPTH = 32
-MAX_TERMS = 5_000_000  # numbers, variables, operators and brackets, parsed and evaluated, in total
+MAX_TERMS = 5_000_000  # numbers, variables, operators, brackets and entries of lists, parsed and evaluated, in total
 
 # Models
 MAX_OPERATIONS = 1_000_000
@@ -25,6 +25,7 @@ MAX_LAYERS = 1000
 # Initializers
 MAX_VALUES = 65_536  # numbers listed, or computed by a formula
 MAX_ARANGE = 2**20  # numbers along an axis
+MAX_TABLE_NUMBERS = 2**22  # of values, formula and arange, in total
 
 # Overrides
 MAX_OVERRIDES = 1000

@@ -48,8 +48,8 @@ def show(value: Any) -> str:
         return f"an integer of {value.bit_length():,} bits"
     if isinstance(value, float) and not math.isfinite(value):
         return f".{value}".replace(".-", "-.")
-    is_identity = value is None or isinstance(value, (bool, int, float))
-    return shorten(json.dumps(value) if is_identity else escape(repr(value)))
+    is_plain = value is None or isinstance(value, (bool, int, float))
+    return shorten(json.dumps(value) if is_plain else escape(repr(value)))
 
 
 def must_be(expected: str, value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -13,12 +14,14 @@ from paramgen.catalog.fields import (
     ErrorSubject,
     FieldError,
     FieldType,
+    KeyPath,
     Schema,
     is_identifier_text,
     is_name,
 )
-from paramgen.catalog.models import SpecModel
-from paramgen.messages import must_be, show
+from paramgen.catalog.models import SpecModel, unknown_key_errors
+from paramgen.catalog.schemas import reference
+from paramgen.messages import must_be
 
 RepeatIndex = int | str
 
@@ -39,17 +42,48 @@ def _accepts_count(value: Any) -> bool:
     return type(value) is int and 0 <= value <= limits.MAX_OPERATIONS
 
 
-def _accepts_repeat(value: Any) -> bool:
-    if isinstance(value, dict):
-        return (
-            {"from", "to"} <= value.keys() <= {"from", "to", "step"}
-            and all(map(_accepts_count, value.values()))
-            and value.get("step", 1) > 0
-        )
-    if isinstance(value, list):
-        indices = [item for item in value if _accepts_count(item) or (isinstance(item, str) and is_name(item))]
-        return len(set(indices)) == len(value)
-    return _accepts_count(value)
+_COUNT_TEXT = f"from 0 to {limits.MAX_OPERATIONS:,}"
+# The fields of a range, with their purpose.
+_RANGE_FIELDS = {"from": "first index", "to": "end, which is not included", "step": "difference of neighbours"}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _RepeatType(FieldType):
+    """The type of `repeat`: a count, a range, or a list of indices and names."""
+
+    def errors(self, value: Any, path: KeyPath = ()) -> Iterator[FieldError]:
+        if isinstance(value, dict):
+            yield from _range_errors(value, path)
+        elif isinstance(value, list):
+            yield from _index_errors(value, path)
+        elif not _accepts_count(value):
+            yield FieldError(path, must_be(self.value, value))
+
+
+def _range_errors(value: dict[str, Any], path: KeyPath) -> Iterator[FieldError]:
+    """Yield the errors of the fields of a range."""
+    yield from unknown_key_errors(path, value, list(_RANGE_FIELDS), "unknown field of repeat", {})
+    for key, purpose in _RANGE_FIELDS.items():
+        if key not in value:
+            if key != "step":
+                message = f"missing field of repeat: {purpose}"
+                yield FieldError((*path, key), message, ErrorSubject.MISSING_FIELD)
+        elif not _accepts_count(value[key]) or (key == "step" and value[key] == 0):
+            expected = "a positive integer" if key == "step" else f"an integer {_COUNT_TEXT}"
+            yield FieldError((*path, key), must_be(expected, value[key]))
+
+
+def _index_errors(value: list[Any], path: KeyPath) -> Iterator[FieldError]:
+    """Yield the first error of a list of indices and names."""
+    seen = set()
+    for number, item in enumerate(value):
+        if not (_accepts_count(item) or (isinstance(item, str) and is_name(item))):
+            yield FieldError((*path, number), must_be(f"an index {_COUNT_TEXT}, or a name", item))
+            return
+        if item in seen:
+            yield FieldError((*path, number), must_be("different from the entries before it", item))
+            return
+        seen.add(item)
 
 
 def _to_indices(value: Any) -> Sequence[RepeatIndex]:
@@ -58,23 +92,10 @@ def _to_indices(value: Any) -> Sequence[RepeatIndex]:
     return tuple(value) if isinstance(value, list) else range(value)
 
 
-def _explain_repeat(value: Any) -> str:
-    """Return which entry of a list is wrong."""
-    if not isinstance(value, list):
-        return ""
-    seen: list[Any] = []
-    for item in value:
-        if item in seen and type(item) in (int, str):
-            return f"; {show(item)} is repeated"
-        seen.append(item)
-    return ""
-
-
 _COUNT: Schema = {"type": "integer", "minimum": 0, "maximum": limits.MAX_OPERATIONS}
-REPEAT = FieldType(
-    value=f"a count from 0 to {limits.MAX_OPERATIONS:,}, {{from, to}}, or a list of different indices and names",
-    accepts=_accepts_repeat,
-    hint=_explain_repeat,
+REPEAT = _RepeatType(
+    value=f"a count {_COUNT_TEXT}, {{from, to}}, or a list of different indices and names",
+    accepts=lambda value: True,
     schema={
         "anyOf": [
             _COUNT,
@@ -135,7 +156,11 @@ class SpecEntry(SpecModel):
 
     @classmethod
     def schema_rules(cls) -> Schema:
+        local = {
+            "propertyNames": {"pattern": VARIABLE.schema["pattern"]},
+            "additionalProperties": reference("Value"),
+        }
         return {
-            "properties": {"with": {"propertyNames": {"pattern": VARIABLE.schema["pattern"]}}},
+            "properties": {"with": local},
             "dependencies": {"as": ["repeat"]},
         }

@@ -11,7 +11,7 @@ import typer
 
 from paramgen.cli.build import build
 from paramgen.cli.reports import devices, inspect, plan, schema
-from paramgen.errors import ParamgenError
+from paramgen.errors import ParamgenError, describe_os_error
 from paramgen.messages import closest_match, did_you_mean, escape
 
 # In the order of --help. A command imports what takes time to import, and raises its errors. It may return an exit
@@ -61,7 +61,7 @@ def run() -> int:
     except BrokenPipeError:  # the reader of the output has closed it
         return _fail(3)
     except OSError as error:
-        return _fail(3, f"standard output: {error.strerror or error}")
+        return _fail(3, f"standard output: {describe_os_error(error)}")
     except MemoryError as error:
         return _fail(3, f"out of memory: {error}")
     return status

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from paramgen import limits
 from paramgen.catalog.fields import ErrorSubject, KeyPath
 from paramgen.errors import MAX_SHOWN_ERRORS, Diagnostic, SpecError
+from paramgen.language import values
 from paramgen.language.document import Document, clip_path, path_text
 from paramgen.language.expressions import has_expression, names_in
 from paramgen.messages import shorten
@@ -129,6 +130,8 @@ def _notes(problem: Problem, path: KeyPath, document: Document) -> Iterator[str]
             yield shorten(value)
         if location:
             used = names_in(value)
-            yield from (f"{name} = {index}" for name, index in location.indices.items() if name in used)
+            yield from (
+                f"{name} = {values.describe(value)}" for name, value in location.indices.items() if name in used
+            )
     if location:
         yield f"in {shorten(location.name)}"

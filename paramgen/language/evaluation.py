@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import ChainMap
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -41,13 +42,17 @@ def _is_deferred(field: FieldInfo) -> bool:
 
 # Keys whose values are strings, even if they are a single expression.
 TEXT_KEYS: Final = ("name", "match")
-# Keys whose expressions are evaluated later, once per index, by the type of the mapping that they are in.
+# Keys whose expressions may use an index, by the type of the mapping that they are in. These are evaluated later.
 DEFERRED_KEYS: Final = {
     name: keys
     for model in INITIALIZERS
     if (keys := [key for key, field in model.fields_by_key().items() if _is_deferred(field)])
     for name in model.names()
 }
+# The variables of these: the index along the axis, and the axis's size.
+INDEX_VARIABLES: Final = frozenset({"k", "n"})
+# Numbers and operators, which are not meant as a string even if they cannot be parsed.
+_ARITHMETIC: Final = re.compile(r"(?=.*[0-9])[0-9.\s]*[-+*/%()][-+*/%().0-9\s]*")
 EMPTY_SCOPE: Final[Mapping[str, Value]] = {}
 
 
@@ -58,17 +63,22 @@ class EvaluationFailure(NamedTuple):
     error: ExpressionError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DeferredExpression:
-    """An expression with its variables, to be evaluated once per index `k` of an axis with `n` entries."""
+    """An expression with its variables, to be evaluated once per index `k` of an axis with `n` entries.
+
+    `count_evaluation` counts the terms of one evaluation.
+    """
 
     text: str
-    variables: tuple[tuple[str, Value], ...]
-    template: TemplateString = field(compare=False, repr=False)
+    variables: Mapping[str, Value]
+    template: TemplateString = field(repr=False)
+    count_evaluation: Callable[[], None] = field(repr=False)
 
     def __call__(self, k: int, n: int) -> float:
         """Return the value at an index, rounded to float64. Raises ValueError if there is none."""
-        value = self.template.value({**dict(self.variables), "k": k, "n": n})
+        self.count_evaluation()
+        value = self.template.value({**self.variables, "k": k, "n": n})
         if type(value) not in (int, float):
             raise ExpressionError(f"a formula must give numbers, got {values.describe(value)}")
         return float(value)  # type: ignore[arg-type]
@@ -106,7 +116,7 @@ class Evaluator:
         template = self._templates.get(key)
         if template is None:
             template = TemplateString(*key)
-            self._count_terms(template.terms, path)
+            self.count_terms(template.terms, path)
             self._templates[key] = template
         return template
 
@@ -116,7 +126,7 @@ class Evaluator:
             return frozenset()
 
         def names(text: str) -> frozenset[str]:
-            constant = self._constants.get(text)
+            constant = self._constants.get(text) if KEYWORDS.isdisjoint(local) else None
             return constant.names if constant else self.parse(text, path, local).names
 
         return names_in(value, names).intersection(local)
@@ -124,11 +134,13 @@ class Evaluator:
     def value(self, text: str, local: Mapping[str, Value], path: KeyPath) -> Value:
         """Return the value of a string that has '${' in it. Raises ExpressionError if it has none."""
         constant = self._constants.get(text)
-        if constant and (not local or constant.names.isdisjoint(local)):
+        if constant and (not local or (constant.names.isdisjoint(local) and KEYWORDS.isdisjoint(local))):
+            if type(constant.value) is tuple:
+                self.count_terms(len(constant.value), path)
             return constant.value
         template = self.parse(text, path, local)
         environment = self._environment(local)
-        self._count_terms(template.cost(environment), path)
+        self.count_terms(template.cost(environment), path)
         value = template.value(environment)
         if template.names.isdisjoint(local) and KEYWORDS.isdisjoint(local):
             self._constants[text] = _Constant(value, template.names)
@@ -145,7 +157,7 @@ class Evaluator:
         """Evaluate the expressions in a value as far as they have values; return it, and the failures by path.
 
         `base` is the value's own path. Keys in `skip_keys`, and what they hold, are left alone. Without `defer`, so are
-        expressions that are evaluated later, once per index.
+        keys whose expressions may use an index: files store them as written.
         """
         failures: dict[KeyPath, EvaluationFailure] = {}
         if not self.is_enabled:
@@ -153,11 +165,11 @@ class Evaluator:
 
         def evaluate(value: Any, path: KeyPath, key: str = "", bound: Collection[str] = ()) -> Any:
             if isinstance(value, str):
-                if "${" not in value:
+                if "${" not in value or (key in bound and not defer):
                     return value
                 try:
-                    if key in bound:
-                        return self._defer(value, path, local) if defer else value
+                    if key in bound and not INDEX_VARIABLES.isdisjoint(self.parse(value, path, local).names):
+                        return self._defer(value, path, local)
                     found = self.value(value, local, path)
                     return values.render(found) if key in TEXT_KEYS else list(found) if type(found) is tuple else found
                 except ExpressionError as error:
@@ -186,20 +198,23 @@ class Evaluator:
                 yield Problem(path, f"{shorten(text)}: {error.problem}", suggest=error.hint)
 
     def _defer(self, text: str, path: KeyPath, local: Mapping[str, Value]) -> DeferredExpression:
-        template = self.parse(text, path, {*local, "k", "n"})
+        template = self.parse(text, path, local)
         environment = self._environment(local)
-        used = sorted(template.names - {"k", "n"})
+        used = sorted(template.names - INDEX_VARIABLES)
         for name in used:
             if name not in environment:
-                raise UndefinedError(name, environment)
-        return DeferredExpression(text, tuple((name, environment[name]) for name in used), template)
+                raise UndefinedError(name, [*sorted(INDEX_VARIABLES), *environment])
+        terms = template.cost({**environment, **dict.fromkeys(INDEX_VARIABLES, 0)})
+        variables = {name: environment[name] for name in used}
+        return DeferredExpression(text, variables, template, lambda: self.count_terms(terms, path))
 
     def _environment(self, local: Mapping[str, Value]) -> Environment:
         if not local:
             return self.variables
         return ChainMap(local, self.variables) if self.variables else local  # type: ignore[arg-type]
 
-    def _count_terms(self, terms: int, path: KeyPath) -> None:
+    def count_terms(self, terms: int, path: KeyPath) -> None:
+        """Count terms that are parsed or evaluated. Raises LimitExceededError if there are too many."""
         self._terms += terms
         if self._terms > limits.MAX_TERMS:
             limit = f"more than {limits.MAX_TERMS:,} numbers, variables and operators in all (the limit)"
@@ -209,18 +224,27 @@ class Evaluator:
 def parse_value(text: str) -> Value:
     """Return a variable's value from text: YAML for lists, booleans and strings, or arithmetic.
 
-    Raises ValueError for others.
+    Text that is neither is a string. Raises ValueError for values of other types and for arithmetic without a value.
     """
     value = from_yaml(text.encode(), "value").data
     if value == text.strip():  # not in quotes
-        try:
-            return Expression(value).value({})
-        except ExpressionError:
-            return text.strip()
+        return _parse_unquoted(value)
     for _, message, _ in VALUE.errors(value):
         raise ExpressionError(message)
     frozen: Value = values.freeze(value)
     return frozen
+
+
+def _parse_unquoted(text: str) -> Value:
+    is_arithmetic = bool(_ARITHMETIC.fullmatch(text))
+    try:
+        expression = Expression(text)
+        is_arithmetic = not expression.names
+        return expression.value({}) if is_arithmetic else text
+    except ExpressionError as error:
+        if is_arithmetic:
+            raise ExpressionError(f"{shorten(text)}: {error}") from None
+        return text
 
 
 def evaluate_variables(variables: Any, is_enabled: bool) -> tuple[Evaluator, list[Problem]]:

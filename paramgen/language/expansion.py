@@ -12,7 +12,7 @@ from paramgen.catalog.entries import ENTRY_KEYS
 from paramgen.catalog.fields import KeyPath
 from paramgen.language.diagnostics import InvalidItemError, LimitExceededError, Problem, explain_errors
 from paramgen.language.evaluation import EMPTY_SCOPE, Evaluator
-from paramgen.language.expressions import names_in
+from paramgen.language.expressions import KEYWORDS, names_in
 from paramgen.language.groups import Group, is_group
 from paramgen.language.items import (
     ExpansionState,
@@ -121,8 +121,9 @@ class GroupItem(Item):
         try:
             repetitions = self.read_repetitions(scope)
             indices = repetitions.indices(self.state.evaluator, scope)
-            if self._find_structure_variables().isdisjoint(repetitions.declared_names):
-                any_scope = {**scope, **dict.fromkeys(repetitions.declared_names, 0)}
+            declared = repetitions.declared_names
+            if KEYWORDS.isdisjoint(declared) and self._find_structure_variables().isdisjoint(declared):
+                any_scope = {**scope, **dict.fromkeys(declared, 0)}
                 return len(indices) * max(1, sum(item.count(any_scope) for item in self.children()))
             total = 0
             for index in indices:
@@ -135,7 +136,7 @@ class GroupItem(Item):
             return 1
         return total
 
-    def _cache_key(self, scope: Scope) -> tuple[Any, ...]:
+    def _cache_key(self, scope: Scope) -> str:
         """Return a key that is equal if the local variables that the content uses are equal."""
         if self._content_variables is None:
             content = {key: self.source.get(key) for key in ("parameters", "operations")}
@@ -143,7 +144,10 @@ class GroupItem(Item):
                 tuple(sorted(self.state.evaluator.names(content, self.path, scope))) if scope else ()
             )
         used = [scope[name] for name in self._content_variables]
-        return (*used, *map(type, used))  # types, since 1 and 1.0 are different values
+        for value in used:
+            if type(value) is tuple:
+                self.state.evaluator.count_terms(len(value), self.path)
+        return repr(used)  # repr, since 1 and 1.0 are different values
 
     def _find_structure_variables(self) -> frozenset[str]:
         """Return the variables that decide how often the content repeats."""

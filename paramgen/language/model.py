@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
 
@@ -247,12 +247,14 @@ def _replace_variables(document: Document, variables: Mapping[str, Value]) -> No
         document.replace(("variables", name), value)
 
 
-def validate(model: type[AnyModel], data: Any) -> tuple[AnyModel | None, list[Problem]]:
-    """Return the model of data at the document's top, or None and its errors."""
+def validate(
+    model: type[AnyModel], data: Any, unknown: Collection[KeyPath] = ()
+) -> tuple[AnyModel | None, list[Problem]]:
+    """Return the model of data at the document's top, or None and its errors, without those of `unknown` paths."""
     try:
         return model.model_validate(data), []
     except ValidationError as error:
-        return None, explain_errors(error, data, (), ())
+        return None, explain_errors(error, data, (), unknown)
 
 
 def _read_fields(document: Document, evaluator: Evaluator) -> tuple[SpecFields, dict[str, Any], list[Problem]]:

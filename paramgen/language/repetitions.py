@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from paramgen.catalog.entries import CONDITION, ENTRY_KEYS, REPEAT, RepeatIndex, SpecEntry
-from paramgen.catalog.fields import FieldType, KeyPath
+from paramgen.catalog.fields import ErrorSubject, FieldType, KeyPath
 from paramgen.language.diagnostics import InvalidItemError, Problem, explain_errors
 from paramgen.language.evaluation import VALUE, Evaluator
 from paramgen.language.expressions import has_expression
@@ -89,7 +89,10 @@ def _evaluate(evaluator: Evaluator, written: Any, path: KeyPath, scope: Scope, e
     value, failures = evaluator.evaluate(written, path, scope)
     problems = list(evaluator.explain(failures))
     if not failures:
-        problems = [Problem((*path, *at), message) for at, message, _ in expected.errors(value)]
+        problems = [
+            Problem((*path, *at), message, of_key=subject is ErrorSubject.KEY)
+            for at, message, subject in expected.errors(value)
+        ]
     if problems or failures:
         raise InvalidItemError(problems)
     return expected.convert(value)

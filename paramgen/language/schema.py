@@ -13,10 +13,11 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from paramgen.catalog import initializers, operations
-from paramgen.catalog.fields import RESERVED_NAME, Schema
+from paramgen.catalog.fields import RESERVED_NAME, SIZE, Schema
 from paramgen.catalog.models import SpecModel, TypedSpecModel
 from paramgen.catalog.operations import CustomParameter, FilterNorm, MatrixNorm
 from paramgen.catalog.schemas import reference, type_schema
+from paramgen.language.evaluation import VALUE
 from paramgen.language.groups import Group
 from paramgen.language.model import Override, SpecFields
 
@@ -39,18 +40,19 @@ def json_schema() -> Schema:
     }
     spec = definitions.pop("SpecFields")
     definitions["Expression"] = EXPRESSION
+    definitions["Value"] = {"description": "A variable's value.", **VALUE.schema}
     definitions["Operation"] = _by_type(operations.OPERATIONS)
     definitions["Initializer"] = {
         "description": "An initializer: a name, or a mapping with type and its fields.",
         "if": {"type": "string"},
-        "then": {
-            "enum": [
+        "then": _names_or_expression(
+            [
                 name
                 for model in initializers.INITIALIZERS
                 if _is_whole(definitions[model.__name__])
                 for name in model.names()
             ]
-        },
+        ),
         "else": _by_type(initializers.INITIALIZERS),
     }
     return {
@@ -75,9 +77,13 @@ def _by_type(models: Sequence[type[TypedSpecModel]]) -> Schema:
     return {
         "type": "object",
         "required": ["type"],
-        "properties": {"type": {"enum": [name for model in models for name in model.names()]}},
+        "properties": {"type": _names_or_expression([name for model in models for name in model.names()])},
         "allOf": [{"if": type_schema(model.names()), "then": reference(model.__name__)} for model in models],
     }
+
+
+def _names_or_expression(names: list[str]) -> Schema:
+    return {"anyOf": [{"enum": names}, reference("Expression")]}
 
 
 def _is_whole(definition: Schema) -> bool:
@@ -101,19 +107,25 @@ def _tidy(schema: Schema) -> Schema:
     return tidied
 
 
-def _expressive(schema: Any) -> Any:
-    """Return a schema that also accepts an expression for a number, and in a name or a choice, but not in a type."""
+def _expressive(schema: Any, is_alternative: bool = False) -> Any:
+    """Return a schema that also accepts an expression for a number or a list of sizes, and in a name or a choice.
+
+    The lists of `is_alternative` are those beside a number, which accepts one already.
+    """
     if isinstance(schema, list):
-        return [_expressive(entry) for entry in schema]
+        return [_expressive(entry, is_alternative) for entry in schema]
     if not isinstance(schema, dict):
         return schema
-    is_number = schema.get("type") in ("integer", "number", "boolean")
+    is_sizes = schema.get("type") == "array" and schema.get("items") == SIZE.schema and not is_alternative
+    is_whole = is_sizes or schema.get("type") in ("integer", "number", "boolean")
     if (
-        is_number
+        is_whole
         or schema.get("not") == {"const": RESERVED_NAME}
         or (schema.get("type") == "string" and "enum" in schema)
     ):
         outer = {key: schema[key] for key in ("description", "default") if key in schema}
-        plain = {key: value for key, value in schema.items() if key not in outer}
-        return {**outer, "anyOf": [plain, reference("Expression") if is_number else PARTLY_EXPRESSION]}
-    return {key: value if key == "type" else _expressive(value) for key, value in schema.items()}
+        plain = {
+            key: _expressive(value) if key == "items" else value for key, value in schema.items() if key not in outer
+        }
+        return {**outer, "anyOf": [plain, reference("Expression") if is_whole else PARTLY_EXPRESSION]}
+    return {key: value if key == "type" else _expressive(value, key == "anyOf") for key, value in schema.items()}

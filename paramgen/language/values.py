@@ -94,14 +94,20 @@ def negate(value: Value) -> Value:
 
 def compare(symbol: str, left: Value, right: Value) -> bool:
     """Apply a comparison: values of different types are unequal, and only numbers have an order."""
-    numbers = type(left) in (int, float) and type(right) in (int, float)
     if symbol in ("==", "!="):
-        return ((numbers or type(left) is type(right)) and left == right) == (symbol == "==")
-    if not numbers:
+        return _are_equal(left, right) == (symbol == "==")
+    if not (type(left) in (int, float) and type(right) in (int, float)):
         wrong = right if type(left) in (int, float) else left
         raise ExpressionError(f"{symbol} needs numbers, got {describe(wrong)}")
     found: bool = COMPARISONS[symbol](left, right)
     return found
+
+
+def _are_equal(left: Value, right: Value) -> bool:
+    if isinstance(left, tuple) and isinstance(right, tuple):
+        return len(left) == len(right) and all(map(_are_equal, left, right))
+    has_numbers = type(left) in (int, float) and type(right) in (int, float)
+    return (has_numbers or type(left) is type(right)) and left == right
 
 
 def take(values: Value, index: Value) -> Value:
@@ -121,8 +127,14 @@ def _power(base: Number, exponent: Number) -> Number:
         raise ExpressionError(f"an exponent must be an integer from -64 to 64, got {exponent}; use sqrt for roots")
     value: Any = 1
     for _ in range(abs(exponent)):
-        value = check(value * base)
-    return 1 / value if exponent < 0 else value  # type: ignore[no-any-return]
+        value *= base
+        if exponent > 0 or type(value) is int:
+            check(value)
+    if exponent >= 0:
+        return value  # type: ignore[no-any-return]
+    if value == 0 and base != 0:
+        return math.inf  # the result is too large
+    return 1 / value  # type: ignore[no-any-return]
 
 
 ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
@@ -147,7 +159,7 @@ COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
 def _sqrt(value: Number) -> float:
     if value < 0:
         raise ExpressionError(f"sqrt needs a number of at least 0, got {value}")
-    return math.sqrt(value)
+    return exact_math.sqrt(value)
 
 
 def _log(value: Number) -> float:

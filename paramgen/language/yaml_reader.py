@@ -246,19 +246,19 @@ class _Composer:
         text = event.value
         if event.tag is not None:
             _fail(event, _explain_tag(event.tag))
-        is_identity = event.implicit[0]
-        if is_identity and text in self._resolved_scalars:
+        is_plain = event.implicit[0]
+        if is_plain and text in self._resolved_scalars:
             value = self._resolved_scalars[text]
         else:
-            value = _resolve(event) if is_identity else text
+            value = _resolve(event) if is_plain else text
             if not is_encodable(text):
                 _fail(event, must_be("valid Unicode", text))
             self.has_expressions = self.has_expressions or has_expression(text)
-            if is_identity:
+            if is_plain:
                 self._resolved_scalars[text] = value
         if event.anchor is not None:
             self._anchors[event.anchor] = (value, 1)
-        self._add(value, event.start_mark.line, event.start_mark.column, is_merge=is_identity and text == "<<")
+        self._add(value, event.start_mark.line, event.start_mark.column, is_merge=is_plain and text == "<<")
 
     def _add(self, value: Any, line: int, column: int, is_merge: bool = False) -> None:
         """Add a finished value to the collection under construction, or as the root."""

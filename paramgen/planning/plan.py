@@ -129,7 +129,8 @@ def make_plan(spec: ParsedSpec, folder: FolderLayout = SINGLE_FILE) -> Plan:
         for problem in problems_of_ties:
             problems.add(problem)
     if not tensors and not problems.total:
-        problems.add(Problem(("operations",), "the spec has no tensors: every operation is omitted; keep one"))
+        field = "operations" if spec.num_items else "parameters"
+        problems.add(Problem((field,), f"the spec has no tensors: all {field} are omitted; keep one"))
     problems.raise_if_any(spec.document)
     try:
         files = plan_files(tensors, folder, metadata(spec), metadata(spec, sort_keys=False))

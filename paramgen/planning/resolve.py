@@ -107,6 +107,7 @@ class _Resolver:
         self.overrides = Overrides(spec.fields.overrides)
         self.choices: WeakKeyDictionary[CheckedOperation, _OperationChoices] = WeakKeyDictionary()
         self.num_distinct = 0
+        self.num_table_numbers = 0
 
     def operations(self) -> Iterator[ResolvedOperation | Problem]:
         is_complete = not self.spec.problems
@@ -146,7 +147,7 @@ class _Resolver:
             initializer, path = self._initializer_before_overrides(instance, definition)
             tied_to = operation.tie.get(definition.name)
             choices.append(_ParameterChoice(definition, definition.dtype or dtype, initializer, path, tied_to))
-        return _OperationChoices(definitions, choices, list(_find_unknown_parameters(instance, definitions)))
+        return _OperationChoices(definitions, choices, list(_check_parameter_names(instance, definitions)))
 
     def _initializer_before_overrides(
         self, instance: OperationInstance, definition: ParameterDef
@@ -198,7 +199,7 @@ class _Resolver:
         resolved = choice.resolved
         if resolved is None or overrides:
             direction = parameters[choice.definition.direction] if choice.definition.direction else None
-            resolved = _resolve_choice(name, instance, choice, overrides, direction)
+            resolved = self._resolve_choice(name, instance, choice, overrides, direction)
             if not overrides and not (direction and self.has_overrides):  # the direction may have some
                 choice.resolved = resolved
         if resolved.is_norm:
@@ -210,39 +211,43 @@ class _Resolver:
             raise _InvalidParameterError((*instance.path, "name"), message, instance)
         return Parameter(name, resolved, stream)
 
+    def _resolve_choice(
+        self,
+        name: str,
+        instance: OperationInstance,
+        choice: _ParameterChoice,
+        overrides: list[tuple[int, Override]],
+        direction: Parameter | None,
+    ) -> ResolvedParameter:
+        """Return a resolved parameter; `direction` is set if it may be the norm of another one.
 
-def _resolve_choice(
-    name: str,
-    instance: OperationInstance,
-    choice: _ParameterChoice,
-    overrides: list[tuple[int, Override]],
-    direction: Parameter | None,
-) -> ResolvedParameter:
-    """Return a resolved parameter; `direction` is set if it may be the norm of another one.
-
-    Raises _InvalidParameterError if its initializer or dtype does not fit it.
-    """
-    definition, initializer, dtype, path = choice.definition, choice.initializer, choice.dtype, choice.path
-    for index, override in overrides:
-        if override.initializer:
-            initializer, path = override.initializer, ("overrides", index, "initializer")
-        dtype = override.dtype or dtype
-    shape = definition.info
-    if direction and isinstance(initializer, Norm):
-        source = str(definition.direction)
-        if direction.tied_to is not None:
-            fix = f"tie {definition.name} too, or give it an initializer"
-            message = f"{shorten(name)} is the norm of {source}; {fix}"
-            raise _InvalidParameterError((*instance.path, "tie", source), message, instance)
-        norm_of = direction.resolved
-        shape = replace(shape, direction=Direction(norm_of.distribution, norm_of.dtype, norm_of.shape))
-    if reason := initializer.why_unsupported(shape):
-        subject = "" if path[0] == "operations" else f"{shorten(name)}: "
-        raise _InvalidParameterError(path, f"{subject}{initializer.type_name} {reason}", instance)
-    resolved = resolve_parameter(shape, initializer, dtype)
-    if reason := resolved.dtype_error(name):
-        raise _InvalidParameterError(path, reason, instance)
-    return resolved
+        Raises _InvalidParameterError if its initializer or dtype does not fit it.
+        """
+        definition, initializer, dtype, path = choice.definition, choice.initializer, choice.dtype, choice.path
+        for index, override in overrides:
+            if override.initializer:
+                initializer, path = override.initializer, ("overrides", index, "initializer")
+            dtype = override.dtype or dtype
+        shape = definition.info
+        if direction and isinstance(initializer, Norm):
+            source = str(definition.direction)
+            if direction.tied_to is not None:
+                fix = f"tie {definition.name} too, or give it an initializer"
+                message = f"{shorten(name)} is the norm of {source}; {fix}"
+                raise _InvalidParameterError((*instance.path, "tie", source), message, instance)
+            norm_of = direction.resolved
+            shape = replace(shape, direction=Direction(norm_of.distribution, norm_of.dtype, norm_of.shape))
+        if reason := initializer.why_unsupported(shape):
+            subject = "" if path[0] == "operations" else f"{shorten(name)}: "
+            raise _InvalidParameterError(path, f"{subject}{initializer.type_name} {reason}", instance)
+        self.num_table_numbers += initializer.table_length(shape)
+        if self.num_table_numbers > limits.MAX_TABLE_NUMBERS:
+            limit = f"more than {limits.MAX_TABLE_NUMBERS:,} numbers of values, formula and arange in all (the limit)"
+            raise LimitExceededError(path, limit, instance.location)
+        resolved = resolve_parameter(shape, initializer, dtype)
+        if reason := resolved.dtype_error(name):
+            raise _InvalidParameterError(path, reason, instance)
+        return resolved
 
 
 def _tied_parameter(
@@ -255,14 +260,17 @@ def _tied_parameter(
     return Parameter(name, resolve_parameter(choice.definition.info, ZEROS, choice.dtype), stream_id(target), target)
 
 
-def _find_unknown_parameters(instance: OperationInstance, definitions: list[ParameterDef]) -> Iterator[Problem]:
-    """Yield an error for each initializer or tie of a parameter that the operation does not have."""
+def _check_parameter_names(instance: OperationInstance, definitions: list[ParameterDef]) -> Iterator[Problem]:
+    """Yield an error for each initializer or tie of an unknown parameter, and each initializer of a tied one."""
     operation = instance.operation
     keys = {definition.initializer_key for definition in definitions}
     names = [definition.name for definition in definitions]
     for key in operation.explicit_initializers():
         if key not in keys:
             message = f"this {operation.type_name} has no {key}; remove its initializer"
+            yield Problem((*instance.path, "initializers", key), message, of_key=True, location=instance.location)
+        elif all(definition.name in operation.tie for definition in definitions if definition.initializer_key == key):
+            message = f"has no effect, because {key} is tied; remove the initializer or the tie"
             yield Problem((*instance.path, "initializers", key), message, of_key=True, location=instance.location)
     for name in operation.tie:
         if name not in names:
@@ -275,5 +283,7 @@ def _check_defaults(spec: ParsedSpec) -> Iterator[Problem]:
     for type_name, initializers in spec.fields.defaults.items():
         shapes = OPERATIONS_BY_TYPE[type_name].example_shapes()
         for name, initializer in initializers.items():
-            if reason := initializer.why_unsupported(shapes[name]):
+            shape = shapes[name]
+            reason = None if initializer.fits_dimensions(shape) else initializer.why_unsupported(shape)
+            if reason:
                 yield Problem(("defaults", type_name, name), f"{initializer.type_name} {reason}")

@@ -13,6 +13,7 @@ from paramgen.catalog.initializers import Initializer, ParameterShape
 from paramgen.dtypes import DTYPES_BY_NAME, DType
 from paramgen.messages import escape, shorten
 from paramgen.planning.streams import stream_id
+from paramgen.units import format_number
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,9 @@ class ResolvedParameter:
     def dtype_error(self, name: str) -> str | None:
         """Return why the dtype cannot hold the values of the parameter `name`, or None."""
         reason = self.distribution.why_unsupported(self.dtype)
+        if not reason and self.padding_index is not None and self.dtype.min > 0:
+            limit = f"must be at least {format_number(self.dtype.min)} to fit {self.dtype.name}"
+            reason = f"{limit}, got 0 (padding_index); choose another dtype"
         return f"{escape(shorten(name))} {reason}" if reason else None
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from paramgen.catalog.axes import Rearrangement
 from paramgen.catalog.fields import KeyPath
+from paramgen.catalog.frameworks import CANONICAL
 from paramgen.language.diagnostics import Problem, RepeatLocation
 from paramgen.messages import closest_match, did_you_mean, shorten, show
 from paramgen.planning.tensors import Parameter, Tensor
@@ -37,7 +38,7 @@ def resolve_ties(tensors: Sequence[Tensor | Tie], layout: str, copy_ties: bool) 
     for tensor in tensors:
         if isinstance(tensor, Tensor):
             resolved.append(tensor)
-        elif problem := _check_target(tensor, ties, targets):
+        elif problem := _check_target(tensor, ties, targets, layout):
             problems.append(problem)
         else:
             target = targets[str(tensor.parameter.tied_to)]
@@ -48,19 +49,21 @@ def resolve_ties(tensors: Sequence[Tensor | Tie], layout: str, copy_ties: bool) 
     return resolved, problems
 
 
-def _check_target(tie: Tie, ties: Mapping[str, Tie], targets: Mapping[str, Tensor]) -> Problem | None:
+def _check_target(tie: Tie, ties: Mapping[str, Tie], targets: Mapping[str, Tensor], layout: str) -> Problem | None:
     """Return an error if the target is not a parameter with a tensor of its own; `targets` are tensors by parameter."""
     name = str(tie.parameter.tied_to)
     suggest = None
     if name == tie.parameter.name:
         message = "cannot be tied to itself"
     elif name in ties:
-        message = f"{shorten(name)} is itself tied; tie to {shorten(str(ties[name].parameter.tied_to))}"
+        next_name = str(ties[name].parameter.tied_to)
+        fix = "a parameter that is not" if next_name in ties else shorten(next_name)
+        message = f"{shorten(name)} is itself tied; tie to {fix}"
     elif name not in targets:
         message = f"unknown parameter {shorten(name)}"
         suggest = partial(_suggest, name, targets)
     elif len(targets[name].sources) > 1:
-        message = f"the spec has no parameter {shorten(name)} with a tensor of its own"
+        message = f"layout {layout} joins {shorten(name)} with others; tie to another parameter or change the layout"
     else:
         return None
     return Problem(tie.path, message, location=tie.location, suggest=suggest)
@@ -72,12 +75,13 @@ def _suggest(name: str, targets: Mapping[str, Tensor]) -> str:
 
 
 def _explain_shape(tie: Tie, target: Tensor, layout: str, copy_ties: bool) -> str | None:
-    """Return why a tie does not have the shape, or the size, of its target, or None."""
-    name = shorten(target.sources[0].name)
+    """Return why a tie does not fit its target in the layout, or None.
+
+    If the canonical layout omits it, only the size must match: an embedding and a head have transposed shapes there,
+    and `paramgen plan --layout canonical` lists the names of every model.
+    """
     shape = tie.rearrangement.shape
-    if copy_ties and shape != target.shape:
-        expected = f"must have shape {show(list(target.shape))}, like {name} in layout {layout}"
-        return f"{expected}, got {show(list(shape))}; use ties: omit"
-    if tie.rearrangement.size != target.size:
-        return f"must have the {target.size:,} elements of {name}, got {tie.rearrangement.size:,}"
-    return None
+    if shape == target.shape or (layout == CANONICAL and not copy_ties and tie.rearrangement.size == target.size):
+        return None
+    expected = f"must have shape {show(list(target.shape))}, like {shorten(target.sources[0].name)} in layout {layout}"
+    return f"{expected}, got {show(list(shape))}; choose a layout in which they match, or other sizes"

@@ -103,14 +103,14 @@ def test_any_range_has_few_regions_of_few_axes() -> None:
 
 def test_plain_rearrangements_are_recognized() -> None:
     assert identity_rearrangement("w", (3, 4), "w").is_identity
-    for row, axes, is_identity in [
+    for row, axes, is_plain in [
         ("w = w o i", Axes("o i", {"o": 3, "i": 4}), True),
         ("w = w i o", Axes("o i", {"o": 3, "i": 4}), False),
         ("w = w i o", Axes("o i", {"o": 1, "i": 4}), True),
         ("w = w g[1] h", Axes("(g h) 1", {"g": 3, "h": 4}), False),
     ]:
         (rearrangement,) = rearrange([row], {"w": axes})
-        assert rearrangement.is_identity is is_identity, row
+        assert rearrangement.is_identity is is_plain, row
 
 
 def test_a_row_lists_its_sources() -> None:

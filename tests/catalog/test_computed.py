@@ -131,6 +131,7 @@ WRONG: dict[str, tuple[Any, list[int]]] = {
     "values of the wrong size": ({"type": "values", "values": [1, 2, 3]}, [4]),
     "values of the wrong shape": (NESTED, [2, 4]),
     "values of more dimensions": (NESTED, [2]),
+    "values just beyond float32": ({"type": "values", "values": [1, 3.4028235e38]}, [2]),
     "values of different lengths": ({"type": "values", "values": [[1, 2], [3]]}, [2, 2]),
     "values with a list among numbers": ({"type": "values", "values": [1, [2]]}, [2]),
     "values with a text": ({"type": "values", "values": [1, "a"]}, [2]),
@@ -188,3 +189,58 @@ def test_the_plan_describes_them() -> None:
     described = [entry["initializer"] for entry in read_plan_json(spec.plan)["parameters"]]
     assert described[-2:] == [NESTED, {"type": "arange", "axis": 0}]
     assert json.loads(json.dumps(described)) == described
+
+
+GIVEN: dict[str, Any] = {
+    "constant": lambda numbers: {"type": "constant", "value": numbers[0]},
+    "values": lambda numbers: {"type": "values", "values": numbers},
+    "arange": lambda numbers: {"type": "arange", "start": numbers[0], "step": numbers[1] - numbers[0]},
+    "formula": lambda numbers: {"type": "formula", "value": f"${{{numbers[0]} + k * ({numbers[1]} - {numbers[0]})}}"},
+}
+FITTING = {
+    "bool": [0, 1],
+    "int8": [-128, 127],
+    "uint8": [0, 255],
+    "int16": [-(2**15), 2**15 - 1],
+    "uint16": [0, 2**16 - 1],
+    "int32": [-(2**31), 2**31 - 1],
+    "uint32": [0, 2**32 - 1],
+    "int64": [-(2**53) + 1, 0],
+    "uint64": [0, 2**53 - 1],
+    "complex64": [-1.5, 2.25],
+    "float8_e8m0fnu": [2.0**-127, 1.5],
+    "float8_e4m3fnuz": [-240, 0],
+}
+
+
+@pytest.mark.parametrize("kind", GIVEN)
+@pytest.mark.parametrize("dtype", FITTING)
+def test_given_numbers_in_other_dtypes(kind: str, dtype: str) -> None:
+    """Integers and real parts are exact; float8_e8m0fnu rounds 1.5 to 2."""
+    expected = [2.0 if number == 1.5 else number for number in FITTING[dtype]]
+    found = values(GIVEN[kind](FITTING[dtype]), 3, 2, dtype=dtype)
+    assert found.dtype == DTYPES[dtype].numpy_dtype()
+    assert found.tolist() == [expected if kind != "constant" else [expected[0]] * 2] * 3
+
+
+UNFIT = {
+    "a fraction": ("int8", [1.7, 2.7]),
+    "a large number": ("int8", [300, 301]),
+    "a small number": ("uint8", [-1, 0]),
+    "two": ("bool", [2, 1]),
+    "an integer that float64 rounds": ("int64", [2**53 + 1, 2**53 - 1]),
+    "the largest integer": ("int64", [2**63 - 1, 2**63 - 2]),
+    "an integer beyond the dtype": ("uint32", [2**60, 0]),
+    "zero": ("float8_e8m0fnu", [0, 1]),
+}
+
+
+@pytest.mark.parametrize("name", UNFIT)
+def test_given_numbers_that_a_dtype_cannot_hold(name: str, golden: Golden) -> None:
+    dtype, numbers = UNFIT[name]
+    errors = []
+    for kind in GIVEN.values():
+        with pytest.raises(paramgen.UsageError) as caught:
+            values(kind(numbers), 2, dtype=dtype)
+        errors.append(caught.value)
+    golden(*errors)

@@ -26,6 +26,9 @@ VARIABLES = {
     "depths": (3, 4, 23, 3),
     "empty": (),
     "names": ("q", "k"),
+    "ones": (1,),
+    "trues": (True,),
+    "floats": (1.0,),
     "tie": True,
     "act": "gelu",
 }
@@ -62,6 +65,14 @@ def value(text: str) -> Any:
         ("max(hidden, 7)", 100),
         ("min(4)", 4),
         ("sqrt(2)", math.sqrt(2)),
+        ("sqrt(1329227995784916168051712239633186817)", 1152921504606847232.0),
+        ("sqrt(2**64 * 2**56 + 1)", 2.0**60),
+        ("(1e200)**-2", 0.0),
+        ("2.0**-3", 0.125),
+        ("depths == depths", True),
+        ("ones == trues", False),
+        ("ones != trues", True),
+        ("ones == floats", True),
         ("0.02 / sqrt(2 * layers)", 0.02 / math.sqrt(6)),
         ("int(7.9)", 7),
         ("int(-7.9)", -7),
@@ -150,6 +161,9 @@ def test_expressions_evaluate_to(text: str, expected: float) -> None:
         "1e400",
         "1e308 + 1e308 - 1e308",
         "sqrt(-1)",
+        "(1e-300)**-2",
+        "0.0**-2",
+        "len",
         "sqrt()",
         "sqrt(1, 2)",
         "min",
@@ -289,6 +303,15 @@ def test_names_of_variables() -> None:
         ("[a, true, 1.5]", ("a", True, 1.5)),
         ("²", "²"),
         ("٣", "٣"),
+        ("1 < 2", True),
+        ("a-b/c", "a-b/c"),
+        ("gelu(tanh)", "gelu(tanh)"),
+        ("v1.2.3", "v1.2.3"),
+        ("1.2.3", "1.2.3"),
+        ("1:30", "1:30"),
+        ("64gb", "64gb"),
+        ("--", "--"),
+        ("'1/0'", "1/0"),
     ],
 )
 def test_values_of_set(text: str, expected: object) -> None:
@@ -296,7 +319,9 @@ def test_values_of_set(text: str, expected: object) -> None:
     assert (found, type(found)) == (expected, type(expected))
 
 
-@pytest.mark.parametrize("text", ["{a: 1}", "[[1]]", "null", "[1", "1e400", ""])
+@pytest.mark.parametrize(
+    "text", ["{a: 1}", "[[1]]", "null", "[1", "1e400", "", "2**70", "1/0", "exp(1000)", "sqrt(-1)", "1+", "(2 * 3"]
+)
 def test_set_refuses_invalid_values(text: str, golden: Golden) -> None:
     done = CliRunner().invoke(app, ["plan", "model.yaml", "--set", f"hidden={text}"])
     assert done.exit_code == 2

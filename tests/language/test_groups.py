@@ -548,3 +548,52 @@ def test_an_integer_and_a_float_of_one_value_differ(golden: Golden) -> None:
     error = expect_spec_error(REPEATED % (2, "b", "'${2 ** (1 - 2 * i) * 2 ** i * 2 ** i}'"))
     assert list_locations(error) == ["1:113: operations[0].operations[0].input_size"]
     golden(error)
+
+
+def test_local_variables_hide_keywords_in_any_order() -> None:
+    entries = [
+        {"name": "first", "type": "prelu", "num_channels": "${2 if true else 3}"},
+        {"name": "second", "type": "prelu", "with": {"true": False}, "num_channels": "${2 if true else 3}"},
+        {"name": "third", "type": "prelu", "with": {"true": True}, "num_channels": "${2 if true else 3}"},
+    ]
+    for operations in (entries, entries[::-1]):
+        spec = paramgen.load_spec({"operations": operations})
+        found = {row["name"]: row["shape"] for row in spec.plan.rows()}
+        assert found == {"first.alpha": [2, 1], "second.alpha": [3, 1], "third.alpha": [2, 1]}
+        stored = json.loads(planning.metadata(spec._parsed)["paramgen_spec"])
+        assert {row["name"]: row["shape"] for row in paramgen.load_spec(stored).plan.rows()} == found
+
+
+def test_operations_are_counted_with_a_variable_named_like_a_keyword(
+    monkeypatch: pytest.MonkeyPatch, golden: Golden
+) -> None:
+    monkeypatch.setattr(limits, "MAX_OPERATIONS", 10)
+    inner = "{name: h, repeat: '${true}', type: prelu}"
+    error = expect_spec_error(f"operations: [{{name: g, repeat: 3, with: {{'true': 4}}, operations: [{inner}]}}]")
+    golden(error)
+
+
+def test_groups_with_equal_lists_of_different_types(golden: Golden) -> None:
+    inner = '{name: "x_${v[0]}", type: prelu, num_channels: "${w[0]}"}'
+    text = f"""\
+variables: {{a: [1], b: [true], c: [2], d: [2.0]}}
+operations:
+- name: g
+  repeat: 2
+  as: i
+  operations:
+  - name: h
+    with: {{v: "${{a if i == 0 else b}}", w: "${{c}}"}}
+    operations: [{inner}]
+"""
+    assert shapes(text) == {"g.0.h.x_1.alpha": [2, 1], "g.1.h.x_true.alpha": [2, 1]}
+    golden(expect_spec_error(text.replace('"${c}"', '"${c if i == 0 else d}"')))
+
+
+def test_groups_distinguish_negative_zero() -> None:
+    inner = {"name": "p", "type": "prelu", "initializers": {"alpha": {"type": "constant", "value": "${v}"}}}
+    group = {"name": "g", "repeat": 2, "as": "i", "operations": [
+        {"name": "h", "with": {"v": "${z[i]}"}, "operations": [inner]}
+    ]}  # fmt: skip
+    found = paramgen.sample({"variables": {"z": [0.0, -0.0]}, "operations": [group]}, flat=True)
+    assert [str(values[0, 0]) for values in found.values()] == ["0.0", "-0.0"]

@@ -89,6 +89,15 @@ ACCEPTED: list[dict[str, Any]] = [
     with_custom(initializer="ssm_dt_bias"),
     with_custom(initializer="glorot", fan_in=1, fan_out=2),
     with_custom(initializer={"type": "he"}, fan_in=1),
+    with_custom(shape="${l}"),
+    with_custom(shape=["${l[0]}", 3]),
+    with_custom(initializer="${t}"),
+    with_custom(initializer={"type": "${t}"}),
+    with_custom(initializer={"type": "values", "values": "${l}"}, shape=[4, 2]),
+    {**CONV, "initializers": {"bias": "${t}"}},
+    {**CONV, "type": "${'conv'}"},
+    {"type": "conv", "filter_size": "${l}", "num_groups": "${'channel-wise'}", "num_channels": 3},
+    {"type": "conv", "filter_size": 3, "num_groups": "${2}", "num_channels_per_group": 3, "num_filters_per_group": 3},
 ]
 
 REFUSED: list[dict[str, Any]] = [
@@ -177,6 +186,8 @@ REFUSED: list[dict[str, Any]] = [
     {**CONV, "repeat": [1, 1]},
     {**CONV, "when": "true"},
     {**CONV, "with": {"1a": 3}},
+    {**CONV, "with": {"a": None}},
+    {**CONV, "with": {"a": {"b": 1}}},
     {**CONV, "as": "i"},
     {"parameters": {}},
     {"parameters": {"w": {"shape": [1]}}},
@@ -211,8 +222,15 @@ HEADS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("operation", ACCEPTED, ids=str)
 def test_schema_and_planner_accept_the_same(operation: dict[str, Any]) -> None:
-    assert accepts(operation)
-    assert plan_operations(operation)
+    variables = {"l": [2, 3], "t": "ones"}
+    assert accepts(operation, variables=variables)
+    assert plan_operations(operation, variables=variables)
+
+
+def test_defaults_accept_expressions() -> None:
+    head = {"variables": {"t": "ones"}, "defaults": {"conv": {"bias": "${t}"}}}
+    assert accepts(CONV, **head)
+    assert plan_operations(CONV, **head)
 
 
 @pytest.mark.parametrize("operation", REFUSED, ids=str)

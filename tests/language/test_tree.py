@@ -113,10 +113,19 @@ MISTAKES = {
         ["operations[1].operations[0].num_channels"],
     ),
     "a text for a number": ("{name: a, type: batchnorm, num_channels: '${names[0]}'}", ["operations[1].num_channels"]),
-    "a list that repeats a name": (f"{{name: a, {P}, repeat: [q, k, q]}}", ["operations[1].repeat"]),
-    "a range without an end": (f"{{name: a, {P}, repeat: {{from: 1}}}}", ["operations[1].repeat"]),
-    "a step of zero": (f"{{name: a, {P}, repeat: {{from: 1, to: 2, step: 0}}}}", ["operations[1].repeat"]),
-    "a name for an index that is none": (f"{{name: a, {P}, repeat: [a-, -b]}}", ["operations[1].repeat"]),
+    "a list that repeats a name": (f"{{name: a, {P}, repeat: [q, k, q]}}", ["operations[1].repeat[2]"]),
+    "a range without an end": (f"{{name: a, {P}, repeat: {{from: 1}}}}", ["operations[1].repeat.to"]),
+    "a step of zero": (f"{{name: a, {P}, repeat: {{from: 1, to: 2, step: 0}}}}", ["operations[1].repeat.step"]),
+    "a negative step": (f"{{name: a, {P}, repeat: {{from: 7, to: 0, step: -3}}}}", ["operations[1].repeat.step"]),
+    "a range from a negative number": (f"{{name: a, {P}, repeat: {{from: -2, to: 2}}}}", ["operations[1].repeat.from"]),
+    "a range with a misspelt field": (
+        f"{{name: a, {P}, repeat: {{from: 0, to: 2, stop: 1}}}}", ["operations[1].repeat.stop"]
+    ),
+    "a range to an expression": (
+        f"{{name: a, {P}, repeat: {{from: 0, to: '${{0.5 * 4}}'}}}}", ["operations[1].repeat.to"]
+    ),
+    "a list within a list of indices": (f"{{name: a, {P}, repeat: [[1]]}}", ["operations[1].repeat[0]"]),
+    "a name for an index that is none": (f"{{name: a, {P}, repeat: [a-, -b]}}", ["operations[1].repeat[1]"]),
     "local variables in a list": (f"{{name: a, {P}, with: [1]}}", ["operations[1].with"]),
     "a local variable with a bad name": (f"{{name: a, {P}, with: {{1a: 1}}}}", ["operations[1].with.1a"]),
     "a local variable that divides by zero": (f"{{name: a, {P}, with: {{b: '${{1 / 0}}'}}}}", ["operations[1].with.b"]),
@@ -174,3 +183,12 @@ def test_a_name_may_begin_with_anothers_whole_name() -> None:
     assert list(paramgen.sample(spec, flat=True)) == ["x.weight", "x.weight.absmax"]
     with pytest.raises(paramgen.UsageError, match="flat=True"):
         paramgen.sample(spec)
+
+
+def test_a_spec_whose_parameters_are_all_omitted_is_refused(golden: Golden) -> None:
+    golden(expect_spec_error("parameters: {w: {shape: [1], initializer: ones, when: false}}\n"))
+
+
+def test_errors_show_local_lists_as_lists(golden: Golden) -> None:
+    operation = "{name: a, with: {v: [true, 0]}, type: batchnorm, num_channels: '${v[0]}'}"
+    golden(expect_spec_error(f"operations: [{{name: g, operations: [{operation}]}}]\n"))

@@ -8,6 +8,7 @@ import pytest
 from golden import Golden
 from helpers import ROOT, plan_operations, plan_text, read_plan_json
 
+import paramgen
 from paramgen.errors import SpecError
 from paramgen.language.document import from_mapping
 from paramgen.language.model import Replacements, interpret, read_document
@@ -206,3 +207,16 @@ def test_making_a_plan_twice_reports_the_same_errors() -> None:
         make_plan(spec)
     assert str(first.value) == str(second.value)
     assert first.value.total == 1
+
+
+@pytest.mark.parametrize("layout", ["canonical", "torch", "keras", "flax"])
+@pytest.mark.parametrize(
+    "initializer", ["ones", {"type": "constant", "value": 2}, {"type": "log_uniform", "low": 1, "high": 4}]
+)
+def test_a_padding_index_needs_a_dtype_with_zero(layout: str, initializer: object, golden: Golden) -> None:
+    embedding = {"name": "e", "type": "embedding", "embedding_dimension": 2, "vocabulary_size": 3}
+    operation = {**embedding, "dtype": "float8_e8m0fnu", "initializers": {"weights": initializer}}
+    assert paramgen.plan({"layout": layout, "operations": [operation]}).tensors
+    with pytest.raises(SpecError) as caught:
+        paramgen.plan({"layout": layout, "operations": [{**operation, "padding_index": 1}]})
+    golden(caught.value)

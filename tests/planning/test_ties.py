@@ -42,6 +42,11 @@ def test_a_copy_follows_overrides_of_its_target() -> None:
     assert (arrays["head.weight"] == 1).all()
 
 
+def test_the_canonical_layout_lists_a_model_whose_ties_match_in_its_own() -> None:
+    plan = paramgen.plan(spec(EMBEDDING, TIED, layout="canonical"))
+    assert [tensor.name for tensor in plan.tensors] == ["embed.weights"]
+
+
 MISTAKES: dict[str, dict[str, Any]] = {
     "an unknown parameter": spec(EMBEDDING, {**HEAD, "tie": {"weight": "embed.weights"}}),
     "an unknown target": spec(EMBEDDING, {**HEAD, "tie": {"weights": "embed.weight"}}),
@@ -49,9 +54,12 @@ MISTAKES: dict[str, dict[str, Any]] = {
     "a target that the layout joins": spec(ATTENTION, {**HEAD, "tie": {"weights": "attention.query_weights"}}),
     "another size": spec(EMBEDDING, {**TIED, "input_size": 5}),
     "another shape": spec(EMBEDDING, TIED, layout="canonical", ties="copy"),
+    "a transposed shape": spec(EMBEDDING, {**TIED, "input_size": 6, "output_size": 4}),
+    "an omitted target": spec({**EMBEDDING, "when": False}, TIED),
     "a tied target": spec(EMBEDDING, TIED, {**TIED, "name": "again", "tie": {"weights": "head.weights"}}),
     "itself": spec({**HEAD, "tie": {"weights": "head.weights"}}),
     "an override": spec(EMBEDDING, TIED, overrides=[{"match": "head.*", "dtype": "float16"}]),
+    "an initializer": spec(EMBEDDING, {**TIED, "initializers": {"weights": "ones"}}),
     "a list": spec(EMBEDDING, {**HEAD, "tie": ["weights"]}),
     "a number": spec(EMBEDDING, {**HEAD, "tie": {"weights": 3}}),
 }
@@ -62,4 +70,20 @@ def test_a_wrong_tie_is_one_error(case: str, golden: Golden) -> None:
     with pytest.raises(paramgen.SpecError) as caught:
         paramgen.load_spec(MISTAKES[case])
     assert caught.value.total == 1
+    golden(caught.value)
+
+
+CYCLES: dict[str, dict[str, Any]] = {
+    "two parameters": spec(
+        {**HEAD, "name": "a", "tie": {"weights": "b.weights"}}, {**HEAD, "name": "b", "tie": {"weights": "a.weights"}}
+    ),
+    "a repetition's first": spec({**HEAD, "name": "l", "repeat": 2, "tie": {"weights": "l.0.weights"}}),
+}
+
+
+@pytest.mark.parametrize("case", CYCLES)
+def test_no_tie_in_a_cycle_is_offered_as_a_fix(case: str, golden: Golden) -> None:
+    with pytest.raises(paramgen.SpecError) as caught:
+        paramgen.load_spec(CYCLES[case])
+    assert not any("tie to a.weights" in line or "tie to l.0" in line for line in str(caught.value).splitlines())
     golden(caught.value)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from paramgen.dtypes import DType
 from paramgen.units import format_number
 
-# An integer beyond it may have been rounded to a float.
+# A larger integer may have been rounded to a float. Integers, which are not floats, have no such limit.
 LARGEST_EXACT_INTEGER = 2**53 - 1
 
 
@@ -32,7 +32,7 @@ class Distribution(ABC):
         return -self.max_magnitude("float32")
 
     def integer_range(self) -> tuple[int, int] | None:
-        """Return the smallest and the largest value if all values are exact integers, else None."""
+        """Return the smallest and the largest value if all values are integers, else None."""
         return None
 
     @abstractmethod
@@ -56,14 +56,24 @@ class Distribution(ABC):
         if dtype.is_integer:
             integers = self.integer_range()
             if integers is None:
-                return f"has values that {dtype.name} cannot hold exactly; choose a floating-point dtype"
+                return f"must be integers to fit {dtype.name}, got {self.summary()}; choose a floating-point dtype"
             low, high = integers
         else:
             high = self.max_magnitude(dtype.name)
             low = -high if dtype.min < 0 else self.min_value()
+        return self._why_out_of_range(low, high, dtype)
+
+    def _why_out_of_range(self, low: float, high: float, dtype: DType) -> str | None:
+        """Return why a dtype cannot hold values from low to high, or None."""
+        largest = max(abs(low), abs(high))
+        if not self.is_discrete and dtype.is_integer and dtype.max > LARGEST_EXACT_INTEGER < largest:
+            problem = f"must be at most {LARGEST_EXACT_INTEGER:,} in magnitude, because constants are float64"
+            got = format_number(float(largest))
+            return f"{problem}, got {got}; choose smaller values, or integers with low and high equal"
         if high > dtype.max:
             fix = "choose smaller values" if dtype.name == "float64" else "choose a wider dtype or smaller values"
-            return f"must be at most {_text(dtype.max)} to fit {dtype.name}, got values up to {_text(high)}; {fix}"
+            got = _text(high) if _text(high) != _text(dtype.max) else repr(high)
+            return f"must be at most {_text(dtype.max)} to fit {dtype.name}, got values up to {got}; {fix}"
         if low < dtype.min:
             problem = f"must be at least {_text(dtype.min)} to fit {dtype.name}, got values down to {_text(low)}"
             return f"{problem}; choose another dtype or larger values"
@@ -89,9 +99,8 @@ class WholeDistribution(Distribution):
 
 
 def exact_range(low: float, high: float) -> tuple[int, int] | None:
-    """Return two numbers as integers; None if one of them is not an integer, or was perhaps rounded."""
-    are_exact = all(value.is_integer() and abs(value) <= LARGEST_EXACT_INTEGER for value in (low, high))
-    return (int(low), int(high)) if are_exact else None
+    """Return two numbers as integers; None if one of them is not an integer."""
+    return (int(low), int(high)) if low.is_integer() and high.is_integer() else None
 
 
 def _text(value: float) -> str:

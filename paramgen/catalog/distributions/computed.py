@@ -10,7 +10,6 @@ from math import isfinite
 from typing import Any, ClassVar
 
 from paramgen.catalog.distributions.base import (
-    LARGEST_EXACT_INTEGER,
     Distribution,
     ElementwiseDistribution,
     exact_range,
@@ -217,7 +216,7 @@ class Table(Distribution):
         return min(self.numbers)
 
     def integer_range(self) -> tuple[int, int] | None:
-        if not all(number.is_integer() and abs(number) <= LARGEST_EXACT_INTEGER for number in self.numbers):
+        if not all(number.is_integer() for number in self.numbers):
             return None
         return int(min(self.numbers)), int(max(self.numbers))
 

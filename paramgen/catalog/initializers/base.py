@@ -62,6 +62,10 @@ class Initializer(TypedSpecModel):
         """Return True if it can fill some parameter with this number of dimensions. Called without validation."""
         return self.why_unsupported(parameter) is None
 
+    def table_length(self, parameter: ParameterShape) -> int:
+        """Return how many numbers its distribution stores."""
+        return 0
+
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
         """Return its distribution for a parameter that it fits."""
         raise NotImplementedError

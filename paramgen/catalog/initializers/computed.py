@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from math import isfinite, prod
 from typing import Annotated, Any, ClassVar, Literal, Protocol
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from paramgen import limits
 from paramgen.catalog import distributions
@@ -118,8 +117,13 @@ class Values(Initializer):
         shape = _nested_shape(self.values)
         if shape == parameter.shape[-len(shape) :]:
             return None
+        if len(shape) > len(parameter.shape):
+            return f"have {len(shape)} axes, but the shape is {list(parameter.shape)}; remove levels of lists"
         axes = f"last {len(shape)} axes" if len(shape) > 1 else "last axis"
         return f"of shape {list(shape)} do not fit shape {list(parameter.shape)}; give them the shape of its {axes}"
+
+    def table_length(self, parameter: ParameterShape) -> int:
+        return prod(_nested_shape(self.values))
 
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
         return distributions.Table.of(_flatten(self.values))
@@ -141,7 +145,9 @@ class _AlongAxis(Initializer):
     """Base of the initializers whose values depend on the index along one axis."""
 
     omitted_defaults: ClassVar[tuple[str, ...]] = ("axis",)
-    axis: Annotated[int, AXIS] = Field(default=-1, description="axis of the index; -1 is the last one.")
+    axis: Annotated[int, AXIS] = Field(
+        default=-1, description="axis of the index; -1 is the last one, 0 that of biases and scales."
+    )
 
     def fits_dimensions(self, parameter: ParameterShape) -> bool:
         return bool(parameter.shape)
@@ -155,6 +161,9 @@ class _AlongAxis(Initializer):
     def axis_size(self, parameter: ParameterShape) -> int:
         """Return the size of the axis."""
         return parameter.shape[self.axis]
+
+    def table_length(self, parameter: ParameterShape) -> int:
+        return self.axis_size(parameter)
 
     def repeats(self, parameter: ParameterShape) -> int:
         """Return the number of consecutive elements with the same index."""
@@ -188,6 +197,7 @@ class Formula(_AlongAxis):
     value: Annotated[Any, NUMBER_OR_EXPRESSION] = Field(
         description='number, or expression that may contain k and n: "${log(k + 1)}".'
     )
+    _tables: dict[int, bytes] = PrivateAttr(default_factory=dict)  # by the size of the axis
 
     def why_unsupported(self, parameter: ParameterShape) -> str | None:
         if reason := super().why_unsupported(parameter):
@@ -196,19 +206,23 @@ class Formula(_AlongAxis):
         if size > limits.MAX_VALUES:
             return f"is evaluated for up to {limits.MAX_VALUES:,} values along an axis, got {size:,}"
         try:
-            _evaluate(self.value, size)
+            self._table(size)
         except ValueError as error:
             return str(error)
         return None
 
     def to_distribution(self, parameter: ParameterShape) -> Distribution:
-        return distributions.Table(_evaluate(self.value, self.axis_size(parameter)), self.repeats(parameter))
+        return distributions.Table(self._table(self.axis_size(parameter)), self.repeats(parameter))
+
+    def _table(self, size: int) -> bytes:
+        if size not in self._tables:
+            self._tables[size] = _evaluate(self.value, size)
+        return self._tables[size]
 
     def describe(self) -> dict[str, Any]:
         return {**super().describe(), "value": self.value.text if _is_expression(self.value) else self.value}
 
 
-@lru_cache(maxsize=64)
 def _evaluate(value: float | IndexExpression, n: int) -> bytes:
     """Return the numbers of a formula for all k below n, as a table has them; raise ValueError if there are none."""
     if isinstance(value, float):
@@ -237,7 +251,7 @@ class Sinusoidal(Initializer):
     omitted_defaults = ("base", "position_offset", "denominator_offset")
     type: Literal["sinusoidal"] = Field(description="initializer type.")
     arrangement: Literal["interleaved", "concatenated"] = Field(
-        description="interleaved: sines and cosines alternate; concatenated: all sines come first."
+        description="interleaved, sines and cosines alternating, or concatenated, all sines first."
     )
     base: Annotated[float, BASE] = Field(default=10000.0, description="ratio of the first frequency to the end.")
     position_offset: FiniteNumber = Field(default=0.0, description="position of the first row.")

@@ -121,13 +121,14 @@ class Convolution(StandardOperation):
         inherited = super().schema_rules()
         inherited["allOf"].append(KERNEL_AXIS_RULE)
         is_channel_wise = {"properties": {"num_groups": {"const": CHANNEL_WISE}}}
+        is_number = {"properties": {"num_groups": {"type": "integer"}}}
         return {
             "properties": inherited.pop("properties"),
             "if": {"required": ["num_groups"]},
             "then": {
                 "if": is_channel_wise,
                 "then": _grouping_schema(CHANNEL_WISE),
-                "else": _grouping_schema("grouped"),
+                "else": {"if": is_number, "then": _grouping_schema("grouped")},
             },
             "else": _grouping_schema("ungrouped"),
             **inherited,

@@ -13,7 +13,7 @@ from paramgen.catalog.operations.base import ParameterDef
 DEFAULT_NORM = Norm(type="norm")
 WEIGHT_NORM_HELP = "a direction and a magnitude instead of plain weights."
 WEIGHT_NORM_EXPECTED = Expectation(value="a mapping with axis and, if needed, style")
-AXIS_HELP = "a magnitude for each of these; none: one for all."
+AXIS_HELP = "a magnitude for each of these, or one for all."
 
 
 class WeightNorm(SpecModel):
@@ -32,14 +32,14 @@ class FilterNorm(WeightNorm):
     """Weight normalization of a convolution."""
 
     axis: Literal["filters", "channels", "kernel", "none"] = Field(
-        description=f"filters, channels or, in one dimension, kernel: {AXIS_HELP}"
+        description=f"filters, channels, none or, in one dimension, kernel: {AXIS_HELP}"
     )
 
 
 class MatrixNorm(WeightNorm):
     """Weight normalization of a fully connected operation."""
 
-    axis: Literal["outputs", "inputs", "none"] = Field(description=f"outputs or inputs: {AXIS_HELP}")
+    axis: Literal["outputs", "inputs", "none"] = Field(description=f"outputs, inputs or none: {AXIS_HELP}")
 
 
 def define_magnitude(direction: ParameterDef, kept: str) -> ParameterDef:
