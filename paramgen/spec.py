@@ -13,7 +13,7 @@ from paramgen.errors import MalformedFileError, SpecError
 from paramgen.float_mode import default_float_mode
 from paramgen.language.model import ParsedSpec, Replacements, read_spec
 from paramgen.messages import must_be, show_text
-from paramgen.planning.files import SINGLE_FILE, FolderLayout, ShardMetadataError, read_shard_metadata
+from paramgen.planning.files import ShardMetadataError, read_shard_metadata
 from paramgen.planning.plan import Plan, make_plan
 from paramgen.planning.streams import STREAM_VERSION
 from paramgen.units import pluralize
@@ -54,7 +54,8 @@ class Spec:
         try:
             stored = json.loads(text)
             if isinstance(stored, dict):  # read_and_plan would open a string as a path
-                return read_and_plan(stored, folder=read_shard_metadata(shard) if shard else SINGLE_FILE)
+                spec = read_and_plan(stored)
+                return spec if shard is None else cls(spec._parsed, spec.plan.split(read_shard_metadata(shard)))
             message = f"paramgen_spec {must_be('a mapping', stored)}"
         except SpecError as error:
             message = error.diagnostics[0].text("paramgen_spec")
@@ -103,11 +104,10 @@ def read_and_plan(
     dtype: str | None = None,
     layout: str | None = None,
     variables: Mapping[str, Any] | None = None,
-    folder: FolderLayout = SINGLE_FILE,
 ) -> Spec:
     """Read, check and plan a spec. `seed`, `dtype` and `layout` replace the spec's, if given."""
     parsed = read_spec(source, Replacements(seed, dtype, layout, {} if variables is None else variables))
-    plan = make_plan(parsed, folder)
+    plan = make_plan(parsed)
     for warning in plan.warnings:
         warnings.warn(warning, stacklevel=2)
     return Spec(parsed, plan)

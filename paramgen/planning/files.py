@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from paramgen.planning.shards import shard_names, split_into_shards
 from paramgen.planning.tensors import Tensor
 from paramgen.storage.header import MAX_HEADER_BYTES, TensorEntry, compact_json, encode_header, place_tensors
+from paramgen.units import human_bytes
 
 DEFAULT_BASENAME = "model"
 
@@ -43,33 +44,41 @@ class PlannedFile(NamedTuple):
         return len(self.header) + self.data_bytes
 
 
+class FileMetadata(NamedTuple):
+    """The metadata of a single file, and those of shards, which keep the order of the spec's keys."""
+
+    single: Mapping[str, str]
+    shard: Mapping[str, str]
+
+
 class HeaderSizeError(ValueError):
-    """The header of a file exceeds the format's limit."""
+    """The header of a file exceeds the format's limit, or the limit of shards."""
 
 
 class ShardMetadataError(ValueError):
     """The metadata of a shard do not say how its folder is split."""
 
 
-def plan_files(
-    tensors: Sequence[Tensor], folder: FolderLayout, metadata: Mapping[str, str], shard_metadata: Mapping[str, str]
-) -> tuple[PlannedFile, ...]:
-    """Return the files of a build, each with its tensors in the official order. A single file is not marked as a shard.
+def plan_files(tensors: Sequence[Tensor], folder: FolderLayout, metadata: FileMetadata) -> tuple[PlannedFile, ...]:
+    """Return the files of a build, each with its tensors in the official order.
 
-    Shards have `shard_metadata`, and their place among all. Raises HeaderSizeError if a header is too large.
+    The metadata of a shard have its place among all; a single file is not marked. Raises HeaderSizeError if a header is
+    too large, or larger than the limit of shards.
     """
-    if folder.limit is None:
-        shards = [list(range(len(tensors)))]
-    else:
-        shards = split_into_shards([tensor.nbytes for tensor in tensors], folder.limit)
+    limit = folder.limit or sum(tensor.nbytes for tensor in tensors)
+    shards = split_into_shards([tensor.nbytes for tensor in tensors], limit)
     names = shard_names(folder.basename, len(shards))
     if len(shards) == 1:
-        return (_plan_file(names[0], tensors, metadata),)
+        return (_plan_file(names[0], tensors, metadata.single),)
     files = []
     for number, (name, shard) in enumerate(zip(names, shards, strict=True), 1):
-        place = {"basename": folder.basename, "count": len(shards), "limit": folder.limit, "number": number}
-        marked = {**shard_metadata, "paramgen_shard": compact_json(place)}
-        files.append(_plan_file(name, [tensors[position] for position in shard], marked))
+        place = {"basename": folder.basename, "count": len(shards), "limit": limit, "number": number}
+        marked = {**metadata.shard, "paramgen_shard": compact_json(place)}
+        file = _plan_file(name, [tensors[position] for position in shard], marked)
+        if len(file.header) > limit:
+            header = human_bytes(len(file.header))
+            raise HeaderSizeError(f"shards of {human_bytes(limit)} are smaller than a header of {header}; choose more")
+        files.append(file)
     return tuple(files)
 
 

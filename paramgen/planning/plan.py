@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -13,13 +13,21 @@ from paramgen.catalog.frameworks import CANONICAL, is_buffer
 from paramgen.catalog.frameworks.tables import LAYOUTS
 from paramgen.catalog.initializers import ParameterShape
 from paramgen.catalog.layouts import CONSTANTS, UnsupportedError
+from paramgen.errors import UsageError
 from paramgen.json_text import dump_json, quote_json
 from paramgen.language.diagnostics import LimitExceededError, Problem, ProblemCollector
 from paramgen.language.items import CheckedOperation, OperationInstance
 from paramgen.language.model import ParsedSpec
 from paramgen.language.yaml_reader import escape_forbidden
 from paramgen.messages import shorten
-from paramgen.planning.files import SINGLE_FILE, FolderLayout, HeaderSizeError, PlannedFile, plan_files
+from paramgen.planning.files import (
+    SINGLE_FILE,
+    FileMetadata,
+    FolderLayout,
+    HeaderSizeError,
+    PlannedFile,
+    plan_files,
+)
 from paramgen.planning.resolve import NameRegistry, ResolvedOperation, resolve_operations
 from paramgen.planning.streams import STREAM_VERSION
 from paramgen.planning.tensors import Parameter, ResolvedParameter, Tensor, resolve_parameter
@@ -41,7 +49,8 @@ class Plan:
     layout: str
     tensors: tuple[Tensor, ...]
     files: tuple[PlannedFile, ...]
-    folder: FolderLayout = SINGLE_FILE
+    folder: FolderLayout
+    metadata: FileMetadata
     warnings: tuple[str, ...] = ()
 
     @property
@@ -63,6 +72,13 @@ class Plan:
     def file_bytes(self) -> int:
         """Bytes of all files, with their headers."""
         return sum(file.size for file in self.files)
+
+    def split(self, folder: FolderLayout) -> Plan:
+        """Return this plan with the files of a folder. Raises UsageError if the limit of shards is too small."""
+        try:
+            return replace(self, folder=folder, files=plan_files(self.tensors, folder, self.metadata))
+        except HeaderSizeError as error:
+            raise UsageError(str(error)) from None
 
     def __repr__(self) -> str:
         return f"<Plan {self.name!r}: {self.summary()}, seed {self.seed}>"
@@ -107,11 +123,8 @@ class Plan:
         yield "\n  ]\n}"
 
 
-def make_plan(spec: ParsedSpec, folder: FolderLayout = SINGLE_FILE) -> Plan:
-    """Plan a spec, whose tensors may be split into the files of a folder.
-
-    Raises SpecError with all errors of the spec and of the plan.
-    """
+def make_plan(spec: ParsedSpec) -> Plan:
+    """Plan a spec as one file. Raises SpecError with all errors of the spec and of the plan."""
     problems, warnings = ProblemCollector(spec.problems), ProblemCollector()
     planned: list[Tensor | Tie] = []
     try:
@@ -133,12 +146,14 @@ def make_plan(spec: ParsedSpec, folder: FolderLayout = SINGLE_FILE) -> Plan:
         problems.add(Problem((field,), f"the spec has no tensors: all {field} are omitted; keep one"))
     problems.raise_if_any(spec.document)
     try:
-        files = plan_files(tensors, folder, metadata(spec), metadata(spec, sort_keys=False))
+        file_metadata = FileMetadata(metadata(spec), metadata(spec, sort_keys=False))
+        files = plan_files(tensors, SINGLE_FILE, file_metadata)
     except HeaderSizeError as error:
         ProblemCollector([Problem((), str(error))]).raise_if_any(spec.document)
         raise
     lines = tuple(warnings.lines(spec.document))
-    return Plan(spec.fields.name, spec.fields.seed, spec.fields.layout, tuple(tensors), files, folder, lines)
+    fields = spec.fields
+    return Plan(fields.name, fields.seed, fields.layout, tuple(tensors), files, SINGLE_FILE, file_metadata, lines)
 
 
 class _InvalidTensorError(Exception):
