@@ -59,8 +59,9 @@ class FileBlock(NamedTuple):
 class BuildResult:
     """The result of a build: its files, counts, device and seconds.
 
-    `files` lists the paths of the written files, at present one. `total_parameters` leaves out buffers, such as running
-    means. `total_bytes` counts tensor data without the header. `sha256` is None unless `digest` was set.
+    `files` lists the paths of the written weights. `total_parameters` leaves out buffers, such as running means.
+    `total_bytes` counts tensor data without headers. `sha256` is None unless `digest` was set; for several files it is
+    that of their digests, joined in hexadecimal.
     """
 
     files: tuple[str, ...]
@@ -249,13 +250,19 @@ def build(
     block_bytes: int = BLOCK_BYTES,
     force: bool = False,
     digest: bool = False,
+    sync: bool = True,
     progress: BytesCallback = lambda count: None,
 ) -> BuildResult:
-    """Draw every tensor of a plan and write the file. `stream` describes the arguments that it shares."""
+    """Draw every tensor of a plan and write the file. `stream` describes the arguments that it shares.
+
+    With `sync` it waits until the disk has the file.
+    """
     began = time.perf_counter()
     sha256 = hashlib.sha256() if digest else None
     with (
-        open_output(path, plan.file_bytes, force=force, may_replace=partial(is_unchanged_build, plan=plan)) as write,
+        open_output(
+            path, plan.file_bytes, force=force, may_replace=partial(is_unchanged_build, plan=plan), sync=sync
+        ) as write,
         stream(plan, device=device, threads=threads, block_bytes=block_bytes, progress=progress) as drawn,
     ):
         for _, data in drawn.blocks:

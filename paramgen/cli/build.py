@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -16,6 +16,7 @@ from paramgen.cli.options import (
     JsonOption,
     LayoutOption,
     SeedOption,
+    ShardSizeOption,
     SpecArgument,
     ThreadsOption,
     VariablesOption,
@@ -23,7 +24,7 @@ from paramgen.cli.options import (
 )
 from paramgen.cli.output import print_json
 from paramgen.errors import UsageError
-from paramgen.messages import escape
+from paramgen.messages import escape, must_be
 from paramgen.sampling.devices import AUTO
 
 # Extensions by which other tools choose another format; a safetensors file with such a name is not found or misread.
@@ -42,8 +43,32 @@ FOREIGN_EXTENSIONS = {
     ".pth",
 }
 
+
+def _parse_basename(text: str) -> str:
+    from paramgen.planning.files import is_basename
+
+    if not is_basename(text):
+        raise typer.BadParameter(must_be("a file name of letters, digits, _, . and -", text))
+    return text
+
+
 OutputOption = Annotated[
-    str, typer.Option("--output", "-o", metavar="OUT", help="The file to write; - is standard output.")
+    str, typer.Option("--output", "-o", metavar="OUT", help="The file or folder/ to write; - is standard output.")
+]
+BasenameOption = Annotated[
+    str | None,
+    typer.Option(
+        "--basename",
+        parser=_parse_basename,
+        metavar="NAME",
+        help="In a folder, the name of the weights; default: model.",
+    ),
+]
+ResumeOption = Annotated[
+    bool, typer.Option("--resume", help="In a folder, continue an interrupted build from its finished shards.")
+]
+NoSyncOption = Annotated[
+    bool, typer.Option("--no-sync", help="Do not wait for the disk; for files that are read at once.")
 ]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace a file that paramgen did not write.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="Print only errors.")]
@@ -58,23 +83,39 @@ def build(
     variables: VariablesOption = None,
     device: DeviceOption = AUTO,
     threads: ThreadsOption = None,
+    max_shard_size: ShardSizeOption = None,
+    basename: BasenameOption = None,
+    resume: ResumeOption = False,
+    no_sync: NoSyncOption = False,
     force: ForceOption = False,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Draw a spec's parameters and write them to a safetensors file."""
+    """Draw a spec's parameters and write them to a safetensors file, or a folder of them."""
     from paramgen.storage.writer import STDOUT_NAMES
+
+    is_folder = output.endswith("/") or os.path.isdir(output)
+    folder_options = {"--max-shard-size": max_shard_size, "--basename": basename, "--resume": resume}
+    misplaced = next((name for name, value in folder_options.items() if value), None)
+    if misplaced and not is_folder:
+        raise UsageError(f"{misplaced} needs a folder; write -o {escape(output)}/")
 
     to_stdout = output in STDOUT_NAMES
     if as_json and to_stdout:
         raise UsageError(f"--json and -o {output} both write to standard output; choose one")
     if quiet:
         warnings.simplefilter("ignore")
-    _warn_about_extension(output)
+    if not is_folder:
+        _warn_about_extension(output)
     plan = plan_spec(spec, variables, seed=seed, dtype=dtype, layout=layout)
 
     from paramgen import engine
     from paramgen.cli.progress import ProgressBar
+    from paramgen.folder_build import build_folder
+    from paramgen.planning.files import DEFAULT_BASENAME, FolderLayout
+
+    if is_folder:
+        plan = plan.split(FolderLayout(basename or DEFAULT_BASENAME, max_shard_size))
 
     _raise_malloc_threshold()
     with ProgressBar(plan.total_bytes, shown=not quiet) as progress:
@@ -83,9 +124,11 @@ def build(
             signals.check()
             progress.advance(count)
 
-        result = engine.build(
-            plan, output, device=device, threads=threads, force=force, digest=as_json, progress=advance
-        )
+        options: dict[str, Any] = {"device": device, "threads": threads, "force": force, "progress": advance}
+        if is_folder:
+            result = build_folder(plan, output, resume=resume, sync=not no_sync, **options)
+        else:
+            result = engine.build(plan, output, digest=as_json, sync=not no_sync, **options)
     if as_json:
         print_json(
             {

@@ -62,6 +62,15 @@ def _parse_assignment(text: str) -> tuple[str, Any]:
         raise typer.BadParameter(f"{show_text(name)}: {error}") from None
 
 
+def _parse_shard_size(text: str) -> int:
+    from paramgen.planning.shards import parse_size
+
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}, got {show_text(text)}") from None
+
+
 SpecArgument = Annotated[str, typer.Argument(metavar="SPEC", help="The spec, a YAML file.")]
 FileArgument = Annotated[str, typer.Argument(metavar="FILE", help="A safetensors file.")]
 SeedOption = Annotated[
@@ -100,6 +109,15 @@ ThreadsOption = Annotated[
         parser=_integer_parser(1, MAX_THREADS, f"{MAX_THREADS:,}"),
         metavar="N",
         help=f"Number of CPU threads, 1 to {MAX_THREADS:,}; default: one for each CPU. Same bytes.",
+    ),
+]
+ShardSizeOption = Annotated[
+    int | None,
+    typer.Option(
+        "--max-shard-size",
+        parser=_parse_shard_size,
+        metavar="SIZE",
+        help="In a folder, split the weights into files of at most this size, such as 5GB.",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]

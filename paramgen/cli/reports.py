@@ -13,6 +13,7 @@ from paramgen.cli.options import (
     JsonOption,
     LayoutOption,
     SeedOption,
+    ShardSizeOption,
     SpecArgument,
     VariablesOption,
     plan_spec,
@@ -33,10 +34,15 @@ def plan(
     dtype: DTypeOption = None,
     layout: LayoutOption = None,
     variables: VariablesOption = None,
+    max_shard_size: ShardSizeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show what a build would write, without drawing it."""
     spec_plan = plan_spec(spec, variables, seed=seed, dtype=dtype, layout=layout)
+    if max_shard_size is not None:
+        from paramgen.planning.files import FolderLayout
+
+        spec_plan = spec_plan.split(FolderLayout(limit=max_shard_size))
     if as_json:
         print_json_parts(spec_plan.iter_json())
         return
