@@ -17,7 +17,7 @@ from paramgen.planning.plan import Plan
 from paramgen.sampling.devices import AUTO
 from paramgen.sampling.matrices import BytesCallback
 from paramgen.storage.folder import FolderTarget, check_space, find_obsolete, hash_file, open_folder
-from paramgen.storage.index import INDEX_SUFFIX, index_text
+from paramgen.storage.index import INDEX_SUFFIX
 from paramgen.storage.replacement import FORCE_OPTION
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def build_folder(
         check_space(path, sum(file.size for file in remaining))
         used_device = _write_files(plan, remaining, target, device, threads, progress) if remaining else "cpu"
         if index_name:
-            target.write(index_name, _index(plan).encode())
+            target.write(index_name, plan.index_text().encode())
         target.publish(names, index_name, obsolete)
         digests = [target.finished[name] for name in names]
     return BuildResult(
@@ -103,8 +103,3 @@ def _write_files(
                     written += len(data)
             target.record(file.name, sha256.hexdigest())
     return drawn.device
-
-
-def _index(plan: Plan) -> str:
-    weight_map = {entry.name: file.name for file in plan.files for entry in file.entries}
-    return index_text(weight_map, plan.total_bytes, plan.total_parameters)

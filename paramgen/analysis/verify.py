@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from paramgen.dtypes import DType
 from paramgen.engine import TensorSlice, stream
+from paramgen.messages import show_path
 from paramgen.planning.plan import Plan
 from paramgen.sampling.devices import AUTO
 from paramgen.storage.checkpoint import Checkpoint
@@ -103,13 +104,20 @@ def verify(
 
 def _compare_files(checkpoint: Checkpoint, plan: Plan) -> Iterator[str]:
     """Yield what differs beside the tensors: headers, and a folder's index and companions."""
-    files = {os.path.basename(file.path): file for file in checkpoint.files}
-    if len(plan.files) == len(files) == 1:  # a single file may have any name
-        (file,), (planned,) = files.values(), plan.files
-        if file.read_header() != planned.header:
-            yield f"{file.display_path}: the header is not what paramgen writes"
+    if len(plan.files) == len(checkpoint.files) == 1:  # a single file may have any name
+        pairs = {checkpoint.files[0].path: plan.files[0]}
     else:
-        ...
+        pairs = {os.path.join(checkpoint.folder, planned.name): planned for planned in plan.files}
+    for file in checkpoint.files:
+        planned = pairs.pop(file.path, None)
+        if planned is None:
+            yield f"{file.display_path}: not a file of this build"
+        elif file.read_header() != planned.header:
+            yield f"{file.display_path}: the header is not what paramgen writes"
+    for path in pairs:
+        yield f"{show_path(path)}: absent"
+    if checkpoint.index and checkpoint.index.text != plan.index_text().encode():
+        yield f"{show_path(checkpoint.index.path)}: the index is not what paramgen writes"
 
 
 class _Comparison:

@@ -13,7 +13,9 @@ from paramgen.messages import escape, show_text
 from paramgen.units import format_number, human_bytes, pluralize, summarize
 
 if TYPE_CHECKING:
+    from paramgen.analysis.diff import Differences
     from paramgen.analysis.file_report import Statistics
+    from paramgen.analysis.verify import Verification
     from paramgen.planning.plan import Plan
     from paramgen.planning.tensors import ResolvedParameter, Tensor
     from paramgen.sampling.devices import Device
@@ -157,3 +159,43 @@ def _width(text: str) -> int:
     from unicodedata import combining, east_asian_width
 
     return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def print_verification(display_path: str, result: Verification) -> None:
+    """Print what differs, a line each, and the result."""
+    lines = [f"{escape(name)}: missing" for name in result.missing]
+    lines += [f"{escape(name)}: not in the spec" for name in result.extra]
+    for name, (expected, actual) in result.wrong_dtype.items():
+        lines.append(f"{escape(name)}: must have dtype {expected}, got {actual}")
+    for name, (shape, actual_shape) in result.wrong_shape.items():
+        lines.append(f"{escape(name)}: must have shape {_shape(shape)}, got {_shape(actual_shape)}")
+    lines += result.other
+    if first := result.first_difference:
+        place = f"{escape(first.tensor)}{_shape(first.index)}"
+        lines.append(f"{place}: must be {first.expected}, got {first.found} (the first difference)")
+    if result.differing:
+        lines.append(f"{pluralize(result.differing, 'tensor')} with other values")
+    for line in lines:
+        print(line)
+    verdict = "holds" if result.holds else "does not hold"
+    print(f"{display_path}: {verdict}, {pluralize(result.tensors, 'tensor')} compared with the spec")
+
+
+def print_differences(differences: Differences) -> None:
+    """Print the tensors that differ, and the result."""
+    for name in differences.only_in_a:
+        print(f"{escape(name)}: only in A")
+    for name in differences.only_in_b:
+        print(f"{escape(name)}: only in B")
+    for change in differences.changed:
+        pairs = [(a, b) for a, b in (change.dtype, map(_shape, change.shape)) if a != b]
+        print(f"{escape(change.name)}: " + ", ".join(f"{a} in A, {b} in B" for a, b in pairs))
+    if values := differences.values:
+        columns = [Column("name", [escape(value.name) for value in values])]
+        columns.append(Column("differing", [f"{value.differing:,} of {value.elements:,}" for value in values], True))
+        for title in ("max_abs", "max_rel", "cosine"):
+            numbers = [getattr(value, title) for value in values]
+            columns.append(Column(title, ["-" if n is None else format_number(n) for n in numbers], True))
+        print_table(columns)
+    verdict = "equal" if differences.equal else "different"
+    print(f"{verdict}, {pluralize(differences.common, 'common tensor')}")

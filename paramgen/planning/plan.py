@@ -33,6 +33,7 @@ from paramgen.planning.streams import STREAM_VERSION
 from paramgen.planning.tensors import Parameter, ResolvedParameter, Tensor, resolve_parameter
 from paramgen.planning.ties import Tie, resolve_ties
 from paramgen.storage.header import MAX_HEADER_BYTES, compact_json
+from paramgen.storage.index import index_text
 from paramgen.units import summarize
 
 MAX_DATA_BYTES = 2**63 - 1
@@ -79,6 +80,11 @@ class Plan:
             return replace(self, folder=folder, files=plan_files(self.tensors, folder, self.metadata))
         except HeaderSizeError as error:
             raise UsageError(str(error)) from None
+
+    def index_text(self) -> str:
+        """Return the index of the files, in JSON."""
+        weight_map = {entry.name: file.name for file in self.files for entry in file.entries}
+        return index_text(weight_map, self.total_bytes, self.total_parameters)
 
     def __repr__(self) -> str:
         return f"<Plan {self.name!r}: {self.summary()}, seed {self.seed}>"

@@ -71,6 +71,11 @@ class Checkpoint:
             raise
 
     @property
+    def folder(self) -> str:
+        """The folder of the weight files."""
+        return os.path.dirname(self.files[0].path)
+
+    @property
     def paths(self) -> list[str]:
         """The paths of the weight files."""
         return [file.path for file in self.files]

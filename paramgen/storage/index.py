@@ -18,9 +18,10 @@ SHARD_NAME = re.compile(r"(?P<basename>.+)-\d{5}-of-\d{5}\.safetensors")
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """An index that was read: the file of each tensor, and the totals that it states, if any."""
+    """An index that was read: its text, the file of each tensor, and the totals that it states, if any."""
 
     path: str
+    text: bytes
     weight_map: Mapping[str, str]
     total_size: int | None
     total_parameters: int | None
@@ -58,7 +59,7 @@ def read_index(path: str) -> Index:
             raise MalformedFileError(f"{display_path}: weight_map: {show_text(name)}: {problem}")
     metadata = document.get("metadata")
     totals = metadata if isinstance(metadata, dict) else {}
-    return Index(path, weight_map, *(_total(totals, key) for key in ("total_size", "total_parameters")))
+    return Index(path, data, weight_map, *(_total(totals, key) for key in ("total_size", "total_parameters")))
 
 
 def _is_inside(name: str) -> bool:
