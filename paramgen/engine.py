@@ -49,7 +49,7 @@ class FileBlock(NamedTuple):
 
     size: int
     header: bytes
-    parts: list[TensorSlice]
+    slices: list[TensorSlice]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def block_size(tensor: Tensor, block_bytes: int = BLOCK_BYTES) -> int:
 def split_into_blocks(plan: Plan, size: int) -> Iterator[FileBlock]:
     """Split the file into blocks of `size` bytes, a multiple of 8; the last is shorter."""
     tensors = {tensor.name: tensor for tensor in plan.tensors}
-    header, parts, used = b"", [], 0
+    header, slices, used = b"", [], 0
     for start in range(0, len(plan.header), size):
         header = plan.header[start : start + size]
         used = len(header)
@@ -96,14 +96,14 @@ def split_into_blocks(plan: Plan, size: int) -> Iterator[FileBlock]:
         start = 0
         while start < tensor.size:
             stop = min(tensor.size, start + (size - used) // width)
-            parts.append(TensorSlice(tensor, start, stop, used))
+            slices.append(TensorSlice(tensor, start, stop, used))
             used += (stop - start) * width
             start = stop
             if used == size:
-                yield FileBlock(size, header, parts)
-                header, parts, used = b"", [], 0
+                yield FileBlock(size, header, slices)
+                header, slices, used = b"", [], 0
     if used:
-        yield FileBlock(used, header, parts)
+        yield FileBlock(used, header, slices)
 
 
 class _FilledBuffer(NamedTuple):
@@ -169,7 +169,7 @@ class DrawnBlocks(NamedTuple):
 
 
 @contextmanager
-def stream(
+def draw_blocks(
     plan: Plan,
     *,
     device: str = AUTO,
@@ -179,13 +179,13 @@ def stream(
 ) -> Iterator[DrawnBlocks]:
     """Draw every tensor of a plan, and yield the file's bytes in order, in bounded memory.
 
-        with stream(plan) as (device, blocks):
+        with draw_blocks(plan) as (device, blocks):
             for block, data in blocks:
                 write(data)
 
     Threads draw ahead of the consumer, EXTRA_BUFFERS blocks at most, and end with the context. A CPU draws with
     `threads` threads, by default one for each CPU that this process may use. `progress(count)` is called with newly
-    drawn bytes, by one thread at a time, and with 0 after each block. If it raises, the stream ends.
+    drawn bytes, by one thread at a time, and with 0 after each block. If it raises, the drawing ends.
     """
     threads = threads or available_cpus()
     total = file_bytes(plan)
@@ -195,18 +195,18 @@ def stream(
     parameters = {parameter.name: parameter for tensor in plan.tensors for parameter in tensor.sources}
     backends = open_backends(device, threads, size, sum(map(cpu_seconds, parameters.values())))
     devices = ",".join(dict.fromkeys(backend.device for backend in backends))
-    with closing(_draw_blocks(split_into_blocks(plan, size), count, size, sampler, backends[:count])) as blocks:
+    with closing(_iter_blocks(split_into_blocks(plan, size), count, size, sampler, backends[:count])) as blocks:
         yield DrawnBlocks(devices, blocks)
 
 
-def _draw_blocks(
+def _iter_blocks(
     blocks: Iterator[FileBlock], count: int, size: int, sampler: Sampler, backends: list[Backend]
 ) -> Generator[tuple[FileBlock, memoryview], None, None]:
     """Draw `count` blocks of at most `size` bytes, each backend in its thread, and yield them in order.
 
     Raises MemoryError if not one thread can be started.
     """
-    early: dict[int, _FilledBuffer] = {}  # drawn before those ahead of them
+    out_of_order: dict[int, _FilledBuffer] = {}  # drawn, but not yet their turn
     workers = _Workers(blocks, sampler, len(backends))
     functions = [partial(workers.draw_blocks, backend) for backend in backends]
     with run_threads(functions, workers.stop) as thread_count:
@@ -215,12 +215,12 @@ def _draw_blocks(
         for _ in range(min(thread_count + EXTRA_BUFFERS, count)):
             workers.free_buffers.put(backends[0].buffer(size))
         for number in range(count):
-            while number not in early:
+            while number not in out_of_order:
                 result = workers.results.get()
                 if isinstance(result, BaseException):
                     raise result
-                early[result.number] = result
-            _, block, buffer = early.pop(number)
+                out_of_order[result.number] = result
+            _, block, buffer = out_of_order.pop(number)
             yield block, buffer.data[: block.size]
             workers.free_buffers.put(buffer)
             sampler.report_progress(0)
@@ -230,7 +230,7 @@ def _draw_block(block: FileBlock, buffer: Bytes, sampler: Sampler, backend: Back
     """Draw a block into the beginning of a buffer."""
 
     def draw(out: Bytes) -> None:
-        for part in block.parts:
+        for part in block.slices:
             length = part.tensor.dtype.nbytes(part.stop - part.start)
             sampler.draw(backend, part.tensor, part.start, part.stop, out[part.offset : part.offset + length])
 
@@ -249,12 +249,12 @@ def build(
     digest: bool = False,
     progress: BytesCallback = lambda count: None,
 ) -> BuildResult:
-    """Draw every tensor of a plan and write the file. `stream` describes the arguments that it shares."""
+    """Draw every tensor of a plan and write the file. `draw_blocks` describes the arguments that it shares."""
     began = time.perf_counter()
     sha256 = hashlib.sha256() if digest else None
     with (
         open_output(path, file_bytes(plan), force=force, may_replace=partial(is_unchanged_build, plan=plan)) as write,
-        stream(plan, device=device, threads=threads, block_bytes=block_bytes, progress=progress) as drawn,
+        draw_blocks(plan, device=device, threads=threads, block_bytes=block_bytes, progress=progress) as drawn,
     ):
         for _, data in drawn.blocks:
             _write_and_hash(data, write, sha256)
