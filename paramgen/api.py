@@ -49,7 +49,7 @@ def load_spec(
         spec = paramgen.load_spec("model.yaml", seed=7, layout="torch")
 
     `seed`, `dtype` and `layout` replace those of the spec. `variables` replaces values of the spec's variables by
-    name, as `--set` does. Raises SpecError with all errors and their places. A variable that the spec does
+    name, as `--set` does. Raises SpecError with all errors, their lines and columns. A variable that the spec does
     not have raises UsageError, and an unreadable file FileError.
     """
     source = source if isinstance(source, Mapping) else _check_path(source)

@@ -52,7 +52,7 @@ class FileBlock(NamedTuple):
     file: PlannedFile
     size: int
     header: bytes
-    parts: list[TensorSlice]
+    slices: list[TensorSlice]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def block_size(tensor: Tensor, block_bytes: int = BLOCK_BYTES) -> int:
 def split_into_blocks(file: PlannedFile, size: int) -> Iterator[FileBlock]:
     """Split a file into blocks of `size` bytes, a multiple of 8; the last is shorter."""
     tensors = {tensor.name: tensor for tensor in file.tensors}
-    header, parts, used = b"", [], 0
+    header, slices, used = b"", [], 0
     for start in range(0, len(file.header), size):
         header = file.header[start : start + size]
         used = len(header)
@@ -95,14 +95,14 @@ def split_into_blocks(file: PlannedFile, size: int) -> Iterator[FileBlock]:
         start = 0
         while start < tensor.size:
             stop = min(tensor.size, start + (size - used) // width)
-            parts.append(TensorSlice(tensor, start, stop, used))
+            slices.append(TensorSlice(tensor, start, stop, used))
             used += (stop - start) * width
             start = stop
             if used == size:
-                yield FileBlock(file, size, header, parts)
-                header, parts, used = b"", [], 0
+                yield FileBlock(file, size, header, slices)
+                header, slices, used = b"", [], 0
     if used:
-        yield FileBlock(file, used, header, parts)
+        yield FileBlock(file, used, header, slices)
 
 
 class _FilledBuffer(NamedTuple):
@@ -168,7 +168,7 @@ class DrawnBlocks(NamedTuple):
 
 
 @contextmanager
-def stream(
+def draw_blocks(
     plan: Plan,
     *,
     files: Sequence[PlannedFile] | None = None,
@@ -179,13 +179,13 @@ def stream(
 ) -> Iterator[DrawnBlocks]:
     """Draw the tensors of a plan's files, by default all of them, and yield their bytes in order, in bounded memory.
 
-        with stream(plan) as (device, blocks):
+        with draw_blocks(plan) as (device, blocks):
             for block, data in blocks:
                 write(data)
 
     Threads draw ahead of the consumer, EXTRA_BUFFERS blocks at most, and end with the context. A CPU draws with
     `threads` threads, by default one for each CPU that this process may use. `progress(count)` is called with newly
-    drawn bytes, by one thread at a time, and with 0 after each block. If it raises, the stream ends.
+    drawn bytes, by one thread at a time, and with 0 after each block. If it raises, the drawing ends.
     """
     threads = threads or available_cpus()
     files = plan.files if files is None else files
@@ -198,18 +198,18 @@ def stream(
     backends = open_backends(device, threads, size, sum(map(cpu_seconds, parameters.values())))
     devices = ",".join(dict.fromkeys(backend.device for backend in backends))
     file_blocks = chain.from_iterable(split_into_blocks(file, size) for file in files)
-    with closing(_draw_blocks(file_blocks, count, size, sampler, backends[:count])) as blocks:
+    with closing(_iter_blocks(file_blocks, count, size, sampler, backends[:count])) as blocks:
         yield DrawnBlocks(devices, blocks)
 
 
-def _draw_blocks(
+def _iter_blocks(
     blocks: Iterator[FileBlock], count: int, size: int, sampler: Sampler, backends: list[Backend]
 ) -> Generator[tuple[FileBlock, memoryview], None, None]:
     """Draw `count` blocks of at most `size` bytes, each backend in its thread, and yield them in order.
 
     Raises MemoryError if not one thread can be started.
     """
-    early: dict[int, _FilledBuffer] = {}  # drawn before those ahead of them
+    out_of_order: dict[int, _FilledBuffer] = {}  # drawn, but not yet their turn
     workers = _Workers(blocks, sampler, len(backends))
     functions = [partial(workers.draw_blocks, backend) for backend in backends]
     with run_threads(functions, workers.stop) as thread_count:
@@ -218,12 +218,12 @@ def _draw_blocks(
         for _ in range(min(thread_count + EXTRA_BUFFERS, count)):
             workers.free_buffers.put(backends[0].buffer(size))
         for number in range(count):
-            while number not in early:
+            while number not in out_of_order:
                 result = workers.results.get()
                 if isinstance(result, BaseException):
                     raise result
-                early[result.number] = result
-            _, block, buffer = early.pop(number)
+                out_of_order[result.number] = result
+            _, block, buffer = out_of_order.pop(number)
             yield block, buffer.data[: block.size]
             workers.free_buffers.put(buffer)
             sampler.report_progress(0)
@@ -233,7 +233,7 @@ def _draw_block(block: FileBlock, buffer: Bytes, sampler: Sampler, backend: Back
     """Draw a block into the beginning of a buffer."""
 
     def draw(out: Bytes) -> None:
-        for part in block.parts:
+        for part in block.slices:
             length = part.tensor.dtype.nbytes(part.stop - part.start)
             sampler.draw(backend, part.tensor, part.start, part.stop, out[part.offset : part.offset + length])
 
@@ -263,7 +263,7 @@ def build(
         open_output(
             path, plan.file_bytes, force=force, may_replace=partial(is_unchanged_build, plan=plan), sync=sync
         ) as write,
-        stream(plan, device=device, threads=threads, block_bytes=block_bytes, progress=progress) as drawn,
+        draw_blocks(plan, device=device, threads=threads, block_bytes=block_bytes, progress=progress) as drawn,
     ):
         for _, data in drawn.blocks:
             write_and_hash(data, write, sha256)

@@ -14,7 +14,7 @@ _HALF_UNIT = sys.float_info.epsilon / 2
 
 
 def is_default() -> bool:
-    """Return whether this thread rounds to nearest and keeps subnormals."""
+    """Return True if this thread rounds to nearest and keeps subnormals."""
     unit = 1.0  # a name, or Python would compute the sums when it compiles them
     rounds_to_nearest = (
         unit + _HALF_UNIT == unit and -unit - _HALF_UNIT == -unit and unit + 1.5 * _HALF_UNIT == unit + 2 * _HALF_UNIT

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from paramgen.build_check import is_unchanged_build
-from paramgen.engine import BuildResult, stream, write_and_hash
+from paramgen.engine import BuildResult, draw_blocks, write_and_hash
 from paramgen.errors import UsageError, file_errors
 from paramgen.messages import show_path
 from paramgen.planning.files import PlannedFile
@@ -92,7 +92,7 @@ def _write_files(
     progress: BytesCallback,
 ) -> str:
     """Draw and write files one after another; return the device."""
-    with stream(plan, files=files, device=device, threads=threads, progress=progress) as drawn:
+    with draw_blocks(plan, files=files, device=device, threads=threads, progress=progress) as drawn:
         blocks = iter(drawn.blocks)
         for file in files:
             sha256, written = hashlib.sha256(), 0

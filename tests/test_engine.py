@@ -62,7 +62,7 @@ def test_blocks_cover_the_file(size: int) -> None:
         assert block.size == size or number == len(blocks) - 1
         assert block.header == plan.files[0].header[position : position + size]
         used = len(block.header)
-        for part in block.parts:
+        for part in block.slices:
             assert part.offset == used
             assert position + used == begins[part.tensor.name] + part.tensor.dtype.nbytes(part.start)
             used += part.tensor.dtype.nbytes(part.stop - part.start)
@@ -93,7 +93,7 @@ def test_an_error_in_a_thread_ends_the_build(tmp_path: Path, monkeypatch: pytest
 def test_a_stream_yields_the_file_in_order(tmp_path: Path) -> None:
     plan = make_plan_of(ROOT / "configs" / "layers.yaml")
     whole = build_bytes(plan, tmp_path / "a")
-    with engine.stream(plan, device="cpu", threads=3, block_bytes=4096) as (device, blocks):
+    with engine.draw_blocks(plan, device="cpu", threads=3, block_bytes=4096) as (device, blocks):
         pairs = [(block, bytes(data)) for block, data in blocks]
     assert device == "cpu"
     assert [block for block, _ in pairs] == list(split_into_blocks(plan.files[0], 4096))
@@ -113,7 +113,7 @@ def test_a_stream_draws_ahead_of_its_consumer_within_its_buffers_only() -> None:
         drawn += count
         assert drawn <= (taken + threads + engine.EXTRA_BUFFERS) * 4096
 
-    with engine.stream(plan, threads=threads, block_bytes=4096, progress=progress) as (_, blocks):
+    with engine.draw_blocks(plan, threads=threads, block_bytes=4096, progress=progress) as (_, blocks):
         addresses = set()
         for _block, data in blocks:
             addresses.add(np.frombuffer(data, np.uint8).ctypes.data)
@@ -126,7 +126,7 @@ def test_a_stream_that_is_left_ends_its_threads() -> None:
     before = threading.active_count()
     with (
         pytest.raises(ZeroDivisionError, match="the consumer's"),
-        engine.stream(make_plan_of(ROOT / "configs" / "layers.yaml"), threads=3, block_bytes=4096) as (_, blocks),
+        engine.draw_blocks(make_plan_of(ROOT / "configs" / "layers.yaml"), threads=3, block_bytes=4096) as (_, blocks),
     ):
         next(blocks)
         raise ZeroDivisionError("the consumer's")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from paramgen.engine import FileBlock, stream
+from paramgen.engine import FileBlock, draw_blocks
 from paramgen.planning.plan import Plan
 from paramgen.sampling.devices import AUTO
 
@@ -25,7 +25,7 @@ class Digester:
     def add(self, block: FileBlock, data: memoryview) -> None:
         """Add a block's bytes."""
         self._file.update(data)
-        for part in block.parts:
+        for part in block.slices:
             nbytes = part.tensor.dtype.nbytes
             tensor = self._tensors.get(part.tensor.name)
             if tensor is None:
@@ -52,7 +52,7 @@ def digest(
 ) -> Digester:
     """Return the digests that a build of the plan would have; nothing is written."""
     digester = Digester()
-    with stream(plan, device=device, threads=threads, progress=progress) as drawn:
+    with draw_blocks(plan, device=device, threads=threads, progress=progress) as drawn:
         for block, data in drawn.blocks:
             digester.add(block, data)
     return digester

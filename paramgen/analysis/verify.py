@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paramgen.dtypes import DType
-from paramgen.engine import TensorSlice, stream
+from paramgen.engine import TensorSlice, draw_blocks
 from paramgen.messages import show_path
 from paramgen.planning.plan import Plan
 from paramgen.sampling.devices import AUTO
@@ -83,9 +83,9 @@ def verify(
     }
     comparison = _Comparison(checkpoint, set(common) - wrong_dtype.keys() - wrong_shape.keys())
     if comparison.names:
-        with stream(plan, device=device, threads=threads, progress=progress) as drawn:
+        with draw_blocks(plan, device=device, threads=threads, progress=progress) as drawn:
             for block, data in drawn.blocks:
-                for part in block.parts:
+                for part in block.slices:
                     comparison.compare(part, data)
     other = () if only_tensors else tuple(_compare_files(checkpoint, plan))
     checkpoint.raise_if_changed()

@@ -61,7 +61,7 @@ class Axes:
 
     @cached_property
     def sizes_and_strides(self) -> dict[str, list[tuple[int, int]]]:
-        """Return the size and the stride of each name's axes, in elements of the array in C order."""
+        """The size and the stride of each name's axes, in elements of the array in C order."""
         sizes_and_strides: dict[str, list[tuple[int, int]]] = {}
         stride = 1
         for name in reversed(self.sizes):
@@ -110,7 +110,7 @@ class Rearrangement:
 
     @cached_property
     def is_identity(self) -> bool:
-        """Return True if the tensor has the elements of one source, in the same order."""
+        """True if the tensor has the elements of one source, in the same order."""
         only, *others = self.slices
         axes = zip(self.grid, only.strides, c_strides(self.grid), strict=True)
         return (
@@ -119,7 +119,7 @@ class Rearrangement:
 
     @cached_property
     def max_source_step(self) -> int:
-        """Return the largest distance, in the tensor, between elements that are adjacent in a source."""
+        """The largest distance, in the tensor, between elements that are adjacent in a source."""
         steps = [
             prod(self.grid[axis + 1 :])
             for piece in self.slices
@@ -148,7 +148,7 @@ class LayoutRow(NamedTuple):
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Return the names of its parameters and constants."""
+        """The names of its parameters and constants."""
         return tuple(source for source, _ in self.terms)
 
 

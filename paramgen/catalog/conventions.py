@@ -25,7 +25,7 @@ class Convention:
     def parameter_defs(self, operation: Operation, layout: Layout) -> list[ParameterDef]:
         """Return the operation's parameters with the framework's fans and default initializers.
 
-        Raise UnsupportedError if the framework has no such operation.
+        Raises UnsupportedError if the framework has no such operation.
         """
         rearrangements = layout.rearrangements(operation, list(operation.parameter_defs()))
         shapes = {source: rearrangement.shape for rearrangement in rearrangements for source in rearrangement.sources}
@@ -58,7 +58,10 @@ def first_axes_fans(operation: Operation, key: str, shape: tuple[int, ...]) -> t
 
 
 def last_axes_fans(operation: Operation, key: str, shape: tuple[int, ...]) -> tuple[int, int]:
-    """Return the fans of a shape of the receptive field, then inputs and outputs; attention projects by matrices."""
+    """Return the fans of a shape of the receptive field, then inputs and outputs.
+
+    Attention kernels keep heads and channels apart, so their inputs or their outputs are two axes.
+    """
     if isinstance(operation, MultiheadAttention):
         inputs = 2 if key == "output_weights" else 1
         return prod(shape[:inputs]), prod(shape[inputs:])

@@ -27,7 +27,7 @@ RepeatIndex = int | str
 
 
 def is_variable(name: object) -> bool:
-    """Return whether an expression can have a variable of this name."""
+    """Return True if an expression can have a variable of this name."""
     return isinstance(name, str) and is_identifier_text(name) and bool(name) and not name[0].isdecimal()
 
 

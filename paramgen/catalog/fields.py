@@ -38,7 +38,7 @@ class FieldError(NamedTuple):
 
 
 def validation_error(errors: Collection[FieldError], title: str = "") -> ValidationError:
-    """Return pydantic's error for some of ours."""
+    """Return a ValidationError that holds these errors."""
     details = [
         InitErrorDetails(type=PydanticCustomError(error.subject.value, error.message), loc=error.path, input=None)
         for error in errors
@@ -80,7 +80,7 @@ class FieldType(Expectation):
             yield from self.items.errors(value, path)
 
     def read(self, value: Any) -> Any:
-        """Return the model's value; raise ValidationError if it is not valid."""
+        """Return the model's value. Raises ValidationError if it is not valid."""
         if errors := list(self.errors(value)):
             raise validation_error(errors)
         return self.convert(value)
@@ -244,6 +244,6 @@ NAME = FieldType(
 Name = Annotated[str, NAME]
 
 
-def reserved_name_error(path: KeyPath, kind: ErrorSubject) -> FieldError:
+def reserved_name_error(path: KeyPath, subject: ErrorSubject) -> FieldError:
     """Return the error of a name that the file format keeps for itself."""
-    return FieldError(path, f"{show(RESERVED_NAME)} is reserved for the file's metadata; choose another name", kind)
+    return FieldError(path, f"{show(RESERVED_NAME)} is reserved for the file's metadata; choose another name", subject)

@@ -26,7 +26,7 @@ from paramgen.catalog.operations.base import ONES, ZEROS
 # Rows can name these beside the parameters of an operation.
 CONSTANTS: dict[str, Initializer] = {"zeros": ZEROS, "ones": ONES}
 
-# A function of rows raises UnsupportedError for what the framework cannot hold.
+# Or a function that yields rows, and raises UnsupportedError if the framework lacks the operation.
 Rows = tuple[str, ...] | Callable[[Any], Iterator[str]]
 
 
@@ -45,7 +45,7 @@ class Layout:
     def rearrangements(self, operation: Operation, definitions: Sequence[ParameterDef]) -> list[Rearrangement]:
         """Return the tensors of an operation with these parameters, named below it.
 
-        Raise UnsupportedError if the framework has no such operation.
+        Raises UnsupportedError if the framework has no such operation.
         """
         if isinstance(operation, Custom):
             return _unchanged(definitions)

@@ -120,7 +120,7 @@ class TypedSpecModel(SpecModel):
 
     @property
     def type_name(self) -> str:
-        """Return its type's own name, whichever alias was written."""
+        """The type's own name, whichever alias was written."""
         return self.names()[0]
 
 
@@ -128,7 +128,7 @@ AnyTyped = TypeVar("AnyTyped", bound=TypedSpecModel)
 
 
 def read_typed(table: Mapping[str, type[AnyTyped]], data: Any, expected: str, synonyms: Mapping[str, str]) -> AnyTyped:
-    """Return the model of a mapping, selected from a table by its `type`; raise ValidationError if it is not valid.
+    """Return the model of a mapping, selected from a table by its `type`. Raises ValidationError if it is not valid.
 
     `synonyms` say what to suggest for types that the table lacks.
     Only the selected model's validator is built. Building those of a whole table, as a pydantic union does, takes a
@@ -171,23 +171,23 @@ def _translate_pydantic_errors(model: type[SpecModel], error: ValidationError, d
     """Return pydantic's errors of a model, one for each place, in the words of its fields."""
     errors: dict[KeyPath, FieldError] = {}
     for item in error.errors(include_url=False):
-        loc, kind = item["loc"], item["type"]
+        loc, error_type = item["loc"], item["type"]
         if loc and loc[-1] == "[key]":
             errors[loc[:-1]] = FieldError(loc[:-1], item["msg"], ErrorSubject.KEY)
-        elif kind in list(ErrorSubject):
-            errors[loc] = FieldError(loc, item["msg"], ErrorSubject(kind))
+        elif error_type in list(ErrorSubject):
+            errors[loc] = FieldError(loc, item["msg"], ErrorSubject(error_type))
         elif not loc:
             errors[loc] = FieldError(loc, must_be("a mapping", item["input"]))
-        elif kind == "extra_forbidden":
+        elif error_type == "extra_forbidden":
             guess = model.closest_field(str(loc[0]), data) if len(errors) < MAX_SUGGESTIONS else None
             known = _suggestion(guess, model.field_names())
             errors[loc] = FieldError(loc, f"unknown field of {model.label}{known}", ErrorSubject.KEY)
-        elif kind == "missing":
+        elif error_type == "missing":
             errors[loc] = model.missing_field_error(str(loc[0]), model.label)
         else:
             if not _expectation(model, str(loc[0])).item:
                 loc = loc[:1]  # what follows is a branch of a union
-            errors.setdefault(loc, FieldError(loc, _explain_value(model, loc, kind, item)))
+            errors.setdefault(loc, FieldError(loc, _explain_value(model, loc, error_type, item)))
     return list(errors.values())
 
 

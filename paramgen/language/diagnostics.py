@@ -1,4 +1,4 @@
-"""Errors of a spec: findings at paths of its document, and the report that gives each its line and column."""
+"""Errors of a spec: problems at paths of its document, and the report that gives each its line and column."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def explain_errors(error: ValidationError, data: Any, base: KeyPath, unknown: Co
 
 
 class ProblemCollector:
-    """The findings of a spec: the first for each path, up to a limit."""
+    """The problems of a spec: the first for each path, up to a limit."""
 
     def __init__(self, problems: Iterable[Problem] = ()):
         self._by_path: dict[tuple[KeyPath, bool], Problem] = {}
@@ -78,11 +78,11 @@ class ProblemCollector:
 
     @property
     def is_full(self) -> bool:
-        """True if searching for more findings is of no use."""
+        """True if the limit of reported problems is reached."""
         return self.total >= limits.MAX_DIAGNOSTICS
 
     def add(self, problem: Problem) -> None:
-        """Add a finding, unless its path already has one, as for operations that repeat."""
+        """Add a problem, unless its path already has one, as for operations that repeat."""
         key = problem.path, problem.of_key
         if key not in self._by_path:
             self.total += 1
@@ -90,24 +90,24 @@ class ProblemCollector:
                 self._by_path[key] = problem
 
     def error(self, document: Document) -> SpecError:
-        """Return the error of all findings, in the order of the document."""
+        """Return the error of all problems, in the order of the document."""
         ordered = sorted(self._by_path.values(), key=lambda problem: _place(problem, document) or (0, 0))
         located = [describe(problem, document, index < MAX_SHOWN_ERRORS) for index, problem in enumerate(ordered)]
         return SpecError(document.source, located, self.total, is_lower_bound=self.is_full)
 
     def raise_if_any(self, document: Document) -> None:
-        """Raise the error of all findings, if there are any."""
+        """Raise the error of all problems, if there are any."""
         if self.total:
             raise self.error(document)
 
     def lines(self, document: Document) -> Iterator[str]:
-        """Yield each finding as a line."""
+        """Yield each problem as a line."""
         for problem in self._by_path.values():
             yield describe(problem, document, with_suggestion=True).text(document.source)
 
 
 def describe(problem: Problem, document: Document, with_suggestion: bool) -> Diagnostic:
-    """Return a finding with its line, its column and notes on where its value comes from."""
+    """Return a problem as a diagnostic, with its line, its column and notes on where its value comes from."""
     message = problem.message
     if with_suggestion and problem.suggest:
         message += problem.suggest()

@@ -107,7 +107,7 @@ class GroupItem(Item):
             raise InvalidItemError(problems)
 
     def children(self) -> list[Item]:
-        """Return what is in the group: its own parameters, then its operations."""
+        """Return the group's items: its own parameters, then its operations."""
         if self._children is None:
             operations = self.source.get("operations")
             operations = operations if isinstance(operations, list) else []
@@ -127,9 +127,9 @@ class GroupItem(Item):
                 return len(indices) * max(1, sum(item.count(any_scope) for item in self.children()))
             total = 0
             for index in indices:
-                scope = repetitions.scope_of(self.state.evaluator, index, scope)
-                is_visited = repetitions.condition_holds(self.state.evaluator, scope)
-                total += max(1, sum(item.count(scope) for item in self.children()) if is_visited else 0)
+                inner = repetitions.scope_of(self.state.evaluator, index, scope)
+                is_visited = repetitions.condition_holds(self.state.evaluator, inner)
+                total += max(1, sum(item.count(inner) for item in self.children()) if is_visited else 0)
                 if total > limits.MAX_OPERATIONS:
                     break
         except InvalidItemError:  # reported when it is visited

@@ -66,7 +66,7 @@ class Group(SpecEntry):
 
 
 def is_group(item: Any) -> bool:
-    """Return whether an item is a group: without a type, and with operations or parameters, however misspelt."""
+    """Return True if an item is a group: without a type, and with operations or parameters, however misspelt."""
     if not isinstance(item, dict) or "type" in item:
         return False
     keys = ("operations", "parameters")

@@ -162,7 +162,7 @@ class Item(ABC):
         return f"{prefix}{name}" if isinstance(name, str) else prefix.removesuffix(".")
 
     def operation_source(self) -> Any:
-        """Return what is written, without the keys of its repetitions."""
+        """Return the source without `repeat`, `as`, `with` and `when`."""
         if not isinstance(self.source, dict):
             return self.source
         return {key: value for key, value in self.source.items() if key not in ENTRY_KEYS}

@@ -114,21 +114,23 @@ class SpecFields(SpecModel):
         defaults = data.get("defaults")
         if not isinstance(defaults, dict):
             return
-        standard = {kind: model for kind, model in OPERATIONS_BY_TYPE.items() if issubclass(model, StandardOperation)}
+        standard = {
+            type_name: model for type_name, model in OPERATIONS_BY_TYPE.items() if issubclass(model, StandardOperation)
+        }
         yield from unknown_key_errors(
             ("defaults",), defaults, list(standard), "not an operation type with defaults", OPERATION_SYNONYMS
         )
         written: dict[type[StandardOperation], str] = {}
-        for kind in [kind for kind in defaults if kind in standard]:
-            model = standard[kind]
+        for type_name in [type_name for type_name in defaults if type_name in standard]:
+            model = standard[type_name]
             if model in written:
-                message = f"'{kind}' is the same type as '{written[model]}'; merge the two entries"
-                yield FieldError(("defaults", kind), message, ErrorSubject.KEY)
-            written[model] = kind
-            if isinstance(defaults[kind], dict):
-                known, what = model.parameter_names(), f"unknown parameter of {kind}"
+                message = f"'{type_name}' is the same type as '{written[model]}'; merge the two entries"
+                yield FieldError(("defaults", type_name), message, ErrorSubject.KEY)
+            written[model] = type_name
+            if isinstance(defaults[type_name], dict):
+                known, message = model.parameter_names(), f"unknown parameter of {type_name}"
                 yield from unknown_key_errors(
-                    ("defaults", kind), defaults[kind], known, what, model.parameter_synonyms()
+                    ("defaults", type_name), defaults[type_name], known, message, model.parameter_synonyms()
                 )
 
     @classmethod

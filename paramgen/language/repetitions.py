@@ -50,7 +50,7 @@ class Repetitions:
         return {**outer, **values}
 
     def condition_holds(self, evaluator: Evaluator, scope: Scope) -> bool:
-        """Return whether the condition holds. Raises InvalidItemError if it is wrong."""
+        """Return True if the condition holds. Raises InvalidItemError if it is wrong."""
         return self.when is True or check_condition(evaluator, self.when, (*self.path, "when"), scope)
 
 
@@ -80,7 +80,7 @@ def read_repetitions(item: Any, path: KeyPath, evaluator: Evaluator, outer_varia
 
 
 def check_condition(evaluator: Evaluator, written: Any, path: KeyPath, scope: Scope) -> bool:
-    """Return whether a condition holds. Raises InvalidItemError if it is not a boolean."""
+    """Return True if a condition holds. Raises InvalidItemError if it is not a boolean."""
     holds: bool = _evaluate(evaluator, written, path, scope, CONDITION)
     return holds
 

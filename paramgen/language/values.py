@@ -29,17 +29,17 @@ class ExpressionError(ValueError):
 
 
 def is_number(value: object) -> bool:
-    """Return whether a value can be a variable's number: finite, and below 2^128 in magnitude."""
+    """Return True if a value can be a variable's number: finite, and below 2^128 in magnitude."""
     return type(value) in (int, float) and -MAX_INTEGER < value < MAX_INTEGER  # type: ignore[operator]
 
 
 def is_scalar(value: object) -> bool:
-    """Return whether a value can be a variable's and is not a list."""
+    """Return True if a value can be a variable's and is not a list."""
     return type(value) in (bool, str) or is_number(value)
 
 
 def is_value(value: object) -> bool:
-    """Return whether a value can be a variable's."""
+    """Return True if a value can be a variable's."""
     if isinstance(value, (list, tuple)):
         return len(value) <= limits.MAX_LIST_LENGTH and all(map(is_scalar, value))
     return is_scalar(value)

@@ -9,7 +9,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from paramgen.catalog.axes import Rearrangement
-from paramgen.catalog.frameworks import CANONICAL, is_buffer
+from paramgen.catalog.frameworks import CANONICAL
 from paramgen.catalog.frameworks.tables import LAYOUTS
 from paramgen.catalog.initializers import ParameterShape
 from paramgen.catalog.layouts import CONSTANTS, UnsupportedError
@@ -57,12 +57,12 @@ class Plan:
     @property
     def total_parameters(self) -> int:
         """Elements of all tensors but buffers, as `sum(p.numel() for p in model.parameters())` counts them."""
-        return sum(tensor.size for tensor in self.tensors if not (tensor.is_copy or is_buffer(tensor.name)))
+        return sum(tensor.size for tensor in self.tensors if not (tensor.is_copy or tensor.is_buffer))
 
     @property
     def buffer_elements(self) -> int:
         """Elements of the buffers that the layout adds, such as running means."""
-        return sum(tensor.size for tensor in self.tensors if is_buffer(tensor.name))
+        return sum(tensor.size for tensor in self.tensors if tensor.is_buffer)
 
     @property
     def total_bytes(self) -> int:
@@ -115,7 +115,7 @@ class Plan:
             "total_bytes": self.total_bytes,
         }
         yield json.dumps(head, indent=2, ensure_ascii=False)[:-2] + ',\n  "parameters": ['
-        texts: dict[tuple[int, ...], str] = {}  # of what follows the names, for tensors that differ only in these
+        texts: dict[tuple[int, ...], str] = {}  # JSON after the names, shared by tensors that differ only in name
         separator = ""
         for tensor in self.tensors:
             key = tensor.cache_key

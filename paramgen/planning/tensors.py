@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from paramgen.catalog.axes import Rearrangement, identity_rearrangement
 from paramgen.catalog.distributions import Distribution, Norm
+from paramgen.catalog.frameworks import is_buffer
 from paramgen.catalog.initializers import Initializer, ParameterShape
 from paramgen.dtypes import DTYPES_BY_NAME, DType
 from paramgen.messages import escape, shorten
@@ -116,6 +117,11 @@ class Tensor(NamedTuple):
         if len(self.sources) == 1:
             return self.sources[0].name or None
         return " + ".join(source.name for source in self.sources if source.name) or None
+
+    @property
+    def is_buffer(self) -> bool:
+        """True if it is not trained: a framework's buffer, or what a layout adds under such a name."""
+        return self.canonical_name is None and is_buffer(self.name)
 
     @property
     def cache_key(self) -> tuple[int, ...]:

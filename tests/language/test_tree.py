@@ -75,6 +75,15 @@ def test_local_variables_see_those_around_them_and_not_each_other() -> None:
     assert plan.tensors[0].shape == (203, 1)
 
 
+def test_a_local_variable_that_hides_another_does_not_add_up_over_repetitions() -> None:
+    text = (
+        "variables: {n: 1}\n"
+        "operations: [{name: g, repeat: 21, with: {n: '${2 * n}'}, operations: ["
+        "{name: c, repeat: '${n}', type: prelu, num_channels: 1}]}]\n"
+    )
+    assert len(plan_text(text).tensors) == 42
+
+
 def test_two_towers_from_one_block() -> None:
     text = (
         "operations:\n"

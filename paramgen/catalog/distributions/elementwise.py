@@ -89,7 +89,7 @@ class Normal(ElementwiseDistribution):
 class TruncatedNormal(ElementwiseDistribution):
     """mean + std·Z for a standard normal Z within `low` … `high`, which are in standard deviations.
 
-    Raise ValueError if there is almost no probability mass between them.
+    Raises ValueError if there is almost no probability mass between them.
     """
 
     type = "truncated_normal"
@@ -105,17 +105,17 @@ class TruncatedNormal(ElementwiseDistribution):
 
     @property
     def below(self) -> float:
-        """Return P(Z < low)."""
+        """P(Z < low)."""
         return tail_probabilities(self.low, self.high)[0]
 
     @property
     def above(self) -> float:
-        """Return P(Z > high)."""
+        """P(Z > high)."""
         return tail_probabilities(self.low, self.high)[1]
 
     @property
     def within(self) -> float:
-        """Return P(low < Z < high)."""
+        """P(low < Z < high)."""
         return tail_probabilities(self.low, self.high)[2]
 
     def max_magnitude(self, dtype: str) -> float:
@@ -206,5 +206,5 @@ class Bernoulli(ElementwiseDistribution):
 
     @property
     def zeros(self) -> float:
-        """Return how many of the 2^32 words become zero, the smallest ones."""
+        """The number of words, of 2^32, that become zero: the smallest."""
         return float(2**32 - round(self.p * 2**32))

@@ -25,7 +25,10 @@ CONVENTIONS: dict[str, Convention | None] = {
 
 
 def parameter_defs_by_convention(convention: str, operation: Operation) -> list[ParameterDef]:
-    """Return an operation's parameters by a convention; raise UnsupportedError if its framework lacks the operation."""
+    """Return an operation's parameters by a convention.
+
+    Raises UnsupportedError if its framework lacks the operation.
+    """
     rules = CONVENTIONS[convention]
     if rules and isinstance(operation, StandardOperation):
         return rules.parameter_defs(operation, LAYOUTS[convention])

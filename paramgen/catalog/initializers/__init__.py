@@ -72,7 +72,7 @@ INITIALIZER_EXPECTED = "the name of an initializer, or a mapping with its type a
 
 
 def read_initializer(value: Any) -> Initializer:
-    """Return the initializer that a name or a mapping describes; raise ValidationError if it is not valid."""
+    """Return the initializer that a name or a mapping describes. Raises ValidationError if it is not valid."""
     if isinstance(value, Initializer):
         return value
     return read_typed(

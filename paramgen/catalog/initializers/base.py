@@ -59,7 +59,10 @@ class Initializer(TypedSpecModel):
         return None
 
     def fits_dimensions(self, parameter: ParameterShape) -> bool:
-        """Return True if it can fill some parameter with this number of dimensions. Called without validation."""
+        """Return True if it can fill some parameter with this number of dimensions.
+
+        `self` may be a `model_construct` without its required fields.
+        """
         return self.why_unsupported(parameter) is None
 
     def table_length(self, parameter: ParameterShape) -> int:

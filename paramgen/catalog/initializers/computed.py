@@ -224,7 +224,7 @@ class Formula(_AlongAxis):
 
 
 def _evaluate(value: float | IndexExpression, n: int) -> bytes:
-    """Return the numbers of a formula for all k below n, as a table has them; raise ValueError if there are none."""
+    """Return the numbers of a formula for all k below n, as a table has them. Raises ValueError if there are none."""
     if isinstance(value, float):
         return distributions.Table.of([value]).data
     numbers = []

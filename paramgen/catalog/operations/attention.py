@@ -53,18 +53,18 @@ class MultiheadAttention(StandardOperation):
         outputs = self.output_size or self.input_size
         heads = self.num_heads
         sizes = {"p": 3, "n": heads, "d": keys // heads, "e": values // heads, "i": self.input_size, "o": outputs}
-        kinds = (("query", "d", keys), ("key", "d", keys), ("value", "e", values))
+        projections = (("query", "d", keys), ("key", "d", keys), ("value", "e", values))
         if self.projections == "fused":
             yield define_weights("qkv_weights", "(p n d) i", sizes, self.input_size, 3 * keys)
         else:
-            for kind, size, rows in kinds:
-                yield define_weights(f"{kind}_weights", f"(n {size}) i", sizes, self.input_size, rows)
+            for projection, size, rows in projections:
+                yield define_weights(f"{projection}_weights", f"(n {size}) i", sizes, self.input_size, rows)
         yield define_weights("output_weights", "o (n e)", sizes, values, outputs)
         if not self.bias:
             return
         if self.projections == "fused":
             yield define_vector("qkv_bias", "(p n d)", sizes)
         else:
-            for kind, size, _ in kinds:
-                yield define_vector(f"{kind}_bias", f"(n {size})", sizes)
+            for projection, size, _ in projections:
+                yield define_vector(f"{projection}_bias", f"(n {size})", sizes)
         yield define_vector("output_bias", "o", sizes)

@@ -98,7 +98,10 @@ class Operation(TypedSpecModel, SpecEntry):
     dtype: DTypeName | None = Field(default=None, description="element type of its parameters; default: the spec's.")
     tie: Annotated[
         dict[str, str], Expectation(value="a mapping of parameters to names of other parameters", item="a name")
-    ] = Field(default={}, description="parameters that are others of the model, by these canonical names.")
+    ] = Field(
+        default={},
+        description="parameters to share: a parameter's name, and the canonical name of the one that it shares.",
+    )
 
     @classmethod
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
