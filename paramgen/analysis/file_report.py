@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from paramgen.buffers import CHUNK_ELEMENTS
 from paramgen.catalog.frameworks import is_buffer
+from paramgen.dtypes import DType
 from paramgen.json_text import quote_json, stream_json
 from paramgen.storage.header import TensorEntry
 from paramgen.storage.reader import TensorFile
@@ -71,15 +72,20 @@ def compute_statistics(
 
     mean, std, min and max are None without finite elements. Complex and sub-byte dtypes have no statistics.
     """
-    if entry.dtype.numpy_name is None or entry.dtype.name == "complex64":
+    if not has_statistics(entry.dtype):
         return None
-    moments = Moments()
+    moments = RunningMoments()
     for start in range(0, entry.size, chunk_elements):
         moments.add(file.read(entry, start, min(start + chunk_elements, entry.size)))
     return moments.statistics()
 
 
-class Moments:
+def has_statistics(dtype: DType) -> bool:
+    """Return True if tensors of a dtype have statistics: real numbers of at least a byte."""
+    return dtype.numpy_name is not None and not dtype.is_complex
+
+
+class RunningMoments:
     """Running count, mean and variance, merged chunk by chunk.
 
     T. Chan, G. Golub, R. LeVeque: "Updating formulae and a pairwise algorithm for computing sample variances"

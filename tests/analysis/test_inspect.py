@@ -11,7 +11,7 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 import paramgen
-from paramgen.analysis.file_report import Moments, compute_statistics, iter_json, select_tensors
+from paramgen.analysis.file_report import RunningMoments, compute_statistics, iter_json, select_tensors
 from paramgen.cli.tables import print_inspection, print_plan
 from paramgen.storage.header import encode_header, place_tensors
 from paramgen.storage.reader import TensorFile
@@ -74,7 +74,7 @@ def test_bounds_of_64_bit_integers_are_exact(tmp_path: Path) -> None:
 
 
 def test_merging_equal_values_keeps_the_deviation_zero() -> None:
-    moments = Moments()
+    moments = RunningMoments()
     for _ in range(50):
         moments.add(np.full(1000, 0.1))
     assert moments.statistics()["std"] < 1e-16

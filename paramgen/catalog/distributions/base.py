@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from math import inf
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from paramgen.dtypes import DType
 from paramgen.units import format_number
 
 # A larger integer may have been rounded to a float. Integers, which are not floats, have no such limit.
 LARGEST_EXACT_INTEGER = 2**53 - 1
+
+
+class Moments(NamedTuple):
+    """The mean, the standard deviation and the kurtosis (3 for a normal distribution) of independent values."""
+
+    mean: float
+    std: float
+    kurtosis: float = 3.0
 
 
 class Distribution(ABC):
@@ -30,6 +38,10 @@ class Distribution(ABC):
     def min_value(self) -> float:
         """Return a number that no value in float32 or a narrower dtype is below."""
         return -self.max_magnitude("float32")
+
+    def moments(self) -> Moments | None:
+        """Return the moments of its values; None if they depend on each other or on their place."""
+        return None
 
     def integer_range(self) -> tuple[int, int] | None:
         """Return the smallest and the largest value if all values are integers, else None."""

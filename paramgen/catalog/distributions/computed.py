@@ -6,12 +6,13 @@ from abc import abstractmethod
 from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import isfinite
+from math import isfinite, sqrt
 from typing import Any, ClassVar
 
 from paramgen.catalog.distributions.base import (
     Distribution,
     ElementwiseDistribution,
+    Moments,
     exact_range,
 )
 from paramgen.exact_math import log
@@ -71,6 +72,9 @@ class UniformInterval(IntervalDistribution):
     def min_value(self) -> float:
         return self.low
 
+    def moments(self) -> Moments:
+        return Moments((self.low + self.high) / 2, (self.high - self.low) / sqrt(12), 1.8)
+
     def fields(self) -> dict[str, Any]:
         return {"low": self.low, "high": self.high}
 
@@ -111,6 +115,14 @@ class LogUniform(IntervalDistribution):
 
     def min_value(self) -> float:
         return self.low
+
+    def moments(self) -> Moments:
+        first, second, third, fourth = (
+            (self.high**power - self.low**power) / (power * log(self.high / self.low)) for power in (1, 2, 3, 4)
+        )
+        variance = second - first**2
+        central = fourth - 4 * first * third + 6 * first**2 * second - 3 * first**4
+        return Moments(first, sqrt(variance), central / variance**2)
 
     def fields(self) -> dict[str, Any]:
         return {"low": self.low, "high": self.high}

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import inf
+from math import exp, inf, pi, sqrt
 from typing import Any
 
-from paramgen.catalog.distributions.base import ElementwiseDistribution, exact_range
+from paramgen.catalog.distributions.base import ElementwiseDistribution, Moments, exact_range
 from paramgen.catalog.normal_tails import tail_probabilities
 from paramgen.units import format_number
 
@@ -38,6 +38,9 @@ class Constant(ElementwiseDistribution):
     def integer_range(self) -> tuple[int, int] | None:
         return exact_range(self.value, self.value)
 
+    def moments(self) -> Moments:
+        return Moments(self.value, 0.0)
+
     def fields(self) -> dict[str, Any]:
         return {"value": self.value}
 
@@ -55,6 +58,9 @@ class Uniform(ElementwiseDistribution):
 
     def max_magnitude(self, dtype: str) -> float:
         return self.bound
+
+    def moments(self) -> Moments:
+        return Moments(0.0, self.bound / sqrt(3), 1.8)
 
     def fields(self) -> dict[str, Any]:
         return {"low": -self.bound, "high": self.bound}
@@ -77,6 +83,9 @@ class Normal(ElementwiseDistribution):
 
     def min_value(self) -> float:
         return self.mean - MAX_NORMAL_QUANTILE[32] * self.std - FLOAT32_ERROR * self.max_magnitude("float32")
+
+    def moments(self) -> Moments:
+        return Moments(self.mean, self.std)
 
     def fields(self) -> dict[str, Any]:
         return {"mean": self.mean, "std": self.std}
@@ -125,6 +134,12 @@ class TruncatedNormal(ElementwiseDistribution):
     def min_value(self) -> float:
         return self.mean + self.std * self.low - FLOAT32_ERROR * self.max_magnitude("float32")
 
+    def moments(self) -> Moments:
+        low, high = _normal_density(self.low), _normal_density(self.high)
+        shift = (low - high) / self.within
+        variance = 1 + (self.low * low - self.high * high) / self.within - shift * shift
+        return Moments(self.mean + self.std * shift, self.std * sqrt(max(variance, 0.0)))
+
     def fields(self) -> dict[str, Any]:
         low, high = self.mean + self.std * self.low, self.mean + self.std * self.high
         return {"mean": self.mean, "std": self.std, "low": low, "high": high}
@@ -153,6 +168,10 @@ class Integers(ElementwiseDistribution):
 
     def integer_range(self) -> tuple[int, int]:
         return self.low, self.high
+
+    def moments(self) -> Moments:
+        count = self.high - self.low + 1
+        return Moments((self.low + self.high) / 2, sqrt((count * count - 1) / 12), 1.8)
 
     def fields(self) -> dict[str, Any]:
         return {"low": self.low, "high": self.high}
@@ -198,6 +217,10 @@ class Bernoulli(ElementwiseDistribution):
     def integer_range(self) -> tuple[int, int]:
         return 0, 1
 
+    def moments(self) -> Moments:
+        variance = self.p * (1 - self.p)
+        return Moments(self.p, sqrt(variance), 1 / variance - 3 if variance else 1.0)
+
     def fields(self) -> dict[str, Any]:
         return {"p": self.p}
 
@@ -208,3 +231,7 @@ class Bernoulli(ElementwiseDistribution):
     def zeros(self) -> float:
         """The number of words, of 2^32, that become zero: the smallest."""
         return float(2**32 - round(self.p * 2**32))
+
+
+def _normal_density(x: float) -> float:
+    return exp(-x * x / 2) / sqrt(2 * pi)
