@@ -1,4 +1,4 @@
-"""The commands that check: `verify` and `diff`, which end with status 1 if a check does not hold, and `digest`."""
+"""The commands that check files (exit status 1 if a check does not hold), and `digest`."""
 
 from __future__ import annotations
 
@@ -79,6 +79,20 @@ def verify(
 
         print_verification(checkpoint.display_path, result)
     return 0 if result.holds else 1
+
+
+def check(path: WeightsArgument, threads: ThreadsOption = None, as_json: JsonOption = False) -> int:
+    """Look for damage: files, index, NaN, zeros, statistics."""
+    from paramgen.analysis.check import check
+
+    result = check(path, threads=threads, progress=signals.check_each)
+    if as_json:
+        print_json({"sound": result.sound, **asdict(result)})
+    else:
+        from paramgen.cli.tables import print_check
+
+        print_check(path, result)
+    return 0 if result.sound else 1
 
 
 def digest(

@@ -9,10 +9,11 @@ from math import prod
 from typing import TYPE_CHECKING, NamedTuple
 
 from paramgen.catalog.frameworks import is_buffer
-from paramgen.messages import escape, show_text
+from paramgen.messages import escape, show_path, show_text
 from paramgen.units import format_number, human_bytes, pluralize, summarize
 
 if TYPE_CHECKING:
+    from paramgen.analysis.check import Check
     from paramgen.analysis.diff import Differences
     from paramgen.analysis.file_report import Statistics
     from paramgen.analysis.verify import Verification
@@ -179,6 +180,15 @@ def print_verification(display_path: str, result: Verification) -> None:
         print(line)
     verdict = "holds" if result.holds else "does not hold"
     print(f"{display_path}: {verdict}, {pluralize(result.tensors, 'tensor')} compared with the spec")
+
+
+def print_check(path: str, result: Check) -> None:
+    """Print each finding, and the result."""
+    for finding in result.findings:
+        tensor = "" if finding.tensor is None else f"{escape(finding.tensor)}: "
+        print(f"{escape(finding.file)}: {tensor}{finding.finding}")
+    verdict = "sound" if result.sound else pluralize(len(result.findings), "finding")
+    print(f"{show_path(path)}: {verdict}")
 
 
 def print_differences(differences: Differences) -> None:
