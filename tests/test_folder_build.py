@@ -1,0 +1,103 @@
+"""Folders of shards: their files, what they replace, and builds that were interrupted."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+import paramgen
+from paramgen.errors import FileError, UsageError
+from paramgen.folder_build import build_folder
+from paramgen.planning.files import FolderLayout
+from paramgen.planning.plan import Plan
+
+INDEX = "model.safetensors.index.json"
+SHARDS = [f"model-0000{number}-of-00003.safetensors" for number in (1, 2, 3)]
+
+
+def spec_of(rows: int) -> dict[str, Any]:
+    """Return the spec of three matrices of 200 bytes a row, in an order that is not that of their names."""
+    matrix = {"shape": [rows, 50], "initializer": "gaussian"}
+    return {"operations": [{"name": name, "type": "custom", "parameters": {"w": matrix}} for name in ("b", "c", "a")]}
+
+
+def plan_of(rows: int = 50) -> Plan:
+    return paramgen.plan(spec_of(rows))
+
+
+def shards_of(rows: int = 50) -> Plan:
+    return plan_of(rows).split(FolderLayout(limit=200 * rows))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_folder_has_the_tensors_of_a_file(tmp_path: Path) -> None:
+    result = build_folder(shards_of(), str(tmp_path / "model"))
+    assert sorted(os.listdir(tmp_path / "model")) == [*SHARDS, INDEX]
+    expected = paramgen.sample(spec_of(50), flat=True)
+    shards = [safetensors.numpy.load_file(path) for path in result.files]
+    assert [list(shard) for shard in shards] == [["b.w"], ["c.w"], ["a.w"]]
+    assert all(np.array_equal(array, expected[name]) for shard in shards for name, array in shard.items())
+    digests = [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in result.files]
+    assert result.sha256 == hashlib.sha256("".join(digests).encode()).hexdigest()
+    index = json.loads((tmp_path / "model" / INDEX).read_text())
+    assert index["metadata"] == {"total_parameters": 7500, "total_size": 30000}
+    assert index["weight_map"] == {"b.w": SHARDS[0], "c.w": SHARDS[1], "a.w": SHARDS[2]}
+
+
+def test_any_shard_gives_the_whole_folder_again(tmp_path: Path) -> None:
+    build_folder(shards_of(), str(tmp_path / "first"))
+    for name in SHARDS:
+        plan = paramgen.Spec.from_file(tmp_path / "first" / name).plan
+        build_folder(plan, str(tmp_path / name))
+        assert contents(tmp_path / name) == contents(tmp_path / "first")
+
+
+def test_a_single_file_replaces_shards_and_their_index(tmp_path: Path) -> None:
+    build_folder(shards_of(), str(tmp_path))
+    build_folder(plan_of(), str(tmp_path))
+    assert os.listdir(tmp_path) == ["model.safetensors"]
+    build_folder(shards_of(), str(tmp_path))
+    assert sorted(os.listdir(tmp_path)) == [*SHARDS, INDEX]
+
+
+def test_weights_of_others_are_kept(tmp_path: Path) -> None:
+    foreign = tmp_path / "model.safetensors"
+    safetensors.numpy.save_file({"x": np.ones(3)}, foreign)
+    before = foreign.read_bytes()
+    with pytest.raises(UsageError, match=r"was not written by paramgen.*--force"):
+        build_folder(shards_of(), str(tmp_path))
+    assert contents(tmp_path) == {"model.safetensors": before}
+    build_folder(shards_of(), str(tmp_path), force=True)
+    assert sorted(os.listdir(tmp_path)) == [*SHARDS, INDEX]
+
+
+def test_an_interrupted_build_leaves_the_old_folder(tmp_path: Path) -> None:
+    build_folder(shards_of(), str(tmp_path))
+    before = contents(tmp_path)
+    with pytest.raises(ZeroDivisionError):
+        build_folder(shards_of(60), str(tmp_path), progress=lambda count: 1 // 0)
+    assert contents(tmp_path) == before
+
+
+def test_a_limit_below_a_header_is_refused() -> None:
+    with pytest.raises(UsageError, match="smaller than a header"):
+        plan_of().split(FolderLayout(limit=100))
+
+
+def test_a_file_where_a_folder_is_meant(tmp_path: Path) -> None:
+    (tmp_path / "model").write_text("x")
+    with pytest.raises(UsageError, match="must be a folder, got a file"):
+        build_folder(shards_of(), str(tmp_path / "model"))
+
+
+def test_a_parent_that_does_not_exist(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match="its parent folder does not exist; create it first"):
+        build_folder(shards_of(), str(tmp_path / "a" / "b"))
