@@ -96,13 +96,22 @@ class Plan:
     def rows(self) -> list[dict[str, Any]]:
         """Return a mapping per tensor, with the keys of `plan --json`: `pandas.DataFrame(plan.rows())`."""
         shared: dict[tuple[int, ...], dict[str, Any]] = {}
+        files = self._files_of_tensors()
         rows = []
         for tensor in self.tensors:
             key = tensor.cache_key
             if key not in shared:
                 shared[key] = _describe(tensor)
-            rows.append({"name": tensor.name, "canonical_name": tensor.canonical_name, **shared[key]})
+            names = {"name": tensor.name, "canonical_name": tensor.canonical_name}
+            file = {"file": files[tensor.name]} if files else {}
+            rows.append({**names, **file, **shared[key]})
         return rows
+
+    def _files_of_tensors(self) -> dict[str, str]:
+        """Return the name of each tensor's file; nothing if there is one file."""
+        if len(self.files) == 1:
+            return {}
+        return {tensor.name: file.name for file in self.files for tensor in file.tensors}
 
     def iter_json(self) -> Iterator[str]:
         """Yield the JSON of `plan --json`, in parts."""
@@ -115,6 +124,7 @@ class Plan:
             "total_bytes": self.total_bytes,
         }
         yield json.dumps(head, indent=2, ensure_ascii=False)[:-2] + ',\n  "parameters": ['
+        files = self._files_of_tensors()
         texts: dict[tuple[int, ...], str] = {}  # JSON after the names, shared by tensors that differ only in name
         separator = ""
         for tensor in self.tensors:
@@ -124,7 +134,9 @@ class Plan:
                 rest = texts[key] = dump_json(_describe(tensor), "\n    ")[1:]
             name, canonical_name = tensor.name, tensor.canonical_name
             canonical = "null" if canonical_name is None else quote_json(canonical_name)
-            yield f'{separator}\n    {{\n      "name": {quote_json(name)},\n      "canonical_name": {canonical},{rest}'
+            file = f'\n      "file": {quote_json(files[name])},' if files else ""
+            names = f'"name": {quote_json(name)},\n      "canonical_name": {canonical},{file}'
+            yield f"{separator}\n    {{\n      {names}{rest}"
             separator = ","
         yield "\n  ]\n}"
 
