@@ -18,6 +18,8 @@ import numpy as np
 
 from paramgen.buffers import BLOCK_BYTES, PAGE_BYTES, SHORT_RUN_ELEMENTS, WIDE_BLOCK_FACTOR
 from paramgen.build_check import is_unchanged_build
+from paramgen.errors import DigestError
+from paramgen.messages import show_path
 from paramgen.planning.files import PlannedFile
 from paramgen.planning.plan import Plan
 from paramgen.planning.tensors import Tensor
@@ -250,15 +252,17 @@ def build(
     block_bytes: int = BLOCK_BYTES,
     force: bool = False,
     digest: bool = False,
+    expect: str | None = None,
     sync: bool = True,
     progress: BytesCallback = lambda count: None,
 ) -> BuildResult:
-    """Draw every tensor of a plan and write the file. `stream` describes the arguments that it shares.
+    """Draw every tensor of a plan and write the file. `draw_blocks` describes the arguments that it shares.
 
-    With `sync` it waits until the disk has the file.
+    With `sync` it waits until the disk has the file. Raises DigestError, and leaves no file, if the SHA-256 is not
+    `expect`.
     """
     began = time.perf_counter()
-    sha256 = hashlib.sha256() if digest else None
+    sha256 = hashlib.sha256() if digest or expect else None
     with (
         open_output(
             path, plan.file_bytes, force=force, may_replace=partial(is_unchanged_build, plan=plan), sync=sync
@@ -267,6 +271,8 @@ def build(
     ):
         for _, data in drawn.blocks:
             write_and_hash(data, write, sha256)
+        if sha256 and expect:
+            check_digest(show_path(path), sha256.hexdigest(), expect)
     return BuildResult(
         files=(path,),
         total_parameters=plan.total_parameters,
@@ -275,6 +281,12 @@ def build(
         device=drawn.device,
         seconds=time.perf_counter() - began,
     )
+
+
+def check_digest(display_path: str, sha256: str, expect: str) -> None:
+    """Raise DigestError if a build's SHA-256 is not the expected one."""
+    if sha256 != expect:
+        raise DigestError(f"{display_path}: sha256 must be {expect}, got {sha256}; nothing was written")
 
 
 def write_and_hash(data: memoryview, write: Write, sha256: Any) -> None:

@@ -29,6 +29,12 @@ class FileError(ParamgenError, OSError):
     exit_status = 3
 
 
+class DigestError(ParamgenError):
+    """A build whose digest is not the expected one (exit status 1)."""
+
+    exit_status = 1
+
+
 class DeviceError(ParamgenError, RuntimeError):
     """A device that cannot be used, with the reason (exit status 3)."""
 

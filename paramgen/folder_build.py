@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from paramgen.build_check import is_unchanged_build
-from paramgen.engine import BuildResult, draw_blocks, write_and_hash
+from paramgen.engine import BuildResult, check_digest, draw_blocks, write_and_hash
 from paramgen.errors import UsageError, file_errors
 from paramgen.messages import show_path
 from paramgen.planning.files import PlannedFile
@@ -31,6 +31,7 @@ def build_folder(
     device: str = AUTO,
     threads: int | None = None,
     force: bool = False,
+    expect: str | None = None,
     resume: bool = False,
     sync: bool = True,
     progress: BytesCallback = lambda count: None,
@@ -49,15 +50,18 @@ def build_folder(
         remaining = [file for file in plan.files if not _is_finished(target, file)]
         check_space(path, sum(file.size for file in remaining))
         used_device = _write_files(plan, remaining, target, device, threads, progress) if remaining else "cpu"
+        digests = [target.finished[name] for name in names]
+        sha256 = digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+        if expect:
+            check_digest(show_path(path), sha256, expect)
         if index_name:
             target.write(index_name, plan.index_text().encode())
         target.publish(names, index_name, obsolete)
-        digests = [target.finished[name] for name in names]
     return BuildResult(
         files=tuple(os.path.join(path, name) for name in names),
         total_parameters=plan.total_parameters,
         total_bytes=plan.total_bytes,
-        sha256=digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest(),
+        sha256=sha256,
         device=used_device,
         seconds=time.perf_counter() - began,
     )

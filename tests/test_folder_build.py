@@ -11,7 +11,7 @@ import pytest
 import safetensors.numpy
 
 import paramgen
-from paramgen.errors import FileError, UsageError
+from paramgen.errors import DigestError, FileError, UsageError
 from paramgen.folder_build import build_folder
 from paramgen.planning.files import FolderLayout
 from paramgen.planning.plan import Plan
@@ -101,3 +101,11 @@ def test_a_file_where_a_folder_is_meant(tmp_path: Path) -> None:
 def test_a_parent_that_does_not_exist(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="its parent folder does not exist; create it first"):
         build_folder(shards_of(), str(tmp_path / "a" / "b"))
+
+
+def test_an_unexpected_digest_leaves_nothing(tmp_path: Path) -> None:
+    expected = build_folder(shards_of(), str(tmp_path / "a")).sha256
+    build_folder(shards_of(), str(tmp_path / "b"), expect=expected)
+    with pytest.raises(DigestError, match="sha256 must be 0000"):
+        build_folder(shards_of(), str(tmp_path / "c"), expect="0" * 64)
+    assert sorted(os.listdir(tmp_path)) == ["a", "b"]

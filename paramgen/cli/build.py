@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import warnings
 from typing import Annotated, Any
@@ -52,6 +53,13 @@ def _parse_basename(text: str) -> str:
     return text
 
 
+def _parse_digest(text: str) -> str:
+    algorithm, _, digest = text.rpartition(":")
+    if algorithm != "sha256" or not re.fullmatch("[0-9a-f]{64}", digest):
+        raise typer.BadParameter(must_be("sha256: and 64 hexadecimal digits", text))
+    return digest
+
+
 OutputOption = Annotated[
     str, typer.Option("--output", "-o", metavar="OUT", help="The file or folder/ to write; - is standard output.")
 ]
@@ -62,6 +70,15 @@ BasenameOption = Annotated[
         parser=_parse_basename,
         metavar="NAME",
         help="In a folder, the name of the weights; default: model.",
+    ),
+]
+ExpectOption = Annotated[
+    str | None,
+    typer.Option(
+        "--expect",
+        parser=_parse_digest,
+        metavar="sha256:HEX",
+        help="Write nothing unless the build has this digest, as `paramgen digest` prints it.",
     ),
 ]
 ResumeOption = Annotated[
@@ -85,6 +102,7 @@ def build(
     threads: ThreadsOption = None,
     max_shard_size: ShardSizeOption = None,
     basename: BasenameOption = None,
+    expect: ExpectOption = None,
     resume: ResumeOption = False,
     no_sync: NoSyncOption = False,
     force: ForceOption = False,
@@ -124,7 +142,13 @@ def build(
             signals.check()
             progress.advance(count)
 
-        options: dict[str, Any] = {"device": device, "threads": threads, "force": force, "progress": advance}
+        options: dict[str, Any] = {
+            "device": device,
+            "threads": threads,
+            "force": force,
+            "expect": expect,
+            "progress": advance,
+        }
         if is_folder:
             result = build_folder(plan, output, resume=resume, sync=not no_sync, **options)
         else:

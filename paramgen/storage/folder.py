@@ -15,7 +15,7 @@ import stat
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
-from paramgen.errors import FileError, UsageError, file_errors
+from paramgen.errors import DigestError, FileError, UsageError, file_errors
 from paramgen.messages import show_path
 from paramgen.storage.index import INDEX_SUFFIX
 from paramgen.storage.replacement import UNSUPPORTED_ERRNOS, free_bytes, sync_folder
@@ -124,7 +124,7 @@ def open_folder(path: str, *, resume: bool, sync: bool) -> Iterator[FolderTarget
     try:
         yield target
     except BaseException as error:
-        if target.finished:
+        if target.finished and not isinstance(error, DigestError):
             kept = pluralize(len(target.finished), "finished shard")
             error.add_note(f"{show_path(path)}: {kept} kept; build again with --resume to continue")
         else:
