@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +12,7 @@ from paramgen.catalog.frameworks import CANONICAL
 from paramgen.catalog.frameworks.tables import LAYOUTS
 from paramgen.catalog.initializers import ParameterShape
 from paramgen.catalog.layouts import CONSTANTS, UnsupportedError
-from paramgen.json_text import dump_json, quote_json
+from paramgen.json_text import dump_json, quote_json, stream_json
 from paramgen.language.diagnostics import LimitExceededError, Problem, ProblemCollector
 from paramgen.language.items import CheckedOperation, OperationInstance
 from paramgen.language.model import ParsedSpec
@@ -86,9 +85,10 @@ class Plan:
             "total_parameters": self.total_parameters,
             "total_bytes": self.total_bytes,
         }
-        yield json.dumps(head, indent=2, ensure_ascii=False)[:-2] + ',\n  "parameters": ['
+        return stream_json(head, "parameters", self._iter_tensor_json())
+
+    def _iter_tensor_json(self) -> Iterator[str]:
         texts: dict[tuple[int, ...], str] = {}  # JSON after the names, shared by tensors that differ only in name
-        separator = ""
         for tensor in self.tensors:
             key = tensor.cache_key
             rest = texts.get(key)
@@ -96,9 +96,7 @@ class Plan:
                 rest = texts[key] = dump_json(_describe(tensor), "\n    ")[1:]
             name, canonical_name = tensor.name, tensor.canonical_name
             canonical = "null" if canonical_name is None else quote_json(canonical_name)
-            yield f'{separator}\n    {{\n      "name": {quote_json(name)},\n      "canonical_name": {canonical},{rest}'
-            separator = ","
-        yield "\n  ]\n}"
+            yield f'{{\n      "name": {quote_json(name)},\n      "canonical_name": {canonical},{rest}'
 
 
 def make_plan(spec: ParsedSpec) -> Plan:

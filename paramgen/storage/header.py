@@ -31,6 +31,10 @@ class TensorEntry(NamedTuple):
     def size(self) -> int:
         return prod(self.shape)
 
+    @property
+    def nbytes(self) -> int:
+        return self.stop - self.start
+
 
 def place_tensors(tensors: Iterable[tuple[str, DType, tuple[int, ...]]]) -> list[TensorEntry]:
     """Place tensors one after another in the official order: by the format's rank of their dtype, then by name."""
