@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -83,6 +84,18 @@ class SpecError(ParamgenError, ValueError):
 def describe_os_error(error: OSError) -> str:
     """Return the reason of an error of the system on one line."""
     return error.strerror or show_text(str(error), MAX_REASON_CHARS)
+
+
+def check_path(path: str | os.PathLike[str]) -> str:
+    """Return a path as text. Raises FileError for a text that no file can have as its name."""
+    text = os.fsdecode(path)
+    try:
+        is_valid = b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        is_valid = False
+    if not is_valid:
+        raise FileError(f"{escape(text)}: not a valid file name")
+    return text
 
 
 @contextmanager
