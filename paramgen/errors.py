@@ -55,6 +55,7 @@ class Diagnostic:
         object.__setattr__(self, "path", escape(self.path))
 
     def text(self, source: str) -> str:
+        """Return the mistake as a line: source, line and column, path, message."""
         place = f"{source}:{self.line}:{self.column}" if self.line is not None else source
         return f"{place}: {self.path}: {self.message}" if self.path else f"{place}: {self.message}"
 
