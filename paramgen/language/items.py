@@ -210,7 +210,10 @@ class OperationItem(Item):
         return checked
 
     def _find_texts(self, value: Any, scope: Scope, key: str = "", deferred: Collection[str] = ()) -> Iterator[str]:
-        """Yield the strings that use local variables; of expressions that are evaluated later, the variables."""
+        """Yield the strings that use local variables.
+
+        An expression that is evaluated later cannot be a key, so each of its local variables is yielded instead.
+        """
         if isinstance(value, str) and key != "name":
             used = self.state.evaluator.names(value, self.path, scope)
             yield from [f"${{{name}}}" for name in sorted(used)] if key in deferred else [value] if used else []

@@ -120,7 +120,7 @@ class Tensor(NamedTuple):
 
     @property
     def is_buffer(self) -> bool:
-        """True if it is not trained: a framework's buffer, or what a layout adds under such a name."""
+        """True if the layout added it under the name of a buffer, which optimizers leave out."""
         return self.canonical_name is None and is_buffer(self.name)
 
     @property
