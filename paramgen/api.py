@@ -10,13 +10,13 @@ from paramgen import engine
 from paramgen.catalog.initializers import ParameterShape
 from paramgen.catalog.operations import CustomParameter
 from paramgen.engine import BuildResult
-from paramgen.errors import FileError, UsageError
+from paramgen.errors import FileError, UsageError, check_path
 from paramgen.float_mode import default_float_mode
 from paramgen.language.diagnostics import LimitExceededError, ProblemCollector
 from paramgen.language.document import Document, from_mapping
 from paramgen.language.evaluation import Evaluator
 from paramgen.language.model import SpecFields, validate
-from paramgen.messages import escape, must_be, must_be_array, shorten, show_text
+from paramgen.messages import must_be, must_be_array, shorten, show_path, show_text
 from paramgen.nested import Nested, map_arrays, nest
 from paramgen.planning.plan import Plan
 from paramgen.planning.tensors import ResolvedParameter, as_tensor, resolve_parameter
@@ -52,7 +52,6 @@ def load_spec(
     name, as `--set` does. Raises SpecError with all errors, their lines and columns. A variable that the spec does
     not have raises UsageError, and an unreadable file FileError.
     """
-    source = source if isinstance(source, Mapping) else _check_path(source)
     return read_and_plan(source, variables=variables, seed=seed, dtype=dtype, layout=layout)
 
 
@@ -84,7 +83,7 @@ def build(
     if threads is not None and not (isinstance(threads, int) and 1 <= threads <= MAX_THREADS):
         raise UsageError(f"build: threads: {must_be(f'an integer from 1 to {MAX_THREADS:,}', threads)}")
     return engine.build(
-        _as_spec(spec).plan, _check_path(path), device=device, threads=threads, force=force, digest=digest
+        _as_spec(spec).plan, check_path(path), device=device, threads=threads, force=force, digest=digest
     )
 
 
@@ -208,10 +207,10 @@ def load(path: str | os.PathLike[str], *, device: str = "cpu") -> Nested:
     """
     transfer = None if device == "cpu" else _open_transfer(device)
     try:
-        with TensorFile(_check_path(path)) as file:
+        with TensorFile(path) as file:
             return _load(file, transfer)
     except MemoryError as error:
-        raise FileError(f"{escape(_check_path(path))}: does not fit into memory{_reason_suffix(error)}") from None
+        raise FileError(f"{show_path(os.fsdecode(path))}: does not fit into memory{_reason_suffix(error)}") from None
 
 
 def _load(file: TensorFile, transfer: Transfer | None) -> Nested:
@@ -318,18 +317,6 @@ def _open_transfer(device: str) -> Transfer:
     from paramgen.sampling.transfer import Transfer
 
     return Transfer(numbers)
-
-
-def _check_path(path: str | os.PathLike[str]) -> str:
-    """Return a path as text. Raises FileError for a text that no file can have as its name."""
-    text = os.fsdecode(path)
-    try:
-        is_valid = b"\0" not in os.fsencode(text)
-    except UnicodeEncodeError:
-        is_valid = False
-    if not is_valid:
-        raise FileError(f"{escape(text)}: not a valid file name")
-    return text
 
 
 def _as_spec(spec: SpecSource) -> Spec:

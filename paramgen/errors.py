@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -60,6 +61,7 @@ class Diagnostic:
         object.__setattr__(self, "path", escape(self.path))
 
     def text(self, source: str) -> str:
+        """Return the mistake as a line: source, line and column, path, message."""
         place = f"{source}:{self.line}:{self.column}" if self.line is not None else source
         return f"{place}: {self.path}: {self.message}" if self.path else f"{place}: {self.message}"
 
@@ -89,6 +91,18 @@ class SpecError(ParamgenError, ValueError):
 def describe_os_error(error: OSError) -> str:
     """Return the reason of an error of the system on one line."""
     return error.strerror or show_text(str(error), MAX_REASON_CHARS)
+
+
+def check_path(path: str | os.PathLike[str]) -> str:
+    """Return a path as text. Raises FileError for a text that no file can have as its name."""
+    text = os.fsdecode(path)
+    try:
+        is_valid = b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        is_valid = False
+    if not is_valid:
+        raise FileError(f"{escape(text)}: not a valid file name")
+    return text
 
 
 @contextmanager

@@ -30,6 +30,15 @@ except ImportError:  # without a C compiler only the reference is tested
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "tests" / "data"
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+SMALL_MIXTRAL = {
+    "vocabulary": 100,
+    "width": 32,
+    "layers": 2,
+    "heads": 4,
+    "key_value_heads": 2,
+    "experts": 3,
+    "inner": 40,
+}
 # Variables that make large models small.
 SMALL: dict[str, dict[str, Any]] = {
     "ast": {"width": 24, "layers": 2, "mels": 32, "frames": 48, "labels": 10},
@@ -65,24 +74,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "llama": {"vocabulary": 100, "width": 32, "layers": 2, "heads": 4, "key_value_heads": 2, "inner": 40},
     "mamba": {"vocabulary": 100, "width": 32, "layers": 2, "states": 6},
     "mamba2": {"vocabulary": 100, "width": 32, "layers": 2, "heads": 16, "states": 6, "groups": 2},
-    "mixtral": {
-        "vocabulary": 100,
-        "width": 32,
-        "layers": 2,
-        "heads": 4,
-        "key_value_heads": 2,
-        "experts": 3,
-        "inner": 40,
-    },
-    "mixtral_separate": {
-        "vocabulary": 100,
-        "width": 32,
-        "layers": 2,
-        "heads": 4,
-        "key_value_heads": 2,
-        "experts": 3,
-        "inner": 40,
-    },
+    "mixtral": SMALL_MIXTRAL,
+    "mixtral_separate": SMALL_MIXTRAL,
     "qwen3": {
         "vocabulary": 100,
         "width": 32,

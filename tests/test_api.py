@@ -191,7 +191,7 @@ def test_invalid_numbers_of_threads_are_refused(threads: Any, tmp_path: Path, go
 
 def test_invalid_paths_are_refused(golden: Golden) -> None:
     errors = []
-    for call in (paramgen.load_spec, paramgen.load):
+    for call in (paramgen.load_spec, paramgen.load, paramgen.Spec.from_file):
         with pytest.raises(paramgen.FileError) as caught:
             call("o\ud800")  # type: ignore[operator]
         errors.append(caught.value)
@@ -210,7 +210,12 @@ def test_paths_of_all_kinds(tmp_path: Path, golden: Golden) -> None:
     paramgen.build(SPEC, os.fsencode(tmp_path / "p"))
     assert paramgen.load(os.fsencode(tmp_path / "p")).keys() == {"conv"}
     errors = []
-    for call in (paramgen.load_spec, paramgen.load, lambda path: paramgen.build(SPEC, path)):
+    for call in (
+        paramgen.load_spec,
+        paramgen.load,
+        paramgen.Spec.from_file,
+        lambda path: paramgen.build(SPEC, path),
+    ):
         with pytest.raises(paramgen.FileError) as caught:
             call("a\0b")
         errors.append(caught.value)

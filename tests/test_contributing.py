@@ -1,4 +1,4 @@
-"""The recipes of CONTRIBUTING.md name files that exist, and names that these files contain."""
+"""The recipes of CONTRIBUTING.md name files that exist, and names that these files contain or, in Python, define."""
 
 import re
 
@@ -21,12 +21,16 @@ def test_the_files_of_a_recipe_exist(title: str) -> None:
 NAMES_IN_FILE = re.findall(rf"((?:`[^`\n]+`(?:,|\s+and|\s+or)\s+)*`[^`\n]+`)\s+in\s+`({FILE}\.\w+)`", TEXT)
 
 
-@pytest.mark.parametrize(("names", "file"), NAMES_IN_FILE)
-def test_a_file_contains_the_names_that_a_recipe_says_it_has(names: str, file: str) -> None:
+def has_name(name: str, file: str) -> bool:
     source = (ROOT / file).read_text(encoding="utf-8")
-    assert [
-        name for name in re.findall(r"`(.*?)`", names) if not re.search(rf"(?<!\w){re.escape(name)}(?!\w)", source)
-    ] == []
+    if file.endswith(".py") and name.isidentifier():
+        return bool(re.search(rf"^\s*(?:(?:def|class) {name}\b|{name}\b[^(=\n]*=)", source, re.MULTILINE))
+    return bool(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", source))
+
+
+@pytest.mark.parametrize(("names", "file"), NAMES_IN_FILE)
+def test_a_file_has_the_names_that_a_recipe_says_it_has(names: str, file: str) -> None:
+    assert [name for name in re.findall(r"`(.*?)`", names) if not has_name(name, file)] == []
 
 
 def test_every_kind_of_extension_has_a_recipe_of_numbered_steps() -> None:

@@ -54,6 +54,13 @@ def render_classes() -> str:
             fields = [field for field in dataclass_fields(model) if not field.name.startswith("_")]
             rows = ((f"`{field.name}`", f"`{str(field.type).replace(' |', ' or')}`") for field in fields)
             sections.append(render_table(["field", "type"], rows))
+        # Those without a docstring are in the class's.
+        properties = [
+            (key, value) for key, value in vars(model).items() if isinstance(value, property) and value.__doc__
+        ]
+        if properties:
+            rows = ((f"`{key}`", str(inspect.getdoc(value))) for key, value in properties)
+            sections.append(render_table(["property", "meaning"], rows))
         for method, member in vars(model).items():
             if not method.startswith("_") and isinstance(member, FunctionType | classmethod):
                 function = getattr(model, method)

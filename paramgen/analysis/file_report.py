@@ -47,7 +47,7 @@ def iter_json(
         "files": [file.path],
         "metadata": file.metadata,
         "total_parameters": sum(entry.size for entry in entries if not is_buffer(entry.name)),
-        "total_bytes": sum(entry.stop - entry.start for entry in entries),
+        "total_bytes": sum(entry.nbytes for entry in entries),
     }
     return stream_json(head, "tensors", _tensor_lines(file, entries, statistics))
 

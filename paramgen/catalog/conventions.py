@@ -27,11 +27,11 @@ class Convention:
 
         Raises UnsupportedError if the framework has no such operation.
         """
-        rearrangements = layout.rearrangements(operation, list(operation.parameter_defs()))
+        own_definitions = list(operation.parameter_defs())
+        rearrangements = layout.rearrangements(operation, own_definitions)
         shapes = {source: rearrangement.shape for rearrangement in rearrangements for source in rearrangement.sources}
         definitions = [
-            self._with_fans(definition, operation, shapes.get(definition.name))
-            for definition in operation.parameter_defs()
+            self._with_fans(definition, operation, shapes.get(definition.name)) for definition in own_definitions
         ]
         fan_ins = {definition.initializer_key: definition.info.fan_in or 0 for definition in definitions}
         return [self._with_initializer(definition, operation, fan_ins) for definition in definitions]

@@ -95,7 +95,6 @@ def _to_indices(value: Any) -> Sequence[RepeatIndex]:
 _COUNT: Schema = {"type": "integer", "minimum": 0, "maximum": limits.MAX_OPERATIONS}
 REPEAT = _RepeatType(
     value=f"a count {_COUNT_TEXT}, {{from, to}}, or a list of different indices and names",
-    accepts=lambda value: True,
     schema={
         "anyOf": [
             _COUNT,

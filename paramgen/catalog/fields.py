@@ -62,8 +62,8 @@ class FieldType(Expectation):
     expressions in the field are evaluated later, once per index.
     """
 
-    accepts: Callable[[Any], bool]
     schema: Schema
+    accepts: Callable[[Any], bool] = lambda value: True
     convert: Callable[[Any], Any] = lambda value: value
     hint: Callable[[Any], str] = lambda value: ""
     items: FieldType | None = None

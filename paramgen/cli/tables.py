@@ -84,14 +84,14 @@ def print_inspection(
         Column("shape", [_shape(entry.shape) for entry in entries]),
         Column("dtype", [entry.dtype.name for entry in entries]),
         Column("parameters", [f"{size:,}" for size in sizes], is_right=True),
-        Column("bytes", [human_bytes(entry.stop - entry.start) for entry in entries], is_right=True),
+        Column("bytes", [human_bytes(entry.nbytes) for entry in entries], is_right=True),
     ]
     if statistics:
         for key in ("mean", "std", "min", "max", "zeros", "nan", "inf"):
             columns.append(Column(key, [_statistic(stats, key) for stats in statistics], is_right=True))
     print_table(columns)
     buffer_elements = sum(size for entry, size in zip(entries, sizes, strict=True) if is_buffer(entry.name))
-    total_bytes = sum(entry.stop - entry.start for entry in entries)
+    total_bytes = sum(entry.nbytes for entry in entries)
     summary = summarize(len(entries), sum(sizes) - buffer_elements, buffer_elements, total_bytes)
     of_all = f" (of {pluralize(len(file.entries), 'tensor')})" if len(entries) < len(file.entries) else ""
     print(f"\n{file.display_path}: {summary}{of_all}")

@@ -43,7 +43,7 @@ def _is_deferred(field: FieldInfo) -> bool:
 # Keys whose values are strings, even if they are a single expression.
 TEXT_KEYS: Final = ("name", "match")
 # Keys whose expressions may use an index, by the type of the mapping that they are in. These are evaluated later.
-DEFERRED_KEYS: Final = {
+_DEFERRED_KEYS: Final = {
     name: keys
     for model in INITIALIZERS
     if (keys := [key for key, field in model.fields_by_key().items() if _is_deferred(field)])
@@ -54,6 +54,12 @@ INDEX_VARIABLES: Final = frozenset({"k", "n"})
 # Numbers and operators, which are not meant as a string even if they cannot be parsed.
 _ARITHMETIC: Final = re.compile(r"(?=.*[0-9])[0-9.\s]*[-+*/%()][-+*/%().0-9\s]*")
 EMPTY_SCOPE: Final[Mapping[str, Value]] = {}
+
+
+def deferred_keys(mapping: Mapping[str, Any]) -> Collection[str]:
+    """Return the keys of a mapping whose expressions may use an index."""
+    type_name = mapping.get("type")
+    return _DEFERRED_KEYS.get(type_name, ()) if isinstance(type_name, str) else ()
 
 
 class EvaluationFailure(NamedTuple):
@@ -92,6 +98,11 @@ class _Constant(NamedTuple):
 
     value: Value
     names: frozenset[str]
+
+
+def _is_independent(names: frozenset[str], local: Mapping[str, Value]) -> bool:
+    """Return True if local variables cannot change the value of a text with these names, nor how it is parsed."""
+    return not local or (names.isdisjoint(local) and KEYWORDS.isdisjoint(local))
 
 
 class Evaluator:
@@ -134,7 +145,7 @@ class Evaluator:
     def value(self, text: str, local: Mapping[str, Value], path: KeyPath) -> Value:
         """Return the value of a string that has '${' in it. Raises ExpressionError if it has none."""
         constant = self._constants.get(text)
-        if constant and (not local or (constant.names.isdisjoint(local) and KEYWORDS.isdisjoint(local))):
+        if constant and _is_independent(constant.names, local):
             if type(constant.value) is tuple:
                 self.count_terms(len(constant.value), path)
             return constant.value
@@ -142,7 +153,7 @@ class Evaluator:
         environment = self._environment(local)
         self.count_terms(template.cost(environment), path)
         value = template.value(environment)
-        if template.names.isdisjoint(local) and KEYWORDS.isdisjoint(local):
+        if _is_independent(template.names, local):
             self._constants[text] = _Constant(value, template.names)
         return value
 
@@ -170,15 +181,13 @@ class Evaluator:
                 try:
                     if key in bound and not INDEX_VARIABLES.isdisjoint(self.parse(value, path, local).names):
                         return self._defer(value, path, local)
-                    found = self.value(value, local, path)
-                    return values.render(found) if key in TEXT_KEYS else list(found) if type(found) is tuple else found
+                    return _as_data(self.value(value, local, path), key)
                 except ExpressionError as error:
                     failures[path] = EvaluationFailure(value, error)
             elif isinstance(value, dict):
-                kind = value.get("type")
-                later = DEFERRED_KEYS.get(kind, ()) if isinstance(kind, str) else ()
+                deferred = deferred_keys(value)
                 new = {
-                    key: entry if key in skip_keys else evaluate(entry, (*path, key), key, later)
+                    key: entry if key in skip_keys else evaluate(entry, (*path, key), key, deferred)
                     for key, entry in value.items()
                 }
                 return new if any(new[key] is not entry for key, entry in value.items()) else value
@@ -219,6 +228,13 @@ class Evaluator:
         if self._terms > limits.MAX_TERMS:
             limit = f"more than {limits.MAX_TERMS:,} numbers, variables and operators in all (the limit)"
             raise LimitExceededError(path, f"expressions are too many or repeat too often: {limit}")
+
+
+def _as_data(value: Value, key: str) -> Any:
+    """Return a value as a document has it under a key."""
+    if key in TEXT_KEYS:
+        return values.render(value)
+    return list(value) if type(value) is tuple else value
 
 
 def parse_value(text: str) -> Value:

@@ -20,7 +20,7 @@ from paramgen.catalog.operations import OPERATIONS_BY_TYPE, Operation
 from paramgen.catalog.synonyms import OPERATION_SYNONYMS
 from paramgen.language import values
 from paramgen.language.diagnostics import InvalidItemError, LimitExceededError, Problem, RepeatLocation, explain_errors
-from paramgen.language.evaluation import DEFERRED_KEYS, Evaluator
+from paramgen.language.evaluation import Evaluator, deferred_keys
 from paramgen.language.expressions import has_expression
 from paramgen.language.groups import OPERATION_EXPECTED
 from paramgen.language.repetitions import NOT_REPEATED, Repetitions, Scope, check_condition, read_repetitions
@@ -210,14 +210,17 @@ class OperationItem(Item):
         return checked
 
     def _find_texts(self, value: Any, scope: Scope, key: str = "", deferred: Collection[str] = ()) -> Iterator[str]:
-        """Yield the strings that use local variables; of expressions that are evaluated later, the variables."""
+        """Yield the strings that use local variables.
+
+        An expression that is evaluated later cannot be a key, so each of its local variables is yielded instead.
+        """
         if isinstance(value, str) and key != "name":
             used = self.state.evaluator.names(value, self.path, scope)
             yield from [f"${{{name}}}" for name in sorted(used)] if key in deferred else [value] if used else []
         elif isinstance(value, dict):
-            later = DEFERRED_KEYS.get(str(value.get("type")), ())
+            inner_deferred = deferred_keys(value)
             for inner, entry in value.items():
-                yield from self._find_texts(entry, scope, inner, later)
+                yield from self._find_texts(entry, scope, inner, inner_deferred)
         elif isinstance(value, list):
             for entry in value:
                 yield from self._find_texts(entry, scope)

@@ -25,7 +25,7 @@ from paramgen.catalog.operations import (
 )
 from paramgen.catalog.schemas import closed_schema, object_schema
 from paramgen.catalog.synonyms import FRAMEWORK_SYNONYMS, OPERATION_SYNONYMS
-from paramgen.errors import UsageError, file_errors
+from paramgen.errors import UsageError, check_path, file_errors
 from paramgen.language.diagnostics import LimitExceededError, Problem, ProblemCollector, explain_errors
 from paramgen.language.document import Document, clip_path, from_mapping
 from paramgen.language.evaluation import VALUE, Evaluator, evaluate_variables
@@ -206,7 +206,7 @@ def read_document(source: str | os.PathLike[str] | Mapping[str, Any]) -> Documen
     """Read a YAML file or a mapping."""
     if isinstance(source, Mapping):
         return from_mapping(source)
-    path = os.fspath(source)
+    path = check_path(source)
     with file_errors(show_path(path)), open(path, "rb") as file:
         raw = file.read(limits.MAX_FILE_BYTES + 1)
     return from_yaml(raw, path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,7 +13,7 @@ from paramgen.catalog.frameworks.tables import LAYOUTS
 from paramgen.catalog.initializers import ParameterShape
 from paramgen.catalog.layouts import CONSTANTS, UnsupportedError
 from paramgen.errors import UsageError
-from paramgen.json_text import dump_json, quote_json
+from paramgen.json_text import dump_json, quote_json, stream_json
 from paramgen.language.diagnostics import LimitExceededError, Problem, ProblemCollector
 from paramgen.language.items import CheckedOperation, OperationInstance
 from paramgen.language.model import ParsedSpec
@@ -123,10 +122,11 @@ class Plan:
             "total_parameters": self.total_parameters,
             "total_bytes": self.total_bytes,
         }
-        yield json.dumps(head, indent=2, ensure_ascii=False)[:-2] + ',\n  "parameters": ['
+        return stream_json(head, "parameters", self._iter_tensor_json())
+
+    def _iter_tensor_json(self) -> Iterator[str]:
         files = self._files_of_tensors()
         texts: dict[tuple[int, ...], str] = {}  # JSON after the names, shared by tensors that differ only in name
-        separator = ""
         for tensor in self.tensors:
             key = tensor.cache_key
             rest = texts.get(key)
@@ -135,10 +135,7 @@ class Plan:
             name, canonical_name = tensor.name, tensor.canonical_name
             canonical = "null" if canonical_name is None else quote_json(canonical_name)
             file = f'\n      "file": {quote_json(files[name])},' if files else ""
-            names = f'"name": {quote_json(name)},\n      "canonical_name": {canonical},{file}'
-            yield f"{separator}\n    {{\n      {names}{rest}"
-            separator = ","
-        yield "\n  ]\n}"
+            yield f'{{\n      "name": {quote_json(name)},\n      "canonical_name": {canonical},{file}{rest}'
 
 
 def make_plan(spec: ParsedSpec) -> Plan:

@@ -12,7 +12,7 @@ from paramgen.catalog.distributions import Distribution, Norm
 from paramgen.catalog.frameworks import is_buffer
 from paramgen.catalog.initializers import Initializer, ParameterShape
 from paramgen.dtypes import DTYPES_BY_NAME, DType
-from paramgen.messages import escape, shorten
+from paramgen.messages import show_text
 from paramgen.planning.streams import stream_id
 from paramgen.units import format_number
 
@@ -51,7 +51,7 @@ class ResolvedParameter:
         if not reason and self.padding_index is not None and self.dtype.min > 0:
             limit = f"must be at least {format_number(self.dtype.min)} to fit {self.dtype.name}"
             reason = f"{limit}, got 0 (padding_index); choose another dtype"
-        return f"{escape(shorten(name))} {reason}" if reason else None
+        return f"{show_text(name)} {reason}" if reason else None
 
 
 def resolve_parameter(parameter: ParameterShape, initializer: Initializer, dtype: str) -> ResolvedParameter:
@@ -120,7 +120,7 @@ class Tensor(NamedTuple):
 
     @property
     def is_buffer(self) -> bool:
-        """True if it is not trained: a framework's buffer, or what a layout adds under such a name."""
+        """True if the layout added it under the name of a buffer, which optimizers leave out."""
         return self.canonical_name is None and is_buffer(self.name)
 
     @property

@@ -1,4 +1,4 @@
-"""The parameters of orthogonal matrices, each drawn as one unit of work."""
+"""The drawing of parameters that consist of orthogonal matrices."""
 
 from __future__ import annotations
 
@@ -28,10 +28,7 @@ PARALLEL_SECONDS = 0.02
 
 
 class MatrixDrawer:
-    """The matrices of one seed.
-
-    Large ones are drawn one at a time, by `threads` threads if they can share a backend.
-    """
+    """Draws the matrices of one seed: large ones one at a time, by `threads` threads if they can share a backend."""
 
     def __init__(self, seed: int, threads: int, report_progress: BytesCallback, large_matrix_lock: threading.Lock):
         self._seed = seed

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError, safe_open
 
 from paramgen.dtypes import DTYPES_BY_CODE
-from paramgen.errors import MAX_REASON_CHARS, FileError, MalformedFileError, file_errors
+from paramgen.errors import MAX_REASON_CHARS, FileError, MalformedFileError, check_path, file_errors
 from paramgen.messages import show_path, show_text
 from paramgen.storage.header import MAX_HEADER_BYTES, TensorEntry, find_duplicate
 
@@ -28,7 +28,7 @@ class TensorFile:
     """
 
     def __init__(self, path: str | os.PathLike[str]):
-        self.path = os.fspath(path)
+        self.path = check_path(path)
         self.display_path = show_path(self.path)
         with file_errors(self.display_path):
             self._file = open(self.path, "rb", buffering=0, opener=_open)  # noqa: SIM115 (closed by close)

@@ -99,7 +99,7 @@ def test_a_distance_beyond_float64_is_left_out(tmp_path: Path) -> None:
 
 def test_large_integers_are_compared_exactly(tmp_path: Path) -> None:
     a = np.array([2**62, 5], np.int64)
-    (value,) = compare_arrays({"x": a}, {"x": a + [1, 0]}, tmp_path).values
+    (value,) = compare_arrays({"x": a}, {"x": a + np.array([1, 0])}, tmp_path).values
     assert value.differing == 1
 
 

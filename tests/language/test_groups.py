@@ -122,7 +122,10 @@ def test_the_stored_spec_builds_the_same_file() -> None:
 
 
 def test_setting_a_variable_and_writing_it_are_the_same() -> None:
-    assert plan_text(MODEL, variables={"hidden": 6}).files[0].header == plan_text(MODEL.replace("hidden: 4", "hidden: 6")).files[0].header
+    assert (
+        plan_text(MODEL, variables={"hidden": 6}).files[0].header
+        == plan_text(MODEL.replace("hidden: 4", "hidden: 6")).files[0].header
+    )
 
 
 OVERRIDES = f"""\

@@ -13,8 +13,7 @@ from paramgen.errors import SpecError
 from paramgen.language.document import from_mapping
 from paramgen.language.model import Replacements, interpret, read_document
 from paramgen.language.yaml_reader import from_yaml
-from paramgen.planning import files
-from paramgen.planning import resolve
+from paramgen.planning import files, resolve
 from paramgen.planning.plan import make_plan, metadata
 
 

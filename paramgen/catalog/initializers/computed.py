@@ -92,7 +92,6 @@ def _as_tuples(value: Any) -> Any:
 
 VALUES = _NestedNumbers(
     value="a non-empty list of numbers, or nested lists",
-    accepts=lambda value: True,
     convert=_as_tuples,
     schema={
         "anyOf": [
