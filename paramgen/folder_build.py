@@ -6,7 +6,6 @@ import hashlib
 import os
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from paramgen.build_check import is_unchanged_build
 from paramgen.engine import BuildResult, check_digest, draw_blocks, write_and_hash
@@ -19,9 +18,6 @@ from paramgen.sampling.matrices import BytesCallback
 from paramgen.storage.folder import FolderTarget, check_space, find_obsolete, hash_file, open_folder
 from paramgen.storage.index import INDEX_SUFFIX
 from paramgen.storage.replacement import FORCE_OPTION
-
-if TYPE_CHECKING:
-    pass
 
 
 def build_folder(
