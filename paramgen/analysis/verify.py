@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from paramgen.blocks import TensorSlice
 from paramgen.dtypes import DType
-from paramgen.engine import TensorSlice, draw_blocks
+from paramgen.engine import draw_blocks
 from paramgen.messages import show_path
 from paramgen.planning.plan import Plan
 from paramgen.sampling.devices import AUTO

@@ -32,7 +32,7 @@ from paramgen.planning.streams import STREAM_VERSION
 from paramgen.planning.tensors import Parameter, ResolvedParameter, Tensor, resolve_parameter
 from paramgen.planning.ties import Tie, resolve_ties
 from paramgen.storage.header import MAX_HEADER_BYTES, compact_json
-from paramgen.storage.index import index_text
+from paramgen.storage.index import INDEX_SUFFIX, index_text
 from paramgen.units import summarize
 
 MAX_DATA_BYTES = 2**63 - 1
@@ -79,6 +79,11 @@ class Plan:
             return replace(self, folder=folder, files=plan_files(self.tensors, folder, self.metadata))
         except HeaderSizeError as error:
             raise UsageError(str(error)) from None
+
+    @property
+    def index_name(self) -> str | None:
+        """The name of the folder's index, None if there is one file."""
+        return f"{self.folder.basename}{INDEX_SUFFIX}" if len(self.files) > 1 else None
 
     def index_text(self) -> str:
         """Return the index of the files, in JSON."""
