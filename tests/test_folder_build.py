@@ -109,3 +109,90 @@ def test_an_unexpected_digest_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(DigestError, match="sha256 must be 0000"):
         build_folder(shards_of(), str(tmp_path / "c"), expect="0" * 64)
     assert sorted(os.listdir(tmp_path)) == ["a", "b"]
+
+
+class StopBuildError(Exception):
+    """It ends a build in the middle."""
+
+
+def interrupt_after(count: int) -> Any:
+    """Return a progress function that raises StopBuildError after `count` drawn bytes."""
+    drawn = 0
+
+    def progress(more: int) -> None:
+        nonlocal drawn
+        drawn += more
+        if drawn > count:
+            raise StopBuildError
+
+    return progress
+
+
+def interrupt(folder: Path, rows: int = 50_000) -> tuple[Plan, dict[str, bytes]]:
+    """Interrupt a build in its second shard; return its plan, and the contents that the finished folder will have."""
+    plan = shards_of(rows)
+    build_folder(plan, str(folder.parent / "whole"))
+    with pytest.raises(StopBuildError) as caught:
+        build_folder(plan, str(folder), threads=1, progress=interrupt_after(15_000_000))
+    (note,) = caught.value.__notes__
+    assert note.endswith("1 finished shard kept; build again with --resume to continue")
+    assert os.listdir(folder) == [".paramgen-resume"]
+    return plan, contents(folder.parent / "whole")
+
+
+@pytest.mark.parametrize("redraw", [False, True])
+def test_a_resumed_build_draws_only_what_is_missing(redraw: bool, tmp_path: Path) -> None:
+    plan, expected = interrupt(tmp_path / "model")
+    staged = tmp_path / "model" / ".paramgen-resume" / SHARDS[0]
+    number = staged.stat().st_ino
+    build_folder(plan, str(tmp_path / "model"), resume=True, redraw=redraw, manifest=str(tmp_path / "manifest"))
+    assert contents(tmp_path / "model") == expected
+    assert (tmp_path / "model" / SHARDS[0]).stat().st_ino == number
+    digests = json.loads((tmp_path / "manifest").read_text())["files"]
+    assert digests == {name: hashlib.sha256(data).hexdigest() for name, data in expected.items()}
+
+
+def test_a_damaged_shard_is_drawn_again(tmp_path: Path) -> None:
+    plan, expected = interrupt(tmp_path / "model")
+    staged = tmp_path / "model" / ".paramgen-resume" / SHARDS[0]
+    damaged = bytearray(staged.read_bytes())
+    damaged[-1] ^= 1
+    staged.write_bytes(damaged)
+    build_folder(plan, str(tmp_path / "model"), resume=True)
+    assert contents(tmp_path / "model") == expected
+
+
+def test_a_shard_with_a_forged_digest_is_found_by_drawing(tmp_path: Path) -> None:
+    plan, expected = interrupt(tmp_path / "model")
+    staging = tmp_path / "model" / ".paramgen-resume"
+    damaged = bytearray((staging / SHARDS[0]).read_bytes())
+    damaged[-1] ^= 1
+    (staging / SHARDS[0]).write_bytes(damaged)
+    (staging / "digests").write_text(f"{hashlib.sha256(damaged).hexdigest()}  {SHARDS[0]}\n")
+    build_folder(plan, str(tmp_path / "model"), resume=True, redraw=True)
+    assert contents(tmp_path / "model") == expected
+
+
+def test_another_spec_does_not_continue_from_old_shards(tmp_path: Path) -> None:
+    interrupt(tmp_path / "model")
+    other = paramgen.plan({**spec_of(50_000), "seed": 1}).split(FolderLayout(limit=10_000_000))
+    build_folder(other, str(tmp_path / "model"), resume=True)
+    build_folder(other, str(tmp_path / "other"))
+    assert contents(tmp_path / "model") == contents(tmp_path / "other")
+
+
+def test_a_build_without_resume_begins_anew(tmp_path: Path) -> None:
+    plan, expected = interrupt(tmp_path / "model")
+    number = (tmp_path / "model" / ".paramgen-resume" / SHARDS[0]).stat().st_ino
+    build_folder(plan, str(tmp_path / "model"))
+    assert contents(tmp_path / "model") == expected
+    assert (tmp_path / "model" / SHARDS[0]).stat().st_ino != number
+
+
+def test_two_builds_into_one_folder(tmp_path: Path) -> None:
+    def build_another(count: int) -> None:
+        with pytest.raises(UsageError, match="another build is writing into this folder; wait until it ends"):
+            build_folder(shards_of(), str(tmp_path))
+
+    build_folder(shards_of(), str(tmp_path), progress=build_another)
+    assert sorted(os.listdir(tmp_path)) == [*SHARDS, INDEX]
