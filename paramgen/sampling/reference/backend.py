@@ -24,10 +24,10 @@ from paramgen.catalog.distributions import (
 )
 from paramgen.catalog.distributions.computed import IntervalDistribution
 from paramgen.dtypes import DType
-from paramgen.sampling import elementary, matrix
 from paramgen.sampling.host import HostBackend, view_of_region
-from paramgen.sampling.normal import normal_float32, normal_float64, truncated_normal
-from paramgen.sampling.philox import LOW, SHIFT, Words, draw_words, draw_words64, draw_words_at, join_halves
+from paramgen.sampling.reference import elementary, matrix
+from paramgen.sampling.reference.normal import normal_float32, normal_float64, truncated_normal
+from paramgen.sampling.reference.philox import LOW, SHIFT, Words, draw_words, draw_words64, draw_words_at, join_halves
 
 if TYPE_CHECKING:
     from paramgen.sampling.backend import Bytes, ElementSource

@@ -16,18 +16,19 @@ from paramgen.catalog.distributions import ELEMENTWISE
 from paramgen.dtypes import DType
 from paramgen.errors import DeviceError
 from paramgen.float_mode import default_float_mode
-from paramgen.sampling import cuda
 from paramgen.sampling.backend import (
     DTYPE_NUMBERS,
     REGION_AXES,
     Backend,
     Bytes,
     ElementSource,
+    Matrix,
     axes_by_out_stride,
     kernel_arguments,
     pad_to_region_axes,
 )
-from paramgen.sampling.cuda_runtime import (
+from paramgen.sampling.cuda import compilation
+from paramgen.sampling.cuda.runtime import (
     allocate_pinned,
     check_gpus,
     copy_bytes,
@@ -40,7 +41,6 @@ from paramgen.sampling.cuda_runtime import (
 )
 from paramgen.sampling.devices import Device
 from paramgen.sampling.host import HostBackend
-from paramgen.sampling.matrix import Matrix
 from paramgen.sampling.regions import StridedRegion
 from paramgen.units import human_bytes
 
@@ -93,20 +93,20 @@ class _Kernels:
     """The kernels of one GPU, each compiled at its first use."""
 
     def __init__(self, number: int):
-        self._target = cuda.target_architecture(cupy.cuda.nvrtc, cupy.cuda.Device(number).compute_capability)
+        self._target = compilation.target_architecture(cupy.cuda.nvrtc, cupy.cuda.Device(number).compute_capability)
         self._lock = threading.Lock()
         self._modules: dict[tuple[str, ...], Any] = {}
 
     def draw(self, distribution: str, dtype: DType, name: str = "pg_draw") -> Any:
         """Return a kernel that draws a distribution of kernel.h in a dtype."""
-        return self.get(name, *cuda.sampling_defines(distribution, dtype))
+        return self.get(name, *compilation.sampling_defines(distribution, dtype))
 
     def get(self, name: str, *defines: str) -> Any:
         """Return the kernel of this name of gpu.cu, compiled with these flags."""
         with self._lock:
             if defines not in self._modules:
                 module = cupy.cuda.Module()
-                module.load(cuda.compile_kernels(cupy.cuda.nvrtc, self._target, defines))
+                module.load(compilation.compile_kernels(cupy.cuda.nvrtc, self._target, defines))
                 self._modules[defines] = module
             return self._modules[defines].get_function(name)
 
@@ -140,7 +140,7 @@ class GpuBackend(Backend):
 
     @property
     def host_backend(self) -> HostBackend:
-        from paramgen.sampling.cpu import cpu_backend
+        from paramgen.sampling.cpu.devices import cpu_backend
 
         return cpu_backend()
 
