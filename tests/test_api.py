@@ -19,7 +19,8 @@ from helpers import ROOT, TINY
 import paramgen
 from paramgen.planning.streams import stream_id
 from paramgen.sampling.orthogonal import FLOAT32_TOLERANCE, Orthonormalizer
-from paramgen.sampling.reference.backend import NumpyBackend, standard_normal
+from paramgen.sampling.reference.backend import NumpyBackend
+from paramgen.sampling.reference.distributions import standard_normal
 from paramgen.sampling.reference.philox import draw_words
 
 SPEC = {

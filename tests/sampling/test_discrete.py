@@ -10,7 +10,7 @@ import paramgen
 from paramgen.catalog.distributions import Bernoulli, Integers
 from paramgen.dtypes import DTYPES
 from paramgen.planning.streams import stream_id
-from paramgen.sampling.reference.backend import _bernoulli, _integers, _share64
+from paramgen.sampling.reference.distributions import _bernoulli, _integers, _share64
 from paramgen.sampling.reference.philox import draw_words, draw_words64
 
 COUNT = 20_000

@@ -13,7 +13,7 @@ from paramgen.catalog.distributions import LogUniform, Sinusoidal, SsmDtBias, Un
 from paramgen.exact_math import log
 from paramgen.planning.streams import stream_id
 from paramgen.sampling.reference import elementary
-from paramgen.sampling.reference.backend import uniform_interval
+from paramgen.sampling.reference.distributions import uniform_interval
 from paramgen.sampling.reference.philox import draw_words, draw_words64
 
 RANDOM = np.random.default_rng(0)

@@ -20,7 +20,8 @@ from paramgen.sampling.orthogonal import (
     householder,
     iter_tiles,
 )
-from paramgen.sampling.reference.backend import NumpyBackend, standard_normal
+from paramgen.sampling.reference.backend import NumpyBackend
+from paramgen.sampling.reference.distributions import standard_normal
 from paramgen.sampling.reference.philox import draw_words, draw_words64
 
 SHAPES = [(1, 1), (2, 2), (7, 3), (3, 7), (1, 5), (5, 1), (400, 100), (100, 400), (TILE + 2, TILE + 1), (300, 300)]

@@ -1,7 +1,7 @@
 """The matrix kernels in NumPy, in double precision: the oracle of matrix.h.
 
-MatrixKernels describes them, and HostBackend apply_reflector. Each element's sum
-runs over k in order, a multiply then an add.
+MatrixKernels describes them, and HostBackend apply_reflector. Each element's sum runs over k in order, a multiply then
+an add.
 """
 
 from __future__ import annotations
