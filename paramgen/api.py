@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from paramgen.sampling.transfer import Transfer
+    from paramgen.sampling.cuda.transfer import Transfer
 
 VariableValue = bool | float | str | Sequence[bool | float | str]
 SpecSource = Spec | str | os.PathLike[str] | Mapping[str, Any]
@@ -314,7 +314,7 @@ def _open_transfer(device: str) -> Transfer:
     backend, numbers = (AUTO, []) if device == AUTO else parse_device(device)
     if backend != "gpu" or len(numbers) > 1:
         raise UsageError(f"device: {must_be('one GPU (gpu or gpu:N)', device)}")
-    from paramgen.sampling.transfer import Transfer
+    from paramgen.sampling.cuda.transfer import Transfer
 
     return Transfer(numbers)
 

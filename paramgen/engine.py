@@ -27,7 +27,7 @@ from paramgen.planning.tensors import Tensor
 from paramgen.sampling.backend import Backend, Bytes
 from paramgen.sampling.cost import cpu_seconds
 from paramgen.sampling.devices import AUTO, open_backends
-from paramgen.sampling.matrices import BytesCallback
+from paramgen.sampling.matrix_drawer import BytesCallback
 from paramgen.sampling.sampler import Sampler
 from paramgen.storage.manifest import open_manifest
 from paramgen.storage.writer import Write, open_output

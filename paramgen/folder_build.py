@@ -22,7 +22,7 @@ from paramgen.messages import show_path
 from paramgen.planning.files import PlannedFile
 from paramgen.planning.plan import Plan
 from paramgen.sampling.devices import AUTO
-from paramgen.sampling.matrices import BytesCallback
+from paramgen.sampling.matrix_drawer import BytesCallback
 from paramgen.storage.folder import FolderTarget, check_space, find_obsolete, open_folder
 from paramgen.storage.index import INDEX_SUFFIX
 from paramgen.storage.replacement import FORCE_OPTION
