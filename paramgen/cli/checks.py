@@ -91,7 +91,7 @@ def verify(
     if as_json:
         print_json({"holds": result.holds, **asdict(result)})
     else:
-        from paramgen.cli.tables import print_verification
+        from paramgen.cli.check_tables import print_verification
 
         print_verification(checkpoint.display_path, result)
     return 0 if result.holds else 1
@@ -105,7 +105,7 @@ def check(path: WeightsArgument, threads: ThreadsOption = None, as_json: JsonOpt
     if as_json:
         print_json({"sound": result.sound, **asdict(result)})
     else:
-        from paramgen.cli.tables import print_check
+        from paramgen.cli.check_tables import print_check
 
         print_check(path, result)
     return 0 if result.sound else 1
@@ -173,7 +173,7 @@ def diff(
         document: dict[str, Any] = {"equal": differences.equal, **asdict(differences)}
         print_json({key: value for key, value in document.items() if key != "common"})
     else:
-        from paramgen.cli.tables import print_differences
+        from paramgen.cli.check_tables import print_differences
 
         print_differences(differences)
     return 0 if differences.equal else 1

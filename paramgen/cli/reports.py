@@ -19,6 +19,7 @@ from paramgen.cli.options import (
     plan_spec,
 )
 from paramgen.cli.output import print_json, print_json_parts
+from paramgen.messages import escape
 
 StatsOption = Annotated[
     bool, typer.Option("--stats", help="Read the data: mean, std, min, max, zeros, NaNs, infinities.")
@@ -46,7 +47,7 @@ def plan(
     if as_json:
         print_json_parts(spec_plan.iter_json())
         return
-    from paramgen.cli.tables import print_plan
+    from paramgen.cli.plan_tables import print_plan
 
     print_plan(spec_plan)
 
@@ -64,7 +65,7 @@ def inspect(
     if as_json:
         print_json_parts(iter_json(file, entries, statistics))
         return
-    from paramgen.cli.tables import print_inspection
+    from paramgen.cli.file_tables import print_inspection
 
     print_inspection(file, entries, statistics)
 
@@ -77,9 +78,15 @@ def devices(as_json: JsonOption = False) -> None:
     if as_json:
         print_json([asdict(device) for device in all_devices])
         return
-    from paramgen.cli.tables import print_devices
+    from paramgen.cli.tables import Column, print_table
 
-    print_devices(all_devices)
+    print_table(
+        [
+            Column("device", [device.name for device in all_devices]),
+            Column("usable", ["yes" if device.usable else "no" for device in all_devices]),
+            Column("description", [escape(device.description) for device in all_devices]),
+        ]
+    )
 
 
 def schema() -> None:

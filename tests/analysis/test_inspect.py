@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 import paramgen
 from paramgen.analysis.file_report import RunningMoments, compute_statistics, iter_json, select_tensors
-from paramgen.cli.tables import print_inspection, print_plan
+from paramgen.cli.file_tables import print_inspection
+from paramgen.cli.plan_tables import print_plan
 from paramgen.storage.header import encode_header, place_tensors
 from paramgen.storage.reader import TensorFile
 
