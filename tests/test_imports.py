@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "catalog": GROUND,
     "storage": GROUND,
     "language": {"catalog"},
-    "planning": {"language", "storage.header"},
+    "planning": {"language", "storage.header", "storage.index"},
     "sampling": {"catalog", "planning.tensors"},
     "sampling.reference": {"sampling"},
     "sampling.cpu": {"sampling.reference"},
