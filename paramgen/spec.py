@@ -96,6 +96,14 @@ class Spec:
         return self._parsed.source
 
 
+SpecSource = Spec | str | os.PathLike[str] | Mapping[str, Any]
+
+
+def as_spec(source: SpecSource) -> Spec:
+    """Return a spec as it is, and read any other source."""
+    return source if isinstance(source, Spec) else read_and_plan(source)
+
+
 @default_float_mode()
 def read_and_plan(
     source: str | os.PathLike[str] | Mapping[str, Any],

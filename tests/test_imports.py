@@ -41,9 +41,10 @@ MAY_IMPORT = {
     "folder_build": {"engine"},
     "analysis": {"engine"},
     "nested": GROUND,
+    "checks": {"analysis"},
     "api": {"analysis", "folder_build", "nested", "sampling.cuda"},
-    "cli": {"api"},
-    "__init__": {"cli"},
+    "cli": {"api", "checks"},
+    "__init__": {"api", "checks"},
     "__main__": {"cli"},
 }
 

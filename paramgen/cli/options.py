@@ -73,10 +73,10 @@ def _parse_shard_size(text: str) -> int:
 
 
 def _parse_basename(text: str) -> str:
-    from paramgen.planning.files import is_basename
+    from paramgen.planning.files import BASENAME_EXPECTED, is_basename
 
     if not is_basename(text):
-        raise typer.BadParameter(must_be("a file name of letters, digits, _, . and -", text))
+        raise typer.BadParameter(must_be(BASENAME_EXPECTED, text))
     return text
 
 
@@ -154,11 +154,11 @@ def plan_spec(path: str, variables: list[tuple[str, Any]] | None, **replacements
 
 def folder_layout(output: str, max_shard_size: int | None, basename: str | None) -> FolderLayout | None:
     """Return how the weights in the folder `output` are named and split, None if it is a file."""
-    from paramgen.planning.files import DEFAULT_BASENAME, FolderLayout
+    from paramgen.planning.files import make_folder_layout
     from paramgen.storage.folder import is_folder
 
     if is_folder(output):
-        return FolderLayout(basename or DEFAULT_BASENAME, max_shard_size)
+        return make_folder_layout(basename, max_shard_size)
     options = {"--max-shard-size": max_shard_size, "--basename": basename}
     for name, value in options.items():
         if value is not None:
