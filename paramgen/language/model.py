@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
@@ -26,6 +27,7 @@ from paramgen.catalog.operations import (
 from paramgen.catalog.schemas import closed_schema, object_schema
 from paramgen.catalog.synonyms import FRAMEWORK_SYNONYMS, OPERATION_SYNONYMS
 from paramgen.errors import UsageError, check_path, file_errors
+from paramgen.language.companion_files import FILES
 from paramgen.language.diagnostics import LimitExceededError, Problem, ProblemCollector, explain_errors
 from paramgen.language.document import Document, clip_path, from_mapping
 from paramgen.language.evaluation import VALUE, Evaluator, evaluate_variables
@@ -94,6 +96,9 @@ class SpecFields(SpecModel):
     parameters: ParametersByName = Field(default={}, description="parameters of the model itself, by name.")
     ties: Annotated[str, choice_type(("omit", "copy"), {})] = Field(
         default="omit", description="tied parameters: omitted from the file, or written again."
+    )
+    files: Annotated[dict[str, Any], FILES] = Field(
+        default={}, description="files added to a folder, by name: a mapping, written as JSON, or a path to copy."
     )
     overrides: Annotated[
         list[Override],
@@ -209,7 +214,11 @@ def read_document(source: str | os.PathLike[str] | Mapping[str, Any]) -> Documen
     path = check_path(source)
     with file_errors(show_path(path)), open(path, "rb") as file:
         raw = file.read(limits.MAX_FILE_BYTES + 1)
-    return from_yaml(raw, path)
+        is_regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+    document = from_yaml(raw, path)
+    if is_regular:  # else standard input or another pipe, which is in no folder
+        document.folder = os.path.dirname(os.path.abspath(path))
+    return document
 
 
 def interpret(document: Document, replacements: Replacements = Replacements()) -> ParsedSpec:
@@ -263,7 +272,10 @@ def _read_fields(document: Document, evaluator: Evaluator) -> tuple[SpecFields, 
     """Return the valid fields of a spec besides its operations, its source for the file, and its errors."""
     data = document.data
     selected = {**data, **_select_overrides(data.get("overrides"), evaluator)}
-    evaluated, failures = evaluator.evaluate(selected, (), skip_keys=("variables", "operations", "parameters"))
+    evaluated, failures = evaluator.evaluate(selected, (), skip_keys=("variables", "operations", "parameters", "files"))
+    if "files" in data:
+        files, of_files = evaluator.evaluate(data["files"], ("files",), is_plain=True)
+        evaluated, failures = {**evaluated, "files": files}, {**failures, **of_files}
     problems = list(evaluator.explain(failures))
     unknown = set(failures)
     variables = data.get("variables")

@@ -19,6 +19,7 @@ from paramgen.language.items import CheckedOperation, OperationInstance
 from paramgen.language.model import ParsedSpec
 from paramgen.language.yaml_reader import escape_forbidden
 from paramgen.messages import shorten
+from paramgen.planning.companions import Companion, plan_companions
 from paramgen.planning.files import (
     SINGLE_FILE,
     FileMetadata,
@@ -42,7 +43,7 @@ MIN_ENTRY_BYTES = len('"":{"dtype":"F32","shape":[],"data_offsets":[0,4]},')
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Plan:
-    """A build's output: tensors in the spec's order, and the files that hold them."""
+    """A build's output: tensors in the spec's order, the files that hold them, and a folder's companions."""
 
     name: str
     seed: int
@@ -51,6 +52,7 @@ class Plan:
     files: tuple[PlannedFile, ...]
     folder: FolderLayout
     metadata: FileMetadata
+    companions: tuple[Companion, ...]
     warnings: tuple[str, ...] = ()
 
     @property
@@ -171,9 +173,18 @@ def make_plan(spec: ParsedSpec) -> Plan:
     except HeaderSizeError as error:
         ProblemCollector([Problem((), str(error))]).raise_if_any(spec.document)
         raise
-    lines = tuple(warnings.lines(spec.document))
     fields = spec.fields
-    return Plan(fields.name, fields.seed, fields.layout, tuple(tensors), files, SINGLE_FILE, file_metadata, lines)
+    return Plan(
+        name=fields.name,
+        seed=fields.seed,
+        layout=fields.layout,
+        tensors=tuple(tensors),
+        files=files,
+        folder=SINGLE_FILE,
+        metadata=file_metadata,
+        companions=plan_companions(spec),
+        warnings=tuple(warnings.lines(spec.document)),
+    )
 
 
 class _InvalidTensorError(Exception):
