@@ -72,7 +72,6 @@ def _parse_shard_size(text: str) -> int:
 
 
 SpecArgument = Annotated[str, typer.Argument(metavar="SPEC", help="The spec, a YAML file.")]
-FileArgument = Annotated[str, typer.Argument(metavar="FILE", help="A safetensors file.")]
 WeightsArgument = Annotated[str, typer.Argument(metavar="FILE", help="A safetensors file, an index, or a folder.")]
 SeedOption = Annotated[
     int | None,
