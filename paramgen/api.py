@@ -24,9 +24,8 @@ from paramgen.planning.plan import Plan
 from paramgen.planning.tensors import ResolvedParameter, as_tensor, resolve_parameter
 from paramgen.sampling.devices import AUTO, open_backend, parse_device
 from paramgen.spec import Spec, SpecSource, as_spec, read_and_plan
+from paramgen.storage.checkpoint import Checkpoint, StoredTensor
 from paramgen.storage.folder import is_folder
-from paramgen.storage.header import TensorEntry
-from paramgen.storage.reader import TensorFile
 from paramgen.threads import MAX_THREADS
 
 if TYPE_CHECKING:
@@ -226,7 +225,7 @@ def _resolve_single(document: Document) -> tuple[SpecFields, ResolvedParameter]:
 
 
 def load(path: str | os.PathLike[str], *, device: str = "cpu") -> Nested:
-    """Return a safetensors file's tensors as nested dicts of arrays, with names split at dots.
+    """Return the tensors of a safetensors file, an index or a folder as nested dicts of arrays, names split at dots.
 
         params = paramgen.load("params.safetensors")
 
@@ -234,41 +233,44 @@ def load(path: str | os.PathLike[str], *, device: str = "cpu") -> Nested:
     "gpu", the current GPU, or "gpu:N" the arrays are CuPy's. 8-bit floats, which CuPy lacks, are unsigned integers with
     the same bits.
 
-    Raises FileError if the file is not a valid safetensors file. Names that do not nest (`a` beside `a.b`) and arrays
-    that do not fit into memory raise it too. DeviceError means that a GPU cannot be used.
+    Raises FileError if a file is not a valid safetensors file, or contradicts the index. Names that do not nest (`a`
+    beside `a.b`) and arrays that do not fit into memory raise it too. DeviceError means that a GPU cannot be used.
     """
     transfer = None if device == "cpu" else _open_transfer(device)
     try:
-        with TensorFile(path) as file:
-            return _load(file, transfer)
+        with Checkpoint(path) as checkpoint:
+            return _load(checkpoint, transfer)
     except MemoryError as error:
         raise FileError(f"{show_path(os.fsdecode(path))}: does not fit into memory{_reason_suffix(error)}") from None
 
 
-def _load(file: TensorFile, transfer: Transfer | None) -> Nested:
-    """Load a file's arrays; errors that the header shows are raised before any data is read."""
-    for entry in file.entries:
+def _load(checkpoint: Checkpoint, transfer: Transfer | None) -> Nested:
+    """Load all arrays; errors that the headers show are raised before any data is read."""
+    for entry, file in checkpoint.tensors.values():
         if entry.dtype.numpy_name is None:
             raise FileError(f"{file.display_path}: {show_text(entry.name)}: NumPy has no type for {entry.dtype.name}")
     try:
-        nest(dict.fromkeys(entry.name for entry in file.entries))
+        nest(dict.fromkeys(checkpoint.tensors))
     except ValueError as error:
-        raise FileError(f"{file.display_path}: {error}") from None
-    return nest({entry.name: _read(file, entry, transfer) for entry in file.entries})
+        raise FileError(f"{checkpoint.display_path}: {error}") from None
+    return nest({name: _read(checkpoint, tensor, transfer) for name, tensor in checkpoint.tensors.items()})
 
 
-def _read(file: TensorFile, entry: TensorEntry, transfer: Transfer | None) -> Any:
+def _read(checkpoint: Checkpoint, tensor: StoredTensor, transfer: Transfer | None) -> Any:
+    entry = tensor.entry
+
     def read_part(position: int, buffer: NDArray[np.uint8]) -> None:
-        file.read_into(entry, position, buffer.data)
+        checkpoint.read_into(tensor, position, buffer.data)
 
     try:
         if transfer is None:
-            return file.read(entry, 0, entry.size).reshape(entry.shape)
+            return checkpoint.read(tensor, 0, entry.size).reshape(entry.shape)
         return transfer.upload_parts(read_part, entry.dtype.numpy_dtype(), entry.shape)
     except (MemoryError, OverflowError, ValueError) as error:
         array = f"{entry.dtype.name} of shape {shorten(str(list(entry.shape)))}"
         place = f"memory{_reason_suffix(error)}" if isinstance(error, MemoryError) else "an array"
-        raise FileError(f"{file.display_path}: {show_text(entry.name)}: {array} does not fit into {place}") from None
+        where = f"{tensor.file.display_path}: {show_text(entry.name)}"
+        raise FileError(f"{where}: {array} does not fit into {place}") from None
 
 
 def _reason_suffix(error: Exception) -> str:

@@ -11,6 +11,7 @@ from paramgen.blocks import FileBlock, split_into_blocks
 from paramgen.errors import file_errors
 from paramgen.json_text import dump_json
 from paramgen.messages import show_path
+from paramgen.planning.companions import Companion, open_companion
 from paramgen.planning.files import PlannedFile
 
 if TYPE_CHECKING:
@@ -77,6 +78,16 @@ class FileHasher:
     def tensors(self) -> dict[str, str]:
         """The digest of each tensor's bytes, in the file's order."""
         return {name: tensor.hexdigest() for name, tensor in self._tensors.items()}
+
+
+def hash_companion(companion: Companion, write: Callable[[memoryview], None] = lambda data: None) -> str:
+    """Return the digest of a companion's content, which is also written piece by piece."""
+    sha256 = hashlib.sha256()
+    with open_companion(companion) as file:
+        while data := file.read(HASHED_BYTES):
+            write(memoryview(data))
+            sha256.update(data)
+    return sha256.hexdigest()
 
 
 def hash_weights(path: str, file: PlannedFile, with_tensors: bool) -> FileHasher:

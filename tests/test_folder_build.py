@@ -11,7 +11,7 @@ import pytest
 import safetensors.numpy
 
 import paramgen
-from paramgen.errors import DigestError, FileError, UsageError
+from paramgen.errors import DigestError, FileError, SpecError, UsageError
 from paramgen.folder_build import build_folder
 from paramgen.planning.files import FolderLayout
 from paramgen.planning.plan import Plan
@@ -62,7 +62,7 @@ def test_any_shard_gives_the_whole_folder_again(tmp_path: Path) -> None:
 
 def test_a_single_file_replaces_shards_and_their_index(tmp_path: Path) -> None:
     build_folder(shards_of(), str(tmp_path))
-    build_folder(plan_of(), str(tmp_path))
+    build_folder(plan_of().split(FolderLayout()), str(tmp_path))
     assert os.listdir(tmp_path) == ["model.safetensors"]
     build_folder(shards_of(), str(tmp_path))
     assert sorted(os.listdir(tmp_path)) == [*SHARDS, INDEX]
@@ -199,3 +199,87 @@ def test_two_builds_into_one_folder(tmp_path: Path) -> None:
 
     build_folder(shards_of(), str(tmp_path), progress=build_another)
     assert sorted(os.listdir(tmp_path)) == [*SHARDS, INDEX]
+
+
+CONFIG = {"model_type": "none", "hidden": "${n}", "layers": [1, 2]}
+
+
+def companion_spec(folder: Path, **changes: Any) -> Path:
+    """Write a spec with a config.json and a copied file, and return its path."""
+    (folder / "tokenizer.txt").write_text("a b c\n")
+    files = {"config.json": CONFIG, "vocabulary": "tokenizer.txt"}
+    path = folder / "spec.yaml"
+    path.write_text(json.dumps({"variables": {"n": 50}, "files": files, **spec_of(50), **changes}))
+    return path
+
+
+@pytest.mark.parametrize("limit", [None, 10_000])
+def test_companions_appear_beside_the_weights(limit: int | None, tmp_path: Path) -> None:
+    spec, folder, manifest = companion_spec(tmp_path), tmp_path / "model", tmp_path / "manifest"
+    paramgen.build(spec, f"{folder}/", max_shard_size=limit, manifest=manifest)
+    expected = '{\n  "hidden": 50,\n  "layers": [\n    1,\n    2\n  ],\n  "model_type": "none"\n}\n'
+    assert (folder / "config.json").read_text() == expected
+    assert (folder / "vocabulary").read_text() == "a b c\n"
+    digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+    assert json.loads(manifest.read_text())["files"] == digests == paramgen.digest(spec, max_shard_size=limit).files
+    assert paramgen.verify(folder).holds and paramgen.verify(folder, manifest=manifest).holds
+
+
+def test_companions_of_the_old_weights_are_replaced_and_others_kept(tmp_path: Path) -> None:
+    spec, folder = companion_spec(tmp_path), tmp_path / "model"
+    paramgen.build(spec, f"{folder}/")
+    companion_spec(tmp_path, variables={"n": 51})
+    paramgen.build(spec, f"{folder}/")
+    assert json.loads((folder / "config.json").read_text())["hidden"] == 51
+    (folder / "config.json").write_text("{}")
+    before = contents(folder)
+    companion_spec(tmp_path, seed=1)
+    with pytest.raises(UsageError, match=r"config\.json: exists and was not written by paramgen.*--force"):
+        paramgen.build(spec, f"{folder}/")
+    assert contents(folder) == before
+    paramgen.build(spec, f"{folder}/", force=True)
+    assert json.loads((folder / "config.json").read_text())["hidden"] == 50
+
+
+def test_a_companion_that_changed_does_not_verify(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    paramgen.build(companion_spec(tmp_path), f"{folder}/")
+    (folder / "vocabulary").write_text("copied files are not verified")
+    assert paramgen.verify(folder).holds
+    (folder / "config.json").write_text("{}")
+    assert paramgen.verify(folder).other == (f"{folder}/config.json: not what the spec describes",)
+    (folder / "config.json").unlink()
+    assert paramgen.verify(folder).other == (f"{folder}/config.json: absent",)
+    assert paramgen.verify(folder / "model.safetensors").holds
+
+
+def test_a_file_to_copy_is_found_before_anything_is_drawn(tmp_path: Path) -> None:
+    spec = companion_spec(tmp_path)
+    (tmp_path / "tokenizer.txt").unlink()
+    with pytest.raises(SpecError, match=r"files\.vocabulary: must be a regular file below the spec's folder"):
+        paramgen.build(spec, f"{tmp_path}/model/")
+    assert os.listdir(tmp_path) == ["spec.yaml"]
+    paramgen.build(spec, tmp_path / "weights")  # a single file has no companions
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"max_shard_size": "5 things"}, "max_shard_size: must be a number with a unit of KB, MB, GB, TB"),
+        ({"max_shard_size": 0}, "max_shard_size: must be a positive number of bytes"),
+        ({"max_shard_size": True}, "max_shard_size: must be a positive number of bytes"),
+        ({"basename": "../x"}, "basename: must be a file name of letters, digits, _, . and -"),
+    ],
+)
+def test_invalid_options_of_a_folder(options: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        paramgen.build(spec_of(50), f"{tmp_path}/model/", **options)
+    assert str(caught.value).startswith(message)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("option", ["max_shard_size", "basename", "resume"])
+def test_options_of_a_folder_for_a_file(option: str, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"max_shard_size": 10_000, "basename": "x", "resume": True}
+    with pytest.raises(UsageError, match=f"build: {option} needs a folder; end the path in a slash"):
+        paramgen.build(spec_of(50), tmp_path / "weights", **{option: options[option]})

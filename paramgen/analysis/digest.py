@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from paramgen.digests import Digests, sha256_of
+from paramgen.digests import Digests, hash_companion, sha256_of
 from paramgen.engine import hash_files
+from paramgen.planning.companions import check_companions
 from paramgen.planning.plan import Plan
 from paramgen.sampling.devices import AUTO
 
@@ -17,8 +18,13 @@ def compute_digests(
     threads: int | None = None,
     progress: Callable[[int], None] = lambda count: None,
 ) -> Digests:
-    """Return the digests of all files of a build, in the order of a manifest, and of its tensors."""
+    """Return the digests of all files of a build, in the order of a manifest, and of its tensors.
+
+    Raises SpecError if a companion of a folder cannot be copied.
+    """
+    companions = plan.companions if plan.folder else ()
+    check_companions(companions)
     digests = hash_files(plan, device=device, threads=threads, progress=progress)
-    if not plan.index_name:
-        return digests
-    return Digests({**digests.files, plan.index_name: sha256_of(plan.index_text().encode())}, digests.tensors)
+    index = {plan.index_name: sha256_of(plan.index_text().encode())} if plan.index_name else {}
+    copies = {companion.name: hash_companion(companion) for companion in companions}
+    return Digests({**digests.files, **index, **copies}, digests.tensors)

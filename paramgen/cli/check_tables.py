@@ -31,7 +31,7 @@ def print_verification(display_path: str, result: Verification) -> None:
     for line in lines:
         print(line)
     verdict = "holds" if result.holds else "does not hold"
-    print(f"{display_path}: {verdict}, {pluralize(result.tensors, 'tensor')} compared with the spec")
+    print(f"{display_path}: {verdict}, {pluralize(result.tensors, 'tensor')} compared")
 
 
 def print_check(path: str, result: Check) -> None:

@@ -81,7 +81,6 @@ def _parse_basename(text: str) -> str:
 
 
 SpecArgument = Annotated[str, typer.Argument(metavar="SPEC", help="The spec, a YAML file.")]
-FileArgument = Annotated[str, typer.Argument(metavar="FILE", help="A safetensors file.")]
 WeightsArgument = Annotated[str, typer.Argument(metavar="FILE", help="A safetensors file, an index, or a folder.")]
 OutputOption = Annotated[
     str, typer.Option("--output", "-o", metavar="OUT", help="The file or folder/ to write; - is standard output.")

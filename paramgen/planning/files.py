@@ -27,9 +27,6 @@ class FolderLayout:
     limit: int | None = None
 
 
-SINGLE_FILE = FolderLayout()
-
-
 def make_folder_layout(basename: str | None, max_shard_size: int | str | None) -> FolderLayout:
     """Return the layout of a folder with these options of a build. Raises UsageError if one is invalid."""
     if basename is not None and not is_basename(basename):
