@@ -215,9 +215,10 @@ def read_document(source: str | os.PathLike[str] | Mapping[str, Any]) -> Documen
     with file_errors(show_path(path)), open(path, "rb") as file:
         raw = file.read(limits.MAX_FILE_BYTES + 1)
         is_regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+        folder = os.path.dirname(os.path.abspath(path))
     document = from_yaml(raw, path)
     if is_regular:  # else standard input or another pipe, which is in no folder
-        document.folder = os.path.dirname(os.path.abspath(path))
+        document.folder = folder
     return document
 
 
