@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from paramgen import engine
-from paramgen.catalog.initializers import ParameterShape
+from paramgen.catalog.initializers import ParameterTraits
 from paramgen.catalog.operations import CustomParameter
 from paramgen.engine import BuildResult
 from paramgen.errors import FileError, UsageError, check_path
@@ -184,10 +184,10 @@ def _resolve_single(document: Document) -> tuple[SpecFields, ResolvedParameter]:
     shape = parameter.shape
     has_gate_shape = shape[1:] in ((), (1,)) and shape[:1] and shape[0] % 4 == 0
     num_hidden_units = shape[0] // 4 if has_gate_shape else None
-    parameter_shape = ParameterShape(shape, parameter.fan_in, parameter.fan_out, num_hidden_units=num_hidden_units)
-    if reason := parameter.initializer.why_unsupported(parameter_shape):
+    traits = ParameterTraits(shape, parameter.fan_in, parameter.fan_out, num_hidden_units=num_hidden_units)
+    if reason := parameter.initializer.why_unsupported(traits):
         raise UsageError(f"initialize: {parameter.initializer.type_name} {reason}")
-    resolved = resolve_parameter(parameter_shape, parameter.initializer, document.data["dtype"])
+    resolved = resolve_parameter(traits, parameter.initializer, document.data["dtype"])
     if reason := resolved.dtype_error(spec.name):
         raise UsageError(f"initialize: {reason}")
     return spec, resolved
