@@ -15,7 +15,7 @@ from paramgen.float_mode import default_float_mode
 from paramgen.language.diagnostics import LimitExceededError, ProblemCollector
 from paramgen.language.document import Document, from_mapping
 from paramgen.language.evaluation import Evaluator
-from paramgen.language.model import SpecFields, validate
+from paramgen.language.parsed_spec import SpecFields, validate
 from paramgen.messages import must_be, must_be_array, shorten, show_path, show_text
 from paramgen.nested import Nested, map_arrays, nest
 from paramgen.planning.plan import Plan

@@ -15,8 +15,8 @@ from paramgen.catalog.entries import ENTRY_KEYS
 from paramgen.catalog.frameworks import FRAMEWORKS
 from paramgen.catalog.frameworks.tables import LAYOUTS
 from paramgen.catalog.layouts import CONSTANTS, UnsupportedError
-from paramgen.catalog.models import SpecModel
 from paramgen.catalog.operations import Operation, ParameterDef, StandardOperation
+from paramgen.catalog.spec_model import SpecModel
 
 SHARED_FIELDS = ("name", "dtype", "tie", "initializers")
 

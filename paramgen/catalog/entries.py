@@ -19,8 +19,8 @@ from paramgen.catalog.fields import (
     is_identifier_text,
     is_name,
 )
-from paramgen.catalog.models import SpecModel, unknown_key_errors
 from paramgen.catalog.schemas import reference
+from paramgen.catalog.spec_model import SpecModel, unknown_key_errors
 from paramgen.messages import must_be
 
 RepeatIndex = int | str

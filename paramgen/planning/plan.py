@@ -15,7 +15,7 @@ from paramgen.catalog.layouts import CONSTANTS, UnsupportedError
 from paramgen.json_text import dump_json, quote_json, stream_json
 from paramgen.language.diagnostics import LimitExceededError, Problem, ProblemCollector
 from paramgen.language.items import CheckedOperation, OperationInstance
-from paramgen.language.model import ParsedSpec
+from paramgen.language.parsed_spec import ParsedSpec
 from paramgen.language.yaml_reader import escape_forbidden
 from paramgen.messages import shorten
 from paramgen.planning.resolve import NameRegistry, ResolvedOperation, resolve_operations

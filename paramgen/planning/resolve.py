@@ -18,7 +18,7 @@ from paramgen.catalog.operations import OPERATIONS_BY_TYPE, ZEROS, ParameterDef
 from paramgen.language.diagnostics import LimitExceededError, Problem
 from paramgen.language.document import path_text
 from paramgen.language.items import CheckedOperation, OperationInstance
-from paramgen.language.model import Override, ParsedSpec
+from paramgen.language.parsed_spec import Override, ParsedSpec
 from paramgen.messages import closest_match, did_you_mean, join_or, shorten
 from paramgen.planning.overrides import Overrides
 from paramgen.planning.streams import stream_id

@@ -34,8 +34,8 @@ from paramgen.catalog.initializers.values import (
     Uniform,
     Zeros,
 )
-from paramgen.catalog.models import read_typed
 from paramgen.catalog.schemas import reference
+from paramgen.catalog.spec_model import read_typed
 from paramgen.catalog.synonyms import INITIALIZER_SYNONYMS
 
 INITIALIZERS: tuple[type[Initializer], ...] = (

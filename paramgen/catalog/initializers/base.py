@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from paramgen.catalog.axes import Axes
 from paramgen.catalog.distributions import Direction, Distribution
 from paramgen.catalog.fields import FINITE, FieldError
-from paramgen.catalog.models import TypedSpecModel
+from paramgen.catalog.spec_model import TypedSpecModel
 from paramgen.messages import must_be, show
 
 

@@ -30,8 +30,8 @@ from paramgen.catalog.initializers import (
     ParameterTraits,
     Zeros,
 )
-from paramgen.catalog.models import TypedSpecModel, unknown_key_errors
 from paramgen.catalog.schemas import closed_schema, initializer_schema, merge_rules, reference
+from paramgen.catalog.spec_model import TypedSpecModel, unknown_key_errors
 from paramgen.catalog.synonyms import PARAMETER_SYNONYMS
 from paramgen.messages import must_be
 

@@ -31,7 +31,6 @@ from paramgen.catalog.initializers import (
     ParameterTraits,
     Scaled,
 )
-from paramgen.catalog.models import SpecModel
 from paramgen.catalog.operations.base import (
     Operation,
     ParameterDef,
@@ -41,6 +40,7 @@ from paramgen.catalog.operations.base import (
 )
 from paramgen.catalog.operations.weight_norm import WEIGHT_NORM_EXPECTED, WEIGHT_NORM_HELP, MatrixNorm, define_magnitude
 from paramgen.catalog.schemas import initializer_schema, merge_rules, object_schema, reference, type_schema
+from paramgen.catalog.spec_model import SpecModel
 from paramgen.messages import must_be
 
 QUARTER = Constant(type="constant", value=0.25)

@@ -7,8 +7,8 @@ from pydantic import Field
 from paramgen.catalog.axes import Axes, collapse_axes
 from paramgen.catalog.fields import Expectation
 from paramgen.catalog.initializers import Norm, ParameterTraits
-from paramgen.catalog.models import SpecModel
 from paramgen.catalog.operations.base import ParameterDef
+from paramgen.catalog.spec_model import SpecModel
 
 DEFAULT_NORM = Norm(type="norm")
 WEIGHT_NORM_HELP = "a direction and a magnitude instead of plain weights."

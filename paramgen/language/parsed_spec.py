@@ -14,7 +14,6 @@ from paramgen.catalog.entries import VARIABLE, Condition, is_variable
 from paramgen.catalog.fields import DTypeName, ErrorSubject, Expectation, FieldError, KeyPath, Schema, choice_type
 from paramgen.catalog.frameworks import CONVENTION_NAMES, LAYOUT_NAMES
 from paramgen.catalog.initializers import INITIALIZER_EXPECTED, AnyInitializer
-from paramgen.catalog.models import SpecModel, unknown_key_errors
 from paramgen.catalog.operations import (
     OPERATIONS,
     OPERATIONS_BY_TYPE,
@@ -24,6 +23,7 @@ from paramgen.catalog.operations import (
     StandardOperation,
 )
 from paramgen.catalog.schemas import closed_schema, object_schema
+from paramgen.catalog.spec_model import SpecModel, unknown_key_errors
 from paramgen.catalog.synonyms import FRAMEWORK_SYNONYMS, OPERATION_SYNONYMS
 from paramgen.errors import UsageError, check_path, file_errors
 from paramgen.language.diagnostics import LimitExceededError, Problem, ProblemCollector, explain_errors
