@@ -80,7 +80,7 @@ def build(
     """
     if device != AUTO:
         parse_device(device)
-    if threads is not None and not (isinstance(threads, int) and 1 <= threads <= MAX_THREADS):
+    if threads is not None and not (type(threads) is int and 1 <= threads <= MAX_THREADS):
         raise UsageError(f"build: threads: {must_be(f'an integer from 1 to {MAX_THREADS:,}', threads)}")
     return engine.build(
         _as_spec(spec).plan, check_path(path), device=device, threads=threads, force=force, digest=digest
@@ -185,9 +185,13 @@ def _resolve_single(document: Document) -> tuple[SpecFields, ResolvedParameter]:
     has_gate_shape = shape[1:] in ((), (1,)) and shape[:1] and shape[0] % 4 == 0
     num_hidden_units = shape[0] // 4 if has_gate_shape else None
     traits = ParameterTraits(shape, parameter.fan_in, parameter.fan_out, num_hidden_units=num_hidden_units)
-    if reason := parameter.initializer.why_unsupported(traits):
-        raise UsageError(f"initialize: {parameter.initializer.type_name} {reason}")
-    resolved = resolve_parameter(traits, parameter.initializer, document.data["dtype"])
+    initializer = parameter.initializer
+    if missing := [fan for fan in initializer.fans() if getattr(parameter, fan) is None]:
+        fix = f"pass {'them' if len(missing) > 1 else 'it'}"
+        raise UsageError(f"initialize: {initializer.type_name} needs {' and '.join(missing)}; {fix}")
+    if reason := initializer.why_unsupported(traits):
+        raise UsageError(f"initialize: {initializer.type_name} {reason}")
+    resolved = resolve_parameter(traits, initializer, document.data["dtype"])
     if reason := resolved.dtype_error(spec.name):
         raise UsageError(f"initialize: {reason}")
     return spec, resolved

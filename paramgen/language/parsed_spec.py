@@ -310,4 +310,4 @@ def _read_items(data: dict[str, Any]) -> tuple[list[Any], list[Problem]]:
         closest_match(key, ["operations"]) for key in data if key not in SpecFields.fields_by_key()
     ):
         return [], []  # not needed, or reported as a misspelt key
-    return [], [Problem(("operations",), "missing field of the spec: list of operations")]
+    return [], [Problem(("operations",), "missing field of the spec; add operations (a list)")]

@@ -1,4 +1,4 @@
-"""Plans: the source's worked examples, precedence, dtypes, totals, metadata; nothing is drawn."""
+"""Plans: MathWorks' worked examples, precedence, dtypes, totals, metadata; nothing is drawn."""
 
 import json
 import math

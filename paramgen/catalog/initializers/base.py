@@ -54,6 +54,10 @@ class Initializer(TypedSpecModel):
         else:
             yield FieldError((high,), must_be(f"above {low} ({show(low_value)})", high_value))
 
+    def fans(self) -> tuple[str, ...]:
+        """Return the fans that its values depend on."""
+        return ()
+
     def why_unsupported(self, traits: ParameterTraits) -> str | None:
         """Return the reason why it cannot fill this parameter ("needs a matrix, got a vector"), or None."""
         return None
