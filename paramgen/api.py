@@ -20,7 +20,7 @@ from paramgen.messages import must_be, must_be_array, shorten, show_path, show_t
 from paramgen.nested import Nested, map_arrays, nest
 from paramgen.planning.plan import Plan
 from paramgen.planning.tensors import ResolvedParameter, as_tensor, resolve_parameter
-from paramgen.sampling.devices import AUTO, open_backend, parse_device
+from paramgen.sampling.devices import open_backend, parse_device
 from paramgen.spec import Spec, read_and_plan
 from paramgen.storage.header import TensorEntry
 from paramgen.storage.reader import TensorFile
@@ -78,8 +78,7 @@ def build(
 
     Raises FileError if the file cannot be written, and DeviceError if a GPU cannot be used.
     """
-    if device != AUTO:
-        parse_device(device)
+    parse_device(device)
     if threads is not None and not (type(threads) is int and 1 <= threads <= MAX_THREADS):
         raise UsageError(f"build: threads: {must_be(f'an integer from 1 to {MAX_THREADS:,}', threads)}")
     return engine.build(
@@ -315,7 +314,7 @@ def to_torch(params: Any) -> Any:
 
 
 def _open_transfer(device: str) -> Transfer:
-    backend, numbers = (AUTO, []) if device == AUTO else parse_device(device)
+    backend, numbers = parse_device(device)
     if backend != "gpu" or len(numbers) > 1:
         raise UsageError(f"device: {must_be('one GPU (gpu or gpu:N)', device)}")
     from paramgen.sampling.cuda.transfer import Transfer
