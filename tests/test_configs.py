@@ -30,7 +30,7 @@ from helpers import (
     find_small_variables,
     read_plan_json,
 )
-from models import first_comment
+from model_pages import first_comment
 
 import paramgen
 from paramgen.catalog.entries import SpecEntry

@@ -15,8 +15,8 @@ from pydantic import ValidationError
 from paramgen import limits
 from paramgen.catalog.entries import ENTRY_KEYS, RepeatIndex
 from paramgen.catalog.fields import KeyPath, is_name
-from paramgen.catalog.models import read_typed
 from paramgen.catalog.operations import OPERATIONS_BY_TYPE, Operation
+from paramgen.catalog.spec_model import read_typed
 from paramgen.catalog.synonyms import OPERATION_SYNONYMS
 from paramgen.language import values
 from paramgen.language.diagnostics import InvalidItemError, LimitExceededError, Problem, RepeatLocation, explain_errors

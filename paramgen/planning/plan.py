@@ -10,13 +10,13 @@ from weakref import WeakKeyDictionary
 from paramgen.catalog.axes import Rearrangement
 from paramgen.catalog.frameworks import CANONICAL
 from paramgen.catalog.frameworks.tables import LAYOUTS
-from paramgen.catalog.initializers import ParameterShape
+from paramgen.catalog.initializers import ParameterTraits
 from paramgen.catalog.layouts import CONSTANTS, UnsupportedError
 from paramgen.errors import UsageError
 from paramgen.json_text import dump_json, quote_json, stream_json
 from paramgen.language.diagnostics import LimitExceededError, Problem, ProblemCollector
 from paramgen.language.items import CheckedOperation, OperationInstance
-from paramgen.language.model import ParsedSpec
+from paramgen.language.parsed_spec import ParsedSpec
 from paramgen.language.yaml_reader import escape_forbidden
 from paramgen.messages import shorten
 from paramgen.planning.companions import Companion, plan_companions
@@ -290,7 +290,7 @@ class _TensorPlanner:
         """Return a buffer's values: a parameter without a name."""
         key = name, shape, dtype
         if key not in self.constants:
-            self.constants[key] = Parameter("", resolve_parameter(ParameterShape(shape), CONSTANTS[name], dtype), 0)
+            self.constants[key] = Parameter("", resolve_parameter(ParameterTraits(shape), CONSTANTS[name], dtype), 0)
         return self.constants[key]
 
 

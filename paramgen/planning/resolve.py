@@ -18,7 +18,7 @@ from paramgen.catalog.operations import OPERATIONS_BY_TYPE, ZEROS, ParameterDef
 from paramgen.language.diagnostics import LimitExceededError, Problem
 from paramgen.language.document import path_text
 from paramgen.language.items import CheckedOperation, OperationInstance
-from paramgen.language.model import Override, ParsedSpec
+from paramgen.language.parsed_spec import Override, ParsedSpec
 from paramgen.messages import closest_match, did_you_mean, join_or, shorten
 from paramgen.planning.overrides import Overrides
 from paramgen.planning.streams import stream_id
@@ -228,7 +228,7 @@ class _Resolver:
             if override.initializer:
                 initializer, path = override.initializer, ("overrides", index, "initializer")
             dtype = override.dtype or dtype
-        shape = definition.info
+        traits = definition.traits
         if direction and isinstance(initializer, Norm):
             source = str(definition.direction)
             if direction.tied_to is not None:
@@ -236,15 +236,15 @@ class _Resolver:
                 message = f"{shorten(name)} is the norm of {source}; {fix}"
                 raise _InvalidParameterError((*instance.path, "tie", source), message, instance)
             norm_of = direction.resolved
-            shape = replace(shape, direction=Direction(norm_of.distribution, norm_of.dtype, norm_of.shape))
-        if reason := initializer.why_unsupported(shape):
+            traits = replace(traits, direction=Direction(norm_of.distribution, norm_of.dtype, norm_of.shape))
+        if reason := initializer.why_unsupported(traits):
             subject = "" if path[0] == "operations" else f"{shorten(name)}: "
             raise _InvalidParameterError(path, f"{subject}{initializer.type_name} {reason}", instance)
-        self.num_table_numbers += initializer.table_length(shape)
+        self.num_table_numbers += initializer.table_length(traits)
         if self.num_table_numbers > limits.MAX_TABLE_NUMBERS:
             limit = f"more than {limits.MAX_TABLE_NUMBERS:,} numbers of values, formula and arange in all (the limit)"
             raise LimitExceededError(path, limit, instance.location)
-        resolved = resolve_parameter(shape, initializer, dtype)
+        resolved = resolve_parameter(traits, initializer, dtype)
         if reason := resolved.dtype_error(name):
             raise _InvalidParameterError(path, reason, instance)
         return resolved
@@ -257,7 +257,7 @@ def _tied_parameter(
     if overrides:
         message = f"{shorten(name)} is tied to {shorten(target)}; override that one"
         raise _InvalidParameterError(("overrides", overrides[0][0], "match"), message)
-    return Parameter(name, resolve_parameter(choice.definition.info, ZEROS, choice.dtype), stream_id(target), target)
+    return Parameter(name, resolve_parameter(choice.definition.traits, ZEROS, choice.dtype), stream_id(target), target)
 
 
 def _check_parameter_names(instance: OperationInstance, definitions: list[ParameterDef]) -> Iterator[Problem]:
@@ -281,9 +281,9 @@ def _check_parameter_names(instance: OperationInstance, definitions: list[Parame
 def _check_defaults(spec: ParsedSpec) -> Iterator[Problem]:
     """Yield an error for each default that fits no operation of its type, even if the spec does not have one."""
     for type_name, initializers in spec.fields.defaults.items():
-        shapes = OPERATIONS_BY_TYPE[type_name].example_shapes()
+        examples = OPERATIONS_BY_TYPE[type_name].example_traits()
         for name, initializer in initializers.items():
-            shape = shapes[name]
-            reason = None if initializer.fits_dimensions(shape) else initializer.why_unsupported(shape)
+            traits = examples[name]
+            reason = None if initializer.fits_dimensions(traits) else initializer.why_unsupported(traits)
             if reason:
                 yield Problem(("defaults", type_name, name), f"{initializer.type_name} {reason}")

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from paramgen.catalog.axes import Rearrangement, identity_rearrangement
 from paramgen.catalog.distributions import Distribution, Norm
 from paramgen.catalog.frameworks import is_buffer
-from paramgen.catalog.initializers import Initializer, ParameterShape
+from paramgen.catalog.initializers import Initializer, ParameterTraits
 from paramgen.dtypes import DTYPES_BY_NAME, DType
 from paramgen.messages import show_text
 from paramgen.planning.streams import stream_id
@@ -59,16 +59,16 @@ class ResolvedParameter:
         return f"{show_text(name)} {reason}" if reason else None
 
 
-def resolve_parameter(parameter: ParameterShape, initializer: Initializer, dtype: str) -> ResolvedParameter:
+def resolve_parameter(traits: ParameterTraits, initializer: Initializer, dtype: str) -> ResolvedParameter:
     """Resolve a parameter whose initializer has been checked."""
     return ResolvedParameter(
-        parameter.shape,
+        traits.shape,
         DTYPES_BY_NAME[dtype],
-        parameter.fan_in,
-        parameter.fan_out,
+        traits.fan_in,
+        traits.fan_out,
         initializer,
-        initializer.to_distribution(parameter),
-        parameter.padding_index,
+        initializer.to_distribution(traits),
+        traits.padding_index,
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from helpers import ROOT
-from models import CLAIM, first_comment
+from model_pages import CLAIM, first_comment
 
 import paramgen
 

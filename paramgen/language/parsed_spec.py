@@ -15,7 +15,6 @@ from paramgen.catalog.entries import VARIABLE, Condition, is_variable
 from paramgen.catalog.fields import DTypeName, ErrorSubject, Expectation, FieldError, KeyPath, Schema, choice_type
 from paramgen.catalog.frameworks import CONVENTION_NAMES, LAYOUT_NAMES
 from paramgen.catalog.initializers import INITIALIZER_EXPECTED, AnyInitializer
-from paramgen.catalog.models import SpecModel, unknown_key_errors
 from paramgen.catalog.operations import (
     OPERATIONS,
     OPERATIONS_BY_TYPE,
@@ -25,6 +24,7 @@ from paramgen.catalog.operations import (
     StandardOperation,
 )
 from paramgen.catalog.schemas import closed_schema, object_schema
+from paramgen.catalog.spec_model import SpecModel, unknown_key_errors
 from paramgen.catalog.synonyms import FRAMEWORK_SYNONYMS, OPERATION_SYNONYMS
 from paramgen.errors import UsageError, check_path, file_errors
 from paramgen.language.companion_files import FILES
@@ -323,4 +323,4 @@ def _read_items(data: dict[str, Any]) -> tuple[list[Any], list[Problem]]:
         closest_match(key, ["operations"]) for key in data if key not in SpecFields.fields_by_key()
     ):
         return [], []  # not needed, or reported as a misspelt key
-    return [], [Problem(("operations",), "missing field of the spec: list of operations")]
+    return [], [Problem(("operations",), "missing field of the spec; add operations (a list)")]
