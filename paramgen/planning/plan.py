@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,8 @@ from paramgen.units import summarize
 MAX_DATA_BYTES = 2**63 - 1
 # Bytes of the shortest entry of a header, without its name.
 MIN_ENTRY_BYTES = len('"":{"dtype":"F32","shape":[],"data_offsets":[0,4]},')
+# Comes before each line of a tensor's fields in the plan's JSON.
+_LINE_BREAK = "\n      "
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -71,7 +74,7 @@ class Plan:
         for tensor in self.tensors:
             key = tensor.cache_key
             if key not in shared:
-                shared[key] = _describe(tensor)
+                shared[key] = json.loads(f"{{{_encode_fields(tensor)}}}")
             rows.append({"name": tensor.name, "canonical_name": tensor.canonical_name, **shared[key]})
         return rows
 
@@ -93,10 +96,10 @@ class Plan:
             key = tensor.cache_key
             rest = texts.get(key)
             if rest is None:
-                rest = texts[key] = dump_json(_describe(tensor), "\n    ")[1:]
+                rest = texts[key] = _encode_fields(tensor)
             name, canonical_name = tensor.name, tensor.canonical_name
             canonical = "null" if canonical_name is None else quote_json(canonical_name)
-            yield f'{{\n      "name": {quote_json(name)},\n      "canonical_name": {canonical},{rest}'
+            yield f'{{\n      "name": {quote_json(name)},\n      "canonical_name": {canonical},{rest}\n    }}'
 
 
 def make_plan(spec: ParsedSpec) -> Plan:
@@ -238,27 +241,34 @@ def _size_limit_error(total: int, name: str) -> str:
     )
 
 
-def _describe(tensor: Tensor) -> dict[str, Any]:
-    """Return a tensor's entry in the plan's JSON without its names, which come first."""
+def _encode_fields(tensor: Tensor) -> str:
+    """Return the JSON of a tensor's fields, as the plan's JSON indents them, without its names, which come first."""
     parameters = tensor.resolved
-    initializers = [parameter.initializer.describe() for parameter in parameters]
-    distributions = [_describe_distribution(parameter) for parameter in parameters]
-    first = initializers[0], distributions[0]
-    are_equal = all(pair == first for pair in zip(initializers, distributions, strict=True))
-    return {
-        "shape": list(tensor.shape),
-        "dtype": tensor.dtype.name,
-        "fan_in": parameters[0].fan_in,
-        "fan_out": parameters[0].fan_out,
-        "bytes": tensor.nbytes,
-        "initializer": initializers[0] if are_equal else {"type": "joined", "parts": initializers},
-        "distribution": distributions[0] if are_equal else {"type": "joined", "parts": distributions},
-    }
+    first = parameters[0]
+    initializers = [parameter.initializer.json_text.replace("\n", _LINE_BREAK) for parameter in parameters]
+    distributions = [dump_json(_describe_distribution(parameter), _LINE_BREAK) for parameter in parameters]
+    initializer, distribution = initializers[0], distributions[0]
+    if len(set(zip(initializers, distributions, strict=True))) > 1:
+        initializer, distribution = map(_join_parts, (initializers, distributions))
+    return f"""
+      "shape": {dump_json(list(tensor.shape), _LINE_BREAK)},
+      "dtype": "{tensor.dtype.name}",
+      "fan_in": {dump_json(first.fan_in)},
+      "fan_out": {dump_json(first.fan_out)},
+      "bytes": {tensor.nbytes},
+      "initializer": {initializer},
+      "distribution": {distribution}"""
+
+
+def _join_parts(texts: list[str]) -> str:
+    return dump_json({"type": "joined", "parts": list(map(json.loads, texts))}, _LINE_BREAK)
 
 
 def _describe_distribution(parameter: ResolvedParameter) -> dict[str, Any]:
-    padding = {} if parameter.padding_index is None else {"padding_index": parameter.padding_index}
-    return {**parameter.distribution.describe(), **padding}
+    description = parameter.distribution.describe()
+    if parameter.padding_index is not None:
+        description["padding_index"] = parameter.padding_index
+    return description
 
 
 def metadata(spec: ParsedSpec) -> dict[str, str]:
