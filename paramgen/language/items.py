@@ -30,14 +30,15 @@ from paramgen.language.values import ExpressionError
 CACHE_SIZE = 1000
 
 
-@dataclass(eq=False, slots=True, weakref_slot=True)
+@dataclass(eq=False, slots=True)
 class CheckedOperation:
     """An operation whose fields are checked: one object for all instances that differ in name only.
 
-    Planning caches its results by this object.
+    `choices` holds what planning finds out once for all of them.
     """
 
     operation: Operation
+    choices: Any = None
 
 
 class OperationInstance(NamedTuple):

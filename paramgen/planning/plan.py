@@ -6,20 +6,20 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from paramgen.catalog.axes import Rearrangement
+from paramgen.catalog.fields import KeyPath
 from paramgen.catalog.frameworks import CANONICAL
 from paramgen.catalog.frameworks.tables import LAYOUTS
 from paramgen.catalog.initializers import ParameterShape
 from paramgen.catalog.layouts import CONSTANTS, UnsupportedError
 from paramgen.json_text import dump_json, quote_json, stream_json
 from paramgen.language.diagnostics import LimitExceededError, Problem, ProblemCollector
-from paramgen.language.items import CheckedOperation, OperationInstance
+from paramgen.language.items import OperationInstance
 from paramgen.language.model import ParsedSpec
 from paramgen.language.yaml_reader import escape_forbidden
 from paramgen.messages import shorten
-from paramgen.planning.resolve import NameRegistry, ResolvedOperation, resolve_operations
+from paramgen.planning.resolve import ResolvedOperation, duplicate_message, resolve_operations
 from paramgen.planning.streams import STREAM_VERSION
 from paramgen.planning.tensors import Parameter, ResolvedParameter, Tensor, resolve_parameter
 from paramgen.planning.ties import Tie, resolve_ties
@@ -107,9 +107,9 @@ def make_plan(spec: ParsedSpec) -> Plan:
     problems, warnings = ProblemCollector(spec.problems), ProblemCollector()
     planned: list[Tensor | Tie] = []
     try:
-        for item in _TensorPlanner(spec).tensors():
+        for item in _TensorPlanner(spec).operations():
             if not isinstance(item, Problem):
-                planned.append(item)
+                planned += item
                 continue
             (warnings if item.is_warning else problems).add(item)
             if problems.is_full:
@@ -149,19 +149,20 @@ class _TensorPlanner:
         self.spec = spec
         self.layout_name = spec.fields.layout
         self.layout = LAYOUTS[self.layout_name]
-        self.names = NameRegistry()
-        self.rearrangements: WeakKeyDictionary[CheckedOperation, list[Rearrangement]] = WeakKeyDictionary()
+        self.owners: dict[str, KeyPath] = {}
         self.constants: dict[tuple[str, tuple[int, ...], str], Parameter] = {}
 
-    def tensors(self) -> Iterator[Tensor | Tie | Problem]:
-        """Yield the tensors in the spec's order, and every error."""
+    def operations(self) -> Iterator[list[Tensor | Tie] | Problem]:
+        """Yield the tensors of each operation in the spec's order, and every error."""
         total = header_size = 0
         for resolved in resolve_operations(self.spec):
             if isinstance(resolved, Problem):
                 yield resolved
                 continue
-            for tensor in self._tensors_of(resolved):
-                yield tensor
+            tensors, problems = self._tensors_of(resolved)
+            yield tensors
+            yield from problems
+            for tensor in tensors:
                 if isinstance(tensor, Tensor):
                     total += tensor.nbytes
                     header_size += len(tensor.name) + MIN_ENTRY_BYTES
@@ -170,27 +171,26 @@ class _TensorPlanner:
                         instance = resolved.instance
                         raise LimitExceededError(instance.path, message, instance.location)
 
-    def _tensors_of(self, resolved: ResolvedOperation) -> list[Tensor | Tie | Problem]:
-        """Return an operation's tensors and their errors, in order."""
-        instance, definitions, parameters = resolved
-        rearrangements = self.rearrangements.get(instance.checked)
+    def _tensors_of(self, resolved: ResolvedOperation) -> tuple[list[Tensor | Tie], list[Problem]]:
+        """Return an operation's tensors in order, and their errors."""
+        instance, choices, parameters = resolved
         try:
-            if rearrangements is None:
-                rearrangements = self.layout.rearrangements(instance.operation, definitions)
-                self.rearrangements[instance.checked] = rearrangements
+            if choices.rearrangements is None:
+                choices.rearrangements = self.layout.rearrangements(instance.operation, choices.definitions)
         except UnsupportedError as error:
-            return [Problem((*instance.path, "type"), str(error), location=instance.location)]
+            return [], [Problem((*instance.path, "type"), str(error), location=instance.location)]
         if self.layout_name == CANONICAL and not instance.operation.tie:
             # Each tensor is a parameter, whose name is known to be unique.
-            pairs = zip(rearrangements, parameters.values(), strict=True)
-            return [Tensor(parameter.name, rearrangement, (parameter,)) for rearrangement, parameter in pairs]
-        tensors: list[Tensor | Tie | Problem] = []
-        for rearrangement in rearrangements:
+            pairs = zip(choices.rearrangements, parameters.values(), strict=True)
+            return [Tensor(parameter.name, rearrangement, (parameter,)) for rearrangement, parameter in pairs], []
+        tensors: list[Tensor | Tie] = []
+        problems: list[Problem] = []
+        for rearrangement in choices.rearrangements:
             try:
                 tensors.append(self._tensor_of(instance, parameters, rearrangement))
             except _InvalidTensorError as error:
-                tensors.append(error.problem)
-        return tensors
+                problems.append(error.problem)
+        return tensors, problems
 
     def _tensor_of(
         self, instance: OperationInstance, parameters: Mapping[str, Parameter], rearrangement: Rearrangement
@@ -217,9 +217,10 @@ class _TensorPlanner:
             for source in sources:
                 if not source.name and (reason := source.resolved.dtype_error(name)):
                     raise _InvalidTensorError(instance, ("name",), f"layout: {reason}")
-        if not self.names.claim(name, instance.path):
-            message = self.names.explain(name, f" in layout {self.layout_name}")
+        if name in self.owners:
+            message = duplicate_message(name, self.owners[name], f" in layout {self.layout_name}")
             raise _InvalidTensorError(instance, ("name",), message)
+        self.owners[name] = instance.path
         if tied:
             path = (*instance.path, "tie", rearrangement.sources[0])
             return Tie(name, rearrangement, tied, path, instance.location)
