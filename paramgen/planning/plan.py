@@ -173,7 +173,7 @@ class _TensorPlanner:
 
     def _tensors_of(self, resolved: ResolvedOperation) -> tuple[list[Tensor | Tie], list[Problem]]:
         """Return an operation's tensors in order, and their errors."""
-        instance, choices, parameters = resolved
+        instance, choices, parameters = resolved.instance, resolved.choices, resolved.parameters
         try:
             if choices.rearrangements is None:
                 choices.rearrangements = self.layout.rearrangements(instance.operation, choices.definitions)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import NamedTuple
 
 from paramgen import limits
 from paramgen.catalog.axes import Rearrangement
@@ -53,7 +52,8 @@ class OperationChoices:
     rearrangements: list[Rearrangement] | None = None
 
 
-class ResolvedOperation(NamedTuple):
+@dataclass(slots=True)
+class ResolvedOperation:
     """An operation of the model, the choices for it, and its parameters by name."""
 
     instance: OperationInstance
@@ -154,32 +154,32 @@ class _Resolver:
         if self.has_overrides:
             self.overrides.count_names(len(choices.parameters))
         prefix = f"{instance.name}." if instance.name else ""
+        path = instance.path
         parameters: dict[str, Parameter] = {}
         problems = choices.problems.copy()
         for choice in choices.parameters:
             definition = choice.definition
+            direction = definition.direction
             name = prefix + definition.name
+            stream = stream_id(name)
+            claim = name, path
+            owner = self.owners.setdefault(stream, claim)
             try:
-                stream = self._claim(name, instance)
-                if definition.direction and definition.direction not in parameters:
+                if owner is not claim:
+                    raise _InvalidParameterError((*path, "name"), _explain_conflict(name, *owner), instance)
+                if direction and direction not in parameters:
                     continue  # the direction's error is reported
-                parameters[definition.name] = self._resolve(name, stream, instance, choice, parameters)
+                resolved = choice.resolved
+                if resolved is None or self.has_overrides:
+                    resolved = self._resolve(name, instance, choice, parameters[direction] if direction else None)
+                if choice.tied_to:
+                    stream = stream_id(choice.tied_to)
+                elif direction and resolved.is_norm:
+                    stream = parameters[direction].stream
+                parameters[definition.name] = Parameter(name, resolved, stream, choice.tied_to)
             except _InvalidParameterError as error:
                 problems.append(error.problem)
         return parameters, problems
-
-    def _claim(self, name: str, instance: OperationInstance) -> int:
-        """Return the id of a parameter's stream. Raises _InvalidParameterError if another one has the name or id."""
-        stream = stream_id(name)
-        claim = name, instance.path
-        owner = self.owners.setdefault(stream, claim)
-        if owner is not claim:
-            taken, path = owner
-            message = f"{shorten(name)} and {shorten(taken)} have the same stream id; rename one"
-            if taken == name:
-                message = duplicate_message(name, path)
-            raise _InvalidParameterError((*instance.path, "name"), message, instance)
-        return stream
 
     def _suggest_name(self, pattern: str) -> str:
         """Return the end of the error of a pattern that matches no name."""
@@ -187,26 +187,22 @@ class _Resolver:
         return did_you_mean(closest_match(pattern, names)) or "; paramgen plan --layout canonical lists the names"
 
     def _resolve(
-        self,
-        name: str,
-        stream: int,
-        instance: OperationInstance,
-        choice: ParameterChoice,
-        parameters: Mapping[str, Parameter],
-    ) -> Parameter:
-        """Return a parameter; `parameters` are those before it. Raises _InvalidParameterError if it is not valid."""
-        overrides = self.overrides.matching(name) if self.has_overrides else []
-        if choice.tied_to:
-            return _tied_parameter(name, choice.tied_to, choice, overrides)
-        direction = parameters[choice.definition.direction] if choice.definition.direction else None
-        resolved = choice.resolved
-        if resolved is None or overrides:
-            resolved = self._resolve_choice(name, instance, choice, overrides, direction)
-            if not overrides and not (direction and self.has_overrides):  # the direction may have some
-                choice.resolved = resolved
-        if direction and resolved.is_norm:
-            stream = direction.stream
-        return Parameter(name, resolved, stream)
+        self, name: str, instance: OperationInstance, choice: ParameterChoice, direction: Parameter | None
+    ) -> ResolvedParameter:
+        """Return a resolved parameter; `direction` is set if it may be the norm of another one.
+
+        Raises _InvalidParameterError if its initializer or dtype does not fit it.
+        """
+        overrides = self.overrides.matching(name)
+        if choice.tied_to and overrides:
+            message = f"{shorten(name)} is tied to {shorten(choice.tied_to)}; override that one"
+            raise _InvalidParameterError(("overrides", overrides[0][0], "match"), message)
+        if choice.resolved and not overrides:
+            return choice.resolved
+        resolved = self._resolve_choice(name, instance, choice, overrides, direction)
+        if not overrides and not (direction and self.has_overrides):  # the direction may have some
+            choice.resolved = resolved
+        return resolved
 
     def _resolve_choice(
         self,
@@ -216,10 +212,8 @@ class _Resolver:
         overrides: list[tuple[int, Override]],
         direction: Parameter | None,
     ) -> ResolvedParameter:
-        """Return a resolved parameter; `direction` is set if it may be the norm of another one.
-
-        Raises _InvalidParameterError if its initializer or dtype does not fit it.
-        """
+        if choice.tied_to:
+            return resolve_parameter(choice.definition.info, ZEROS, choice.dtype)
         definition, initializer, dtype, path = choice.definition, choice.initializer, choice.dtype, choice.path
         for index, override in overrides:
             if override.initializer:
@@ -252,14 +246,11 @@ def duplicate_message(name: str, owner: KeyPath, note: str = "") -> str:
     return f"duplicate tensor {shorten(name)}{note}, also in {path_text(owner)}; rename one of the operations"
 
 
-def _tied_parameter(
-    name: str, target: str, choice: ParameterChoice, overrides: list[tuple[int, Override]]
-) -> Parameter:
-    """Return a tied parameter. Raises _InvalidParameterError if an override matches it."""
-    if overrides:
-        message = f"{shorten(name)} is tied to {shorten(target)}; override that one"
-        raise _InvalidParameterError(("overrides", overrides[0][0], "match"), message)
-    return Parameter(name, resolve_parameter(choice.definition.info, ZEROS, choice.dtype), stream_id(target), target)
+def _explain_conflict(name: str, other: str, owner: KeyPath) -> str:
+    """Return the error of a parameter whose stream the parameter `other` of the operation at `owner` has."""
+    if name == other:
+        return duplicate_message(name, owner)
+    return f"{shorten(name)} and {shorten(other)} have the same stream id; rename one"
 
 
 def _check_parameter_names(instance: OperationInstance, definitions: list[ParameterDef]) -> Iterator[Problem]:
