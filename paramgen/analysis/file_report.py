@@ -6,7 +6,6 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
-from math import prod
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -56,11 +55,11 @@ def _tensor_lines(
 ) -> Iterator[str]:
     """Yield a line of JSON for each tensor. Formatting takes a third of the time of the json module."""
     path = quote_json(file.path)
-    for number, (name, dtype, shape, start, stop) in enumerate(entries):
+    for number, entry in enumerate(entries):
         stats = f', "stats": {json.dumps(statistics[number], allow_nan=False)}' if statistics else ""
         yield (
-            f'{{"name": {quote_json(name)}, "dtype": "{dtype.name}", "shape": {list(shape)}, '
-            f'"parameters": {prod(shape)}, "bytes": {stop - start}, "file": {path}{stats}}}'
+            f'{{"name": {quote_json(entry.name)}, "dtype": "{entry.dtype.name}", "shape": {list(entry.shape)}, '
+            f'"parameters": {entry.size}, "bytes": {entry.nbytes}, "file": {path}{stats}}}'
         )
 
 
