@@ -122,7 +122,7 @@ class TypedSpecModel(SpecModel):
     @property
     def type_name(self) -> str:
         """The type's own name, whichever alias was written."""
-        return self.names()[0]
+        return self.label
 
 
 AnyTyped = TypeVar("AnyTyped", bound=TypedSpecModel)

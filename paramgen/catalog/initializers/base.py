@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 from paramgen.catalog.axes import Axes
 from paramgen.catalog.distributions import Direction, Distribution
 from paramgen.catalog.fields import FINITE, FieldError
 from paramgen.catalog.spec_model import TypedSpecModel
+from paramgen.json_text import dump_json
 from paramgen.messages import must_be, show
 
 
@@ -83,3 +85,8 @@ class Initializer(TypedSpecModel):
             name for name in self.omitted_defaults if getattr(self, name) == type(self).model_fields[name].default
         }
         return {**self.model_dump(exclude=omitted), "type": self.type_name}
+
+    @cached_property
+    def json_text(self) -> str:
+        """The description as JSON. Tensors share initializers more often than shapes."""
+        return dump_json(self.describe())
