@@ -12,28 +12,29 @@ from paramgen.catalog.operations import CustomParameter
 from paramgen.engine import BuildResult
 from paramgen.errors import FileError, UsageError, check_path
 from paramgen.float_mode import default_float_mode
+from paramgen.folder_build import build_folder
 from paramgen.language.diagnostics import LimitExceededError, ProblemCollector
 from paramgen.language.document import Document, from_mapping
 from paramgen.language.evaluation import Evaluator
 from paramgen.language.model import SpecFields, validate
 from paramgen.messages import must_be, must_be_array, shorten, show_path, show_text
 from paramgen.nested import Nested, map_arrays, nest
+from paramgen.planning.files import make_folder_layout
 from paramgen.planning.plan import Plan
 from paramgen.planning.tensors import ResolvedParameter, as_tensor, resolve_parameter
 from paramgen.sampling.devices import AUTO, open_backend, parse_device
-from paramgen.spec import Spec, read_and_plan
-from paramgen.storage.header import TensorEntry
-from paramgen.storage.reader import TensorFile
+from paramgen.spec import Spec, SpecSource, as_spec, read_and_plan
+from paramgen.storage.checkpoint import Checkpoint, StoredTensor
+from paramgen.storage.folder import is_folder
 from paramgen.threads import MAX_THREADS
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from paramgen.sampling.transfer import Transfer
+    from paramgen.sampling.cuda.transfer import Transfer
 
 VariableValue = bool | float | str | Sequence[bool | float | str]
-SpecSource = Spec | str | os.PathLike[str] | Mapping[str, Any]
 
 
 def load_spec(
@@ -61,20 +62,36 @@ def build(
     *,
     device: str = "auto",
     threads: int | None = None,
+    max_shard_size: int | str | None = None,
+    basename: str | None = None,
     force: bool = False,
     digest: bool = False,
+    expect: str | None = None,
+    manifest: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    resume_verify: bool = False,
+    sync: bool = True,
 ) -> BuildResult:
-    """Build a safetensors file from a spec, as `paramgen build` does.
+    """Build a safetensors file, or a folder of them, from a spec, as `paramgen build` does.
 
         result = paramgen.build("model.yaml", "model.safetensors", digest=True)
         result.sha256
+        paramgen.build("model.yaml", "model/", max_shard_size="5GB")
 
-    - `path`: the file to write, or "-" for standard output. The file appears under its name when it is complete.
+    - `path`: the file to write, or "-" for standard output. The file appears under its name when it is complete. If it
+      is a folder, or ends in a slash, the weights become `model.safetensors` in that folder.
     - `device`: "auto" (a GPU if it is faster), "cpu", "gpu" (all GPUs), "gpu:0" or "gpu:0,gpu:1". All
       give the same bytes.
     - `threads`: the number of CPU threads. By default, one for each CPU that the process may use.
+    - `max_shard_size`: in a folder, split the weights into files of at most this many bytes, or "5GB".
+    - `basename`: in a folder, the name of the weights instead of "model".
     - `force`: replace a file that paramgen did not write. Without it, that raises UsageError.
     - `digest`: compute the file's SHA-256.
+    - `expect`: the SHA-256 that the weights must have, in hexadecimal; else nothing is written, and DigestError raised.
+    - `manifest`: a file for the digests of all files and tensors, which `verify` reads.
+    - `resume`: in a folder, continue an interrupted build from its finished shards; `resume_verify` also draws these
+      again and compares them.
+    - `sync`: wait until the disk has the files.
 
     Raises FileError if the file cannot be written, and DeviceError if a GPU cannot be used.
     """
@@ -82,9 +99,23 @@ def build(
         parse_device(device)
     if threads is not None and not (isinstance(threads, int) and 1 <= threads <= MAX_THREADS):
         raise UsageError(f"build: threads: {must_be(f'an integer from 1 to {MAX_THREADS:,}', threads)}")
-    return engine.build(
-        _as_spec(spec).plan, check_path(path), device=device, threads=threads, force=force, digest=digest
-    )
+    path = check_path(path)
+    options: dict[str, Any] = {
+        "device": device,
+        "threads": threads,
+        "force": force,
+        "expect": expect,
+        "manifest": None if manifest is None else check_path(manifest),
+        "sync": sync,
+    }
+    spec_plan = as_spec(spec).plan
+    if is_folder(path):
+        split_plan = spec_plan.split(make_folder_layout(basename, max_shard_size))
+        return build_folder(split_plan, path, resume=resume or resume_verify, redraw=resume_verify, **options)
+    if max_shard_size is not None or basename is not None or resume or resume_verify:
+        option = "max_shard_size" if max_shard_size is not None else "basename" if basename is not None else "resume"
+        raise UsageError(f"build: {option} needs a folder; end the path in a slash, got {show_path(path)}")
+    return engine.build(spec_plan, path, digest=digest, **options)
 
 
 def plan(spec: SpecSource) -> Plan:
@@ -97,7 +128,7 @@ def plan(spec: SpecSource) -> Plan:
     `rows` gives a mapping per tensor, with the keys of `paramgen plan --json`, for a DataFrame. Raises SpecError
     with all errors of the spec.
     """
-    return _as_spec(spec).plan
+    return as_spec(spec).plan
 
 
 def sample(spec: SpecSource, *, device: str = "cpu", flat: bool = False) -> Nested:
@@ -109,7 +140,7 @@ def sample(spec: SpecSource, *, device: str = "cpu", flat: bool = False) -> Nest
     Names are split at dots, or kept whole with `flat`. On "cpu" the arrays are NumPy's. On "gpu", the current GPU, or
     "gpu:N" they are CuPy's. `load` lists the dtypes.
     """
-    spec_plan = _as_spec(spec).plan
+    spec_plan = as_spec(spec).plan
     backend, sampler = open_backend(device), engine.make_array_sampler(spec_plan.seed)
     arrays = {tensor.name: engine.draw_array(tensor, sampler, backend) for tensor in spec_plan.tensors}
     if flat:
@@ -194,7 +225,7 @@ def _resolve_single(document: Document) -> tuple[SpecFields, ResolvedParameter]:
 
 
 def load(path: str | os.PathLike[str], *, device: str = "cpu") -> Nested:
-    """Return a safetensors file's tensors as nested dicts of arrays, with names split at dots.
+    """Return the tensors of a safetensors file, an index or a folder as nested dicts of arrays, names split at dots.
 
         params = paramgen.load("params.safetensors")
 
@@ -202,41 +233,44 @@ def load(path: str | os.PathLike[str], *, device: str = "cpu") -> Nested:
     "gpu", the current GPU, or "gpu:N" the arrays are CuPy's. 8-bit floats, which CuPy lacks, are unsigned integers with
     the same bits.
 
-    Raises FileError if the file is not a valid safetensors file. Names that do not nest (`a` beside `a.b`) and arrays
-    that do not fit into memory raise it too. DeviceError means that a GPU cannot be used.
+    Raises FileError if a file is not a valid safetensors file, or contradicts the index. Names that do not nest (`a`
+    beside `a.b`) and arrays that do not fit into memory raise it too. DeviceError means that a GPU cannot be used.
     """
     transfer = None if device == "cpu" else _open_transfer(device)
     try:
-        with TensorFile(path) as file:
-            return _load(file, transfer)
+        with Checkpoint(path) as checkpoint:
+            return _load(checkpoint, transfer)
     except MemoryError as error:
         raise FileError(f"{show_path(os.fsdecode(path))}: does not fit into memory{_reason_suffix(error)}") from None
 
 
-def _load(file: TensorFile, transfer: Transfer | None) -> Nested:
-    """Load a file's arrays; errors that the header shows are raised before any data is read."""
-    for entry in file.entries:
+def _load(checkpoint: Checkpoint, transfer: Transfer | None) -> Nested:
+    """Load all arrays; errors that the headers show are raised before any data is read."""
+    for entry, file in checkpoint.tensors.values():
         if entry.dtype.numpy_name is None:
             raise FileError(f"{file.display_path}: {show_text(entry.name)}: NumPy has no type for {entry.dtype.name}")
     try:
-        nest(dict.fromkeys(entry.name for entry in file.entries))
+        nest(dict.fromkeys(checkpoint.tensors))
     except ValueError as error:
-        raise FileError(f"{file.display_path}: {error}") from None
-    return nest({entry.name: _read(file, entry, transfer) for entry in file.entries})
+        raise FileError(f"{checkpoint.display_path}: {error}") from None
+    return nest({name: _read(checkpoint, tensor, transfer) for name, tensor in checkpoint.tensors.items()})
 
 
-def _read(file: TensorFile, entry: TensorEntry, transfer: Transfer | None) -> Any:
+def _read(checkpoint: Checkpoint, tensor: StoredTensor, transfer: Transfer | None) -> Any:
+    entry = tensor.entry
+
     def read_part(position: int, buffer: NDArray[np.uint8]) -> None:
-        file.read_into(entry, position, buffer.data)
+        checkpoint.read_into(tensor, position, buffer.data)
 
     try:
         if transfer is None:
-            return file.read(entry, 0, entry.size).reshape(entry.shape)
+            return checkpoint.read(tensor, 0, entry.size).reshape(entry.shape)
         return transfer.upload_parts(read_part, entry.dtype.numpy_dtype(), entry.shape)
     except (MemoryError, OverflowError, ValueError) as error:
         array = f"{entry.dtype.name} of shape {shorten(str(list(entry.shape)))}"
         place = f"memory{_reason_suffix(error)}" if isinstance(error, MemoryError) else "an array"
-        raise FileError(f"{file.display_path}: {show_text(entry.name)}: {array} does not fit into {place}") from None
+        where = f"{tensor.file.display_path}: {show_text(entry.name)}"
+        raise FileError(f"{where}: {array} does not fit into {place}") from None
 
 
 def _reason_suffix(error: Exception) -> str:
@@ -314,10 +348,6 @@ def _open_transfer(device: str) -> Transfer:
     backend, numbers = (AUTO, []) if device == AUTO else parse_device(device)
     if backend != "gpu" or len(numbers) > 1:
         raise UsageError(f"device: {must_be('one GPU (gpu or gpu:N)', device)}")
-    from paramgen.sampling.transfer import Transfer
+    from paramgen.sampling.cuda.transfer import Transfer
 
     return Transfer(numbers)
-
-
-def _as_spec(spec: SpecSource) -> Spec:
-    return spec if isinstance(spec, Spec) else load_spec(spec)

@@ -34,13 +34,14 @@ class Spec:
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> Spec:
-        """Return the spec that is stored in a file's metadata; a build of it gives the same file.
+        """Return the spec that is stored in the metadata of a file or a folder; a build of it gives the same files.
 
-        Raises FileError if the file cannot be read, or has no spec of this version.
+        Raises FileError if a file cannot be read, or has no spec of this version.
         """
-        from paramgen.storage.reader import TensorFile
+        from paramgen.storage.checkpoint import Checkpoint
 
-        with TensorFile(path) as file:
+        with Checkpoint(path) as checkpoint:
+            file = checkpoint.files[0]
             text, stream = file.metadata.get("paramgen_spec"), file.metadata.get("paramgen_stream")
             shard = file.metadata.get("paramgen_shard")
         if text is None or stream is None:
@@ -94,6 +95,14 @@ class Spec:
     def source(self) -> dict[str, Any]:
         """The spec as it was written, with the values of the command line."""
         return self._parsed.source
+
+
+SpecSource = Spec | str | os.PathLike[str] | Mapping[str, Any]
+
+
+def as_spec(source: SpecSource) -> Spec:
+    """Return a spec as it is, and read any other source."""
+    return source if isinstance(source, Spec) else read_and_plan(source)
 
 
 @default_float_mode()

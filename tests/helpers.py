@@ -19,11 +19,11 @@ from paramgen.planning.plan import Plan, make_plan
 from paramgen.planning.streams import stream_id
 from paramgen.planning.tensors import Parameter, ResolvedParameter, Tensor
 from paramgen.sampling.backend import Backend
-from paramgen.sampling.reference import NumpyBackend
+from paramgen.sampling.reference.backend import NumpyBackend
 from paramgen.sampling.sampler import Sampler
 
 try:
-    from paramgen.sampling.compiled import COMPILED_BACKENDS
+    from paramgen.sampling.cpu.backend import COMPILED_BACKENDS
 except ImportError:  # without a C compiler only the reference is tested
     COMPILED_BACKENDS = ()
 

@@ -19,8 +19,9 @@ from helpers import ROOT, TINY
 import paramgen
 from paramgen.planning.streams import stream_id
 from paramgen.sampling.orthogonal import FLOAT32_TOLERANCE, Orthonormalizer
-from paramgen.sampling.philox import draw_words
-from paramgen.sampling.reference import NumpyBackend, standard_normal
+from paramgen.sampling.reference.backend import NumpyBackend
+from paramgen.sampling.reference.distributions import standard_normal
+from paramgen.sampling.reference.philox import draw_words
 
 SPEC = {
     "seed": 42,

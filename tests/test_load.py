@@ -12,7 +12,7 @@ from golden import Golden
 from helpers import ROOT
 
 import paramgen
-from paramgen import api
+from paramgen.storage import checkpoint
 
 
 def write(path: Path, *tensors: tuple[str, str, list[int], int]) -> Path:
@@ -71,7 +71,7 @@ def test_no_memory_for_the_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         raise MemoryError
 
     path = write(tmp_path / "f", ("a", "U8", [1], 1))
-    monkeypatch.setattr(api, "TensorFile", refuse)
+    monkeypatch.setattr(checkpoint, "TensorFile", refuse)
     with pytest.raises(paramgen.FileError) as caught:
         paramgen.load(path)
     golden(caught.value)
@@ -80,12 +80,12 @@ def test_no_memory_for_the_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_file_cut_while_it_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
     path = write(tmp_path / "f", ("a", "F32", [100], 400))
 
-    class Cut(api.TensorFile):
+    class Cut(checkpoint.TensorFile):
         def __init__(self, path: str) -> None:
             super().__init__(path)
             Path(path).write_bytes(Path(path).read_bytes()[:-1])
 
-    monkeypatch.setattr(api, "TensorFile", Cut)
+    monkeypatch.setattr(checkpoint, "TensorFile", Cut)
     with pytest.raises(paramgen.FileError) as caught:
         paramgen.load(path)
     golden(caught.value)
@@ -106,3 +106,15 @@ def test_an_address_space_that_is_too_small_for_the_file(tmp_path: Path) -> None
     )
     assert (done.stdout.startswith(f"{path}: "), done.stderr) == (True, "")
     assert done.stdout.count("\n") == 1
+
+
+def test_a_folder_is_loaded_as_a_whole(tmp_path: Path) -> None:
+    for name in "ab":
+        write(tmp_path / f"{name}.safetensors", (f"x.{name}", "F32", [2, 3], 24))
+    index = {"weight_map": {"x.a": "a.safetensors", "x.b": "b.safetensors"}}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    params = paramgen.load(tmp_path / "model.safetensors.index.json")
+    assert {name: array.shape for name, array in params["x"].items()} == {"a": (2, 3), "b": (2, 3)}
+    (tmp_path / "b.safetensors").unlink()
+    with pytest.raises(paramgen.FileError, match=r"b\.safetensors: listed in the index, but absent"):
+        paramgen.load(tmp_path / "model.safetensors.index.json")

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 import paramgen
+from paramgen.folder_build import build_folder
 from paramgen.language.yaml_reader import from_yaml
 from paramgen.language.yaml_writer import to_yaml
+from paramgen.planning.files import FolderLayout
 
 SPEC: dict[str, Any] = {"seed": 3, "operations": [{"name": "a", "type": "prelu"}]}
 STREAM = {"paramgen_stream": "philox4x32-v1"}
@@ -123,3 +125,13 @@ def test_to_torch_without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(paramgen.UsageError, match=r"^to_torch: PyTorch is not installed; run pip install torch$"):
         paramgen.to_torch({})
+
+
+def test_a_folder_has_the_spec_of_its_shards(tmp_path: Path) -> None:
+    matrix = {"shape": [30, 50], "initializer": "gaussian"}
+    operations = [{"name": name, "type": "custom", "parameters": {"w": matrix}} for name in "ba"]
+    plan = paramgen.plan({"operations": operations}).split(FolderLayout(limit=8000))
+    build_folder(plan, f"{tmp_path}/d/")
+    for name in ("d", "d/model.safetensors.index.json", "d/model-00002-of-00002.safetensors"):
+        found = paramgen.Spec.from_file(tmp_path / name).plan
+        assert [file.header for file in found.files] == [file.header for file in plan.files]

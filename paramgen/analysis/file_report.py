@@ -1,4 +1,4 @@
-"""The tensors of a file, and their statistics in bounded memory."""
+"""The tensors of weights on disk, and their statistics in bounded memory."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ import math
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from math import prod
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from paramgen.buffers import CHUNK_ELEMENTS
 from paramgen.catalog.frameworks import is_buffer
 from paramgen.dtypes import DType
 from paramgen.json_text import quote_json, stream_json
-from paramgen.storage.header import TensorEntry
-from paramgen.storage.reader import TensorFile
+from paramgen.storage.checkpoint import Checkpoint, StoredTensor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,51 +31,60 @@ class Statistics(TypedDict):
     inf: int
 
 
-def select_tensors(file: TensorFile, pattern: str | None) -> list[TensorEntry]:
+def select_tensors(checkpoint: Checkpoint, pattern: str | None) -> list[StoredTensor]:
     """Return the tensors whose names match a glob, or all, sorted by name."""
-    entries = [entry for entry in file.entries if pattern is None or fnmatchcase(entry.name, pattern)]
-    return sorted(entries, key=attrgetter("name"))
+    names = (name for name in checkpoint.tensors if pattern is None or fnmatchcase(name, pattern))
+    return [checkpoint.tensors[name] for name in sorted(names)]
 
 
 def iter_json(
-    file: TensorFile, entries: Sequence[TensorEntry], statistics: Sequence[Statistics | None] | None
+    checkpoint: Checkpoint, tensors: Sequence[StoredTensor], statistics: Sequence[Statistics | None] | None
 ) -> Iterator[str]:
     """Yield the document of `inspect --json` in parts, with a line and a share of the totals for each given tensor."""
     head = {
-        "files": [file.path],
-        "metadata": file.metadata,
-        "total_parameters": sum(entry.size for entry in entries if not is_buffer(entry.name)),
-        "total_bytes": sum(entry.nbytes for entry in entries),
+        "files": checkpoint.paths,
+        "metadata": checkpoint.metadata,
+        "total_parameters": sum(entry.size for entry, _ in tensors if not is_buffer(entry.name)),
+        "total_bytes": sum(entry.nbytes for entry, _ in tensors),
     }
-    return stream_json(head, "tensors", _tensor_lines(file, entries, statistics))
+    return stream_json(head, "tensors", _tensor_lines(checkpoint, tensors, statistics))
 
 
 def _tensor_lines(
-    file: TensorFile, entries: Sequence[TensorEntry], statistics: Sequence[Statistics | None] | None
+    checkpoint: Checkpoint, tensors: Sequence[StoredTensor], statistics: Sequence[Statistics | None] | None
 ) -> Iterator[str]:
     """Yield a line of JSON for each tensor. Formatting takes a third of the time of the json module."""
-    path = quote_json(file.path)
-    for number, (name, dtype, shape, start, stop) in enumerate(entries):
+    paths = {file: quote_json(file.path) for file in checkpoint.files}
+    for number, ((name, dtype, shape, start, stop), file) in enumerate(tensors):
         stats = f', "stats": {json.dumps(statistics[number], allow_nan=False)}' if statistics else ""
         yield (
             f'{{"name": {quote_json(name)}, "dtype": "{dtype.name}", "shape": {list(shape)}, '
-            f'"parameters": {prod(shape)}, "bytes": {stop - start}, "file": {path}{stats}}}'
+            f'"parameters": {prod(shape)}, "bytes": {stop - start}, "file": {paths[file]}{stats}}}'
         )
 
 
 def compute_statistics(
-    file: TensorFile, entry: TensorEntry, *, chunk_elements: int = CHUNK_ELEMENTS
+    checkpoint: Checkpoint, tensor: StoredTensor, *, chunk_elements: int = CHUNK_ELEMENTS
 ) -> Statistics | None:
     """Return the statistics of a tensor; std is that of the population.
 
     mean, std, min and max are None without finite elements. Complex and sub-byte dtypes have no statistics.
     """
-    if not has_statistics(entry.dtype):
+    if not has_statistics(tensor.entry.dtype):
         return None
     moments = RunningMoments()
-    for start in range(0, entry.size, chunk_elements):
-        moments.add(file.read(entry, start, min(start + chunk_elements, entry.size)))
+    for values in iter_chunks(checkpoint, tensor, chunk_elements):
+        moments.add(values)
     return moments.statistics()
+
+
+def iter_chunks(
+    checkpoint: Checkpoint, tensor: StoredTensor, chunk_elements: int = CHUNK_ELEMENTS
+) -> Iterator[NDArray[Any]]:
+    """Yield a tensor's elements in arrays of at most `chunk_elements`."""
+    size = tensor.entry.size
+    for start in range(0, size, chunk_elements):
+        yield checkpoint.read(tensor, start, min(start + chunk_elements, size))
 
 
 def has_statistics(dtype: DType) -> bool:

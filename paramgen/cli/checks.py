@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,20 +11,23 @@ import typer
 
 from paramgen.cli import signals
 from paramgen.cli.options import (
+    BasenameOption,
     DeviceOption,
     DTypeOption,
     JsonOption,
     LayoutOption,
+    OutputOption,
     SeedOption,
+    ShardSizeOption,
     SpecArgument,
     ThreadsOption,
     VariablesOption,
     WeightsArgument,
+    folder_layout,
     plan_spec,
 )
 from paramgen.cli.output import print_json
 from paramgen.errors import UsageError
-from paramgen.messages import escape
 from paramgen.sampling.devices import AUTO
 
 if TYPE_CHECKING:
@@ -35,6 +39,10 @@ SpecOption = Annotated[
 IgnoreOption = Annotated[
     list[str] | None,
     typer.Option("--ignore", metavar="GLOB", help="Leave out tensors whose name matches (repeatable)."),
+]
+ManifestOption = Annotated[
+    str | None,
+    typer.Option("--manifest", metavar="FILE", help="Compare with the digests in this file; draw nothing."),
 ]
 ToleranceOption = Annotated[
     float,
@@ -51,31 +59,39 @@ def verify(
     dtype: DTypeOption = None,
     layout: LayoutOption = None,
     variables: VariablesOption = None,
+    manifest: ManifestOption = None,
     device: DeviceOption = AUTO,
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """Draw weights again and compare every byte."""
+    from paramgen.analysis.manifest import verify_manifest
     from paramgen.analysis.verify import verify
     from paramgen.spec import Spec
     from paramgen.storage.checkpoint import Checkpoint
+    from paramgen.storage.manifest import read_manifest
 
     replacements = {"--seed": seed, "--dtype": dtype, "--layout": layout, "--set": variables}
     misplaced = next((name for name, value in replacements.items() if value is not None), None)
     if spec is None and misplaced:
         raise UsageError(f"{misplaced} needs --spec; without it, the spec in the file is used as it is")
+    if spec is not None and manifest is not None:
+        raise UsageError("--manifest compares digests, and --spec draws again; choose one")
     with Checkpoint(path) as checkpoint:
-        if spec is None:
-            plan = Spec.from_file(checkpoint.paths[0]).plan
+        if manifest is not None:
+            digests = read_manifest(manifest)
+            result = verify_manifest(checkpoint, digests, threads=threads, progress=signals.check_each)
         else:
-            plan = plan_spec(spec, variables, seed=seed, dtype=dtype, layout=layout)
-        result = verify(
-            checkpoint, plan, only_tensors=spec is not None, device=device, threads=threads, progress=signals.check_each
-        )
+            if spec is None:
+                plan = Spec.from_file(checkpoint.paths[0]).plan
+            else:
+                plan = plan_spec(spec, variables, seed=seed, dtype=dtype, layout=layout)
+            options: dict[str, Any] = {"device": device, "threads": threads, "progress": signals.check_each}
+            result = verify(checkpoint, plan, only_tensors=spec is not None, **options)
     if as_json:
         print_json({"holds": result.holds, **asdict(result)})
     else:
-        from paramgen.cli.tables import print_verification
+        from paramgen.cli.check_tables import print_verification
 
         print_verification(checkpoint.display_path, result)
     return 0 if result.holds else 1
@@ -89,7 +105,7 @@ def check(path: WeightsArgument, threads: ThreadsOption = None, as_json: JsonOpt
     if as_json:
         print_json({"sound": result.sound, **asdict(result)})
     else:
-        from paramgen.cli.tables import print_check
+        from paramgen.cli.check_tables import print_check
 
         print_check(path, result)
     return 0 if result.sound else 1
@@ -97,28 +113,46 @@ def check(path: WeightsArgument, threads: ThreadsOption = None, as_json: JsonOpt
 
 def digest(
     spec: SpecArgument,
-    output: Annotated[
-        str, typer.Option("--output", "-o", metavar="OUT", help="The name of the file or folder/ in the result.")
-    ] = "params.safetensors",
+    output: OutputOption = "params.safetensors",
     seed: SeedOption = None,
     dtype: DTypeOption = None,
     layout: LayoutOption = None,
     variables: VariablesOption = None,
     device: DeviceOption = AUTO,
     threads: ThreadsOption = None,
+    max_shard_size: ShardSizeOption = None,
+    basename: BasenameOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Print the SHA-256 that a build would have."""
-    from paramgen.analysis.digest import digest
+    """Print the SHA-256 that a build's files would have; nothing is written."""
+    from paramgen.analysis.digest import compute_digests
+    from paramgen.digests import combine_digests
 
+    folder = folder_layout(output, max_shard_size, basename)
     plan = plan_spec(spec, variables, seed=seed, dtype=dtype, layout=layout)
-    result = digest(plan, device=device, threads=threads, progress=signals.check_each)
+    if folder:
+        plan = plan.split(folder)
+    digests = compute_digests(plan, device=device, threads=threads, progress=signals.check_each)
+    names = {name: os.path.join(output, name) if folder else output for name in digests.files}
     if as_json:
-        tensors = [{"name": name, "sha256": sha256} for name, sha256 in result.tensors.items()]
-        files = [{"file": output, "sha256": result.file}]
-        print_json({"sha256": result.file, "files": files, "tensors": tensors})
-    else:
-        print(f"{result.file}  {escape(output)}")
+        files = [{"file": names[name], "sha256": sha256} for name, sha256 in digests.files.items()]
+        tensors = [{"name": name, "sha256": sha256} for name, sha256 in digests.tensors.items()]
+        print_json(
+            {
+                "sha256": combine_digests(digests.files[file.name] for file in plan.files),
+                "files": files,
+                "tensors": tensors,
+            }
+        )
+        return
+    for name, sha256 in digests.files.items():
+        print(_checksum_line(sha256, names[name]))
+
+
+def _checksum_line(sha256: str, name: str) -> str:
+    """Return a line as `sha256sum` prints it: a backslash at its start says that the name is escaped."""
+    escaped = name.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
+    return f"{'' if escaped == name else chr(92)}{sha256}  {escaped}"
 
 
 def diff(
@@ -139,7 +173,7 @@ def diff(
         document: dict[str, Any] = {"equal": differences.equal, **asdict(differences)}
         print_json({key: value for key, value in document.items() if key != "common"})
     else:
-        from paramgen.cli.tables import print_differences
+        from paramgen.cli.check_tables import print_differences
 
         print_differences(differences)
     return 0 if differences.equal else 1

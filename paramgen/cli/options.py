@@ -10,11 +10,12 @@ import typer
 from paramgen.catalog.frameworks import LAYOUT_NAMES
 from paramgen.catalog.synonyms import FRAMEWORK_SYNONYMS, dtype_error
 from paramgen.errors import UsageError
-from paramgen.messages import closest_match, did_you_mean, join_or, must_be, show_text
+from paramgen.messages import closest_match, did_you_mean, escape, join_or, must_be, show_text
 from paramgen.sampling.devices import AUTO, parse_device
 from paramgen.threads import MAX_THREADS
 
 if TYPE_CHECKING:
+    from paramgen.planning.files import FolderLayout
     from paramgen.planning.plan import Plan
 
 
@@ -71,9 +72,19 @@ def _parse_shard_size(text: str) -> int:
         raise typer.BadParameter(f"{error}, got {show_text(text)}") from None
 
 
+def _parse_basename(text: str) -> str:
+    from paramgen.planning.files import BASENAME_EXPECTED, is_basename
+
+    if not is_basename(text):
+        raise typer.BadParameter(must_be(BASENAME_EXPECTED, text))
+    return text
+
+
 SpecArgument = Annotated[str, typer.Argument(metavar="SPEC", help="The spec, a YAML file.")]
-FileArgument = Annotated[str, typer.Argument(metavar="FILE", help="A safetensors file.")]
 WeightsArgument = Annotated[str, typer.Argument(metavar="FILE", help="A safetensors file, an index, or a folder.")]
+OutputOption = Annotated[
+    str, typer.Option("--output", "-o", metavar="OUT", help="The file or folder/ to write; - is standard output.")
+]
 SeedOption = Annotated[
     int | None,
     typer.Option(
@@ -121,6 +132,15 @@ ShardSizeOption = Annotated[
         help="In a folder, split the weights into files of at most this size, such as 5GB.",
     ),
 ]
+BasenameOption = Annotated[
+    str | None,
+    typer.Option(
+        "--basename",
+        parser=_parse_basename,
+        metavar="NAME",
+        help="In a folder, the name of the weights; default: model.",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 
 
@@ -129,3 +149,17 @@ def plan_spec(path: str, variables: list[tuple[str, Any]] | None, **replacements
     from paramgen.spec import read_and_plan
 
     return read_and_plan(path, variables=dict(variables or ()), **replacements).plan
+
+
+def folder_layout(output: str, max_shard_size: int | None, basename: str | None) -> FolderLayout | None:
+    """Return how the weights in the folder `output` are named and split, None if it is a file."""
+    from paramgen.planning.files import make_folder_layout
+    from paramgen.storage.folder import is_folder
+
+    if is_folder(output):
+        return make_folder_layout(basename, max_shard_size)
+    options = {"--max-shard-size": max_shard_size, "--basename": basename}
+    for name, value in options.items():
+        if value is not None:
+            raise UsageError(f"{name} needs a folder; write -o {escape(output)}/")
+    return None

@@ -9,16 +9,17 @@ import typer
 
 from paramgen.cli.options import (
     DTypeOption,
-    FileArgument,
     JsonOption,
     LayoutOption,
     SeedOption,
     ShardSizeOption,
     SpecArgument,
     VariablesOption,
+    WeightsArgument,
     plan_spec,
 )
 from paramgen.cli.output import print_json, print_json_parts
+from paramgen.messages import escape
 
 StatsOption = Annotated[
     bool, typer.Option("--stats", help="Read the data: mean, std, min, max, zeros, NaNs, infinities.")
@@ -46,27 +47,27 @@ def plan(
     if as_json:
         print_json_parts(spec_plan.iter_json())
         return
-    from paramgen.cli.tables import print_plan
+    from paramgen.cli.plan_tables import print_plan
 
     print_plan(spec_plan)
 
 
 def inspect(
-    path: FileArgument, stats: StatsOption = False, pattern: FilterOption = None, as_json: JsonOption = False
+    path: WeightsArgument, stats: StatsOption = False, pattern: FilterOption = None, as_json: JsonOption = False
 ) -> None:
-    """Show the tensors of a safetensors file."""
+    """Show the tensors of a file, an index or a folder."""
     from paramgen.analysis.file_report import compute_statistics, iter_json, select_tensors
-    from paramgen.storage.reader import TensorFile
+    from paramgen.storage.checkpoint import Checkpoint
 
-    with TensorFile(path) as file:
-        entries = select_tensors(file, pattern)
-        statistics = [compute_statistics(file, entry) for entry in entries] if stats else None
+    with Checkpoint(path) as checkpoint:
+        tensors = select_tensors(checkpoint, pattern)
+        statistics = [compute_statistics(checkpoint, tensor) for tensor in tensors] if stats else None
     if as_json:
-        print_json_parts(iter_json(file, entries, statistics))
+        print_json_parts(iter_json(checkpoint, tensors, statistics))
         return
-    from paramgen.cli.tables import print_inspection
+    from paramgen.cli.file_tables import print_inspection
 
-    print_inspection(file, entries, statistics)
+    print_inspection(checkpoint, tensors, statistics)
 
 
 def devices(as_json: JsonOption = False) -> None:
@@ -77,9 +78,15 @@ def devices(as_json: JsonOption = False) -> None:
     if as_json:
         print_json([asdict(device) for device in all_devices])
         return
-    from paramgen.cli.tables import print_devices
+    from paramgen.cli.tables import Column, print_table
 
-    print_devices(all_devices)
+    print_table(
+        [
+            Column("device", [device.name for device in all_devices]),
+            Column("usable", ["yes" if device.usable else "no" for device in all_devices]),
+            Column("description", [escape(device.description) for device in all_devices]),
+        ]
+    )
 
 
 def schema() -> None:

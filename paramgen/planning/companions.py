@@ -6,13 +6,15 @@ import json
 import os
 import stat
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from io import BytesIO
+from typing import Any, BinaryIO
 
-from paramgen.errors import Diagnostic, SpecError, describe_os_error
+from paramgen.errors import Diagnostic, SpecError, describe_os_error, file_errors
 from paramgen.language.diagnostics import Problem, describe
 from paramgen.language.model import ParsedSpec
-from paramgen.messages import must_be, show
+from paramgen.messages import must_be, show, show_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,25 @@ def _plan_companion(spec: ParsedSpec, name: str, value: Any) -> Companion:
 def json_content(value: dict[str, Any]) -> bytes:
     """Return a mapping as JSON in UTF-8: two spaces, sorted keys, a final newline."""
     return (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def companion_size(companion: Companion) -> int:
+    """Return the bytes of a companion. Raises FileError if a file to copy cannot be read."""
+    if companion.copied is None:
+        return len(companion.content or b"")
+    with file_errors(show_path(companion.copied.path)):
+        return os.path.getsize(companion.copied.path)
+
+
+@contextmanager
+def open_companion(companion: Companion) -> Iterator[BinaryIO]:
+    """Yield a file with the content of a companion. Raises FileError if a file to copy cannot be read."""
+    if companion.copied is None:
+        yield BytesIO(companion.content or b"")
+        return
+    path = companion.copied.path
+    with file_errors(show_path(path)), open(path, "rb") as file:
+        yield file
 
 
 def check_companions(companions: Sequence[Companion]) -> None:

@@ -8,12 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from paramgen.planning.shards import shard_names, split_into_shards
+from paramgen.errors import UsageError
+from paramgen.messages import must_be
+from paramgen.planning.shards import parse_size, shard_names, split_into_shards
 from paramgen.planning.tensors import Tensor
 from paramgen.storage.header import MAX_HEADER_BYTES, TensorEntry, compact_json, encode_header, place_tensors
 from paramgen.units import human_bytes
 
 DEFAULT_BASENAME = "model"
+BASENAME_EXPECTED = "a file name of letters, digits, _, . and -"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,17 @@ class FolderLayout:
     limit: int | None = None
 
 
-SINGLE_FILE = FolderLayout()
+def make_folder_layout(basename: str | None, max_shard_size: int | str | None) -> FolderLayout:
+    """Return the layout of a folder with these options of a build. Raises UsageError if one is invalid."""
+    if basename is not None and not is_basename(basename):
+        raise UsageError(f"basename: {must_be(BASENAME_EXPECTED, basename)}")
+    try:
+        limit = parse_size(max_shard_size) if isinstance(max_shard_size, str) else max_shard_size
+        if limit is not None and not (type(limit) is int and limit > 0):
+            raise ValueError(must_be("a positive number of bytes, or a text such as 5GB", max_shard_size))
+    except ValueError as error:
+        raise UsageError(f"max_shard_size: {error}") from None
+    return FolderLayout(basename or DEFAULT_BASENAME, limit)
 
 
 class PlannedFile(NamedTuple):

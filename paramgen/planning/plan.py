@@ -21,7 +21,6 @@ from paramgen.language.yaml_reader import escape_forbidden
 from paramgen.messages import shorten
 from paramgen.planning.companions import Companion, plan_companions
 from paramgen.planning.files import (
-    SINGLE_FILE,
     FileMetadata,
     FolderLayout,
     HeaderSizeError,
@@ -33,7 +32,7 @@ from paramgen.planning.streams import STREAM_VERSION
 from paramgen.planning.tensors import Parameter, ResolvedParameter, Tensor, resolve_parameter
 from paramgen.planning.ties import Tie, resolve_ties
 from paramgen.storage.header import MAX_HEADER_BYTES, compact_json
-from paramgen.storage.index import index_text
+from paramgen.storage.index import INDEX_SUFFIX, index_text
 from paramgen.units import summarize
 
 MAX_DATA_BYTES = 2**63 - 1
@@ -43,14 +42,17 @@ MIN_ENTRY_BYTES = len('"":{"dtype":"F32","shape":[],"data_offsets":[0,4]},')
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Plan:
-    """A build's output: tensors in the spec's order, the files that hold them, and a folder's companions."""
+    """A build's output: tensors in the spec's order, the files that hold them, and a folder's companions.
+
+    `folder` is None if the output is a single file.
+    """
 
     name: str
     seed: int
     layout: str
     tensors: tuple[Tensor, ...]
     files: tuple[PlannedFile, ...]
-    folder: FolderLayout
+    folder: FolderLayout | None
     metadata: FileMetadata
     companions: tuple[Companion, ...]
     warnings: tuple[str, ...] = ()
@@ -81,6 +83,17 @@ class Plan:
             return replace(self, folder=folder, files=plan_files(self.tensors, folder, self.metadata))
         except HeaderSizeError as error:
             raise UsageError(str(error)) from None
+
+    @property
+    def index_name(self) -> str | None:
+        """The name of the folder's index, None if there is one file."""
+        return f"{self.folder.basename}{INDEX_SUFFIX}" if self.folder and len(self.files) > 1 else None
+
+    @property
+    def file_names(self) -> list[str]:
+        """The names of a folder's files: the weights in the order of the shards, the index, the companions."""
+        companions = [companion.name for companion in self.companions]
+        return [*(file.name for file in self.files), *filter(None, [self.index_name]), *companions]
 
     def index_text(self) -> str:
         """Return the index of the files, in JSON."""
@@ -164,7 +177,7 @@ def make_plan(spec: ParsedSpec) -> Plan:
     problems.raise_if_any(spec.document)
     try:
         file_metadata = FileMetadata(metadata(spec), metadata(spec, sort_keys=False))
-        files = plan_files(tensors, SINGLE_FILE, file_metadata)
+        files = plan_files(tensors, FolderLayout(), file_metadata)
     except HeaderSizeError as error:
         ProblemCollector([Problem((), str(error))]).raise_if_any(spec.document)
         raise
@@ -175,7 +188,7 @@ def make_plan(spec: ParsedSpec) -> Plan:
         layout=fields.layout,
         tensors=tuple(tensors),
         files=files,
-        folder=SINGLE_FILE,
+        folder=None,
         metadata=file_metadata,
         companions=plan_companions(spec),
         warnings=tuple(warnings.lines(spec.document)),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from paramgen.sampling.backend import Backend
 
 # Each module is a BackendModule, and is imported when it is used: CuPy is slow to import.
-BACKEND_MODULES = {"cpu": "paramgen.sampling.cpu", "gpu": "paramgen.sampling.gpu"}
+BACKEND_MODULES = {"cpu": "paramgen.sampling.cpu.devices", "gpu": "paramgen.sampling.cuda.devices"}
 AUTO = "auto"
 _GPUS = re.compile(r"gpu:\d{1,4}(,gpu:\d{1,4})*", re.ASCII)
 # A GPU takes about this long to start, so the CPU is faster for less work.

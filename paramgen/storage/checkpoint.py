@@ -7,13 +7,16 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from types import TracebackType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from paramgen.errors import FileError, MalformedFileError, describe_os_error
+from paramgen.errors import FileError, MalformedFileError, check_path, describe_os_error
 from paramgen.messages import escape, join_first, show_path, show_text
 from paramgen.storage.header import TensorEntry
 from paramgen.storage.index import INDEX_SUFFIX, SHARD_NAME, Index, read_index
 from paramgen.storage.reader import TensorFile
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 WEIGHTS_SUFFIX = ".safetensors"
 # Files kept open at once: many systems allow a process 256.
@@ -49,7 +52,7 @@ class Checkpoint:
         allow_inconsistencies: bool = False,
         max_open_files: int = MAX_OPEN_FILES,
     ):
-        self.path = os.fspath(path)
+        self.path = check_path(path)
         self.display_path = show_path(self.path)
         weights = find_weights(self.path)
         self.index: Index | None = read_index(weights) if weights.endswith(".json") else None
@@ -80,6 +83,12 @@ class Checkpoint:
         """The paths of the weight files."""
         return [file.path for file in self.files]
 
+    @property
+    def metadata(self) -> dict[str, str]:
+        """The metadata that all files share, sorted; shards differ in their numbers."""
+        first, *others = (file.metadata for file in self.files)
+        return {key: first[key] for key in sorted(first) if all(other.get(key) == first[key] for other in others)}
+
     def _open_files(self, weights: str) -> Iterator[TensorFile]:
         if not self.index:
             yield self._stack.enter_context(TensorFile(weights))
@@ -108,15 +117,24 @@ class Checkpoint:
                     tensors[entry.name] = StoredTensor(entry, file)
         return tensors
 
+    def read(self, tensor: StoredTensor, start: int, stop: int) -> NDArray[Any]:
+        """Return elements start … stop - 1 of a tensor as a one-dimensional array (for dtypes of at least a byte)."""
+        self._suspend_others(tensor.file)
+        return tensor.file.read(tensor.entry, start, stop)
+
     def read_into(self, tensor: StoredTensor, position: int, view: memoryview) -> None:
         """Fill a view with a tensor's bytes from a position on."""
-        file = tensor.file
-        if len(self.files) > self._max_open_files:
-            self._open[file.path] = file
-            self._open.move_to_end(file.path)
-            if len(self._open) > self._max_open_files:
-                self._open.popitem(last=False)[1].suspend()
-        file.read_into(tensor.entry, position, view)
+        self._suspend_others(tensor.file)
+        tensor.file.read_into(tensor.entry, position, view)
+
+    def _suspend_others(self, file: TensorFile) -> None:
+        """Suspend the file that was not read for the longest time, if too many would be open with this one."""
+        if len(self.files) <= self._max_open_files:
+            return
+        self._open[file.path] = file
+        self._open.move_to_end(file.path)
+        if len(self._open) > self._max_open_files:
+            self._open.popitem(last=False)[1].suspend()
 
     def raise_if_changed(self) -> None:
         """Raise FileError if a file changed since it was opened."""

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import hashlib
 import os
 import re
 import shutil
 import stat
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 from paramgen.errors import DigestError, FileError, UsageError, file_errors
@@ -25,7 +24,6 @@ from paramgen.units import human_bytes, pluralize
 STAGING = ".paramgen-resume"
 DIGESTS = "digests"
 _DIGEST_LINE = re.compile(r"([0-9a-f]{64})  (.+)\n")
-HASHED_BYTES = 2**20
 
 
 class FolderTarget:
@@ -106,6 +104,11 @@ class FolderTarget:
             sync_folder(self.path)
 
 
+def is_folder(path: str) -> bool:
+    """Return True if a build to this path writes a folder: an existing one, or a path that ends in a slash."""
+    return path.endswith("/") or os.path.isdir(path)
+
+
 @contextmanager
 def open_folder(path: str, *, resume: bool, sync: bool) -> Iterator[FolderTarget]:
     """Yield the target of a build, locked against other builds; the folder is created if it does not exist.
@@ -150,16 +153,6 @@ def find_obsolete(path: str, basename: str, new: Collection[str]) -> list[str]:
     with suppress(FileNotFoundError):
         return [name for name in os.listdir(path) if pattern.fullmatch(name) and name not in new]
     return []
-
-
-def hash_file(path: str, progress: Callable[[int], None] = lambda count: None) -> str:
-    """Return the SHA-256 of a file in hexadecimal. Raises FileError if it cannot be read."""
-    sha256 = hashlib.sha256()
-    with file_errors(show_path(path)), open(path, "rb", buffering=0) as file:
-        while data := file.read(HASHED_BYTES):
-            sha256.update(data)
-            progress(len(data))
-    return sha256.hexdigest()
 
 
 def _create(path: str) -> bool:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from paramgen.errors import MalformedFileError, file_errors
+from paramgen.errors import FileError, MalformedFileError, file_errors
 from paramgen.messages import must_be, show_path, show_text
 
 INDEX_SUFFIX = ".safetensors.index.json"
@@ -42,8 +43,11 @@ def index_text(weight_map: Mapping[str, str], total_size: int, total_parameters:
 def read_index(path: str) -> Index:
     """Read an index. Raises FileError if it cannot be read, and MalformedFileError if it is not one."""
     display_path = show_path(path)
-    with file_errors(display_path), open(path, "rb") as file:
-        data = file.read(MAX_INDEX_BYTES + 1)
+    with file_errors(display_path):
+        if not stat.S_ISREG(os.stat(path).st_mode):  # reading a pipe would wait for its writer
+            raise FileError(f"{display_path}: must be a regular file")
+        with open(path, "rb") as file:
+            data = file.read(MAX_INDEX_BYTES + 1)
     if len(data) > MAX_INDEX_BYTES:
         raise MalformedFileError(f"{display_path}: must have at most {MAX_INDEX_BYTES:,} bytes")
     try:
@@ -54,7 +58,7 @@ def read_index(path: str) -> Index:
     if not isinstance(weight_map, dict) or not weight_map:
         raise MalformedFileError(f"{display_path}: not an index: needs a weight_map, from tensors to files")
     for name, file_name in weight_map.items():
-        if not isinstance(file_name, str) or not _is_inside(file_name):
+        if not isinstance(file_name, str) or not is_file_name(file_name):
             problem = must_be("the name of a file beside the index", file_name)
             raise MalformedFileError(f"{display_path}: weight_map: {show_text(name)}: {problem}")
     metadata = document.get("metadata")
@@ -62,8 +66,8 @@ def read_index(path: str) -> Index:
     return Index(path, data, weight_map, *(_total(totals, key) for key in ("total_size", "total_parameters")))
 
 
-def _is_inside(name: str) -> bool:
-    """Return True if a name is that of a file in the same folder."""
+def is_file_name(name: str) -> bool:
+    """Return True if a text is a file name without folders."""
     return name not in ("", ".", "..") and name == os.path.basename(name) and "\0" not in name and "\\" not in name
 
 

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 import paramgen
 from paramgen.analysis.file_report import RunningMoments, compute_statistics, iter_json, select_tensors
-from paramgen.cli.tables import print_inspection, print_plan
+from paramgen.cli.file_tables import print_inspection
+from paramgen.cli.plan_tables import print_plan
+from paramgen.storage.checkpoint import Checkpoint
 from paramgen.storage.header import encode_header, place_tensors
-from paramgen.storage.reader import TensorFile
 
 
 def stats_of(array: NDArray[Any], tmp_path: Path, **options: int) -> Any:
@@ -23,8 +24,8 @@ def stats_of(array: NDArray[Any], tmp_path: Path, **options: int) -> Any:
     dtype = next(dtype for dtype in FILE_DTYPES if dtype.numpy_name == array.dtype.name)
     entries = place_tensors([("x", dtype, array.shape)])
     (tmp_path / "f").write_bytes(encode_header(entries, {}) + array.tobytes())
-    with TensorFile(tmp_path / "f") as file:
-        return compute_statistics(file, file.entries[0], **options)
+    with Checkpoint(tmp_path / "f") as checkpoint:
+        return compute_statistics(checkpoint, checkpoint.tensors["x"], **options)
 
 
 @pytest.mark.parametrize(
@@ -85,8 +86,9 @@ def test_complex_and_narrow_types_have_no_stats(tmp_path: Path) -> None:
     assert stats_of(np.zeros(2, np.complex64), tmp_path) is None
     header = b'{"q":{"dtype":"F4","shape":[4],"data_offsets":[0,2]}}'
     (tmp_path / "f").write_bytes(len(header).to_bytes(8, "little") + header + b"ab")
-    with TensorFile(tmp_path / "f") as file:
-        parts = iter_json(file, file.entries, [compute_statistics(file, file.entries[0])])
+    with Checkpoint(tmp_path / "f") as checkpoint:
+        tensors = [*checkpoint.tensors.values()]
+        parts = iter_json(checkpoint, tensors, [compute_statistics(checkpoint, tensors[0])])
         found = json.loads("".join(parts))
     assert found["tensors"] == [
         {
@@ -104,18 +106,21 @@ def test_complex_and_narrow_types_have_no_stats(tmp_path: Path) -> None:
 def test_selection_and_order(tmp_path: Path) -> None:
     path = tmp_path / "f"
     safetensors.numpy.save_file({name: np.zeros(1) for name in ("b.w", "a.w", "a.b", "A.w")}, path)
-    with TensorFile(path) as file:
-        assert [entry.name for entry in select_tensors(file, None)] == ["A.w", "a.b", "a.w", "b.w"]
-        assert [entry.name for entry in select_tensors(file, "a.*")] == ["a.b", "a.w"]
-        assert [entry.name for entry in select_tensors(file, "*.[w]")] == ["A.w", "a.w", "b.w"]
-        assert select_tensors(file, "z") == []
+    with Checkpoint(path) as checkpoint:
+        for pattern, names in {
+            None: ["A.w", "a.b", "a.w", "b.w"],
+            "a.*": ["a.b", "a.w"],
+            "*.[w]": ["A.w", "a.w", "b.w"],
+            "z": [],
+        }.items():
+            assert [entry.name for entry, _ in select_tensors(checkpoint, pattern)] == names
 
 
 @pytest.mark.parametrize("dtype", ["int8", "uint16", "int32", "int64", "uint64", "complex64", "bool"])
 def test_a_dtype_that_numpy_has_is_named_as_numpy_names_it(dtype: str, tmp_path: Path) -> None:
     safetensors.numpy.save_file({"x": np.zeros(2, dtype)}, tmp_path / "f")
-    with TensorFile(tmp_path / "f") as file:
-        found = json.loads("".join(iter_json(file, file.entries, None)))
+    with Checkpoint(tmp_path / "f") as checkpoint:
+        found = json.loads("".join(iter_json(checkpoint, select_tensors(checkpoint, None), None)))
     assert [tensor["dtype"] for tensor in found["tensors"]] == [dtype]
 
 
@@ -132,9 +137,10 @@ def test_buffers_are_counted_separately(
     ]
     plan = paramgen.plan({"layout": layout, "operations": operations})
     result = paramgen.build({"layout": layout, "operations": operations}, tmp_path / "f")
-    with TensorFile(tmp_path / "f") as file:
-        found = json.loads("".join(iter_json(file, file.entries, None)))
-        print_inspection(file, file.entries, None)
+    with Checkpoint(tmp_path / "f") as checkpoint:
+        tensors = select_tensors(checkpoint, None)
+        found = json.loads("".join(iter_json(checkpoint, tensors, None)))
+        print_inspection(checkpoint, tensors)
     elements = sum(tensor["parameters"] for tensor in found["tensors"])
     assert plan.buffer_elements == buffers
     assert plan.total_parameters == result.total_parameters == found["total_parameters"] == elements - buffers

@@ -11,7 +11,7 @@ import safetensors.numpy
 from helpers import Run
 
 from paramgen.cli import commands as cli
-from paramgen.cli.tables import Column, print_devices, print_table
+from paramgen.cli.tables import Column, print_table
 from paramgen.json_text import escape_json
 from paramgen.language.yaml_reader import escape_forbidden
 from paramgen.sampling.devices import Device
@@ -119,5 +119,3 @@ def test_devices_escapes_names(capsys: pytest.CaptureFixture[str], monkeypatch: 
     printed = capsys.readouterr().out
     assert is_safe(printed) and READABLE in printed
     assert json.loads(printed) == [{"name": "gpu:0", "description": found[0].description, "usable": False}]
-    print_devices(found)
-    assert is_safe(capsys.readouterr().out)

@@ -124,3 +124,24 @@ def test_a_file_that_changes_is_noticed(folder: Path) -> None:
         os.utime(path, ns=(1, 1))
         with pytest.raises(FileError, match="changed while it was read"):
             checkpoint.raise_if_changed()
+
+
+def test_metadata_are_those_that_all_files_share(folder: Path) -> None:
+    for number, metadata in enumerate(({"a": "1", "b": "2", "c": "3"}, {"b": "2", "a": "1"}, {"a": "1", "b": "4"})):
+        path = folder / f"model-{number + 1:05d}-of-00003.safetensors"
+        safetensors.numpy.save_file(safetensors.numpy.load_file(path), path, metadata)
+    with Checkpoint(folder) as checkpoint:
+        assert checkpoint.metadata == {"a": "1"}
+
+
+def test_elements_are_read_with_few_open_files(folder: Path) -> None:
+    with Checkpoint(folder, max_open_files=2) as checkpoint:
+        for _ in range(2):
+            for name, tensor in checkpoint.tensors.items():
+                np.testing.assert_array_equal(checkpoint.read(tensor, 1, 3), ARRAYS[name].reshape(-1)[1:3])
+
+
+@pytest.mark.parametrize("path", ["a\0.json", "a\ud800.json"])
+def test_a_path_that_no_file_can_have(path: str) -> None:
+    with pytest.raises(FileError, match="not a valid file name"):
+        Checkpoint(path)

@@ -1,6 +1,7 @@
 """Indexes: the text that huggingface_hub writes, and what is refused."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -59,4 +60,10 @@ def test_an_enormous_index_is_refused_before_it_is_read(tmp_path: Path) -> None:
 
 def test_an_absent_index_is_a_file_error(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="No such file"):
+        read_index(str(tmp_path / "i.json"))
+
+
+def test_a_pipe_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "i.json")
+    with pytest.raises(FileError, match="must be a regular file"):
         read_index(str(tmp_path / "i.json"))
