@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from paramgen import engine
@@ -12,20 +12,18 @@ from paramgen.catalog.operations import CustomParameter
 from paramgen.engine import BuildResult
 from paramgen.errors import FileError, UsageError, check_path
 from paramgen.float_mode import default_float_mode
-from paramgen.folder_build import build_folder
+from paramgen.folder_build import NEEDS_FOLDER, build_folder, plan_output
 from paramgen.language.diagnostics import LimitExceededError, ProblemCollector
 from paramgen.language.document import Document, from_mapping
 from paramgen.language.evaluation import Evaluator
 from paramgen.language.model import SpecFields, validate
 from paramgen.messages import must_be, must_be_array, shorten, show_path, show_text
 from paramgen.nested import Nested, map_arrays, nest
-from paramgen.planning.files import make_folder_layout
 from paramgen.planning.plan import Plan
 from paramgen.planning.tensors import ResolvedParameter, as_tensor, resolve_parameter
 from paramgen.sampling.devices import AUTO, open_backend, parse_device
 from paramgen.spec import Spec, SpecSource, as_spec, read_and_plan
 from paramgen.storage.checkpoint import Checkpoint, StoredTensor
-from paramgen.storage.folder import is_folder
 from paramgen.threads import MAX_THREADS
 
 if TYPE_CHECKING:
@@ -71,6 +69,7 @@ def build(
     resume: bool = False,
     resume_verify: bool = False,
     sync: bool = True,
+    progress: Callable[[int], None] | None = None,
 ) -> BuildResult:
     """Build a safetensors file, or a folder of them, from a spec, as `paramgen build` does.
 
@@ -92,6 +91,8 @@ def build(
     - `resume`: in a folder, continue an interrupted build from its finished shards; `resume_verify` also draws these
       again and compares them.
     - `sync`: wait until the disk has the files.
+    - `progress(count)` is called with the bytes that were drawn meanwhile, and with 0 after each block. If it raises,
+      the build ends.
 
     Raises FileError if the file cannot be written, and DeviceError if a GPU cannot be used.
     """
@@ -107,15 +108,14 @@ def build(
         "expect": expect,
         "manifest": None if manifest is None else check_path(manifest),
         "sync": sync,
+        "progress": progress or (lambda count: None),
     }
-    spec_plan = as_spec(spec).plan
-    if is_folder(path):
-        split_plan = spec_plan.split(make_folder_layout(basename, max_shard_size))
-        return build_folder(split_plan, path, resume=resume or resume_verify, redraw=resume_verify, **options)
-    if max_shard_size is not None or basename is not None or resume or resume_verify:
-        option = "max_shard_size" if max_shard_size is not None else "basename" if basename is not None else "resume"
-        raise UsageError(f"build: {option} needs a folder; end the path in a slash, got {show_path(path)}")
-    return engine.build(spec_plan, path, digest=digest, **options)
+    output_plan = plan_output(spec, path, max_shard_size, basename)
+    if output_plan.folder:
+        return build_folder(output_plan, path, resume=resume or resume_verify, redraw=resume_verify, **options)
+    if resume or resume_verify:
+        raise UsageError(f"resume: {NEEDS_FOLDER}, got {show_path(path)}")
+    return engine.build(output_plan, path, digest=digest, **options)
 
 
 def plan(spec: SpecSource) -> Plan:

@@ -23,11 +23,13 @@ HASHED_BYTES = 2**20
 
 @dataclass(frozen=True, slots=True)
 class Digests:
-    """The SHA-256 of each file and tensor of a build, in hexadecimal.
+    """The SHA-256 of a build, and of each of its files and tensors, in hexadecimal.
 
-    `files` begins with the weights, in the order of the shards; a folder's index and companions follow.
+    `files` begins with the weights, in the order of the shards; a folder's index and companions follow. `sha256` is
+    that of the weights: if there are several files, of their digests, joined.
     """
 
+    sha256: str
     files: Mapping[str, str]
     tensors: Mapping[str, str]
 

@@ -18,7 +18,7 @@ import numpy as np
 from paramgen.blocks import FileBlock, block_size, split_into_blocks
 from paramgen.buffers import BLOCK_BYTES, PAGE_BYTES
 from paramgen.build_check import is_unchanged_build
-from paramgen.digests import Digests, FileHasher
+from paramgen.digests import Digests, FileHasher, combine_digests
 from paramgen.errors import DigestError
 from paramgen.messages import show_path
 from paramgen.planning.files import PlannedFile
@@ -227,7 +227,7 @@ def build(
         if hasher and expect:
             check_digest(show_path(path), hasher.sha256, expect)
         if hasher:
-            finish_manifest(Digests({os.path.basename(path): hasher.sha256}, hasher.tensors))
+            finish_manifest(Digests(hasher.sha256, {os.path.basename(path): hasher.sha256}, hasher.tensors))
     return BuildResult(
         files=(path,),
         total_parameters=plan.total_parameters,
@@ -253,7 +253,8 @@ def hash_files(
             hasher = hashers.setdefault(block.file.name, FileHasher(with_tensors=True))
             write_and_hash(block, data, None, hasher)
     tensors = {name: digest for hasher in hashers.values() for name, digest in hasher.tensors.items()}
-    return Digests({name: hasher.sha256 for name, hasher in hashers.items()}, tensors)
+    digests = {name: hasher.sha256 for name, hasher in hashers.items()}
+    return Digests(combine_digests(digests.values()), digests, tensors)
 
 
 def check_digest(display_path: str, sha256: str, expect: str) -> None:
@@ -284,7 +285,7 @@ def write_manifest(
         yield lambda digests: None
         return
     digest = "0" * 64
-    empty = Digests(dict.fromkeys(files, digest), {tensor.name: digest for tensor in plan.tensors})
+    empty = Digests(digest, dict.fromkeys(files, digest), {tensor.name: digest for tensor in plan.tensors})
     with open_manifest(path, len(empty.manifest().encode()), force=force, sync=sync) as write:
         yield lambda digests: write(memoryview(digests.manifest().encode()))
 

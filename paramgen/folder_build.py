@@ -18,17 +18,35 @@ from paramgen.engine import (
     write_and_hash,
     write_manifest,
 )
-from paramgen.errors import FileError, UsageError, file_errors
+from paramgen.errors import FileError, UsageError, check_path, file_errors
 from paramgen.messages import show_path
 from paramgen.planning.companions import Companion, check_companions, companion_size, open_companion
-from paramgen.planning.files import DEFAULT_BASENAME, PlannedFile
+from paramgen.planning.files import DEFAULT_BASENAME, PlannedFile, make_folder_layout
 from paramgen.planning.plan import Plan
 from paramgen.sampling.devices import AUTO
 from paramgen.sampling.matrix_drawer import BytesCallback
-from paramgen.spec import Spec
-from paramgen.storage.folder import FolderTarget, check_space, find_obsolete, open_folder
+from paramgen.spec import Spec, SpecSource, as_spec
+from paramgen.storage.folder import FolderTarget, check_space, find_obsolete, is_folder, open_folder
 from paramgen.storage.index import INDEX_SUFFIX
 from paramgen.storage.replacement import FORCE_OPTION, FOREIGN
+
+NEEDS_FOLDER = "needs a folder; end the path in a slash"
+
+
+def plan_output(
+    spec: SpecSource, path: str | os.PathLike[str], max_shard_size: int | str | None, basename: str | None
+) -> Plan:
+    """Return the plan of a build to a path: of a single file, or of a folder with these options.
+
+    Raises UsageError for an invalid option, or one that needs a folder.
+    """
+    plan, path = as_spec(spec).plan, check_path(path)
+    if is_folder(path):
+        return plan.split(make_folder_layout(basename, max_shard_size))
+    for option, value in {"max_shard_size": max_shard_size, "basename": basename}.items():
+        if value is not None:
+            raise UsageError(f"{option}: {NEEDS_FOLDER}, got {show_path(path)}")
+    return plan
 
 
 def build_folder(
@@ -89,7 +107,7 @@ def build_folder(
             digests[companion.name] = _write_companion(companion, target)
         target.publish([*names, *(companion.name for companion in plan.companions)], plan.index_name, obsolete)
         tensors = {name: digest for file in names for name, digest in hashers[file].tensors.items()}
-        finish_manifest(Digests(digests, tensors))
+        finish_manifest(Digests(sha256, digests, tensors))
     return BuildResult(
         files=tuple(os.path.join(path, name) for name in names),
         total_parameters=plan.total_parameters,

@@ -221,7 +221,11 @@ def test_companions_appear_beside_the_weights(limit: int | None, tmp_path: Path)
     assert (folder / "config.json").read_text() == expected
     assert (folder / "vocabulary").read_text() == "a b c\n"
     digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
-    assert json.loads(manifest.read_text())["files"] == digests == paramgen.digest(spec, max_shard_size=limit).files
+    assert (
+        json.loads(manifest.read_text())["files"]
+        == digests
+        == paramgen.digest(spec, f"{folder}/", max_shard_size=limit).files
+    )
     assert paramgen.verify(folder).holds and paramgen.verify(folder, manifest=manifest).holds
 
 
@@ -281,5 +285,5 @@ def test_invalid_options_of_a_folder(options: dict[str, Any], message: str, tmp_
 @pytest.mark.parametrize("option", ["max_shard_size", "basename", "resume"])
 def test_options_of_a_folder_for_a_file(option: str, tmp_path: Path) -> None:
     options: dict[str, Any] = {"max_shard_size": 10_000, "basename": "x", "resume": True}
-    with pytest.raises(UsageError, match=f"build: {option} needs a folder; end the path in a slash"):
+    with pytest.raises(UsageError, match=f"{option}: needs a folder; end the path in a slash"):
         paramgen.build(spec_of(50), tmp_path / "weights", **{option: options[option]})

@@ -41,7 +41,7 @@ MAY_IMPORT = {
     "folder_build": {"engine"},
     "analysis": {"engine"},
     "nested": GROUND,
-    "checks": {"analysis"},
+    "checks": {"analysis", "folder_build"},
     "api": {"analysis", "folder_build", "nested", "sampling.cuda"},
     "cli": {"api", "checks"},
     "__init__": {"api", "checks"},

@@ -64,8 +64,8 @@ def test_the_manifest_of_a_folder(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("plan", [paramgen.plan(SPEC), shards()], ids=["file", "shards"])
 def test_digests_are_those_of_a_build(plan: Plan, tmp_path: Path) -> None:
-    build_folder(plan, str(tmp_path))
-    assert compute_digests(plan) == Digests(file_digests(tmp_path), tensor_digests())
+    result = build_folder(plan, str(tmp_path))
+    assert compute_digests(plan) == Digests(str(result.sha256), file_digests(tmp_path), tensor_digests())
 
 
 def test_a_manifest_is_replaced_and_other_files_are_kept(tmp_path: Path) -> None:

@@ -19,11 +19,16 @@ from paramgen.threads import available_cpus, parallel_for
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A tensor whose dtype or shape differs, each as a pair (a, b)."""
+    """A tensor whose dtype or shape differs, each as a pair (a, b).
+
+    Tensors of two specs may also differ in their `distribution` and their `canonical_name`, which are None if equal.
+    """
 
     name: str
     dtype: tuple[str, str]
     shape: tuple[tuple[int, ...], tuple[int, ...]]
+    distribution: tuple[str, str] | None = None
+    canonical_name: tuple[str | None, str | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +49,21 @@ class ValueDifference:
 
 @dataclass(frozen=True, slots=True)
 class Differences:
-    """The differences of two sources, a and b."""
+    """The differences of two sources, a and b. `seed` and `layout` are those of two specs, None if equal."""
 
     only_in_a: tuple[str, ...]
     only_in_b: tuple[str, ...]
     changed: tuple[Change, ...]
     values: tuple[ValueDifference, ...]
     common: int
+    seed: tuple[int, int] | None = None
+    layout: tuple[str, str] | None = None
 
     @property
     def equal(self) -> bool:
         """True if nothing differs."""
-        return not (self.only_in_a or self.only_in_b or self.changed or self.values)
+        tensors = self.only_in_a or self.only_in_b or self.changed or self.values
+        return not (tensors or self.seed or self.layout)
 
 
 class _Part(NamedTuple):

@@ -27,4 +27,4 @@ def compute_digests(
     digests = hash_files(plan, device=device, threads=threads, progress=progress)
     index = {plan.index_name: sha256_of(plan.index_text().encode())} if plan.index_name else {}
     copies = {companion.name: hash_companion(companion) for companion in companions}
-    return Digests({**digests.files, **index, **copies}, digests.tensors)
+    return Digests(digests.sha256, {**digests.files, **index, **copies}, digests.tensors)

@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import warnings
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -23,8 +23,8 @@ from paramgen.cli.options import (
     SpecArgument,
     ThreadsOption,
     VariablesOption,
-    folder_layout,
-    plan_spec,
+    check_folder_options,
+    load_spec,
 )
 from paramgen.cli.output import print_json
 from paramgen.errors import UsageError
@@ -104,45 +104,44 @@ def build(
     """Draw a spec's parameters and write them to a safetensors file, or a folder of them."""
     from paramgen.storage.writer import STDOUT_NAMES
 
-    folder = folder_layout(output, max_shard_size, basename)
-    if resume or resume_verify:
-        _check_resume(resume and resume_verify, output)
+    check_folder_options(output, {"--max-shard-size": max_shard_size, "--basename": basename})
+    check_folder_options(output, {"--resume": resume, "--resume-verify": resume_verify})
+    if resume and resume_verify:
+        raise UsageError("--resume-verify does what --resume does, and more; choose one")
     to_stdout = output in STDOUT_NAMES
     if as_json and to_stdout:
         raise UsageError(f"--json and -o {output} both write to standard output; choose one")
     if quiet:
         warnings.simplefilter("ignore")
-    if not folder:
-        _warn_about_extension(output)
-    plan = plan_spec(spec, variables, seed=seed, dtype=dtype, layout=layout)
+    _warn_about_extension(output)
+    loaded = load_spec(spec, variables, seed=seed, dtype=dtype, layout=layout)
 
-    from paramgen import engine
+    from paramgen import api
     from paramgen.cli.progress import ProgressBar
-    from paramgen.folder_build import build_folder
-
-    if folder:
-        plan = plan.split(folder)
 
     _raise_malloc_threshold()
-    with ProgressBar(plan.total_bytes, shown=not quiet) as progress:
+    with ProgressBar(loaded.plan.total_bytes, shown=not quiet) as progress:
 
         def advance(count: int) -> None:
             signals.check()
             progress.advance(count)
 
-        options: dict[str, Any] = {
-            "device": device,
-            "threads": threads,
-            "force": force,
-            "expect": expect,
-            "manifest": manifest,
-            "sync": not no_sync,
-            "progress": advance,
-        }
-        if folder:
-            result = build_folder(plan, output, resume=resume or resume_verify, redraw=resume_verify, **options)
-        else:
-            result = engine.build(plan, output, digest=as_json, **options)
+        result = api.build(
+            loaded,
+            output,
+            device=device,
+            threads=threads,
+            max_shard_size=max_shard_size,
+            basename=basename,
+            force=force,
+            digest=as_json,
+            expect=expect,
+            manifest=manifest,
+            resume=resume,
+            resume_verify=resume_verify,
+            sync=not no_sync,
+            progress=advance,
+        )
     if as_json:
         print_json(
             {
@@ -156,17 +155,8 @@ def build(
         )
     elif not quiet:
         place = "standard output" if to_stdout else escape(output)
-        text = f"{place}: {plan.summary()}, seed {plan.seed}, in {result.seconds:.2f} s"
+        text = f"{place}: {loaded.plan.summary()}, seed {loaded.seed}, in {result.seconds:.2f} s"
         print(text, file=sys.stderr if to_stdout else sys.stdout)
-
-
-def _check_resume(is_double: bool, output: str) -> None:
-    from paramgen.storage.folder import is_folder
-
-    if is_double:
-        raise UsageError("--resume-verify does what --resume does, and more; choose one")
-    if not is_folder(output):
-        raise UsageError(f"--resume needs a folder; write -o {escape(output)}/")
 
 
 def _warn_about_extension(output: str) -> None:

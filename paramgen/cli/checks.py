@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,15 +22,18 @@ from paramgen.cli.options import (
     ThreadsOption,
     VariablesOption,
     WeightsArgument,
-    folder_layout,
-    plan_spec,
+    check_folder_options,
+    load_spec,
 )
 from paramgen.cli.output import print_json
 from paramgen.errors import UsageError
 from paramgen.sampling.devices import AUTO
 
 if TYPE_CHECKING:
-    from paramgen.analysis.sources import TensorSource
+    pass
+
+# By these, diff tells a spec from weights.
+SPEC_SUFFIXES = (".yaml", ".yml")
 
 SpecOption = Annotated[
     str | None, typer.Option("--spec", metavar="SPEC", help="Compare with this spec, not with the one in the file.")
@@ -65,11 +67,7 @@ def verify(
     as_json: JsonOption = False,
 ) -> int:
     """Draw weights again and compare every byte."""
-    from paramgen.analysis.manifest import verify_manifest
-    from paramgen.analysis.verify import verify
-    from paramgen.spec import Spec
-    from paramgen.storage.checkpoint import Checkpoint
-    from paramgen.storage.manifest import read_manifest
+    from paramgen import checks
 
     replacements = {"--seed": seed, "--dtype": dtype, "--layout": layout, "--set": variables}
     misplaced = next((name for name, value in replacements.items() if value is not None), None)
@@ -77,31 +75,22 @@ def verify(
         raise UsageError(f"{misplaced} needs --spec; without it, the spec in the file is used as it is")
     if spec is not None and manifest is not None:
         raise UsageError("--manifest compares digests, and --spec draws again; choose one")
-    with Checkpoint(path) as checkpoint:
-        if manifest is not None:
-            digests = read_manifest(manifest)
-            result = verify_manifest(checkpoint, digests, threads=threads, progress=signals.check_each)
-        else:
-            if spec is None:
-                plan = Spec.from_file(checkpoint.paths[0]).plan
-            else:
-                plan = plan_spec(spec, variables, seed=seed, dtype=dtype, layout=layout)
-            options: dict[str, Any] = {"device": device, "threads": threads, "progress": signals.check_each}
-            result = verify(checkpoint, plan, only_tensors=spec is not None, **options)
+    loaded = None if spec is None else load_spec(spec, variables, seed=seed, dtype=dtype, layout=layout)
+    result = checks.verify(path, loaded, manifest=manifest, device=device, threads=threads, progress=signals.check_each)
     if as_json:
         print_json({"holds": result.holds, **asdict(result)})
     else:
         from paramgen.cli.check_tables import print_verification
 
-        print_verification(checkpoint.display_path, result)
+        print_verification(path, result)
     return 0 if result.holds else 1
 
 
 def check(path: WeightsArgument, threads: ThreadsOption = None, as_json: JsonOption = False) -> int:
     """Look for damage: files, index, NaN, zeros, statistics."""
-    from paramgen.analysis.check import check
+    from paramgen import checks
 
-    result = check(path, threads=threads, progress=signals.check_each)
+    result = checks.check(path, threads=threads, progress=signals.check_each)
     if as_json:
         print_json({"sound": result.sound, **asdict(result)})
     else:
@@ -125,25 +114,26 @@ def digest(
     as_json: JsonOption = False,
 ) -> None:
     """Print the SHA-256 that a build's files would have; nothing is written."""
-    from paramgen.analysis.digest import compute_digests
-    from paramgen.digests import combine_digests
+    from paramgen import checks
+    from paramgen.storage.folder import is_folder
 
-    folder = folder_layout(output, max_shard_size, basename)
-    plan = plan_spec(spec, variables, seed=seed, dtype=dtype, layout=layout)
-    if folder:
-        plan = plan.split(folder)
-    digests = compute_digests(plan, device=device, threads=threads, progress=signals.check_each)
-    names = {name: os.path.join(output, name) if folder else output for name in digests.files}
+    check_folder_options(output, {"--max-shard-size": max_shard_size, "--basename": basename})
+    loaded = load_spec(spec, variables, seed=seed, dtype=dtype, layout=layout)
+    digests = checks.digest(
+        loaded,
+        output,
+        max_shard_size=max_shard_size,
+        basename=basename,
+        device=device,
+        threads=threads,
+        progress=signals.check_each,
+    )
+    in_folder = is_folder(output)
+    names = {name: os.path.join(output, name) if in_folder else output for name in digests.files}
     if as_json:
         files = [{"file": names[name], "sha256": sha256} for name, sha256 in digests.files.items()]
         tensors = [{"name": name, "sha256": sha256} for name, sha256 in digests.tensors.items()]
-        print_json(
-            {
-                "sha256": combine_digests(digests.files[file.name] for file in plan.files),
-                "files": files,
-                "tensors": tensors,
-            }
-        )
+        print_json({"sha256": digests.sha256, "files": files, "tensors": tensors})
         return
     for name, sha256 in digests.files.items():
         print(_checksum_line(sha256, names[name]))
@@ -164,14 +154,17 @@ def diff(
     as_json: JsonOption = False,
 ) -> int:
     """Compare tensors by name."""
-    from paramgen.analysis.diff import compare
+    from paramgen import checks
 
-    with ExitStack() as stack:
-        left, right = (_open_source(path, stack) for path in (a, b))
-        differences = compare(left, right, ignore=ignore or (), tolerance=tolerance, threads=threads)
+    sources = [load_spec(path, None) if path.lower().endswith(SPEC_SUFFIXES) else path for path in (a, b)]
+    differences = checks.diff(
+        *sources, ignore=ignore or (), tolerance=tolerance, threads=threads, progress=signals.check_each
+    )
     if as_json:
         document: dict[str, Any] = {"equal": differences.equal, **asdict(differences)}
-        print_json({key: value for key, value in document.items() if key != "common"})
+        del document["common"]
+        document["changed"] = [_without_none(change) for change in document["changed"]]
+        print_json(_without_none(document))
     else:
         from paramgen.cli.check_tables import print_differences
 
@@ -179,10 +172,5 @@ def diff(
     return 0 if differences.equal else 1
 
 
-def _open_source(path: str, stack: ExitStack) -> TensorSource:
-    from paramgen.analysis.sources import CheckpointSource, PlanSource
-    from paramgen.storage.checkpoint import Checkpoint
-
-    if path.lower().endswith((".yaml", ".yml")):
-        return PlanSource(plan_spec(path, None))
-    return CheckpointSource(stack.enter_context(Checkpoint(path)))
+def _without_none(fields: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in fields.items() if value is not None}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,8 +15,7 @@ from paramgen.sampling.devices import AUTO, parse_device
 from paramgen.threads import MAX_THREADS
 
 if TYPE_CHECKING:
-    from paramgen.planning.files import FolderLayout
-    from paramgen.planning.plan import Plan
+    from paramgen.spec import Spec
 
 
 def _integer_parser(minimum: int, maximum: int, maximum_text: str) -> Callable[[str], int]:
@@ -144,22 +143,17 @@ BasenameOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 
 
-def plan_spec(path: str, variables: list[tuple[str, Any]] | None, **replacements: Any) -> Plan:
-    """Return the plan of a spec's file, with other variables, and another seed, dtype or layout if not None."""
+def load_spec(path: str, variables: list[tuple[str, Any]] | None, **replacements: Any) -> Spec:
+    """Return the spec in a file, with other variables, and another seed, dtype or layout if not None."""
     from paramgen.spec import read_and_plan
 
-    return read_and_plan(path, variables=dict(variables or ()), **replacements).plan
+    return read_and_plan(path, variables=dict(variables or ()), **replacements)
 
 
-def folder_layout(output: str, max_shard_size: int | None, basename: str | None) -> FolderLayout | None:
-    """Return how the weights in the folder `output` are named and split, None if it is a file."""
-    from paramgen.planning.files import make_folder_layout
+def check_folder_options(output: str, options: Mapping[str, object]) -> None:
+    """Raise UsageError if one of the options is set, and the output is not a folder."""
     from paramgen.storage.folder import is_folder
 
-    if is_folder(output):
-        return make_folder_layout(basename, max_shard_size)
-    options = {"--max-shard-size": max_shard_size, "--basename": basename}
-    for name, value in options.items():
-        if value is not None:
-            raise UsageError(f"{name} needs a folder; write -o {escape(output)}/")
-    return None
+    name = next((name for name, value in options.items() if value), None)
+    if name and not is_folder(output):
+        raise UsageError(f"{name} needs a folder; write -o {escape(output)}/")

@@ -45,6 +45,11 @@ class ResolvedParameter:
         """True if its values are the norms of another parameter."""
         return isinstance(self.distribution, Norm)
 
+    def summary(self) -> str:
+        """Return its values in a few words, for tables."""
+        text = self.distribution.summary()
+        return text if self.padding_index is None else f"{text}, zero at {self.padding_index}"
+
     def dtype_error(self, name: str) -> str | None:
         """Return why the dtype cannot hold the values of the parameter `name`, or None."""
         reason = self.distribution.why_unsupported(self.dtype)
