@@ -36,6 +36,14 @@ def load_strictly(cls: Any, folder: Path) -> Any:
     return model
 
 
+def generate(model: Any) -> None:
+    """Generate three tokens after five."""
+    import torch
+
+    tokens = model.generate(torch.arange(3, 8)[None], min_new_tokens=3, max_new_tokens=3, do_sample=False)
+    assert tokens.shape == (1, 8) and tokens.max() < 100
+
+
 @every(*CASES)
 def test_the_published_size_has_the_names_and_shapes_of_its_configuration(stem: str, tmp_path: Path) -> None:
     """Make the model of the configuration on the meta device, which takes no memory."""
@@ -75,19 +83,39 @@ def test_the_small_folder_loads_strictly_and_runs(stem: str, tmp_path: Path) -> 
     assert torch.isfinite(output).all() and output.std() > 0
 
 
+# Variables that change fields of the configuration, besides the variants of all models.
+OTHER_SIZES: dict[str, list[Variables]] = {
+    "bert": [{"width": 128}],
+    "clip": [{"text_width": 128, "vision_width": 192}],
+    "deepseek_v3": [{"experts": 16}],
+    "gpt2": [{"width": 128}],
+    "mamba": [{"inner": 96}],
+    "whisper": [{"width": 128}],
+}
+
+
+@every(*(stem for stem in CASES if CASES[stem].variants or stem in OTHER_SIZES))
+def test_the_configuration_follows_the_variables(stem: str, tmp_path: Path) -> None:
+    for number, variables in enumerate([*CASES[stem].variants, *OTHER_SIZES.get(stem, ())]):
+        folder = build_folder(stem, tmp_path / str(number), **variables)
+        model = load_strictly(read_claim(stem).cls, folder)
+        expected = planned_shapes(stem, {**SMALL_FOLDERS[stem], **variables})
+        assert stored_shapes(model, CASES[stem]) == expected
+        if stem in GENERATING:
+            generate(model)
+
+
 @every(*GENERATING)
 @pytest.mark.parametrize("limit", [None, 30_000])
 def test_a_language_model_generates_from_a_file_or_from_shards(stem: str, limit: int | None, tmp_path: Path) -> None:
     """Choose the class by the configuration; with `limit`, the weights have an index."""
-    import torch
     from transformers import AutoModelForCausalLM
 
     folder = build_folder(stem, tmp_path, limit)
     assert (folder / "model.safetensors.index.json").exists() == (limit is not None)
     model = load_strictly(AutoModelForCausalLM, folder)
     assert type(model).__name__ == read_claim(stem).model
-    tokens = model.generate(torch.arange(3, 8)[None], min_new_tokens=3, max_new_tokens=3, do_sample=False)
-    assert tokens.shape == (1, 8) and tokens.max() < 100
+    generate(model)
 
 
 @pytest.mark.frameworks("torch", "diffusers")
