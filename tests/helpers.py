@@ -159,6 +159,15 @@ def find_small_variables(path: Path) -> dict[str, Any]:
     return (FORMER_SMALL if path.parent == FORMER else SMALL).get(path.stem, {})
 
 
+def read_without_files(path: Path) -> dict[str, Any]:
+    """Return a spec without its `files`, which are part of the metadata but of no tensor.
+
+    The recorded digests are of the configs without them, so that `files` can be changed.
+    """
+    data = from_yaml(path.read_bytes(), path.name).data
+    return {key: value for key, value in data.items() if key != "files"}
+
+
 def read_plan_json(plan: Plan) -> dict[str, Any]:
     """Return the document of `plan --json`."""
     return json.loads("".join(plan.iter_json()))  # type: ignore[no-any-return]

@@ -203,7 +203,9 @@ def key(page: Path, snippet: Snippet) -> tuple[str, str, str]:
 
 def frameworks_of(snippet: Snippet) -> tuple[str, ...]:
     """Return the frameworks that a snippet of Python imports."""
-    found = re.findall(r"^(?:import|from) (flax|jax|keras|safetensors\.torch|torch|transformers)\b", snippet.text, re.M)
+    found = re.findall(
+        r"^(?:import|from) (diffusers|flax|jax|keras|peft|safetensors\.torch|torch|transformers)\b", snippet.text, re.M
+    )
     return tuple(dict.fromkeys("torch" if "torch" in name else name for name in found))
 
 

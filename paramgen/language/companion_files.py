@@ -1,4 +1,4 @@
-"""The type of `files`: the files that a spec adds to a folder, each a mapping or the path of a file to copy."""
+"""The type and the evaluation of `files`, which a spec adds to a folder: mappings, or paths of files to copy."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from paramgen import limits
 from paramgen.catalog.fields import ErrorSubject, FieldError, FieldType, KeyPath
+from paramgen.language.diagnostics import LimitExceededError
+from paramgen.language.evaluation import EMPTY_SCOPE, EvaluationFailure, Evaluator
 from paramgen.language.expressions import has_expression
+from paramgen.language.values import ExpressionError
 from paramgen.messages import must_be, show
 
 MAX_FILE_NAME_BYTES = 255
@@ -40,6 +44,37 @@ class _FilesType(FieldType):
                 yield from _json_errors(content, (*path, name))
             else:
                 yield FieldError((*path, name), must_be(_FILE, content))
+
+
+def evaluate_files(files: Any, evaluator: Evaluator) -> tuple[Any, dict[KeyPath, EvaluationFailure]]:
+    """Evaluate the expressions in `files` as far as they have values; return it, and the failures by path.
+
+    Unlike elsewhere in a spec, no key has a meaning: below `name`, too, a number stays a number.
+    """
+    failures: dict[KeyPath, EvaluationFailure] = {}
+    characters = 0
+
+    def evaluate(value: Any, path: KeyPath) -> Any:
+        nonlocal characters
+        if isinstance(value, dict):
+            return {key: evaluate(entry, (*path, key)) for key, entry in value.items()}
+        if isinstance(value, list):
+            return [evaluate(entry, (*path, number)) for number, entry in enumerate(value)]
+        if not has_expression(value):
+            return value
+        try:
+            found = evaluator.value(value, EMPTY_SCOPE, path)
+        except ExpressionError as error:
+            failures[path] = EvaluationFailure(value, error)
+            return value
+        parts = found if isinstance(found, tuple) else (found,)
+        characters += sum(len(part) for part in parts if isinstance(part, str))
+        if characters > limits.MAX_FILES_CHARACTERS:
+            message = f"the strings that expressions give exceed {limits.MAX_FILES_CHARACTERS:,} characters (the limit)"
+            raise LimitExceededError(path, message)
+        return list(found) if isinstance(found, tuple) else found
+
+    return evaluate(files, ("files",)), failures
 
 
 def _explain_name(name: str, other: str) -> str:

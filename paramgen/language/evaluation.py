@@ -164,13 +164,11 @@ class Evaluator:
         local: Mapping[str, Value] = EMPTY_SCOPE,
         skip_keys: Collection[str] = (),
         defer: bool = True,
-        is_plain: bool = False,
     ) -> tuple[Any, dict[KeyPath, EvaluationFailure]]:
         """Evaluate the expressions in a value as far as they have values; return it, and the failures by path.
 
         `base` is the value's own path. Keys in `skip_keys`, and what they hold, are left alone. Without `defer`, so are
-        keys whose expressions may use an index: files store them as written. With `is_plain`, no key of the spec's
-        language has a meaning: the value is the content of files.
+        keys whose expressions may use an index: files store them as written.
         """
         failures: dict[KeyPath, EvaluationFailure] = {}
         if not self.is_enabled:
@@ -183,11 +181,11 @@ class Evaluator:
                 try:
                     if key in bound and not INDEX_VARIABLES.isdisjoint(self.parse(value, path, local).names):
                         return self._defer(value, path, local)
-                    return _as_data(self.value(value, local, path), "" if is_plain else key)
+                    return _as_data(self.value(value, local, path), key)
                 except ExpressionError as error:
                     failures[path] = EvaluationFailure(value, error)
             elif isinstance(value, dict):
-                deferred = () if is_plain else deferred_keys(value)
+                deferred = deferred_keys(value)
                 new = {
                     key: entry if key in skip_keys else evaluate(entry, (*path, key), key, deferred)
                     for key, entry in value.items()

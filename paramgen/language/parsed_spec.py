@@ -27,7 +27,7 @@ from paramgen.catalog.schemas import closed_schema, object_schema
 from paramgen.catalog.spec_model import SpecModel, unknown_key_errors
 from paramgen.catalog.synonyms import FRAMEWORK_SYNONYMS, OPERATION_SYNONYMS
 from paramgen.errors import UsageError, check_path, file_errors
-from paramgen.language.companion_files import FILES
+from paramgen.language.companion_files import FILES, evaluate_files
 from paramgen.language.diagnostics import LimitExceededError, Problem, ProblemCollector, explain_errors
 from paramgen.language.document import Document, clip_path, from_mapping
 from paramgen.language.evaluation import VALUE, Evaluator, evaluate_variables
@@ -275,7 +275,7 @@ def _read_fields(document: Document, evaluator: Evaluator) -> tuple[SpecFields, 
     selected = {**data, **_select_overrides(data.get("overrides"), evaluator)}
     evaluated, failures = evaluator.evaluate(selected, (), skip_keys=("variables", "operations", "parameters", "files"))
     if "files" in data:
-        files, of_files = evaluator.evaluate(data["files"], ("files",), is_plain=True)
+        files, of_files = evaluate_files(data["files"], evaluator)
         evaluated, failures = {**evaluated, "files": files}, {**failures, **of_files}
     problems = list(evaluator.explain(failures))
     unknown = set(failures)

@@ -52,6 +52,13 @@ def test_a_spec_without_files_stores_none() -> None:
     assert spec.plan.companions == ()
 
 
+@pytest.mark.parametrize("text", ["${t}", "a${t}", "${l}"])
+def test_long_variables_are_not_multiplied_without_limit(text: str, golden: Golden) -> None:
+    with pytest.raises(paramgen.SpecError) as caught:
+        load({"a.json": {"x": [text] * 1000}}, t="x" * 2**20, l=["x" * 2**16] * 16)
+    golden(caught.value)
+
+
 LONG = "é" * 128
 NAMES = ["a/b", "a\\b", "..", ".", ".hidden", "", "a\x07", "a\x85", LONG, "MODEL.safetensors"]
 NAMES += ["model-00001-of-00002.safetensors", "adapter_model.safetensors.index.json"]
