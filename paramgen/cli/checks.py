@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import ExitStack
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,11 +24,22 @@ from paramgen.cli.options import (
 )
 from paramgen.cli.output import print_json
 from paramgen.errors import UsageError
-from paramgen.messages import escape
+from paramgen.messages import escape, must_be
 from paramgen.sampling.devices import AUTO
 
 if TYPE_CHECKING:
     from paramgen.analysis.sources import TensorSource
+
+
+def _parse_tolerance(text: str) -> float:
+    try:
+        tolerance = float(text)
+    except ValueError:
+        tolerance = -1.0
+    if not 0 <= tolerance < math.inf:
+        raise typer.BadParameter(must_be("a finite number of at least 0", text))
+    return tolerance
+
 
 SpecOption = Annotated[
     str | None, typer.Option("--spec", metavar="SPEC", help="Compare with this spec, not with the one in the file.")
@@ -39,7 +51,10 @@ IgnoreOption = Annotated[
 ToleranceOption = Annotated[
     float,
     typer.Option(
-        "--tolerance", metavar="X", min=0.0, help="Values are equal if they differ by at most X times the larger."
+        "--tolerance",
+        parser=_parse_tolerance,
+        metavar="X",
+        help="Values are equal if they differ by at most X times the larger.",
     ),
 ]
 
@@ -134,7 +149,9 @@ def diff(
 
     with ExitStack() as stack:
         left, right = (_open_source(path, stack) for path in (a, b))
-        differences = compare(left, right, ignore=ignore or (), tolerance=tolerance, threads=threads)
+        differences = compare(
+            left, right, ignore=ignore or (), tolerance=tolerance, threads=threads, progress=signals.check_each
+        )
     if as_json:
         document: dict[str, Any] = {"equal": differences.equal, **asdict(differences)}
         print_json({key: value for key, value in document.items() if key != "common"})

@@ -85,7 +85,7 @@ def test_tolerance_is_relative_to_the_larger_value(tolerance: float, differing: 
     assert sum(value.differing for value in values) == differing
 
 
-def test_what_is_not_finite_differs_without_a_distance(tmp_path: Path) -> None:
+def test_infinity_and_nan_differ_without_a_distance(tmp_path: Path) -> None:
     a, b = np.array([np.nan, np.inf, 1.0]), np.array([0.0, -np.inf, 1.0])
     (value,) = compare_arrays({"x": a}, {"x": b}, tmp_path).values
     assert (value.differing, value.max_abs, value.max_rel, value.cosine) == (2, None, None, 1.0)

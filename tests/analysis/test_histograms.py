@@ -48,7 +48,7 @@ def test_an_outlier_does_not_hide_the_others() -> None:
     np.testing.assert_allclose(list(histogram_of(values).percentiles.values()), expected, rtol=1 / 2048)
 
 
-def test_what_is_not_finite_is_left_out() -> None:
+def test_infinity_and_nan_are_left_out() -> None:
     result = histogram_of(np.array([1, np.nan, 2, np.inf, -np.inf, 3]))
     assert sum(result.counts) == 3
     assert (result.low, result.high) == (1, 3)
