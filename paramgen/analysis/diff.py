@@ -83,10 +83,11 @@ def compare(
 
     Names that match a glob of `ignore` are left out. Two values are equal if they differ by at most `tolerance` times
     the larger magnitude, or if both are NaN. Tensors of different dtypes are reported, and their values compared, too.
+    Of two specs, only tensors whose seeds or distributions differ are drawn.
     """
     names_a, names_b = (select_names(source.tensors, ignore) for source in (a, b))
     common = [name for name in names_a if name in b.tensors]
-    changed = [name for name in common if a.tensors[name] != b.tensors[name]]
+    changed = dict.fromkeys(name for name in common if a.tensors[name] != b.tensors[name])
     partial: dict[str, list[tuple[int, _Products]]] = {}
 
     lock = threading.Lock()
@@ -98,7 +99,8 @@ def compare(
             partial.setdefault(part.name, []).append((part.start, products))
             progress(left.nbytes + right.nbytes)
 
-    parallel_for(threads or available_cpus(), compare_part, _split(a, b, common, chunk_elements))
+    names = [name for name in common if name in changed or not _have_equal_recipes(a, b, name)]
+    parallel_for(threads or available_cpus(), compare_part, _split(a, b, names, chunk_elements))
     for source in (a, b):
         source.raise_if_changed()
     totals = {name: _sum(partial[name]) for name in common if name in partial}
@@ -109,6 +111,12 @@ def compare(
         tuple(_describe_values(name, a.tensors[name], total) for name, total in totals.items() if total.differing),
         len(common),
     )
+
+
+def _have_equal_recipes(a: TensorSource, b: TensorSource, name: str) -> bool:
+    """Return True if two specs give a tensor the same values, which need not be drawn then."""
+    recipe = a.recipe(name)
+    return recipe is not None and recipe == b.recipe(name)
 
 
 def _describe_values(name: str, tensor: TensorType, total: _Products) -> ValueDifference:
