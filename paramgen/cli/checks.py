@@ -102,7 +102,8 @@ def check(path: WeightsArgument, threads: ThreadsOption = None, as_json: JsonOpt
 
     result = check(path, threads=threads, progress=signals.check_each)
     if as_json:
-        print_json({"sound": result.sound, **asdict(result)})
+        findings = [finding._asdict() for finding in result.findings]
+        print_json({"sound": result.sound, "files": list(result.files), "findings": findings})
     else:
         from paramgen.cli.check_tables import print_check
 
