@@ -8,21 +8,26 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import prod, sqrt
 
+import ml_dtypes
 import numpy as np
 
-from paramgen.analysis.file_report import RunningMoments, has_statistics
-from paramgen.buffers import CHUNK_ELEMENTS
+from paramgen.analysis.file_report import RunningMoments, iter_chunks
 from paramgen.catalog.distributions.base import Moments
-from paramgen.errors import MalformedFileError
+from paramgen.dtypes import DType
+from paramgen.errors import MalformedFileError, file_errors
+from paramgen.messages import escape, show_path
 from paramgen.planning.tensors import Tensor
 from paramgen.spec import Spec
-from paramgen.storage.checkpoint import Checkpoint, Inconsistency
-from paramgen.storage.index import SHARD_NAME
+from paramgen.storage.checkpoint import WEIGHTS_SUFFIX, Checkpoint, Inconsistency, find_weights
+from paramgen.storage.header import TensorEntry
+from paramgen.storage.index import INDEX_SUFFIX, SHARD_NAME
 from paramgen.threads import available_cpus, parallel_for
 from paramgen.units import format_number, pluralize
 
 # A mean or std of a sound tensor is farther than this from its promise once in 10^9 tensors.
 MAX_STANDARD_ERRORS = 6.0
+# Two thirds of the logarithm of these odds, in Bernstein's inequality.
+RARE_VALUES = 14.0
 # Joined parameters and padding make long tails; a tenth of the values may be ten times as large as the others.
 MIXTURE_KURTOSIS = 30.0
 
@@ -47,36 +52,46 @@ def check(path: str, *, threads: int | None = None, progress: Callable[[int], No
     """
     try:
         with Checkpoint(path, allow_inconsistencies=True) as checkpoint:
-            findings = [*checkpoint.inconsistencies, *_find_unlisted(checkpoint)]
+            findings = [*checkpoint.inconsistencies, *_find_ignored(checkpoint)]
             findings += _check_values(checkpoint, threads or available_cpus(), progress)
             checkpoint.raise_if_changed()
             return Check(tuple(checkpoint.paths), tuple(findings))
     except MalformedFileError as error:
-        return Check((path,), (Inconsistency(os.path.basename(path), None, str(error)),))
+        weights = find_weights(path)
+        problem = str(error).removeprefix(f"{show_path(weights)}: ")
+        return Check((weights,), (Inconsistency(os.path.basename(weights), None, problem),))
 
 
-def _find_unlisted(checkpoint: Checkpoint) -> Iterator[Inconsistency]:
-    """Yield the shards beside an index that it does not list."""
+def _find_ignored(checkpoint: Checkpoint) -> Iterator[Inconsistency]:
+    """Yield the weights beside an index that it does not list, and an index beside a folder's single file."""
     if checkpoint.index is None:
+        index = checkpoint.paths[0].removesuffix(WEIGHTS_SUFFIX) + INDEX_SUFFIX
+        if os.path.isdir(checkpoint.path) and os.path.lexists(index):
+            name = os.path.basename(checkpoint.paths[0])
+            yield Inconsistency(os.path.basename(index), None, f"ignored: loaders prefer {escape(name)}")
         return
+    folder, index_name = os.path.split(checkpoint.index.path)
     listed = set(checkpoint.index.files)
+    single = index_name.removesuffix(INDEX_SUFFIX) + WEIGHTS_SUFFIX
     basenames = {match["basename"] for name in listed if (match := SHARD_NAME.fullmatch(name))}
-    for name in sorted(os.listdir(os.path.dirname(checkpoint.index.path) or ".")):
+    with file_errors(checkpoint.display_path):
+        names = sorted(os.listdir(folder or "."))
+    for name in names:
         match = SHARD_NAME.fullmatch(name)
-        if match and match["basename"] in basenames and name not in listed:
+        if name not in listed and (name == single or (match and match["basename"] in basenames)):
             yield Inconsistency(name, None, "not listed in the index")
 
 
 def _check_values(checkpoint: Checkpoint, threads: int, progress: Callable[[int], None]) -> list[Inconsistency]:
-    """Return what is wrong with the values of tensors; those of complex and sub-byte dtypes have no statistics."""
+    """Return what is wrong with the values of tensors, except those of less than a byte."""
     planned = _planned_tensors(checkpoint)
     problems: dict[str, str] = {}
     lock = threading.Lock()
 
     def check_tensor(name: str) -> None:
         entry = checkpoint.tensors[name].entry
-        if has_statistics(entry.dtype):
-            problem = _judge(_read_moments(checkpoint, name, lock), entry.shape, planned.get(name))
+        if entry.dtype.numpy_name is not None:
+            problem = _judge(_read_moments(checkpoint, name, lock), entry, planned.get(name))
             if problem:
                 problems[name] = problem
         with lock:
@@ -91,16 +106,18 @@ def _check_values(checkpoint: Checkpoint, threads: int, progress: Callable[[int]
 
 
 def _read_moments(checkpoint: Checkpoint, name: str, lock: threading.Lock) -> RunningMoments:
-    """Read a tensor's values in chunks, one thread at a time, and return their moments."""
-    stored = checkpoint.tensors[name]
-    nbytes, moments = stored.entry.dtype.nbytes, RunningMoments()
-    for start in range(0, stored.entry.size, CHUNK_ELEMENTS):
-        stop = min(start + CHUNK_ELEMENTS, stored.entry.size)
-        data = np.empty(nbytes(stop - start), np.uint8)
+    """Read a tensor's values in chunks, one thread at a time, and return their moments.
+
+    Those of complex numbers are the moments of their real and imaginary parts.
+    """
+    tensor, moments = checkpoint.tensors[name], RunningMoments()
+    chunks = iter_chunks(checkpoint, tensor)
+    while True:
         with lock:
-            checkpoint.read_into(stored, nbytes(start), data.data)
-        moments.add(data.view(stored.entry.dtype.numpy_dtype()))
-    return moments
+            values = next(chunks, None)
+        if values is None:
+            return moments
+        moments.add(values.view(np.float32) if tensor.entry.dtype.is_complex else values)
 
 
 def _planned_tensors(checkpoint: Checkpoint) -> dict[str, Tensor]:
@@ -114,46 +131,75 @@ def _planned_tensors(checkpoint: Checkpoint) -> dict[str, Tensor]:
     return {tensor.name: tensor for tensor in plan.tensors}
 
 
-def _judge(values: RunningMoments, shape: tuple[int, ...], tensor: Tensor | None) -> str | None:
+def _judge(values: RunningMoments, entry: TensorEntry, tensor: Tensor | None) -> str | None:
     """Return what is wrong with a tensor's values, None if nothing is."""
     if values.nan:
         return f"has {pluralize(values.nan, 'NaN')}"
     if values.inf:
         return f"has {pluralize(values.inf, 'infinite value')}"
-    if tensor is None or tensor.rearrangement.shape != shape:
-        is_matrix = len(shape) > 1 and min(shape) > 1
-        return "all values of this matrix are zero" if is_matrix and values.zeros == prod(shape) else None
-    promise = _mix(tensor)
-    if promise is None or not values.count:
+    if tensor is not None and tensor.rearrangement.shape != entry.shape:
+        tensor = None  # these are not the spec's values
+    promise = _mix(tensor) if tensor is not None and not entry.dtype.is_complex else None
+    if promise is None:
+        is_weight = len(entry.shape) > 1 and min(entry.shape) > 1 and not entry.dtype.is_integer
+        has_zeros = values.zeros == values.count and not (tensor is not None and _may_be_zero(tensor))
+        return "all values of this matrix are zero" if is_weight and has_zeros else None
+    if not values.count:
         return None
     mean, std = values.mean * (values.scale or 1.0), sqrt(values.squares / values.count) * (values.scale or 1.0)
-    rounding = 2.0**-tensor.dtype.significant_bits if not tensor.dtype.is_integer else 0.0
-    mean_error = MAX_STANDARD_ERRORS * promise.std / sqrt(values.count) + rounding * (abs(promise.mean) + promise.std)
-    std_error = MAX_STANDARD_ERRORS * promise.std * sqrt((promise.kurtosis - 1) / (4 * values.count))
+    rounding = _rounding_error(entry.dtype, abs(promise.mean) + promise.std)
+    mean_error, std_error = _sampling_errors(promise, values.count)
     for key, actual, expected, error in (
         ("mean", mean, promise.mean, mean_error),
-        ("std", std, promise.std, std_error + rounding * (abs(promise.mean) + promise.std)),
+        ("std", std, promise.std, std_error),
     ):
-        if abs(actual - expected) > error:
+        if abs(actual - expected) > error + rounding:
             return f"{key} must be {format_number(expected)} by its spec, got {format_number(actual)}"
     return None
+
+
+def _sampling_errors(promise: Moments, count: int) -> tuple[float, float]:
+    """Return how far the mean and the std of sound values may be from their promise.
+
+    Bernstein's inequality: the second terms are for few values of long-tailed distributions, such as rare ones among
+    zeros. About std · sqrt(kurtosis) takes the place of the largest distance from the mean.
+    """
+    std, kurtosis = promise.std, promise.kurtosis
+    mean_error = MAX_STANDARD_ERRORS * std / sqrt(count) + RARE_VALUES * std * sqrt(kurtosis) / count
+    std_error = (
+        MAX_STANDARD_ERRORS * std * sqrt((kurtosis - 1) / (4 * count)) + RARE_VALUES / 2 * std * kurtosis / count
+    )
+    return mean_error, std_error
+
+
+def _may_be_zero(tensor: Tensor) -> bool:
+    """Return True if a spec asks for zeros alone."""
+    return all(source.resolved.distribution.max_magnitude(tensor.dtype.name) == 0 for source in tensor.sources)
+
+
+def _rounding_error(dtype: DType, magnitude: float) -> float:
+    """Return what rounding to a dtype may add to the mean or the std of values of about a magnitude."""
+    if dtype.is_integer:
+        return 0.0
+    smallest = float(ml_dtypes.finfo(dtype.numpy_dtype()).smallest_subnormal)  # type: ignore[no-untyped-call]
+    return magnitude * 2.0**-dtype.significant_bits + smallest
 
 
 def _mix(tensor: Tensor) -> Moments | None:
     """Return the moments of a tensor's values by its spec; None if it has parts without moments."""
     first = second = 0.0
     kurtosis = 1.0
-    for source in tensor.sources:
-        moments = source.resolved.distribution.moments()
+    for piece in tensor.rearrangement.slices:
+        parameter = tensor.sources[piece.source].resolved
+        moments = parameter.distribution.moments()
         if moments is None:
             return None
-        share = source.resolved.size / tensor.size
-        if source.resolved.padding_index is not None:
-            share *= 1 - 1 / source.resolved.shape[-1]
+        share = prod(high - low for low, high in zip(piece.low, piece.high, strict=True)) / tensor.size
+        if parameter.padding_index is not None:
+            share *= 1 - 1 / parameter.shape[-1]
         first += share * moments.mean
         second += share * (moments.std**2 + moments.mean**2)
         kurtosis = max(kurtosis, moments.kurtosis)
-    is_mixture = len(tensor.sources) > 1 or tensor.sources[0].resolved.padding_index is not None
-    return Moments(
-        first, sqrt(max(second - first**2, 0.0)), max(kurtosis, MIXTURE_KURTOSIS) if is_mixture else kurtosis
-    )
+    if len(tensor.sources) > 1 or tensor.sources[0].resolved.padding_index is not None:
+        kurtosis = max(kurtosis, MIXTURE_KURTOSIS)
+    return Moments(first, sqrt(max(second - first**2, 0.0)), kurtosis)

@@ -36,7 +36,8 @@ class ValueDifference:
     """A tensor with different values: their number, the largest differences, and the cosine of a and b as vectors.
 
     `max_rel` is relative to the larger magnitude of the two. It, `max_abs` and the cosine leave out values that are
-    not finite; each is None if no value remains, and the cosine also if a or b is zero.
+    not finite; each is None if no value remains, and the cosine also if a or b is zero. Of elements narrower than a
+    byte, `differing` counts bytes, and the other numbers are None.
     """
 
     name: str
@@ -106,18 +107,22 @@ def compare(
             progress(left.nbytes + right.nbytes)
 
     parallel_for(threads or available_cpus(), compare_part, _split(a, b, common, chunk_elements))
-    totals = ((name, _sum(partial[name])) for name in common if name in partial)
+    for source in (a, b):
+        source.raise_if_changed()
+    totals = {name: _sum(partial[name]) for name in common if name in partial}
     return Differences(
         tuple(name for name in names_a if name not in b.tensors),
         tuple(name for name in names_b if name not in a.tensors),
         tuple(_describe_change(name, a.tensors[name], b.tensors[name]) for name in changed),
-        tuple(
-            ValueDifference(name, a.tensors[name].size, total.differing, total.max_abs, total.max_rel, total.cosine)
-            for name, total in totals
-            if total.differing
-        ),
+        tuple(_describe_values(name, a.tensors[name], total) for name, total in totals.items() if total.differing),
         len(common),
     )
+
+
+def _describe_values(name: str, tensor: TensorType, total: _Products) -> ValueDifference:
+    if tensor.dtype.numpy_name is None:  # bytes were compared, whose distances mean nothing
+        return ValueDifference(name, tensor.size, total.differing, None, None, None)
+    return ValueDifference(name, tensor.size, total.differing, total.max_abs, total.max_rel, total.cosine)
 
 
 def _describe_change(name: str, a: TensorType, b: TensorType) -> Change:
@@ -199,10 +204,18 @@ def _dot(x: NDArray[Any], y: NDArray[Any]) -> float:
         return float(np.vdot(x[is_finite], y[is_finite]).real)
 
 
+def _add(numbers: list[float]) -> float:
+    """Return a sum that is correctly rounded, or infinite if the numbers are too large."""
+    try:
+        return math.fsum(numbers)
+    except (OverflowError, ValueError):  # too large a sum; infinities of both signs
+        return math.inf
+
+
 def _sum(parts: list[tuple[int, _Products]]) -> _Products:
     """Add the parts of a tensor, in their order, so that the result is the same for any number of threads."""
     ordered = [products for _, products in sorted(parts, key=itemgetter(0))]
-    left, dot, right = (math.fsum(part.products[number] for part in ordered) for number in (1, 0, 2))
+    dot, left, right = (_add([part.products[number] for part in ordered]) for number in range(3))
     return _Products(
         sum(part.differing for part in ordered),
         max((part.max_abs for part in ordered if part.max_abs is not None), default=None),

@@ -42,6 +42,9 @@ class TensorSource(Protocol):
     def read_into(self, name: str, start: int, out: NDArray[np.uint8]) -> None:
         """Fill `out` with a tensor's bytes, from byte `start` on."""
 
+    def raise_if_changed(self) -> None:
+        """Raise FileError if the tensors changed meanwhile."""
+
 
 class CheckpointSource:
     """The tensors of weights on disk."""
@@ -57,6 +60,10 @@ class CheckpointSource:
         """Fill `out` with a tensor's bytes, from byte `start` on."""
         with self._lock:
             self._checkpoint.read_into(self._checkpoint.tensors[name], start, out.data)
+
+    def raise_if_changed(self) -> None:
+        """Raise FileError if a file changed since it was opened."""
+        self._checkpoint.raise_if_changed()
 
 
 class PlanSource:
@@ -76,6 +83,9 @@ class PlanSource:
         width = tensor.dtype.nbytes(1)
         with self._backend.activate():
             self._sampler.draw(self._backend, tensor, start // width, (start + len(out)) // width, out)
+
+    def raise_if_changed(self) -> None:
+        """Do nothing: a plan does not change."""
 
 
 def select_names(names: Iterable[str], ignore: Sequence[str]) -> list[str]:

@@ -9,6 +9,10 @@ from typing import NamedTuple
 
 from paramgen.dtypes import DType
 
+# Deeper names, which only a hostile file has, are not split further.
+MAX_DEPTH = 50
+MAX_DIGITS = 18
+
 
 class Leaf(NamedTuple):
     """A tensor of the tree."""
@@ -31,7 +35,7 @@ class Node:
 
     @property
     def label(self) -> str:
-        """The name, or the numbers of equal siblings: '0…11, 13'."""
+        """The name, or the numbers of equal siblings: '0-11, 13'."""
         return ", ".join(_runs(self.names))
 
     @property
@@ -60,7 +64,7 @@ def fold(tensors: Iterable[tuple[str, DType, tuple[int, ...]]]) -> list[Node]:
     root = _Branch()
     for name, dtype, shape in tensors:
         branch = root
-        for part in name.split("."):
+        for part in name.split(".", MAX_DEPTH):
             branch = branch.branches.setdefault(part, _Branch())
         branch.leaf = Leaf(dtype, shape)
     return _fold(root)[0]
@@ -74,14 +78,23 @@ def _fold(branch: _Branch) -> tuple[list[Node], Hashable]:
     for name, child in branch.branches.items():
         children, key = _fold(child)
         keys.append((name, key))
-        is_number = name.isascii() and name.isdecimal() and str(int(name)) == name
-        if is_number and key in alike:
+        if _is_number(name) and key in alike:
             alike[key].names.append(name)
             continue
         nodes.append(Node([name], child.leaf, children))
-        if is_number:
+        if _is_number(name):
             alike[key] = nodes[-1]
     return nodes, (branch.leaf, tuple(keys))
+
+
+def natural_key(name: str) -> list[tuple[bool, int, str]]:
+    """Return a key that sorts names by their parts, and numbers by value."""
+    return [(False, int(part), "") if _is_number(part) else (True, 0, part) for part in name.split(".", MAX_DEPTH)]
+
+
+def _is_number(name: str) -> bool:
+    """Return True if a name is a number as Python writes it."""
+    return name.isascii() and name.isdecimal() and len(name) <= MAX_DIGITS and str(int(name)) == name
 
 
 def _runs(names: Sequence[str]) -> Iterator[str]:
@@ -94,5 +107,5 @@ def _runs(names: Sequence[str]) -> Iterator[str]:
     for end in range(1, len(numbers) + 1):
         if end == len(numbers) or numbers[end] != numbers[end - 1] + 1:
             run = numbers[start:end]
-            yield str(run[0]) if len(run) == 1 else f"{run[0]}…{run[-1]}"
+            yield str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}"
             start = end

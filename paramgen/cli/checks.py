@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -27,13 +28,22 @@ from paramgen.cli.options import (
 )
 from paramgen.cli.output import print_json
 from paramgen.errors import UsageError
+from paramgen.messages import must_be
 from paramgen.sampling.devices import AUTO
-
-if TYPE_CHECKING:
-    pass
 
 # By these, diff tells a spec from weights.
 SPEC_SUFFIXES = (".yaml", ".yml")
+
+
+def _parse_tolerance(text: str) -> float:
+    try:
+        tolerance = float(text)
+    except ValueError:
+        tolerance = -1.0
+    if not 0 <= tolerance < math.inf:
+        raise typer.BadParameter(must_be("a finite number of at least 0", text))
+    return tolerance
+
 
 SpecOption = Annotated[
     str | None, typer.Option("--spec", metavar="SPEC", help="Compare with this spec, not with the one in the file.")
@@ -49,7 +59,10 @@ ManifestOption = Annotated[
 ToleranceOption = Annotated[
     float,
     typer.Option(
-        "--tolerance", metavar="X", min=0.0, help="Values are equal if they differ by at most X times the larger."
+        "--tolerance",
+        parser=_parse_tolerance,
+        metavar="X",
+        help="Values are equal if they differ by at most X times the larger.",
     ),
 ]
 
@@ -92,7 +105,8 @@ def check(path: WeightsArgument, threads: ThreadsOption = None, as_json: JsonOpt
 
     result = checks.check(path, threads=threads, progress=signals.check_each)
     if as_json:
-        print_json({"sound": result.sound, **asdict(result)})
+        findings = [finding._asdict() for finding in result.findings]
+        print_json({"sound": result.sound, "files": list(result.files), "findings": findings})
     else:
         from paramgen.cli.check_tables import print_check
 

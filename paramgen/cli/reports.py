@@ -18,15 +18,27 @@ from paramgen.cli.options import (
     WeightsArgument,
     load_spec,
 )
-from paramgen.cli.output import print_json, print_json_parts
+from paramgen.cli.output import print_json, print_json_parts, print_yaml
+from paramgen.errors import UsageError
 from paramgen.messages import escape
 
 StatsOption = Annotated[
     bool, typer.Option("--stats", help="Read the data: mean, std, min, max, zeros, NaNs, infinities.")
 ]
+TreeOption = Annotated[bool, typer.Option("--tree", help="Show a tree of names in which equal layers are folded.")]
+HistOption = Annotated[bool, typer.Option("--hist", help="Read the data: percentiles and a small histogram.")]
+StoredSpecOption = Annotated[bool, typer.Option("--spec", help="Print the stored spec as YAML, and nothing else.")]
 FilterOption = Annotated[
     str | None, typer.Option("--filter", metavar="GLOB", help="Show only tensors whose name matches a glob.")
 ]
+
+
+# Options of `inspect` that exclude others.
+CONFLICTS = {
+    "--spec": ("--tree", "--stats", "--hist", "--filter", "--json"),
+    "--tree": ("--stats", "--hist", "--json"),
+    "--hist": ("--json",),
+}
 
 
 def plan(
@@ -53,21 +65,46 @@ def plan(
 
 
 def inspect(
-    path: WeightsArgument, stats: StatsOption = False, pattern: FilterOption = None, as_json: JsonOption = False
+    path: WeightsArgument,
+    tree: TreeOption = False,
+    stats: StatsOption = False,
+    hist: HistOption = False,
+    spec: StoredSpecOption = False,
+    pattern: FilterOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Show the tensors of a file, an index or a folder."""
+    given = {"--tree": tree, "--stats": stats, "--hist": hist, "--spec": spec, "--json": as_json}
+    given["--filter"] = pattern is not None
+    for option, others in CONFLICTS.items():
+        if given[option] and (other := next((name for name in others if given[name]), None)):
+            raise UsageError(f"{option} and {other} exclude each other; choose one")
+    if spec:
+        from paramgen.spec import Spec
+
+        print_yaml(Spec.from_file(path).to_yaml())
+        return
+
     from paramgen.analysis.file_report import compute_statistics, iter_json, select_tensors
+    from paramgen.cli.file_tables import print_inspection, print_tree
     from paramgen.storage.checkpoint import Checkpoint
 
+    statistics = histograms = None
     with Checkpoint(path) as checkpoint:
         tensors = select_tensors(checkpoint, pattern)
-        statistics = [compute_statistics(checkpoint, tensor) for tensor in tensors] if stats else None
+        if stats or hist:
+            statistics = [compute_statistics(checkpoint, tensor) for tensor in tensors]
+        if hist:
+            from paramgen.analysis.histograms import compute_histogram
+
+            pairs = zip(tensors, statistics or (), strict=True)
+            histograms = [compute_histogram(checkpoint, tensor, moments) for tensor, moments in pairs]
     if as_json:
         print_json_parts(iter_json(checkpoint, tensors, statistics))
-        return
-    from paramgen.cli.file_tables import print_inspection
-
-    print_inspection(checkpoint, tensors, statistics)
+    elif tree:
+        print_tree(checkpoint, tensors)
+    else:
+        print_inspection(checkpoint, tensors, statistics if stats else None, histograms)
 
 
 def devices(as_json: JsonOption = False) -> None:

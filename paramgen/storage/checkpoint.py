@@ -31,7 +31,7 @@ class StoredTensor(NamedTuple):
 
 
 class Inconsistency(NamedTuple):
-    """A contradiction between an index and the files beside it; `file` is a file's name."""
+    """A file that is malformed or contradicts the index; `file` is its name."""
 
     file: str
     tensor: str | None
@@ -42,7 +42,7 @@ class Checkpoint:
     """The open files of a model's weights; with `index` None a single file.
 
     `tensors` has every tensor by name, in the order of files and data. `inconsistencies` has what contradicts the
-    index: unless `allow_inconsistencies` is set, the first one is raised.
+    index, and malformed shards: unless `allow_inconsistencies` is set, the first one is raised.
     """
 
     def __init__(
@@ -99,7 +99,12 @@ class Checkpoint:
             if not os.path.lexists(path):
                 self.inconsistencies.append(Inconsistency(name, None, "listed in the index, but absent"))
                 continue
-            file = self._stack.enter_context(TensorFile(path))
+            try:
+                file = self._stack.enter_context(TensorFile(path))
+            except MalformedFileError as error:
+                problem = str(error).removeprefix(f"{show_path(path)}: ")
+                self.inconsistencies.append(Inconsistency(name, None, problem))
+                continue
             if len(self.index.files) > self._max_open_files:
                 file.suspend()
             yield file

@@ -1,5 +1,6 @@
 """Differences of two files, against NumPy's formulas."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ import pytest
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from paramgen.analysis.diff import Change, Differences, compare
-from paramgen.analysis.sources import CheckpointSource
+import paramgen
+from paramgen.analysis.diff import Change, Differences, ValueDifference, compare
+from paramgen.analysis.sources import CheckpointSource, PlanSource
+from paramgen.errors import FileError
 from paramgen.storage.checkpoint import Checkpoint
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -85,7 +88,7 @@ def test_tolerance_is_relative_to_the_larger_value(tolerance: float, differing: 
     assert sum(value.differing for value in values) == differing
 
 
-def test_what_is_not_finite_differs_without_a_distance(tmp_path: Path) -> None:
+def test_infinity_and_nan_differ_without_a_distance(tmp_path: Path) -> None:
     a, b = np.array([np.nan, np.inf, 1.0]), np.array([0.0, -np.inf, 1.0])
     (value,) = compare_arrays({"x": a}, {"x": b}, tmp_path).values
     assert (value.differing, value.max_abs, value.max_rel, value.cosine) == (2, None, None, 1.0)
@@ -106,3 +109,49 @@ def test_large_integers_are_compared_exactly(tmp_path: Path) -> None:
 def test_zeros_have_no_cosine(tmp_path: Path) -> None:
     (value,) = compare_arrays({"x": np.zeros(3)}, {"x": np.ones(3)}, tmp_path).values
     assert (value.differing, value.max_abs, value.max_rel, value.cosine) == (3, 1.0, 1.0, None)
+
+
+def test_sums_beyond_float64_are_left_out(tmp_path: Path) -> None:
+    """Compare two chunks, whose products overflow only in their sum."""
+    a = np.array([1.2e154, 1.2e154])
+    (value,) = compare_arrays({"x": a}, {"x": a * [1, 0.5]}, tmp_path, chunk_elements=1).values
+    assert (value.differing, value.max_abs, value.cosine) == (1, 6e153, None)
+    (value,) = compare_arrays({"x": a * [4, 1]}, {"x": a * [4, -1]}, tmp_path, chunk_elements=1).values
+    assert (value.differing, value.cosine) == (1, None)
+
+
+def test_bytes_of_packed_elements_are_compared_without_distances(tmp_path: Path) -> None:
+    for name, data in (("a", b"\x12\x34"), ("b", b"\x13\x34")):
+        header = b'{"q":{"dtype":"F4","shape":[4],"data_offsets":[0,2]}}'
+        (tmp_path / name).write_bytes(len(header).to_bytes(8, "little") + header + data)
+    with Checkpoint(tmp_path / "a") as left, Checkpoint(tmp_path / "b") as right:
+        assert compare(CheckpointSource(left), CheckpointSource(left)).equal
+        (value,) = compare(CheckpointSource(left), CheckpointSource(right)).values
+    assert value == ValueDifference("q", 4, 1, None, None, None)
+
+
+def test_a_file_that_changes_meanwhile_is_noticed(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match="changed while it was read"):
+        arrays = {"x": np.ones(3)}
+        compare_arrays(arrays, arrays, tmp_path, progress=lambda count: os.utime(tmp_path / "a.safetensors", ns=(1, 1)))
+
+
+SPEC: dict[str, Any] = {
+    "seed": 3,
+    "layout": "keras",
+    "operations": [
+        {"name": "embed", "type": "embedding", "vocabulary_size": 9, "embedding_dimension": 5, "padding_index": 2},
+        {"name": "lstm", "type": "lstm", "input_size": 5, "num_hidden_units": 8},
+        {"name": "head", "type": "fully_connected", "input_size": 8, "output_size": 3, "dtype": "float16"},
+    ],
+}
+
+
+@pytest.mark.parametrize("threads", [1, 5])
+def test_a_spec_equals_its_file(threads: int, tmp_path: Path) -> None:
+    spec = paramgen.load_spec(SPEC)
+    paramgen.build(spec, tmp_path / "f")
+    with Checkpoint(tmp_path / "f") as checkpoint:
+        result = compare(CheckpointSource(checkpoint), PlanSource(spec.plan), threads=threads, chunk_elements=7)
+    assert result.equal
+    assert result.common == len(spec.plan.tensors)

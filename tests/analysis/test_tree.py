@@ -2,7 +2,7 @@
 
 import pytest
 
-from paramgen.analysis.tree import Node, fold
+from paramgen.analysis.tree import MAX_DEPTH, Node, fold, natural_key
 from paramgen.dtypes import DTYPES_BY_NAME
 
 F32, BF16 = DTYPES_BY_NAME["float32"], DTYPES_BY_NAME["bfloat16"]
@@ -21,7 +21,7 @@ def test_equal_layers_are_one_node() -> None:
     assert outline(fold([("embed", F32, (9, 3)), *tensors])) == [
         "embed [9, 3]",
         "layers",
-        "  0…11",
+        "  0-11",
         "    query [3, 4]",
         "    key [3, 4]",
     ]
@@ -30,7 +30,7 @@ def test_equal_layers_are_one_node() -> None:
 def test_a_layer_of_another_shape_or_dtype_stays_apart() -> None:
     shapes = {0: (2,), 1: (2,), 2: (3,), 3: (2,), 4: (2,)}
     tensors = [(f"{i}.w", BF16 if i == 4 else F32, shape) for i, shape in shapes.items()]
-    assert outline(fold(tensors)) == ["0…1, 3", "  w [2]", "2", "  w [3]", "4", "  w [2]"]
+    assert outline(fold(tensors)) == ["0-1, 3", "  w [2]", "2", "  w [3]", "4", "  w [2]"]
 
 
 def test_a_tensor_may_have_others_below_it() -> None:
@@ -40,10 +40,25 @@ def test_a_tensor_may_have_others_below_it() -> None:
 
 def test_totals_count_folded_layers() -> None:
     (node,) = fold([(f"a.{i}.b.{j}.w", BF16, (3,)) for i in range(4) for j in range(5)])
-    assert outline([node]) == ["a", "  0…3", "    b", "      0…4", "        w [3]"]
+    assert outline([node]) == ["a", "  0-3", "    b", "      0-4", "        w [3]"]
     assert (node.tensors, node.parameters, node.nbytes) == (20, 60, 120)
 
 
-@pytest.mark.parametrize("names", [["٣.w", "٤.w"], ["01.w", "1.w"]])
+@pytest.mark.parametrize("names", [["٣.w", "٤.w"], ["01.w", "1.w"], ["1" * 5000 + ".w", "2" * 5000 + ".w"]])
 def test_numbers_in_other_digits_are_kept_as_written(names: list[str]) -> None:
     assert [node.label for node in fold((name, F32, (1,)) for name in names)] == [name[:-2] for name in names]
+
+
+def test_a_hostile_name_does_not_nest_without_end() -> None:
+    name = ".".join(["a"] * 100_000)
+    (node,) = fold([(name, F32, (2,))])
+    parts = []
+    while node.children:
+        parts.append(node.label)
+        (node,) = node.children
+    assert (len(parts), ".".join([*parts, node.label])) == (MAX_DEPTH, name)
+
+
+def test_numbers_are_sorted_by_value() -> None:
+    names = ["a.10.w", "a.9", "a.x", "a.10.b", "a.01", "B", "2"]
+    assert sorted(names, key=natural_key) == ["2", "B", "a.9", "a.10.b", "a.10.w", "a.01", "a.x"]

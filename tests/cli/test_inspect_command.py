@@ -1,12 +1,18 @@
 """The command `inspect`: files, indexes and folders, as tables, trees, histograms, JSON and specs."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import safetensors.numpy
 from golden import Golden
 from helpers import Run
+
+from paramgen.cli import commands
 
 pytestmark = pytest.mark.slow
 
@@ -82,3 +88,137 @@ def test_weights_that_cannot_be_shown(
     done = run("inspect", path)
     assert (done.returncode, done.stdout) == (3, "")
     golden(done.stderr)
+
+
+def test_a_tree_folds_equal_layers(run: Run, folder: Path, golden: Golden) -> None:
+    whole = run("inspect", "model", "--tree")
+    filtered = run("inspect", "model", "--tree", "--filter", "*.norm.*")
+    assert (whole.returncode, whole.stderr, filtered.returncode, filtered.stderr) == (0, "", 0, "")
+    assert max(map(len, whole.stdout.splitlines()[5:])) <= 80
+    golden(whole.stdout, "", *filtered.stdout.splitlines()[5:])
+
+
+def test_a_tree_of_several_dtypes_shows_them(run: Run, tmp_path: Path, golden: Golden) -> None:
+    arrays: dict[str, Any] = {f"blocks.{i}.w": np.zeros((2, 3), np.float16) for i in range(11)}
+    arrays |= {"blocks.4.w": np.zeros((2, 3), np.int8), "blocks": np.zeros((), np.float32)}
+    safetensors.numpy.save_file(arrays, tmp_path / "f")
+    golden(run("inspect", "f", "--tree").stdout)
+
+
+def test_nothing_may_match(run: Run, folder: Path, golden: Golden) -> None:
+    texts = []
+    for options in ([], ["--tree"], ["--hist"], ["--stats"]):
+        done = run("inspect", "model", "--filter", "z", *options)
+        assert (done.returncode, done.stderr) == (0, "")
+        texts += done.stdout.splitlines()[5:]
+    golden(*texts)
+
+
+@pytest.fixture
+def values(tmp_path: Path) -> Path:
+    """Write tensors whose histograms are easy to see."""
+    normal = np.random.default_rng(0).normal(0, 1, 10_000)
+    arrays = {
+        "constant": np.full((3, 4), 7.5, np.float32),
+        "empty": np.zeros((0, 3)),
+        "integers": np.arange(16, dtype=np.uint64) + 2**63,
+        "nan": np.array([np.nan, -1, 1, np.inf]),
+        "normal": normal.clip(-3.2, 3.2).astype(np.float32),
+        "one large": np.append(np.zeros(999), 1e300),
+        "steps": np.repeat(np.arange(16.0), np.arange(16)),
+        "complex": np.zeros(3, np.complex64),
+    }
+    safetensors.numpy.save_file(arrays, tmp_path / "f")
+    return tmp_path / "f"
+
+
+def test_histograms(run: Run, values: Path, golden: Golden) -> None:
+    blocks = run("inspect", "f", "--hist", env={"PYTHONIOENCODING": "utf-8"})
+    plain = run("inspect", "f", "--hist", env={"PYTHONIOENCODING": "ascii"})
+    both = run("inspect", "f", "--hist", "--stats", "--filter", "[ns]*", env={"PYTHONIOENCODING": "utf-8"})
+    assert [(done.returncode, done.stderr) for done in (blocks, plain, both)] == [(0, "")] * 3
+    assert plain.stdout.isascii()
+    golden(blocks.stdout, "", plain.stdout, "", both.stdout)
+
+
+def test_percentiles_are_numpys(run: Run, values: Path) -> None:
+    shown = run("inspect", "f", "--hist", "--filter", "normal").stdout.splitlines()[1].split()[1:8]
+    array = safetensors.numpy.load_file(values)["normal"]
+    np.testing.assert_allclose(
+        [float(text) for text in shown], np.percentile(array, [0, 1, 25, 50, 75, 99, 100]), atol=2e-3, rtol=5e-3
+    )
+
+
+@pytest.mark.parametrize("path", ["model", f"model/{INDEX}", "model/model-00002-of-00002.safetensors", "single"])
+def test_the_stored_spec_builds_the_same_files(path: str, run: Run, folder: Path, tmp_path: Path) -> None:
+    if path == "single":
+        run("build", "model.yaml", "-o", "single")
+    done = run("inspect", path, "--spec")
+    assert (done.returncode, done.stderr) == (0, "")
+    (tmp_path / "again.yaml").write_text(done.stdout)
+    if path == "single":
+        run("build", "again.yaml", "-o", "again")
+        assert (tmp_path / "again").read_bytes() == (tmp_path / "single").read_bytes()
+        return
+    run("build", "again.yaml", "-o", "again/", "--max-shard-size", "4KB")
+    for file in folder.iterdir():
+        assert (tmp_path / "again" / file.name).read_bytes() == file.read_bytes()
+
+
+def test_the_stored_spec_as_text(run: Run, folder: Path, values: Path, golden: Golden) -> None:
+    done, none = run("inspect", "model", "--spec"), run("inspect", "f", "--spec")
+    assert (done.returncode, none.returncode, none.stdout) == (0, 3, "")
+    golden(done.stdout, "", none.stderr)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        *(["--spec", option] for option in ("--tree", "--stats", "--hist", "--json", "--filter=*")),
+        *(["--tree", option] for option in ("--stats", "--hist", "--json")),
+        ["--json", "--hist"],
+    ],
+    ids=" ".join,
+)
+def test_options_that_exclude_each_other(
+    options: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], golden: Golden
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["paramgen", "inspect", "absent", *options])
+    assert commands.run() == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    golden(printed.err)
+
+
+def test_packed_elements_of_the_official_writer_are_counted(run: Run, tmp_path: Path, golden: Golden) -> None:
+    """Write 4-bit floats as PyTorch holds them: two in each byte of the last axis."""
+    data = np.zeros(48, np.uint8)
+    tensors = {
+        name: safetensors.TensorSpec(dtype=dtype, shape=shape, data_ptr=data.ctypes.data, data_len=size)
+        for name, dtype, shape, size in (
+            ("packed", "float4_e2m1fn_x2", [3, 16], 48),
+            ("scale", "float8_e8m0fnu", [3], 3),
+        )
+    }
+    safetensors.serialize_file(tensors, tmp_path / "f")
+    document = json.loads(run("inspect", "f", "--json").stdout)
+    found = [(tensor["shape"], tensor["parameters"], tensor["bytes"]) for tensor in document["tensors"]]
+    assert found == [([3, 32], 96, 48), ([3], 3, 3)]
+    assert (document["total_parameters"], document["total_bytes"]) == (99, 51)
+    golden(*(run("inspect", "f", option).stdout for option in ("--stats", "--tree", "--hist")))
+
+
+def test_six_bit_elements_that_the_official_parser_accepts_are_counted(run: Run, tmp_path: Path) -> None:
+    """Write the header by hand: the official writer in Python has no 6-bit floats."""
+    fields = {
+        "a": {"dtype": "F6_E2M3", "shape": [4, 8], "data_offsets": [0, 24]},
+        "b": {"dtype": "F6_E3M2", "shape": [4], "data_offsets": [24, 27]},
+    }
+    header = json.dumps(fields).encode()
+    (tmp_path / "f").write_bytes(len(header).to_bytes(8, "little") + header + bytes(27))
+    with safetensors.safe_open(tmp_path / "f", "np") as official:  # type: ignore[no-untyped-call]
+        assert official.get_slice("a").get_shape() == [4, 8]
+    document = json.loads(run("inspect", "f", "--json").stdout)
+    found = [(tensor["dtype"], tensor["parameters"], tensor["bytes"]) for tensor in document["tensors"]]
+    assert found == [("f6_e2m3", 32, 24), ("f6_e3m2", 4, 3)]
+    assert (document["total_parameters"], document["total_bytes"]) == (36, 27)

@@ -4,8 +4,10 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 from unicodedata import category
 
+import numpy as np
 import pytest
 import safetensors.numpy
 from helpers import Run
@@ -23,6 +25,11 @@ HOSTILE += ["\u0378", "\ue000", "\U000f0000", "\U0010ffff", "\ufeff", "\U000e004
 SURROGATES = ["\ud800", "\udbff", "\udc80", "\udfff"]
 READABLE = "é層😀ж"
 TEXT = READABLE + "".join(HOSTILE)
+# A spec with every character that YAML allows in its name.
+NAMED: dict[str, Any] = {
+    "name": READABLE + "".join(character for character in HOSTILE if escape_forbidden(character) == character),
+    "operations": [{"name": "層é", "type": "prelu"}],
+}
 
 
 def is_safe(output: str) -> bool:
@@ -51,8 +58,6 @@ def test_escaped_json_has_the_same_value() -> None:
 
 @pytest.mark.parametrize("stats", [[], ["--stats"]], ids=["plain", "stats"])
 def test_inspect_escapes_names_and_metadata(stats: list[str], run: Run, tmp_path: Path) -> None:
-    import numpy as np
-
     arrays = {f"{character}{number}": np.zeros(1) for number, character in enumerate(HOSTILE)}
     safetensors.numpy.save_file({TEXT: np.ones(1), **arrays}, tmp_path / "f", {TEXT: TEXT, "k\x9b": "v\u202e"})
     done = run("inspect", "f", *stats)
@@ -70,10 +75,9 @@ def test_inspect_escapes_names_and_metadata(stats: list[str], run: Run, tmp_path
 
 def test_plan_escapes_the_specs_name(run: Run, tmp_path: Path) -> None:
     """Use the spec's own name: names of operations are only letters and digits."""
-    name = READABLE + "".join(character for character in HOSTILE if escape_forbidden(character) == character)
+    name = NAMED["name"]
     assert {"\t", "\xad", "\u200f", "\u202e", "\u2066"} <= set(name)
-    spec = {"name": name, "operations": [{"name": "層é", "type": "prelu"}]}
-    (tmp_path / "s.yaml").write_text(json.dumps(spec, ensure_ascii=False), encoding="utf-8")
+    (tmp_path / "s.yaml").write_text(json.dumps(NAMED, ensure_ascii=False), encoding="utf-8")
     done = run("plan", "s.yaml")
     assert (done.returncode, done.stderr) == (0, "")
     assert is_safe(done.stdout)
@@ -84,6 +88,27 @@ def test_plan_escapes_the_specs_name(run: Run, tmp_path: Path) -> None:
     document = json.loads(done.stdout)
     assert document["name"] == name
     assert [tensor["name"] for tensor in document["parameters"]] == ["層é.alpha"]
+
+
+def test_inspect_escapes_a_stored_spec(run: Run, tmp_path: Path) -> None:
+    metadata = {"paramgen_stream": "philox4x32-v1", "paramgen_spec": json.dumps(NAMED)}
+    safetensors.numpy.save_file({"x": np.zeros(1)}, tmp_path / "f", metadata)
+    done = run("inspect", "f", "--spec", env={"PYTHONIOENCODING": "ascii"})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert is_safe(done.stdout)
+    assert "é層" in done.stdout  # PyYAML itself escapes emoji
+    (tmp_path / "again.yaml").write_text(done.stdout, encoding="utf-8")
+    assert json.loads(run("plan", "again.yaml", "--json").stdout)["name"] == NAMED["name"]
+
+
+@pytest.mark.parametrize("option", ["--tree", "--hist"])
+def test_inspect_escapes_names_in_other_forms(option: str, run: Run, tmp_path: Path) -> None:
+    arrays = {f"{character}.{number}": np.ones(2) for number, character in enumerate(HOSTILE)}
+    safetensors.numpy.save_file({TEXT: np.ones(1), **arrays}, tmp_path / "f")
+    done = run("inspect", "f", option)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert is_safe(done.stdout)
+    assert READABLE in done.stdout
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="macOS has only file names that are text")

@@ -121,6 +121,8 @@ class LogUniform(IntervalDistribution):
             (self.high**power - self.low**power) / (power * log(self.high / self.low)) for power in (1, 2, 3, 4)
         )
         variance = second - first**2
+        if variance < 1e-6 * second:  # the differences below would lose their digits
+            return Moments(first, (self.high - self.low) / sqrt(12), 1.8)
         central = fourth - 4 * first * third + 6 * first**2 * second - 3 * first**4
         return Moments(first, sqrt(variance), central / variance**2)
 

@@ -138,7 +138,8 @@ class TruncatedNormal(ElementwiseDistribution):
         low, high = _normal_density(self.low), _normal_density(self.high)
         shift = (low - high) / self.within
         variance = 1 + (self.low * low - self.high * high) / self.within - shift * shift
-        return Moments(self.mean + self.std * shift, self.std * sqrt(max(variance, 0.0)))
+        kurtosis = 3.0 if self.low == -self.high else 9.0  # upper bounds: a far tail is nearly exponential
+        return Moments(self.mean + self.std * shift, self.std * sqrt(max(variance, 0.0)), kurtosis)
 
     def fields(self) -> dict[str, Any]:
         low, high = self.mean + self.std * self.low, self.mean + self.std * self.high
