@@ -68,7 +68,7 @@ def verify(
 ) -> Verification:
     """Draw the weights of a file, a folder or an index again, and compare every byte, as `paramgen verify` does.
 
-        assert paramgen.verify("model.safetensors").holds
+        assert paramgen.verify("params.safetensors").holds
 
     They are drawn from the spec in the file's metadata, or from `spec`; then headers and names of files may differ.
     With `manifest`, a file of digests, nothing is drawn. Raises FileError if a file cannot be read, or changes
@@ -94,7 +94,7 @@ def verify(
 def check(path: Path, *, threads: int | None = None, progress: Progress | None = None) -> Check:
     """Look for damage in a file, a folder or an index, as `paramgen check` does.
 
-        paramgen.check("model/").findings  # () if it is sound
+        paramgen.check("params.safetensors").findings  # () if it is sound
 
     Findings are: a malformed file; an index that its files contradict; NaN, infinity; a matrix of zeros; a mean or std
     that the spec in the metadata does not promise. Raises FileError if a file cannot be read.
@@ -115,7 +115,7 @@ def diff(
 
     Of two specs the plans are compared, and nothing is drawn.
 
-        paramgen.diff("old.safetensors", paramgen.load_spec("model.yaml")).values
+        paramgen.diff("params.safetensors", paramgen.load_spec("model.yaml", seed=7)).values
 
     Names that match a glob of `ignore` are left out. Two values are equal if they differ by at most `tolerance` times
     the larger magnitude, or if both are NaN. Raises FileError if a file cannot be read.
