@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from paramgen import engine
-from paramgen.catalog.initializers import ParameterShape
+from paramgen.catalog.initializers import ParameterTraits
 from paramgen.catalog.operations import CustomParameter
 from paramgen.engine import BuildResult
 from paramgen.errors import FileError, UsageError, check_path
@@ -16,12 +16,12 @@ from paramgen.folder_build import NEEDS_FOLDER, build_folder, plan_output
 from paramgen.language.diagnostics import LimitExceededError, ProblemCollector
 from paramgen.language.document import Document, from_mapping
 from paramgen.language.evaluation import Evaluator
-from paramgen.language.model import SpecFields, validate
+from paramgen.language.parsed_spec import SpecFields, validate
 from paramgen.messages import must_be, must_be_array, shorten, show_path, show_text
 from paramgen.nested import Nested, map_arrays, nest
 from paramgen.planning.plan import Plan
 from paramgen.planning.tensors import ResolvedParameter, as_tensor, resolve_parameter
-from paramgen.sampling.devices import AUTO, open_backend, parse_device
+from paramgen.sampling.devices import open_backend, parse_device
 from paramgen.spec import Spec, SpecSource, as_spec, read_and_plan
 from paramgen.storage.checkpoint import Checkpoint, StoredTensor
 from paramgen.threads import MAX_THREADS
@@ -96,9 +96,8 @@ def build(
 
     Raises FileError if the file cannot be written, and DeviceError if a GPU cannot be used.
     """
-    if device != AUTO:
-        parse_device(device)
-    if threads is not None and not (isinstance(threads, int) and 1 <= threads <= MAX_THREADS):
+    parse_device(device)
+    if threads is not None and not (type(threads) is int and 1 <= threads <= MAX_THREADS):
         raise UsageError(f"build: threads: {must_be(f'an integer from 1 to {MAX_THREADS:,}', threads)}")
     path = check_path(path)
     options: dict[str, Any] = {
@@ -215,10 +214,14 @@ def _resolve_single(document: Document) -> tuple[SpecFields, ResolvedParameter]:
     shape = parameter.shape
     has_gate_shape = shape[1:] in ((), (1,)) and shape[:1] and shape[0] % 4 == 0
     num_hidden_units = shape[0] // 4 if has_gate_shape else None
-    parameter_shape = ParameterShape(shape, parameter.fan_in, parameter.fan_out, num_hidden_units=num_hidden_units)
-    if reason := parameter.initializer.why_unsupported(parameter_shape):
-        raise UsageError(f"initialize: {parameter.initializer.type_name} {reason}")
-    resolved = resolve_parameter(parameter_shape, parameter.initializer, document.data["dtype"])
+    traits = ParameterTraits(shape, parameter.fan_in, parameter.fan_out, num_hidden_units=num_hidden_units)
+    initializer = parameter.initializer
+    if missing := [fan for fan in initializer.fans() if getattr(parameter, fan) is None]:
+        fix = f"pass {'them' if len(missing) > 1 else 'it'}"
+        raise UsageError(f"initialize: {initializer.type_name} needs {' and '.join(missing)}; {fix}")
+    if reason := initializer.why_unsupported(traits):
+        raise UsageError(f"initialize: {initializer.type_name} {reason}")
+    resolved = resolve_parameter(traits, initializer, document.data["dtype"])
     if reason := resolved.dtype_error(spec.name):
         raise UsageError(f"initialize: {reason}")
     return spec, resolved
@@ -345,7 +348,7 @@ def to_torch(params: Any) -> Any:
 
 
 def _open_transfer(device: str) -> Transfer:
-    backend, numbers = (AUTO, []) if device == AUTO else parse_device(device)
+    backend, numbers = parse_device(device)
     if backend != "gpu" or len(numbers) > 1:
         raise UsageError(f"device: {must_be('one GPU (gpu or gpu:N)', device)}")
     from paramgen.sampling.cuda.transfer import Transfer

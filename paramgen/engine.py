@@ -21,7 +21,7 @@ from paramgen.build_check import is_unchanged_build
 from paramgen.digests import Digests, FileHasher, combine_digests
 from paramgen.errors import DigestError
 from paramgen.messages import show_path
-from paramgen.planning.files import PlannedFile
+from paramgen.planning.files import PlannedFile, warn_about_headers
 from paramgen.planning.plan import Plan
 from paramgen.planning.tensors import Tensor
 from paramgen.sampling.backend import Backend, Bytes
@@ -214,6 +214,7 @@ def build(
     DigestError, and leaves no file, if the SHA-256 is not `expect`.
     """
     began = time.perf_counter()
+    warn_about_headers(plan.files)
     hasher = FileHasher(with_tensors=manifest is not None) if digest or expect or manifest else None
     with (
         write_manifest(manifest, plan, [os.path.basename(path)], force=force, sync=sync) as finish_manifest,

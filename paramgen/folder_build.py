@@ -21,7 +21,7 @@ from paramgen.engine import (
 from paramgen.errors import FileError, UsageError, check_path, file_errors
 from paramgen.messages import show_path
 from paramgen.planning.companions import Companion, check_companions, companion_size, open_companion
-from paramgen.planning.files import DEFAULT_BASENAME, PlannedFile, make_folder_layout
+from paramgen.planning.files import DEFAULT_BASENAME, PlannedFile, make_folder_layout, warn_about_headers
 from paramgen.planning.plan import Plan
 from paramgen.sampling.devices import AUTO
 from paramgen.sampling.matrix_drawer import BytesCallback
@@ -74,6 +74,7 @@ def build_folder(
     names = [file.name for file in plan.files]
     new_names = plan.file_names
     check_companions(plan.companions)
+    warn_about_headers(plan.files)
     with (
         open_folder(path, resume=resume, sync=sync) as target,
         write_manifest(manifest, plan, new_names, force=force, sync=sync) as finish_manifest,

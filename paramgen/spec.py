@@ -11,7 +11,7 @@ from typing import Any
 
 from paramgen.errors import MalformedFileError, SpecError
 from paramgen.float_mode import default_float_mode
-from paramgen.language.model import ParsedSpec, Replacements, read_spec
+from paramgen.language.parsed_spec import ParsedSpec, Replacements, read_spec
 from paramgen.messages import must_be, show_text
 from paramgen.planning.files import ShardMetadataError, read_shard_metadata
 from paramgen.planning.plan import Plan, make_plan

@@ -13,7 +13,7 @@ from paramgen.catalog.distributions import Distribution
 from paramgen.catalog.initializers import Zeros
 from paramgen.dtypes import DTYPES
 from paramgen.errors import SpecError
-from paramgen.language.model import Replacements, interpret, read_document
+from paramgen.language.parsed_spec import Replacements, interpret, read_document
 from paramgen.language.yaml_reader import from_yaml
 from paramgen.planning.plan import Plan, make_plan
 from paramgen.planning.streams import stream_id

@@ -33,7 +33,7 @@ from helpers import (
     read_plan_json,
     read_without_files,
 )
-from models import first_comment
+from model_pages import first_comment
 
 import paramgen
 from paramgen.catalog.entries import SpecEntry

@@ -255,6 +255,14 @@ def test_a_matrix_larger_than_a_gpus_memory_is_reported(run_simulated: Run, tmp_
     golden(re.sub(r"\d[\d,]*", "N", line))  # either GPU, and any of the arrays, may fail first
 
 
+@pytest.mark.parametrize(
+    ("text", "parsed"),
+    [("auto", ("auto", [])), ("cpu", ("cpu", [])), ("gpu", ("gpu", [])), ("gpu:1,gpu:0,gpu:1", ("gpu", [1, 0]))],
+)
+def test_names_of_devices_are_read(text: str, parsed: tuple[str, list[int]]) -> None:
+    assert devices.parse_device(text) == parsed
+
+
 @pytest.mark.parametrize("text", ["gpux", "gpu:", "gpu:-1", "gpu:0,", "gpu,gpu:1", "GPU", "cuda", "", "gpu:٣"])
 def test_invalid_devices_are_refused(run: Run, tiny: Path, text: str, golden: Golden) -> None:
     done = run("build", "tiny.yaml", "--device", text)

@@ -16,7 +16,7 @@ from measuring import measure
 import paramgen
 from paramgen import engine
 from paramgen.engine import split_into_blocks
-from paramgen.language.model import Replacements, interpret, read_document
+from paramgen.language.parsed_spec import Replacements, interpret, read_document
 from paramgen.planning.plan import Plan, make_plan
 from paramgen.sampling.backend import Backend
 from paramgen.sampling.cpu import devices

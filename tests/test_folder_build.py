@@ -287,3 +287,16 @@ def test_options_of_a_folder_for_a_file(option: str, tmp_path: Path) -> None:
     options: dict[str, Any] = {"max_shard_size": 10_000, "basename": "x", "resume": True}
     with pytest.raises(UsageError, match=f"{option}: needs a folder; end the path in a slash"):
         paramgen.build(spec_of(50), tmp_path / "weights", **{option: options[option]})
+
+
+@pytest.mark.slow
+def test_a_header_above_the_limit_of_the_hub_is_a_warning(tmp_path: Path) -> None:
+    group = {
+        "name": "n" * 200,
+        "repeat": 100_000,
+        "operations": [{"name": "p", "type": "prelu", "num_channels": 100}],
+    }
+    plan = paramgen.plan({"operations": [group]})
+    with pytest.warns(match=r"model\.safetensors: the header should have at most 25,000,000 bytes"):
+        build_folder(plan.split(FolderLayout()), str(tmp_path))
+    build_folder(plan.split(FolderLayout(limit=25_000_000)), str(tmp_path))  # two shards have shorter headers

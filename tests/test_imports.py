@@ -9,7 +9,7 @@ from pathlib import Path
 from helpers import ROOT
 
 PACKAGE = ROOT / "paramgen"
-# The ground floor imports nothing above it.
+# Shared helpers import only each other.
 GROUND = {
     "exact_math",
     "float_mode",

@@ -271,6 +271,14 @@ def test_the_readme_is_short_and_starts_with_what_readers_need() -> None:
     assert first_screen.count("\n") < 40
 
 
+def test_the_index_of_the_docs_links_every_page_in_one_line() -> None:
+    index = ROOT / "docs" / "README.md"
+    linked = re.findall(r"^- \[.*?\]\(([^)#]*)\): .*\.$", index.read_text(encoding="utf-8"), re.MULTILINE)
+    pages = {page for page in PAGES if page not in (index, ROOT / "README.md")}
+    assert {(index.parent / target).resolve() for target in linked} == pages
+    assert len(linked) == len(pages)
+
+
 def test_digests_of_the_first_spec_agree() -> None:
     digests = [digest for page in PAGES for digest in re.findall(r"\b[0-9a-f]{64}\b", page.read_text(encoding="utf-8"))]
     assert len(digests) >= 2 and len(set(digests)) == 1

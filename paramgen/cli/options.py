@@ -11,7 +11,7 @@ from paramgen.catalog.frameworks import LAYOUT_NAMES
 from paramgen.catalog.synonyms import FRAMEWORK_SYNONYMS, dtype_error
 from paramgen.errors import UsageError
 from paramgen.messages import closest_match, did_you_mean, escape, join_or, must_be, show_text
-from paramgen.sampling.devices import AUTO, parse_device
+from paramgen.sampling.devices import parse_device
 from paramgen.threads import MAX_THREADS
 
 if TYPE_CHECKING:
@@ -30,8 +30,7 @@ def _integer_parser(minimum: int, maximum: int, maximum_text: str) -> Callable[[
 
 def _parse_device(text: str) -> str:
     try:
-        if text != AUTO:
-            parse_device(text)
+        parse_device(text)
     except UsageError as error:
         raise typer.BadParameter(str(error)) from None
     return text

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 from paramgen.errors import Diagnostic, SpecError, describe_os_error, file_errors
 from paramgen.language.diagnostics import Problem, describe
-from paramgen.language.model import ParsedSpec
+from paramgen.language.parsed_spec import ParsedSpec
 from paramgen.messages import must_be, show, show_path
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -16,6 +17,8 @@ from paramgen.storage.header import MAX_HEADER_BYTES, TensorEntry, compact_json,
 from paramgen.units import human_bytes
 
 DEFAULT_BASENAME = "model"
+# The longest header that the tools of the Hugging Face Hub read.
+HUB_HEADER_BYTES = 25_000_000
 BASENAME_EXPECTED = "a file name of letters, digits, _, . and -"
 
 
@@ -25,6 +28,16 @@ class FolderLayout:
 
     basename: str = DEFAULT_BASENAME
     limit: int | None = None
+
+
+def warn_about_headers(files: Sequence[PlannedFile]) -> None:
+    """Warn about the first file whose header is too long for some tools."""
+    for file in files:
+        size = len(file.header) - 8
+        if size > HUB_HEADER_BYTES:
+            limit = f"the header should have at most {HUB_HEADER_BYTES:,} bytes (the limit of the Hub's tools)"
+            warnings.warn(f"{file.name}: {limit}, got {size:,}; use more shards or shorter names", stacklevel=2)
+            return
 
 
 def make_folder_layout(basename: str | None, max_shard_size: int | str | None) -> FolderLayout:

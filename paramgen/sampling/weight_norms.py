@@ -23,7 +23,7 @@ def direction_parameter(parameter: Parameter, distribution: Norm) -> Parameter:
     resolved = replace(
         parameter.resolved, shape=direction.shape, dtype=direction.dtype, distribution=direction.distribution
     )
-    return parameter._replace(resolved=resolved)
+    return replace(parameter, resolved=resolved)
 
 
 def compute_norms(

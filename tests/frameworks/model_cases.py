@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from helpers import ROOT, read_plan_json
-from models import CLAIM, first_comment
+from model_pages import CLAIM, first_comment
 
 import paramgen
 

@@ -20,7 +20,7 @@ from model_cases import (
     tied_names,
     variables_of,
 )
-from models import first_comment
+from model_pages import first_comment
 
 import paramgen
 

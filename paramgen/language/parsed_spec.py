@@ -15,7 +15,6 @@ from paramgen.catalog.entries import VARIABLE, Condition, is_variable
 from paramgen.catalog.fields import DTypeName, ErrorSubject, Expectation, FieldError, KeyPath, Schema, choice_type
 from paramgen.catalog.frameworks import CONVENTION_NAMES, LAYOUT_NAMES
 from paramgen.catalog.initializers import INITIALIZER_EXPECTED, AnyInitializer
-from paramgen.catalog.models import SpecModel, unknown_key_errors
 from paramgen.catalog.operations import (
     OPERATIONS,
     OPERATIONS_BY_TYPE,
@@ -25,6 +24,7 @@ from paramgen.catalog.operations import (
     StandardOperation,
 )
 from paramgen.catalog.schemas import closed_schema, object_schema
+from paramgen.catalog.spec_model import SpecModel, unknown_key_errors
 from paramgen.catalog.synonyms import FRAMEWORK_SYNONYMS, OPERATION_SYNONYMS
 from paramgen.errors import UsageError, check_path, file_errors
 from paramgen.language.companion_files import FILES, evaluate_files
@@ -215,9 +215,10 @@ def read_document(source: str | os.PathLike[str] | Mapping[str, Any]) -> Documen
     with file_errors(show_path(path)), open(path, "rb") as file:
         raw = file.read(limits.MAX_FILE_BYTES + 1)
         is_regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+        folder = os.path.dirname(os.path.abspath(path))
     document = from_yaml(raw, path)
     if is_regular:  # else standard input or another pipe, which is in no folder
-        document.folder = os.path.dirname(os.path.abspath(path))
+        document.folder = folder
     return document
 
 
@@ -322,4 +323,4 @@ def _read_items(data: dict[str, Any]) -> tuple[list[Any], list[Problem]]:
         closest_match(key, ["operations"]) for key in data if key not in SpecFields.fields_by_key()
     ):
         return [], []  # not needed, or reported as a misspelt key
-    return [], [Problem(("operations",), "missing field of the spec: list of operations")]
+    return [], [Problem(("operations",), "missing field of the spec; add operations (a list)")]
