@@ -200,7 +200,7 @@ class FolderCase:
 
 
 def has_no_mixture(left: dict[str, bytes], *builds: dict[str, bytes]) -> bool:
-    """Return True if there is no index, or it is that of a build of which all files are there."""
+    """Return True if the index is absent, or is that of a build of which all files are there."""
     return INDEX not in left or any(
         left[INDEX] == build.get(INDEX) and build.items() <= left.items() for build in builds
     )

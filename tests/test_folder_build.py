@@ -185,7 +185,7 @@ def test_another_spec_does_not_continue_from_old_shards(tmp_path: Path) -> None:
     assert contents(tmp_path / "model") == contents(tmp_path / "other")
 
 
-def test_a_build_without_resume_begins_anew(tmp_path: Path) -> None:
+def test_a_build_without_resume_begins_again(tmp_path: Path) -> None:
     plan, expected = interrupt(tmp_path / "model")
     forge(tmp_path / "model" / ".paramgen-resume")
     build_folder(plan, str(tmp_path / "model"))

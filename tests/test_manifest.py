@@ -103,7 +103,7 @@ def test_a_copy_holds_whatever_its_name(tmp_path: Path) -> None:
     assert result.holds and (result.tensors, result.files) == (6, (str(tmp_path / "other"),))
 
 
-def test_what_differs_from_a_manifest(tmp_path: Path) -> None:
+def test_differences_from_a_manifest(tmp_path: Path) -> None:
     folder, manifest = tmp_path / "model", tmp_path / "manifest"
     build_folder(shards(), str(folder), manifest=str(manifest))
     assert verify(folder, manifest).holds
@@ -141,7 +141,7 @@ def test_tensors_and_files_that_are_absent_or_new(tmp_path: Path) -> None:
         ('{"files": {"../a": "%s"}, "tensors": {}}' % ("0" * 64), "files: must be the name of a file, got '../a'"),
     ],
 )
-def test_what_is_not_a_manifest(text: str, problem: str, tmp_path: Path) -> None:
+def test_invalid_manifests(text: str, problem: str, tmp_path: Path) -> None:
     (tmp_path / "manifest").write_text(text)
     with pytest.raises(MalformedFileError) as caught:
         read_manifest(str(tmp_path / "manifest"))

@@ -31,7 +31,7 @@ from paramgen.errors import UsageError
 from paramgen.messages import must_be
 from paramgen.sampling.devices import AUTO
 
-# By these, diff tells a spec from weights.
+# By these, diff distinguishes a spec from weights.
 SPEC_SUFFIXES = (".yaml", ".yml")
 
 

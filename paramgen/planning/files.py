@@ -24,7 +24,7 @@ BASENAME_EXPECTED = "a file name of letters, digits, _, . and -"
 
 @dataclass(frozen=True, slots=True)
 class FolderLayout:
-    """How a folder's weights are named and split: shards of at most `limit` bytes, or one file if it is None."""
+    """The names and sizes of a folder's weight files: shards of at most `limit` bytes, or one file if it is None."""
 
     basename: str = DEFAULT_BASENAME
     limit: int | None = None
