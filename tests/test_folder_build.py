@@ -300,3 +300,10 @@ def test_a_header_above_the_limit_of_the_hub_is_a_warning(tmp_path: Path) -> Non
     with pytest.warns(match=r"model\.safetensors: the header should have at most 25,000,000 bytes"):
         build_folder(plan.split(FolderLayout()), str(tmp_path))
     build_folder(plan.split(FolderLayout(limit=25_000_000)), str(tmp_path))  # two shards have shorter headers
+
+
+def test_too_little_space_is_known_before_anything_is_drawn(tmp_path: Path) -> None:
+    plan = paramgen.plan(spec_of(2**40)).split(FolderLayout(limit=2**48))
+    with pytest.raises(FileError, match=r"needs 660 TB of free space"):
+        build_folder(plan, str(tmp_path / "model"), progress=lambda count: 1 // 0)
+    assert os.listdir(tmp_path) == []

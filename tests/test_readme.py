@@ -170,7 +170,19 @@ SPECIAL: dict[tuple[str, str, str], Runner | str] = {
     ("docs/layouts.md", "Loading", "python"): "tests/frameworks/test_documented_loading.py",
     **{
         ("docs/python.md", name, "python"): run_excerpt
-        for name in ("build", "check", "diff", "digest", "verify", "initialize", "load", "load_spec", "plan", "sample", "Spec")
+        for name in (
+            "build",
+            "check",
+            "diff",
+            "digest",
+            "verify",
+            "initialize",
+            "load",
+            "load_spec",
+            "plan",
+            "sample",
+            "Spec",
+        )
     },
     ("docs/python.md", "to_torch", "python"): "tests/test_torch.py",
     ("docs/python.md", "to_cpu", "python"): run_excerpt_with_gpus,
