@@ -88,7 +88,7 @@ class SourceSlice(NamedTuple):
     strides: tuple[int, ...]
 
 
-@dataclass(frozen=True)
+@dataclass  # not frozen: a frozen dataclass takes four times as long to make
 class Rearrangement:
     """A tensor of a file as slices of parameters. `name` is relative to its operation's.
 

@@ -13,7 +13,7 @@ from paramgen.json_text import dump_json
 from paramgen.messages import must_be, show
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: a frozen dataclass takes four times as long to make
 class ParameterShape:
     """A parameter's shape, and what its operation knows about it.
 

@@ -41,7 +41,7 @@ ONES = Ones(type="ones")
 ZEROS = Zeros(type="zeros")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: a frozen dataclass takes four times as long to make
 class ParameterDef:
     """A parameter of an operation, before the spec's initializers: name, size, fans and default initializer.
 
