@@ -169,7 +169,8 @@ def format_names(names: tuple[str, ...]) -> str:
 def format_default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
-    return "-" if field.default in (None, {}) else json.dumps(field.default).strip('"')
+    default = field.get_default(call_default_factory=True)
+    return "-" if default in (None, {}) else json.dumps(default).strip('"')
 
 
 def format_initializer_default(field: FieldInfo) -> str:

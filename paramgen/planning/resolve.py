@@ -256,9 +256,12 @@ def _explain_conflict(name: str, other: str, owner: KeyPath) -> str:
 def _check_parameter_names(instance: OperationInstance, definitions: list[ParameterDef]) -> Iterator[Problem]:
     """Yield an error for each initializer or tie of an unknown parameter, and each initializer of a tied one."""
     operation = instance.operation
+    explicit = operation.explicit_initializers()
+    if not explicit and not operation.tie:
+        return
     keys = {definition.initializer_key for definition in definitions}
     names = [definition.name for definition in definitions]
-    for key in operation.explicit_initializers():
+    for key in explicit:
         if key not in keys:
             message = f"this {operation.type_name} has no {key}; remove its initializer"
             yield Problem((*instance.path, "initializers", key), message, of_key=True, location=instance.location)

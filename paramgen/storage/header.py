@@ -19,7 +19,7 @@ from paramgen.json_text import quote_json
 MAX_HEADER_BYTES = 100_000_000
 
 
-@dataclass(slots=True)  # not frozen: files have millions, and a frozen one takes four times as long to make
+@dataclass(slots=True)  # not frozen: a frozen dataclass takes four times as long to make
 class TensorEntry:
     """A tensor of a file: bytes start … stop - 1 of the data."""
 

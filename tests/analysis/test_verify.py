@@ -98,7 +98,7 @@ def test_the_index_and_the_names_of_shards_count(tmp_path: Path) -> None:
     index.write_text(text)
     os.rename(folder / "model-00001-of-00002.safetensors", folder / "other.safetensors")
     index.write_text(text.replace("model-00001-of-00002", "other"))
-    others = paramgen.verify(folder).other
+    others = paramgen.verify(index).other
     assert f"{folder}/other.safetensors: not a file of this build" in others
     assert f"{folder}/model-00001-of-00002.safetensors: absent" in others
 

@@ -13,7 +13,7 @@ from paramgen.json_text import dump_json
 from paramgen.messages import must_be, show
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: a frozen dataclass takes four times as long to make
 class ParameterTraits:
     """A parameter's shape, fans and axes, from its operation: what an initializer depends on.
 

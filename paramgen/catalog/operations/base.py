@@ -41,7 +41,7 @@ ONES = Ones(type="ones")
 ZEROS = Zeros(type="zeros")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: a frozen dataclass takes four times as long to make
 class ParameterDef:
     """A parameter of an operation, before the spec's initializers: name, size, fans and default initializer.
 
@@ -99,7 +99,7 @@ class Operation(TypedSpecModel, SpecEntry):
     tie: Annotated[
         dict[str, str], Expectation(value="a mapping of parameters to names of other parameters", item="a name")
     ] = Field(
-        default={},
+        default_factory=dict,
         description="parameters to share: a parameter's name, and the canonical name of the one that it shares.",
     )
 
@@ -167,7 +167,7 @@ class StandardOperation(Operation):
     initializers: Annotated[
         dict[str, AnyInitializer],
         Expectation(value="a mapping of parameter names to initializers", item=INITIALIZER_EXPECTED),
-    ] = Field(default={}, description="initializers by parameter name, instead of the defaults.")
+    ] = Field(default_factory=dict, description="initializers by parameter name, instead of the defaults.")
 
     @classmethod
     @cache
