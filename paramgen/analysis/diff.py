@@ -16,6 +16,9 @@ from paramgen.analysis.sources import TensorSource, TensorType, select_names
 from paramgen.buffers import CHUNK_ELEMENTS
 from paramgen.threads import available_cpus, parallel_for
 
+# Elements that are compared at once: all arrays of a block stay in the processor's cache, and BLAS starts no threads.
+BLOCK_ELEMENTS = 2**13
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -168,40 +171,67 @@ class _Products:
 
 
 def _compare_arrays(a: NDArray[Any], b: NDArray[Any], tolerance: float) -> _Products:
-    if a.dtype == b.dtype and np.array_equal(a.view(np.uint8), b.view(np.uint8)):
-        x = _widen(a)
+    blocks = (slice(start, start + BLOCK_ELEMENTS) for start in range(0, len(a), BLOCK_ELEMENTS))
+    return _add_products([_compare_blocks(a[block], b[block], tolerance) for block in blocks])
+
+
+def _compare_blocks(a: NDArray[Any], b: NDArray[Any], tolerance: float) -> _Products:
+    x = _widen(a)
+    if a.dtype == b.dtype and _have_equal_bytes(a, b):
         square = _dot(x, x)
+        if not math.isfinite(square):
+            finite = x[np.isfinite(x)]
+            square = _dot(finite, finite)
         return _Products(products=(square, square, square))
-    x, y = _widen(a), _widen(b)
+    y = _widen(b)
     with np.errstate(over="ignore", invalid="ignore"):
         distance = np.abs(x - y)
         magnitude = np.maximum(np.abs(x), np.abs(y))
-        is_close = (distance <= tolerance * magnitude) if tolerance else False
-    # As they are, because float64 does not hold every 64-bit integer.
-    differs = ~(is_close | (a == b) | (np.isnan(x) & np.isnan(y)))
-    is_counted = differs & np.isfinite(distance)
-    distance, magnitude = distance[is_counted], magnitude[is_counted]
-    return _Products(
-        int(np.count_nonzero(differs)),
-        float(distance.max()) if len(distance) else None,
-        float((distance / magnitude).max()) if len(distance) else None,
-        (_dot(x, y), _dot(x, x), _dot(y, y)),
-    )
+    differs = a != b  # as they are, because float64 does not hold every 64-bit integer
+    if math.isfinite(distance.max()):
+        return _measure(tolerance, differs, x, y, distance, magnitude)
+    is_finite = np.isfinite(distance)
+    finite = (values[is_finite] for values in (differs, x, y, distance, magnitude))
+    result = _measure(tolerance, *finite)
+    result.differing += int(np.count_nonzero(differs & ~is_finite & ~(np.isnan(x) & np.isnan(y))))
+    return result
+
+
+def _measure(
+    tolerance: float,
+    differs: NDArray[Any],
+    x: NDArray[Any],
+    y: NDArray[Any],
+    distance: NDArray[Any],
+    magnitude: NDArray[Any],
+) -> _Products:
+    """Return the differences of finite values."""
+    if tolerance:
+        differs = differs & (distance > tolerance * magnitude)
+    products = _dot(x, y), _dot(x, x), _dot(y, y)
+    differing = int(np.count_nonzero(differs))
+    if not differing:
+        return _Products(products=products)
+    if tolerance:
+        distance, magnitude = distance[differs], magnitude[differs]
+    with np.errstate(invalid="ignore"):  # two zeros
+        ratio = np.fmax.reduce(distance / magnitude)
+    return _Products(differing, float(distance.max()), float(ratio), products)
 
 
 def _widen(array: NDArray[Any]) -> NDArray[Any]:
     return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
 
 
+def _have_equal_bytes(a: NDArray[Any], b: NDArray[Any]) -> bool:
+    words = np.uint64 if a.nbytes % 8 == 0 else np.uint8
+    return np.array_equal(a.view(words), b.view(words))
+
+
 def _dot(x: NDArray[Any], y: NDArray[Any]) -> float:
-    """Return the real part of the inner product of the elements that are finite in both."""
+    """Return the real part of the inner product."""
     with np.errstate(over="ignore", invalid="ignore"):
-        dot = float(np.vdot(x, y).real)
-    if math.isfinite(dot):
-        return dot
-    is_finite = np.isfinite(x) & np.isfinite(y)
-    with np.errstate(over="ignore"):
-        return float(np.vdot(x[is_finite], y[is_finite]).real)
+        return float(np.vdot(x, y).real)
 
 
 def _add(numbers: list[float]) -> float:
@@ -214,11 +244,14 @@ def _add(numbers: list[float]) -> float:
 
 def _sum(parts: list[tuple[int, _Products]]) -> _Products:
     """Add the parts of a tensor, in their order, so that the result is the same for any number of threads."""
-    ordered = [products for _, products in sorted(parts, key=itemgetter(0))]
-    dot, left, right = (_add([part.products[number] for part in ordered]) for number in range(3))
+    return _add_products([products for _, products in sorted(parts, key=itemgetter(0))])
+
+
+def _add_products(parts: list[_Products]) -> _Products:
+    dot, left, right = (_add([part.products[number] for part in parts]) for number in range(3))
     return _Products(
-        sum(part.differing for part in ordered),
-        max((part.max_abs for part in ordered if part.max_abs is not None), default=None),
-        max((part.max_rel for part in ordered if part.max_rel is not None), default=None),
+        sum(part.differing for part in parts),
+        max((part.max_abs for part in parts if part.max_abs is not None), default=None),
+        max((part.max_rel for part in parts if part.max_rel is not None), default=None),
         (dot, left, right),
     )

@@ -34,17 +34,20 @@ def test_equal_files_are_equal(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "bfloat16", "complex64", "int16"])
-def test_values_are_compared_as_numpy_does(dtype: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("chunk_elements", [100, 2**18])
+def test_values_are_compared_as_numpy_does(dtype: str, chunk_elements: int, tmp_path: Path) -> None:
     kind = np.dtype(getattr(ml_dtypes, dtype, None) or dtype)
-    a = np.random.default_rng(0).normal(0, 50, 1001).astype(kind)
+    a = np.random.default_rng(0).normal(0, 50, 40_001).astype(kind)
     b = a.copy()
-    b[[3, 700]] += kind.type(2)
-    (value,) = compare_arrays({"x": a}, {"x": b}, tmp_path, chunk_elements=100).values
+    b[[3, 39_700]] += kind.type(2)
+    (value,) = compare_arrays({"x": a}, {"x": b}, tmp_path, chunk_elements=chunk_elements).values
     x, y = (array.astype(complex) for array in (a, b))
     distance = np.abs(x - y)
-    assert (value.name, value.elements, value.differing) == ("x", 1001, 2)
+    assert (value.name, value.elements, value.differing) == ("x", 40_001, 2)
     assert value.max_abs == pytest.approx(distance.max(), rel=1e-12)
-    assert value.max_rel == pytest.approx((distance[[3, 700]] / np.maximum(abs(x), abs(y))[[3, 700]]).max(), rel=1e-12)
+    assert value.max_rel == pytest.approx(
+        (distance[[3, 39_700]] / np.maximum(abs(x), abs(y))[[3, 39_700]]).max(), rel=1e-12
+    )
     norms = np.linalg.norm(x) * np.linalg.norm(y)
     assert value.cosine == pytest.approx(np.vdot(x, y).real / norms, rel=1e-12)
 
@@ -92,6 +95,17 @@ def test_infinity_and_nan_differ_without_a_distance(tmp_path: Path) -> None:
     a, b = np.array([np.nan, np.inf, 1.0]), np.array([0.0, -np.inf, 1.0])
     (value,) = compare_arrays({"x": a}, {"x": b}, tmp_path).values
     assert (value.differing, value.max_abs, value.max_rel, value.cosine) == (2, None, None, 1.0)
+
+
+def test_no_tolerance_makes_infinity_equal(tmp_path: Path) -> None:
+    a, b = np.array([np.inf, 1.0, np.nan, -np.inf, np.inf]), np.array([1.0, np.inf, 1.0, np.inf, np.inf])
+    (value,) = compare_arrays({"x": a}, {"x": b}, tmp_path, tolerance=0.5).values
+    assert (value.differing, value.max_abs) == (4, None)
+
+
+def test_the_cosine_leaves_out_an_element_that_one_side_lacks(tmp_path: Path) -> None:
+    (value,) = compare_arrays({"x": np.array([3.0, np.nan])}, {"x": np.array([3.0, 100.0])}, tmp_path).values
+    assert (value.differing, value.cosine) == (1, 1.0)
 
 
 def test_a_distance_beyond_float64_is_left_out(tmp_path: Path) -> None:
