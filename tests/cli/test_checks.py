@@ -88,7 +88,7 @@ def change(name: str, index: tuple[int, ...], value: float, path: str = "f") -> 
 
 
 @pytest.mark.parametrize("path", ["f", "d", f"d/{INDEX}"])
-def test_what_was_built_verifies(path: str, call: Call) -> None:
+def test_a_build_verifies(path: str, call: Call) -> None:
     done = call("verify", path)
     assert (done.status, done.out, done.err) == (0, f"{path}: holds, 4 tensors compared with the spec\n", "")
     assert call("verify", path, "--spec", "spec.yaml").status == 0
@@ -190,7 +190,7 @@ def test_weights_that_cannot_be_read(path: str, damage: Callable[[], object], ca
 
 
 @pytest.mark.parametrize("path", ["f", "d", f"d/{INDEX}", f"d/{TWO}"])
-def test_what_was_built_is_sound(path: str, call: Call) -> None:
+def test_a_build_is_sound(path: str, call: Call) -> None:
     done = call("check", path)
     assert (done.status, done.out, done.err) == (0, f"{path}: sound\n", "")
     document = call("check", path, "--json").document
