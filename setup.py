@@ -3,6 +3,6 @@
 from setuptools import setup
 
 setup(
-    cffi_modules=["paramgen/sampling/cpu_build.py:ffi"],
+    cffi_modules=["paramgen/sampling/cpu/extension.py:ffi"],
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
 )

@@ -28,8 +28,8 @@ from paramgen.catalog.initializers import Zeros
 from paramgen.dtypes import DTYPES
 from paramgen.engine import draw_into
 from paramgen.planning.tensors import ResolvedParameter, as_tensor
-from paramgen.sampling import cpu
 from paramgen.sampling.backend import Backend
+from paramgen.sampling.cpu.devices import cpu_backend
 from paramgen.sampling.sampler import Sampler
 
 DISTRIBUTIONS: dict[str, Distribution] = {
@@ -54,9 +54,9 @@ REST = 0.02
 def list_instruction_sets() -> list[Backend]:
     """Return the kernels that this CPU can run, the fastest last; the NumPy reference if none were built."""
     try:
-        from paramgen.sampling.compiled import COMPILED_BACKENDS
+        from paramgen.sampling.cpu.backend import COMPILED_BACKENDS
     except ImportError:
-        return [cpu.cpu_backend()]
+        return [cpu_backend()]
     return list(COMPILED_BACKENDS)
 
 

@@ -6,6 +6,9 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from paramgen.analysis.check import Check as Check
+    from paramgen.analysis.diff import Differences as Differences
+    from paramgen.analysis.verify import Verification as Verification
     from paramgen.api import build as build
     from paramgen.api import initialize as initialize
     from paramgen.api import load as load
@@ -15,9 +18,15 @@ if TYPE_CHECKING:
     from paramgen.api import to_cpu as to_cpu
     from paramgen.api import to_gpu as to_gpu
     from paramgen.api import to_torch as to_torch
+    from paramgen.checks import check as check
+    from paramgen.checks import diff as diff
+    from paramgen.checks import digest as digest
+    from paramgen.checks import verify as verify
+    from paramgen.digests import Digests as Digests
     from paramgen.engine import BuildResult as BuildResult
     from paramgen.errors import DeviceError as DeviceError
     from paramgen.errors import Diagnostic as Diagnostic
+    from paramgen.errors import DigestError as DigestError
     from paramgen.errors import FileError as FileError
     from paramgen.errors import ParamgenError as ParamgenError
     from paramgen.errors import SpecError as SpecError
@@ -37,6 +46,9 @@ UNSUPPORTED_PLATFORM = (
 # The public names by module. They are imported when first used, so that `import paramgen` costs nothing. The imports
 # above repeat them for type checkers, which cannot read this table; a test compares the two.
 _EXPORTS = {
+    "paramgen.analysis.check": ("Check",),
+    "paramgen.analysis.diff": ("Differences",),
+    "paramgen.analysis.verify": ("Verification",),
     "paramgen.api": (
         "build",
         "initialize",
@@ -48,8 +60,18 @@ _EXPORTS = {
         "to_gpu",
         "to_torch",
     ),
+    "paramgen.checks": ("check", "diff", "digest", "verify"),
+    "paramgen.digests": ("Digests",),
     "paramgen.engine": ("BuildResult",),
-    "paramgen.errors": ("DeviceError", "Diagnostic", "FileError", "ParamgenError", "SpecError", "UsageError"),
+    "paramgen.errors": (
+        "DeviceError",
+        "Diagnostic",
+        "DigestError",
+        "FileError",
+        "ParamgenError",
+        "SpecError",
+        "UsageError",
+    ),
     "paramgen.planning.plan": ("Plan",),
     "paramgen.spec": ("Spec",),
 }

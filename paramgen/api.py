@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from paramgen import engine
-from paramgen.catalog.initializers import ParameterShape
+from paramgen.catalog.initializers import ParameterTraits
 from paramgen.catalog.operations import CustomParameter
 from paramgen.engine import BuildResult
 from paramgen.errors import FileError, UsageError, check_path
 from paramgen.float_mode import default_float_mode
+from paramgen.folder_build import NEEDS_FOLDER, build_folder, plan_output
 from paramgen.language.diagnostics import LimitExceededError, ProblemCollector
 from paramgen.language.document import Document, from_mapping
 from paramgen.language.evaluation import Evaluator
-from paramgen.language.model import SpecFields, validate
+from paramgen.language.parsed_spec import SpecFields, validate
 from paramgen.messages import must_be, must_be_array, shorten, show_path, show_text
 from paramgen.nested import Nested, map_arrays, nest
 from paramgen.planning.plan import Plan
 from paramgen.planning.tensors import ResolvedParameter, as_tensor, resolve_parameter
-from paramgen.sampling.devices import AUTO, open_backend, parse_device
-from paramgen.spec import Spec, read_and_plan
+from paramgen.sampling.devices import open_backend, parse_device
+from paramgen.spec import Spec, SpecSource, as_spec, read_and_plan
 from paramgen.storage.checkpoint import Checkpoint, StoredTensor
 from paramgen.threads import MAX_THREADS
 
@@ -29,10 +30,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from paramgen.sampling.transfer import Transfer
+    from paramgen.sampling.cuda.transfer import Transfer
 
 VariableValue = bool | float | str | Sequence[bool | float | str]
-SpecSource = Spec | str | os.PathLike[str] | Mapping[str, Any]
 
 
 def load_spec(
@@ -60,30 +60,61 @@ def build(
     *,
     device: str = "auto",
     threads: int | None = None,
+    max_shard_size: int | str | None = None,
+    basename: str | None = None,
     force: bool = False,
     digest: bool = False,
+    expect: str | None = None,
+    manifest: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    resume_verify: bool = False,
+    sync: bool = True,
+    progress: Callable[[int], None] | None = None,
 ) -> BuildResult:
-    """Build a safetensors file from a spec, as `paramgen build` does.
+    """Build a safetensors file, or a folder of them, from a spec, as `paramgen build` does.
 
         result = paramgen.build("model.yaml", "model.safetensors", digest=True)
         result.sha256
+        paramgen.build("model.yaml", "model/", max_shard_size="5GB")
 
-    - `path`: the file to write, or "-" for standard output. The file appears under its name when it is complete.
+    - `path`: the file to write, or "-" for standard output. The file appears under its name when it is complete. If it
+      is a folder, or ends in a slash, the weights become `model.safetensors` in that folder.
     - `device`: "auto" (a GPU if it is faster), "cpu", "gpu" (all GPUs), "gpu:0" or "gpu:0,gpu:1". All
       give the same bytes.
     - `threads`: the number of CPU threads. By default, one for each CPU that the process may use.
+    - `max_shard_size`: in a folder, split the weights into files of at most this many bytes, or "5GB".
+    - `basename`: in a folder, the name of the weights instead of "model".
     - `force`: replace a file that paramgen did not write. Without it, that raises UsageError.
     - `digest`: compute the file's SHA-256.
+    - `expect`: the SHA-256 that the weights must have, in hexadecimal; else nothing is written, and DigestError raised.
+    - `manifest`: a file for the digests of all files and tensors, which `verify` reads.
+    - `resume`: in a folder, continue an interrupted build from its finished shards; `resume_verify` also draws these
+      again and compares them.
+    - `sync`: wait until the disk has the files.
+    - `progress(count)` is called with the bytes that were drawn meanwhile, and with 0 after each block. If it raises,
+      the build ends.
 
     Raises FileError if the file cannot be written, and DeviceError if a GPU cannot be used.
     """
-    if device != AUTO:
-        parse_device(device)
-    if threads is not None and not (isinstance(threads, int) and 1 <= threads <= MAX_THREADS):
+    parse_device(device)
+    if threads is not None and not (type(threads) is int and 1 <= threads <= MAX_THREADS):
         raise UsageError(f"build: threads: {must_be(f'an integer from 1 to {MAX_THREADS:,}', threads)}")
-    return engine.build(
-        _as_spec(spec).plan, check_path(path), device=device, threads=threads, force=force, digest=digest
-    )
+    path = check_path(path)
+    options: dict[str, Any] = {
+        "device": device,
+        "threads": threads,
+        "force": force,
+        "expect": expect,
+        "manifest": None if manifest is None else check_path(manifest),
+        "sync": sync,
+        "progress": progress or (lambda count: None),
+    }
+    output_plan = plan_output(spec, path, max_shard_size, basename)
+    if output_plan.folder:
+        return build_folder(output_plan, path, resume=resume or resume_verify, redraw=resume_verify, **options)
+    if resume or resume_verify:
+        raise UsageError(f"resume: {NEEDS_FOLDER}, got {show_path(path)}")
+    return engine.build(output_plan, path, digest=digest, **options)
 
 
 def plan(spec: SpecSource) -> Plan:
@@ -96,7 +127,7 @@ def plan(spec: SpecSource) -> Plan:
     `rows` gives a mapping per tensor, with the keys of `paramgen plan --json`, for a DataFrame. Raises SpecError
     with all errors of the spec.
     """
-    return _as_spec(spec).plan
+    return as_spec(spec).plan
 
 
 def sample(spec: SpecSource, *, device: str = "cpu", flat: bool = False) -> Nested:
@@ -108,7 +139,7 @@ def sample(spec: SpecSource, *, device: str = "cpu", flat: bool = False) -> Nest
     Names are split at dots, or kept whole with `flat`. On "cpu" the arrays are NumPy's. On "gpu", the current GPU, or
     "gpu:N" they are CuPy's. `load` lists the dtypes.
     """
-    spec_plan = _as_spec(spec).plan
+    spec_plan = as_spec(spec).plan
     backend, sampler = open_backend(device), engine.make_array_sampler(spec_plan.seed)
     arrays = {tensor.name: engine.draw_array(tensor, sampler, backend) for tensor in spec_plan.tensors}
     if flat:
@@ -183,10 +214,14 @@ def _resolve_single(document: Document) -> tuple[SpecFields, ResolvedParameter]:
     shape = parameter.shape
     has_gate_shape = shape[1:] in ((), (1,)) and shape[:1] and shape[0] % 4 == 0
     num_hidden_units = shape[0] // 4 if has_gate_shape else None
-    parameter_shape = ParameterShape(shape, parameter.fan_in, parameter.fan_out, num_hidden_units=num_hidden_units)
-    if reason := parameter.initializer.why_unsupported(parameter_shape):
-        raise UsageError(f"initialize: {parameter.initializer.type_name} {reason}")
-    resolved = resolve_parameter(parameter_shape, parameter.initializer, document.data["dtype"])
+    traits = ParameterTraits(shape, parameter.fan_in, parameter.fan_out, num_hidden_units=num_hidden_units)
+    initializer = parameter.initializer
+    if missing := [fan for fan in initializer.fans() if getattr(parameter, fan) is None]:
+        fix = f"pass {'them' if len(missing) > 1 else 'it'}"
+        raise UsageError(f"initialize: {initializer.type_name} needs {' and '.join(missing)}; {fix}")
+    if reason := initializer.why_unsupported(traits):
+        raise UsageError(f"initialize: {initializer.type_name} {reason}")
+    resolved = resolve_parameter(traits, initializer, document.data["dtype"])
     if reason := resolved.dtype_error(spec.name):
         raise UsageError(f"initialize: {reason}")
     return spec, resolved
@@ -313,13 +348,9 @@ def to_torch(params: Any) -> Any:
 
 
 def _open_transfer(device: str) -> Transfer:
-    backend, numbers = (AUTO, []) if device == AUTO else parse_device(device)
+    backend, numbers = parse_device(device)
     if backend != "gpu" or len(numbers) > 1:
         raise UsageError(f"device: {must_be('one GPU (gpu or gpu:N)', device)}")
-    from paramgen.sampling.transfer import Transfer
+    from paramgen.sampling.cuda.transfer import Transfer
 
     return Transfer(numbers)
-
-
-def _as_spec(spec: SpecSource) -> Spec:
-    return spec if isinstance(spec, Spec) else load_spec(spec)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -16,18 +15,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from paramgen.buffers import BLOCK_BYTES, PAGE_BYTES, SHORT_RUN_ELEMENTS, WIDE_BLOCK_FACTOR
+from paramgen.blocks import FileBlock, block_size, split_into_blocks
+from paramgen.buffers import BLOCK_BYTES, PAGE_BYTES
 from paramgen.build_check import is_unchanged_build
+from paramgen.digests import Digests, FileHasher, combine_digests
 from paramgen.errors import DigestError
 from paramgen.messages import show_path
-from paramgen.planning.files import PlannedFile
+from paramgen.planning.files import PlannedFile, warn_about_headers
 from paramgen.planning.plan import Plan
 from paramgen.planning.tensors import Tensor
 from paramgen.sampling.backend import Backend, Bytes
 from paramgen.sampling.cost import cpu_seconds
 from paramgen.sampling.devices import AUTO, open_backends
-from paramgen.sampling.matrices import BytesCallback
+from paramgen.sampling.matrix_drawer import BytesCallback
 from paramgen.sampling.sampler import Sampler
+from paramgen.storage.manifest import open_manifest
 from paramgen.storage.writer import Write, open_output
 from paramgen.threads import available_cpus, parallel_for, run_threads
 from paramgen.units import human_bytes
@@ -37,24 +39,6 @@ if TYPE_CHECKING:
 
 # Buffers besides one per thread, so that no thread waits while a block is written.
 EXTRA_BUFFERS = 2
-
-
-class TensorSlice(NamedTuple):
-    """Elements start … stop - 1 of a tensor; their bytes begin at `offset` of a block."""
-
-    tensor: Tensor
-    start: int
-    stop: int
-    offset: int
-
-
-class FileBlock(NamedTuple):
-    """A range of a file's bytes: some of the header, then slices of tensors. Drawing it needs nothing else."""
-
-    file: PlannedFile
-    size: int
-    header: bytes
-    slices: list[TensorSlice]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,39 +56,6 @@ class BuildResult:
     sha256: str | None
     device: str
     seconds: float
-
-
-def block_size(tensor: Tensor, block_bytes: int = BLOCK_BYTES) -> int:
-    """Return the block size: larger if a transposing layout would otherwise waste random words."""
-    wide = WIDE_BLOCK_FACTOR * block_bytes
-    is_short = tensor.dtype.nbytes(tensor.rearrangement.max_source_step) * SHORT_RUN_ELEMENTS > block_bytes
-    return wide if is_short and tensor.nbytes > wide else block_bytes
-
-
-def split_into_blocks(file: PlannedFile, size: int) -> Iterator[FileBlock]:
-    """Split a file into blocks of `size` bytes, a multiple of 8; the last is shorter."""
-    tensors = {tensor.name: tensor for tensor in file.tensors}
-    header, slices, used = b"", [], 0
-    for start in range(0, len(file.header), size):
-        header = file.header[start : start + size]
-        used = len(header)
-        if used == size:
-            yield FileBlock(file, size, header, [])
-            header, used = b"", 0
-    for entry in file.entries:
-        tensor = tensors[entry.name]
-        width = tensor.dtype.bits // 8
-        start = 0
-        while start < tensor.size:
-            stop = min(tensor.size, start + (size - used) // width)
-            slices.append(TensorSlice(tensor, start, stop, used))
-            used += (stop - start) * width
-            start = stop
-            if used == size:
-                yield FileBlock(file, size, header, slices)
-                header, slices, used = b"", [], 0
-    if used:
-        yield FileBlock(file, used, header, slices)
 
 
 class _FilledBuffer(NamedTuple):
@@ -253,34 +204,58 @@ def build(
     force: bool = False,
     digest: bool = False,
     expect: str | None = None,
+    manifest: str | None = None,
     sync: bool = True,
     progress: BytesCallback = lambda count: None,
 ) -> BuildResult:
     """Draw every tensor of a plan and write the file. `draw_blocks` describes the arguments that it shares.
 
-    With `sync` it waits until the disk has the file. Raises DigestError, and leaves no file, if the SHA-256 is not
-    `expect`.
+    `manifest` is the path of a file for all digests. With `sync` it waits until the disk has the file. Raises
+    DigestError, and leaves no file, if the SHA-256 is not `expect`.
     """
     began = time.perf_counter()
-    sha256 = hashlib.sha256() if digest or expect else None
+    warn_about_headers(plan.files)
+    hasher = FileHasher(with_tensors=manifest is not None) if digest or expect or manifest else None
     with (
+        write_manifest(manifest, plan, [os.path.basename(path)], force=force, sync=sync) as finish_manifest,
         open_output(
             path, plan.file_bytes, force=force, may_replace=partial(is_unchanged_build, plan=plan), sync=sync
         ) as write,
         draw_blocks(plan, device=device, threads=threads, block_bytes=block_bytes, progress=progress) as drawn,
     ):
-        for _, data in drawn.blocks:
-            write_and_hash(data, write, sha256)
-        if sha256 and expect:
-            check_digest(show_path(path), sha256.hexdigest(), expect)
+        for block, data in drawn.blocks:
+            write_and_hash(block, data, write, hasher)
+        if hasher and expect:
+            check_digest(show_path(path), hasher.sha256, expect)
+        if hasher:
+            finish_manifest(Digests(hasher.sha256, {os.path.basename(path): hasher.sha256}, hasher.tensors))
     return BuildResult(
         files=(path,),
         total_parameters=plan.total_parameters,
         total_bytes=plan.total_bytes,
-        sha256=sha256.hexdigest() if sha256 else None,
+        sha256=hasher.sha256 if hasher else None,
         device=drawn.device,
         seconds=time.perf_counter() - began,
     )
+
+
+def hash_files(
+    plan: Plan,
+    *,
+    files: Sequence[PlannedFile] | None = None,
+    device: str = AUTO,
+    threads: int | None = None,
+    progress: BytesCallback = lambda count: None,
+) -> Digests:
+    """Return the digests that a build's weight files and tensors would have; nothing is written."""
+    hashers: dict[str, FileHasher] = {}
+    with draw_blocks(plan, files=files, device=device, threads=threads, progress=progress) as drawn:
+        for block, data in drawn.blocks:
+            hasher = hashers.setdefault(block.file.name, FileHasher(with_tensors=True))
+            write_and_hash(block, data, None, hasher)
+    tensors = {name: digest for hasher in hashers.values() for name, digest in hasher.tensors.items()}
+    digests = {name: hasher.sha256 for name, hasher in hashers.items()}
+    return Digests(combine_digests(digests.values()), digests, tensors)
 
 
 def check_digest(display_path: str, sha256: str, expect: str) -> None:
@@ -289,19 +264,31 @@ def check_digest(display_path: str, sha256: str, expect: str) -> None:
         raise DigestError(f"{display_path}: sha256 must be {expect}, got {sha256}; nothing was written")
 
 
-def write_and_hash(data: memoryview, write: Write, sha256: Any) -> None:
-    """Write a block and, at the same time, add it to the digest, if there is one.
+def write_and_hash(block: FileBlock, data: memoryview, write: Write | None, hasher: FileHasher | None) -> None:
+    """Write a block and, at the same time, add it to the digests; either may be None.
 
-    A thread for each block is the simplest: starting it takes 0.05 ms, and hashing a block 2 ms.
+    A thread for each task and block is the simplest: starting it takes 0.05 ms, and hashing a block 2 ms.
     """
-    if sha256 is None:
-        write(data)
+    tasks = hasher.tasks(block, data) if hasher else []
+    own = tasks.pop() if write is None else partial(write, data)
+    with run_threads(tasks, stop=lambda: None) as thread_count:
+        own()
+    for task in tasks[thread_count:]:
+        task()
+
+
+@contextmanager
+def write_manifest(
+    path: str | None, plan: Plan, files: Sequence[str], *, force: bool, sync: bool
+) -> Iterator[Callable[[Digests], None]]:
+    """Yield a function that writes a manifest, whose space is reserved at once. Without a path it does nothing."""
+    if path is None:
+        yield lambda digests: None
         return
-    update = partial(sha256.update, data)
-    with run_threads([update], stop=lambda: None) as thread_count:
-        write(data)
-    if not thread_count:
-        update()
+    digest = "0" * 64
+    empty = Digests(digest, dict.fromkeys(files, digest), {tensor.name: digest for tensor in plan.tensors})
+    with open_manifest(path, len(empty.manifest().encode()), force=force, sync=sync) as write:
+        yield lambda digests: write(memoryview(digests.manifest().encode()))
 
 
 def make_array_sampler(seed: int) -> Sampler:

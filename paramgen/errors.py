@@ -48,7 +48,7 @@ class MalformedFileError(FileError):
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """A mistake in a spec: its message, path, and 1-based line and column (None for a mapping)."""
+    """An error in a spec: its message, path, and 1-based line and column (None for a mapping)."""
 
     message: str
     path: str = ""
@@ -61,7 +61,7 @@ class Diagnostic:
         object.__setattr__(self, "path", escape(self.path))
 
     def text(self, source: str) -> str:
-        """Return the mistake as a line: source, line and column, path, message."""
+        """Return the error as a line: source, line and column, path, message."""
         place = f"{source}:{self.line}:{self.column}" if self.line is not None else source
         return f"{place}: {self.path}: {self.message}" if self.path else f"{place}: {self.message}"
 

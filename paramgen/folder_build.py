@@ -2,22 +2,51 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
+from contextlib import suppress
 
 from paramgen.build_check import is_unchanged_build
-from paramgen.engine import BuildResult, check_digest, draw_blocks, write_and_hash
-from paramgen.errors import UsageError, file_errors
+from paramgen.digests import HASHED_BYTES, Digests, FileHasher, combine_digests, hash_companion, hash_weights, sha256_of
+from paramgen.engine import (
+    BuildResult,
+    DrawnBlocks,
+    check_digest,
+    draw_blocks,
+    hash_files,
+    write_and_hash,
+    write_manifest,
+)
+from paramgen.errors import FileError, UsageError, check_path, file_errors
 from paramgen.messages import show_path
-from paramgen.planning.files import PlannedFile
+from paramgen.planning.companions import Companion, check_companions, companion_size, open_companion
+from paramgen.planning.files import DEFAULT_BASENAME, PlannedFile, make_folder_layout, warn_about_headers
 from paramgen.planning.plan import Plan
 from paramgen.sampling.devices import AUTO
-from paramgen.sampling.matrices import BytesCallback
-from paramgen.storage.folder import FolderTarget, check_space, find_obsolete, hash_file, open_folder
+from paramgen.sampling.matrix_drawer import BytesCallback
+from paramgen.spec import Spec, SpecSource, as_spec
+from paramgen.storage.folder import FolderTarget, check_space, find_obsolete, is_folder, open_folder
 from paramgen.storage.index import INDEX_SUFFIX
-from paramgen.storage.replacement import FORCE_OPTION
+from paramgen.storage.replacement import FORCE_OPTION, FOREIGN
+
+NEEDS_FOLDER = "needs a folder; end the path in a slash"
+
+
+def plan_output(
+    spec: SpecSource, path: str | os.PathLike[str], max_shard_size: int | str | None, basename: str | None
+) -> Plan:
+    """Return the plan of a build to a path: of a single file, or of a folder with these options.
+
+    Raises UsageError for an invalid option, or one that needs a folder.
+    """
+    plan, path = as_spec(spec).plan, check_path(path)
+    if is_folder(path):
+        return plan.split(make_folder_layout(basename, max_shard_size))
+    for option, value in {"max_shard_size": max_shard_size, "basename": basename}.items():
+        if value is not None:
+            raise UsageError(f"{option}: {NEEDS_FOLDER}, got {show_path(path)}")
+    return plan
 
 
 def build_folder(
@@ -28,31 +57,58 @@ def build_folder(
     threads: int | None = None,
     force: bool = False,
     expect: str | None = None,
+    manifest: str | None = None,
     resume: bool = False,
+    redraw: bool = False,
     sync: bool = True,
     progress: BytesCallback = lambda count: None,
 ) -> BuildResult:
-    """Draw every tensor of a plan and write the folder. Files appear when all are complete, and the index last.
+    """Draw every tensor of a plan that `Plan.split` returned, and write the folder.
 
-    With `resume`, shards that an interrupted build finished are kept if their digests are those that it recorded.
+    Files appear when all are complete, and the index last.
+    With `resume`, shards that an interrupted build finished are kept if their digests are those that it recorded, and
+    with `redraw` only if they are also those of a new drawing. `engine.build` describes the other arguments.
     """
     began = time.perf_counter()
-    index_name = f"{plan.folder.basename}{INDEX_SUFFIX}" if len(plan.files) > 1 else None
+    basename = plan.folder.basename if plan.folder else DEFAULT_BASENAME
     names = [file.name for file in plan.files]
-    with open_folder(path, resume=resume, sync=sync) as target:
-        obsolete = find_obsolete(path, plan.folder.basename, [*names, *filter(None, [index_name])])
+    new_names = plan.file_names
+    check_companions(plan.companions)
+    warn_about_headers(plan.files)
+    with (
+        open_folder(path, resume=resume, sync=sync) as target,
+        write_manifest(manifest, plan, new_names, force=force, sync=sync) as finish_manifest,
+    ):
+        obsolete = find_obsolete(path, basename, new_names)
         if not force:
             _check_replaceable(plan, path, [*names, *obsolete])
-        remaining = [file for file in plan.files if not _is_finished(target, file)]
-        check_space(path, sum(file.size for file in remaining))
-        used_device = _write_files(plan, remaining, target, device, threads, progress) if remaining else "cpu"
-        digests = [target.finished[name] for name in names]
-        sha256 = digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+            _check_companions_replaceable(plan, path, [*names, *obsolete])
+        hashers = _hash_finished(plan, target, manifest is not None)
+        if redraw and hashers:
+            drawn = hash_files(plan, files=_select(plan, hashers), device=device, threads=threads, progress=progress)
+            hashers = {name: hasher for name, hasher in hashers.items() if hasher.sha256 == drawn.files[name]}
+        elif hashers:
+            progress(sum(file.data_bytes for file in _select(plan, hashers)))
+        remaining = [file for file in plan.files if file.name not in hashers]
+        check_space(path, sum(file.size for file in remaining) + sum(map(companion_size, plan.companions)))
+        used_device = "cpu"
+        if remaining:
+            with draw_blocks(plan, files=remaining, device=device, threads=threads, progress=progress) as drawn_blocks:
+                used_device = drawn_blocks.device
+                hashers |= _write_files(remaining, drawn_blocks, target, manifest is not None)
+        digests = {name: hashers[name].sha256 for name in names}
+        sha256 = combine_digests(digests.values())
         if expect:
             check_digest(show_path(path), sha256, expect)
-        if index_name:
-            target.write(index_name, plan.index_text().encode())
-        target.publish(names, index_name, obsolete)
+        if plan.index_name:
+            text = plan.index_text().encode()
+            target.write(plan.index_name, text)
+            digests[plan.index_name] = sha256_of(text)
+        for companion in plan.companions:
+            digests[companion.name] = _write_companion(companion, target)
+        target.publish([*names, *(companion.name for companion in plan.companions)], plan.index_name, obsolete)
+        tensors = {name: digest for file in names for name, digest in hashers[file].tensors.items()}
+        finish_manifest(Digests(sha256, digests, tensors))
     return BuildResult(
         files=tuple(os.path.join(path, name) for name in names),
         total_parameters=plan.total_parameters,
@@ -63,6 +119,10 @@ def build_folder(
     )
 
 
+def _select(plan: Plan, names: Container[str]) -> list[PlannedFile]:
+    return [file for file in plan.files if file.name in names]
+
+
 def _check_replaceable(plan: Plan, path: str, names: Sequence[str]) -> None:
     """Raise UsageError if the build would replace or remove weights that paramgen did not write."""
     for name in names:
@@ -71,35 +131,71 @@ def _check_replaceable(plan: Plan, path: str, names: Sequence[str]) -> None:
             continue
         with file_errors(show_path(full_path)):
             if not is_unchanged_build(full_path, plan):
-                problem = "exists and was not written by paramgen, or was changed since"
-                raise UsageError(f"{show_path(full_path)}: {problem}; to replace it, use {FORCE_OPTION}")
+                raise UsageError(f"{show_path(full_path)}: {FOREIGN}; to replace it, use {FORCE_OPTION}")
 
 
-def _is_finished(target: FolderTarget, file: PlannedFile) -> bool:
-    """Return True if an interrupted build finished a file, and its bytes have the digest that it recorded."""
-    digest, finished = target.finished.get(file.name), target.find(file.name)
-    if not digest or not finished or os.path.getsize(finished) != file.size:
-        return False
-    return hash_file(finished) == digest
+def _check_companions_replaceable(plan: Plan, path: str, weights: Sequence[str]) -> None:
+    """Raise UsageError if a companion would replace a file that is neither equal, nor that of the weights beside it."""
+    stored: dict[str, Companion] | None = None
+    for companion in plan.companions:
+        full_path = os.path.join(path, companion.name)
+        if not os.path.lexists(full_path) or _is_equal(full_path, companion):
+            continue
+        if stored is None:
+            stored = _find_stored_companions([os.path.join(path, name) for name in weights])
+        old = stored.get(companion.name)
+        if old is None or old.content is None or not _is_equal(full_path, old):
+            raise UsageError(f"{show_path(full_path)}: {FOREIGN}; to replace it, use {FORCE_OPTION}")
+
+
+def _is_equal(path: str, companion: Companion) -> bool:
+    """Return True if a file has the content of a companion."""
+    with file_errors(show_path(path)), open(path, "rb") as file, open_companion(companion) as expected:
+        while data := expected.read(HASHED_BYTES):
+            if file.read(len(data)) != data:
+                return False
+        return not file.read(1)
+
+
+def _find_stored_companions(weights: Sequence[str]) -> dict[str, Companion]:
+    """Return the companions, by name, that existing weights describe in their metadata."""
+    for path in weights:
+        if not path.endswith(INDEX_SUFFIX) and os.path.lexists(path):
+            with suppress(FileError):
+                return {companion.name: companion for companion in Spec.from_file(path).plan.companions}
+    return {}
+
+
+def _write_companion(companion: Companion, target: FolderTarget) -> str:
+    """Write a companion into the staging folder; return its digest."""
+    with target.open(companion.name, companion_size(companion)) as write:
+        return hash_companion(companion, write)
+
+
+def _hash_finished(plan: Plan, target: FolderTarget, with_tensors: bool) -> dict[str, FileHasher]:
+    """Return the hashers of the files that an interrupted build finished, if they have the digests that it recorded."""
+    hashers = {}
+    for file in plan.files:
+        path = target.find(file.name)
+        if path and file.name in target.finished and os.path.getsize(path) == file.size:
+            hasher = hash_weights(path, file, with_tensors)
+            if hasher.sha256 == target.finished[file.name]:
+                hashers[file.name] = hasher
+    return hashers
 
 
 def _write_files(
-    plan: Plan,
-    files: Sequence[PlannedFile],
-    target: FolderTarget,
-    device: str,
-    threads: int | None,
-    progress: BytesCallback,
-) -> str:
-    """Draw and write files one after another; return the device."""
-    with draw_blocks(plan, files=files, device=device, threads=threads, progress=progress) as drawn:
-        blocks = iter(drawn.blocks)
-        for file in files:
-            sha256, written = hashlib.sha256(), 0
-            with target.open(file.name, file.size) as write:
-                while written < file.size:
-                    _, data = next(blocks)
-                    write_and_hash(data, write, sha256)
-                    written += len(data)
-            target.record(file.name, sha256.hexdigest())
-    return drawn.device
+    files: Sequence[PlannedFile], drawn: DrawnBlocks, target: FolderTarget, with_tensors: bool
+) -> dict[str, FileHasher]:
+    """Write the drawn files one after another; return their hashers."""
+    hashers = {}
+    for file in files:
+        hasher = hashers[file.name] = FileHasher(with_tensors)
+        remaining = file.size
+        with target.open(file.name, file.size) as write:
+            while remaining:
+                block, data = next(drawn.blocks)
+                write_and_hash(block, data, write, hasher)
+                remaining -= block.size
+        target.record(file.name, hasher.sha256)
+    return hashers

@@ -13,6 +13,7 @@ MAX_LIST_LENGTH = 4096  # per variable
 MAX_EXPRESSION_LENGTH = 1000
 MAX_EXPRESSION_DEPTH = 32
 MAX_TERMS = 5_000_000  # numbers, variables, operators, brackets and entries of lists, parsed and evaluated, in total
+MAX_FILES_CHARACTERS = 2**24  # that expressions give in `files`: a long variable can be used often
 
 # Models
 MAX_OPERATIONS = 1_000_000

@@ -11,7 +11,7 @@ from typing import Any
 
 from paramgen.errors import MalformedFileError, SpecError
 from paramgen.float_mode import default_float_mode
-from paramgen.language.model import ParsedSpec, Replacements, read_spec
+from paramgen.language.parsed_spec import ParsedSpec, Replacements, read_spec
 from paramgen.messages import must_be, show_text
 from paramgen.planning.files import ShardMetadataError, read_shard_metadata
 from paramgen.planning.plan import Plan, make_plan
@@ -95,6 +95,14 @@ class Spec:
     def source(self) -> dict[str, Any]:
         """The spec as it was written, with the values of the command line."""
         return self._parsed.source
+
+
+SpecSource = Spec | str | os.PathLike[str] | Mapping[str, Any]
+
+
+def as_spec(source: SpecSource) -> Spec:
+    """Return a spec as it is, and read any other source."""
+    return source if isinstance(source, Spec) else read_and_plan(source)
 
 
 @default_float_mode()

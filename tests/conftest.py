@@ -88,21 +88,20 @@ def simulated_gpus(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture
 def simulated(simulated_gpus: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    """Yield paramgen.sampling.gpu with simulated GPUs."""
+    """Yield paramgen.sampling.cuda.devices with simulated GPUs."""
     monkeypatch.setenv("SIMULATED_FOLDER", simulated_gpus["SIMULATED_FOLDER"])
     monkeypatch.syspath_prepend(SIMULATED)
-    modules = ("cuda_runtime", "gpu", "transfer")
-    with reimport("cupy", "cupyx", *(f"paramgen.sampling.{name}" for name in modules)):
-        yield importlib.import_module("paramgen.sampling.gpu")
+    with reimport("cupy", "cupyx", "paramgen.sampling.cuda"):
+        yield importlib.import_module("paramgen.sampling.cuda.devices")
 
 
 @pytest.fixture(params=["simulated", pytest.param("real", marks=pytest.mark.gpu)])
 def gpu(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
-    """Yield paramgen.sampling.gpu with simulated GPUs and, if available, with real ones."""
+    """Yield paramgen.sampling.cuda.devices with simulated GPUs and, if available, with real ones."""
     if request.param == "simulated":
         yield request.getfixturevalue("simulated")
         return
-    module = importlib.import_module("paramgen.sampling.gpu")
+    module = importlib.import_module("paramgen.sampling.cuda.devices")
     if problem := module.why_unusable():
         pytest.skip(problem)
     yield module

@@ -16,6 +16,12 @@ from paramgen import __main__
 SPEC = "operations: [{name: x, type: custom, parameters: {w: {shape: [5000, 1000], initializer: gaussian}}}]\n"
 
 
+FOLDER_SPEC = """
+files: {config.json: {a: 1}}
+operations: [{name: x, repeat: 4, type: custom, parameters: {w: {shape: [1000], initializer: gaussian}}}]
+"""
+
+
 def run(arguments: list[str]) -> int:
     sys.argv = ["paramgen", *arguments]
     try:
@@ -32,6 +38,10 @@ def warm_up() -> None:
         for more in ([], ["--seed", "1"], ["--quiet"]):
             run(["build", str(spec), "-o", str(target), "--threads", "2", *more])
         run(["build", str(spec), "-o", "/nowhere/x"])
+        spec.write_text(FOLDER_SPEC)
+        for more in (["8KB"], ["8KB", "--seed", "1"], ["12KB", "--resume"]):
+            run(["build", str(spec), "-o", f"{folder}/new/", "--threads", "2", "--quiet", "--max-shard-size", *more])
+        run(["build", str(spec), "-o", "/nowhere/x/"])
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
 

@@ -13,17 +13,17 @@ from paramgen.catalog.distributions import Distribution
 from paramgen.catalog.initializers import Zeros
 from paramgen.dtypes import DTYPES
 from paramgen.errors import SpecError
-from paramgen.language.model import Replacements, interpret, read_document
+from paramgen.language.parsed_spec import Replacements, interpret, read_document
 from paramgen.language.yaml_reader import from_yaml
 from paramgen.planning.plan import Plan, make_plan
 from paramgen.planning.streams import stream_id
 from paramgen.planning.tensors import Parameter, ResolvedParameter, Tensor
 from paramgen.sampling.backend import Backend
-from paramgen.sampling.reference import NumpyBackend
+from paramgen.sampling.reference.backend import NumpyBackend
 from paramgen.sampling.sampler import Sampler
 
 try:
-    from paramgen.sampling.compiled import COMPILED_BACKENDS
+    from paramgen.sampling.cpu.backend import COMPILED_BACKENDS
 except ImportError:  # without a C compiler only the reference is tested
     COMPILED_BACKENDS = ()
 
@@ -157,6 +157,15 @@ def find_digest_key(path: Path) -> str:
 def find_small_variables(path: Path) -> dict[str, Any]:
     """Return the variables that make a spec small."""
     return (FORMER_SMALL if path.parent == FORMER else SMALL).get(path.stem, {})
+
+
+def read_without_files(path: Path) -> dict[str, Any]:
+    """Return a spec without its `files`, which are part of the metadata but of no tensor.
+
+    The recorded digests are of the configs without them, so that `files` can be changed.
+    """
+    data = from_yaml(path.read_bytes(), path.name).data
+    return {key: value for key, value in data.items() if key != "files"}
 
 
 def read_plan_json(plan: Plan) -> dict[str, Any]:

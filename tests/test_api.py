@@ -1,4 +1,4 @@
-"""The Python API: load_spec, build, sample, initialize (the source's functions, its seven examples), load."""
+"""The Python API: load_spec, build, sample, load; initialize against MathWorks' functions and examples."""
 
 import ast
 import json
@@ -19,8 +19,9 @@ from helpers import ROOT, TINY
 import paramgen
 from paramgen.planning.streams import stream_id
 from paramgen.sampling.orthogonal import FLOAT32_TOLERANCE, Orthonormalizer
-from paramgen.sampling.philox import draw_words
-from paramgen.sampling.reference import NumpyBackend, standard_normal
+from paramgen.sampling.reference.backend import NumpyBackend
+from paramgen.sampling.reference.distributions import standard_normal
+from paramgen.sampling.reference.philox import draw_words
 
 SPEC = {
     "seed": 42,
@@ -182,7 +183,7 @@ def test_integers_of_any_size_are_reported(golden: Golden) -> None:
     golden(variable.value, limit.value)
 
 
-@pytest.mark.parametrize("threads", [0, -1, 1.5, 1025, 10**30])
+@pytest.mark.parametrize("threads", [0, -1, 1.5, True, 1025, 10**30])
 def test_invalid_numbers_of_threads_are_refused(threads: Any, tmp_path: Path, golden: Golden) -> None:
     with pytest.raises(paramgen.UsageError) as caught:
         paramgen.build({"operations": [{"name": "p", "type": "prelu"}]}, tmp_path / "p", threads=threads)

@@ -1,5 +1,7 @@
 """Every spec in configs/ builds, by the command, to the file whose digest is recorded in tests/data/digests.json.
 
+The recorded digests are of the specs without their `files`.
+
 So do the texts in tests/data/specs, which were in configs/ before: the metadata of a file hold its spec.
 `python tests/test_configs.py` records the digests of new configs; recorded ones never change.
 """
@@ -29,8 +31,9 @@ from helpers import (
     find_digest_key,
     find_small_variables,
     read_plan_json,
+    read_without_files,
 )
-from models import first_comment
+from model_pages import first_comment
 
 import paramgen
 from paramgen.catalog.entries import SpecEntry
@@ -45,16 +48,24 @@ from paramgen.catalog.initializers import (
 )
 from paramgen.catalog.operations import OPERATIONS_BY_TYPE, Custom
 from paramgen.dtypes import DTYPES
+from paramgen.language.yaml_writer import to_yaml
 
 RECORDED = DATA / "digests.json"
 
 
+def read_config(path: Path) -> Any:
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
 def digests(path: Path, folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of the file that a spec builds, as written (or small) and with each dtype of the first version."""
-    found = {}
+    """Return the SHA-256 of the file that a spec without its `files` builds, for each dtype of the first version.
+
+    "as written" is the one with the spec's own dtype. Large specs are made small.
+    """
+    found, source = {}, read_without_files(path)
     for dtype in (None, *FIRST_DTYPES):
         target = folder / f"{path.stem}-{dtype}.safetensors"
-        spec = paramgen.load_spec(path, dtype=dtype, variables=find_small_variables(path))
+        spec = paramgen.load_spec(source, dtype=dtype, variables=find_small_variables(path))
         result = paramgen.build(spec, target, digest=True)
         assert result.sha256 == hashlib.sha256(target.read_bytes()).hexdigest()
         found[dtype or "as written"] = result.sha256
@@ -67,10 +78,24 @@ def test_configs_keep_their_digests(path: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", SPECS, ids=find_digest_key)
-def test_the_command_builds_it(path: Path, run: Run) -> None:
+def test_the_command_builds_it(path: Path, tmp_path: Path, run: Run) -> None:
     settings = [f"--set={name}={json.dumps(value)}" for name, value in find_small_variables(path).items()]
-    document = json.loads(run("build", path, "--json", *settings).stdout)
+    (tmp_path / "spec.yaml").write_text(to_yaml(read_without_files(path)), encoding="utf-8")
+    document = json.loads(run("build", "spec.yaml", "--json", *settings).stdout)
     assert document["sha256"] == json.loads(RECORDED.read_text())[find_digest_key(path)]["as written"]
+
+
+@pytest.mark.parametrize("path", [path for path in CONFIGS if "files" in read_config(path)], ids=find_digest_key)
+def test_files_change_no_tensor(path: Path, tmp_path: Path) -> None:
+    """Compare the bytes after the header, where the metadata hold `files`."""
+    data = []
+    for source in (path, read_without_files(path)):
+        spec = paramgen.load_spec(source, variables=find_small_variables(path))
+        paramgen.build(spec, tmp_path / "p.safetensors", device="cpu")
+        header = spec.plan.files[0].header
+        assert ("config.json" in header[8:].decode()) == (source is path)
+        data.append((tmp_path / "p.safetensors").read_bytes()[len(header) :])
+    assert data[0] == data[1]
 
 
 def test_recorded_digests_are_of_these_specs() -> None:
@@ -92,11 +117,7 @@ def test_a_config_has_the_tensors_of_the_former_text(former: str, config: str, m
 
 def operations_of(*stems: str) -> list[dict[str, Any]]:
     """Return the operations at the top level of some specs, as written."""
-    return [operation for stem in stems for operation in read_config(stem)["operations"]]
-
-
-def read_config(stem: str) -> Any:
-    return yaml.safe_load((ROOT / "configs" / f"{stem}.yaml").read_text(encoding="utf-8"))
+    return [operation for stem in stems for operation in read_config(ROOT / "configs" / f"{stem}.yaml")["operations"]]
 
 
 def tensors_of(stem: str) -> dict[str, dict[str, Any]]:
@@ -144,7 +165,7 @@ def claims_of_parts() -> None:
 def types_and_fields(config: str) -> tuple[set[str], set[str]]:
     """Return the types and the fields of a config's initializers."""
     types, fields = set(), set()
-    for operation in read_config(config)["operations"]:
+    for operation in operations_of(config):
         parameters = {name: value["initializer"] for name, value in operation.get("parameters", {}).items()}
         for value in [*parameters.values(), *operation.get("initializers", {}).values()]:
             types.add(value if isinstance(value, str) else value["type"])

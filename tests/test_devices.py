@@ -255,6 +255,14 @@ def test_a_matrix_larger_than_a_gpus_memory_is_reported(run_simulated: Run, tmp_
     golden(re.sub(r"\d[\d,]*", "N", line))  # either GPU, and any of the arrays, may fail first
 
 
+@pytest.mark.parametrize(
+    ("text", "parsed"),
+    [("auto", ("auto", [])), ("cpu", ("cpu", [])), ("gpu", ("gpu", [])), ("gpu:1,gpu:0,gpu:1", ("gpu", [1, 0]))],
+)
+def test_names_of_devices_are_read(text: str, parsed: tuple[str, list[int]]) -> None:
+    assert devices.parse_device(text) == parsed
+
+
 @pytest.mark.parametrize("text", ["gpux", "gpu:", "gpu:-1", "gpu:0,", "gpu,gpu:1", "GPU", "cuda", "", "gpu:٣"])
 def test_invalid_devices_are_refused(run: Run, tiny: Path, text: str, golden: Golden) -> None:
     done = run("build", "tiny.yaml", "--device", text)
@@ -267,8 +275,8 @@ def test_invalid_devices_are_refused(run: Run, tiny: Path, text: str, golden: Go
 WITHOUT = """
 import sys
 sys.modules["cupy"] = None
-import paramgen.sampling.cuda_runtime as cuda_runtime
-cuda_runtime._driver_version = lambda: {driver}
+from paramgen.sampling.cuda import runtime
+runtime._driver_version = lambda: {driver}
 from paramgen.__main__ import main
 main()
 """
@@ -298,12 +306,12 @@ def test_errors_of_the_driver_and_nvrtc_are_reported(
     def missing() -> None:
         raise RuntimeError("libnvrtc.so.12\nnot found")
 
-    monkeypatch.setattr("paramgen.sampling.cuda_runtime._driver_version", lambda: 12020)
+    monkeypatch.setattr("paramgen.sampling.cuda.runtime._driver_version", lambda: 12020)
     monkeypatch.setattr(simulated.cupy.cuda.nvrtc, "getVersion", missing)
     without_nvrtc = problem()
     monkeypatch.setattr(simulated.cupy.cuda.runtime, "getDeviceCount", refuse)
     refused = problem()
-    monkeypatch.setattr("paramgen.sampling.cuda_runtime._driver_version", lambda: None)
+    monkeypatch.setattr("paramgen.sampling.cuda.runtime._driver_version", lambda: None)
     golden(without_nvrtc, refused, problem())
 
 
@@ -322,7 +330,7 @@ def test_a_refused_kernel_is_reported_in_one_line(
 
 def names_of_cupy() -> set[str]:
     """Return CuPy's attributes that sampling uses, as the longest chains."""
-    trees = [ast.parse(path.read_text()) for path in (ROOT / "paramgen" / "sampling").glob("*.py")]
+    trees = [ast.parse(path.read_text()) for path in (ROOT / "paramgen" / "sampling" / "cuda").glob("*.py")]
     nodes = (node for tree in trees for node in ast.walk(tree))
     chains = {ast.unparse(node) for node in nodes if isinstance(node, ast.Attribute)}
     return {chain for chain in chains if re.fullmatch(r"cupy(\.\w+)+", chain)}

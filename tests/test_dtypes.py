@@ -165,10 +165,10 @@ def test_constants_in_regions(kernels: Any, dtype: str) -> None:
     """Draw a transposed identity matrix from its third element on."""
     dense = FullyConnected(name="f", type="fully_connected", input_size=3, output_size=5)
     definition = next(dense.parameter_defs())
-    assert definition.info.axes
-    (rearrangement,) = rearrange(["w = weights i o"], {"weights": definition.info.axes})
+    assert definition.traits.axes
+    (rearrangement,) = rearrange(["w = weights i o"], {"weights": definition.traits.axes})
     initializer = paramgen.catalog.initializers.Identity(type="identity")
-    source = as_tensor("f.weights", resolve_parameter(definition.info, initializer, dtype)).sources[0]
+    source = as_tensor("f.weights", resolve_parameter(definition.traits, initializer, dtype)).sources[0]
     tensor = Tensor("w", rearrangement, (source,))
     with kernels.activate():
         out = kernels.empty(tensor.dtype.nbytes(13))

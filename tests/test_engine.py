@@ -16,12 +16,12 @@ from measuring import measure
 import paramgen
 from paramgen import engine
 from paramgen.engine import split_into_blocks
-from paramgen.language.model import Replacements, interpret, read_document
+from paramgen.language.parsed_spec import Replacements, interpret, read_document
 from paramgen.planning.plan import Plan, make_plan
-from paramgen.sampling import cpu
 from paramgen.sampling.backend import Backend
-from paramgen.sampling.matrices import MatrixDrawer
-from paramgen.sampling.reference import NumpyBackend
+from paramgen.sampling.cpu import devices
+from paramgen.sampling.matrix_drawer import MatrixDrawer
+from paramgen.sampling.reference.backend import NumpyBackend
 
 
 def make_plan_of(path: Path | str | dict[str, Any]) -> Plan:
@@ -47,7 +47,7 @@ def test_instruction_sets_do_not_change_a_byte(
 ) -> None:
     plan = make_plan_of(ROOT / "configs" / "layers.yaml")
     whole = build_bytes(plan, tmp_path / "a")
-    monkeypatch.setattr(cpu, "cpu_backend", lambda: backend)
+    monkeypatch.setattr(devices, "cpu_backend", lambda: backend)
     assert build_bytes(plan, tmp_path / "b") == whole
 
 
@@ -83,7 +83,7 @@ class Failing(NumpyBackend):
 
 def test_an_error_in_a_thread_ends_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = threading.active_count()
-    monkeypatch.setattr(cpu, "cpu_backend", Failing)
+    monkeypatch.setattr(devices, "cpu_backend", Failing)
     with pytest.raises(ZeroDivisionError, match="in a thread"):
         build_bytes(make_plan_of(ROOT / "configs" / "layers.yaml"), tmp_path / "a")
     assert list(tmp_path.iterdir()) == []

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from faults import SPEC
+from faults import FOLDER_SPEC, SPEC
 from helpers import ROOT
 
 pytestmark = pytest.mark.slow
@@ -116,6 +116,22 @@ class Case:
         return {path.name: path.read_bytes() for path in (self.folder / "out").iterdir()}
 
 
+def count_calls(log: list[str]) -> "Counter[str]":
+    """Count the calls of a run that can fail; check that the table of docs/system-calls.md has them."""
+    calls = Counter(match[1] for match in map(CALL.match, log) if match and match[1] not in VITAL)
+    page = (ROOT / "docs" / "system-calls.md").read_text()
+    assert calls.keys() <= set(re.findall(r"(?:^\| |, )`(\w+)`(?=,| \|)", page, re.MULTILINE))
+    return calls
+
+
+def list_faults(calls: "Counter[str]") -> Iterator[list[str]]:
+    """Yield the options that make strace fail each call once."""
+    for name, count in calls.items():
+        for number in range(1, count + 1):
+            fault = f"{name}:error={ERRORS.get(name, 'EIO')}:when={number}"
+            yield ["-e", f"trace={name}", "-e", f"inject={fault}"]
+
+
 # Files of 16 MB and more are written past the page cache, by other calls.
 @pytest.mark.parametrize("elements", [1000, 5_000_000], ids=["buffered", "direct"])
 @pytest.mark.parametrize("was_there", [False, True], ids=["new", "replaced"])
@@ -125,23 +141,16 @@ def test_every_call_of_a_build_fails_once(server: Server, tmp_path: Path, was_th
     case.before = case.build("2") if was_there else None
     after = case.build("1")
     old, new = ({} if case.before is None else {"x": case.before}), {"x": after}
-    _, _, log = case.run()
-    calls = Counter(match[1] for match in map(CALL.match, log) if match)
-    documented = set(
-        re.findall(r"(?:^\| |, )`(\w+)`(?=,| \|)", (ROOT / "docs" / "system-calls.md").read_text(), re.MULTILINE)
-    )
-    assert calls.keys() - VITAL <= documented
+    calls = count_calls(case.run()[2])
     injected, wrong = 0, []
-    for name in calls.keys() - VITAL:
-        for number in range(1, calls[name] + 1):
-            fault = f"{name}:error={ERRORS.get(name, 'EIO')}:when={number}"
-            status, stderr, log = case.run("-e", f"trace={name}", "-e", f"inject={fault}")
-            injected += any("INJECTED" in line for line in log)
-            left, lines = case.read_files(), len(stderr.splitlines())
-            is_whole = (status, lines) == (0, 0) and left == new
-            is_refused = (status, lines) == (3, 1) and left in (old, new)
-            if not (is_whole or is_refused):
-                wrong.append((fault, status, sorted(left), stderr))
+    for fault in list_faults(calls):
+        status, stderr, log = case.run(*fault)
+        injected += any("INJECTED" in line for line in log)
+        left, lines = case.read_files(), len(stderr.splitlines())
+        is_whole = (status, lines) == (0, 0) and left == new
+        is_refused = (status, lines) == (3, 1) and left in (old, new)
+        if not (is_whole or is_refused):
+            wrong.append((fault, status, sorted(left), stderr))
     assert wrong == []
     assert injected > 25
 
@@ -153,3 +162,78 @@ def test_calls_of_all_threads_that_only_tune(server: Server, tmp_path: Path, nam
     status, stderr, log = case.run("-f", "-e", f"trace={name}", "-e", f"inject={name}:error=ENOSYS:when=1+")
     assert (status, stderr, case.read_files()) == (0, "", {"x": after})
     assert any("INJECTED" in line for line in log)
+
+
+INDEX = "model.safetensors.index.json"
+
+
+@dataclass
+class FolderCase:
+    """A build of a folder whose system calls fail; `before` has the files of the folder that it replaces."""
+
+    server: Server
+    folder: Path
+    before: dict[str, bytes]
+
+    def run(self, *options: str, resume: bool = False) -> tuple[int, str, list[str]]:
+        if not resume:
+            shutil.rmtree(self.folder / "out", ignore_errors=True)
+            if self.before:
+                (self.folder / "out").mkdir()
+            for name, data in self.before.items():
+                (self.folder / "out" / name).write_bytes(data)
+        return self.build("8KB", "1", *(["--resume"] if resume else []), options=options)
+
+    def build(self, size: str, seed: str, *more: str, options: tuple[str, ...] = ()) -> tuple[int, str, list[str]]:
+        (self.folder / "spec.yaml").write_text(FOLDER_SPEC)
+        arguments = ["build", "spec.yaml", "-o", "out/", "--quiet", "--seed", seed, "--max-shard-size", size, *more]
+        return self.server.run(self.folder, arguments, *options)
+
+    def read_files(self) -> dict[str, bytes]:
+        """Return the contents of the files that a loader sees."""
+        out = self.folder / "out"
+        return {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()} if out.exists() else {}
+
+    @property
+    def staging(self) -> Path:
+        return self.folder / "out" / ".paramgen-resume"
+
+
+def has_no_mixture(left: dict[str, bytes], *builds: dict[str, bytes]) -> bool:
+    """Return True if the index is absent, or is that of a build of which all files are there."""
+    return INDEX not in left or any(
+        left[INDEX] == build.get(INDEX) and build.items() <= left.items() for build in builds
+    )
+
+
+@pytest.mark.parametrize("was_there", [False, True], ids=["new", "replaced"])
+def test_every_call_of_a_folder_fails_once(server: Server, tmp_path: Path, was_there: bool) -> None:
+    """Test that a loader sees one build or no index, and that finished shards are kept or nothing is left."""
+    case = FolderCase(server, tmp_path, {})
+    assert case.build("4KB", "2")[:2] == (0, "")
+    case.before = case.read_files() if was_there else {}
+    assert case.run()[:2] == (0, "")
+    new, old = case.read_files(), case.before
+    assert len(new) == 4 and len(set(old) - set(new)) == (4 if was_there else 0)
+    injected, kept, wrong = 0, 0, []
+    for fault in list_faults(count_calls(case.run()[2])):
+        status, stderr, log = case.run(*fault)
+        injected += any("INJECTED" in line for line in log)
+        left, lines = case.read_files(), stderr.splitlines()
+        if lines and "kept; build again with --resume to continue" in lines[-1]:
+            kept += 1
+            is_right = (status, len(lines)) == (3, 2) and has_no_mixture(left, old, new)
+            is_right = is_right and case.run(resume=True)[:2] == (0, "") and case.read_files() == new
+        else:
+            is_right = (status, lines) == (0, []) and left == new
+            is_right |= (status, len(lines)) == (3, 1) and left in (old, new)
+            if case.staging.exists():  # the system refused to remove it; the next build does
+                is_right &= case.run(resume=True)[:2] == (0, "") and case.read_files() == new
+            else:
+                is_right &= bool(left) or not (tmp_path / "out").exists()
+        is_right &= not case.staging.exists()
+        is_named = "standard output" not in stderr or "lseek" in fault[1]
+        if not (is_right and is_named):
+            wrong.append((fault, status, sorted(left), stderr))
+    assert wrong == []
+    assert injected > 25 and kept > 10

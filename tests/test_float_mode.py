@@ -19,9 +19,9 @@ from paramgen.catalog.distributions import Distribution, Normal, Orthogonal
 from paramgen.catalog.normal_tails import tail_probabilities
 from paramgen.errors import DeviceError
 from paramgen.float_mode import default_float_mode, is_default
-from paramgen.sampling import cpu
 from paramgen.sampling.backend import Backend
-from paramgen.sampling.reference import NumpyBackend
+from paramgen.sampling.cpu import devices
+from paramgen.sampling.reference.backend import NumpyBackend
 
 LIBRARY = ctypes.CDLL(None)
 # Machine -> the control register's index in an fenv_t of 32-bit integers, and its bits.
@@ -174,11 +174,11 @@ def test_public_functions_give_the_same(mode: Mode, tmp_path: Path) -> None:
 def test_kernels_pass_their_self_test_in_any_mode(mode: Mode) -> None:
     try:
         with mode():
-            cpu._choose_backend.cache_clear()
-            backend, problem = cpu._choose_backend()
+            devices._choose_backend.cache_clear()
+            backend, problem = devices._choose_backend()
         assert (backend, problem) == (COMPILED_BACKENDS[-1], None)
     finally:
-        cpu._choose_backend.cache_clear()
+        devices._choose_backend.cache_clear()
 
 
 def test_the_mode_is_restored_after_an_error(mode: Mode) -> None:

@@ -14,7 +14,7 @@ from helpers import COMPILED_BACKENDS
 import paramgen
 from paramgen.planning.streams import STREAM_VERSION
 from paramgen.sampling.backend import Backend
-from paramgen.sampling.reference import NumpyBackend
+from paramgen.sampling.reference.backend import NumpyBackend
 
 # Made by an implementation that was written from docs/stream.md alone.
 ELSEWHERE = {

@@ -170,7 +170,19 @@ SPECIAL: dict[tuple[str, str, str], Runner | str] = {
     ("docs/layouts.md", "Loading", "python"): "tests/frameworks/test_documented_loading.py",
     **{
         ("docs/python.md", name, "python"): run_excerpt
-        for name in ("build", "initialize", "load", "load_spec", "plan", "sample", "Spec")
+        for name in (
+            "build",
+            "check",
+            "diff",
+            "digest",
+            "verify",
+            "initialize",
+            "load",
+            "load_spec",
+            "plan",
+            "sample",
+            "Spec",
+        )
     },
     ("docs/python.md", "to_torch", "python"): "tests/test_torch.py",
     ("docs/python.md", "to_cpu", "python"): run_excerpt_with_gpus,
@@ -203,7 +215,9 @@ def key(page: Path, snippet: Snippet) -> tuple[str, str, str]:
 
 def frameworks_of(snippet: Snippet) -> tuple[str, ...]:
     """Return the frameworks that a snippet of Python imports."""
-    found = re.findall(r"^(?:import|from) (flax|jax|keras|safetensors\.torch|torch|transformers)\b", snippet.text, re.M)
+    found = re.findall(
+        r"^(?:import|from) (diffusers|flax|jax|keras|peft|safetensors\.torch|torch|transformers)\b", snippet.text, re.M
+    )
     return tuple(dict.fromkeys("torch" if "torch" in name else name for name in found))
 
 
@@ -267,6 +281,14 @@ def test_the_readme_is_short_and_starts_with_what_readers_need() -> None:
     first_screen = text[: text.index("## Install")]
     assert FIRST_SPEC in first_screen and "model.safetensors: 7 tensors" in first_screen
     assert first_screen.count("\n") < 40
+
+
+def test_the_index_of_the_docs_links_every_page_in_one_line() -> None:
+    index = ROOT / "docs" / "README.md"
+    linked = re.findall(r"^- \[.*?\]\(([^)#]*)\): .*\.$", index.read_text(encoding="utf-8"), re.MULTILINE)
+    pages = {page for page in PAGES if page not in (index, ROOT / "README.md")}
+    assert {(index.parent / target).resolve() for target in linked} == pages
+    assert len(linked) == len(pages)
 
 
 def test_digests_of_the_first_spec_agree() -> None:

@@ -1,4 +1,4 @@
-"""A fit of the polynomials of exp, sine and cosine (paramgen/sampling/elementary.py), and the parts of ln 2 and π/2.
+"""A fit of the polynomials of exp, sine and cosine in sampling/reference/elementary.py, and the parts of ln 2 and π/2.
 
 With z = r·r:
 

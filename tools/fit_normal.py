@@ -1,4 +1,4 @@
-"""A fit of the polynomials of the float32 normal distribution (paramgen/sampling/normal.py).
+"""A fit of the polynomials of the float32 normal distribution (paramgen/sampling/reference/normal.py).
 
 With u = (w + 1/2)/2^32, x = 2u - 1 and L = -log(1 - x^2) = -log(4u(1 - u)), the quotient z/x of the normal
 quantile z and x is a smooth function of L near the centre and of sqrt(L) in the tails (M. Giles, "Approximating the

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 
 from kernel_sources import render_coefficients, render_enums, render_polynomials
-from models import render_models
+from model_pages import render_models
 from operation_pages import render_initializers, render_layouts, render_operations, render_shared_fields
 from pages import ROOT, replace_parts
 from reference_pages import render_classes, render_commands, render_errors, render_functions

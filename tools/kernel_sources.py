@@ -5,8 +5,8 @@ import numpy as np
 from paramgen.catalog.distributions import ELEMENTWISE
 from paramgen.catalog.distributions.computed import IntervalDistribution
 from paramgen.dtypes import DTYPES
-from paramgen.sampling import elementary, normal
 from paramgen.sampling.backend import c_name
+from paramgen.sampling.reference import elementary, normal
 
 POLYNOMIALS = {**normal.POLYNOMIALS, **elementary.POLYNOMIALS}
 

@@ -15,8 +15,8 @@ from paramgen.catalog.entries import ENTRY_KEYS
 from paramgen.catalog.frameworks import FRAMEWORKS
 from paramgen.catalog.frameworks.tables import LAYOUTS
 from paramgen.catalog.layouts import CONSTANTS, UnsupportedError
-from paramgen.catalog.models import SpecModel
 from paramgen.catalog.operations import Operation, ParameterDef, StandardOperation
+from paramgen.catalog.spec_model import SpecModel
 
 SHARED_FIELDS = ("name", "dtype", "tie", "initializers")
 
@@ -69,9 +69,9 @@ def render_layouts() -> str:
                 continue
             shown = shown or rows
             canonical = [
-                ("canonical", f"`{definition.name}`", "", f"`{definition.info.axes.pattern}`")
+                ("canonical", f"`{definition.name}`", "", f"`{definition.traits.axes.pattern}`")
                 for definition in definitions
-                if definition.info.axes
+                if definition.traits.axes
             ]
             parts += [f"With {format_variant(fields)}:\n"] if fields else []
             parts.append(render_table(["layout", "tensor", "of", "axes"], [*canonical, *rows]))
@@ -143,10 +143,10 @@ def format_variant(fields: dict[str, Any]) -> str:
 
 def format_parameter(definition: ParameterDef) -> tuple[str, ...]:
     """Return a parameter's cells: name, size, fan_in, fan_out and default initializer."""
-    info = definition.info
-    fans = ("-" if fan is None else str(fan) for fan in (info.fan_in, info.fan_out))
-    ones = "*" if info.axes and info.axes.pattern.startswith("*one") else ""
-    shape = f"[{ones}{', '.join(map(str, info.shape))}]"
+    traits = definition.traits
+    fans = ("-" if fan is None else str(fan) for fan in (traits.fan_in, traits.fan_out))
+    ones = "*" if traits.axes and traits.axes.pattern.startswith("*one") else ""
+    shape = f"[{ones}{', '.join(map(str, traits.shape))}]"
     return f"`{definition.name}`", shape, *fans, format_initializer(definition)
 
 
@@ -169,7 +169,8 @@ def format_names(names: tuple[str, ...]) -> str:
 def format_default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
-    return "-" if field.default in (None, {}) else json.dumps(field.default).strip('"')
+    default = field.get_default(call_default_factory=True)
+    return "-" if default in (None, {}) else json.dumps(default).strip('"')
 
 
 def format_initializer_default(field: FieldInfo) -> str:

@@ -22,11 +22,16 @@ BLOCK_ELEMENTS = 2**13
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A tensor whose dtype or shape differs, each as a pair (a, b)."""
+    """A tensor whose dtype or shape differs, each as a pair (a, b).
+
+    Tensors of two specs may also differ in their `distribution` and their `canonical_name`, which are None if equal.
+    """
 
     name: str
     dtype: tuple[str, str]
     shape: tuple[tuple[int, ...], tuple[int, ...]]
+    distribution: tuple[str, str] | None = None
+    canonical_name: tuple[str | None, str | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +53,21 @@ class ValueDifference:
 
 @dataclass(frozen=True, slots=True)
 class Differences:
-    """The differences of two sources, a and b."""
+    """The differences of two sources, a and b. `seed` and `layout` are those of two specs, None if equal."""
 
     only_in_a: tuple[str, ...]
     only_in_b: tuple[str, ...]
     changed: tuple[Change, ...]
     values: tuple[ValueDifference, ...]
     common: int
+    seed: tuple[int, int] | None = None
+    layout: tuple[str, str] | None = None
 
     @property
     def equal(self) -> bool:
         """True if nothing differs."""
-        return not (self.only_in_a or self.only_in_b or self.changed or self.values)
+        tensors = self.only_in_a or self.only_in_b or self.changed or self.values
+        return not (tensors or self.seed or self.layout)
 
 
 class _Part(NamedTuple):
@@ -86,11 +94,10 @@ def compare(
 
     Names that match a glob of `ignore` are left out. Two values are equal if they differ by at most `tolerance` times
     the larger magnitude, or if both are NaN. Tensors of different dtypes are reported, and their values compared, too.
-    Of two specs, only tensors whose seeds or distributions differ are drawn.
     """
     names_a, names_b = (select_names(source.tensors, ignore) for source in (a, b))
     common = [name for name in names_a if name in b.tensors]
-    changed = dict.fromkeys(name for name in common if a.tensors[name] != b.tensors[name])
+    changed = [name for name in common if a.tensors[name] != b.tensors[name]]
     partial: dict[str, list[tuple[int, _Products]]] = {}
 
     lock = threading.Lock()
@@ -102,8 +109,7 @@ def compare(
             partial.setdefault(part.name, []).append((part.start, products))
             progress(left.nbytes + right.nbytes)
 
-    names = [name for name in common if name in changed or not _have_equal_recipes(a, b, name)]
-    parallel_for(threads or available_cpus(), compare_part, _split(a, b, names, chunk_elements))
+    parallel_for(threads or available_cpus(), compare_part, _split(a, b, common, chunk_elements))
     for source in (a, b):
         source.raise_if_changed()
     totals = {name: _sum(partial[name]) for name in common if name in partial}
@@ -114,12 +120,6 @@ def compare(
         tuple(_describe_values(name, a.tensors[name], total) for name, total in totals.items() if total.differing),
         len(common),
     )
-
-
-def _have_equal_recipes(a: TensorSource, b: TensorSource, name: str) -> bool:
-    """Return True if two specs give a tensor the same values, which need not be drawn then."""
-    recipe = a.recipe(name)
-    return recipe is not None and recipe == b.recipe(name)
 
 
 def _describe_values(name: str, tensor: TensorType, total: _Products) -> ValueDifference:

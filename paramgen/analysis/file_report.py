@@ -6,7 +6,6 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
-from math import prod
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from paramgen.buffers import CHUNK_ELEMENTS
@@ -55,11 +54,11 @@ def _tensor_lines(
 ) -> Iterator[str]:
     """Yield a line of JSON for each tensor. Formatting takes a third of the time of the json module."""
     paths = {file: quote_json(file.path) for file in checkpoint.files}
-    for number, ((name, dtype, shape, start, stop), file) in enumerate(tensors):
+    for number, (entry, file) in enumerate(tensors):
         stats = f', "stats": {json.dumps(statistics[number], allow_nan=False)}' if statistics else ""
         yield (
-            f'{{"name": {quote_json(name)}, "dtype": "{dtype.name}", "shape": {list(shape)}, '
-            f'"parameters": {prod(shape)}, "bytes": {stop - start}, "file": {paths[file]}{stats}}}'
+            f'{{"name": {quote_json(entry.name)}, "dtype": "{entry.dtype.name}", "shape": {list(entry.shape)}, '
+            f'"parameters": {entry.size}, "bytes": {entry.nbytes}, "file": {paths[file]}{stats}}}'
         )
 
 

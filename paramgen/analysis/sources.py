@@ -42,9 +42,6 @@ class TensorSource(Protocol):
     def read_into(self, name: str, start: int, out: NDArray[np.uint8]) -> None:
         """Fill `out` with a tensor's bytes, from byte `start` on."""
 
-    def recipe(self, name: str) -> object | None:
-        """Return what determines a tensor's values; None if only its bytes show them."""
-
     def raise_if_changed(self) -> None:
         """Raise FileError if the tensors changed meanwhile."""
 
@@ -63,10 +60,6 @@ class CheckpointSource:
         """Fill `out` with a tensor's bytes, from byte `start` on."""
         with self._lock:
             self._checkpoint.read_into(self._checkpoint.tensors[name], start, out.data)
-
-    def recipe(self, name: str) -> object | None:
-        """Return None: the values are in the file."""
-        return None
 
     def raise_if_changed(self) -> None:
         """Raise FileError if a file changed since it was opened."""
@@ -90,15 +83,6 @@ class PlanSource:
         width = tensor.dtype.nbytes(1)
         with self._backend.activate():
             self._sampler.draw(self._backend, tensor, start // width, (start + len(out)) // width, out)
-
-    def recipe(self, name: str) -> object | None:
-        """Return the seed, and the streams and distributions of a tensor's parts."""
-        tensor = self._planned[name]
-        parts = [
-            (source.stream, source.resolved.distribution, source.resolved.shape, source.resolved.padding_index)
-            for source in tensor.sources
-        ]
-        return self._sampler.seed, tensor.rearrangement, parts
 
     def raise_if_changed(self) -> None:
         """Do nothing: a plan does not change."""

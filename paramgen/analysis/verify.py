@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from paramgen.blocks import TensorSlice
 from paramgen.dtypes import DType
-from paramgen.engine import TensorSlice, draw_blocks
+from paramgen.engine import draw_blocks
+from paramgen.errors import file_errors
 from paramgen.messages import show_path
 from paramgen.planning.plan import Plan
 from paramgen.sampling.devices import AUTO
@@ -116,8 +118,23 @@ def _compare_files(checkpoint: Checkpoint, plan: Plan) -> Iterator[str]:
             yield f"{file.display_path}: the header is not what paramgen writes"
     for path in pairs:
         yield f"{show_path(path)}: absent"
+    yield from _compare_companions(checkpoint, plan)
     if checkpoint.index and checkpoint.index.text != plan.index_text().encode():
         yield f"{show_path(checkpoint.index.path)}: the index is not what paramgen writes"
+
+
+def _compare_companions(checkpoint: Checkpoint, plan: Plan) -> Iterator[str]:
+    """Yield which files beside the weights are not what the spec describes; those that it copies are unknown."""
+    for companion in plan.companions:
+        if companion.content is None or not os.path.isdir(checkpoint.path):
+            continue
+        path = os.path.join(checkpoint.folder, companion.name)
+        if not os.path.lexists(path):
+            yield f"{show_path(path)}: absent"
+            continue
+        with file_errors(show_path(path)), open(path, "rb") as file:
+            if file.read(len(companion.content) + 1) != companion.content:
+                yield f"{show_path(path)}: not what the spec describes"
 
 
 class _Comparison:

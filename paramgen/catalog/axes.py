@@ -46,13 +46,12 @@ class Axes:
         self.sizes: dict[str, AxisSize] = {}
         shape: list[int] = []
         for is_many, names in _parse_axes(pattern):
-            present = [name for name in names if name in sizes]
-            for name in present:
-                self.sizes[name] = sizes[name]
+            present = {name: sizes[name] for name in names if name in sizes}
+            self.sizes |= present
             if is_many:
                 shape += self._sizes_of(names[0])
             elif present or names == ("1",):
-                shape.append(prod(sizes[name] for name in present))  # type: ignore[misc]  # no tuples here
+                shape.append(prod(present.values()))  # type: ignore[arg-type]  # no tuples here
         self.shape = tuple(shape)
 
     def _sizes_of(self, name: str) -> Sequence[int]:
@@ -89,7 +88,7 @@ class SourceSlice(NamedTuple):
     strides: tuple[int, ...]
 
 
-@dataclass(frozen=True)
+@dataclass  # not frozen: a frozen dataclass takes four times as long to make
 class Rearrangement:
     """A tensor of a file as slices of parameters. `name` is relative to its operation's.
 

@@ -33,15 +33,15 @@ class Convention:
         definitions = [
             self._with_fans(definition, operation, shapes.get(definition.name)) for definition in own_definitions
         ]
-        fan_ins = {definition.initializer_key: definition.info.fan_in or 0 for definition in definitions}
+        fan_ins = {definition.initializer_key: definition.traits.fan_in or 0 for definition in definitions}
         return [self._with_initializer(definition, operation, fan_ins) for definition in definitions]
 
     def _with_fans(self, definition: ParameterDef, operation: Operation, shape: tuple[int, ...] | None) -> ParameterDef:
-        info = definition.info
-        if info.fan_in is None or shape is None:
+        traits = definition.traits
+        if traits.fan_in is None or shape is None:
             return definition
         fan_in, fan_out = self.compute_fans(operation, definition.initializer_key, shape)
-        return replace(definition, info=replace(info, fan_in=fan_in, fan_out=fan_out))
+        return replace(definition, traits=replace(traits, fan_in=fan_in, fan_out=fan_out))
 
     def _with_initializer(
         self, definition: ParameterDef, operation: Operation, fan_ins: Mapping[str, int]

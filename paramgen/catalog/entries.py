@@ -19,8 +19,8 @@ from paramgen.catalog.fields import (
     is_identifier_text,
     is_name,
 )
-from paramgen.catalog.models import SpecModel, unknown_key_errors
 from paramgen.catalog.schemas import reference
+from paramgen.catalog.spec_model import SpecModel, unknown_key_errors
 from paramgen.messages import must_be
 
 RepeatIndex = int | str
@@ -66,7 +66,7 @@ def _range_errors(value: dict[str, Any], path: KeyPath) -> Iterator[FieldError]:
     for key, purpose in _RANGE_FIELDS.items():
         if key not in value:
             if key != "step":
-                message = f"missing field of repeat: {purpose}"
+                message = f"missing field of repeat; add {key} ({purpose})"
                 yield FieldError((*path, key), message, ErrorSubject.MISSING_FIELD)
         elif not _accepts_count(value[key]) or (key == "step" and value[key] == 0):
             expected = "a positive integer" if key == "step" else f"an integer {_COUNT_TEXT}"

@@ -49,7 +49,7 @@ class Layout:
         """
         if isinstance(operation, Custom):
             return _unchanged(definitions)
-        axes = {definition.name: definition.info.axes for definition in definitions if definition.info.axes}
+        axes = {definition.name: definition.traits.axes for definition in definitions if definition.traits.axes}
         return rearrange(self.applicable_rows(operation, definitions), axes)
 
     def applicable_rows(self, operation: Operation, definitions: Sequence[ParameterDef]) -> list[str]:
@@ -80,7 +80,7 @@ class CanonicalLayout(Layout):
 
 def _unchanged(definitions: Sequence[ParameterDef]) -> list[Rearrangement]:
     return [
-        identity_rearrangement(definition.name, definition.info.shape, definition.name) for definition in definitions
+        identity_rearrangement(definition.name, definition.traits.shape, definition.name) for definition in definitions
     ]
 
 

@@ -6,22 +6,25 @@ import os
 import re
 import sys
 import warnings
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from paramgen.cli import signals
 from paramgen.cli.options import (
+    BasenameOption,
     DeviceOption,
     DTypeOption,
     JsonOption,
     LayoutOption,
+    OutputOption,
     SeedOption,
     ShardSizeOption,
     SpecArgument,
     ThreadsOption,
     VariablesOption,
-    plan_spec,
+    check_folder_options,
+    load_spec,
 )
 from paramgen.cli.output import print_json
 from paramgen.errors import UsageError
@@ -45,14 +48,6 @@ FOREIGN_EXTENSIONS = {
 }
 
 
-def _parse_basename(text: str) -> str:
-    from paramgen.planning.files import is_basename
-
-    if not is_basename(text):
-        raise typer.BadParameter(must_be("a file name of letters, digits, _, . and -", text))
-    return text
-
-
 def _parse_digest(text: str) -> str:
     algorithm, _, digest = text.rpartition(":")
     if algorithm != "sha256" or not re.fullmatch("[0-9a-f]{64}", digest):
@@ -60,18 +55,6 @@ def _parse_digest(text: str) -> str:
     return digest
 
 
-OutputOption = Annotated[
-    str, typer.Option("--output", "-o", metavar="OUT", help="The file or folder/ to write; - is standard output.")
-]
-BasenameOption = Annotated[
-    str | None,
-    typer.Option(
-        "--basename",
-        parser=_parse_basename,
-        metavar="NAME",
-        help="In a folder, the name of the weights; default: model.",
-    ),
-]
 ExpectOption = Annotated[
     str | None,
     typer.Option(
@@ -81,8 +64,15 @@ ExpectOption = Annotated[
         help="Write nothing unless the build has this digest, as `paramgen digest` prints it.",
     ),
 ]
+ManifestOption = Annotated[
+    str | None,
+    typer.Option("--manifest", metavar="FILE", help="Write the digests of all files and tensors to this file, too."),
+]
 ResumeOption = Annotated[
     bool, typer.Option("--resume", help="In a folder, continue an interrupted build from its finished shards.")
+]
+ResumeVerifyOption = Annotated[
+    bool, typer.Option("--resume-verify", help="As --resume, and draw the finished shards again to compare them.")
 ]
 NoSyncOption = Annotated[
     bool, typer.Option("--no-sync", help="Do not wait for the disk; for files that are read at once.")
@@ -103,7 +93,9 @@ def build(
     max_shard_size: ShardSizeOption = None,
     basename: BasenameOption = None,
     expect: ExpectOption = None,
+    manifest: ManifestOption = None,
     resume: ResumeOption = False,
+    resume_verify: ResumeVerifyOption = False,
     no_sync: NoSyncOption = False,
     force: ForceOption = False,
     quiet: QuietOption = False,
@@ -112,47 +104,44 @@ def build(
     """Draw a spec's parameters and write them to a safetensors file, or a folder of them."""
     from paramgen.storage.writer import STDOUT_NAMES
 
-    is_folder = output.endswith("/") or os.path.isdir(output)
-    folder_options = {"--max-shard-size": max_shard_size, "--basename": basename, "--resume": resume}
-    misplaced = next((name for name, value in folder_options.items() if value), None)
-    if misplaced and not is_folder:
-        raise UsageError(f"{misplaced} needs a folder; write -o {escape(output)}/")
-
+    check_folder_options(output, {"--max-shard-size": max_shard_size, "--basename": basename})
+    check_folder_options(output, {"--resume": resume, "--resume-verify": resume_verify})
+    if resume and resume_verify:
+        raise UsageError("--resume-verify does what --resume does, and more; choose one")
     to_stdout = output in STDOUT_NAMES
     if as_json and to_stdout:
         raise UsageError(f"--json and -o {output} both write to standard output; choose one")
     if quiet:
         warnings.simplefilter("ignore")
-    if not is_folder:
-        _warn_about_extension(output)
-    plan = plan_spec(spec, variables, seed=seed, dtype=dtype, layout=layout)
+    _warn_about_extension(output)
+    loaded = load_spec(spec, variables, seed=seed, dtype=dtype, layout=layout)
 
-    from paramgen import engine
+    from paramgen import api
     from paramgen.cli.progress import ProgressBar
-    from paramgen.folder_build import build_folder
-    from paramgen.planning.files import DEFAULT_BASENAME, FolderLayout
-
-    if is_folder:
-        plan = plan.split(FolderLayout(basename or DEFAULT_BASENAME, max_shard_size))
 
     _raise_malloc_threshold()
-    with ProgressBar(plan.total_bytes, shown=not quiet) as progress:
+    with ProgressBar(loaded.plan.total_bytes, shown=not quiet) as progress:
 
         def advance(count: int) -> None:
             signals.check()
             progress.advance(count)
 
-        options: dict[str, Any] = {
-            "device": device,
-            "threads": threads,
-            "force": force,
-            "expect": expect,
-            "progress": advance,
-        }
-        if is_folder:
-            result = build_folder(plan, output, resume=resume, sync=not no_sync, **options)
-        else:
-            result = engine.build(plan, output, digest=as_json, sync=not no_sync, **options)
+        result = api.build(
+            loaded,
+            output,
+            device=device,
+            threads=threads,
+            max_shard_size=max_shard_size,
+            basename=basename,
+            force=force,
+            digest=as_json,
+            expect=expect,
+            manifest=manifest,
+            resume=resume,
+            resume_verify=resume_verify,
+            sync=not no_sync,
+            progress=advance,
+        )
     if as_json:
         print_json(
             {
@@ -166,7 +155,7 @@ def build(
         )
     elif not quiet:
         place = "standard output" if to_stdout else escape(output)
-        text = f"{place}: {plan.summary()}, seed {plan.seed}, in {result.seconds:.2f} s"
+        text = f"{place}: {loaded.plan.summary()}, seed {loaded.seed}, in {result.seconds:.2f} s"
         print(text, file=sys.stderr if to_stdout else sys.stdout)
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from paramgen.analysis.verify import Verification
 
 
-def print_verification(display_path: str, result: Verification) -> None:
+def print_verification(path: str, result: Verification) -> None:
     """Print what differs, a line each, and the result."""
     lines = [f"{escape(name)}: missing" for name in result.missing]
     lines += [f"{escape(name)}: not in the spec" for name in result.extra]
@@ -31,7 +31,7 @@ def print_verification(display_path: str, result: Verification) -> None:
     for line in lines:
         print(line)
     verdict = "holds" if result.holds else "does not hold"
-    print(f"{display_path}: {verdict}, {pluralize(result.tensors, 'tensor')} compared with the spec")
+    print(f"{show_path(path)}: {verdict}, {pluralize(result.tensors, 'tensor')} compared")
 
 
 def print_check(path: str, result: Check) -> None:
@@ -50,8 +50,12 @@ def print_differences(differences: Differences) -> None:
     for name in differences.only_in_b:
         print(f"{escape(name)}: only in B")
     for change in differences.changed:
-        pairs = [(a, b) for a, b in (change.dtype, map(show_shape, change.shape)) if a != b]
-        print(f"{escape(change.name)}: " + ", ".join(f"{a} in A, {b} in B" for a, b in pairs))
+        pairs = [change.dtype, map(show_shape, change.shape), change.distribution, change.canonical_name]
+        lines = [f"{a} in A, {b} in B" for a, b in filter(None, pairs) if a != b]
+        print(f"{escape(change.name)}: {escape('; '.join(lines))}")
+    for key, pair in {"seed": differences.seed, "layout": differences.layout}.items():
+        if pair:
+            print(f"{key}: {pair[0]} in A, {pair[1]} in B")
     if values := differences.values:
         columns = [Column("name", [escape(value.name) for value in values])]
         columns.append(Column("differing", [f"{value.differing:,} of {value.elements:,}" for value in values], True))

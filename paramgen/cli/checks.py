@@ -3,32 +3,36 @@
 from __future__ import annotations
 
 import math
-from contextlib import ExitStack
+import os
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from paramgen.cli import signals
 from paramgen.cli.options import (
+    BasenameOption,
     DeviceOption,
     DTypeOption,
     JsonOption,
     LayoutOption,
+    OutputOption,
     SeedOption,
+    ShardSizeOption,
     SpecArgument,
     ThreadsOption,
     VariablesOption,
     WeightsArgument,
-    plan_spec,
+    check_folder_options,
+    load_spec,
 )
 from paramgen.cli.output import print_json
 from paramgen.errors import UsageError
-from paramgen.messages import escape, must_be
+from paramgen.messages import must_be
 from paramgen.sampling.devices import AUTO
 
-if TYPE_CHECKING:
-    from paramgen.analysis.sources import TensorSource
+# By these, diff distinguishes a spec from weights.
+SPEC_SUFFIXES = (".yaml", ".yml")
 
 
 def _parse_tolerance(text: str) -> float:
@@ -48,6 +52,10 @@ IgnoreOption = Annotated[
     list[str] | None,
     typer.Option("--ignore", metavar="GLOB", help="Leave out tensors whose name matches (repeatable)."),
 ]
+ManifestOption = Annotated[
+    str | None,
+    typer.Option("--manifest", metavar="FILE", help="Compare with the digests in this file; draw nothing."),
+]
 ToleranceOption = Annotated[
     float,
     typer.Option(
@@ -66,41 +74,36 @@ def verify(
     dtype: DTypeOption = None,
     layout: LayoutOption = None,
     variables: VariablesOption = None,
+    manifest: ManifestOption = None,
     device: DeviceOption = AUTO,
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """Draw weights again and compare every byte."""
-    from paramgen.analysis.verify import verify
-    from paramgen.spec import Spec
-    from paramgen.storage.checkpoint import Checkpoint
+    from paramgen import checks
 
     replacements = {"--seed": seed, "--dtype": dtype, "--layout": layout, "--set": variables}
     misplaced = next((name for name, value in replacements.items() if value is not None), None)
     if spec is None and misplaced:
         raise UsageError(f"{misplaced} needs --spec; without it, the spec in the file is used as it is")
-    with Checkpoint(path) as checkpoint:
-        if spec is None:
-            plan = Spec.from_file(checkpoint.paths[0]).plan
-        else:
-            plan = plan_spec(spec, variables, seed=seed, dtype=dtype, layout=layout)
-        result = verify(
-            checkpoint, plan, only_tensors=spec is not None, device=device, threads=threads, progress=signals.check_each
-        )
+    if spec is not None and manifest is not None:
+        raise UsageError("--manifest compares digests, and --spec draws again; choose one")
+    loaded = None if spec is None else load_spec(spec, variables, seed=seed, dtype=dtype, layout=layout)
+    result = checks.verify(path, loaded, manifest=manifest, device=device, threads=threads, progress=signals.check_each)
     if as_json:
         print_json({"holds": result.holds, **asdict(result)})
     else:
         from paramgen.cli.check_tables import print_verification
 
-        print_verification(checkpoint.display_path, result)
+        print_verification(path, result)
     return 0 if result.holds else 1
 
 
 def check(path: WeightsArgument, threads: ThreadsOption = None, as_json: JsonOption = False) -> int:
     """Look for damage: files, index, NaN, zeros, statistics."""
-    from paramgen.analysis.check import check
+    from paramgen import checks
 
-    result = check(path, threads=threads, progress=signals.check_each)
+    result = checks.check(path, threads=threads, progress=signals.check_each)
     if as_json:
         findings = [finding._asdict() for finding in result.findings]
         print_json({"sound": result.sound, "files": list(result.files), "findings": findings})
@@ -113,28 +116,47 @@ def check(path: WeightsArgument, threads: ThreadsOption = None, as_json: JsonOpt
 
 def digest(
     spec: SpecArgument,
-    output: Annotated[
-        str, typer.Option("--output", "-o", metavar="OUT", help="The name of the file or folder/ in the result.")
-    ] = "params.safetensors",
+    output: OutputOption = "params.safetensors",
     seed: SeedOption = None,
     dtype: DTypeOption = None,
     layout: LayoutOption = None,
     variables: VariablesOption = None,
     device: DeviceOption = AUTO,
     threads: ThreadsOption = None,
+    max_shard_size: ShardSizeOption = None,
+    basename: BasenameOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Print the SHA-256 that a build would have."""
-    from paramgen.analysis.digest import digest
+    """Print the SHA-256 that a build's files would have; nothing is written."""
+    from paramgen import checks
+    from paramgen.storage.folder import is_folder
 
-    plan = plan_spec(spec, variables, seed=seed, dtype=dtype, layout=layout)
-    result = digest(plan, device=device, threads=threads, progress=signals.check_each)
+    check_folder_options(output, {"--max-shard-size": max_shard_size, "--basename": basename})
+    loaded = load_spec(spec, variables, seed=seed, dtype=dtype, layout=layout)
+    digests = checks.digest(
+        loaded,
+        output,
+        max_shard_size=max_shard_size,
+        basename=basename,
+        device=device,
+        threads=threads,
+        progress=signals.check_each,
+    )
+    in_folder = is_folder(output)
+    names = {name: os.path.join(output, name) if in_folder else output for name in digests.files}
     if as_json:
-        tensors = [{"name": name, "sha256": sha256} for name, sha256 in result.tensors.items()]
-        files = [{"file": output, "sha256": result.file}]
-        print_json({"sha256": result.file, "files": files, "tensors": tensors})
-    else:
-        print(f"{result.file}  {escape(output)}")
+        files = [{"file": names[name], "sha256": sha256} for name, sha256 in digests.files.items()]
+        tensors = [{"name": name, "sha256": sha256} for name, sha256 in digests.tensors.items()]
+        print_json({"sha256": digests.sha256, "files": files, "tensors": tensors})
+        return
+    for name, sha256 in digests.files.items():
+        print(_checksum_line(sha256, names[name]))
+
+
+def _checksum_line(sha256: str, name: str) -> str:
+    """Return a line as `sha256sum` prints it: a backslash at its start says that the name is escaped."""
+    escaped = name.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
+    return f"{'' if escaped == name else chr(92)}{sha256}  {escaped}"
 
 
 def diff(
@@ -146,16 +168,17 @@ def diff(
     as_json: JsonOption = False,
 ) -> int:
     """Compare tensors by name."""
-    from paramgen.analysis.diff import compare
+    from paramgen import checks
 
-    with ExitStack() as stack:
-        left, right = (_open_source(path, stack) for path in (a, b))
-        differences = compare(
-            left, right, ignore=ignore or (), tolerance=tolerance, threads=threads, progress=signals.check_each
-        )
+    sources = [load_spec(path, None) if path.lower().endswith(SPEC_SUFFIXES) else path for path in (a, b)]
+    differences = checks.diff(
+        *sources, ignore=ignore or (), tolerance=tolerance, threads=threads, progress=signals.check_each
+    )
     if as_json:
         document: dict[str, Any] = {"equal": differences.equal, **asdict(differences)}
-        print_json({key: value for key, value in document.items() if key != "common"})
+        del document["common"]
+        document["changed"] = [_without_none(change) for change in document["changed"]]
+        print_json(_without_none(document))
     else:
         from paramgen.cli.check_tables import print_differences
 
@@ -163,10 +186,5 @@ def diff(
     return 0 if differences.equal else 1
 
 
-def _open_source(path: str, stack: ExitStack) -> TensorSource:
-    from paramgen.analysis.sources import CheckpointSource, PlanSource
-    from paramgen.storage.checkpoint import Checkpoint
-
-    if path.lower().endswith((".yaml", ".yml")):
-        return PlanSource(plan_spec(path, None))
-    return CheckpointSource(stack.enter_context(Checkpoint(path)))
+def _without_none(fields: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in fields.items() if value is not None}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,12 +10,12 @@ import typer
 from paramgen.catalog.frameworks import LAYOUT_NAMES
 from paramgen.catalog.synonyms import FRAMEWORK_SYNONYMS, dtype_error
 from paramgen.errors import UsageError
-from paramgen.messages import closest_match, did_you_mean, join_or, must_be, show_text
-from paramgen.sampling.devices import AUTO, parse_device
+from paramgen.messages import closest_match, did_you_mean, escape, join_or, must_be, show_text
+from paramgen.sampling.devices import parse_device
 from paramgen.threads import MAX_THREADS
 
 if TYPE_CHECKING:
-    from paramgen.planning.plan import Plan
+    from paramgen.spec import Spec
 
 
 def _integer_parser(minimum: int, maximum: int, maximum_text: str) -> Callable[[str], int]:
@@ -30,8 +30,7 @@ def _integer_parser(minimum: int, maximum: int, maximum_text: str) -> Callable[[
 
 def _parse_device(text: str) -> str:
     try:
-        if text != AUTO:
-            parse_device(text)
+        parse_device(text)
     except UsageError as error:
         raise typer.BadParameter(str(error)) from None
     return text
@@ -71,8 +70,19 @@ def _parse_shard_size(text: str) -> int:
         raise typer.BadParameter(f"{error}, got {show_text(text)}") from None
 
 
+def _parse_basename(text: str) -> str:
+    from paramgen.planning.files import BASENAME_EXPECTED, is_basename
+
+    if not is_basename(text):
+        raise typer.BadParameter(must_be(BASENAME_EXPECTED, text))
+    return text
+
+
 SpecArgument = Annotated[str, typer.Argument(metavar="SPEC", help="The spec, a YAML file.")]
 WeightsArgument = Annotated[str, typer.Argument(metavar="FILE", help="A safetensors file, an index, or a folder.")]
+OutputOption = Annotated[
+    str, typer.Option("--output", "-o", metavar="OUT", help="The file or folder/ to write; - is standard output.")
+]
 SeedOption = Annotated[
     int | None,
     typer.Option(
@@ -120,11 +130,29 @@ ShardSizeOption = Annotated[
         help="In a folder, split the weights into files of at most this size, such as 5GB.",
     ),
 ]
+BasenameOption = Annotated[
+    str | None,
+    typer.Option(
+        "--basename",
+        parser=_parse_basename,
+        metavar="NAME",
+        help="In a folder, the name of the weights; default: model.",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 
 
-def plan_spec(path: str, variables: list[tuple[str, Any]] | None, **replacements: Any) -> Plan:
-    """Return the plan of a spec's file, with other variables, and another seed, dtype or layout if not None."""
+def load_spec(path: str, variables: list[tuple[str, Any]] | None, **replacements: Any) -> Spec:
+    """Return the spec in a file, with other variables, and another seed, dtype or layout if not None."""
     from paramgen.spec import read_and_plan
 
-    return read_and_plan(path, variables=dict(variables or ()), **replacements).plan
+    return read_and_plan(path, variables=dict(variables or ()), **replacements)
+
+
+def check_folder_options(output: str, options: Mapping[str, object]) -> None:
+    """Raise UsageError if one of the options is set, and the output is not a folder."""
+    from paramgen.storage.folder import is_folder
+
+    name = next((name for name, value in options.items() if value), None)
+    if name and not is_folder(output):
+        raise UsageError(f"{name} needs a folder; write -o {escape(output)}/")

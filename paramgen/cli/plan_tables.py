@@ -10,7 +10,7 @@ from paramgen.units import human_bytes
 
 if TYPE_CHECKING:
     from paramgen.planning.plan import Plan
-    from paramgen.planning.tensors import ResolvedParameter, Tensor
+    from paramgen.planning.tensors import Tensor
 
 COUNTS = {"fan_in", "fan_out", "parameters", "bytes"}
 
@@ -36,13 +36,8 @@ def _cells(tensor: Tensor) -> tuple[str, ...]:
         show_shape(tensor.rearrangement.shape),
         tensor.dtype.name,
         ", ".join(dict.fromkeys(parameter.initializer.type_name for parameter in parameters)),
-        ", ".join(dict.fromkeys(map(_summary, parameters))),
+        ", ".join(dict.fromkeys(parameter.summary() for parameter in parameters)),
         *fans,
         f"{tensor.size:,}",
         human_bytes(tensor.nbytes),
     )
-
-
-def _summary(parameter: ResolvedParameter) -> str:
-    text = parameter.distribution.summary()
-    return text if parameter.padding_index is None else f"{text}, zero at {parameter.padding_index}"

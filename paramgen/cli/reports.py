@@ -16,7 +16,7 @@ from paramgen.cli.options import (
     SpecArgument,
     VariablesOption,
     WeightsArgument,
-    plan_spec,
+    load_spec,
 )
 from paramgen.cli.output import print_json, print_json_parts, print_yaml
 from paramgen.errors import UsageError
@@ -51,7 +51,7 @@ def plan(
     as_json: JsonOption = False,
 ) -> None:
     """Show what a build would write, without drawing it."""
-    spec_plan = plan_spec(spec, variables, seed=seed, dtype=dtype, layout=layout)
+    spec_plan = load_spec(spec, variables, seed=seed, dtype=dtype, layout=layout).plan
     if max_shard_size is not None:
         from paramgen.planning.files import FolderLayout
 

@@ -1,1 +1,1 @@
-"""From text to a Spec: YAML, expressions, groups, and every mistake with its place."""
+"""From text to a ParsedSpec: YAML, expressions, groups, and errors with their places."""

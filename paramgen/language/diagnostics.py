@@ -131,7 +131,7 @@ def _notes(problem: Problem, path: KeyPath, document: Document) -> Iterator[str]
         if location:
             used = names_in(value)
             yield from (
-                f"{name} = {values.describe(value)}" for name, value in location.indices.items() if name in used
+                f"{name} = {values.show_value(value)}" for name, value in location.indices.items() if name in used
             )
     if location:
         yield f"in {shorten(location.name)}"

@@ -37,7 +37,8 @@ class LocatedList(list[Any]):
 class Document:
     """A spec as read: `data` (LocatedDict, LocatedList and scalars), with the line and column of each path.
 
-    `has_expressions` is True if any text in it contains `${`.
+    `has_expressions` is True if any text in it contains `${`. `folder` is that of the spec's file, whose files it may
+    name; None if the spec is not a file.
     """
 
     def __init__(self, data: Any, source: str, start: tuple[int, int] | None, has_expressions: bool):
@@ -45,6 +46,7 @@ class Document:
         self.source = source
         self.start = start
         self.has_expressions = has_expressions
+        self.folder: str | None = None
         self._replaced: set[KeyPath] = set()
 
     @property

@@ -86,7 +86,7 @@ class DeferredExpression:
         self.count_evaluation()
         value = self.template.value({**self.variables, "k": k, "n": n})
         if type(value) not in (int, float):
-            raise ExpressionError(f"a formula must give numbers, got {values.describe(value)}")
+            raise ExpressionError(f"a formula must give numbers, got {values.show_value(value)}")
         return float(value)  # type: ignore[arg-type]
 
     def __str__(self) -> str:

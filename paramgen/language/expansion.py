@@ -86,7 +86,7 @@ class GroupItem(Item):
                 if isinstance(item, Problem) or (instances is not None and len(instances) == MAX_CACHED_OPERATIONS):
                     instances = None
                 elif instances is not None:
-                    instances.append(item._replace(name=item.name[len(name) :]))
+                    instances.append(OperationInstance(item.checked, item.name[len(name) :], item.path, item.local))
         if instances is not None:
             self._remember(key, instances)
 

@@ -296,26 +296,26 @@ def _take(node: _Node, index: _Node) -> _Node:
 
 def _choose(condition: _Node, this: _Node, other: _Node) -> _Node:
     return lambda environment: (
-        this(environment) if values.is_true(condition(environment), "a condition") else other(environment)
+        this(environment) if values.expect_bool(condition(environment), "a condition") else other(environment)
     )
 
 
 def _either(left: _Node, right: _Node) -> _Node:
     return lambda environment: (
-        values.is_true(left(environment), "an operand of 'or'")
-        or values.is_true(right(environment), "an operand of 'or'")
+        values.expect_bool(left(environment), "an operand of 'or'")
+        or values.expect_bool(right(environment), "an operand of 'or'")
     )
 
 
 def _both(left: _Node, right: _Node) -> _Node:
     return lambda environment: (
-        values.is_true(left(environment), "an operand of 'and'")
-        and values.is_true(right(environment), "an operand of 'and'")
+        values.expect_bool(left(environment), "an operand of 'and'")
+        and values.expect_bool(right(environment), "an operand of 'and'")
     )
 
 
 def _invert(node: _Node, odd: bool) -> _Node:
-    return lambda environment: values.is_true(node(environment), "the operand of 'not'") != odd
+    return lambda environment: values.expect_bool(node(environment), "the operand of 'not'") != odd
 
 
 def _split(text: str) -> list[str]:

@@ -19,9 +19,9 @@ from paramgen.catalog.fields import (
     Schema,
     reserved_name_error,
 )
-from paramgen.catalog.models import MAX_SUGGESTIONS
 from paramgen.catalog.operations import PARAMETERS_SCHEMA, ParametersByName
 from paramgen.catalog.schemas import merge_rules, reference
+from paramgen.catalog.spec_model import MAX_SUGGESTIONS
 from paramgen.language.evaluation import Evaluator
 from paramgen.messages import closest_match
 

@@ -6,17 +6,17 @@ An item that uses no local variable is evaluated and checked once.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import ValidationError
 
 from paramgen import limits
 from paramgen.catalog.entries import ENTRY_KEYS, RepeatIndex
 from paramgen.catalog.fields import KeyPath, is_name
-from paramgen.catalog.models import read_typed
 from paramgen.catalog.operations import OPERATIONS_BY_TYPE, Operation
+from paramgen.catalog.spec_model import read_typed
 from paramgen.catalog.synonyms import OPERATION_SYNONYMS
 from paramgen.language import values
 from paramgen.language.diagnostics import InvalidItemError, LimitExceededError, Problem, RepeatLocation, explain_errors
@@ -30,17 +30,19 @@ from paramgen.language.values import ExpressionError
 CACHE_SIZE = 1000
 
 
-@dataclass(eq=False, slots=True, weakref_slot=True)
+@dataclass(eq=False, slots=True)
 class CheckedOperation:
     """An operation whose fields are checked: one object for all instances that differ in name only.
 
-    Planning caches its results by this object.
+    `choices` holds what planning finds out once for all of them.
     """
 
     operation: Operation
+    choices: Any = None
 
 
-class OperationInstance(NamedTuple):
+@dataclass(slots=True)
+class OperationInstance:
     """An operation of the model: its full name, its path in the document, and its local variables."""
 
     checked: CheckedOperation
@@ -75,7 +77,7 @@ class ExpansionState:
 class Item(ABC):
     """An item as written in `source`. With `is_repeated` it may be visited again, with other names or variables."""
 
-    __slots__ = ("_cache", "_repetitions", "has_failed", "is_repeated", "path", "source", "state")
+    __slots__ = ("_cache", "_constant_name", "_repetitions", "has_failed", "is_repeated", "path", "source", "state")
 
     def __init__(self, state: ExpansionState, path: KeyPath, source: Any, is_repeated: bool):
         self.state = state
@@ -84,6 +86,7 @@ class Item(ABC):
         self.is_repeated = is_repeated
         self.has_failed = False
         self._repetitions: Repetitions | None = None
+        self._constant_name: str | None = None
         self._cache: dict[Any, Any] = {}
 
     def visit(self, prefix: str, outer: Scope) -> Iterator[OperationInstance | Problem]:
@@ -110,8 +113,8 @@ class Item(ABC):
             yield from (problem._replace(location=location) for problem in error.problems)
 
     @abstractmethod
-    def expand(self, name: str, scope: Scope, is_inside: bool) -> Iterator[OperationInstance | Problem]:
-        """Yield the operations of one repetition."""
+    def expand(self, name: str, scope: Scope, is_inside: bool) -> Iterable[OperationInstance | Problem]:
+        """Return the operations of one repetition."""
 
     @abstractmethod
     def check(self, scope: Scope, known: list[Problem] | None = None) -> Any:
@@ -138,6 +141,21 @@ class Item(ABC):
 
     def full_name(self, repetitions: Repetitions, index: RepeatIndex | None, prefix: str, scope: Scope) -> str:
         """Return the full name of a repetition. Raises InvalidItemError if it is not valid."""
+        name, is_indexed = self._constant_name, False
+        if name is None:
+            name = self._read_name(scope)
+            written = self.source["name"]
+            is_indexed = repetitions.index in self.state.evaluator.names(written, self.path, scope)
+            if not has_expression(written):
+                self._constant_name = name
+        full = prefix + name
+        if repetitions.repeat is not None and not is_indexed:
+            full = f"{full}.{index}"
+        check_name_length(full, self.path)
+        return full
+
+    def _read_name(self, scope: Scope) -> str:
+        """Return the item's own name. Raises InvalidItemError if it is not valid."""
         name = written = self.source.get("name") if isinstance(self.source, dict) else None
         if isinstance(written, str) and has_expression(written):
             try:
@@ -147,12 +165,7 @@ class Item(ABC):
         if not isinstance(name, str) or not is_name(name):
             self.check(scope)  # raises the errors of this name and all others
             raise AssertionError(f"{self.path}: no error for the name {name!r}")
-        full = f"{prefix}{name}"
-        names = self.state.evaluator.names(written, self.path, scope) if repetitions.repeat is not None else ()
-        if repetitions.repeat is not None and repetitions.index not in names:
-            full = f"{full}.{index}"
-        check_name_length(full, self.path)
-        return full
+        return name
 
     def shown_name(self, prefix: str, scope: Scope) -> str:
         """Return the full name for errors, as far as it is known."""
@@ -184,10 +197,9 @@ class OperationItem(Item):
         super().__init__(state, path, source, is_repeated)
         self._variable_texts: tuple[str, ...] | None = None
 
-    def expand(self, name: str, scope: Scope, is_inside: bool) -> Iterator[OperationInstance | Problem]:
+    def expand(self, name: str, scope: Scope, is_inside: bool) -> Iterable[OperationInstance | Problem]:
         checked = self._read(scope)
-        if checked:
-            yield OperationInstance(checked, name, self.path, scope if is_inside else None)
+        return (OperationInstance(checked, name, self.path, scope if is_inside else None),) if checked else ()
 
     def _read(self, scope: Scope) -> CheckedOperation | None:
         """Return the operation, from the cache if it was checked with the same values; None if it is omitted."""

@@ -14,12 +14,12 @@ from pydantic.json_schema import models_json_schema
 
 from paramgen.catalog import initializers, operations
 from paramgen.catalog.fields import RESERVED_NAME, SIZE, Schema
-from paramgen.catalog.models import SpecModel, TypedSpecModel
 from paramgen.catalog.operations import CustomParameter, FilterNorm, MatrixNorm
 from paramgen.catalog.schemas import reference, type_schema
+from paramgen.catalog.spec_model import SpecModel, TypedSpecModel
 from paramgen.language.evaluation import VALUE
 from paramgen.language.groups import Group
-from paramgen.language.model import Override, SpecFields
+from paramgen.language.parsed_spec import Override, SpecFields
 
 EXPRESSION: Schema = {
     "description": "An expression over the spec's variables and those of the entries around it.",

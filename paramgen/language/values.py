@@ -53,20 +53,20 @@ def freeze(value: Any) -> Value:
 def render(value: Value) -> str:
     """Return a value as a part of a string. Raises ExpressionError for a list."""
     if isinstance(value, tuple):
-        raise ExpressionError(f"a string cannot contain a list, got {describe(value)}")
+        raise ExpressionError(f"a string cannot contain a list, got {show_value(value)}")
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def describe(value: Value) -> str:
+def show_value(value: Value) -> str:
     """Return a value for a message, on one line."""
     return show(list(value)) if isinstance(value, tuple) else show(value)
 
 
-def is_true(value: Value, what: str) -> bool:
+def expect_bool(value: Value, subject: str) -> bool:
     """Return a boolean. Raises ExpressionError for other values."""
     if isinstance(value, bool):
         return value
-    raise ExpressionError(f"{what} must be true or false, got {describe(value)}")
+    raise ExpressionError(f"{subject} must be true or false, got {show_value(value)}")
 
 
 def check(value: Value) -> Value:
@@ -82,13 +82,13 @@ def calculate(symbol: str, left: Value, right: Value) -> Value:
     """Apply an arithmetic operator."""
     if type(left) not in (int, float) or type(right) not in (int, float):
         wrong = right if type(left) in (int, float) else left
-        raise ExpressionError(f"{symbol} needs numbers, got {describe(wrong)}")
+        raise ExpressionError(f"{symbol} needs numbers, got {show_value(wrong)}")
     return check(ARITHMETIC[symbol](left, right))
 
 
 def negate(value: Value) -> Value:
     if type(value) not in (int, float):
-        raise ExpressionError(f"- needs a number, got {describe(value)}")
+        raise ExpressionError(f"- needs a number, got {show_value(value)}")
     return -value  # type: ignore[operator]
 
 
@@ -98,7 +98,7 @@ def compare(symbol: str, left: Value, right: Value) -> bool:
         return _are_equal(left, right) == (symbol == "==")
     if not (type(left) in (int, float) and type(right) in (int, float)):
         wrong = right if type(left) in (int, float) else left
-        raise ExpressionError(f"{symbol} needs numbers, got {describe(wrong)}")
+        raise ExpressionError(f"{symbol} needs numbers, got {show_value(wrong)}")
     found: bool = COMPARISONS[symbol](left, right)
     return found
 
@@ -113,9 +113,9 @@ def _are_equal(left: Value, right: Value) -> bool:
 def take(values: Value, index: Value) -> Value:
     """Return an entry of a list, counted from the end for a negative index."""
     if not isinstance(values, tuple):
-        raise ExpressionError(f"only a list has an index, got {describe(values)}")
+        raise ExpressionError(f"only a list has an index, got {show_value(values)}")
     if type(index) is not int:
-        raise ExpressionError(f"an index must be an integer, got {describe(index)}")
+        raise ExpressionError(f"an index must be an integer, got {show_value(index)}")
     if not -len(values) <= index < len(values):
         raise ExpressionError(f"index {index} is outside of the list, which has {pluralize(len(values), 'value')}")
     return values[index]
@@ -200,19 +200,19 @@ def _of_number(name: str, function: Callable[[Any], Any]) -> Callable[..., Any]:
 
 def _number(name: str, value: Value) -> Number:
     if type(value) not in (int, float):
-        raise ExpressionError(f"{name} needs numbers, got {describe(value)}")
+        raise ExpressionError(f"{name} needs numbers, got {show_value(value)}")
     return value  # type: ignore[return-value]
 
 
 def _length(value: Value) -> int:
     if not isinstance(value, tuple):
-        raise ExpressionError(f"len needs a list, got {describe(value)}")
+        raise ExpressionError(f"len needs a list, got {show_value(value)}")
     return len(value)
 
 
 def _sum(values: Value) -> Value:
     if not isinstance(values, tuple):
-        raise ExpressionError(f"sum needs a list, got {describe(values)}")
+        raise ExpressionError(f"sum needs a list, got {show_value(values)}")
     return _total([_number("sum", value) for value in values])
 
 

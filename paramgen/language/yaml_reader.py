@@ -89,7 +89,7 @@ def _error_after(before: str, message: str) -> _InvalidYamlError:
 
 
 def _explain_syntax(error: yaml.YAMLError, text: str) -> _InvalidYamlError:
-    """Return libyaml's error with a hint on two common mistakes."""
+    """Return libyaml's error with a hint on two common errors."""
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     reason = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be parsed"
     line, column = (mark.line, mark.column) if mark else (0, 0)

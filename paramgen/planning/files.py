@@ -4,27 +4,53 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from paramgen.planning.shards import shard_names, split_into_shards
+from paramgen.errors import UsageError
+from paramgen.messages import must_be
+from paramgen.planning.shards import parse_size, shard_names, split_into_shards
 from paramgen.planning.tensors import Tensor
 from paramgen.storage.header import MAX_HEADER_BYTES, TensorEntry, compact_json, encode_header, place_tensors
 from paramgen.units import human_bytes
 
 DEFAULT_BASENAME = "model"
+# The longest header that the tools of the Hugging Face Hub read.
+HUB_HEADER_BYTES = 25_000_000
+BASENAME_EXPECTED = "a file name of letters, digits, _, . and -"
 
 
 @dataclass(frozen=True, slots=True)
 class FolderLayout:
-    """How a folder's weights are named and split: shards of at most `limit` bytes, or one file if it is None."""
+    """The names and sizes of a folder's weight files: shards of at most `limit` bytes, or one file if it is None."""
 
     basename: str = DEFAULT_BASENAME
     limit: int | None = None
 
 
-SINGLE_FILE = FolderLayout()
+def warn_about_headers(files: Sequence[PlannedFile]) -> None:
+    """Warn about the first file whose header is too long for some tools."""
+    for file in files:
+        size = len(file.header) - 8
+        if size > HUB_HEADER_BYTES:
+            limit = f"the header should have at most {HUB_HEADER_BYTES:,} bytes (the limit of the Hub's tools)"
+            warnings.warn(f"{file.name}: {limit}, got {size:,}; use more shards or shorter names", stacklevel=2)
+            return
+
+
+def make_folder_layout(basename: str | None, max_shard_size: int | str | None) -> FolderLayout:
+    """Return the layout of a folder with these options of a build. Raises UsageError if one is invalid."""
+    if basename is not None and not is_basename(basename):
+        raise UsageError(f"basename: {must_be(BASENAME_EXPECTED, basename)}")
+    try:
+        limit = parse_size(max_shard_size) if isinstance(max_shard_size, str) else max_shard_size
+        if limit is not None and not (type(limit) is int and limit > 0):
+            raise ValueError(must_be("a positive number of bytes, or a text such as 5GB", max_shard_size))
+    except ValueError as error:
+        raise UsageError(f"max_shard_size: {error}") from None
+    return FolderLayout(basename or DEFAULT_BASENAME, limit)
 
 
 class PlannedFile(NamedTuple):

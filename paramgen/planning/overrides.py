@@ -10,7 +10,7 @@ from itertools import takewhile
 
 from paramgen import limits
 from paramgen.language.diagnostics import LimitExceededError, Problem
-from paramgen.language.model import Override
+from paramgen.language.parsed_spec import Override
 from paramgen.messages import show
 
 

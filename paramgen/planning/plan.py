@@ -2,55 +2,62 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from paramgen.catalog.axes import Rearrangement
+from paramgen.catalog.fields import KeyPath
 from paramgen.catalog.frameworks import CANONICAL
 from paramgen.catalog.frameworks.tables import LAYOUTS
-from paramgen.catalog.initializers import ParameterShape
+from paramgen.catalog.initializers import ParameterTraits
 from paramgen.catalog.layouts import CONSTANTS, UnsupportedError
 from paramgen.errors import UsageError
 from paramgen.json_text import dump_json, quote_json, stream_json
 from paramgen.language.diagnostics import LimitExceededError, Problem, ProblemCollector
-from paramgen.language.items import CheckedOperation, OperationInstance
-from paramgen.language.model import ParsedSpec
+from paramgen.language.items import OperationInstance
+from paramgen.language.parsed_spec import ParsedSpec
 from paramgen.language.yaml_reader import escape_forbidden
 from paramgen.messages import shorten
+from paramgen.planning.companions import Companion, plan_companions
 from paramgen.planning.files import (
-    SINGLE_FILE,
     FileMetadata,
     FolderLayout,
     HeaderSizeError,
     PlannedFile,
     plan_files,
 )
-from paramgen.planning.resolve import NameRegistry, ResolvedOperation, resolve_operations
+from paramgen.planning.resolve import ResolvedOperation, duplicate_message, resolve_operations
 from paramgen.planning.streams import STREAM_VERSION
 from paramgen.planning.tensors import Parameter, ResolvedParameter, Tensor, resolve_parameter
 from paramgen.planning.ties import Tie, resolve_ties
 from paramgen.storage.header import MAX_HEADER_BYTES, compact_json
-from paramgen.storage.index import index_text
+from paramgen.storage.index import INDEX_SUFFIX, index_text
 from paramgen.units import summarize
 
 MAX_DATA_BYTES = 2**63 - 1
 # Bytes of the shortest entry of a header, without its name.
 MIN_ENTRY_BYTES = len('"":{"dtype":"F32","shape":[],"data_offsets":[0,4]},')
+# Comes before each line of a tensor's fields in the plan's JSON.
+_LINE_BREAK = "\n      "
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Plan:
-    """A build's output: tensors in the spec's order, and the files that hold them."""
+    """A build's output: tensors in the spec's order, the files that hold them, and a folder's companions.
+
+    `folder` is None if the output is a single file.
+    """
 
     name: str
     seed: int
     layout: str
     tensors: tuple[Tensor, ...]
     files: tuple[PlannedFile, ...]
-    folder: FolderLayout
+    folder: FolderLayout | None
     metadata: FileMetadata
+    companions: tuple[Companion, ...]
     warnings: tuple[str, ...] = ()
 
     @property
@@ -80,6 +87,17 @@ class Plan:
         except HeaderSizeError as error:
             raise UsageError(str(error)) from None
 
+    @property
+    def index_name(self) -> str | None:
+        """The name of the folder's index, None if there is one file."""
+        return f"{self.folder.basename}{INDEX_SUFFIX}" if self.folder and len(self.files) > 1 else None
+
+    @property
+    def file_names(self) -> list[str]:
+        """The names of a folder's files: the weights in the order of the shards, the index, the companions."""
+        companions = [companion.name for companion in self.companions]
+        return [*(file.name for file in self.files), *filter(None, [self.index_name]), *companions]
+
     def index_text(self) -> str:
         """Return the index of the files, in JSON."""
         weight_map = {entry.name: file.name for file in self.files for entry in file.entries}
@@ -100,7 +118,7 @@ class Plan:
         for tensor in self.tensors:
             key = tensor.cache_key
             if key not in shared:
-                shared[key] = _describe(tensor)
+                shared[key] = json.loads(f"{{{_encode_fields(tensor)}}}")
             names = {"name": tensor.name, "canonical_name": tensor.canonical_name}
             file = {"file": files[tensor.name]} if files else {}
             rows.append({**names, **file, **shared[key]})
@@ -131,11 +149,12 @@ class Plan:
             key = tensor.cache_key
             rest = texts.get(key)
             if rest is None:
-                rest = texts[key] = dump_json(_describe(tensor), "\n    ")[1:]
+                rest = texts[key] = _encode_fields(tensor)
             name, canonical_name = tensor.name, tensor.canonical_name
             canonical = "null" if canonical_name is None else quote_json(canonical_name)
             file = f'\n      "file": {quote_json(files[name])},' if files else ""
-            yield f'{{\n      "name": {quote_json(name)},\n      "canonical_name": {canonical},{file}{rest}'
+            names = f'"name": {quote_json(name)},\n      "canonical_name": {canonical},{file}'
+            yield f"{{\n      {names}{rest}\n    }}"
 
 
 def make_plan(spec: ParsedSpec) -> Plan:
@@ -143,9 +162,9 @@ def make_plan(spec: ParsedSpec) -> Plan:
     problems, warnings = ProblemCollector(spec.problems), ProblemCollector()
     planned: list[Tensor | Tie] = []
     try:
-        for item in _TensorPlanner(spec).tensors():
+        for item in _TensorPlanner(spec).operations():
             if not isinstance(item, Problem):
-                planned.append(item)
+                planned += item
                 continue
             (warnings if item.is_warning else problems).add(item)
             if problems.is_full:
@@ -162,13 +181,22 @@ def make_plan(spec: ParsedSpec) -> Plan:
     problems.raise_if_any(spec.document)
     try:
         file_metadata = FileMetadata(metadata(spec), metadata(spec, sort_keys=False))
-        files = plan_files(tensors, SINGLE_FILE, file_metadata)
+        files = plan_files(tensors, FolderLayout(), file_metadata)
     except HeaderSizeError as error:
         ProblemCollector([Problem((), str(error))]).raise_if_any(spec.document)
         raise
-    lines = tuple(warnings.lines(spec.document))
     fields = spec.fields
-    return Plan(fields.name, fields.seed, fields.layout, tuple(tensors), files, SINGLE_FILE, file_metadata, lines)
+    return Plan(
+        name=fields.name,
+        seed=fields.seed,
+        layout=fields.layout,
+        tensors=tuple(tensors),
+        files=files,
+        folder=None,
+        metadata=file_metadata,
+        companions=plan_companions(spec),
+        warnings=tuple(warnings.lines(spec.document)),
+    )
 
 
 class _InvalidTensorError(Exception):
@@ -186,19 +214,20 @@ class _TensorPlanner:
         self.spec = spec
         self.layout_name = spec.fields.layout
         self.layout = LAYOUTS[self.layout_name]
-        self.names = NameRegistry()
-        self.rearrangements: WeakKeyDictionary[CheckedOperation, list[Rearrangement]] = WeakKeyDictionary()
+        self.owners: dict[str, KeyPath] = {}
         self.constants: dict[tuple[str, tuple[int, ...], str], Parameter] = {}
 
-    def tensors(self) -> Iterator[Tensor | Tie | Problem]:
-        """Yield the tensors in the spec's order, and every error."""
+    def operations(self) -> Iterator[list[Tensor | Tie] | Problem]:
+        """Yield the tensors of each operation in the spec's order, and every error."""
         total = header_size = 0
         for resolved in resolve_operations(self.spec):
             if isinstance(resolved, Problem):
                 yield resolved
                 continue
-            for tensor in self._tensors_of(resolved):
-                yield tensor
+            tensors, problems = self._tensors_of(resolved)
+            yield tensors
+            yield from problems
+            for tensor in tensors:
                 if isinstance(tensor, Tensor):
                     total += tensor.nbytes
                     header_size += len(tensor.name) + MIN_ENTRY_BYTES
@@ -207,27 +236,26 @@ class _TensorPlanner:
                         instance = resolved.instance
                         raise LimitExceededError(instance.path, message, instance.location)
 
-    def _tensors_of(self, resolved: ResolvedOperation) -> list[Tensor | Tie | Problem]:
-        """Return an operation's tensors and their errors, in order."""
-        instance, definitions, parameters = resolved
-        rearrangements = self.rearrangements.get(instance.checked)
+    def _tensors_of(self, resolved: ResolvedOperation) -> tuple[list[Tensor | Tie], list[Problem]]:
+        """Return an operation's tensors in order, and their errors."""
+        instance, choices, parameters = resolved.instance, resolved.choices, resolved.parameters
         try:
-            if rearrangements is None:
-                rearrangements = self.layout.rearrangements(instance.operation, definitions)
-                self.rearrangements[instance.checked] = rearrangements
+            if choices.rearrangements is None:
+                choices.rearrangements = self.layout.rearrangements(instance.operation, choices.definitions)
         except UnsupportedError as error:
-            return [Problem((*instance.path, "type"), str(error), location=instance.location)]
+            return [], [Problem((*instance.path, "type"), str(error), location=instance.location)]
         if self.layout_name == CANONICAL and not instance.operation.tie:
             # Each tensor is a parameter, whose name is known to be unique.
-            pairs = zip(rearrangements, parameters.values(), strict=True)
-            return [Tensor(parameter.name, rearrangement, (parameter,)) for rearrangement, parameter in pairs]
-        tensors: list[Tensor | Tie | Problem] = []
-        for rearrangement in rearrangements:
+            pairs = zip(choices.rearrangements, parameters.values(), strict=True)
+            return [Tensor(parameter.name, rearrangement, (parameter,)) for rearrangement, parameter in pairs], []
+        tensors: list[Tensor | Tie] = []
+        problems: list[Problem] = []
+        for rearrangement in choices.rearrangements:
             try:
                 tensors.append(self._tensor_of(instance, parameters, rearrangement))
             except _InvalidTensorError as error:
-                tensors.append(error.problem)
-        return tensors
+                problems.append(error.problem)
+        return tensors, problems
 
     def _tensor_of(
         self, instance: OperationInstance, parameters: Mapping[str, Parameter], rearrangement: Rearrangement
@@ -254,9 +282,10 @@ class _TensorPlanner:
             for source in sources:
                 if not source.name and (reason := source.resolved.dtype_error(name)):
                     raise _InvalidTensorError(instance, ("name",), f"layout: {reason}")
-        if not self.names.claim(name, instance.path):
-            message = self.names.explain(name, f" in layout {self.layout_name}")
+        if name in self.owners:
+            message = duplicate_message(name, self.owners[name], f" in layout {self.layout_name}")
             raise _InvalidTensorError(instance, ("name",), message)
+        self.owners[name] = instance.path
         if tied:
             path = (*instance.path, "tie", rearrangement.sources[0])
             return Tie(name, rearrangement, tied, path, instance.location)
@@ -266,7 +295,7 @@ class _TensorPlanner:
         """Return a buffer's values: a parameter without a name."""
         key = name, shape, dtype
         if key not in self.constants:
-            self.constants[key] = Parameter("", resolve_parameter(ParameterShape(shape), CONSTANTS[name], dtype), 0)
+            self.constants[key] = Parameter("", resolve_parameter(ParameterTraits(shape), CONSTANTS[name], dtype), 0)
         return self.constants[key]
 
 
@@ -278,27 +307,34 @@ def _size_limit_error(total: int, name: str) -> str:
     )
 
 
-def _describe(tensor: Tensor) -> dict[str, Any]:
-    """Return a tensor's entry in the plan's JSON without its names, which come first."""
+def _encode_fields(tensor: Tensor) -> str:
+    """Return the JSON of a tensor's fields, as the plan's JSON indents them, without its names, which come first."""
     parameters = tensor.resolved
-    initializers = [parameter.initializer.describe() for parameter in parameters]
-    distributions = [_describe_distribution(parameter) for parameter in parameters]
-    first = initializers[0], distributions[0]
-    are_equal = all(pair == first for pair in zip(initializers, distributions, strict=True))
-    return {
-        "shape": list(tensor.shape),
-        "dtype": tensor.dtype.name,
-        "fan_in": parameters[0].fan_in,
-        "fan_out": parameters[0].fan_out,
-        "bytes": tensor.nbytes,
-        "initializer": initializers[0] if are_equal else {"type": "joined", "parts": initializers},
-        "distribution": distributions[0] if are_equal else {"type": "joined", "parts": distributions},
-    }
+    first = parameters[0]
+    initializers = [parameter.initializer.json_text.replace("\n", _LINE_BREAK) for parameter in parameters]
+    distributions = [dump_json(_describe_distribution(parameter), _LINE_BREAK) for parameter in parameters]
+    initializer, distribution = initializers[0], distributions[0]
+    if len(set(zip(initializers, distributions, strict=True))) > 1:
+        initializer, distribution = map(_join_parts, (initializers, distributions))
+    return f"""
+      "shape": {dump_json(list(tensor.shape), _LINE_BREAK)},
+      "dtype": "{tensor.dtype.name}",
+      "fan_in": {dump_json(first.fan_in)},
+      "fan_out": {dump_json(first.fan_out)},
+      "bytes": {tensor.nbytes},
+      "initializer": {initializer},
+      "distribution": {distribution}"""
+
+
+def _join_parts(texts: list[str]) -> str:
+    return dump_json({"type": "joined", "parts": list(map(json.loads, texts))}, _LINE_BREAK)
 
 
 def _describe_distribution(parameter: ResolvedParameter) -> dict[str, Any]:
-    padding = {} if parameter.padding_index is None else {"padding_index": parameter.padding_index}
-    return {**parameter.distribution.describe(), **padding}
+    description = parameter.distribution.describe()
+    if parameter.padding_index is not None:
+        description["padding_index"] = parameter.padding_index
+    return description
 
 
 def metadata(spec: ParsedSpec, sort_keys: bool = True) -> dict[str, str]:

@@ -29,10 +29,11 @@ def resolve_ties(tensors: Sequence[Tensor | Tie], layout: str, copy_ties: bool) 
 
     A tie is left out or, with `copy_ties`, becomes a copy of its target.
     """
+    own_tensors = [tensor for tensor in tensors if isinstance(tensor, Tensor)]
+    if len(own_tensors) == len(tensors):
+        return own_tensors, []
     ties = {tie.parameter.name: tie for tie in tensors if isinstance(tie, Tie)}
-    if not ties:
-        return [tensor for tensor in tensors if isinstance(tensor, Tensor)], []
-    targets = {source.name: tensor for tensor in tensors if isinstance(tensor, Tensor) for source in tensor.sources}
+    targets = {source.name: tensor for tensor in own_tensors for source in tensor.sources}
     resolved: list[Tensor] = []
     problems: list[Problem] = []
     for tensor in tensors:

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from paramgen.catalog.distributions import ElementwiseDistribution
 from paramgen.dtypes import DTYPES, DType
 from paramgen.errors import DeviceError
-from paramgen.sampling.matrix import Matrix
 from paramgen.sampling.regions import StridedRegion
 
 if TYPE_CHECKING:
@@ -26,6 +25,7 @@ if sys.byteorder != "little":
     raise DeviceError("paramgen: needs a little-endian machine, got a big-endian one")
 
 Bytes = NDArray[np.uint8]
+Matrix = NDArray[np.float64]
 REGION_AXES = 4
 # The numbers of dtypes in C.
 DTYPE_NUMBERS = {name: number for number, name in enumerate(DTYPES)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from paramgen.catalog.distributions import MatrixDistribution, Norm
 from paramgen.planning.tensors import Parameter
-from paramgen.sampling.norm import direction_parameter
+from paramgen.sampling.weight_norms import direction_parameter
 
 # Seconds of one CPU thread, rounded up; benchmarks/kernels.py and benchmarks/orthogonal.py measure them.
 SECONDS_PER_ELEMENT = 2e-9

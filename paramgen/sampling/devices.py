@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from paramgen.sampling.backend import Backend
 
 # Each module is a BackendModule, and is imported when it is used: CuPy is slow to import.
-BACKEND_MODULES = {"cpu": "paramgen.sampling.cpu", "gpu": "paramgen.sampling.gpu"}
+BACKEND_MODULES = {"cpu": "paramgen.sampling.cpu.devices", "gpu": "paramgen.sampling.cuda.devices"}
 AUTO = "auto"
 _GPUS = re.compile(r"gpu:\d{1,4}(,gpu:\d{1,4})*", re.ASCII)
 # A GPU takes about this long to start, so the CPU is faster for less work.
@@ -51,11 +51,11 @@ def load_backend(name: str) -> BackendModule:
 
 
 def parse_device(device: str) -> tuple[str, list[int]]:
-    """Return a device's backend and numbers: ("gpu", [0, 1]) of "gpu:0,gpu:1".
+    """Return a device's backend and numbers: ("gpu", [0, 1]) of "gpu:0,gpu:1", ("auto", []) of "auto".
 
     Raises UsageError for other names.
     """
-    if device in BACKEND_MODULES:
+    if device == AUTO or device in BACKEND_MODULES:
         return device, []
     if isinstance(device, str) and _GPUS.fullmatch(device):
         return "gpu", list(dict.fromkeys(int(part.removeprefix("gpu:")) for part in device.split(",")))
@@ -69,21 +69,20 @@ def open_backends(device: str, threads: int, size: int, seconds: float) -> list[
 
     "auto" is the first usable GPU if that is faster, else the CPU. Raises DeviceError if a device cannot be used.
     """
-    if device == AUTO:
+    name, numbers = parse_device(device)
+    if name == AUTO:
         if seconds / threads > GPU_START_SECONDS and any(gpu.usable for gpu in load_backend("gpu").list_devices()):
             try:
                 return load_backend("gpu").open_backends([0], threads, size)
             except DeviceError:  # another process may have all of its memory
                 pass
-        device = "cpu"
-    name, numbers = parse_device(device)
+        name = "cpu"
     return load_backend(name).open_backends(numbers, threads, size)
 
 
 def open_backend(device: str) -> Backend:
     """Return a backend that draws into arrays on one device."""
-    parsed = None if device == AUTO else parse_device(device)
-    if parsed is None or len(parsed[1]) > 1:
+    name, numbers = parse_device(device)
+    if name == AUTO or len(numbers) > 1:
         raise UsageError(f"device: {must_be('one device (cpu, gpu or gpu:N)', device)}")
-    name, numbers = parsed
     return load_backend(name).open_backend(numbers)

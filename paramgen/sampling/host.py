@@ -15,10 +15,11 @@ from paramgen.buffers import CHUNK_ELEMENTS
 from paramgen.catalog.distributions import Normal
 from paramgen.dtypes import DTYPES, DType
 from paramgen.float_mode import default_float_mode
-from paramgen.sampling.backend import Backend, Bytes, ElementSource
-from paramgen.sampling.matrix import TILE, Matrix
+from paramgen.sampling.backend import Backend, Bytes, ElementSource, Matrix
 from paramgen.sampling.regions import StridedRegion
 from paramgen.units import human_bytes
+
+TILE = 264
 
 
 class HostBackend(Backend):

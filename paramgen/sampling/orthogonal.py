@@ -16,9 +16,8 @@ from functools import partial
 
 import numpy as np
 
-from paramgen.sampling.backend import MatrixKernels
+from paramgen.sampling.backend import Matrix, MatrixKernels
 from paramgen.sampling.host import HostBackend
-from paramgen.sampling.matrix import Matrix
 from paramgen.threads import parallel_for
 
 # A loss above this starts a second pass: for float64 parameters, and for those rounded to float32.

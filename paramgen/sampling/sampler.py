@@ -22,10 +22,10 @@ from paramgen.catalog.distributions import (
 from paramgen.dtypes import DType
 from paramgen.planning.tensors import Parameter, Tensor
 from paramgen.sampling.backend import Backend, Bytes, ElementSource
-from paramgen.sampling.matrices import BytesCallback, MatrixDrawer
-from paramgen.sampling.norm import compute_norms, direction_parameter
+from paramgen.sampling.matrix_drawer import BytesCallback, MatrixDrawer
 from paramgen.sampling.regions import StridedRegion, iter_regions
 from paramgen.sampling.shared_cache import SharedCache
+from paramgen.sampling.weight_norms import compute_norms, direction_parameter
 
 
 class Sampler:

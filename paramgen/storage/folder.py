@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import hashlib
 import os
 import re
 import shutil
 import stat
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from paramgen.errors import DigestError, FileError, UsageError, file_errors
@@ -25,15 +24,14 @@ from paramgen.units import human_bytes, pluralize
 STAGING = ".paramgen-resume"
 DIGESTS = "digests"
 _DIGEST_LINE = re.compile(r"([0-9a-f]{64})  (.+)\n")
-HASHED_BYTES = 2**20
 
 
 class FolderTarget:
     """A folder that a build writes: finished files wait in STAGING until `publish`."""
 
-    def __init__(self, path: str, staging: str, finished: Mapping[str, str], sync: bool):
+    def __init__(self, path: str, staging: str, finished: dict[str, str], sync: bool):
         self.path = path
-        self.finished = dict(finished)
+        self.finished = finished
         """The digest of each finished file."""
         self._staging = staging
         self._sync = sync
@@ -53,12 +51,13 @@ class FolderTarget:
 
     def record(self, name: str, digest: str) -> None:
         """Record that a file is finished, so that another build can continue from it."""
-        self.finished[name] = digest
-        with open(os.path.join(self._staging, DIGESTS), "a", encoding="utf-8") as file:
+        path = os.path.join(self._staging, DIGESTS)
+        with file_errors(show_path(path)), open(path, "a", encoding="utf-8") as file:
             file.write(f"{digest}  {name}\n")
             file.flush()
             if self._sync:
                 os.fsync(file.fileno())
+        self.finished[name] = digest
 
     def find(self, name: str) -> str | None:
         """Return the path of a finished file: unpublished, or published by a build that was interrupted then."""
@@ -81,7 +80,8 @@ class FolderTarget:
                 self._rename(index)
                 self._sync_folder()
             self._remove(obsolete)
-            shutil.rmtree(self._staging)
+            _remove_staging(self._staging)
+            self.finished.clear()
             self._sync_folder()
 
     def _rename(self, name: str) -> None:
@@ -106,6 +106,11 @@ class FolderTarget:
             sync_folder(self.path)
 
 
+def is_folder(path: str) -> bool:
+    """Return True if a build to this path writes a folder: an existing one, or a path that ends in a slash."""
+    return path.endswith("/") or os.path.isdir(path)
+
+
 @contextmanager
 def open_folder(path: str, *, resume: bool, sync: bool) -> Iterator[FolderTarget]:
     """Yield the target of a build, locked against other builds; the folder is created if it does not exist.
@@ -114,27 +119,44 @@ def open_folder(path: str, *, resume: bool, sync: bool) -> Iterator[FolderTarget
     removed at once.
     """
     path = path.rstrip("/") or "/"
-    with file_errors(show_path(path)):
-        is_new = _create(path)
-        staging = os.path.join(path, STAGING)
+    staging = os.path.join(path, STAGING)
+    with file_errors(show_path(path)), _created_folder(path):
         descriptor = _lock(staging)
-        if not resume:
-            _clear(staging)
-    target = FolderTarget(path, staging, _read_digests(staging), sync)
+        finished: dict[str, str] = {}
+        try:
+            if not resume:
+                _clear(staging)
+            finished = _read_digests(staging)
+            target = FolderTarget(path, staging, finished, sync)
+            yield target
+        except BaseException as error:
+            if finished and not isinstance(error, DigestError):
+                kept = pluralize(len(finished), "finished shard")
+                error.add_note(f"{show_path(path)}: {kept} kept; build again with --resume to continue")
+            else:
+                _remove_staging(staging)
+            raise
+        finally:
+            os.close(descriptor)
+
+
+@contextmanager
+def _created_folder(path: str) -> Iterator[None]:
+    """Create a folder if there is none; on an error, remove it again if it is empty."""
     try:
-        yield target
-    except BaseException as error:
-        if target.finished and not isinstance(error, DigestError):
-            kept = pluralize(len(target.finished), "finished shard")
-            error.add_note(f"{show_path(path)}: {kept} kept; build again with --resume to continue")
-        else:
-            _remove_staging(staging)
-            if is_new:
-                with suppress(OSError):
-                    os.rmdir(path)
+        os.mkdir(path)
+    except FileExistsError:
+        if not stat.S_ISDIR(os.stat(path).st_mode):
+            raise UsageError(f"{show_path(path)}: must be a folder, got a file") from None
+        yield
+        return
+    except FileNotFoundError:
+        raise OSError(errno.ENOENT, "its parent folder does not exist; create it first") from None
+    try:
+        yield
+    except BaseException:
+        _remove_empty(path)
         raise
-    finally:
-        os.close(descriptor)
 
 
 def check_space(path: str, size: int) -> None:
@@ -152,35 +174,16 @@ def find_obsolete(path: str, basename: str, new: Collection[str]) -> list[str]:
     return []
 
 
-def hash_file(path: str, progress: Callable[[int], None] = lambda count: None) -> str:
-    """Return the SHA-256 of a file in hexadecimal. Raises FileError if it cannot be read."""
-    sha256 = hashlib.sha256()
-    with file_errors(show_path(path)), open(path, "rb", buffering=0) as file:
-        while data := file.read(HASHED_BYTES):
-            sha256.update(data)
-            progress(len(data))
-    return sha256.hexdigest()
-
-
-def _create(path: str) -> bool:
-    """Create a folder; return False if it exists."""
-    try:
-        os.mkdir(path)
-    except FileExistsError:
-        if not os.path.isdir(path):
-            raise UsageError(f"{show_path(path)}: must be a folder, got a file") from None
-        return False
-    except FileNotFoundError:
-        raise OSError(errno.ENOENT, "its parent folder does not exist; create it first") from None
-    return True
-
-
 def _lock(staging: str) -> int:
     """Create and lock the staging folder; the descriptor holds the lock."""
     while True:
         with suppress(FileExistsError):
             os.mkdir(staging)
-        descriptor = os.open(staging, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            descriptor = os.open(staging, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:
+            _remove_empty(staging)
+            raise
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -190,6 +193,7 @@ def _lock(staging: str) -> int:
         except OSError as error:
             if error.errno not in UNSUPPORTED_ERRNOS:
                 os.close(descriptor)
+                _remove_empty(staging)
                 raise
         if os.fstat(descriptor).st_nlink:  # else another build removed it before the lock
             return descriptor
@@ -211,8 +215,13 @@ def _read_digests(staging: str) -> dict[str, str]:
 
 
 def _remove_staging(staging: str) -> None:
-    with suppress(FileNotFoundError):
-        shutil.rmtree(staging)
+    """Remove the staging folder as far as the system allows; the next build removes the rest."""
+    shutil.rmtree(staging, ignore_errors=True)
+
+
+def _remove_empty(folder: str) -> None:
+    with suppress(OSError):
+        os.rmdir(folder)
 
 
 def _never(path: str) -> bool:

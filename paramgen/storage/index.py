@@ -58,7 +58,7 @@ def read_index(path: str) -> Index:
     if not isinstance(weight_map, dict) or not weight_map:
         raise MalformedFileError(f"{display_path}: not an index: needs a weight_map, from tensors to files")
     for name, file_name in weight_map.items():
-        if not isinstance(file_name, str) or not _is_inside(file_name):
+        if not isinstance(file_name, str) or not is_file_name(file_name):
             problem = must_be("the name of a file beside the index", file_name)
             raise MalformedFileError(f"{display_path}: weight_map: {show_text(name)}: {problem}")
     metadata = document.get("metadata")
@@ -66,8 +66,8 @@ def read_index(path: str) -> Index:
     return Index(path, data, weight_map, *(_total(totals, key) for key in ("total_size", "total_parameters")))
 
 
-def _is_inside(name: str) -> bool:
-    """Return True if a name is that of a file in the same folder."""
+def is_file_name(name: str) -> bool:
+    """Return True if a text is a file name without folders."""
     return name not in ("", ".", "..") and name == os.path.basename(name) and "\0" not in name and "\\" not in name
 
 

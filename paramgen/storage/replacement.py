@@ -17,6 +17,7 @@ from paramgen.messages import escape
 from paramgen.units import human_bytes
 
 FORCE_OPTION = "--force (force=True in Python)"
+FOREIGN = "exists and was not written by paramgen, or was changed since"
 RESERVATION_SLICE = 2**28
 TEMPORARY_NAME = re.compile(r"\.paramgen-[0-9a-f]{12}\.tmp")
 

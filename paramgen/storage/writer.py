@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from paramgen.buffers import PAGE_BYTES
 from paramgen.errors import UsageError, file_errors
 from paramgen.messages import show_path
-from paramgen.storage.replacement import FORCE_OPTION, replace_atomically
+from paramgen.storage.replacement import FORCE_OPTION, FOREIGN, replace_atomically
 
 STDOUT_NAMES = {"-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"}
 # Smaller files are written through the page cache; direct writes would save no time.
@@ -46,8 +46,7 @@ def open_output(
         elif existing is None or force or may_replace(path):
             output = _open_new_file(path, size, existing, force, sync)
         else:
-            problem = "exists and was not written by paramgen, or was changed since"
-            raise UsageError(f"{display_path}: {problem}; to replace it, use {FORCE_OPTION}")
+            raise UsageError(f"{display_path}: {FOREIGN}; to replace it, use {FORCE_OPTION}")
         with output as write:
             yield write
 

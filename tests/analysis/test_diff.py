@@ -169,23 +169,3 @@ def test_a_spec_equals_its_file(threads: int, tmp_path: Path) -> None:
         result = compare(CheckpointSource(checkpoint), PlanSource(spec.plan), threads=threads, chunk_elements=7)
     assert result.equal
     assert result.common == len(spec.plan.tensors)
-
-
-def test_specs_are_drawn_only_where_they_differ(monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn = set()
-    read_into = PlanSource.read_into
-
-    def note(source: PlanSource, name: str, start: int, out: Any) -> None:
-        drawn.add(name)
-        read_into(source, name, start, out)
-
-    monkeypatch.setattr(PlanSource, "read_into", note)
-    override = {"match": "lstm.recurrent_weights", "initializer": "glorot"}
-    changes: list[dict[str, Any]] = [{}, {"overrides": [override]}, {"seed": 4}]
-    plans = [paramgen.plan({**SPEC, **change}) for change in changes]
-    assert compare(PlanSource(plans[0]), PlanSource(paramgen.plan(SPEC))).equal
-    assert drawn == set()
-    changed = compare(PlanSource(plans[0]), PlanSource(plans[1]))
-    assert [value.name for value in changed.values] == ["lstm.lstm_cell.recurrent_kernel"]
-    assert drawn == {"lstm.lstm_cell.recurrent_kernel"}
-    assert "embed.embeddings" in [value.name for value in compare(PlanSource(plans[0]), PlanSource(plans[2])).values]

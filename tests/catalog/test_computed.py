@@ -11,7 +11,7 @@ from golden import Golden
 from helpers import FIRST_DTYPES, read_plan_json
 
 import paramgen
-from paramgen.catalog.initializers import ParameterShape, read_initializer
+from paramgen.catalog.initializers import ParameterTraits, read_initializer
 from paramgen.dtypes import DTYPES
 
 
@@ -79,8 +79,8 @@ def formula(text: str, *shape: int, axis: int = -1) -> Any:
     """Return the distribution of a formula, or why there is none."""
     initializer = read_initializer({"type": "formula", "value": Expression(text), "axis": axis})
     assert initializer.describe()["value"] == text
-    info = ParameterShape(shape)
-    return initializer.why_unsupported(info) or initializer.to_distribution(info)
+    traits = ParameterTraits(shape)
+    return initializer.why_unsupported(traits) or initializer.to_distribution(traits)
 
 
 def test_formulas_are_evaluated_along_their_axis() -> None:

@@ -1,4 +1,4 @@
-"""Every row of the source's table: sizes, fans and distributions, in numbers computed by hand."""
+"""Every row of MathWorks' table of parameters: sizes, fans and distributions, in numbers computed by hand."""
 
 import math
 from typing import Any

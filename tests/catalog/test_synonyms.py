@@ -9,8 +9,8 @@ from helpers import list_problems
 import paramgen
 from paramgen.catalog import initializers, operations
 from paramgen.catalog.initializers import read_initializer
-from paramgen.catalog.models import SpecModel
 from paramgen.catalog.operations import CustomParameter, FilterNorm, StandardOperation
+from paramgen.catalog.spec_model import SpecModel
 from paramgen.catalog.synonyms import (
     FIELD_SYNONYMS,
     INITIALIZER_SYNONYMS,
@@ -18,7 +18,7 @@ from paramgen.catalog.synonyms import (
     PARAMETER_SYNONYMS,
 )
 from paramgen.language.groups import Group
-from paramgen.language.model import SpecFields
+from paramgen.language.parsed_spec import SpecFields
 
 MODELS: dict[str, type[SpecModel]] = {
     model.label: model

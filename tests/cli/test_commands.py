@@ -199,8 +199,8 @@ def test_files_that_the_system_refuses(run: Run, tiny: Path, tmp_path: Path, gol
         (3, "text", "inspect", "text"),
         (3, "pipe", "inspect", "pipe"),
         (3, "none/x", "build", "tiny.yaml", "-o", "none/x"),
-        (3, ".", "build", "tiny.yaml", "-o", "."),
-        (2, "new/", "build", "tiny.yaml", "-o", "new/"),
+        (3, "none/x", "build", "tiny.yaml", "-o", "none/x/"),
+        (2, "text", "build", "tiny.yaml", "-o", "text/"),
         (2, "''", "build", "tiny.yaml", "-o", ""),
         (2, "text", "build", "tiny.yaml", "-o", "text"),
     ):

@@ -6,8 +6,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from helpers import ROOT
-from models import CLAIM, first_comment
+import pytest
+from helpers import ROOT, read_plan_json
+from model_pages import CLAIM, first_comment
 
 import paramgen
 
@@ -312,6 +313,11 @@ class Claim:
     fields: dict[str, Any]
 
     @property
+    def basename(self) -> str:
+        """The name of the library's weights."""
+        return {"transformers": "model", "diffusers": "diffusion_pytorch_model"}[self.library]
+
+    @property
     def cls(self) -> Any:
         return getattr(import_module(self.library), self.model)
 
@@ -335,6 +341,13 @@ def read_claim(stem: str) -> Claim:
     return Claim(library.split()[0], model, configuration, eval(f"dict({inner or direct or ''})"))
 
 
+def every(*stems: str) -> Callable[[Any], Any]:
+    """Run a test for specs of models, where the library of their class is installed."""
+    return pytest.mark.parametrize(
+        "stem", [pytest.param(stem, marks=pytest.mark.frameworks("torch", read_claim(stem).library)) for stem in stems]
+    )
+
+
 def variables_of(stem: str, small: Variables | None = None) -> Variables:
     """Return a spec's variables with their values."""
     return paramgen.load_spec(path_of(stem), variables=small).source["variables"]  # type: ignore[no-any-return]
@@ -350,6 +363,15 @@ def stored_tensors(model: Any, case: ModelCase) -> Tensors:
     tied = tied_names(model)
     own = {name: tensor for name, tensor in model.state_dict().items() if name not in tied}
     return case.stored(own) if case.stored else own
+
+
+def stored_shapes(model: Any, case: ModelCase) -> dict[str, list[int]]:
+    return {name: list(tensor.shape) for name, tensor in stored_tensors(model, case).items()}
+
+
+def planned_shapes(stem: str, variables: Variables | None = None) -> dict[str, list[int]]:
+    plan = paramgen.load_spec(path_of(stem), variables=variables).plan
+    return {tensor["name"]: tensor["shape"] for tensor in read_plan_json(plan)["parameters"]}
 
 
 def sample(source: Mapping[str, Any], seeds: Iterable[int]) -> list[Tensors]:

@@ -1,39 +1,32 @@
 """Specs of published models agree with the classes in their first comments: names, shapes, loading and initial values."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from agreement import differences
-from helpers import ROOT, SMALL, read_plan_json
+from helpers import ROOT, SMALL
 from loading import FRAMEWORK_WARNINGS
 from model_cases import (
     CASES,
-    ModelCase,
     Variables,
+    every,
     path_of,
+    planned_shapes,
     read_claim,
     sample,
+    stored_shapes,
     stored_tensors,
     tied_names,
     variables_of,
 )
-from models import first_comment
+from model_pages import first_comment
 
 import paramgen
 
 pytestmark = FRAMEWORK_WARNINGS
 # Of most matrices of the small models, 20 seeds show a std that is 5 % off: 10,000 values on each side.
 SEEDS = range(20)
-
-
-def every(*stems: str) -> Callable[[Any], Any]:
-    """Run a test for specs of models, where the library of their class is installed."""
-    return pytest.mark.parametrize(
-        "stem", [pytest.param(stem, marks=pytest.mark.frameworks("torch", read_claim(stem).library)) for stem in stems]
-    )
 
 
 def test_every_claim_is_tested() -> None:
@@ -58,15 +51,6 @@ def test_the_published_size_has_the_names_and_shapes_of_the_class(stem: str) -> 
         assert stored_shapes(model, case) == planned_shapes(stem, variables)
 
 
-def stored_shapes(model: Any, case: ModelCase) -> dict[str, list[int]]:
-    return {name: list(tensor.shape) for name, tensor in stored_tensors(model, case).items()}
-
-
-def planned_shapes(stem: str, variables: Variables | None = None) -> dict[str, list[int]]:
-    plan = paramgen.load_spec(path_of(stem), variables=variables).plan
-    return {tensor["name"]: tensor["shape"] for tensor in read_plan_json(plan)["parameters"]}
-
-
 @every(*CASES)
 def test_the_small_model_loads_strictly_and_runs(stem: str, tmp_path: Path) -> None:
     """Load by the library, which reports no missing, unexpected or mismatched tensors, and by PyTorch."""
@@ -75,7 +59,7 @@ def test_the_small_model_loads_strictly_and_runs(stem: str, tmp_path: Path) -> N
 
     case, claim = CASES[stem], read_claim(stem)
     fields = case.fields(variables_of(stem, SMALL[stem]))
-    name = {"transformers": "model", "diffusers": "diffusion_pytorch_model"}[claim.library] + ".safetensors"
+    name = f"{claim.basename}.safetensors"
     claim.build(**fields).save_pretrained(tmp_path)  # writes the configuration
     paramgen.build(paramgen.load_spec(path_of(stem), variables=SMALL[stem]), tmp_path / name, device="cpu", force=True)
     model, found = claim.cls.from_pretrained(tmp_path, output_loading_info=True)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from paramgen.catalog.initializers import INITIALIZERS
 from paramgen.catalog.operations import OPERATIONS, OPERATIONS_BY_TYPE, CustomParameter
 from paramgen.errors import SpecError
-from paramgen.language.model import SpecFields, interpret
+from paramgen.language.parsed_spec import SpecFields, interpret
 from paramgen.language.schema import json_schema
 from paramgen.language.yaml_reader import from_yaml
 

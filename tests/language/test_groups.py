@@ -469,7 +469,7 @@ def test_too_long_names_are_refused(golden: Golden) -> None:
 def test_suggestions_are_made_only_for_printed_errors(monkeypatch: pytest.MonkeyPatch) -> None:
     suggested = []
     monkeypatch.setattr(
-        resolve.NameRegistry, "suggest", lambda self, pattern: suggested.append(pattern) or "; did you mean …?"
+        resolve._Resolver, "_suggest_name", lambda self, pattern: suggested.append(pattern) or "; did you mean …?"
     )
     overrides = ", ".join("{match: x, dtype: float16}" for _ in range(100))
     error = expect_spec_error(f"overrides: [{overrides}]\noperations: [{{name: p, type: prelu}}]\n")

@@ -217,6 +217,20 @@ HEADS: list[dict[str, Any]] = [
     {"defaults": {"conv": {"weight": "he"}}},
     {"defaults": {"conv": {}, "dlconv": {}}},
     {"defaults": {"custom": {}}},
+    {"files": []},
+    {"files": {"a.json": 1}},
+    {"files": {"a.json": []}},
+    {"files": {"a/b": {}}},
+    {"files": {".a": {}}},
+    {"files": {"": {}}},
+    {"files": {"a\tb": {}}},
+    {"files": {"a" * 256: {}}},
+    {"files": {"model.safetensors": {}}},
+    {"files": {"model.safetensors.index.json": {}}},
+    {"files": {"a": "/b"}},
+    {"files": {"a": ".."}},
+    {"files": {"a": "b/../c"}},
+    {"files": {"a": ""}},
 ]
 
 
@@ -229,6 +243,13 @@ def test_schema_and_planner_accept_the_same(operation: dict[str, Any]) -> None:
 
 def test_defaults_accept_expressions() -> None:
     head = {"variables": {"t": "ones"}, "defaults": {"conv": {"bias": "${t}"}}}
+    assert accepts(CONV, **head)
+    assert plan_operations(CONV, **head)
+
+
+def test_files_accept_any_content() -> None:
+    content = {"a": None, "b": [1, {"c": "${n}"}], "${n}": "${n}", "..x": True}
+    head = {"variables": {"n": 3}, "files": {"a.json": content, "b c..d": "${n}/x..y", "é": {}}}
     assert accepts(CONV, **head)
     assert plan_operations(CONV, **head)
 

@@ -12,7 +12,7 @@ from helpers import plan_text
 import paramgen
 from paramgen.errors import ParamgenError, SpecError
 from paramgen.language.document import from_mapping
-from paramgen.language.model import interpret, read_document
+from paramgen.language.parsed_spec import interpret, read_document
 from paramgen.language.yaml_reader import from_yaml
 from paramgen.planning.plan import make_plan
 

@@ -251,7 +251,7 @@ def test_recursive_mappings_are_refused(golden: Golden) -> None:
 
 def test_paths_that_are_not_files_are_refused(tmp_path: Path, golden: Golden) -> None:
     from paramgen.errors import FileError
-    from paramgen.language.model import read_document
+    from paramgen.language.parsed_spec import read_document
 
     with pytest.raises(FileError) as missing:
         read_document(tmp_path / "none.yaml")

@@ -1,4 +1,4 @@
-"""Plans: the source's worked examples, precedence, dtypes, totals, metadata; nothing is drawn."""
+"""Plans: MathWorks' worked examples, precedence, dtypes, totals, metadata; nothing is drawn."""
 
 import json
 import math
@@ -11,7 +11,7 @@ from helpers import ROOT, plan_operations, plan_text, read_plan_json
 import paramgen
 from paramgen.errors import SpecError
 from paramgen.language.document import from_mapping
-from paramgen.language.model import Replacements, interpret, read_document
+from paramgen.language.parsed_spec import Replacements, interpret, read_document
 from paramgen.language.yaml_reader import from_yaml
 from paramgen.planning import files, resolve
 from paramgen.planning.plan import make_plan, metadata

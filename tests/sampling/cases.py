@@ -131,7 +131,8 @@ def fill_region(backend: Backend, distribution: ElementwiseDistribution, dtype: 
 def pad(tensor: Tensor, index: int) -> Tensor:
     """Return the tensor with zeros at an index of its parameter's last axis."""
     (source,) = tensor.sources
-    return tensor._replace(sources=(source._replace(resolved=replace(source.resolved, padding_index=index)),))
+    padded = replace(source, resolved=replace(source.resolved, padding_index=index))
+    return replace(tensor, sources=(padded,))
 
 
 def ranges_of(tensor: Tensor) -> list[tuple[int, int]]:

@@ -23,9 +23,8 @@ from paramgen.catalog.distributions import (
 )
 from paramgen.dtypes import DTYPES
 from paramgen.sampling.backend import Backend, ElementSource, ElementwiseDistribution
-from paramgen.sampling.host import HostBackend
-from paramgen.sampling.matrix import TILE
-from paramgen.sampling.reference import NumpyBackend
+from paramgen.sampling.host import TILE, HostBackend
+from paramgen.sampling.reference.backend import NumpyBackend
 
 REFERENCE = NumpyBackend()
 
@@ -220,7 +219,9 @@ def test_the_package_builds_without_a_compiler(tmp_path: Path) -> None:
 
 def test_without_the_extension_numpy_draws_the_same_with_one_warning(tmp_path: Path, golden: Golden) -> None:
     (tmp_path / "tiny.yaml").write_text(TINY)
-    program = "import sys; sys.modules['paramgen.sampling._cpu'] = None; from paramgen.__main__ import main; main()"
+    program = (
+        "import sys; sys.modules['paramgen.sampling.cpu._kernels'] = None; from paramgen.__main__ import main; main()"
+    )
     arguments = ["build", "tiny.yaml", "-o", "numpy"]
     done = subprocess.run(
         [sys.executable, "-c", program, *arguments], cwd=tmp_path, capture_output=True, text=True, check=True

@@ -9,13 +9,13 @@ from golden import Golden
 from paramgen.catalog.distributions import ELEMENTWISE
 from paramgen.dtypes import DTYPES
 from paramgen.errors import DeviceError
-from paramgen.sampling import cuda
 from paramgen.sampling.backend import c_name
+from paramgen.sampling.cuda import compilation
 
 VARIANTS = [
     (),
     *(
-        cuda.sampling_defines(c_name(distribution), dtype)
+        compilation.sampling_defines(c_name(distribution), dtype)
         for distribution in ELEMENTWISE
         for dtype in DTYPES.values()
         if (not dtype.is_complex if distribution.is_discrete else not dtype.is_integer)
@@ -41,7 +41,7 @@ def nvrtc() -> Any:
 @pytest.mark.parametrize("defines", VARIANTS, ids=lambda defines: " ".join(defines) or "matrices")
 def test_ptx_of_plain_operations(nvrtc: Any, defines: tuple[str, ...]) -> None:
     for known in nvrtc.getSupportedArchs():
-        ptx = cuda.compile_kernels(nvrtc, f"compute_{known}", defines).decode().rstrip("\0")
+        ptx = compilation.compile_kernels(nvrtc, f"compute_{known}", defines).decode().rstrip("\0")
         assert f".target sm_{known}" in ptx
         instructions = re.findall(r"\b([a-z]\w*)((?:\.\w+)*)\.f(?:16|32|64)\b", ptx)
         assert {name for name, _ in instructions} <= {*ROUNDED, *EXACT}
@@ -56,7 +56,7 @@ def test_ptx_of_plain_operations(nvrtc: Any, defines: tuple[str, ...]) -> None:
 def test_kernels_compile_for_every_architecture(nvrtc: Any, defines: tuple[str, ...]) -> None:
     """Test that registers and shared memory suffice for the assembler."""
     for known in nvrtc.getSupportedArchs():
-        assert cuda.compile_kernels(nvrtc, f"sm_{known}", defines).startswith(b"\x7fELF")
+        assert compilation.compile_kernels(nvrtc, f"sm_{known}", defines).startswith(b"\x7fELF")
 
 
 class Old:
@@ -66,8 +66,8 @@ class Old:
 
 def test_an_architecture_for_every_gpu(golden: Golden) -> None:
     """Test that a GPU gets its own machine code, or PTX if NVRTC does not know it."""
-    chosen = [cuda.target_architecture(Old, capability) for capability in ("75", "80", "86", "90", "120")]
+    chosen = [compilation.target_architecture(Old, capability) for capability in ("75", "80", "86", "90", "120")]
     assert chosen == ["sm_75", "sm_80", "compute_80", "sm_90", "compute_90"]
     with pytest.raises(DeviceError) as caught:
-        cuda.target_architecture(Old, "61")
+        compilation.target_architecture(Old, "61")
     golden(caught.value)

@@ -10,8 +10,8 @@ import paramgen
 from paramgen.catalog.distributions import Bernoulli, Integers
 from paramgen.dtypes import DTYPES
 from paramgen.planning.streams import stream_id
-from paramgen.sampling.philox import draw_words, draw_words64
-from paramgen.sampling.reference import _bernoulli, _integers, _share64
+from paramgen.sampling.reference.distributions import _bernoulli, _integers, _share64
+from paramgen.sampling.reference.philox import draw_words, draw_words64
 
 COUNT = 20_000
 WORDS = [0, 1, 2**31, 2**32 - 1, 2**32, 2**63 - 1, 2**63, 2**64 - 2**32, 2**64 - 1]

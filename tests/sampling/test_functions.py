@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from paramgen.catalog.distributions import LogUniform, Sinusoidal, SsmDtBias, UniformInterval
 from paramgen.exact_math import log
 from paramgen.planning.streams import stream_id
-from paramgen.sampling import elementary
-from paramgen.sampling.philox import draw_words, draw_words64
-from paramgen.sampling.reference import uniform_interval
+from paramgen.sampling.reference import elementary
+from paramgen.sampling.reference.distributions import uniform_interval
+from paramgen.sampling.reference.philox import draw_words, draw_words64
 
 RANDOM = np.random.default_rng(0)
 COUNT = 4000

@@ -18,7 +18,7 @@ from paramgen.catalog.distributions import Constant, Distribution, ElementwiseDi
 from paramgen.dtypes import DTYPES
 from paramgen.sampling.backend import Backend, ElementSource
 from paramgen.sampling.orthogonal import Orthonormalizer
-from paramgen.sampling.reference import NumpyBackend
+from paramgen.sampling.reference.backend import NumpyBackend
 from paramgen.sampling.regions import StridedRegion
 
 REFERENCE = NumpyBackend()

@@ -30,9 +30,9 @@ from paramgen.catalog.distributions import (
     UniformInterval,
 )
 from paramgen.dtypes import DTYPES
-from paramgen.sampling import cpu, known_answers
 from paramgen.sampling.backend import ElementSource, kernel_arguments
-from paramgen.sampling.reference import NumpyBackend
+from paramgen.sampling.cpu import devices, known_answers
+from paramgen.sampling.reference.backend import NumpyBackend
 
 # From the numbers of a kernel to its distribution.
 DISTRIBUTIONS: dict[str, Callable[..., ElementwiseDistribution]] = {
@@ -124,7 +124,7 @@ def test_one_wrong_bit_of_a_matrix_is_detected(function: str, monkeypatch: pytes
 def refuse_kernels(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Refuse the kernels, as if they gave a wrong answer."""
     monkeypatch.setattr(known_answers, "MATRIX_CHECKSUM", 0)
-    caches = cpu._choose_backend, cpu.cpu_backend
+    caches = devices._choose_backend, devices.cpu_backend
     for cache in caches:
         cache.cache_clear()
     yield
@@ -137,27 +137,27 @@ def refuse_kernels(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_numpy_replaces_refused_kernels_with_a_warning(golden: Golden) -> None:
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
-        assert isinstance(cpu.cpu_backend(), NumpyBackend)
-        assert isinstance(cpu.cpu_backend(), NumpyBackend)
+        assert isinstance(devices.cpu_backend(), NumpyBackend)
+        assert isinstance(devices.cpu_backend(), NumpyBackend)
     (warning,) = warned
-    assert cpu.list_devices()[0].description.endswith(f", {warning.message}")
+    assert devices.list_devices()[0].description.endswith(f", {warning.message}")
     golden(str(warning.message).replace(COMPILED_BACKENDS[-1].name, "<kernels>"))
 
 
 # Loads the extension at argv[1] instead of the installed one.
 LOAD = """
 import importlib.util, sys
-spec = importlib.util.spec_from_file_location("paramgen.sampling._cpu", sys.argv.pop(1))
+spec = importlib.util.spec_from_file_location("paramgen.sampling.cpu._kernels", sys.argv.pop(1))
 module = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
-sys.modules["paramgen.sampling._cpu"] = module
+sys.modules["paramgen.sampling.cpu._kernels"] = module
 """
 COMPARE = f"""
 import json, sys
 sys.path.insert(0, {str(ROOT / "tests")!r})
 from paramgen.float_mode import is_default
 print(is_default())  # before frozen_cases imports more
-from paramgen.sampling.known_answers import first_difference
+from paramgen.sampling.cpu.known_answers import first_difference
 from helpers import COMPILED_BACKENDS
 from frozen_cases import RECORDED, cases, digest
 recorded = json.loads(RECORDED.read_text())["sha256"]
@@ -173,7 +173,7 @@ def build_extension(source: Path, to: Path, compiler: str, flags: str) -> Path:
     environment = {**os.environ, "CC": compiler, "CFLAGS": flags}
     done = subprocess.run(command, cwd=source, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    found = list(to.rglob("_cpu*.so"))
+    found = list(to.rglob("_kernels*.so"))
     assert found, done.stderr
     return found[0]
 
@@ -201,13 +201,13 @@ def test_no_cflags_change_a_bit(compiler: str, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_flags_that_are_not_overridden_are_detected(tmp_path: Path) -> None:
-    """Test a flag that cpu_build.py does not override."""
+    """Test a flag that extension.py does not override."""
     if not shutil.which("gcc") or platform.machine() != "x86_64":
         pytest.skip("needs gcc on x86-64")
     source = tmp_path / "source"
     ignored = shutil.ignore_patterns(".*", "*.so", "__pycache__", "build", "tests", "docs", "configs", "*.egg-info")
     shutil.copytree(ROOT, source, ignore=ignored)
-    script = source / "paramgen" / "sampling" / "cpu_build.py"
+    script = source / "paramgen" / "sampling" / "cpu" / "extension.py"
     text = script.read_text(encoding="utf-8")
     assert text.count("EXACT + FASTER") == text.count("extra_link_args=EXACT") == 1
     text = text.replace("EXACT + FASTER", 'FASTER + ["-O3"]').replace("extra_link_args=EXACT", "extra_link_args=[]")

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.special import erfinv, ndtri
 
 from paramgen.catalog.distributions import TruncatedNormal
-from paramgen.sampling.normal import log, normal_float32, normal_float64, truncated_normal
+from paramgen.sampling.reference.normal import log, normal_float32, normal_float64, truncated_normal
 
 
 def quantile(word: NDArray[np.unsignedinteger], bits: int) -> NDArray[np.float64]:

@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 
 from paramgen.catalog.distributions import Orthogonal
 from paramgen.planning.tensors import Tensor
-from paramgen.sampling import cpu
 from paramgen.sampling.backend import Backend
-from paramgen.sampling.host import HostBackend
-from paramgen.sampling.matrix import TILE
+from paramgen.sampling.cpu.devices import cpu_backend
+from paramgen.sampling.host import TILE, HostBackend
 from paramgen.sampling.orthogonal import (
     FLOAT64_TOLERANCE,
     MAX_LOSS,
@@ -21,11 +20,12 @@ from paramgen.sampling.orthogonal import (
     householder,
     iter_tiles,
 )
-from paramgen.sampling.philox import draw_words, draw_words64
-from paramgen.sampling.reference import NumpyBackend, standard_normal
+from paramgen.sampling.reference.backend import NumpyBackend
+from paramgen.sampling.reference.distributions import standard_normal
+from paramgen.sampling.reference.philox import draw_words, draw_words64
 
 SHAPES = [(1, 1), (2, 2), (7, 3), (3, 7), (1, 5), (5, 1), (400, 100), (100, 400), (TILE + 2, TILE + 1), (300, 300)]
-BACKENDS: list[HostBackend] = [NumpyBackend(), cpu.cpu_backend()]
+BACKENDS: list[HostBackend] = [NumpyBackend(), cpu_backend()]
 REFERENCE = Orthonormalizer(NumpyBackend(), 1)
 
 
@@ -73,7 +73,7 @@ def test_matrices_are_q_of_the_normal_matrix(shape: tuple[int, int], dtype: str)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_many_square_matrices(n: int, dtype: str) -> None:
     """Test square matrices, which are the worst conditioned."""
-    losses = [loss(orthogonal((n, n), dtype, seed, backend=cpu.cpu_backend())) for seed in range(2000)]
+    losses = [loss(orthogonal((n, n), dtype, seed, backend=cpu_backend())) for seed in range(2000)]
     assert max(losses) < (1e-12 if dtype == "float64" else 6e-7)
 
 
@@ -153,7 +153,7 @@ def test_progress_is_reported_in_parts_up_to_the_whole() -> None:
 
     counts: list[int] = []
     matrix = tensor((2 * TILE, 2 * TILE), "float32")
-    Sampler(4, 2, counts.append).draw(cpu.cpu_backend(), matrix, 0, matrix.size, np.empty(matrix.nbytes, np.uint8))
+    Sampler(4, 2, counts.append).draw(cpu_backend(), matrix, 0, matrix.size, np.empty(matrix.nbytes, np.uint8))
     assert sum(counts) == matrix.nbytes
     assert len([count for count in counts if count]) > 5
 
@@ -161,7 +161,7 @@ def test_progress_is_reported_in_parts_up_to_the_whole() -> None:
 @pytest.mark.parametrize(("size", "shared"), [(64, False), (768, True)])
 def test_several_threads_draw_a_large_matrix(size: int, shared: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Test a matrix of few bytes, too: 768 × 768 in float32 are 2.4 MB."""
-    from paramgen.sampling import matrices, sampler
+    from paramgen.sampling import matrix_drawer, sampler
 
     given: list[int] = []
 
@@ -169,9 +169,9 @@ def test_several_threads_draw_a_large_matrix(size: int, shared: bool, monkeypatc
         given.append(threads)
         return Orthonormalizer(backend, threads, on_share)
 
-    monkeypatch.setattr(matrices, "Orthonormalizer", record)
+    monkeypatch.setattr(matrix_drawer, "Orthonormalizer", record)
     matrix = tensor((size, size), "float32")
-    sampler.Sampler(4, 2).draw(cpu.cpu_backend(), matrix, 0, matrix.size, np.empty(matrix.nbytes, np.uint8))
+    sampler.Sampler(4, 2).draw(cpu_backend(), matrix, 0, matrix.size, np.empty(matrix.nbytes, np.uint8))
     assert given == [2 if shared else 1]
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paramgen.planning.streams import stream_id
-from paramgen.sampling.philox import draw_words, draw_words64, philox
+from paramgen.sampling.reference.philox import draw_words, draw_words64, philox
 
 VECTORS = json.loads((DATA / "stream-v1.json").read_text())
 

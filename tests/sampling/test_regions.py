@@ -24,7 +24,7 @@ from paramgen.catalog.distributions import (
 from paramgen.dtypes import DTYPES
 from paramgen.planning.tensors import Tensor
 from paramgen.sampling.backend import Backend, ElementSource
-from paramgen.sampling.reference import NumpyBackend
+from paramgen.sampling.reference.backend import NumpyBackend
 from paramgen.sampling.regions import StridedRegion
 from paramgen.sampling.sampler import Sampler
 

@@ -10,7 +10,7 @@ from paramgen.sampling.backend import c_name
 
 @pytest.mark.skipif(not COMPILED_BACKENDS, reason="needs the compiled kernels")
 def test_the_extension_numbers_entries_in_the_order_of_the_tables() -> None:
-    from paramgen.sampling._cpu import lib
+    from paramgen.sampling.cpu._kernels import lib
 
     distributions = list(map(c_name, ELEMENTWISE))
     dtypes = [f"PG_{name.upper()}" for name in DTYPES]

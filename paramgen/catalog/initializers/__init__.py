@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import PlainValidator, WithJsonSchema
 
 from paramgen.catalog.fields import Expectation
-from paramgen.catalog.initializers.base import Initializer, ParameterShape
+from paramgen.catalog.initializers.base import Initializer, ParameterTraits
 from paramgen.catalog.initializers.computed import (
     Arange,
     Formula,
@@ -34,8 +34,8 @@ from paramgen.catalog.initializers.values import (
     Uniform,
     Zeros,
 )
-from paramgen.catalog.models import read_typed
 from paramgen.catalog.schemas import reference
+from paramgen.catalog.spec_model import read_typed
 from paramgen.catalog.synonyms import INITIALIZER_SYNONYMS
 
 INITIALIZERS: tuple[type[Initializer], ...] = (

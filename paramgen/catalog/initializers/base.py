@@ -1,19 +1,21 @@
-"""The shape that an initializer fills, and the base of the initializers."""
+"""The traits of a parameter that its initializer depends on, and the base of the initializers."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 from paramgen.catalog.axes import Axes
 from paramgen.catalog.distributions import Direction, Distribution
 from paramgen.catalog.fields import FINITE, FieldError
-from paramgen.catalog.models import TypedSpecModel
+from paramgen.catalog.spec_model import TypedSpecModel
+from paramgen.json_text import dump_json
 from paramgen.messages import must_be, show
 
 
-@dataclass(frozen=True, slots=True)
-class ParameterShape:
-    """A parameter's shape, and what its operation knows about it.
+@dataclass(slots=True)  # not frozen: a frozen dataclass takes four times as long to make
+class ParameterTraits:
+    """A parameter's shape, fans and axes, from its operation: what an initializer depends on.
 
     `is_vector` marks biases, offsets and scales. `axes` is set if the operation names its axes, and `num_hidden_units`
     for an LSTM's bias. Elements at `padding_index` of the last axis are zero. `direction` is set for a magnitude once
@@ -54,22 +56,26 @@ class Initializer(TypedSpecModel):
         else:
             yield FieldError((high,), must_be(f"above {low} ({show(low_value)})", high_value))
 
-    def why_unsupported(self, parameter: ParameterShape) -> str | None:
+    def fans(self) -> tuple[str, ...]:
+        """Return the fans that its values depend on."""
+        return ()
+
+    def why_unsupported(self, traits: ParameterTraits) -> str | None:
         """Return the reason why it cannot fill this parameter ("needs a matrix, got a vector"), or None."""
         return None
 
-    def fits_dimensions(self, parameter: ParameterShape) -> bool:
+    def fits_dimensions(self, traits: ParameterTraits) -> bool:
         """Return True if it can fill some parameter with this number of dimensions.
 
         `self` may be a `model_construct` without its required fields.
         """
-        return self.why_unsupported(parameter) is None
+        return self.why_unsupported(traits) is None
 
-    def table_length(self, parameter: ParameterShape) -> int:
+    def table_length(self, traits: ParameterTraits) -> int:
         """Return how many numbers its distribution stores."""
         return 0
 
-    def to_distribution(self, parameter: ParameterShape) -> Distribution:
+    def to_distribution(self, traits: ParameterTraits) -> Distribution:
         """Return its distribution for a parameter that it fits."""
         raise NotImplementedError
 
@@ -79,3 +85,8 @@ class Initializer(TypedSpecModel):
             name for name in self.omitted_defaults if getattr(self, name) == type(self).model_fields[name].default
         }
         return {**self.model_dump(exclude=omitted), "type": self.type_name}
+
+    @cached_property
+    def json_text(self) -> str:
+        """The description as JSON. Tensors share initializers more often than shapes."""
+        return dump_json(self.describe())

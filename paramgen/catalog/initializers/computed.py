@@ -19,7 +19,7 @@ from paramgen.catalog.distributions.computed import (
     SMALLEST_LOGARITHMIC,
 )
 from paramgen.catalog.fields import FINITE, FieldError, FieldType, FiniteNumber, KeyPath, number_type
-from paramgen.catalog.initializers.base import Initializer, ParameterShape
+from paramgen.catalog.initializers.base import Initializer, ParameterTraits
 from paramgen.catalog.schemas import reference
 from paramgen.exact_math import log
 from paramgen.messages import must_be
@@ -109,22 +109,22 @@ class Values(Initializer):
     type: Literal["values"] = Field(description="initializer type.")
     values: Annotated[Any, VALUES] = Field(description="numbers, in lists that may be nested.")
 
-    def fits_dimensions(self, parameter: ParameterShape) -> bool:
-        return bool(parameter.shape)
+    def fits_dimensions(self, traits: ParameterTraits) -> bool:
+        return bool(traits.shape)
 
-    def why_unsupported(self, parameter: ParameterShape) -> str | None:
+    def why_unsupported(self, traits: ParameterTraits) -> str | None:
         shape = _nested_shape(self.values)
-        if shape == parameter.shape[-len(shape) :]:
+        if shape == traits.shape[-len(shape) :]:
             return None
-        if len(shape) > len(parameter.shape):
-            return f"have {len(shape)} axes, but the shape is {list(parameter.shape)}; remove levels of lists"
+        if len(shape) > len(traits.shape):
+            return f"have {len(shape)} axes, but the shape is {list(traits.shape)}; remove levels of lists"
         axes = f"last {len(shape)} axes" if len(shape) > 1 else "last axis"
-        return f"of shape {list(shape)} do not fit shape {list(parameter.shape)}; give them the shape of its {axes}"
+        return f"of shape {list(shape)} do not fit shape {list(traits.shape)}; give them the shape of its {axes}"
 
-    def table_length(self, parameter: ParameterShape) -> int:
+    def table_length(self, traits: ParameterTraits) -> int:
         return prod(_nested_shape(self.values))
 
-    def to_distribution(self, parameter: ParameterShape) -> Distribution:
+    def to_distribution(self, traits: ParameterTraits) -> Distribution:
         return distributions.Table.of(_flatten(self.values))
 
 
@@ -148,25 +148,25 @@ class _AlongAxis(Initializer):
         default=-1, description="axis of the index; -1 is the last one, 0 that of biases and scales."
     )
 
-    def fits_dimensions(self, parameter: ParameterShape) -> bool:
-        return bool(parameter.shape)
+    def fits_dimensions(self, traits: ParameterTraits) -> bool:
+        return bool(traits.shape)
 
-    def why_unsupported(self, parameter: ParameterShape) -> str | None:
-        dimensions = len(parameter.shape)
+    def why_unsupported(self, traits: ParameterTraits) -> str | None:
+        dimensions = len(traits.shape)
         if not -dimensions <= self.axis < dimensions:
-            return f"has no axis {self.axis} in shape {list(parameter.shape)}"
+            return f"has no axis {self.axis} in shape {list(traits.shape)}"
         return None
 
-    def axis_size(self, parameter: ParameterShape) -> int:
+    def axis_size(self, traits: ParameterTraits) -> int:
         """Return the size of the axis."""
-        return parameter.shape[self.axis]
+        return traits.shape[self.axis]
 
-    def table_length(self, parameter: ParameterShape) -> int:
-        return self.axis_size(parameter)
+    def table_length(self, traits: ParameterTraits) -> int:
+        return self.axis_size(traits)
 
-    def repeats(self, parameter: ParameterShape) -> int:
+    def repeats(self, traits: ParameterTraits) -> int:
         """Return the number of consecutive elements with the same index."""
-        return prod(parameter.shape[self.axis :][1:])
+        return prod(traits.shape[self.axis :][1:])
 
 
 class Arange(_AlongAxis):
@@ -178,14 +178,14 @@ class Arange(_AlongAxis):
     start: FiniteNumber = Field(default=0.0, description="first value.")
     step: FiniteNumber = Field(default=1.0, description="difference of neighbours.")
 
-    def why_unsupported(self, parameter: ParameterShape) -> str | None:
-        if (reason := super().why_unsupported(parameter)) or self.axis_size(parameter) <= limits.MAX_ARANGE:
+    def why_unsupported(self, traits: ParameterTraits) -> str | None:
+        if (reason := super().why_unsupported(traits)) or self.axis_size(traits) <= limits.MAX_ARANGE:
             return reason
-        return f"counts up to {limits.MAX_ARANGE:,} values along an axis, got {self.axis_size(parameter):,}"
+        return f"counts up to {limits.MAX_ARANGE:,} values along an axis, got {self.axis_size(traits):,}"
 
-    def to_distribution(self, parameter: ParameterShape) -> Distribution:
-        numbers = (self.start + self.step * k for k in range(self.axis_size(parameter)))
-        return distributions.Table.of(numbers, self.repeats(parameter))
+    def to_distribution(self, traits: ParameterTraits) -> Distribution:
+        numbers = (self.start + self.step * k for k in range(self.axis_size(traits)))
+        return distributions.Table.of(numbers, self.repeats(traits))
 
 
 class Formula(_AlongAxis):
@@ -198,10 +198,10 @@ class Formula(_AlongAxis):
     )
     _tables: dict[int, bytes] = PrivateAttr(default_factory=dict)  # by the size of the axis
 
-    def why_unsupported(self, parameter: ParameterShape) -> str | None:
-        if reason := super().why_unsupported(parameter):
+    def why_unsupported(self, traits: ParameterTraits) -> str | None:
+        if reason := super().why_unsupported(traits):
             return reason
-        size = self.axis_size(parameter)
+        size = self.axis_size(traits)
         if size > limits.MAX_VALUES:
             return f"is evaluated for up to {limits.MAX_VALUES:,} values along an axis, got {size:,}"
         try:
@@ -210,8 +210,8 @@ class Formula(_AlongAxis):
             return str(error)
         return None
 
-    def to_distribution(self, parameter: ParameterShape) -> Distribution:
-        return distributions.Table(self._table(self.axis_size(parameter)), self.repeats(parameter))
+    def to_distribution(self, traits: ParameterTraits) -> Distribution:
+        return distributions.Table(self._table(self.axis_size(traits)), self.repeats(traits))
 
     def _table(self, size: int) -> bytes:
         if size not in self._tables:
@@ -258,11 +258,11 @@ class Sinusoidal(Initializer):
         default=0.0, description="subtracted from channels/2 in the exponent; 1 makes 1/base the last frequency."
     )
 
-    def fits_dimensions(self, parameter: ParameterShape) -> bool:
-        return len(parameter.shape) > 1
+    def fits_dimensions(self, traits: ParameterTraits) -> bool:
+        return len(traits.shape) > 1
 
-    def why_unsupported(self, parameter: ParameterShape) -> str | None:
-        shape = parameter.shape
+    def why_unsupported(self, traits: ParameterTraits) -> str | None:
+        shape = traits.shape
         if len(shape) < 2 or prod(shape[:-2]) > 1:
             return f"needs the shape [positions, channels], got {list(shape)}"
         rows, channels = shape[-2:]
@@ -284,8 +284,8 @@ class Sinusoidal(Initializer):
         """Return the negative logarithm of the ratio of neighbouring frequencies."""
         return log(self.base) / self.denominator(channels)
 
-    def to_distribution(self, parameter: ParameterShape) -> Distribution:
-        channels = parameter.shape[-1]
+    def to_distribution(self, traits: ParameterTraits) -> Distribution:
+        channels = traits.shape[-1]
         is_interleaved = self.arrangement == "interleaved"
         return distributions.Sinusoidal(channels, is_interleaved, self.position_offset, self.rate(channels))
 
@@ -302,7 +302,7 @@ class LogUniform(Initializer):
     def check_keys(cls, data: dict[str, Any]) -> Iterator[FieldError]:
         yield from cls.order_errors(data, "low", "high")
 
-    def to_distribution(self, parameter: ParameterShape) -> Distribution:
+    def to_distribution(self, traits: ParameterTraits) -> Distribution:
         return distributions.LogUniform(self.low, self.high)
 
 
@@ -322,5 +322,5 @@ class SsmDtBias(Initializer):
         yield from cls.order_errors(data, "min", "max")
         yield from cls.order_errors(data, "floor", "max")
 
-    def to_distribution(self, parameter: ParameterShape) -> Distribution:
+    def to_distribution(self, traits: ParameterTraits) -> Distribution:
         return distributions.SsmDtBias(self.min, self.max, self.floor)

@@ -8,7 +8,7 @@ from pydantic import Field
 from paramgen.catalog import distributions
 from paramgen.catalog.distributions import Distribution
 from paramgen.catalog.fields import Positive
-from paramgen.catalog.initializers.base import Initializer, ParameterShape
+from paramgen.catalog.initializers.base import Initializer, ParameterTraits
 
 # The standard deviation of a standard normal truncated at -2 and 2.
 TRUNCATED_STD = 0.87962566103423978
@@ -37,12 +37,12 @@ class Scaled(Initializer):
         """Return the fans whose average is n."""
         return ("fan_in", "fan_out") if self.mode == "fan_avg" else (self.mode,)
 
-    def why_unsupported(self, parameter: ParameterShape) -> str | None:
-        missing = [fan for fan in self.fans() if getattr(parameter, fan) is None]
+    def why_unsupported(self, traits: ParameterTraits) -> str | None:
+        missing = [fan for fan in self.fans() if getattr(traits, fan) is None]
         return f"needs {' and '.join(missing)}, which this parameter does not have" if missing else None
 
-    def to_distribution(self, parameter: ParameterShape) -> Distribution:
-        fans = [getattr(parameter, fan) for fan in self.fans()]
+    def to_distribution(self, traits: ParameterTraits) -> Distribution:
+        fans = [getattr(traits, fan) for fan in self.fans()]
         gain, variance = self.gain_and_variance()
         root = gain * math.sqrt(len(fans) * (3 if self.distribution == "uniform" else 1) * variance / sum(fans))
         match self.distribution:

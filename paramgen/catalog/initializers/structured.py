@@ -8,7 +8,7 @@ from pydantic import Field
 from paramgen.catalog import distributions
 from paramgen.catalog.distributions import Distribution
 from paramgen.catalog.fields import FiniteNumber
-from paramgen.catalog.initializers.base import Initializer, ParameterShape
+from paramgen.catalog.initializers.base import Initializer, ParameterTraits
 
 
 class Orthogonal(Initializer):
@@ -28,18 +28,18 @@ class Orthogonal(Initializer):
         default=False, description="true for a matrix per gate of recurrent weights, instead of one for all gates."
     )
 
-    def why_unsupported(self, parameter: ParameterShape) -> str | None:
-        if parameter.is_vector:
+    def why_unsupported(self, traits: ParameterTraits) -> str | None:
+        if traits.is_vector:
             return "needs a matrix, got a vector"
-        if len(parameter.shape) < 2:
-            return f"needs at least 2 dimensions, got shape {list(parameter.shape)}"
-        if self.per_gate and not parameter.sizes("g", "h"):
+        if len(traits.shape) < 2:
+            return f"needs at least 2 dimensions, got shape {list(traits.shape)}"
+        if self.per_gate and not traits.sizes("g", "h"):
             return "with per_gate needs weights with gates, which this parameter does not have"
         return None
 
-    def to_distribution(self, parameter: ParameterShape) -> Distribution:
-        experts, *_ = parameter.sizes("x") or [1]
-        gates, *_ = (parameter.sizes("g") if self.per_gate else None) or [1]
+    def to_distribution(self, traits: ParameterTraits) -> Distribution:
+        experts, *_ = traits.sizes("x") or [1]
+        gates, *_ = (traits.sizes("g") if self.per_gate else None) or [1]
         return distributions.Orthogonal(self.gain, experts * gates)
 
 
@@ -48,9 +48,9 @@ class Norm(Initializer):
 
     type: Literal["norm"] = Field(description="initializer type.")
 
-    def to_distribution(self, parameter: ParameterShape) -> Distribution:
-        assert parameter.direction
-        return distributions.Norm(parameter.direction, parameter.shape)
+    def to_distribution(self, traits: ParameterTraits) -> Distribution:
+        assert traits.direction
+        return distributions.Norm(traits.direction, traits.shape)
 
 
 class UnitForgetGate(Initializer):
@@ -60,12 +60,12 @@ class UnitForgetGate(Initializer):
     reference = "Jozefowicz, Zaremba & Sutskever, ICML 2015"
     type: Literal["unit_forget_gate"] = Field(description="initializer type.")
 
-    def why_unsupported(self, parameter: ParameterShape) -> str | None:
-        return None if parameter.num_hidden_units else "fits only the bias of an LSTM"
+    def why_unsupported(self, traits: ParameterTraits) -> str | None:
+        return None if traits.num_hidden_units else "fits only the bias of an LSTM"
 
-    def to_distribution(self, parameter: ParameterShape) -> Distribution:
-        assert parameter.num_hidden_units is not None
-        return distributions.unit_forget_gate(parameter.num_hidden_units)
+    def to_distribution(self, traits: ParameterTraits) -> Distribution:
+        assert traits.num_hidden_units is not None
+        return distributions.unit_forget_gate(traits.num_hidden_units)
 
 
 class Identity(Initializer):
@@ -76,15 +76,15 @@ class Identity(Initializer):
     type: Literal["identity"] = Field(description="initializer type.")
     gain: FiniteNumber = Field(default=1.0, description="factor on the identity.")
 
-    def why_unsupported(self, parameter: ParameterShape) -> str | None:
-        if parameter.is_vector:
+    def why_unsupported(self, traits: ParameterTraits) -> str | None:
+        if traits.is_vector:
             return "needs a matrix, got a vector"
-        if len(parameter.shape) != 2:
-            return f"needs exactly 2 dimensions, got shape {list(parameter.shape)}"
+        if len(traits.shape) != 2:
+            return f"needs exactly 2 dimensions, got shape {list(traits.shape)}"
         return None
 
-    def to_distribution(self, parameter: ParameterShape) -> Distribution:
-        rows, columns = parameter.shape
+    def to_distribution(self, traits: ParameterTraits) -> Distribution:
+        rows, columns = traits.shape
         return distributions.PeriodicConstant("identity", self.gain, 0, 1, columns + 1, min(rows, columns))
 
 
@@ -95,13 +95,13 @@ class Dirac(Initializer):
     reference = "Zagoruyko & Komodakis, 2017; torch.nn.init.dirac_"
     type: Literal["dirac"] = Field(description="initializer type.")
 
-    def why_unsupported(self, parameter: ParameterShape) -> str | None:
-        return None if _filter_size(parameter) else "fits only the weights of a convolution"
+    def why_unsupported(self, traits: ParameterTraits) -> str | None:
+        return None if _filter_size(traits) else "fits only the weights of a convolution"
 
-    def to_distribution(self, parameter: ParameterShape) -> Distribution:
-        filter_size = _filter_size(parameter)
-        assert filter_size and parameter.axes
-        outer, inner, *groups = parameter.shape[len(filter_size) :]
+    def to_distribution(self, traits: ParameterTraits) -> Distribution:
+        filter_size = _filter_size(traits)
+        assert filter_size and traits.axes
+        outer, inner, *groups = traits.shape[len(filter_size) :]
         run = math.prod(groups)
         first = _centre_index(filter_size) * outer * inner * run
         return distributions.PeriodicConstant("dirac", 1.0, first, run, (inner + 1) * run, min(outer, inner))
@@ -115,27 +115,27 @@ class DeltaOrthogonal(Initializer):
     type: Literal["delta_orthogonal"] = Field(description="initializer type.")
     gain: FiniteNumber = Field(default=1.0, description="factor on the orthonormal matrix.")
 
-    def why_unsupported(self, parameter: ParameterShape) -> str | None:
-        if not _filter_size(parameter):
+    def why_unsupported(self, traits: ParameterTraits) -> str | None:
+        if not _filter_size(traits):
             return "fits only the weights of a convolution"
-        if parameter.sizes("g"):
+        if traits.sizes("g"):
             return "fits only the weights of an ungrouped convolution"
-        channels, filters = parameter.sizes("i", "o") or (0, 0)
+        channels, filters = traits.sizes("i", "o") or (0, 0)
         if channels > filters:
             return f"needs at least as many filters as channels, got {filters:,} filters and {channels:,} channels"
         return None
 
-    def to_distribution(self, parameter: ParameterShape) -> Distribution:
-        filter_size = _filter_size(parameter)
+    def to_distribution(self, traits: ParameterTraits) -> Distribution:
+        filter_size = _filter_size(traits)
         assert filter_size
-        rows, columns = parameter.shape[len(filter_size) :]
+        rows, columns = traits.shape[len(filter_size) :]
         centre = distributions.MatrixRegion(_centre_index(filter_size, 1) * rows * columns, rows, columns)
         return distributions.DeltaOrthogonal(self.gain, centre)
 
 
-def _filter_size(parameter: ParameterShape) -> tuple[int, ...] | None:
+def _filter_size(traits: ParameterTraits) -> tuple[int, ...] | None:
     """Return a convolution's filter size; None if the parameter is not the weights of a convolution."""
-    size = parameter.axes.sizes.get("k") if parameter.axes and parameter.sizes("i", "o") else None
+    size = traits.axes.sizes.get("k") if traits.axes and traits.sizes("i", "o") else None
     return size if isinstance(size, tuple) else None
 
 

@@ -18,7 +18,7 @@ from paramgen.catalog.fields import (
     Probability,
     Schema,
 )
-from paramgen.catalog.initializers.base import Initializer, ParameterShape
+from paramgen.catalog.initializers.base import Initializer, ParameterTraits
 from paramgen.messages import must_be, show
 
 
@@ -30,7 +30,7 @@ class Gaussian(Initializer):
     mean: FiniteNumber = Field(default=0.0, description="mean.")
     std: NonNegative = Field(default=0.01, description="standard deviation.")
 
-    def to_distribution(self, parameter: ParameterShape) -> Distribution:
+    def to_distribution(self, traits: ParameterTraits) -> Distribution:
         return distributions.Normal(self.mean, self.std)
 
 
@@ -41,7 +41,7 @@ class NarrowNormal(Initializer):
     reference = "MathWorks, Deep Learning Toolbox"
     type: Literal["narrow_normal"] = Field(description="initializer type.")
 
-    def to_distribution(self, parameter: ParameterShape) -> Distribution:
+    def to_distribution(self, traits: ParameterTraits) -> Distribution:
         return distributions.Normal(0.0, 0.01)
 
 
@@ -71,7 +71,7 @@ class TruncatedNormal(Initializer):
             message = f"almost no probability mass between low={show(low)} and high={show(high)}; widen the limits"
             yield FieldError(("low" if "low" in data else "high",), message)
 
-    def to_distribution(self, parameter: ParameterShape) -> Distribution:
+    def to_distribution(self, traits: ParameterTraits) -> Distribution:
         return distributions.TruncatedNormal(self.mean, self.std, self.low, self.high)
 
 
@@ -107,7 +107,7 @@ class Uniform(Initializer):
         ways = [{"required": ["bound"]}, {"required": ["low", "high"]}]
         return {"oneOf": ways, "dependencies": {"low": ["high"], "high": ["low"]}}
 
-    def to_distribution(self, parameter: ParameterShape) -> Distribution:
+    def to_distribution(self, traits: ParameterTraits) -> Distribution:
         if self.bound is not None:
             return distributions.Uniform(self.bound)
         assert self.low is not None and self.high is not None
@@ -131,7 +131,7 @@ class Integers(Initializer):
         if type(low) is int and type(high) is int and low > high:
             yield FieldError(("low",), must_be(f"at most high ({show(high)})", low))
 
-    def to_distribution(self, parameter: ParameterShape) -> Distribution:
+    def to_distribution(self, traits: ParameterTraits) -> Distribution:
         return distributions.Integers(self.low, self.high)
 
 
@@ -143,7 +143,7 @@ class Bernoulli(Initializer):
     type: Literal["bernoulli"] = Field(description="initializer type.")
     p: Probability = Field(default=0.5, description="probability of a one.")
 
-    def to_distribution(self, parameter: ParameterShape) -> Distribution:
+    def to_distribution(self, traits: ParameterTraits) -> Distribution:
         return distributions.Bernoulli(self.p)
 
 
@@ -154,7 +154,7 @@ class Constant(Initializer):
     type: Literal["constant"] = Field(description="initializer type.")
     value: FiniteNumber = Field(description="value of every element.")
 
-    def to_distribution(self, parameter: ParameterShape) -> Distribution:
+    def to_distribution(self, traits: ParameterTraits) -> Distribution:
         return distributions.Constant(self.value)
 
 
@@ -164,7 +164,7 @@ class Ones(Initializer):
     formula = "constant 1"
     type: Literal["ones"] = Field(description="initializer type.")
 
-    def to_distribution(self, parameter: ParameterShape) -> Distribution:
+    def to_distribution(self, traits: ParameterTraits) -> Distribution:
         return distributions.Constant(1.0)
 
 
@@ -174,5 +174,5 @@ class Zeros(Initializer):
     formula = "constant 0"
     type: Literal["zeros"] = Field(description="initializer type.")
 
-    def to_distribution(self, parameter: ParameterShape) -> Distribution:
+    def to_distribution(self, traits: ParameterTraits) -> Distribution:
         return distributions.Constant(0.0)

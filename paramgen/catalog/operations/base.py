@@ -27,11 +27,11 @@ from paramgen.catalog.initializers import (
     Initializer,
     Ones,
     Orthogonal,
-    ParameterShape,
+    ParameterTraits,
     Zeros,
 )
-from paramgen.catalog.models import TypedSpecModel, unknown_key_errors
 from paramgen.catalog.schemas import closed_schema, initializer_schema, merge_rules, reference
+from paramgen.catalog.spec_model import TypedSpecModel, unknown_key_errors
 from paramgen.catalog.synonyms import PARAMETER_SYNONYMS
 from paramgen.messages import must_be
 
@@ -41,7 +41,7 @@ ONES = Ones(type="ones")
 ZEROS = Zeros(type="zeros")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: a frozen dataclass takes four times as long to make
 class ParameterDef:
     """A parameter of an operation, before the spec's initializers: name, size, fans and default initializer.
 
@@ -51,7 +51,7 @@ class ParameterDef:
     """
 
     name: str
-    info: ParameterShape
+    traits: ParameterTraits
     initializer: Initializer
     initializer_key: str
     dtype: str | None = None
@@ -70,7 +70,7 @@ def define_weights(
 ) -> ParameterDef:
     """Return weights with named axes, in the notation of axes.py."""
     named = Axes(axes, sizes)
-    return ParameterDef(name + suffix, ParameterShape(named.shape, fan_in, fan_out, axes=named), initializer, name)
+    return ParameterDef(name + suffix, ParameterTraits(named.shape, fan_in, fan_out, axes=named), initializer, name)
 
 
 def define_vector(
@@ -83,8 +83,8 @@ def define_vector(
 ) -> ParameterDef:
     """Return a bias, offset or scale: one axis, and one of size 1."""
     named = Axes(f"{axes} 1", sizes)
-    info = ParameterShape(named.shape, None, None, True, num_hidden_units, named)
-    return ParameterDef(name + suffix, info, initializer, name)
+    traits = ParameterTraits(named.shape, None, None, True, num_hidden_units, named)
+    return ParameterDef(name + suffix, traits, initializer, name)
 
 
 class Operation(TypedSpecModel, SpecEntry):
@@ -99,7 +99,7 @@ class Operation(TypedSpecModel, SpecEntry):
     tie: Annotated[
         dict[str, str], Expectation(value="a mapping of parameters to names of other parameters", item="a name")
     ] = Field(
-        default={},
+        default_factory=dict,
         description="parameters to share: a parameter's name, and the canonical name of the one that it shares.",
     )
 
@@ -130,18 +130,18 @@ class Operation(TypedSpecModel, SpecEntry):
             yield fields, cls.model_validate({key: value for key, value in given.items() if value is not None})
 
     @classmethod
-    def example_shapes(cls) -> dict[str, ParameterShape]:
-        """Return example shapes by key. They stand in for all sizes in schema rules."""
-        infos: dict[str, ParameterShape] = {}
+    def example_traits(cls) -> dict[str, ParameterTraits]:
+        """Return example traits by key. They stand in for all sizes in schema rules."""
+        traits_of: dict[str, ParameterTraits] = {}
         for _, example in cls.examples():
             for definition in example.parameter_defs():
-                infos.setdefault(definition.initializer_key, definition.info)
-        return infos
+                traits_of.setdefault(definition.initializer_key, definition.traits)
+        return traits_of
 
 
-def _schema_of_fitting_initializers(info: ParameterShape) -> Schema:
+def _schema_of_fitting_initializers(traits: ParameterTraits) -> Schema:
     names = [
-        name for model in INITIALIZERS if not model.model_construct().fits_dimensions(info) for name in model.names()
+        name for model in INITIALIZERS if not model.model_construct().fits_dimensions(traits) for name in model.names()
     ]
     return {"allOf": [reference("Initializer")], "not": initializer_schema(names)}
 
@@ -167,13 +167,13 @@ class StandardOperation(Operation):
     initializers: Annotated[
         dict[str, AnyInitializer],
         Expectation(value="a mapping of parameter names to initializers", item=INITIALIZER_EXPECTED),
-    ] = Field(default={}, description="initializers by parameter name, instead of the defaults.")
+    ] = Field(default_factory=dict, description="initializers by parameter name, instead of the defaults.")
 
     @classmethod
     @cache
     def parameter_names(cls) -> tuple[str, ...]:
         """Return the keys of its parameters, whatever its fields."""
-        return tuple(cls.example_shapes())
+        return tuple(cls.example_traits())
 
     @classmethod
     def parameter_synonyms(cls) -> Mapping[str, str]:
@@ -187,7 +187,7 @@ class StandardOperation(Operation):
     def initializers_schema(cls) -> Schema:
         """Return the JSON Schema of initializers by parameter, each without the types that do not fit it."""
         return closed_schema(
-            {name: _schema_of_fitting_initializers(info) for name, info in cls.example_shapes().items()}
+            {name: _schema_of_fitting_initializers(traits) for name, traits in cls.example_traits().items()}
         )
 
     @classmethod

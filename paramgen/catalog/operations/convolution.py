@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -56,6 +56,14 @@ KERNEL_AXIS_RULE: Schema = {
 def _grouping_schema(name: str) -> Schema:
     needed, refused = GROUPINGS[name]
     return {"required": list(needed), "properties": dict.fromkeys(refused, False)}
+
+
+class GroupSizes(NamedTuple):
+    """The number of groups, None without groups, and the channels and filters of each."""
+
+    groups: int | None
+    channels: int
+    filters: int
 
 
 class Convolution(StandardOperation):
@@ -134,19 +142,19 @@ class Convolution(StandardOperation):
             **inherited,
         }
 
-    def groups(self) -> tuple[int | None, int, int]:
-        """Return the number of groups or None, the channels of a group and the filters of a group."""
+    def group_sizes(self) -> GroupSizes:
+        """Return the number of groups, and the sizes of each."""
         if self.num_groups == CHANNEL_WISE:
             assert self.num_channels is not None
-            return self.num_channels, 1, self.num_filters_per_group or 1
+            return GroupSizes(self.num_channels, 1, self.num_filters_per_group or 1)
         grouped = self.num_groups is not None
         channels = self.num_channels_per_group if grouped else self.num_channels
         filters = self.num_filters_per_group if grouped else self.num_filters
         assert channels is not None and filters is not None
-        return self.num_groups, channels, filters
+        return GroupSizes(self.num_groups, channels, filters)
 
     def parameter_defs(self) -> Iterator[ParameterDef]:
-        groups, channels, filters = self.groups()
+        groups, channels, filters = self.group_sizes()
         elements = math.prod(self.filter_size)
         sizes: dict[str, int | tuple[int, ...]] = {"k": self.filter_size, "i": channels, "o": filters}
         if groups is not None:

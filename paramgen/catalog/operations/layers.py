@@ -28,10 +28,9 @@ from paramgen.catalog.initializers import (
     Constant,
     Gaussian,
     Mode,
-    ParameterShape,
+    ParameterTraits,
     Scaled,
 )
-from paramgen.catalog.models import SpecModel
 from paramgen.catalog.operations.base import (
     Operation,
     ParameterDef,
@@ -41,6 +40,7 @@ from paramgen.catalog.operations.base import (
 )
 from paramgen.catalog.operations.weight_norm import WEIGHT_NORM_EXPECTED, WEIGHT_NORM_HELP, MatrixNorm, define_magnitude
 from paramgen.catalog.schemas import initializer_schema, merge_rules, object_schema, reference, type_schema
+from paramgen.catalog.spec_model import SpecModel
 from paramgen.messages import must_be
 
 QUARTER = Constant(type="constant", value=0.25)
@@ -100,7 +100,7 @@ class Embedding(StandardOperation):
         definition = define_weights(
             "weights", "d v", sizes, self.vocabulary_size, self.embedding_dimension, EMBEDDING_GAUSSIAN
         )
-        yield replace(definition, info=replace(definition.info, padding_index=self.padding_index))
+        yield replace(definition, traits=replace(definition.traits, padding_index=self.padding_index))
 
 
 class PReLU(StandardOperation):
@@ -151,7 +151,7 @@ def _shape_rules() -> Iterator[Schema]:
     """Yield the number of dimensions for each initializer that does not fit every number of them."""
     for model in INITIALIZERS:
         initializer, every = model.model_construct(), range(limits.MAX_DIMENSIONS + 1)
-        fitting = [count for count in every if initializer.fits_dimensions(ParameterShape((1,) * count, 1, 1))]
+        fitting = [count for count in every if initializer.fits_dimensions(ParameterTraits((1,) * count, 1, 1))]
         if not fitting:
             yield {"properties": {"initializer": {"not": initializer_schema(model.names())}}}
         elif len(fitting) < len(every):
@@ -192,6 +192,6 @@ class Custom(Operation):
 
     def parameter_defs(self) -> Iterator[ParameterDef]:
         for name, parameter in self.parameters.items():
-            info = ParameterShape(parameter.shape, parameter.fan_in, parameter.fan_out)
+            traits = ParameterTraits(parameter.shape, parameter.fan_in, parameter.fan_out)
             path = ("parameters", name, "initializer")
-            yield ParameterDef(name, info, parameter.initializer, name, parameter.dtype, path)
+            yield ParameterDef(name, traits, parameter.initializer, name, parameter.dtype, path)

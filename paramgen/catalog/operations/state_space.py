@@ -7,7 +7,7 @@ from pydantic import Field
 
 from paramgen.catalog.axes import Axes
 from paramgen.catalog.fields import Size
-from paramgen.catalog.initializers import Formula, ParameterShape, SsmDtBias
+from paramgen.catalog.initializers import Formula, ParameterTraits, SsmDtBias
 from paramgen.catalog.operations.base import ONES, ParameterDef, StandardOperation, define_vector
 from paramgen.exact_math import log
 
@@ -48,7 +48,7 @@ class StateSpace(StandardOperation):
         else:
             axes = Axes("c n", {**sizes, "n": self.state_size})
             decay = Formula(type="formula", value=LOG_OF_NEXT)
-            yield ParameterDef("a_log", ParameterShape(axes.shape, axes=axes), decay, "a_log")
+            yield ParameterDef("a_log", ParameterTraits(axes.shape, axes=axes), decay, "a_log")
         yield define_vector("d", "c", sizes, ONES)
         if self.dt_bias:
             yield define_vector("dt_bias", "c", sizes, SSM_DT_BIAS)

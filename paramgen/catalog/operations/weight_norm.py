@@ -6,9 +6,9 @@ from pydantic import Field
 
 from paramgen.catalog.axes import Axes, collapse_axes
 from paramgen.catalog.fields import Expectation
-from paramgen.catalog.initializers import Norm, ParameterShape
-from paramgen.catalog.models import SpecModel
+from paramgen.catalog.initializers import Norm, ParameterTraits
 from paramgen.catalog.operations.base import ParameterDef
+from paramgen.catalog.spec_model import SpecModel
 
 DEFAULT_NORM = Norm(type="norm")
 WEIGHT_NORM_HELP = "a direction and a magnitude instead of plain weights."
@@ -44,11 +44,11 @@ class MatrixNorm(WeightNorm):
 
 def define_magnitude(direction: ParameterDef, kept: str) -> ParameterDef:
     """Return the magnitude of weights: the same axes, with size 1 except those in `kept`."""
-    axes = direction.info.axes
+    axes = direction.traits.axes
     assert axes
     filter_size: Any = axes.sizes.get("k", ())
     axes_of_magnitude = Axes(
         collapse_axes(axes.pattern, kept, axes.sizes), {**axes.sizes, "one": (1,) * len(filter_size)}
     )
-    info = ParameterShape(axes_of_magnitude.shape, is_vector=True, axes=axes_of_magnitude)
-    return ParameterDef("magnitude", info, DEFAULT_NORM, "magnitude", direction=direction.name)
+    traits = ParameterTraits(axes_of_magnitude.shape, is_vector=True, axes=axes_of_magnitude)
+    return ParameterDef("magnitude", traits, DEFAULT_NORM, "magnitude", direction=direction.name)

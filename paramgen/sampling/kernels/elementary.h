@@ -1,4 +1,4 @@
-/* exp, expm1, sine and cosine in double, and the distributions made of them; elementary.py and reference.py are the oracle. */
+/* exp, expm1, sine and cosine in double, and the distributions made of them; sampling/reference/ is the oracle. */
 
 /* t = k·ln 2 + r; exp t = 2^k·(1 + rest), rest = exp(r) - 1. `shifted` is k + PG_TO_INTEGER. */
 PG double pg_exp_shifted(double t) { return t * PG_INVERSE_LN_2 + PG_TO_INTEGER; }

@@ -1,8 +1,8 @@
 /* The scalar functions of stream philox4x32-v1, from counters to values, for C99 compilers and for NVRTC.
 
-   docs/stream.md is the specification, and reference.py the oracle: every build of this file gives the same bits. Only
-   integer operations and correctly rounded +, -, ×, ÷ and sqrt, in the order written here. Compile without contraction
-   (-ffp-contract=off, --fmad=false) and without fast-math. */
+   docs/stream.md is the specification, and sampling/reference/ the oracle: every build of this file gives the same
+   bits. Only integer operations and correctly rounded +, -, ×, ÷ and sqrt, in the order written here. Compile without
+   contraction (-ffp-contract=off, --fmad=false) and without fast-math. */
 
 #ifndef PARAMGEN_KERNEL_H
 #define PARAMGEN_KERNEL_H

@@ -497,17 +497,19 @@ PG void pg_draw_region(pg_draw_words_t *draw_words, pg_draw_batch_t *draw_batch,
     pg_keys(seed, key);
     if (distribution == PG_CONSTANT)
         pg_fill_constant(dtype, numbers[PG_VALUE], (uint64_t)(most * length), value);
-    for (int64_t u = 0; u < sizes[3]; u += length) {
-        int here = (int)(sizes[3] - u < length ? sizes[3] - u : length);
-        int64_t a = 0, b = 0, v = 0;
+    for (int64_t index3 = 0; index3 < sizes[3]; index3 += length) {
+        int here = (int)(sizes[3] - index3 < length ? sizes[3] - index3 : length);
+        int64_t index0 = 0, index1 = 0, index2 = 0;
         for (int64_t row = 0; row < all; row += most) {
             int rows = (int)(all - row < most ? all - row : most), used = 0;
             for (int j = 0, side; j < rows; j += side) {
-                uint64_t element = offset + (uint64_t)(a * strides[0] + b * strides[1] + v * strides[2] + u);
-                int64_t at = a * out_strides[0] + b * out_strides[1] + v * out_strides[2] + u * out_strides[3];
-                side = (int)(rows - j < sizes[2] - v ? rows - j : sizes[2] - v);
+                uint64_t element =
+                    offset + (uint64_t)(index0 * strides[0] + index1 * strides[1] + index2 * strides[2] + index3);
+                int64_t target = index0 * out_strides[0] + index1 * out_strides[1] + index2 * out_strides[2] +
+                                 index3 * out_strides[3];
+                side = (int)(rows - j < sizes[2] - index2 ? rows - j : sizes[2] - index2);
                 for (int i = 0; i < side; i++)
-                    position[j + i] = at + i * out_strides[2];
+                    position[j + i] = target + i * out_strides[2];
                 for (int i = 0; here == 1 && i < side; i++) {
                     uint64_t word = element + (uint64_t)(i * strides[2]);
                     block[j + i] = word >> shift;
@@ -520,11 +522,11 @@ PG void pg_draw_region(pg_draw_words_t *draw_words, pg_draw_batch_t *draw_batch,
                     for (int k = (skipped + here + per_block - 1) >> shift; k; k--)
                         block[used++] = number++;
                 }
-                v += side;
-                if (v == sizes[2]) {
-                    v = 0;
-                    a += ++b == sizes[1];
-                    b %= sizes[1];
+                index2 += side;
+                if (index2 == sizes[2]) {
+                    index2 = 0;
+                    index0 += ++index1 == sizes[1];
+                    index1 %= sizes[1];
                 }
             }
             if (distribution == PG_SINUSOIDAL) {

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from paramgen.buffers import BLOCK_BYTES
 from paramgen.messages import must_be_array
 from paramgen.sampling.backend import Bytes
-from paramgen.sampling.cuda_runtime import (
+from paramgen.sampling.cuda.runtime import (
     allocate_pinned,
     check_gpus,
     copy_bytes,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from paramgen.buffers import CHUNK_ELEMENTS
 from paramgen.catalog.distributions import Norm
 from paramgen.planning.tensors import Parameter
-from paramgen.sampling.matrix import Matrix
+from paramgen.sampling.backend import Matrix
 from paramgen.sampling.regions import iter_boxes
 
 
@@ -23,7 +23,7 @@ def direction_parameter(parameter: Parameter, distribution: Norm) -> Parameter:
     resolved = replace(
         parameter.resolved, shape=direction.shape, dtype=direction.dtype, distribution=direction.distribution
     )
-    return parameter._replace(resolved=resolved)
+    return replace(parameter, resolved=resolved)
 
 
 def compute_norms(

@@ -1,4 +1,4 @@
-"""The build of the extension `paramgen.sampling._cpu` from cpu.c, which setup.py runs through cffi.
+"""The build of the extension `paramgen.sampling.cpu._kernels` from cpu.c, which setup.py runs through cffi.
 
 Without a compiler the package is still installed, and draws with NumPy.
 """
@@ -38,7 +38,7 @@ ffi.cdef(
     + "static const pg_kernels_t pg_kernel_sets[];"
 )
 ffi.set_source(
-    "paramgen.sampling._cpu",
+    "paramgen.sampling.cpu._kernels",
     '#include "cpu.c"',
     include_dirs=[FOLDER],
     depends=sorted(map(str, Path(FOLDER).glob("*.[ch]"))),

@@ -88,7 +88,7 @@ class SpecModel(BaseModel):
 
     @classmethod
     def _drop_missing_of_misspelt(cls, errors: list[FieldError], data: dict[str, Any]) -> list[FieldError]:
-        """Return the errors without those of missing fields that an unknown key resembles: they are one mistake."""
+        """Return the errors without those of missing fields that an unknown key resembles: they are one error."""
         if all(error.subject != ErrorSubject.MISSING_FIELD for error in errors):
             return errors
         unknown = (key for key in data if key not in cls.fields_by_key())
@@ -101,7 +101,8 @@ class SpecModel(BaseModel):
     def missing_field_error(cls, name: str, label: str) -> FieldError:
         """Return the error of a missing field; `label` is what needs it."""
         purpose = re.split(r"[;:(]", cls.fields_by_key()[name].description or "")[0].strip(" .")
-        return FieldError((name,), f"missing field of {label}: {purpose}", ErrorSubject.MISSING_FIELD)
+        detail = f" ({purpose})" if purpose != name else ""
+        return FieldError((name,), f"missing field of {label}; add {name}{detail}", ErrorSubject.MISSING_FIELD)
 
 
 class TypedSpecModel(SpecModel):
@@ -121,7 +122,7 @@ class TypedSpecModel(SpecModel):
     @property
     def type_name(self) -> str:
         """The type's own name, whichever alias was written."""
-        return self.names()[0]
+        return self.label
 
 
 AnyTyped = TypeVar("AnyTyped", bound=TypedSpecModel)
@@ -191,19 +192,19 @@ def _translate_pydantic_errors(model: type[SpecModel], error: ValidationError, d
     return list(errors.values())
 
 
-def _explain_value(model: type[SpecModel], loc: KeyPath, kind: str, item: Mapping[str, Any]) -> str:
+def _explain_value(model: type[SpecModel], loc: KeyPath, error_type: str, item: Mapping[str, Any]) -> str:
     """Return the message of a wrong value of a field, or of one inside it."""
     value = item["input"]
-    if kind in ("too_long", "string_too_long"):
-        unit = "characters" if kind == "string_too_long" else "entries"
+    if error_type in ("too_long", "string_too_long"):
+        unit = "characters" if error_type == "string_too_long" else "entries"
         return f"must have at most {item['ctx']['max_length']:,} {unit}, got {len(value):,}"
-    if kind in ("too_short", "string_too_short"):
+    if error_type in ("too_short", "string_too_short"):
         return "must not be empty"
     expectation = _expectation(model, str(loc[0]))
     expected = expectation.item if len(loc) > 1 else expectation.value
-    expected = "a mapping" if kind == "dict_type" and len(loc) > 1 else expected
+    expected = "a mapping" if error_type == "dict_type" and len(loc) > 1 else expected
     hint = expectation.hint(value) if isinstance(expectation, FieldType) else ""
-    if kind == "string_type" and isinstance(value, bool | int | float):
+    if error_type == "string_type" and isinstance(value, bool | int | float):
         hint = "; write it in quotes"
     return must_be(expected, value) + hint
 

@@ -28,11 +28,11 @@ def wrong_bits_message(kernels: str, distribution: str) -> str:
 def _choose_backend() -> tuple[HostBackend, str | None]:
     """Return the fastest kernels that this CPU can run; or NumPy, and the reason."""
     try:
-        from paramgen.sampling.compiled import COMPILED_BACKENDS
+        from paramgen.sampling.cpu.backend import COMPILED_BACKENDS
     except ImportError:
         reason = MISSING_KERNELS
     else:
-        from paramgen.sampling.known_answers import first_difference
+        from paramgen.sampling.cpu.known_answers import first_difference
 
         fastest = COMPILED_BACKENDS[-1]
         with default_float_mode():
@@ -40,7 +40,7 @@ def _choose_backend() -> tuple[HostBackend, str | None]:
         if difference is None:
             return fastest, None
         reason = wrong_bits_message(fastest.name, difference)
-    from paramgen.sampling.reference import NumpyBackend
+    from paramgen.sampling.reference.backend import NumpyBackend
 
     return NumpyBackend(), reason
 

@@ -9,9 +9,8 @@ from contextlib import nullcontext
 from paramgen.buffers import BLOCK_BYTES
 from paramgen.catalog.distributions import Constant, MatrixDistribution, MatrixRegion
 from paramgen.planning.tensors import Parameter
-from paramgen.sampling.backend import Backend, Bytes, ElementSource, MatrixKernels
+from paramgen.sampling.backend import Backend, Bytes, ElementSource, Matrix, MatrixKernels
 from paramgen.sampling.cost import cpu_seconds
-from paramgen.sampling.matrix import Matrix
 from paramgen.sampling.orthogonal import (
     FLOAT32_TOLERANCE,
     FLOAT64_TOLERANCE,

@@ -15,8 +15,8 @@ from paramgen import engine
 from paramgen.catalog.distributions import Constant, Direction, Distribution, Norm, Normal, Orthogonal, PeriodicConstant
 from paramgen.dtypes import DTYPES
 from paramgen.sampling.backend import Backend
-from paramgen.sampling.norm import compute_norms
-from paramgen.sampling.reference import NumpyBackend
+from paramgen.sampling.reference.backend import NumpyBackend
+from paramgen.sampling.weight_norms import compute_norms
 
 BACKEND_MODULES = [NumpyBackend(), *COMPILED_BACKENDS]
 # A direction, its shape, and the shape of its norms.

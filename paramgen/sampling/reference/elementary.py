@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from paramgen.sampling.normal import float64_coefficients, log, polynomial
+from paramgen.sampling.reference.normal import float64_coefficients, log, polynomial
 
 Doubles = NDArray[np.float64]
 

@@ -1,16 +1,14 @@
-"""The matrix kernels in NumPy, in double precision: the oracle of matrix.h. Backend describes each of them.
+"""The matrix kernels in NumPy, in double precision: the oracle of matrix.h.
 
-Each element's sum runs over k in order, a multiply then an add.
+MatrixKernels describes them, and HostBackend apply_reflector. Each element's sum runs over k in order, a multiply then
+an add.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Matrix = NDArray[np.float64]
-
-TILE = 264
+from paramgen.sampling.backend import Matrix
 
 
 def add_product(c: Matrix, left: Matrix, right: Matrix, sign: int, upper: bool = False) -> None:

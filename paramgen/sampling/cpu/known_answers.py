@@ -13,7 +13,7 @@ import numpy as np
 from paramgen.dtypes import DTYPES
 
 if TYPE_CHECKING:
-    from paramgen.sampling.compiled import CompiledBackend
+    from paramgen.sampling.cpu.backend import CompiledBackend
     from paramgen.sampling.host import HostBackend
 
 SEED, STREAM, FIRST_ELEMENT = 0xC0FFEE0123456789, 0xFEDCBA9876543210, 3

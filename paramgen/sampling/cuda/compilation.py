@@ -11,7 +11,7 @@ from typing import Any
 from paramgen.dtypes import DType
 from paramgen.errors import DeviceError
 
-FOLDER = Path(__file__).parent / "kernels"
+FOLDER = Path(__file__).parents[1] / "kernels"
 SOURCE, HEADERS = "gpu.cu", ("kernel.h", "elementary.h", "polynomials.h", "tables.h")
 # A multiply and an add are rounded separately, divisions and roots correctly, and subnormal numbers are kept.
 OPTIONS = ("--fmad=false", "--prec-div=true", "--prec-sqrt=true", "--ftz=false", "--std=c++17")

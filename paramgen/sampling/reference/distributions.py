@@ -1,14 +1,13 @@
-"""The reference: every elementwise distribution in NumPy, readable before fast; the oracle of the kernels."""
+"""Every elementwise distribution in NumPy: the values of random words, or of elements' numbers, in a dtype."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from paramgen.buffers import CHUNK_ELEMENTS
 from paramgen.catalog.distributions import (
     Bernoulli,
     Constant,
@@ -24,15 +23,9 @@ from paramgen.catalog.distributions import (
 )
 from paramgen.catalog.distributions.computed import IntervalDistribution
 from paramgen.dtypes import DType
-from paramgen.sampling import elementary, matrix
-from paramgen.sampling.host import HostBackend, view_of_region
-from paramgen.sampling.normal import normal_float32, normal_float64, truncated_normal
-from paramgen.sampling.philox import LOW, SHIFT, Words, draw_words, draw_words64, draw_words_at, join_halves
-
-if TYPE_CHECKING:
-    from paramgen.sampling.backend import Bytes, ElementSource
-    from paramgen.sampling.regions import StridedRegion
-
+from paramgen.sampling.reference import elementary
+from paramgen.sampling.reference.normal import normal_float32, normal_float64, truncated_normal
+from paramgen.sampling.reference.philox import LOW, SHIFT, Words
 
 # Plans have fewer rows. The mask only keeps larger element numbers defined.
 ROW_MASK = 2**20 - 1
@@ -138,7 +131,7 @@ _SAMPLERS: dict[type, Callable[[Any, Words], NDArray[Any]]] = {
 }
 
 
-def _values_of_words(distribution: ElementwiseDistribution, dtype: DType, words: Words) -> NDArray[Any]:
+def values_of_words(distribution: ElementwiseDistribution, dtype: DType, words: Words) -> NDArray[Any]:
     """Return the values of words in a dtype; narrow ones round the float32 value to nearest, ties to even."""
     if dtype.is_complex:
         parts = _SAMPLERS[type(distribution)](distribution, words.view("<u4"))
@@ -180,43 +173,7 @@ def sinusoidal(distribution: Sinusoidal, element: NDArray[np.uint64]) -> NDArray
     return elementary.sine(position * elementary.exp(-(j.astype(np.float64) * distribution.rate)), quarters)
 
 
-def _sinusoidal(distribution: Sinusoidal, element: NDArray[np.uint64], dtype: DType) -> NDArray[Any]:
+def sinusoidal_elements(distribution: Sinusoidal, element: NDArray[np.uint64], dtype: DType) -> NDArray[Any]:
     """Return the values of elements; narrow dtypes round the float32 value."""
     values = sinusoidal(distribution, element)
     return values if dtype.name == "float64" else values.astype(np.float32).astype(dtype.numpy_dtype())
-
-
-class NumpyBackend(HostBackend):
-    """NumPy as a backend."""
-
-    name = "reference"
-
-    add_product = staticmethod(matrix.add_product)
-    cholesky_tile = staticmethod(matrix.cholesky_tile)
-    solve_triangular = staticmethod(matrix.solve_triangular)
-    apply_reflector = staticmethod(matrix.apply_reflector)
-
-    def fill(self, source: ElementSource, offset: int, out: Bytes) -> None:
-        draw = draw_words64 if source.dtype.bits == 64 else draw_words
-        values = out.view(source.dtype.numpy_dtype())
-        for start in range(0, len(values), CHUNK_ELEMENTS):
-            part, first = values[start : start + CHUNK_ELEMENTS], offset + start
-            if isinstance(source.distribution, Sinusoidal):
-                element = np.uint64(first) + np.arange(len(part), dtype=np.uint64)
-                part[...] = _sinusoidal(source.distribution, element, source.dtype)
-            else:
-                words = draw(source.seed, source.stream, first, len(part))
-                part[...] = _values_of_words(source.distribution, source.dtype, words)
-
-    def fill_region(self, source: ElementSource, region: StridedRegion, out: Bytes) -> None:
-        element = region.element_numbers()
-        target = view_of_region(out.view(source.dtype.numpy_dtype()), region)
-        if isinstance(source.distribution, Sinusoidal):
-            target[...] = _sinusoidal(source.distribution, element, source.dtype)
-            return
-        if source.dtype.bits == 64:
-            pairs: NDArray[Any] = np.uint64(2) * element[..., None] + np.arange(2, dtype=np.uint64)
-            words: Words = join_halves(draw_words_at(source.seed, source.stream, pairs))
-        else:
-            words = draw_words_at(source.seed, source.stream, element)
-        target[...] = _values_of_words(source.distribution, source.dtype, words.reshape(-1)).reshape(region.sizes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
@@ -14,7 +15,6 @@ from paramgen.catalog.entries import VARIABLE, Condition, is_variable
 from paramgen.catalog.fields import DTypeName, ErrorSubject, Expectation, FieldError, KeyPath, Schema, choice_type
 from paramgen.catalog.frameworks import CONVENTION_NAMES, LAYOUT_NAMES
 from paramgen.catalog.initializers import INITIALIZER_EXPECTED, AnyInitializer
-from paramgen.catalog.models import SpecModel, unknown_key_errors
 from paramgen.catalog.operations import (
     OPERATIONS,
     OPERATIONS_BY_TYPE,
@@ -24,8 +24,10 @@ from paramgen.catalog.operations import (
     StandardOperation,
 )
 from paramgen.catalog.schemas import closed_schema, object_schema
+from paramgen.catalog.spec_model import SpecModel, unknown_key_errors
 from paramgen.catalog.synonyms import FRAMEWORK_SYNONYMS, OPERATION_SYNONYMS
 from paramgen.errors import UsageError, check_path, file_errors
+from paramgen.language.companion_files import FILES, evaluate_files
 from paramgen.language.diagnostics import LimitExceededError, Problem, ProblemCollector, explain_errors
 from paramgen.language.document import Document, clip_path, from_mapping
 from paramgen.language.evaluation import VALUE, Evaluator, evaluate_variables
@@ -94,6 +96,9 @@ class SpecFields(SpecModel):
     parameters: ParametersByName = Field(default={}, description="parameters of the model itself, by name.")
     ties: Annotated[str, choice_type(("omit", "copy"), {})] = Field(
         default="omit", description="tied parameters: omitted from the file, or written again."
+    )
+    files: Annotated[dict[str, Any], FILES] = Field(
+        default={}, description="files added to a folder, by name: a mapping, written as JSON, or a path to copy."
     )
     overrides: Annotated[
         list[Override],
@@ -209,7 +214,12 @@ def read_document(source: str | os.PathLike[str] | Mapping[str, Any]) -> Documen
     path = check_path(source)
     with file_errors(show_path(path)), open(path, "rb") as file:
         raw = file.read(limits.MAX_FILE_BYTES + 1)
-    return from_yaml(raw, path)
+        is_regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+        folder = os.path.dirname(os.path.abspath(path))
+    document = from_yaml(raw, path)
+    if is_regular:  # else standard input or another pipe, which is in no folder
+        document.folder = folder
+    return document
 
 
 def interpret(document: Document, replacements: Replacements = Replacements()) -> ParsedSpec:
@@ -263,7 +273,10 @@ def _read_fields(document: Document, evaluator: Evaluator) -> tuple[SpecFields, 
     """Return the valid fields of a spec besides its operations, its source for the file, and its errors."""
     data = document.data
     selected = {**data, **_select_overrides(data.get("overrides"), evaluator)}
-    evaluated, failures = evaluator.evaluate(selected, (), skip_keys=("variables", "operations", "parameters"))
+    evaluated, failures = evaluator.evaluate(selected, (), skip_keys=("variables", "operations", "parameters", "files"))
+    if "files" in data:
+        files, of_files = evaluate_files(data["files"], evaluator)
+        evaluated, failures = {**evaluated, "files": files}, {**failures, **of_files}
     problems = list(evaluator.explain(failures))
     unknown = set(failures)
     variables = data.get("variables")
@@ -310,4 +323,4 @@ def _read_items(data: dict[str, Any]) -> tuple[list[Any], list[Problem]]:
         closest_match(key, ["operations"]) for key in data if key not in SpecFields.fields_by_key()
     ):
         return [], []  # not needed, or reported as a misspelt key
-    return [], [Problem(("operations",), "missing field of the spec: list of operations")]
+    return [], [Problem(("operations",), "missing field of the spec; add operations (a list)")]

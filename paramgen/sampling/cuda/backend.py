@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -14,42 +14,34 @@ from numpy.typing import NDArray
 
 from paramgen.catalog.distributions import ELEMENTWISE
 from paramgen.dtypes import DType
-from paramgen.errors import DeviceError
 from paramgen.float_mode import default_float_mode
-from paramgen.sampling import cuda
 from paramgen.sampling.backend import (
     DTYPE_NUMBERS,
     REGION_AXES,
     Backend,
     Bytes,
     ElementSource,
+    Matrix,
     axes_by_out_stride,
     kernel_arguments,
     pad_to_region_axes,
 )
-from paramgen.sampling.cuda_runtime import (
+from paramgen.sampling.cuda import compilation
+from paramgen.sampling.cuda.runtime import (
     allocate_pinned,
-    check_gpus,
     copy_bytes,
     cupy,
-    current_gpu,
     device_address,
     device_dtype,
     use_gpu,
-    why_unusable,
 )
-from paramgen.sampling.devices import Device
 from paramgen.sampling.host import HostBackend
-from paramgen.sampling.matrix import Matrix
 from paramgen.sampling.regions import StridedRegion
-from paramgen.units import human_bytes
 
 # The same as in gpu.cu.
 THREADS_PER_BLOCK, TILE_SIDE, PANEL_COLUMNS = 256, 64, 16
 # Elementwise kernels start at most this many blocks of threads; each thread continues with further elements.
 MAX_GRID_BLOCKS = 2**12
-# One block of a file is drawn while another is copied and the next is prepared.
-CUDA_STREAMS_PER_GPU = 3
 # The structures that gpu.cu's kernels take.
 MAX_NUMBERS = max(len(distribution.kernel_fields) for distribution in ELEMENTWISE)
 NUMBERS = np.dtype([("numbers", np.float64, MAX_NUMBERS)])
@@ -58,55 +50,24 @@ REGION = np.dtype([("offset", np.int64), ("sizes", *AXES), ("strides", *AXES), (
 LAYOUT = np.dtype([(name, np.int64) for name in ("rows", "columns", "row_step", "column_step")])
 
 
-def list_devices() -> list[Device]:
-    """Describe every GPU, or say why none can be used."""
-    if reason := why_unusable():
-        return [Device("gpu", reason, usable=False)]
-    return [_describe(number) for number in range(cupy.cuda.runtime.getDeviceCount())]
-
-
-def _describe(number: int) -> Device:
-    name = f"gpu:{number}"
-    try:
-        with use_gpu(number):
-            properties = cupy.cuda.runtime.getDeviceProperties(number)
-            free, total = cupy.cuda.runtime.memGetInfo()
-            capability = f"{properties['major']}.{properties['minor']}"
-            memory = f"{human_bytes(free)} of {human_bytes(total)} free"
-            return Device(name, f"{properties['name'].decode()}, {memory}, compute capability {capability}")
-    except DeviceError as error:
-        return Device(name, str(error).removeprefix(f"{name}: "), usable=False)
-
-
-def open_backends(numbers: Sequence[int], threads: int, size: int) -> list[Backend]:
-    """Return several backends for each of these GPUs."""
-    gpus = check_gpus(numbers)
-    return [GpuBackend(number, size) for _ in range(CUDA_STREAMS_PER_GPU) for number in gpus]
-
-
-def open_backend(numbers: Sequence[int]) -> Backend:
-    """Return a backend on the GPU of this number or on the current one."""
-    return GpuBackend(check_gpus(numbers)[0] if numbers else current_gpu())
-
-
 class _Kernels:
     """The kernels of one GPU, each compiled at its first use."""
 
     def __init__(self, number: int):
-        self._target = cuda.target_architecture(cupy.cuda.nvrtc, cupy.cuda.Device(number).compute_capability)
+        self._target = compilation.target_architecture(cupy.cuda.nvrtc, cupy.cuda.Device(number).compute_capability)
         self._lock = threading.Lock()
         self._modules: dict[tuple[str, ...], Any] = {}
 
     def draw(self, distribution: str, dtype: DType, name: str = "pg_draw") -> Any:
         """Return a kernel that draws a distribution of kernel.h in a dtype."""
-        return self.get(name, *cuda.sampling_defines(distribution, dtype))
+        return self.get(name, *compilation.sampling_defines(distribution, dtype))
 
     def get(self, name: str, *defines: str) -> Any:
         """Return the kernel of this name of gpu.cu, compiled with these flags."""
         with self._lock:
             if defines not in self._modules:
                 module = cupy.cuda.Module()
-                module.load(cuda.compile_kernels(cupy.cuda.nvrtc, self._target, defines))
+                module.load(compilation.compile_kernels(cupy.cuda.nvrtc, self._target, defines))
                 self._modules[defines] = module
             return self._modules[defines].get_function(name)
 
@@ -140,7 +101,7 @@ class GpuBackend(Backend):
 
     @property
     def host_backend(self) -> HostBackend:
-        from paramgen.sampling.cpu import cpu_backend
+        from paramgen.sampling.cpu.devices import cpu_backend
 
         return cpu_backend()
 

@@ -10,10 +10,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from paramgen.dtypes import DType
-from paramgen.sampling._cpu import ffi, lib
-from paramgen.sampling.backend import DTYPE_NUMBERS, axes_by_out_stride, kernel_arguments, pad_to_region_axes
-from paramgen.sampling.host import HostBackend
-from paramgen.sampling.matrix import TILE, Matrix
+from paramgen.sampling.backend import DTYPE_NUMBERS, Matrix, axes_by_out_stride, kernel_arguments, pad_to_region_axes
+from paramgen.sampling.cpu._kernels import ffi, lib
+from paramgen.sampling.host import TILE, HostBackend
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -1,0 +1,136 @@
+"""The functions of the Python API that check what was built: digests, verification, damage, differences."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from paramgen.analysis.check import Check
+from paramgen.analysis.check import check as check_weights
+from paramgen.analysis.diff import Differences, compare
+from paramgen.analysis.digest import compute_digests
+from paramgen.analysis.manifest import verify_manifest
+from paramgen.analysis.plan_diff import compare_plans
+from paramgen.analysis.sources import CheckpointSource, PlanSource
+from paramgen.analysis.verify import Verification
+from paramgen.analysis.verify import verify as verify_weights
+from paramgen.digests import Digests
+from paramgen.errors import UsageError, check_path
+from paramgen.folder_build import plan_output
+from paramgen.sampling.devices import AUTO
+from paramgen.spec import Spec, SpecSource, as_spec
+from paramgen.storage.checkpoint import Checkpoint
+from paramgen.storage.manifest import read_manifest
+
+if TYPE_CHECKING:
+    from paramgen.analysis.sources import TensorSource
+
+Path = str | os.PathLike[str]
+Progress = Callable[[int], None]
+
+
+def ignore_progress(count: int) -> None:
+    """Do nothing with the bytes that were processed."""
+
+
+def digest(
+    spec: SpecSource,
+    path: Path = "params.safetensors",
+    *,
+    max_shard_size: int | str | None = None,
+    basename: str | None = None,
+    device: str = AUTO,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Digests:
+    """Return the SHA-256 of each file and tensor that a build would write; nothing is written.
+
+        digests = paramgen.digest("model.yaml")
+        digests.sha256  # 64 hexadecimal digits
+        paramgen.digest("model.yaml", "model/", max_shard_size="5GB").files
+
+    The arguments are those of `build`.
+    """
+    plan = plan_output(spec, path, max_shard_size, basename)
+    return compute_digests(plan, device=device, threads=threads, progress=progress or ignore_progress)
+
+
+def verify(
+    path: Path,
+    spec: SpecSource | None = None,
+    *,
+    manifest: Path | None = None,
+    device: str = AUTO,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Verification:
+    """Draw the weights of a file, a folder or an index again, and compare every byte, as `paramgen verify` does.
+
+        assert paramgen.verify("params.safetensors").holds
+
+    They are drawn from the spec in the file's metadata, or from `spec`; then headers and names of files may differ.
+    With `manifest`, a file of digests, nothing is drawn. Raises FileError if a file cannot be read, or changes
+    meanwhile. `progress(count)` is called with the bytes that were drawn or read meanwhile.
+    """
+    if spec is not None and manifest is not None:
+        raise UsageError("verify: manifest compares digests, and spec draws again; choose one")
+    with Checkpoint(path) as checkpoint:
+        if manifest is not None:
+            digests = read_manifest(check_path(manifest))
+            return verify_manifest(checkpoint, digests, threads=threads, progress=progress or ignore_progress)
+        plan = (Spec.from_file(checkpoint.paths[0]) if spec is None else as_spec(spec)).plan
+        return verify_weights(
+            checkpoint,
+            plan,
+            only_tensors=spec is not None,
+            device=device,
+            threads=threads,
+            progress=progress or ignore_progress,
+        )
+
+
+def check(path: Path, *, threads: int | None = None, progress: Progress | None = None) -> Check:
+    """Look for damage in a file, a folder or an index, as `paramgen check` does.
+
+        paramgen.check("params.safetensors").findings  # () if it is sound
+
+    Findings are: a malformed file; an index that its files contradict; NaN, infinity; a matrix of zeros; a mean or std
+    that the spec in the metadata does not promise. Raises FileError if a file cannot be read.
+    """
+    return check_weights(check_path(path), threads=threads, progress=progress or ignore_progress)
+
+
+def diff(
+    a: Path | Spec,
+    b: Path | Spec,
+    *,
+    ignore: Sequence[str] = (),
+    tolerance: float = 0.0,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Differences:
+    """Compare tensors by name, as `paramgen diff` does: those of files, folders and indexes, or those that a spec has.
+
+    Of two specs the plans are compared, and nothing is drawn.
+
+        paramgen.diff("params.safetensors", paramgen.load_spec("model.yaml", seed=7)).values
+
+    Names that match a glob of `ignore` are left out. Two values are equal if they differ by at most `tolerance` times
+    the larger magnitude, or if both are NaN. Raises FileError if a file cannot be read.
+    """
+    if isinstance(a, Spec) and isinstance(b, Spec):
+        return compare_plans(a.plan, b.plan, ignore=ignore)
+    with ExitStack() as stack:
+        sources = [_open_source(source, stack) for source in (a, b)]
+        return compare(
+            *sources, ignore=ignore, tolerance=tolerance, threads=threads, progress=progress or ignore_progress
+        )
+
+
+def _open_source(source: Path | Spec, stack: ExitStack) -> TensorSource:
+    """Return the tensors of a spec, or of weights, which the stack closes."""
+    if isinstance(source, Spec):
+        return PlanSource(source.plan)
+    return CheckpointSource(stack.enter_context(Checkpoint(source)))

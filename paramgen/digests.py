@@ -1,0 +1,102 @@
+"""Digests: the SHA-256 of a build's files and tensors, from its blocks."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from paramgen.blocks import FileBlock, split_into_blocks
+from paramgen.errors import file_errors
+from paramgen.json_text import dump_json
+from paramgen.messages import show_path
+from paramgen.planning.companions import Companion, open_companion
+from paramgen.planning.files import PlannedFile
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+
+HASHED_BYTES = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Digests:
+    """The SHA-256 of a build, and of each of its files and tensors, in hexadecimal.
+
+    `files` begins with the weights, in the order of the shards; a folder's index and companions follow. `sha256` is
+    that of the weights: if there are several files, of their digests, joined.
+    """
+
+    sha256: str
+    files: Mapping[str, str]
+    tensors: Mapping[str, str]
+
+    def manifest(self) -> str:
+        """Return the JSON of a manifest, with a final newline."""
+        return dump_json({"files": dict(self.files), "tensors": dict(self.tensors)}) + "\n"
+
+
+def sha256_of(data: bytes) -> str:
+    """Return the digest of data in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def combine_digests(digests: Iterable[str]) -> str:
+    """Return the digest of several weight files: that of their digests, joined in hexadecimal; of one file, its own."""
+    digests = list(digests)
+    return digests[0] if len(digests) == 1 else sha256_of("".join(digests).encode())
+
+
+@dataclass(slots=True)
+class FileHasher:
+    """The digest of a file, and of each of its tensors if `with_tensors` is set, from its blocks in order."""
+
+    with_tensors: bool = False
+    _file: _Hash = field(default_factory=hashlib.sha256)
+    _tensors: dict[str, _Hash] = field(default_factory=dict)
+
+    def tasks(self, block: FileBlock, data: memoryview) -> list[Callable[[], None]]:
+        """Return the functions that add a block's bytes; they may run at the same time."""
+
+        def add_to_file() -> None:
+            self._file.update(data)
+
+        def add_to_tensors() -> None:
+            for part in block.slices:
+                nbytes = part.tensor.dtype.nbytes(part.stop - part.start)
+                tensor = self._tensors.setdefault(part.tensor.name, hashlib.sha256())
+                tensor.update(data[part.offset : part.offset + nbytes])
+
+        return [add_to_file, add_to_tensors] if self.with_tensors else [add_to_file]
+
+    @property
+    def sha256(self) -> str:
+        """The file's digest in hexadecimal."""
+        return self._file.hexdigest()
+
+    @property
+    def tensors(self) -> dict[str, str]:
+        """The digest of each tensor's bytes, in the file's order."""
+        return {name: tensor.hexdigest() for name, tensor in self._tensors.items()}
+
+
+def hash_companion(companion: Companion, write: Callable[[memoryview], None] = lambda data: None) -> str:
+    """Return the digest of a companion's content, which is also written piece by piece."""
+    sha256 = hashlib.sha256()
+    with open_companion(companion) as file:
+        while data := file.read(HASHED_BYTES):
+            write(memoryview(data))
+            sha256.update(data)
+    return sha256.hexdigest()
+
+
+def hash_weights(path: str, file: PlannedFile, with_tensors: bool) -> FileHasher:
+    """Return the digests of a file on disk, whose bytes have the places of a planned one."""
+    hasher = FileHasher(with_tensors)
+    with file_errors(show_path(path)), open(path, "rb") as stream:
+        for block in split_into_blocks(file, HASHED_BYTES):
+            for task in hasher.tasks(block, memoryview(stream.read(block.size))):
+                task()
+    return hasher

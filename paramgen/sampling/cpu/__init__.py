@@ -1,0 +1,1 @@
+"""The CPU: its compiled kernels, or the NumPy reference."""

@@ -1,0 +1,1 @@
+"""The reference, in NumPy: what every kernel has to draw, bit by bit."""
