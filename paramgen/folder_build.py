@@ -78,7 +78,9 @@ def build_folder(
     warn_about_headers(plan.files)
     with (
         open_folder(path, resume=resume, sync=sync) as target,
-        write_manifest(manifest, plan, new_names, force=force, sync=sync) as finish_manifest,
+        write_manifest(
+            manifest, plan, [os.path.join(path, name) for name in new_names], force=force, sync=sync
+        ) as finish_manifest,
     ):
         obsolete = find_obsolete(path, basename, new_names)
         if not force:
