@@ -69,9 +69,9 @@ def measure_proofs(scratch: Path, model: Model, runs: int) -> list[str]:
     return [
         "## Proofs",
         "",
-        f"Of a file of {size / 1e9:.1f} GB, which is not in the page cache. `verify` draws it again while it reads it. The",
-        "target of `verify` is at most 1.3 times the slower of a plain read and a build that writes nothing; the last",
-        "column compares with that.",
+        f"Of a file of {size / 1e9:.1f} GB, which is not in the page cache: the medians of {runs} runs in turn. `verify`",
+        "draws it again while it reads it. Its target is at most 1.3 times the slower of a plain read and a build that",
+        "writes nothing; the last column compares with that.",
         "",
         "| process | seconds | peak memory | time |",
         "|---|---|---|---|",
@@ -104,7 +104,8 @@ def measure_no_sync(scratch: Path, model: Model, runs: int) -> list[str]:
     return [
         "## Fixtures that are read at once",
         "",
-        f"A build of {size / 1e9:.1f} GB, followed by PyTorch's import and `safetensors.torch.load_file`.",
+        f"A build of {size / 1e9:.1f} GB, followed by PyTorch's import and `safetensors.torch.load_file`: the medians of",
+        f"{runs} runs in turn.",
         "",
         "| build | seconds to build | to load | together |",
         "|---|---|---|---|",

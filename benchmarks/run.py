@@ -7,8 +7,8 @@ Install paramgen as users do: pip install ".[test]". An editable install starts 
 JAX appear if they are installed. The working directory's disk is measured. Programs take turns, so that a change of
 the machine's speed affects all of them. Figures are medians.
 
-Each of startup.py, kernels.py, builds.py, orthogonal.py, layouts.py, gpu.py, large_specs.py and headers.py also runs
-alone.
+Each of startup.py, kernels.py, builds.py, orthogonal.py, layouts.py, gpu.py, large_specs.py, headers.py and proofs.py
+also runs alone.
 """
 
 import argparse
@@ -25,10 +25,12 @@ from large_specs import measure_large_specs
 from layouts import GIGABYTE, measure_layouts
 from measuring import HERE, describe_machine
 from orthogonal import SHAPES, measure_orthogonal
+from proofs import measure_no_sync, measure_proofs
 from startup import measure_startup
 
 # How often each benchmark repeats its measurements.
-RUNS = {"startup": 21, "kernels": 3, "builds": 2, "orthogonal": 5, "layouts": 3, "headers": 3}
+RUNS = {"startup": 21, "kernels": 3, "builds": 2, "orthogonal": 5, "layouts": 3, "headers": 3, "proofs": 3}
+SMALL_MODEL = (5000, 64, 256, 2)
 QUICK_RUNS = dict.fromkeys(RUNS, 1) | {"startup": 5}
 
 
@@ -57,12 +59,14 @@ def main() -> None:
             "",
             *measure_startup(scratch, runs["startup"]),
             *measure_kernels(2**22 if quick else 2**25, runs["kernels"]),
-            *measure_builds(scratch, [(5000, 64, 256, 2)] if quick else MODELS, runs["builds"]),
+            *measure_builds(scratch, [SMALL_MODEL] if quick else MODELS, runs["builds"]),
             *measure_orthogonal(SHAPES[:2] if quick else SHAPES, runs["orthogonal"]),
             *measure_layouts(scratch, 10**7 if quick else GIGABYTE, runs["layouts"]),
             *([] if why_unusable() else measure_gpu(scratch, quick)),
             *measure_large_specs(scratch, [2_500, 5_000] if quick else [25_000, 50_000, 100_000]),
             *measure_headers(scratch, COUNT // 100 if quick else COUNT, runs["headers"]),
+            *measure_proofs(scratch, SMALL_MODEL if quick else MODELS[-1], runs["proofs"]),
+            *measure_no_sync(scratch, SMALL_MODEL if quick else MODELS[0], runs["proofs"]),
         ]
     text = "\n".join(lines)
     print(text)

@@ -19,7 +19,7 @@ from paramgen.blocks import FileBlock, block_size, split_into_blocks
 from paramgen.buffers import BLOCK_BYTES, PAGE_BYTES
 from paramgen.build_check import is_unchanged_build
 from paramgen.digests import Digests, FileHasher, combine_digests
-from paramgen.errors import DigestError
+from paramgen.errors import DigestError, UsageError
 from paramgen.messages import show_path
 from paramgen.planning.files import PlannedFile, warn_about_headers
 from paramgen.planning.plan import Plan
@@ -30,7 +30,7 @@ from paramgen.sampling.devices import AUTO, open_backends
 from paramgen.sampling.matrix_drawer import BytesCallback
 from paramgen.sampling.sampler import Sampler
 from paramgen.storage.manifest import open_manifest
-from paramgen.storage.writer import Write, open_output
+from paramgen.storage.writer import STDOUT_NAMES, Write, open_output
 from paramgen.threads import available_cpus, parallel_for, run_threads
 from paramgen.units import human_bytes
 
@@ -213,11 +213,13 @@ def build(
     `manifest` is the path of a file for all digests. With `sync` it waits until the disk has the file. Raises
     DigestError, and leaves no file, if the SHA-256 is not `expect`.
     """
+    if expect and path in STDOUT_NAMES:
+        raise UsageError("an expected digest needs a file, which appears only if it is right; use paramgen digest")
     began = time.perf_counter()
     warn_about_headers(plan.files)
     hasher = FileHasher(with_tensors=manifest is not None) if digest or expect or manifest else None
     with (
-        write_manifest(manifest, plan, [os.path.basename(path)], force=force, sync=sync) as finish_manifest,
+        write_manifest(manifest, plan, [path], force=force, sync=sync) as finish_manifest,
         open_output(
             path, plan.file_bytes, force=force, may_replace=partial(is_unchanged_build, plan=plan), sync=sync
         ) as write,
@@ -279,14 +281,21 @@ def write_and_hash(block: FileBlock, data: memoryview, write: Write | None, hash
 
 @contextmanager
 def write_manifest(
-    path: str | None, plan: Plan, files: Sequence[str], *, force: bool, sync: bool
+    path: str | None, plan: Plan, outputs: Sequence[str], *, force: bool, sync: bool
 ) -> Iterator[Callable[[Digests], None]]:
-    """Yield a function that writes a manifest, whose space is reserved at once. Without a path it does nothing."""
+    """Yield a function that writes the manifest of a build's outputs. Without a path it does nothing.
+
+    Its space is reserved at once. Raises UsageError if the path is that of an output.
+    """
     if path is None:
         yield lambda digests: None
         return
+    if os.path.realpath(path) in map(os.path.realpath, outputs):
+        raise UsageError(f"{show_path(path)}: the build itself writes this file; choose another one for the manifest")
     digest = "0" * 64
-    empty = Digests(digest, dict.fromkeys(files, digest), {tensor.name: digest for tensor in plan.tensors})
+    empty = Digests(
+        digest, dict.fromkeys(map(os.path.basename, outputs), digest), {tensor.name: digest for tensor in plan.tensors}
+    )
     with open_manifest(path, len(empty.manifest().encode()), force=force, sync=sync) as write:
         yield lambda digests: write(memoryview(digests.manifest().encode()))
 

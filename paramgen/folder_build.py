@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 from paramgen.build_check import is_unchanged_build
 from paramgen.digests import HASHED_BYTES, Digests, FileHasher, combine_digests, hash_companion, hash_weights, sha256_of
@@ -65,9 +66,9 @@ def build_folder(
 ) -> BuildResult:
     """Draw every tensor of a plan that `Plan.split` returned, and write the folder.
 
-    Files appear when all are complete, and the index last.
-    With `resume`, shards that an interrupted build finished are kept if their digests are those that it recorded, and
-    with `redraw` only if they are also those of a new drawing. `engine.build` describes the other arguments.
+    Files appear when all are complete, and the index last. With `resume`, shards that an interrupted build finished are
+    kept if their digests are those that it recorded, and with `redraw` only if they are also those of a new drawing.
+    `engine.build` describes the other arguments.
     """
     began = time.perf_counter()
     basename = plan.folder.basename if plan.folder else DEFAULT_BASENAME
@@ -77,25 +78,16 @@ def build_folder(
     warn_about_headers(plan.files)
     with (
         open_folder(path, resume=resume, sync=sync) as target,
-        write_manifest(manifest, plan, new_names, force=force, sync=sync) as finish_manifest,
+        write_manifest(
+            manifest, plan, [os.path.join(path, name) for name in new_names], force=force, sync=sync
+        ) as finish_manifest,
     ):
         obsolete = find_obsolete(path, basename, new_names)
         if not force:
             _check_replaceable(plan, path, [*names, *obsolete])
             _check_companions_replaceable(plan, path, [*names, *obsolete])
-        hashers = _hash_finished(plan, target, manifest is not None)
-        if redraw and hashers:
-            drawn = hash_files(plan, files=_select(plan, hashers), device=device, threads=threads, progress=progress)
-            hashers = {name: hasher for name, hasher in hashers.items() if hasher.sha256 == drawn.files[name]}
-        elif hashers:
-            progress(sum(file.data_bytes for file in _select(plan, hashers)))
-        remaining = [file for file in plan.files if file.name not in hashers]
-        check_space(path, sum(file.size for file in remaining) + sum(map(companion_size, plan.companions)))
-        used_device = "cpu"
-        if remaining:
-            with draw_blocks(plan, files=remaining, device=device, threads=threads, progress=progress) as drawn_blocks:
-                used_device = drawn_blocks.device
-                hashers |= _write_files(remaining, drawn_blocks, target, manifest is not None)
+        drawing = {"device": device, "threads": threads, "progress": progress}
+        used_device, hashers = _finish_weights(plan, path, target, manifest is not None, redraw, drawing)
         digests = {name: hashers[name].sha256 for name in names}
         sha256 = combine_digests(digests.values())
         if expect:
@@ -119,8 +111,23 @@ def build_folder(
     )
 
 
-def _select(plan: Plan, names: Container[str]) -> list[PlannedFile]:
-    return [file for file in plan.files if file.name in names]
+def _finish_weights(
+    plan: Plan, path: str, target: FolderTarget, with_tensors: bool, redraw: bool, drawing: dict[str, Any]
+) -> tuple[str, dict[str, FileHasher]]:
+    """Draw and write the weights that are not finished; return the device, and the hashers of all by name."""
+    hashers = _hash_finished(plan, target, with_tensors)
+    finished = [file for file in plan.files if file.name in hashers]
+    if redraw and finished:
+        digests = hash_files(plan, files=finished, **drawing).files
+        hashers = {name: hasher for name, hasher in hashers.items() if hasher.sha256 == digests[name]}
+    elif finished:
+        drawing["progress"](sum(file.data_bytes for file in finished))
+    remaining = [file for file in plan.files if file.name not in hashers]
+    check_space(path, sum(file.size for file in remaining) + sum(map(companion_size, plan.companions)))
+    if not remaining:
+        return "cpu", hashers
+    with draw_blocks(plan, files=remaining, **drawing) as drawn:
+        return drawn.device, hashers | _write_files(remaining, drawn, target, with_tensors)
 
 
 def _check_replaceable(plan: Plan, path: str, names: Sequence[str]) -> None:

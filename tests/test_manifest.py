@@ -151,3 +151,24 @@ def test_invalid_manifests(text: str, problem: str, tmp_path: Path) -> None:
 def test_a_manifest_that_does_not_exist(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="No such file"):
         read_manifest(str(tmp_path / "manifest"))
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_manifest_is_not_one_of_the_weights(force: bool, tmp_path: Path) -> None:
+    path = str(tmp_path / "weights")
+    with pytest.raises(UsageError, match="the build itself writes this file; choose another one for the manifest"):
+        engine.build(paramgen.plan(SPEC), path, manifest=path, force=force)
+    manifest = str(tmp_path / "model" / shards().files[0].name)
+    with pytest.raises(UsageError, match="the build itself writes this file; choose another one for the manifest"):
+        build_folder(shards(), str(tmp_path / "model"), manifest=manifest, force=force)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_manifest_inside_the_folder(tmp_path: Path) -> None:
+    build_folder(shards(), str(tmp_path), manifest=str(tmp_path / "manifest.json"))
+    assert verify(tmp_path, tmp_path / "manifest.json").holds
+
+
+def test_standard_output_cannot_be_withheld() -> None:
+    with pytest.raises(UsageError, match="an expected digest needs a file"):
+        engine.build(paramgen.plan(SPEC), "-", expect="0" * 64)

@@ -91,6 +91,10 @@ def has_statistics(dtype: DType) -> bool:
     return dtype.numpy_name is not None and not dtype.is_complex
 
 
+# Elements whose moments are computed at once: 128 kB in float64.
+MOMENT_ELEMENTS = 2**14
+
+
 class RunningMoments:
     """Running count, mean and variance, merged chunk by chunk.
 
@@ -108,28 +112,38 @@ class RunningMoments:
         self.zeros = self.nan = self.inf = 0
 
     def add(self, values: NDArray[Any]) -> None:
-        """Add a chunk of real values of any dtype."""
+        """Add real values of any dtype, in blocks that stay in the processor's cache."""
+        for start in range(0, len(values), MOMENT_ELEMENTS):
+            self._add_block(values[start : start + MOMENT_ELEMENTS])
+
+    def _add_block(self, values: NDArray[Any]) -> None:
         import numpy as np
 
         wide = values.astype(np.float64)
-        finite = np.isfinite(wide)
-        if not finite.all():
+        lowest, highest = wide.min(), wide.max()
+        if not (np.isfinite(lowest) and np.isfinite(highest)):
+            finite = np.isfinite(wide)
             nan = int(np.isnan(wide).sum())
             self.nan += nan
             self.inf += len(wide) - int(finite.sum()) - nan
             values, wide = values[finite], wide[finite]
-        self.zeros += len(wide) - int(np.count_nonzero(wide))
-        if not len(wide):
-            return
+            if not len(wide):
+                return
+            lowest, highest = wide.min(), wide.max()
+        if lowest <= 0 <= highest:
+            self.zeros += len(wide) - int(np.count_nonzero(wide))
         integer = values.dtype.kind in "biu"
-        low, high = (int(values.min()), int(values.max())) if integer else (float(wide.min()), float(wide.max()))
+        low, high = (int(values.min()), int(values.max())) if integer else (float(lowest), float(highest))
         self.low = low if self.low is None else min(self.low, low)
         self.high = high if self.high is None else max(self.high, high)
         largest = float(max(abs(low), abs(high)))
         scale = math.ldexp(1.0, math.frexp(largest)[1] - 1) if largest else 0.0
-        scaled = wide / scale if scale else wide
-        mean = float(scaled.mean())
-        self._merge(len(wide), scale, mean, float(np.square(scaled - mean).sum()))
+        if scale:
+            wide /= scale
+        mean = float(wide.mean())
+        wide -= mean
+        np.square(wide, out=wide)
+        self._merge(len(wide), scale, mean, float(wide.sum()))
 
     def _merge(self, count: int, scale: float, mean: float, squares: float) -> None:
         common = max(self.scale, scale)

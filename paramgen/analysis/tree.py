@@ -12,6 +12,8 @@ from paramgen.dtypes import DType
 # Deeper names, which only a hostile file has, are not split further.
 MAX_DEPTH = 50
 MAX_DIGITS = 18
+# Runs of numbers in a label.
+MAX_RUNS = 4
 
 
 class Leaf(NamedTuple):
@@ -35,8 +37,13 @@ class Node:
 
     @property
     def label(self) -> str:
-        """The name, or the numbers of equal siblings: '0-11, 13'."""
-        return ", ".join(_runs(self.names))
+        """The name, or the numbers of equal siblings: '0-11, 13'; of many runs the first."""
+        if len(self.names) == 1:
+            return self.names[0]
+        runs = [*_runs(sorted(map(int, self.names)))]
+        label = ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs[:MAX_RUNS])
+        others = sum(map(len, runs[MAX_RUNS:]))
+        return f"{label} and {others:,} more" if others else label
 
     @property
     def tensors(self) -> int:
@@ -97,15 +104,10 @@ def _is_number(name: str) -> bool:
     return name.isascii() and name.isdecimal() and len(name) <= MAX_DIGITS and str(int(name)) == name
 
 
-def _runs(names: Sequence[str]) -> Iterator[str]:
-    """Yield runs of successive numbers as ranges, in rising order; a single name as it is."""
-    if len(names) == 1:
-        yield names[0]
-        return
-    numbers = sorted(map(int, names))
+def _runs(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
+    """Yield runs of successive numbers."""
     start = 0
     for end in range(1, len(numbers) + 1):
         if end == len(numbers) or numbers[end] != numbers[end - 1] + 1:
-            run = numbers[start:end]
-            yield str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}"
+            yield numbers[start:end]
             start = end

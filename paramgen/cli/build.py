@@ -101,7 +101,7 @@ def build(
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Draw a spec's parameters and write them to a safetensors file, or a folder of them."""
+    """Draw a spec's parameters into safetensors files."""
     from paramgen.storage.writer import STDOUT_NAMES
 
     check_folder_options(output, {"--max-shard-size": max_shard_size, "--basename": basename})

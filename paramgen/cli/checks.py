@@ -127,7 +127,7 @@ def digest(
     basename: BasenameOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Print the SHA-256 that a build's files would have; nothing is written."""
+    """Print a build's SHA-256 without writing it."""
     from paramgen import checks
     from paramgen.storage.folder import is_folder
 

@@ -78,7 +78,7 @@ def _parse_basename(text: str) -> str:
     return text
 
 
-SpecArgument = Annotated[str, typer.Argument(metavar="SPEC", help="The spec, a YAML file.")]
+SpecArgument = Annotated[str, typer.Argument(metavar="SPEC", help="The spec, a YAML file; - is standard input.")]
 WeightsArgument = Annotated[str, typer.Argument(metavar="FILE", help="A safetensors file, an index, or a folder.")]
 OutputOption = Annotated[
     str, typer.Option("--output", "-o", metavar="OUT", help="The file or folder/ to write; - is standard output.")

@@ -53,7 +53,7 @@ class Document:
     def default_name(self) -> str:
         """The name of a model whose spec has none: that of the spec's file without its ending."""
         stem = os.path.splitext(os.path.basename(self.source))[0] if self.start else ""
-        return stem or "model"
+        return "model" if stem.startswith("<") else stem or "model"
 
     def replace(self, path: KeyPath, value: Any) -> None:
         """Set the value at a path, which then no longer has a line and column."""

@@ -34,7 +34,7 @@ CACHE_SIZE = 1000
 class CheckedOperation:
     """An operation whose fields are checked: one object for all instances that differ in name only.
 
-    `choices` holds what planning finds out once for all of them.
+    `choices` is for planning, which computes it once for all of them.
     """
 
     operation: Operation

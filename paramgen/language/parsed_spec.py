@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
@@ -41,6 +42,7 @@ from paramgen.messages import closest_match, did_you_mean, must_be, show, show_p
 
 AnyModel = TypeVar("AnyModel", bound=SpecModel)
 
+STDIN, STDIN_SOURCE = "-", "<stdin>"
 PATTERN_EXPECTED = "a pattern of names, with * ? and []"
 
 
@@ -208,16 +210,19 @@ def read_spec(
 
 
 def read_document(source: str | os.PathLike[str] | Mapping[str, Any]) -> Document:
-    """Read a YAML file or a mapping."""
+    """Read a YAML file, standard input or a mapping."""
     if isinstance(source, Mapping):
         return from_mapping(source)
     path = check_path(source)
+    if path == STDIN:
+        with file_errors("standard input"):
+            return from_yaml(sys.stdin.buffer.read(limits.MAX_FILE_BYTES + 1), STDIN_SOURCE)
     with file_errors(show_path(path)), open(path, "rb") as file:
         raw = file.read(limits.MAX_FILE_BYTES + 1)
         is_regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
         folder = os.path.dirname(os.path.abspath(path))
     document = from_yaml(raw, path)
-    if is_regular:  # else standard input or another pipe, which is in no folder
+    if is_regular:  # a pipe is in no folder
         document.folder = folder
     return document
 

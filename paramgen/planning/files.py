@@ -113,7 +113,7 @@ def _plan_file(name: str, tensors: Sequence[Tensor], metadata: Mapping[str, str]
     header = encode_header(entries, metadata)
     if len(header) - 8 > MAX_HEADER_BYTES:
         limit = f"must have at most {MAX_HEADER_BYTES:,} bytes (the format's limit), got {len(header) - 8:,}"
-        raise HeaderSizeError(f"the header of {name} {limit}; use fewer or shorter names")
+        raise HeaderSizeError(f"the file's header {limit}; use fewer or shorter names")
     return PlannedFile(name, tuple(tensors), tuple(entries), header)
 
 

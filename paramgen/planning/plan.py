@@ -314,7 +314,7 @@ def _encode_fields(tensor: Tensor) -> str:
     initializers = [parameter.initializer.json_text.replace("\n", _LINE_BREAK) for parameter in parameters]
     distributions = [dump_json(_describe_distribution(parameter), _LINE_BREAK) for parameter in parameters]
     initializer, distribution = initializers[0], distributions[0]
-    if len(set(zip(initializers, distributions, strict=True))) > 1:
+    if len(parameters) > 1 and len(set(zip(initializers, distributions, strict=True))) > 1:
         initializer, distribution = map(_join_parts, (initializers, distributions))
     return f"""
       "shape": {dump_json(list(tensor.shape), _LINE_BREAK)},
@@ -327,6 +327,7 @@ def _encode_fields(tensor: Tensor) -> str:
 
 
 def _join_parts(texts: list[str]) -> str:
+    """Return the JSON of a tensor's initializer or distribution that differs between its parameters."""
     return dump_json({"type": "joined", "parts": list(map(json.loads, texts))}, _LINE_BREAK)
 
 

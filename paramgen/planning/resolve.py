@@ -212,6 +212,7 @@ class _Resolver:
         overrides: list[tuple[int, Override]],
         direction: Parameter | None,
     ) -> ResolvedParameter:
+        """Return a parameter resolved with the overrides that match it. Raises _InvalidParameterError as `_resolve`."""
         if choice.tied_to:
             return resolve_parameter(choice.definition.traits, ZEROS, choice.dtype)
         definition, initializer, dtype, path = choice.definition, choice.initializer, choice.dtype, choice.path

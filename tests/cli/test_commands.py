@@ -478,3 +478,16 @@ def test_without_a_command_the_help_is_shown(run: Run) -> None:
     done = run()
     assert done.returncode == 2
     assert "Commands:" in done.stderr
+
+
+def test_a_spec_from_standard_input(run: Run, tiny: Path, tmp_path: Path) -> None:
+    run("build", "tiny.yaml", "-o", "a")
+    text = tiny.read_text()
+    done = run("build", "-", "-o", "b", input=text)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert run("plan", "-", input=text).stdout.splitlines()[-1].startswith("model: 2 tensors")
+    line = one_line(run("plan", "-", input="operations: 3\n"), 2)
+    assert line == "<stdin>:1:13: operations: must be a non-empty list of operations, got 3"
+    line = one_line(run("build", "-", "-o", "new/", input=f"files: {{a: b}}\n{text}"), 2)
+    assert line.startswith("<stdin>:1:12: files.a: cannot be copied, as the spec does not come from a file")

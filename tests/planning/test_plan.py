@@ -177,6 +177,21 @@ def test_parameters_do_not_depend_on_other_operations() -> None:
     assert one.tensors == two.tensors[2:]
 
 
+def test_the_json_of_a_plan_is_indented_as_the_json_module_does() -> None:
+    spec = {
+        "layout": "torch",
+        "operations": [
+            {"name": "a", "type": "multihead_attention", "input_size": 6, "num_heads": 2},
+            {"name": "e", "type": "embedding", "vocabulary_size": 5, "embedding_dimension": 2, "padding_index": 1},
+            {"name": "c", "type": "custom", "parameters": {"été": {"shape": [], "initializer": "ones"}}},
+        ],
+        "overrides": [{"match": "a.key_weights", "initializer": {"type": "values", "values": [[1] * 6] * 6}}],
+    }
+    text = "".join(make_plan(interpret(read_document(spec))).iter_json())
+    assert '"type": "joined"' in text
+    assert text == json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+
+
 def test_equal_stream_ids_are_an_error(monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
     monkeypatch.setattr(resolve, "stream_id", lambda name: 7)
     with pytest.raises(SpecError) as caught:

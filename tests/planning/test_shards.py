@@ -3,10 +3,12 @@
 import json
 
 import pytest
-from helpers import DATA
+from helpers import DATA, read_plan_json
 from hypothesis import given
 from hypothesis import strategies as st
 
+import paramgen
+from paramgen.planning.files import make_folder_layout
 from paramgen.planning.shards import parse_size, shard_names, split_into_shards
 from paramgen.storage.index import index_text
 
@@ -56,10 +58,18 @@ def test_an_index_is_sorted_and_ends_with_a_line_break() -> None:
 
 @pytest.mark.parametrize("model", sorted(json.loads((DATA / "shard-maps.json").read_text())))
 def test_published_models(model: str) -> None:
+    """Plan a spec of constants with a published model's names and sizes, and compare each tensor's file."""
     published = json.loads((DATA / "shard-maps.json").read_text())[model]
-    sizes, numbers = zip(*published["tensors"].values(), strict=True)
-    shards = split_into_shards(sizes, parse_size(published["max_shard_size"]))
-    assert {tensor: number for number, shard in enumerate(shards, 1) for tensor in shard} == dict(enumerate(numbers))
+    parameters = {
+        name: {"shape": [size // 2], "dtype": "bfloat16", "initializer": "zeros"}
+        for name, (size, _) in published["tensors"].items()
+    }
+    plan = paramgen.plan({"parameters": parameters}).split(make_folder_layout(None, published["max_shard_size"]))
+    assert [entry["name"] for entry in read_plan_json(plan)["parameters"]] == list(published["tensors"])
+    count = max(number for _, number in published["tensors"].values())
+    assert {entry["name"]: entry["file"] for entry in read_plan_json(plan)["parameters"]} == {
+        name: f"model-{number:05d}-of-{count:05d}.safetensors" for name, (_, number) in published["tensors"].items()
+    }
 
 
 @pytest.mark.frameworks("huggingface_hub")

@@ -33,6 +33,11 @@ def test_a_layer_of_another_shape_or_dtype_stays_apart() -> None:
     assert outline(fold(tensors)) == ["0-1, 3", "  w [2]", "2", "  w [3]", "4", "  w [2]"]
 
 
+def test_of_many_runs_of_layers_the_first_are_named() -> None:
+    nodes = fold((f"{i}.w", F32, (1 + (i % 4 == 3),)) for i in range(48))
+    assert [node.label for node in nodes] == ["0-2, 4-6, 8-10, 12-14 and 24 more", "3, 7, 11, 15 and 8 more"]
+
+
 def test_a_tensor_may_have_others_below_it() -> None:
     (node,) = fold([("x", F32, (2,)), ("x.absmax", F32, (5,))])
     assert (node.tensors, node.parameters, node.nbytes) == (2, 7, 28)
