@@ -22,6 +22,9 @@ from paramgen.importing.structure import (
 )
 from paramgen.limits import MAX_OPERATIONS
 
+# A repetition with conditions must be this much shorter than several without them.
+MIN_SAVING = 0.75
+
 _INTEGER = re.compile(r"0|[1-9][0-9]*")
 
 
@@ -139,10 +142,10 @@ def _fold_run(run: _Run, merges: bool) -> Block:
         is_shorter = stop - position > 1 and count_lines((repeat,)) < count_lines(parts)
         separate += (repeat,) if is_shorter else parts
         position = stop
-    if not merges or len(separate) == 1:
+    if not merges or len(separate) == 1 or run.name:
         return tuple(separate)
     merged = merge_run(run.name, run.indices, run.blocks)
-    if merged is None or count_lines((merged,)) >= count_lines(tuple(separate)):
+    if merged is None or count_lines((merged,)) > MIN_SAVING * count_lines(tuple(separate)):
         return tuple(separate)
     return (replace(merged, parts=_list_parts(run, 0, len(run.indices))),)
 

@@ -8,10 +8,7 @@ from typing import Any
 
 from paramgen.dtypes import DTYPES
 
-GUESS = (
-    "Initial values are guesses from names: weights normal with std 0.02, scales of norms one, biases zero, "
-    "integers zero or any."
-)
+GUESS = "Initial values are guesses from names: scales of norms 1, biases 0, other weights normal with std 0.02."
 STD = 0.02
 
 _NORM = re.compile(r"(\w*norm\w*|ln_?\w*|bn\d*)\.(weight|scale|gamma)|gamma|running_var")
@@ -35,6 +32,6 @@ def guess_initializer(name: str, dtype: str, shape: tuple[int, ...]) -> Mapping[
         return {"type": "ones"}
     if _ZERO.fullmatch(segments[-1]) or _ZERO.fullmatch(".".join(segments[-2:])):
         return {"type": "zeros"}
-    if any(_NORM.fullmatch(part) for part in (ending, ".".join(segments[-2:]), segments[-1])):
+    if not shape or any(_NORM.fullmatch(part) for part in (ending, ".".join(segments[-2:]), segments[-1])):
         return {"type": "ones"}
     return {"type": "gaussian", "std": STD}

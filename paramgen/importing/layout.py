@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import groupby, takewhile
 
 from paramgen.importing.structure import (
     INDEX,
@@ -43,7 +43,16 @@ def lay_out(block: Block, path: str = "") -> tuple[tuple[Parameter, ...], tuple[
         if not isinstance(element, Parameter) or element.tied_to:
             break
         own.append(element)
+    while own and _is_part_of_group(own[-1], block[len(own) :]):
+        own.pop()
     return tuple(own), tuple(_make_entries(block[len(own) :], path))
+
+
+def _is_part_of_group(parameter: Parameter, rest: Block) -> bool:
+    """Return True if a parameter belongs to the group that follows."""
+    first = parameter.name.split(".")[0]
+    group = tuple(takewhile(lambda element: element.name.split(".")[0] == first, rest))
+    return "." in parameter.name and len(group) >= MIN_GROUP and any(isinstance(element, Repeat) for element in group)
 
 
 def _make_entries(block: Block, path: str) -> Iterator[Entry]:

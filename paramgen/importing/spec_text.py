@@ -106,6 +106,9 @@ class SpecText:
         keys += [("type", "custom")] if entry.is_tied else []
         if single:
             return self._render_single(single, keys, fields, comment, margin)
+        if len(body) == 1:  # an alias
+            keys_in_flow = [f"{key}: {_flow_value(key, text)}" for key, text in keys]
+            return fill(f"{margin}- ", flow_mapping([*keys_in_flow, body[0].strip()]))
         lines = [line for key, text in keys for line in fill(f"{margin}  {key}: ", _block_value(key, text))]
         return [f"{margin}- {lines[0].lstrip()}", *lines[1:], *body]
 

@@ -128,13 +128,14 @@ def is_consecutive(indices: Sequence[int]) -> bool:
 
 
 def count_lines(block: Block) -> float:
-    """Estimate the lines of a spec that a block takes; conditions and lists cost reading, too."""
+    """Estimate the lines of a spec that a block takes; conditions, lists and names with an index cost reading, too."""
     lines = 0.0
     for element in block:
         if isinstance(element, Repeat):
             is_line = len(element.block) == 1 and isinstance(element.block[0], Parameter)
             lines += 2 if is_line else 3 + count_lines(element.block)
+            lines += INDEX in element.name
         else:
-            lines += 1 + 0.3 * has_variation(element)
+            lines += 1 + has_variation(element)
         lines += 0.5 * (element.when is not None)
     return lines

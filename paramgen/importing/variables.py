@@ -20,7 +20,6 @@ _EMBEDDING = r"(embed_tokens|word_embeddings?|wte|tok(en)?_embed\w*|embed_in|sha
 ROLES: tuple[tuple[str, str, int, int], ...] = (
     ("vocabulary", _EMBEDDING, 2, 0),
     ("width", _EMBEDDING, 2, 1),
-    ("positions", r"(pos\w*_embed\w*|embed_positions|wpe)(\.weight)?", 2, 0),
     ("head_size", r"(q_norm|k_norm|norm_q|norm_k|query_norm|key_norm|norm_added_[qk])\.(weight|scale)", 1, 0),
     ("query", r"(q_proj|query)\.weight", 2, 0),
     ("key_value", r"(k_proj|key)\.weight", 2, 0),
@@ -61,7 +60,7 @@ class Variables:
         self._sizes = {name: size for name, size in sizes.items() if is_variable(name)}
         places = list(_walk(block))
         stacks = list(_find_stacks(block))
-        self._parts = _find_parts([path for path, _ in stacks])
+        self._parts = _find_parts(path for path, _ in stacks)
         weights = Counter[tuple[str, ...]]()
         for path, parameter, count in places:
             weights[self.part_of(path)] += count * prod(size for size in parameter.shape if isinstance(size, int))
@@ -72,7 +71,11 @@ class Variables:
             own = [place for place in places if self.part_of(place.path) == part]
             self._name_by_configuration(part, own)
             self._name_by_role(part, own, is_first=part == ordered[0])
-            own_stacks = [(path, count) for path, count in stacks if self.part_of(path) == part]
+            own_stacks = [
+                (path, len(indices))
+                for path, indices in stacks
+                if self.part_of(path) == part and indices == tuple(range(len(indices)))
+            ]
             self._name_counts(part, own_stacks, is_first=part == ordered[0])
         self._order = ordered
 
@@ -88,7 +91,8 @@ class Variables:
     def _find_expression(self, part: tuple[str, ...], path: str, size: int, axis: int) -> str | None:
         own = self._expressions.get(part, {})
         if size in own and (size >= MIN_SIZE or (axis == 0 and "expert" in own[size])):
-            return own[size]
+            is_chance = own[size].endswith("head_size") and "*" not in own[size] and "norm" not in path
+            return None if is_chance else own[size]
         if size < MIN_SIZE:
             return None
         if multiple := self._find_multiple(own, size):
@@ -275,13 +279,12 @@ def _walk(block: Block, prefix: str = "", count: int = 1) -> Iterator[_Place]:
             yield from _walk(element.block, indexed_path(path), count * len(element.indices))
 
 
-def _find_stacks(block: Block, prefix: str = "") -> Iterator[tuple[str, int]]:
-    """Yield the path of each repetition that counts from 0, and its count."""
+def _find_stacks(block: Block, prefix: str = "") -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Yield the path and the indices of each repetition."""
     for element in block:
         if isinstance(element, Repeat):
             path = join_names(prefix, element.name.replace(INDEX, "*"))
-            if element.indices == tuple(range(len(element.indices))):
-                yield path, len(element.indices)
+            yield path, element.indices
             yield from _find_stacks(element.block, indexed_path(join_names(prefix, element.name)))
 
 
@@ -292,7 +295,7 @@ def indexed_path(path: str) -> str:
 
 def _find_parts(paths: Iterable[str]) -> list[tuple[str, ...]]:
     """Return the prefixes of names that are parts of the model with layers of their own, longest first."""
-    parents = {tuple(path.split("."))[:-1] for path in paths if "*" not in path}
+    parents = {tuple(path.split("."))[:-1] for path in paths if not re.search(r"\*|(^|\.)[0-9]", path)}
     return sorted(_split_parents(parents, ()), key=len, reverse=True)
 
 
