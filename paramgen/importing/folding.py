@@ -17,7 +17,6 @@ from paramgen.importing.structure import (
     Parameter,
     Repeat,
     count_lines,
-    join_names,
     prefix_block,
 )
 from paramgen.limits import MAX_OPERATIONS
@@ -187,5 +186,3 @@ def _write_out(block: Block) -> Iterator[Parameter]:
             yield element
         else:
             yield from _write_out(element.parts)
-
-

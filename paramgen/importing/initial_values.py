@@ -18,20 +18,22 @@ _ZERO = re.compile(r"\w*bias(es)?|beta|running_mean|num_batches_tracked|lora_B\.
 
 def guess_initializer(name: str, dtype: str, shape: tuple[int, ...]) -> Mapping[str, Any]:
     """Return the initializer that a tensor of this name probably has."""
-    found = DTYPES[dtype]
-    segments = name.split(".")
-    ending = ".".join(segments[-3:])
-    if found.is_integer:
-        if dtype == "bool":
-            return {"type": "zeros"}
-        if _POSITIONS.fullmatch(segments[-1]) and shape:
-            return {"type": "arange"}
-        is_packed = len(shape) > 1 and dtype in ("uint8", "int8", "uint32", "int32")
-        return {"type": "integers", "low": int(found.min), "high": int(found.max)} if is_packed else {"type": "zeros"}
-    if dtype == "float8_e8m0fnu":
-        return {"type": "ones"}
-    if _ZERO.fullmatch(segments[-1]) or _ZERO.fullmatch(".".join(segments[-2:])):
+    if 0 in shape:
         return {"type": "zeros"}
-    if not shape or any(_NORM.fullmatch(part) for part in (ending, ".".join(segments[-2:]), segments[-1])):
+    *_, last = segments = name.split(".")
+    pair = ".".join(segments[-2:])
+    if DTYPES[dtype].is_integer:
+        return _guess_integers(last, dtype, shape)
+    if _ZERO.fullmatch(last) or _ZERO.fullmatch(pair):
+        return {"type": "zeros"}
+    if not shape or dtype == "float8_e8m0fnu" or any(map(_NORM.fullmatch, (".".join(segments[-3:]), pair, last))):
         return {"type": "ones"}
     return {"type": "gaussian", "std": STD}
+
+
+def _guess_integers(last: str, dtype: str, shape: tuple[int, ...]) -> Mapping[str, Any]:
+    if _POSITIONS.fullmatch(last) and shape:
+        return {"type": "arange"}
+    found = DTYPES[dtype]
+    is_packed = len(shape) > 1 and dtype in ("uint8", "int8", "uint32", "int32")
+    return {"type": "integers", "low": int(found.min), "high": int(found.max)} if is_packed else {"type": "zeros"}

@@ -104,5 +104,3 @@ def _strip(prefix: str, element: Element) -> Element:
 def _has_late_parameter(block: Block) -> bool:
     """Return True if a parameter without a group follows what needs an entry."""
     return any(isinstance(element, Parameter) and "." not in element.name for element in block)
-
-

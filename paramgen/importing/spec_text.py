@@ -288,9 +288,9 @@ def _find_dtype(block: Block) -> str:
     return counts.most_common(1)[0][0] if counts else "float32"
 
 
-def _depends_on_index(item: Parameter | Entry) -> bool:
+def _depends_on_index(item: Any) -> bool:
     if isinstance(item, Entry):
-        return item.when is not None or any(map(_depends_on_index, (*item.parameters, *item.operations)))
+        return item.when is not None or any(map(_depends_on_index, [*item.parameters, *item.operations]))
     return item.when is not None or has_variation(item)
 
 

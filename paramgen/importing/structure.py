@@ -92,7 +92,7 @@ def combine(elements: Sequence[Element], distance: int = 0) -> Element:
     return replace(
         first,
         shape=tuple(_combine_values(column, distance) for column in shapes),
-        initializer=tuple((column[0][0], _combine_values([value for _, value in column], distance)) for column in fields),
+        initializer=tuple((column[0][0], _combine_values([item[1] for item in column], distance)) for column in fields),
     )
 
 

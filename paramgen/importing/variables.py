@@ -31,6 +31,7 @@ ROLES: tuple[tuple[str, str, int, int], ...] = (
         0,
     ),
 )
+_HEADS = {"query": "heads", "key_value": "key_value_heads"}
 _ROLE_ORDER = tuple(dict.fromkeys(role for role, *_ in ROLES))
 _COUNT_NAME = re.compile(r"layer|block|depth|expert|stage")
 _DIMENSION_EXCEPTION = re.compile(r"layer|block|depth|_id$|_ids$")
@@ -42,7 +43,7 @@ class _Place(NamedTuple):
 
     path: str
     parameter: Parameter
-    count: int
+    number: int
 
 
 class Variables:
@@ -178,25 +179,22 @@ class Variables:
     def _name_by_role(self, part: tuple[str, ...], places: Sequence[_Place], *, is_first: bool) -> None:
         expressions = self._expressions[part]
         roles = _find_roles(places)
-        head_size = roles.get("head_size", 0)
+        head_size = roles.pop("head_size", 0)
         for role, size in roles.items():
-            if size in expressions or role == "head_size":
+            if size in expressions:
                 continue
-            if role in ("query", "key_value"):
-                if self._find_multiple(expressions, size):
-                    continue
-                if head_size and size % head_size == 0 and size > head_size:
-                    heads = self._declare("heads" if role == "query" else "key_value_heads", size // head_size, part, is_first)
-                    expressions[size] = f"{heads} * {self._declare('head_size', head_size, part, is_first)}"
-                    expressions.setdefault(head_size, "head_size")
-                else:
-                    expressions[size] = self._declare(f"{role}_width", size, part, is_first)
+            multiple = self._find_multiple(expressions, size) if role != "vocabulary" else None
+            has_heads = role in _HEADS and head_size and size % head_size == 0 and size > head_size
+            if multiple and role == "inner":
+                expressions[size] = self._declare(role, f"${{{multiple}}}", part, is_first)
+            elif multiple:
                 continue
-            if role != "vocabulary" and (multiple := self._find_multiple(expressions, size)):
-                if role == "inner":
-                    expressions[size] = self._declare(role, "${" + multiple + "}", part, is_first)
-                continue
-            expressions[size] = self._declare(role, size, part, is_first)
+            elif has_heads:
+                heads = self._declare(_HEADS[role], size // head_size, part, is_first)
+                expressions[size] = f"{heads} * {self._declare('head_size', head_size, part, is_first)}"
+            else:
+                name = f"{role}_width" if role in _HEADS else role
+                expressions[size] = self._declare(name, size, part, is_first)
         if head_size >= MIN_SIZE and head_size not in expressions:
             expressions[head_size] = self._declare("head_size", head_size, part, is_first)
 

@@ -107,5 +107,3 @@ def matches(text: str, model: ImportedModel) -> bool:
 
 def _plan(text: str, model: ImportedModel) -> Plan:
     return make_plan(interpret(from_yaml(text.encode(), model.source), Replacements()))
-
-
