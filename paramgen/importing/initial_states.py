@@ -47,7 +47,10 @@ class State:
         if self.kind == "uniform":
             if self.a == self.b:
                 return constant(self.a)
-            return {"type": "uniform", **({"bound": plain(self.b)} if self.a == -self.b else {"low": plain(self.a), "high": plain(self.b)})}
+            return {
+                "type": "uniform",
+                **({"bound": plain(self.b)} if self.a == -self.b else {"low": plain(self.a), "high": plain(self.b)}),
+            }
         if self.kind in ("normal", "truncated_normal"):
             if self.b == 0:
                 return constant(self.a)
@@ -55,9 +58,11 @@ class State:
             if self.kind == "normal" or min(-self.low, self.high) >= WIDE:
                 return {"type": "gaussian", **numbers}
             limits = {"low": self.low, "high": self.high}
-            return {"type": "truncated_normal", **numbers, **{
-                key: plain(value) for key, value in limits.items() if abs(value) != 2
-            }}
+            return {
+                "type": "truncated_normal",
+                **numbers,
+                **{key: plain(value) for key, value in limits.items() if abs(value) != 2},
+            }
         return None
 
 
@@ -84,22 +89,22 @@ class Evaluator:
         found = Contents(UNSET if storage in self.tape.writers else UNKNOWN)
         for index in self.tape.history(storage, until):
             entry = self.tape.entries[index]
-            found.origin = entry.origin
             made = next((ref for ref in entry.made if ref and ref.storage == storage), None)
             if made:
+                found.origin = entry.origin
                 found.state = self._made(entry, index)
                 continue
             target = next(ref for ref in entry.writes if ref.storage == storage)
             if target.numel * target.dtype.itemsize != self.tape.nbytes[storage]:
                 before = found.parts.get(target, UNKNOWN if found.parts else found.state)
                 found.parts[target] = self._changed(entry, index, target, before)
-            elif entry.overwrites(storage, self.tape.nbytes[storage]):
+                continue
+            found.origin = entry.origin
+            if entry.overwrites(storage, self.tape.nbytes[storage]):
                 found.state, found.parts = self._changed(entry, index, target, found.state), {}
             else:
                 found.state = self._changed(entry, index, target, found.state)
-                found.parts = {
-                    part: self._changed(entry, index, target, state) for part, state in found.parts.items()
-                }
+                found.parts = {part: self._changed(entry, index, target, state) for part, state in found.parts.items()}
         return found
 
     def state(self, ref: Ref, until: int | None = None) -> State:
@@ -121,7 +126,9 @@ class Evaluator:
         """Return an argument that is a number or a tensor with one, None if it is not known."""
         if not isinstance(value, Ref):
             return float(value) if isinstance(value, int | float) else None
-        if value.numel != 1 or any(self.tape.entries[index].is_random for index in self.tape.slice(value.storage, until)):
+        if value.numel != 1 or any(
+            self.tape.entries[index].is_random for index in self.tape.slice(value.storage, until)
+        ):
             return None
         try:
             return float(self.tape.replay(value, until=until)[0])

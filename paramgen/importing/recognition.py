@@ -115,7 +115,9 @@ def _formulas(values: Array, tolerance: Tolerance) -> Iterator[tuple[str, Callab
                 ratio = float(values[-1] / values[0]) ** (steps / (n - 1))
                 base = shortest(1 / ratio if ratio < 1 else ratio, Tolerance(64 * tolerance.relative))
                 sign = "-" if ratio < 1 else ""
-                first = shortest(float(values[0]) * float(base) ** (offset / steps * (1 if ratio < 1 else -1)), tolerance)
+                first = shortest(
+                    float(values[0]) * float(base) ** (offset / steps * (1 if ratio < 1 else -1)), tolerance
+                )
                 index = f"(k + {offset})" if offset else "k"
                 factor = "" if first == 1 else f"{first} * "
                 text = f"{factor}{base} ** ({sign}{index} / {text})"
@@ -134,9 +136,7 @@ def _formulas(values: Array, tolerance: Tolerance) -> Iterator[tuple[str, Callab
                     yield text, compute
     if (values > 0).all():
         low, high = math.exp(values[0]), math.exp(values[-1])
-        first, step = (
-            shortest(number, Tolerance(64 * tolerance.relative)) for number in (low, (high - low) / (n - 1))
-        )
+        first, step = (shortest(number, Tolerance(64 * tolerance.relative)) for number in (low, (high - low) / (n - 1)))
         if len(f"{first}{step}") < 12:
             yield f"log({first} + {step} * k)", lambda k: np.log(first + step * k)
 

@@ -21,7 +21,15 @@ _IN_PLACE_RANDOM = ("normal_", "uniform_", "random_", "exponential_", "log_norma
 _OVERWRITES = frozenset({"zero_", "fill_", "copy_", *_IN_PLACE_RANDOM})
 # These return at once on the meta device, but run there if is_meta says no.
 _SKIPPED_ON_META = frozenset({"dirac_", "orthogonal_", "sparse_"})
-_PLUMBING = ("torch.nn.init", "torch.nn.parameter", "torch.overrides", "torch.utils", "torch._", "contextlib")
+_PLUMBING = (
+    "torch.nn.init",
+    "torch.nn.functional",
+    "torch.nn.parameter",
+    "torch.overrides",
+    "torch.utils",
+    "torch._",
+    "contextlib",
+)
 _PLUMBING += ("paramgen.importing.tape", "transformers.initialization")
 
 
@@ -158,7 +166,12 @@ class Tape:
             for index in self.history(*pending.pop()):
                 if index not in found:
                     found.add(index)
-                    pending += {(ref.storage, index) for ref in self.entries[index].reads}
+                    entry = self.entries[index]
+                    pending += {
+                        (ref.storage, index)
+                        for ref in entry.reads
+                        if not entry.overwrites(ref.storage, self.nbytes[ref.storage])
+                    }
         return sorted(found)
 
     def is_given(self, storage: int) -> bool:
@@ -192,7 +205,9 @@ class Tape:
                 given = self._given.get(ref.storage)
                 if given is None and ref.storage not in self.writers:
                     raise ReplayError("a tensor that was made before")
-                storages[ref.storage] = torch.UntypedStorage(self.nbytes[ref.storage]) if given is None else given.clone()
+                storages[ref.storage] = (
+                    torch.UntypedStorage(self.nbytes[ref.storage]) if given is None else given.clone()
+                )
             return torch.empty(0, dtype=ref.dtype).set_(storages[ref.storage], ref.offset, ref.size, ref.stride)
 
         with torch._C.DisableTorchFunction(), torch.no_grad():
@@ -319,9 +334,7 @@ def recording(on_meta: bool = True) -> Iterator[Tape]:
     """Record all operations of the block. Tensors that it makes are on the meta device, unless it chooses another."""
     tape = Tape()
 
-    def record_trunc_normal(
-        tensor: Any, mean: float, std: float, a: float, b: float, generator: Any = None
-    ) -> Any:
+    def record_trunc_normal(tensor: Any, mean: float, std: float, a: float, b: float, generator: Any = None) -> Any:
         with torch._C.DisableTorchFunction():
             run = lambda: tensor if tensor.is_meta else _original_trunc_normal(tensor, mean, std, a, b, generator)  # noqa: E731
             return tape.record(trunc_normal_, (tensor, mean, std, a, b), {}, (tensor,), run)

@@ -49,8 +49,20 @@ class RecordedModule:
     uninitialized: tuple[str, ...]
     problems: Mapping[str, str]
 
+    def notes(self) -> tuple[str, ...]:
+        """Return a line for each kind of problem, with the tensors that have it."""
+        names: dict[str, list[str]] = {}
+        for name, problem in self.problems.items():
+            names.setdefault(problem, []).append(name)
+        return tuple(
+            f"{problem}: {found[0]}{f' and {len(found) - 1:,} more' if len(found) > 1 else ''}"
+            for problem, found in names.items()
+        )
 
-def record_module(build: Callable[[], Any], ignored: Callable[[Any], Iterable[str]] = lambda module: ()) -> RecordedModule:
+
+def record_module(
+    build: Callable[[], Any], ignored: Callable[[Any], Iterable[str]] = lambda module: ()
+) -> RecordedModule:
     """Build a module on the meta device, and return its tensors with their initial distributions.
 
     `build` returns the module; `ignored` the names of its state dict that are not imported. Raises what `build` raises.
@@ -154,7 +166,9 @@ class _Reader:
         except (ReplayError, RuntimeError):
             return finding
         axes = [axis for axis, size in enumerate(norms.shape) if size == 1]
-        expected = torch.linalg.vector_norm(vectors.float(), dim=axes, keepdim=True) if norms.ndim else vectors.float().norm()
+        expected = (
+            torch.linalg.vector_norm(vectors.float(), dim=axes, keepdim=True) if norms.ndim else vectors.float().norm()
+        )
         if expected.shape != norms.shape or not torch.allclose(expected, norms.float(), rtol=1e-3):
             return finding
         return replace(finding, norm_of=name, problem=None)
