@@ -40,6 +40,7 @@ MAY_IMPORT = {
     "engine": {"build_check", "digests"},
     "folder_build": {"engine"},
     "analysis": {"engine"},
+    "importing": {"engine"},
     "nested": GROUND,
     "checks": {"analysis", "folder_build"},
     "api": {"analysis", "folder_build", "nested", "sampling.cuda"},

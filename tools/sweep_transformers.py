@@ -30,10 +30,12 @@ MOST_VALUES = 2**24
 """Values that are compared per model; larger ones get fewer seeds."""
 STANDARD_ERRORS = 5.5
 RELATIVE, ABSOLUTE = 1e-5, 5e-4
+COINCIDENCES = 1e-5
+"""Share of random elements that may have the same value with all seeds."""
 TASKS = (
-    "PRETRAINING CAUSAL_LM MASKED_LM SEQ_TO_SEQ_CAUSAL_LM IMAGE_TEXT_TO_TEXT MULTIMODAL_LM SPEECH_SEQ_2_SEQ CTC "
-    "OBJECT_DETECTION UNIVERSAL_SEGMENTATION"
-).split()
+    *("PRETRAINING", "CAUSAL_LM", "MASKED_LM", "SEQ_TO_SEQ_CAUSAL_LM", "IMAGE_TEXT_TO_TEXT", "MULTIMODAL_LM"),
+    *("SPEECH_SEQ_2_SEQ", "CTC", "OBJECT_DETECTION", "UNIVERSAL_SEGMENTATION"),
+)
 
 
 def model_classes() -> dict[str, str]:
@@ -42,7 +44,11 @@ def model_classes() -> dict[str, str]:
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
     first = [f"MODEL_FOR_{task}_MAPPING_NAMES" for task in TASKS] + ["MODEL_MAPPING_NAMES"]
-    others = [name for name in dir(modeling_auto) if name.endswith("_MAPPING_NAMES") and name not in first]
+    others = [
+        name
+        for name in dir(modeling_auto)
+        if name.startswith("MODEL_FOR") and name.endswith("_MAPPING_NAMES") and name not in first
+    ]
     tables = [dict(getattr(modeling_auto, name)) for name in [*first, *others]]
     found = {}
     for model_type in CONFIG_MAPPING_NAMES:
@@ -63,6 +69,7 @@ def examine(model_type: str, class_name: str) -> Iterator[dict[str, Any]]:
 
     result: dict[str, Any] = {"model_type": model_type, "class": class_name, "constructs": False}
     yield result
+    model_class = content = None
     try:
         model_class = getattr(transformers, class_name)
         content = {**CONFIG_MAPPING[model_type]().to_diff_dict(), "model_type": model_type}
@@ -75,16 +82,19 @@ def examine(model_type: str, class_name: str) -> Iterator[dict[str, Any]]:
     except Exception as error:
         result["reason"] = f"does not construct: {describe(error)}"
         expected = None
-    if expected is None and "cannot import" in result["reason"]:
-        return
+        yield result
+        if model_class is None or content is None:
+            return
     start = time.perf_counter()
     try:
         imported = import_written_config(content, model_type, class_name=class_name)
     except ParamgenError as error:
         result.setdefault("reason", f"import: {error}")
+        yield result
         return
     except Exception as error:
         result["reason"] = f"import: {describe(error)}"
+        yield result
         return
     result["seconds"] = round(time.perf_counter() - start, 2)
     result["tensors"] = len(imported.tensors)
@@ -139,7 +149,7 @@ def examine_tiny(content: Mapping[str, Any], model_type: str, model_class: Any) 
     written = imported.files["config.json"]
     count = sum(math.prod(tensor.shape) for tensor in imported.tensors)
     facts.update(parameters=count, tensors=len(imported.tensors), unknown=list(imported.notes))
-    seeds = max(2, min(SEEDS, MOST_VALUES // max(count, 1)))
+    seeds = max(3, min(SEEDS, MOST_VALUES // max(count, 1)))
     theirs = []
     try:
         for seed in range(seeds):
@@ -205,9 +215,7 @@ def load(model_class: Any, imported: Any, arrays: Mapping[str, Any], folder: Pat
     from safetensors.torch import save_file
 
     stored = {
-        tensor.name: torch.from_numpy(np.ascontiguousarray(arrays[tensor.name], np.float64)).to(
-            getattr(torch, tensor.dtype)
-        )
+        tensor.name: torch.from_numpy(np.array(arrays[tensor.name], np.float64)).to(getattr(torch, tensor.dtype))
         if tensor.name in arrays
         else torch.zeros(tensor.shape, dtype=getattr(torch, tensor.dtype))
         for tensor in imported.tensors
@@ -228,8 +236,9 @@ def compare(theirs: list[Any], ours: list[Any]) -> str | None:
     if sides[0].shape != sides[1].shape:
         return f"shape {sides[0].shape[1:]} and {sides[1].shape[1:]}"
     fixed = [(side == side[0]).all(axis=0) for side in sides]
-    if (fixed[0] != fixed[1]).any():
+    if np.count_nonzero(fixed[0] != fixed[1]) > max(3, fixed[0].size * COINCIDENCES):
         return f"constant elements: {int(fixed[0].sum()):,} and {int(fixed[1].sum()):,} of {fixed[0].size:,}"
+    fixed[0] &= fixed[1]
     if not np.allclose(sides[0][0][fixed[0]], sides[1][0][fixed[0]], rtol=RELATIVE, atol=ABSOLUTE, equal_nan=True):
         return "constants differ"
     if fixed[0].all():

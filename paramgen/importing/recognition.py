@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,8 @@ Array = NDArray[Any]
 
 SINUSOID_TOLERANCE = 5e-4
 """Angles computed in float32 are off by 1e-7 times the position, which is up to a few thousand."""
+SHORT = 9
+"""A constant of a formula has fewer characters; others only happen to fit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,51 +96,45 @@ def _along_axis(values: Array, where: Mapping[str, int], tolerance: Tolerance) -
             **where,
         }
     if n > 2 and n <= limits.MAX_VALUES:
-        for text, compute in _formulas(values, tolerance):
-            with np.errstate(all="ignore"):
-                found = compute(k)
+        for text, found in _formulas(values, tolerance):
             if tolerance.close(found, values):
                 yield {"type": "formula", "value": f"${{{text}}}", **where}
 
 
-def _formulas(values: Array, tolerance: Tolerance) -> Iterator[tuple[str, Callable[[Array], Array]]]:
-    """Yield formulas of k and n whose constants fit the first and last values."""
+def _formulas(values: Array, tolerance: Tolerance) -> Iterator[tuple[str, Array]]:
+    """Yield formulas of k and n, and their values, whose constants fit the first and the last number."""
     n = len(values)
-    for start in range(1, 3):
-        yield f"log(k + {start})", lambda k, start=start: np.log(k + start)
-        yield f"-log(k + {start})", lambda k, start=start: -np.log(k + start)
-        yield f"1 / (k + {start})", lambda k, start=start: 1 / (k + start)
-    if (values > 0).all():
+    k = np.arange(n, dtype=np.float64)
+    for start in (1, 2):
+        yield f"log(k + {start})", np.log(k + start)
+        yield f"-log(k + {start})", -np.log(k + start)
+        yield f"1 / (k + {start})", 1 / (k + start)
+    if not (values > 0).all():
+        return
+    wide = Tolerance(64 * tolerance.relative)
+    with np.errstate(all="ignore"):
+        low, high = np.exp(values[[0, -1]])
+        first, step = (shortest(float(number), wide) for number in (low, (high - low) / (n - 1)))
+        if len(f"{first}{step}") < SHORT:
+            yield f"log({first} + {step} * k)", np.log(first + step * k)
         for offset in (0, 1):
-            for steps, text in ((n, "n"), (n - 1, "(n - 1)")):
-                # first · base^(k / steps), with its first number taken out of the exponent if that is 1
-                ratio = float(values[-1] / values[0]) ** (steps / (n - 1))
-                base = shortest(1 / ratio if ratio < 1 else ratio, Tolerance(64 * tolerance.relative))
-                sign = "-" if ratio < 1 else ""
-                first = shortest(
-                    float(values[0]) * float(base) ** (offset / steps * (1 if ratio < 1 else -1)), tolerance
-                )
-                index = f"(k + {offset})" if offset else "k"
-                factor = "" if first == 1 else f"{first} * "
-                text = f"{factor}{base} ** ({sign}{index} / {text})"
+            for steps, size in ((n, "n"), (n - 1, "(n - 1)")):
+                yield from _powers(values, k, offset, steps, size, tolerance)
 
-                def compute(
-                    k: Array,
-                    first: float = first,
-                    base: float = base,
-                    steps: int = steps,
-                    offset: int = offset,
-                    sign: int = -1 if ratio < 1 else 1,
-                ) -> Array:
-                    return np.asarray(first * float(base) ** (sign * (k + offset) / steps))
 
-                if len(f"{base}") < 9:
-                    yield text, compute
-    if (values > 0).all():
-        low, high = math.exp(values[0]), math.exp(values[-1])
-        first, step = (shortest(number, Tolerance(64 * tolerance.relative)) for number in (low, (high - low) / (n - 1)))
-        if len(f"{first}{step}") < 12:
-            yield f"log({first} + {step} * k)", lambda k: np.log(first + step * k)
+def _powers(
+    values: Array, k: Array, offset: int, steps: int, size: str, tolerance: Tolerance
+) -> Iterator[tuple[str, Array]]:
+    """Yield first · base^(±(k + offset) / steps) with a base above 1."""
+    ratio = float(values[-1] / values[0]) ** (steps / (len(values) - 1))
+    sign = -1 if ratio < 1 else 1
+    base = shortest(ratio**sign, Tolerance(64 * tolerance.relative))
+    if len(f"{base}") < SHORT and math.isfinite(base):
+        first = shortest(float(values[0]) * float(base) ** (-sign * offset / steps), tolerance)
+        factor = "" if first == 1 else f"{first} * "
+        index = f"(k + {offset})" if offset else "k"
+        text = f"{factor}exp({'-' if sign < 0 else ''}log({base}) * {index} / {size})"
+        yield text, first * float(base) ** (sign * (k + offset) / steps)
 
 
 def _matrices(values: Array) -> Iterator[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""A tape of the operations on tensors while a module is built, on the meta device or not, and their replay on the CPU."""
+"""A tape of the operations on tensors while a module is built, and their replay on the CPU."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ _PLUMBING = (
     "torch.utils",
     "torch._",
     "contextlib",
+    "paramgen.importing.tape",
+    "transformers.initialization",
 )
-_PLUMBING += ("paramgen.importing.tape", "transformers.initialization")
 
 
 class ReplayError(Exception):

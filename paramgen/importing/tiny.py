@@ -54,7 +54,7 @@ def shrink(tree: Tree, constructs: Callable[[Edits], bool]) -> Edits:
 
 def _groups(tree: Tree) -> Iterator[Iterator[Edits]]:
     """Yield kinds of changes; of each the first that constructs is made."""
-    yield iter([_with_parts(tree, _fewer_layers)] + [_with_parts(tree, _only_layer_numbers)])
+    yield iter([_with_parts(tree, _fewer_layers), _with_parts(tree, _only_layer_numbers)])
     yield iter([_with_parts(tree, _fewer_experts)])
     yield (_scale(tree, 2**power) for power in range(7, 0, -1))
     yield iter([_vocabulary(tree)])
@@ -141,7 +141,7 @@ def _heads(part: Tree) -> dict[str, Any]:
 
 
 def _widths(part: Tree) -> dict[str, Any]:
-    """Return the sizes of vectors by field, those of heads excepted; fields that equal one of them are such sizes, too."""
+    """Return the sizes of vectors by field, except heads. Fields that equal one of them are such sizes, too."""
     possible = {
         name: value
         for name, value in part.items()
@@ -184,7 +184,7 @@ def _head_size(size: int, part: Tree, changes: Mapping[str, Any]) -> int:
         for heads in _heads(part):
             both = (part[width], part[heads], changes[width], changes[heads])
             if all(type(number) is int for number in both) and width not in _heads(part) and size * both[1] == both[0]:
-                return max(both[2] // both[3], 1)
+                return max(int(both[2] // both[3]), 1)
     while size % 2 == 0 and size > HEAD_SIZE:
         size //= 2
     return size

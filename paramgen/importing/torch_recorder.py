@@ -276,6 +276,14 @@ def fit(samples: Array) -> dict[str, Any] | None:
     return {"type": "gaussian", **({"mean": mean_number} if mean else {}), "std": std_number}
 
 
+def describe_values(tensor: Any) -> dict[str, Any] | None:
+    """Return an initializer for the values of a tensor: the computed ones that it has, else a fit."""
+    bits = DTYPES[str(tensor.dtype).removeprefix("torch.")].significant_bits
+    array = to_numpy(tensor)
+    found = recognize(array, Tolerance.of_bits(bits)) if array.size <= MAX_COMPUTED else None
+    return found if found and found["type"] != "values" else fit(array)
+
+
 def to_numpy(tensor: Any) -> Array:
     """Return a tensor's values; dtypes that NumPy lacks become float32."""
     tensor = tensor.detach().cpu()

@@ -20,9 +20,10 @@ from paramgen.messages import closest_match, show, show_text
 
 MISSING_EXTRA = "importing a configuration needs transformers and torch; pip install 'paramgen[import]'"
 SIZE_NAMES = (
-    "vocab_size hidden_size d_model n_embd embed_dim intermediate_size d_ff ffn_dim n_inner num_hidden_layers n_layer "
-    "num_layers num_attention_heads n_head num_key_value_heads head_dim max_position_embeddings n_positions"
-).split()
+    *("vocab_size", "hidden_size", "d_model", "n_embd", "embed_dim", "intermediate_size", "d_ff", "ffn_dim", "n_inner"),
+    *("num_hidden_layers", "n_layer", "num_layers", "num_attention_heads", "n_head", "num_key_value_heads"),
+    *("head_dim", "max_position_embeddings", "n_positions"),
+)
 """Sizes that name equal numbers first."""
 
 
@@ -152,7 +153,7 @@ def _remote_classes(remote: Any, source: str, wanted: str) -> tuple[Any, Any]:
         raise UsageError(f"{source}: auto_map: must name AutoConfig and {wanted}")
     folder = str(Path(source).parent)
     try:
-        return tuple(get_class_from_dynamic_module(entry, folder) for entry in (remote["AutoConfig"], model))  # type: ignore[return-value]
+        return tuple(get_class_from_dynamic_module(entry, folder) for entry in (remote["AutoConfig"], model))
     except Exception as error:
         raise UsageError(f"{source}: auto_map: cannot be loaded: {_reason(error)}") from None
 
@@ -294,7 +295,7 @@ def _tie(tensors: tuple[ImportedTensor, ...], tied: Mapping[str, str]) -> tuple[
             for name, tensor in by_name.items():
                 if name == source:
                     by_name[name] = replace(values, name=source)
-                elif name == target or tensor.tied_to == target:
+                elif target in (name, tensor.tied_to):
                     by_name[name] = replace(tensor, initializer=None, origin=None, padding_index=None, tied_to=source)
     return tuple(by_name.values())
 
