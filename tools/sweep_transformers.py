@@ -64,58 +64,59 @@ def examine(model_type: str, class_name: str) -> Iterator[dict[str, Any]]:
     import transformers
     from transformers import CONFIG_MAPPING
 
-    from paramgen.errors import ParamgenError
-    from paramgen.importing.transformers_config import import_written_config
-
     result: dict[str, Any] = {"model_type": model_type, "class": class_name, "constructs": False}
     yield result
-    model_class = content = None
     try:
         model_class = getattr(transformers, class_name)
         content = {**CONFIG_MAPPING[model_type]().to_diff_dict(), "model_type": model_type}
         content = json.loads(json.dumps(content, default=str))
+    except Exception as error:
+        yield {**result, "reason": f"does not construct: {describe(error)}"}
+        return
+    expected = None
+    try:
         with torch.device("meta"):
-            model = model_class._from_config(CONFIG_MAPPING[model_type].from_dict(dict(content)))
+            expected = shapes(model_class._from_config(CONFIG_MAPPING[model_type].from_dict(dict(content))))
         result["constructs"] = True
-        expected = shapes(model)
-        del model
     except Exception as error:
         result["reason"] = f"does not construct: {describe(error)}"
-        expected = None
-        yield result
-        if model_class is None or content is None:
-            return
+    result.update(examine_import(content, model_type, class_name, expected, result.get("reason")))
+    yield result
+    if "exact" in result:
+        yield {**result, "tiny": examine_tiny(content, model_type, model_class)}
+
+
+def examine_import(
+    content: Mapping[str, Any], model_type: str, class_name: str, expected: Mapping[str, Any] | None, reason: str | None
+) -> dict[str, Any]:
+    """Return facts about the import of a configuration; `expected` has the shapes and dtypes of the state dict."""
+    from paramgen.importing.transformers_config import import_written_config
+
     start = time.perf_counter()
     try:
         imported = import_written_config(content, model_type, class_name=class_name)
-    except ParamgenError as error:
-        result.setdefault("reason", f"import: {error}")
-        yield result
-        return
     except Exception as error:
-        result["reason"] = f"import: {describe(error)}"
-        yield result
-        return
-    result["seconds"] = round(time.perf_counter() - start, 2)
-    result["tensors"] = len(imported.tensors)
-    result["patterns"] = len({re.sub(r"\d+", "*", tensor.name) for tensor in imported.tensors})
-    result["unknown"] = sum(tensor.initializer is None and tensor.tied_to is None for tensor in imported.tensors)
-    result["uninitialized"] = list(imported.uninitialized)
-    result["notes"] = list(imported.notes)
+        return {"reason": reason or f"import: {describe(error)}"}
     names = {tensor.name: (tensor.shape, tensor.dtype) for tensor in imported.tensors}
-    result["constructs_under_recorder"] = True
-    result["exact"] = expected is None or names == expected
-    if not result["exact"] and expected is not None:
+    facts: dict[str, Any] = {
+        "seconds": round(time.perf_counter() - start, 2),
+        "tensors": len(names),
+        "patterns": len({re.sub(r"\d+", "*", name) for name in names}),
+        "unknown": sum(tensor.initializer is None and tensor.tied_to is None for tensor in imported.tensors),
+        "uninitialized": list(imported.uninitialized),
+        "notes": list(imported.notes),
+        "exact": expected is None or names == expected,
+    }
+    if expected is not None and names != expected:
         differing = sorted(name for name in names.keys() | expected.keys() if names.get(name) != expected.get(name))
-        result["reason"] = f"names, shapes or dtypes differ: {', '.join(differing[:3])}"
+        facts["reason"] = f"names, shapes or dtypes differ: {', '.join(differing[:3])}"
     try:
-        result["lines"] = len(spec_text(imported).splitlines())
+        facts["lines"] = len(spec_text(imported).splitlines())
     except NotImplementedError:
         pass
     except Exception as error:
-        result.update(exact=False, reason=f"spec: {describe(error)}")
-    yield result
-    yield {**result, "tiny": examine_tiny(content, model_type, model_class)}
+        facts.update(exact=False, reason=f"spec: {describe(error)}")
+    return facts
 
 
 def spec_text(imported: Any) -> str:
@@ -241,9 +242,11 @@ def compare(theirs: list[Any], ours: list[Any]) -> str | None:
     fixed[0] &= fixed[1]
     if not np.allclose(sides[0][0][fixed[0]], sides[1][0][fixed[0]], rtol=RELATIVE, atol=ABSOLUTE, equal_nan=True):
         return "constants differ"
-    if fixed[0].all():
-        return None
-    one, other = (side[:, ~fixed[0]].ravel() for side in sides)
+    return None if fixed[0].all() else compare_random(*(side[:, ~fixed[0]].ravel() for side in sides))
+
+
+def compare_random(one: Any, other: Any) -> str | None:
+    """Return which moment of two samples differs by more than its standard error explains."""
     means, variances = [np.mean(one), np.mean(other)], [np.var(one), np.var(other)]
     if abs(means[0] - means[1]) > STANDARD_ERRORS * math.sqrt(sum(variances) / one.size):
         return f"mean {means[0]:.4g} and {means[1]:.4g}"

@@ -42,28 +42,25 @@ class State:
 
     def initializer(self) -> dict[str, Any] | None:
         """Return the initializer as a mapping of a spec, None if there is none."""
-        if self.kind == "constant":
-            return constant(self.a) if math.isfinite(self.a) else None
+        if self.kind not in ("constant", "normal", "truncated_normal", "uniform") or not math.isfinite(self.a):
+            return None
         if self.kind == "uniform":
-            if self.a == self.b:
-                return constant(self.a)
-            return {
-                "type": "uniform",
-                **({"bound": plain(self.b)} if self.a == -self.b else {"low": plain(self.a), "high": plain(self.b)}),
-            }
-        if self.kind in ("normal", "truncated_normal"):
-            if self.b == 0:
-                return constant(self.a)
-            numbers = {**({"mean": plain(self.a)} if self.a else {}), "std": plain(self.b)}
-            if self.kind == "normal" or min(-self.low, self.high) >= WIDE:
-                return {"type": "gaussian", **numbers}
-            limits = {"low": self.low, "high": self.high}
-            return {
-                "type": "truncated_normal",
-                **numbers,
-                **{key: plain(value) for key, value in limits.items() if abs(value) != 2},
-            }
-        return None
+            return _uniform(self.a, self.b)
+        if self.b == 0:
+            return constant(self.a)
+        numbers = {**({"mean": plain(self.a)} if self.a else {}), "std": plain(self.b)}
+        if self.kind == "normal" or min(-self.low, self.high) >= WIDE:
+            return {"type": "gaussian", **numbers}
+        limits = {"low": (self.low, -2), "high": (self.high, 2)}
+        numbers.update({name: plain(value) for name, (value, usual) in limits.items() if value != usual})
+        return {"type": "truncated_normal", **numbers}
+
+
+def _uniform(low: float, high: float) -> dict[str, Any]:
+    if low == high:
+        return constant(low)
+    ends = {"bound": plain(high)} if low == -high else {"low": plain(low), "high": plain(high)}
+    return {"type": "uniform", **ends}
 
 
 UNSET, UNKNOWN = State("unset"), State("unknown")
@@ -162,28 +159,22 @@ class Evaluator:
     def _made(self, entry: Entry, index: int) -> State:
         """Return the state of the tensor that an operation makes."""
         name = entry.name.removesuffix("_like").removeprefix("new_").removesuffix("_strided").removesuffix("_permuted")
-        if name == "empty":
-            return UNSET
-        if name in ("zeros", "ones"):
-            return State("constant", float(name == "ones"))
+        state = _MADE.get(name, UNKNOWN)
+        first = entry.args[0] if entry.args else None
         if name == "full":
             value = self.number(entry.argument("fill_value"), index)
-            return UNKNOWN if value is None else State("constant", value)
-        if name == "rand":
-            return State("uniform", 0.0, 1.0)
-        if name == "randn":
-            return State("normal", 0.0, 1.0)
-        if name in ("normal", "normal_functional"):
+            state = UNKNOWN if value is None else State("constant", value)
+        elif name in ("normal", "normal_functional"):
             mean, std = entry.argument("mean"), entry.argument("std")
-            return UNKNOWN if Ref in (type(mean), type(std)) else State("normal", float(mean), float(std))
-        if name in ("clone", "_to_copy", "detach", "lift_fresh_copy", "lift_fresh"):
-            return self.state(entry.args[0], index)
-        if name in ("cat", "stack"):
+            state = UNKNOWN if Ref in (type(mean), type(std)) else State("normal", float(mean), float(std))
+        elif name in ("cat", "stack"):
             states = {self.state(ref, index) for ref in entry.args[0]}
-            return states.pop() if len(states) == 1 else UNKNOWN
-        if isinstance(entry.args[0] if entry.args else None, Ref):
-            return self._computed(entry, index, name, self.state(entry.args[0], index))
-        return UNKNOWN
+            state = states.pop() if len(states) == 1 else UNKNOWN
+        elif name in _COPIES:
+            state = self.state(entry.args[0], index)
+        elif name not in _MADE and isinstance(first, Ref):
+            state = self._computed(entry, index, name, self.state(first, index))
+        return state
 
     def _computed(self, entry: Entry, index: int, name: str, before: State) -> State:
         """Return the state of elements after arithmetic with a number."""
@@ -198,6 +189,14 @@ class Evaluator:
         return change(before, other, float(entry.argument("alpha") or 1))
 
 
+_MADE = {
+    "empty": UNSET,
+    "zeros": State("constant", 0.0),
+    "ones": State("constant", 1.0),
+    "rand": State("uniform", 0.0, 1.0),
+    "randn": State("normal", 0.0, 1.0),
+}
+_COPIES = frozenset({"clone", "_to_copy", "detach", "lift_fresh_copy", "lift_fresh"})
 _ARITHMETIC: dict[str, Callable[[State, float, float], State]] = {
     "mul": lambda state, other, alpha: state.scale(other),
     "div": lambda state, other, alpha: state.scale(1 / other) if other else UNKNOWN,

@@ -232,10 +232,8 @@ def _vocabulary(tree: Tree) -> Edits:
                 for number in numbers:
                     moved.setdefault(number, VOCABULARY - 1 - len(moved) % (VOCABULARY // 2))
                 if numbers:
-                    renumber = lambda item: moved.get(item, item) if type(item) is int else item  # noqa: E731
-                    edits[(*path, name)] = (
-                        [renumber(item) for item in value] if isinstance(value, list | tuple) else renumber(value)
-                    )
+                    is_list = isinstance(value, list | tuple)
+                    edits[(*path, name)] = [moved.get(item, item) for item in value] if is_list else moved[value]
     return edits
 
 
