@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from paramgen.analysis.verify import Verification as Verification
     from paramgen.api import build as build
     from paramgen.api import import_file as import_file
+    from paramgen.api import import_model as import_model
     from paramgen.api import initialize as initialize
     from paramgen.api import load as load
     from paramgen.api import load_spec as load_spec
@@ -55,6 +56,7 @@ _EXPORTS = {
         "initialize",
         "load",
         "import_file",
+        "import_model",
         "load_spec",
         "plan",
         "sample",

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from paramgen.importing.sources import ImportedSpec
     from paramgen.sampling.cuda.transfer import Transfer
 
 VariableValue = bool | float | str | Sequence[bool | float | str]
@@ -129,9 +130,29 @@ def import_file(
     that it has; `progress(count)` is called with the bytes read meanwhile. Raises FileError if it cannot be read.
     """
     from paramgen.importing.sources import import_weights
+
+    return _read_imported(import_weights(path, fit=fit, progress=progress or (lambda count: None)))
+
+
+def import_model(source: Any, arguments: Mapping[str, Any] | None = None) -> Spec:
+    """Return the spec of a PyTorch model, with the initial values of its own code.
+
+        spec = paramgen.import_model("torchvision.models:resnet18", {"num_classes": 10})
+
+    `source` is a function or a class, or its name (`package.module:function`). It is called with `arguments` on
+    PyTorch's meta device, so a model of any size needs no memory, while its initialization is recorded. The
+    distributions of a module that exists are not known: its tensors get the mean and std, or the constant, that they
+    have. Raises UsageError if there is no module.
+    """
+    from paramgen.importing.modules import import_module
+    from paramgen.importing.sources import describe_model
+
+    return _read_imported(describe_model(import_module(source, arguments)))
+
+
+def _read_imported(imported: ImportedSpec) -> Spec:
     from paramgen.language.yaml_reader import from_yaml
 
-    imported = import_weights(path, fit=fit, progress=progress or (lambda count: None))
     return read_and_plan(from_yaml(imported.text.encode(), imported.source).data)
 
 

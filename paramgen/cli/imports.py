@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from paramgen.cli import signals
-from paramgen.cli.options import JsonOption
+from paramgen.cli.options import JsonOption, parse_assignment
 from paramgen.cli.output import print_json, print_yaml
 from paramgen.errors import UsageError, check_path
 from paramgen.messages import show_path
 from paramgen.units import pluralize
 
 SourceArgument = Annotated[
-    str, typer.Argument(metavar="SOURCE", help="A safetensors file, a folder, an index, or a header saved as JSON.")
+    str,
+    typer.Argument(
+        metavar="SOURCE",
+        help="A safetensors file, a folder, an index, a header in JSON, a config.json, or package.module:function.",
+    ),
 ]
 SpecOutputOption = Annotated[
     str, typer.Option("--output", "-o", metavar="SPEC", help="The spec to write; - is standard output, the default.")
@@ -24,6 +28,34 @@ FitOption = Annotated[
     bool,
     typer.Option("--fit", help="Read the data: each tensor gets its mean and std, bounds or constant."),
 ]
+TinyOption = Annotated[
+    bool, typer.Option("--tiny", help="Of a config.json, make the model small: few layers, small widths.")
+]
+ValuesOption = Annotated[
+    list[Any] | None,
+    typer.Option(
+        "--set",
+        parser=parse_assignment,
+        metavar="NAME=VALUE",
+        help="Of a config.json, set a field, such as hidden_size=64 (repeatable).",
+    ),
+]
+ClassOption = Annotated[
+    str | None,
+    typer.Option("--class", metavar="NAME", help="Of a config.json, the class; default: the one in architectures."),
+]
+ArgumentsOption = Annotated[
+    list[Any] | None,
+    typer.Option(
+        "--arg",
+        parser=parse_assignment,
+        metavar="NAME=VALUE",
+        help="An argument of the function, which is run (repeatable).",
+    ),
+]
+TrustOption = Annotated[
+    bool, typer.Option("--trust-remote-code", help="Of a config.json, run the code that it refers to.")
+]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace an existing file.")]
 
 
@@ -31,15 +63,21 @@ def import_(
     source: SourceArgument,
     output: SpecOutputOption = "-",
     fit: FitOption = False,
+    tiny: TinyOption = False,
+    values: ValuesOption = None,
+    class_name: ClassOption = None,
+    arguments: ArgumentsOption = None,
+    trust_remote_code: TrustOption = False,
     force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Write the spec of a model that exists."""
-    from paramgen.importing.sources import import_weights
+    from paramgen.importing.sources import ImportOptions, import_source
 
     if output != "-":
         _check_output(check_path(output), force)
-    imported = import_weights(source, fit=fit, progress=signals.check_each)
+    options = ImportOptions(fit, tiny, dict(values or ()), class_name, dict(arguments or ()), trust_remote_code)
+    imported = import_source(source, options, signals.check_each)
     if output != "-":
         _write(output, imported.text, force)
     if as_json:

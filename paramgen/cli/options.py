@@ -49,7 +49,7 @@ def _parse_layout(text: str) -> str:
     return text
 
 
-def _parse_assignment(text: str) -> tuple[str, Any]:
+def parse_assignment(text: str) -> tuple[str, Any]:
     name, separator, value = text.partition("=")
     if not separator or not name:
         raise typer.BadParameter(must_be("NAME=VALUE", text))
@@ -103,7 +103,7 @@ LayoutOption = Annotated[
 ]
 VariablesOption = Annotated[
     list[Any] | None,
-    typer.Option("--set", parser=_parse_assignment, metavar="NAME=VALUE", help="Set a spec variable (repeatable)."),
+    typer.Option("--set", parser=parse_assignment, metavar="NAME=VALUE", help="Set a spec variable (repeatable)."),
 ]
 DeviceOption = Annotated[
     str,

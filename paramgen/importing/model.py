@@ -12,7 +12,9 @@ class ImportedTensor:
     """A tensor of a model.
 
     `dtype` is a name used in specs. `initializer` is a mapping as in a spec, None if unknown. `origin` says in a few
-    words where the initializer comes from. `tied_to` names an earlier or later tensor that it shares.
+    words where the initializer comes from. `tied_to` names an earlier or later tensor that it shares. The row
+    `padding_index` is zero, whatever the initializer. `norm_of` names the direction whose norms weight normalization
+    stores here; the initializer is then an approximation.
     """
 
     name: str
@@ -21,6 +23,8 @@ class ImportedTensor:
     initializer: Mapping[str, Any] | None = None
     origin: str | None = None
     tied_to: str | None = None
+    padding_index: int | None = None
+    norm_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
