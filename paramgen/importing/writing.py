@@ -69,8 +69,9 @@ def _write_comments(model: ImportedModel) -> list[str]:
     elements = sum(_count_elements(tensor) for tensor in model.tensors if not tensor.tied_to)
     tensors = pluralize(len(model.tensors), "tensor")
     comments = [f"Imported from {model.source}: {tensors}, {human_count(elements)} parameters."]
-    unknown = sum(tensor.initializer is None for tensor in model.tensors)
-    if unknown == len(model.tensors):
+    own = [tensor for tensor in model.tensors if not tensor.tied_to]
+    unknown = sum(tensor.initializer is None for tensor in own)
+    if unknown == len(own):
         comments.append(GUESS)
     elif unknown:
         comments.append(f"{GUESS.removesuffix('.')} ({pluralize(unknown, 'tensor')}).")
