@@ -47,6 +47,7 @@ class SpecText:
     def render(self) -> str:
         """Return the text."""
         self._render_tensors()  # counts the uses of variables and initializers
+        self._variables.count_uses(_list_sizes(self._files))
         self._variables.drop_unused()
         self._restart()
         tensors = self._render_tensors()
@@ -270,6 +271,12 @@ def _flow_value(key: str, text: str) -> str:
 
 def _block_value(key: str, text: str) -> str:
     return scalar(text, in_flow=False) if key in ("name", "when") else text
+
+
+def _list_sizes(files: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """Return the integers of files with their keys."""
+    contents = [content for content in files.values() if isinstance(content, Mapping)]
+    return [(key, item) for content in contents for key, item in content.items() if type(item) is int]
 
 
 def _prefer_variable(key: str, item: Any, variables: Mapping[str, Any]) -> Any:

@@ -140,6 +140,10 @@ class Variables:
                     return factor, quotients
         return 1, numbers
 
+    def count_uses(self, sizes: Iterable[tuple[str, int]]) -> None:
+        """Count uses outside of shapes, for variables of these names and values."""
+        self._used.update(name for name, size in sizes if self.values.get(name) == size)
+
     def drop_unused(self) -> None:
         """Drop the variables that were used at most once, and count again."""
         for value in self.values.values():

@@ -78,9 +78,10 @@ CASES: dict[str, dict[str, Shape]] = {
     },
     "widths by stage": {
         f"stages.{i}.{name}": shape
-        for i, size in enumerate((64, 128, 256))
+        for i, size in enumerate((64, 128, 256, 320))
         for name, shape in {
             "norm.weight": (size,),
+            "gate.weight": (4 * size, size),
             "up.weight": (4 * size, size),
             "down.weight": (size, 4 * size),
         }.items()
