@@ -60,7 +60,9 @@ def _as_parameter(tensor: ImportedTensor) -> Parameter:
     """Return a tensor under the last segment of its name."""
     initializer = tuple((key, _freeze(value)) for key, value in (tensor.initializer or {}).items())
     name = tensor.name.rpartition(".")[2]
-    return Parameter(name, tensor.dtype, tuple(tensor.shape), initializer, tensor.origin, tensor.tied_to)
+    return Parameter(
+        name, tensor.dtype, tuple(tensor.shape), initializer, tensor.origin, tensor.tied_to, tensor.padding_index
+    )
 
 
 def _freeze(value: object) -> object:

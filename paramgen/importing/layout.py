@@ -22,7 +22,10 @@ MIN_GROUP = 6
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A group, or an operation for tied parameters. `path` is the full name of its contents, `*` for indices."""
+    """A group, or an operation for tied parameters or an embedding.
+
+    `path` is the full name of its contents, `*` for indices.
+    """
 
     name: str
     path: str
@@ -40,7 +43,7 @@ def lay_out(block: Block, path: str = "") -> tuple[tuple[Parameter, ...], tuple[
     """Return the own parameters of a group or model, and its entries."""
     own: list[Parameter] = []
     for element in block:
-        if not isinstance(element, Parameter) or element.tied_to:
+        if not isinstance(element, Parameter) or element.tied_to or element.padding_index is not None:
             break
         own.append(element)
     while own and _is_part_of_group(own[-1], block[len(own) :]):
@@ -77,8 +80,11 @@ def _make_entries(block: Block, path: str) -> Iterator[Entry]:
                 yield Entry(prefix, join_names(path, prefix), own_parameters)
 
 
-def _entry_kind(element: Element) -> tuple[bool, bool]:
-    return isinstance(element, Repeat), isinstance(element, Parameter) and element.tied_to is not None
+def _entry_kind(element: Element) -> tuple[bool, bool, str | None]:
+    """Return what neighbours of one entry share; a table with a padding row is an entry of its own."""
+    if isinstance(element, Repeat):
+        return True, False, None
+    return False, element.tied_to is not None, element.name if element.padding_index is not None else None
 
 
 def _make_repeat(repeat: Repeat, path: str) -> Entry:

@@ -35,6 +35,7 @@ class SpecText:
         self._parameters, self._entries = lay_out(block)
         self._variables = Variables(block, sizes)
         self._dtype = _find_dtype(block)
+        self._has_embedding = _has_embedding(block)
         self._bodies = Counter[Any](key for entry in self._entries for key in self._list_bodies(entry))
         self._initializers = Counter[str]()
         self._restart()
@@ -59,6 +60,8 @@ class SpecText:
         lines += ["paramgen: 1", f"name: {scalar(self._name)}"]
         if self._dtype != "float32":
             lines.append(f"dtype: {self._dtype}")
+        if self._has_embedding:  # its tensor is called weight, and has the vocabulary first
+            lines.append("layout: torch")
         variables = self._variables.used()
         if variables:
             lines.append("variables:")
@@ -105,6 +108,8 @@ class SpecText:
             repeat += [("as", frame.variable)] if frame.is_used else []
         keys = [("name", name), *repeat, *([("when", when)] if when else [])]
         keys += [("type", "custom")] if entry.is_tied else []
+        if single and single.padding_index is not None:
+            return _render_embedding(single, keys, fields, comment, margin)
         if single:
             return self._render_single(single, keys, fields, comment, margin)
         if len(body) == 1:  # an alias
@@ -250,6 +255,32 @@ class SpecText:
             return None
         self._origins.add(key)
         return " ".join(parameter.origin.split())
+
+
+def _render_embedding(
+    parameter: Parameter, keys: Sequence[tuple[str, str]], fields: Sequence[str], comment: str | None, margin: str
+) -> list[str]:
+    """Return the operation of a table whose row `padding_index` is zero."""
+    texts = dict(field.split(": ", 1) for field in fields)
+    vocabulary, dimension = texts["shape"][1:-1].split(", ")
+    parts = [f"{key}: {_flow_value(key, text)}" for key, text in keys]
+    if "when" in texts:
+        parts.append(f"when: {texts['when']}")
+    parts += ["type: embedding", f"vocabulary_size: {vocabulary}", f"embedding_dimension: {dimension}"]
+    parts.append(f"padding_index: {parameter.padding_index}")
+    if "dtype" in texts:
+        parts.append(f"dtype: {texts['dtype']}")
+    parts.append(f"initializers: {{weights: {texts['initializer']}}}")
+    line = f"{margin}- {flow_mapping(parts)}"
+    lines = [line] if len(line) <= WIDTH else [f"{margin}- {parts[0]}", *(f"{margin}  {part}" for part in parts[1:])]
+    return with_comment(lines, comment)
+
+
+def _has_embedding(block: Block) -> bool:
+    return any(
+        _has_embedding(element.block) if isinstance(element, Repeat) else element.padding_index is not None
+        for element in block
+    )
 
 
 def _place_fields(margin: str, parameter: Parameter, fields: Sequence[str]) -> list[str]:

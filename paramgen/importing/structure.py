@@ -32,6 +32,7 @@ class Parameter:
     initializer: tuple[tuple[str, Any], ...]
     origin: str | None = None
     tied_to: str | None = None
+    padding_index: int | None = None
     when: str | None = None
 
 
@@ -75,7 +76,8 @@ def find_skeleton(element: Element) -> Any:
         return element.name, element.indices, element.when, tuple(map(find_skeleton, element.block))
     fields = tuple((key, None if is_number(value) else value) for key, value in element.initializer)
     rank = len(element.shape)
-    return element.name, element.dtype, rank, fields, element.origin, element.tied_to, element.when
+    parts = element.origin, element.tied_to, element.padding_index, element.when
+    return element.name, element.dtype, rank, fields, *parts
 
 
 def combine(elements: Sequence[Element], distance: int = 0) -> Element:

@@ -55,14 +55,23 @@ def why_unsupported(tensor: ImportedTensor) -> str | None:
 
 
 def _complete(model: ImportedModel) -> Iterator[ImportedTensor]:
-    """Yield the tensors, each with an initializer, and ties that lead to a tensor of the file."""
+    """Yield the tensors, each with an initializer, and ties that lead to the canonical name of a tensor of the file."""
+    embeddings = {tensor.name for tensor in model.tensors if tensor.padding_index is not None and can_pad(tensor)}
     ties = {tensor.name: tensor.tied_to for tensor in model.tensors if tensor.tied_to}
     for tensor in model.tensors:
         target = tensor.tied_to
         while target in ties:
             target = ties[target]
         initializer = tensor.initializer or guess_initializer(tensor.name, tensor.dtype, tensor.shape)
-        yield replace(tensor, initializer=initializer, tied_to=target)
+        if target in embeddings:
+            target = f"{target}s"  # the operation calls it weights
+        padding_index = tensor.padding_index if tensor.name in embeddings else None
+        yield replace(tensor, initializer=initializer, tied_to=target, padding_index=padding_index)
+
+
+def can_pad(tensor: ImportedTensor) -> bool:
+    """Return True if the operation `embedding` has such a tensor."""
+    return tensor.name.endswith(".weight") and len(tensor.shape) == 2
 
 
 def _write_comments(model: ImportedModel) -> list[str]:
@@ -95,8 +104,15 @@ def _find_forms(model: ImportedModel) -> Iterator[Block]:
 def matches(text: str, model: ImportedModel) -> bool:
     """Return True if the plan of a spec has a model's tensors: names, shapes, dtypes, order and ties."""
     plan = _plan(text, model)
-    planned = [(tensor.name, tensor.dtype.name, tensor.shape) for tensor in plan.tensors]
-    own = [(tensor.name, tensor.dtype, tuple(tensor.shape)) for tensor in model.tensors if not tensor.tied_to]
+    planned = [
+        (tensor.name, tensor.dtype.name, tensor.shape, tensor.sources[0].resolved.padding_index)
+        for tensor in plan.tensors
+    ]
+    own = [
+        (tensor.name, tensor.dtype, tuple(tensor.shape), tensor.padding_index)
+        for tensor in model.tensors
+        if not tensor.tied_to
+    ]
     if planned != own:
         return False
     ties = {tensor.name: tensor.tied_to for tensor in model.tensors if tensor.tied_to}
