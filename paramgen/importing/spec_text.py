@@ -34,6 +34,7 @@ class SpecText:
         self._comments, self._name, self._files = comments, name, files
         self._parameters, self._entries = lay_out(block)
         self._variables = Variables(block, sizes)
+        self._sizes = sizes
         self._dtype = _find_dtype(block)
         self._has_embedding = _has_embedding(block)
         self._bodies = Counter[Any](key for entry in self._entries for key in self._list_bodies(entry))
@@ -73,13 +74,20 @@ class SpecText:
         """Return `files`, in which variables replace the sizes that they are named after."""
         if not self._files:
             return []
-        written = {
-            file: {key: _prefer_variable(key, item, variables) for key, item in content.items()}
-            if isinstance(content, Mapping)
-            else content
-            for file, content in self._files.items()
-        }
+        written = {name: self._complete_file(name, content, variables) for name, content in self._files.items()}
         return ["files:", *indent_text(to_yaml(written), "  ").splitlines()]
+
+    def _complete_file(self, name: str, content: Any, variables: Mapping[str, Any]) -> Any:
+        """Return a file with variables for sizes; one that a configuration omits must change it, too."""
+        if not isinstance(content, Mapping):
+            return content
+        omitted = [key for key in variables if name == "config.json" and self._is_omitted(key, content)]
+        fields = {**content, **{key: self._sizes[key] for key in omitted}}
+        return {key: _prefer_variable(key, item, variables) for key, item in fields.items()}
+
+    def _is_omitted(self, name: str, content: Mapping[str, Any]) -> bool:
+        """Return True if a configuration omits a field of its own; sizes of nested ones have a prefix."""
+        return name in self._sizes and name not in content and not name.startswith("text_")
 
     def _render_tensors(self) -> list[str]:
         lines = []
