@@ -142,7 +142,7 @@ def import_model(source: Any, arguments: Mapping[str, Any] | None = None) -> Spe
     `source` is a function or a class, or its name (`package.module:function`). It is called with `arguments` on
     PyTorch's meta device, so a model of any size needs no memory, while its initialization is recorded. The
     distributions of a module that exists are not known: its tensors get the mean and std, or the constant, that they
-    have. Raises UsageError if there is no module.
+    have. Raises UsageError if it is not a module, and returns none.
     """
     from paramgen.importing.modules import import_module
     from paramgen.importing.sources import describe_model
