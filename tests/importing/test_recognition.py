@@ -50,7 +50,9 @@ def test_a_channel_that_is_wrong_is_not_a_sinusoid() -> None:
     assert recognize(values, SINGLE) == {"type": "values", "values": values.astype(np.float64).tolist()}
 
 
-@pytest.mark.parametrize("values", [np.array([1, math.inf]), np.array([1, math.nan]), np.random.default_rng(0).normal(size=70_000)])
+@pytest.mark.parametrize(
+    "values", [np.array([1, math.inf]), np.array([1, math.nan]), np.random.default_rng(0).normal(size=70_000)]
+)
 def test_values_without_an_initializer(values: Any) -> None:
     assert recognize(values, SINGLE) is None
 
