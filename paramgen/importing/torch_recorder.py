@@ -30,7 +30,7 @@ APPROXIMATE = Tolerance(0.005)
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is known of a tensor's initial values; `problem` says why that is not all."""
+    """The initial values of a tensor; `problem` says why they are unknown or approximate."""
 
     initializer: Mapping[str, Any] | None = None
     origin: str | None = None

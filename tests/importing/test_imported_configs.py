@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from golden import Golden
 from sweep_transformers import compare, load, sample
 
-from golden import Golden
 from paramgen.errors import FileError, UsageError
 from paramgen.importing.transformers_config import import_config, import_written_config
 

@@ -6,8 +6,8 @@ import types
 from typing import Any
 
 import pytest
-
 from golden import Golden
+
 from paramgen.errors import UsageError
 from paramgen.importing.model import ImportedModel, ImportedTensor
 from paramgen.importing.modules import import_module
