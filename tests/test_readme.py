@@ -214,7 +214,9 @@ def key(page: Path, snippet: Snippet) -> tuple[str, str, str]:
 
 
 def frameworks_of(snippet: Snippet) -> tuple[str, ...]:
-    """Return the frameworks that a snippet of Python imports."""
+    """Return the frameworks that a snippet of Python imports, or that an import of a model needs."""
+    if re.search(r"paramgen import (config\.json|\w+:\w+)", snippet.text):
+        return "torch", "transformers"
     found = re.findall(
         r"^(?:import|from) (diffusers|flax|jax|keras|peft|safetensors\.torch|torch|transformers)\b", snippet.text, re.M
     )
@@ -229,7 +231,8 @@ def run_snippets(page: Path, chosen: list[Snippet], place: Place) -> None:
         if isinstance(runner, str):
             continue
         try:
-            (run_framework if frameworks_of(snippet) else runner)(snippet, place)
+            is_python = snippet.language == "python"
+            (run_framework if is_python and frameworks_of(snippet) else runner)(snippet, place)
         except AssertionError as error:
             raise AssertionError(f"{page.relative_to(ROOT)}:{snippet.line}: {error}") from error
 
@@ -262,7 +265,11 @@ WITH_FRAMEWORKS = [
 @pytest.mark.slow
 @pytest.mark.parametrize(("page", "snippet"), WITH_FRAMEWORKS)
 def test_a_snippet_with_frameworks_runs(page: Path, snippet: Snippet, place: Place) -> None:
-    before = [other for other in snippets(page) if other.line < snippet.line and not frameworks_of(other)]
+    before = [
+        other
+        for other in snippets(page)
+        if other.line < snippet.line and not (other.language == "python" and frameworks_of(other))
+    ]
     run_snippets(page, [*before, snippet], place)
 
 

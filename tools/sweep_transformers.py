@@ -174,7 +174,7 @@ def examine_tiny(content: Mapping[str, Any], model_type: str, model_class: Any) 
     differing = {
         tensor.name: difference
         for tensor in imported.tensors
-        if not tensor.tied_to and tensor.name not in imported.uninitialized
+        if not tensor.tied_to and tensor.name not in imported.uninitialized and math.prod(tensor.shape)
         for difference in [
             compare([side[tensor.name] for side in theirs], [side[tensor.name] for side in ours])
             if tensor.name in ours[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -76,6 +77,7 @@ def import_(
 
     if output != "-":
         _check_output(check_path(output), force)
+    sys.path.insert(0, os.getcwd())  # for modules beside the user, as `python -m` has it
     options = ImportOptions(fit, tiny, dict(values or ()), class_name, dict(arguments or ()), trust_remote_code)
     imported = import_source(source, options, signals.check_each)
     if output != "-":

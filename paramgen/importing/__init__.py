@@ -1,1 +1,1 @@
-"""Import models: files, headers, configurations and modules → the spec that a person would have written."""
+"""Files, headers, configurations and modules → the spec that a person would have written."""

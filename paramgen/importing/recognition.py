@@ -22,7 +22,7 @@ SHORT = 9
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """The permitted distance of computed values: float32 functions are off by a few units."""
+    """The largest difference of computed values: float32 functions are off by a few units."""
 
     relative: float = 1e-6
     absolute: float = 2e-6

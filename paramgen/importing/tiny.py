@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 Tree = dict[str, Any]
@@ -28,7 +28,8 @@ WIDTHS = re.compile(
     r"|feed_?forward_(size|dim|proj)?$|_hidden_dim$|out_hidden_size$|dim_feedforward$|^inner_dim$|^proj_codevector_dim$"
 )
 NOT_WIDTHS = re.compile(r"vocab|patch|image|window|chunk|kernel|dt_rank|time_step")
-VOCABULARIES = re.compile(r"vocab_size$|^vocab$|vocabulary_size$")
+INNER = re.compile("intermediate|ffn|d_ff|inner|rank$")
+VOCABULARIES = re.compile(r"vocab_size$|(^|_)vocab$|vocabulary_size$")
 POSITIONS = re.compile(
     r"position_embeddings$|^n_positions$|^n_ctx$|max_(source|target)_positions$|^max_seq(uence)?_len(gth)?$"
 )
@@ -44,21 +45,26 @@ def shrink(tree: Tree, constructs: Callable[[Edits], bool]) -> Edits:
     still constructs. Widths are divided by the largest power of two with which it does.
     """
     edits: Edits = {}
-    for group in _groups(tree):
-        for candidate in group:
+
+    def make(candidates: Iterable[Edits]) -> bool:
+        """Make the first change with which the model constructs; return True if there is one."""
+        for candidate in candidates:
             if candidate and constructs({**edits, **candidate}):
                 edits.update(candidate)
-                break
+                return True
+        return False
+
+    make([_with_parts(tree, _fewer_layers), _with_parts(tree, _only_layer_numbers)])
+    make([_with_parts(tree, _fewer_experts)])
+    parts = list(_parts(tree))
+    if not make(_scale(parts, 2**power) for power in range(7, 3, -1)):
+        # Nested configurations seldom share widths that must be equal.
+        made = [make(_scale([part], 2**power) for power in range(7, 0, -1)) for part in parts]
+        if not any(made):
+            make(_scale(parts, 2**power) for power in range(3, 0, -1))
+    make([_vocabulary(tree)])
+    make([_with_parts(tree, _fewer_positions)])
     return edits
-
-
-def _groups(tree: Tree) -> Iterator[Iterator[Edits]]:
-    """Yield kinds of changes; of each the first that constructs is made."""
-    yield iter([_with_parts(tree, _fewer_layers), _with_parts(tree, _only_layer_numbers)])
-    yield iter([_with_parts(tree, _fewer_experts)])
-    yield (_scale(tree, 2**power) for power in range(7, 0, -1))
-    yield iter([_vocabulary(tree)])
-    yield iter([_with_parts(tree, _fewer_positions)])
 
 
 def _parts(tree: Tree, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Tree]]:
@@ -156,18 +162,24 @@ def _widths(part: Tree) -> dict[str, Any]:
     return {name: value for name, value in possible.items() if name in named or numbers.issuperset(_as_list(value))}
 
 
-def _scale(tree: Tree, factor: int) -> Edits:
+def _scale(parts: Iterable[tuple[tuple[str, ...], Tree]], factor: int) -> Edits:
     """Return all widths divided by a factor, and as few heads as divide them; nothing if that is impossible."""
     edits: Edits = {}
-    for path, part in _parts(tree):
+    for path, part in parts:
         widths, heads = _widths(part), _heads(part)
-        numbers = [number for value in widths.values() for number in _as_list(value) if number > SMALL_WIDTH]
+        exact = [value for name, value in widths.items() if not INNER.search(name)]
+        numbers = [number for value in exact for number in _as_list(value) if number > SMALL_WIDTH]
         if any(number % factor or number // factor < SMALL_WIDTH for number in numbers):
             return {}
         counts = [number for value in heads.values() for number in _as_list(value) if number > 1]
         common = math.gcd(*counts) if counts else 1
         fewer = common // 2 if common % 2 == 0 else common
-        changes = {name: _divide(value, factor, SMALL_WIDTH) for name, value in widths.items()}
+        changes = {
+            name: max(value // factor, SMALL_WIDTH)
+            if INNER.search(name) and type(value) is int
+            else _divide(value, factor, SMALL_WIDTH)
+            for name, value in widths.items()
+        }
         changes.update({name: _divide(value, fewer, 1) for name, value in heads.items()})
         for name, value in part.items():
             if HEAD_SIZES.search(name) and _is_size(value):
@@ -194,7 +206,7 @@ def _is_divisible(before: Tree, after: Tree) -> bool:
     """Return True if heads divide the widths that they divided before, into at least `HEAD_SIZE` / 2 channels."""
     for name, count in _heads(before).items():
         for other, width in _widths(before).items():
-            if type(count) is not type(width) or name == other or re.search("intermediate|ffn|d_ff|inner", other):
+            if type(count) is not type(width) or name == other or INNER.search(other):
                 continue
             numbers = zip(*(map(_as_list, (width, count, after[other], after[name]))), strict=False)
             for old_width, old_count, new_width, new_count in numbers:

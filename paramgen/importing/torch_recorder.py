@@ -30,7 +30,7 @@ APPROXIMATE = Tolerance(0.005)
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The initial values of a tensor as far as they are known; `problem` says why they are not."""
+    """The initial values of a tensor; `problem` says why they are unknown or approximate."""
 
     initializer: Mapping[str, Any] | None = None
     origin: str | None = None

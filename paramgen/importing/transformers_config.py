@@ -179,7 +179,7 @@ def _as_tree(config: Any) -> Tree:
     tree: Tree = {"model_type": config.model_type}
     for name in (field.name for field in fields(config)):
         if not name.startswith("_"):
-            value = getattr(config, name, None)
+            value = vars(config).get(name)  # some raise an error of their own
             tree[name] = _as_tree(value) if isinstance(value, PreTrainedConfig) else value
     return tree
 
@@ -189,7 +189,7 @@ def _independent(content: Tree, config: Any) -> Tree:
     names = {field.name for field in fields(config)}
     kept: Tree = {}
     for name, value in content.items():
-        part = getattr(config, name, None)
+        part = vars(config).get(name)
         stored = config.attribute_map.get(name, name)
         if isinstance(value, dict) and hasattr(part, "attribute_map"):
             kept[name] = _independent(value, part)
