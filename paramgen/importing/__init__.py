@@ -1,1 +1,1 @@
-"""What people have (files, headers, configurations, modules) → the spec that a person would have written."""
+"""Files, headers, configurations and modules → the spec that a person would have written."""
