@@ -10,6 +10,7 @@ import typer
 from paramgen.cli import signals
 from paramgen.cli.options import JsonOption
 from paramgen.cli.output import print_json, print_yaml
+from paramgen.cli.progress import ProgressBar
 from paramgen.errors import UsageError, check_path
 from paramgen.messages import show_path
 from paramgen.units import pluralize
@@ -39,7 +40,13 @@ def import_(
 
     if output != "-":
         _check_output(check_path(output), force)
-    imported = import_weights(source, fit=fit, progress=signals.check_each)
+    with ProgressBar(_count_bytes(source) if fit else 0, shown=fit) as progress:
+
+        def advance(count: int) -> None:
+            signals.check()
+            progress.advance(count)
+
+        imported = import_weights(source, fit=fit, progress=advance)
     if output != "-":
         _write(output, imported.text, force)
     if as_json:
@@ -57,6 +64,17 @@ def import_(
     else:
         counts = f"{pluralize(imported.tensors, 'tensor')}, {pluralize(imported.patterns, 'pattern')}"
         print(f"{show_path(output)}: {counts}, {pluralize(imported.lines, 'line')}")
+
+
+def _count_bytes(source: str) -> int:
+    """Return the bytes that a fit reads."""
+    from paramgen.importing.files import is_header
+    from paramgen.storage.checkpoint import Checkpoint
+
+    if is_header(source):
+        return 0
+    with Checkpoint(source) as checkpoint:
+        return sum(stored.entry.nbytes for stored in checkpoint.tensors.values())
 
 
 def _check_output(path: str, force: bool) -> None:
