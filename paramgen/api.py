@@ -123,7 +123,7 @@ def import_file(
 ) -> Spec:
     """Return the spec of a safetensors file, a folder, an index, or a header saved as JSON.
 
-        spec = paramgen.import_file("model.safetensors")
+        spec = paramgen.import_file("params.safetensors")
 
     It has the file's tensors. Their initial values are guesses from names, unless paramgen wrote the file: then it is
     the stored spec. With `fit` the data are read, and each tensor gets the mean and std, the bounds or the constant

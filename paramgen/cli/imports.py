@@ -11,6 +11,7 @@ import typer
 from paramgen.cli import signals
 from paramgen.cli.options import JsonOption, parse_assignment
 from paramgen.cli.output import print_json, print_yaml
+from paramgen.cli.progress import ProgressBar
 from paramgen.errors import UsageError, check_path
 from paramgen.messages import show_path
 from paramgen.units import pluralize
@@ -79,7 +80,13 @@ def import_(
         _check_output(check_path(output), force)
     sys.path.insert(0, os.getcwd())  # for modules beside the user, as `python -m` has it
     options = ImportOptions(fit, tiny, dict(values or ()), class_name, dict(arguments or ()), trust_remote_code)
-    imported = import_source(source, options, signals.check_each)
+    with ProgressBar(_count_bytes(source) if fit else 0, shown=fit) as progress:
+
+        def advance(count: int) -> None:
+            signals.check()
+            progress.advance(count)
+
+        imported = import_source(source, options, advance)
     if output != "-":
         _write(output, imported.text, force)
     if as_json:
@@ -97,6 +104,17 @@ def import_(
     else:
         counts = f"{pluralize(imported.tensors, 'tensor')}, {pluralize(imported.patterns, 'pattern')}"
         print(f"{show_path(output)}: {counts}, {pluralize(imported.lines, 'line')}")
+
+
+def _count_bytes(source: str) -> int:
+    """Return the bytes that a fit reads."""
+    from paramgen.importing.files import is_header
+    from paramgen.storage.checkpoint import Checkpoint
+
+    if is_header(source):
+        return 0
+    with Checkpoint(source) as checkpoint:
+        return sum(stored.entry.nbytes for stored in checkpoint.tensors.values())
 
 
 def _check_output(path: str, force: bool) -> None:

@@ -21,7 +21,7 @@ DIGITS = 3
 # Numbers of tensors with more elements are not listed, but described by their bounds.
 MAX_LISTED = 1024
 MAX_COMPARED = 65_536
-# From this number of values on, bounds distinguish a uniform distribution from a normal one.
+# Bounds of fewer values do not distinguish a uniform distribution from a normal one.
 MIN_UNIFORM = 100
 # Numbers are equal within this many standard errors, or this ratio.
 STANDARD_ERRORS = 3.0

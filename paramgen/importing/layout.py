@@ -16,7 +16,7 @@ from paramgen.importing.structure import (
 )
 from paramgen.importing.variables import indexed_path
 
-# This number of neighbours with a common prefix get a group of their own.
+# Fewer neighbours with a common prefix do not get a group of their own.
 MIN_GROUP = 6
 
 

@@ -27,7 +27,7 @@ LARGEST_PERIOD = 12
 
 
 def merge_run(name: str, indices: tuple[int, ...], blocks: Sequence[Block]) -> Repeat | None:
-    """Return one repetition for a run of groups, None if a plain one does not exist.
+    """Return one repetition for a run of groups, None without a plain one.
 
     A part that only some groups have gets a condition on the index. Numbers that differ become `Varying`.
     """
@@ -94,7 +94,7 @@ def _merge_elements(by_position: dict[int, Element], indices: tuple[int, ...]) -
 
 
 def describe_condition(selected: Sequence[int], indices: Sequence[int]) -> str | None:
-    """Return an expression of INDEX that is true for the selected indices only, None if a short one does not exist."""
+    """Return an expression of INDEX that is true for the selected indices only, None without a short one."""
     chosen = set(selected)
     rest = [index for index in indices if index not in chosen]
     for condition, members in _conditions(indices):

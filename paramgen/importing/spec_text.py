@@ -18,7 +18,7 @@ from paramgen.importing.variables import Variables
 from paramgen.importing.yaml_parts import WIDTH, fill, flow_mapping, scalar, value, with_comment
 from paramgen.language.yaml_writer import to_yaml
 
-# A group of this number of parameters or operations that appears again is written once.
+# Shorter lists of parameters or operations are written again.
 MIN_SHARED = 3
 
 _INDEX_NAMES = ("i", "j", "k", "l", "m", "n", *(f"index_{number}" for number in range(32)))

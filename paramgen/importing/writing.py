@@ -49,6 +49,8 @@ def why_unsupported(tensor: ImportedTensor) -> str | None:
         return f"a spec has no dtype {tensor.dtype}; leave this tensor out"
     if not is_name(tensor.name) or tensor.name == RESERVED_NAME:
         return "a spec's names have letters, digits, _, - and dots; rename the tensor"
+    if tensor.tied_to and "." not in tensor.name:
+        return "a tied tensor needs a group in its name; import it untied"
     if len(tensor.shape) > limits.MAX_DIMENSIONS or not all(0 <= size < 2**63 for size in tensor.shape):
         return f"its shape {must_be(f'at most {limits.MAX_DIMENSIONS} integers of at least 0', list(tensor.shape))}"
     return None

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from paramgen.catalog import initializers, operations
-from paramgen.catalog.fields import RESERVED_NAME, SIZE, Schema
+from paramgen.catalog.fields import INDEX, RESERVED_NAME, SIZE, Schema
 from paramgen.catalog.operations import CustomParameter, FilterNorm, MatrixNorm
 from paramgen.catalog.schemas import reference, type_schema
 from paramgen.catalog.spec_model import SpecModel, TypedSpecModel
@@ -116,7 +116,7 @@ def _expressive(schema: Any, is_alternative: bool = False) -> Any:
         return [_expressive(entry, is_alternative) for entry in schema]
     if not isinstance(schema, dict):
         return schema
-    is_sizes = schema.get("type") == "array" and schema.get("items") == SIZE.schema and not is_alternative
+    is_sizes = schema.get("items") in (SIZE.schema, INDEX.schema) and not is_alternative
     is_whole = is_sizes or schema.get("type") in ("integer", "number", "boolean")
     if (
         is_whole

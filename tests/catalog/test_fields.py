@@ -45,7 +45,7 @@ def test_numbers_are_finite(value: Any) -> None:
 
 
 def test_errors_of_items_have_their_own_paths() -> None:
-    assert [path for path, _, _ in fields.SHAPE.errors([1, 0, "2"])] == [(1,), (2,)]
+    assert [path for path, _, _ in fields.SHAPE.errors([1, -1, "2"])] == [(1,), (2,)]
 
 
 def test_errors_state_the_limit_of_layers() -> None:

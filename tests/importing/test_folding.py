@@ -9,6 +9,7 @@ from helpers import CONFIGS, find_small_variables, plan_text
 from hypothesis import given, settings
 
 import paramgen
+from paramgen.errors import FileError
 from paramgen.importing.folding import fold, list_flat
 from paramgen.importing.model import ImportedModel, ImportedTensor
 from paramgen.importing.writing import write_spec
@@ -141,3 +142,33 @@ def test_large_models_are_folded_in_one_pass() -> None:
     assert len(tensors) == 18432
     assert len(text.splitlines()) < 20
     assert len(list_flat(make_model({"a": ()}).tensors)) == 1
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        ImportedTensor("a.b/c", "float32", (1,)),
+        ImportedTensor("a", "float32", (1,) * 33),
+        ImportedTensor("a", "float128", (1,)),
+        ImportedTensor("a", "float32", (1,), tied_to="b.w"),
+    ],
+    ids=["a slash", "33 dimensions", "an unknown dtype", "a tie without a group"],
+)
+def test_tensors_that_no_spec_has_are_named(tensor: ImportedTensor, golden: Golden) -> None:
+    with pytest.raises(FileError) as caught:
+        write_spec(ImportedModel("m", "m", (ImportedTensor("b.w", "float32", (1,)), tensor)))
+    golden(caught.value)
+
+
+def test_numbers_that_differ_by_layer_become_lists(golden: Golden) -> None:
+    """Layers of a trained model keep their fold; experts are counted across layers."""
+    tensors = tuple(
+        ImportedTensor(f"layers.{i}.experts.{j}.{name}.weight", "float32", (64, 64), {"type": "gaussian", "std": std})
+        for i in range(3)
+        for j in range(4)
+        for name, std in {"up": (10 + i) / 100, "down": (20 + j) / 100, "gate": (30 + 4 * i + j) / 100}.items()
+    )
+    text = write_spec(ImportedModel("m", "m", tensors))
+    planned: Any = [tensor.resolved[0].initializer for tensor in plan_text(text).tensors]
+    assert [initializer.std for initializer in planned] == [dict(tensor.initializer or {})["std"] for tensor in tensors]
+    golden(text)

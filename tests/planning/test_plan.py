@@ -2,11 +2,13 @@
 
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
 from golden import Golden
 from helpers import ROOT, plan_operations, plan_text, read_plan_json
+from safetensors.numpy import load_file
 
 import paramgen
 from paramgen.errors import SpecError
@@ -234,3 +236,21 @@ def test_a_padding_index_needs_a_dtype_with_zero(layout: str, initializer: objec
     with pytest.raises(SpecError) as caught:
         paramgen.plan({"layout": layout, "operations": [{**operation, "padding_index": 1}]})
     golden(caught.value)
+
+
+def test_empty_tensors_are_built_and_checked(tmp_path: Path) -> None:
+    """Published files hold some; they take constants only."""
+    parameters = {
+        "a": {"shape": [0], "dtype": "int64", "initializer": "zeros"},
+        "b": {"shape": [3, 0], "initializer": "ones"},
+        "c": {"shape": [2], "initializer": "ones"},
+    }
+    paramgen.build({"parameters": parameters}, tmp_path / "e.safetensors")
+    paramgen.build({"parameters": parameters}, tmp_path / "e.safetensors")  # an unchanged build may be replaced
+    assert {name: array.shape for name, array in load_file(tmp_path / "e.safetensors").items()} == {
+        "a": (0,),
+        "b": (3, 0),
+        "c": (2,),
+    }
+    assert paramgen.verify(tmp_path / "e.safetensors").holds
+    assert paramgen.check(tmp_path / "e.safetensors").sound
