@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from paramgen.analysis.diff import Differences as Differences
     from paramgen.analysis.verify import Verification as Verification
     from paramgen.api import build as build
+    from paramgen.api import import_file as import_file
     from paramgen.api import initialize as initialize
     from paramgen.api import load as load
     from paramgen.api import load_spec as load_spec
@@ -53,6 +54,7 @@ _EXPORTS = {
         "build",
         "initialize",
         "load",
+        "import_file",
         "load_spec",
         "plan",
         "sample",

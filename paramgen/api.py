@@ -117,6 +117,24 @@ def build(
     return engine.build(output_plan, path, digest=digest, **options)
 
 
+def import_file(
+    path: str | os.PathLike[str], *, fit: bool = False, progress: Callable[[int], None] | None = None
+) -> Spec:
+    """Return the spec of a safetensors file, a folder, an index, or a header saved as JSON.
+
+        spec = paramgen.import_file("model.safetensors")
+
+    It has the file's tensors. Their initial values are guesses from names, unless paramgen wrote the file: then it is
+    the stored spec. With `fit` the data are read, and each tensor gets the mean and std, the bounds or the constant
+    that it has; `progress(count)` is called with the bytes read meanwhile. Raises FileError if it cannot be read.
+    """
+    from paramgen.importing.sources import import_weights
+    from paramgen.language.yaml_reader import from_yaml
+
+    imported = import_weights(path, fit=fit, progress=progress or (lambda count: None))
+    return read_and_plan(from_yaml(imported.text.encode(), imported.source).data)
+
+
 def plan(spec: SpecSource) -> Plan:
     """Return what a build would write, without drawing anything.
 
@@ -219,7 +237,7 @@ def _resolve_single(document: Document) -> tuple[SpecFields, ResolvedParameter]:
     if missing := [fan for fan in initializer.fans() if getattr(parameter, fan) is None]:
         fix = f"pass {'them' if len(missing) > 1 else 'it'}"
         raise UsageError(f"initialize: {initializer.type_name} needs {' and '.join(missing)}; {fix}")
-    if reason := initializer.why_unsupported(traits):
+    if reason := initializer.why_unfit(traits):
         raise UsageError(f"initialize: {initializer.type_name} {reason}")
     resolved = resolve_parameter(traits, initializer, document.data["dtype"])
     if reason := resolved.dtype_error(spec.name):

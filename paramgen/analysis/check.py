@@ -139,7 +139,7 @@ def _judge(values: RunningMoments, entry: TensorEntry, tensor: Tensor | None) ->
         return f"has {pluralize(values.inf, 'infinite value')}"
     if tensor is not None and tensor.rearrangement.shape != entry.shape:
         tensor = None  # these are not the spec's values
-    promise = _mix(tensor) if tensor is not None and not entry.dtype.is_complex else None
+    promise = _mix(tensor) if tensor is not None and tensor.size and not entry.dtype.is_complex else None
     if promise is None:
         is_weight = len(entry.shape) > 1 and min(entry.shape) > 1 and not entry.dtype.is_integer
         has_zeros = values.zeros == values.count and not (tensor is not None and _may_be_zero(tensor))

@@ -157,10 +157,10 @@ FILTER_SIZE = FieldType(
     convert=lambda value: tuple(value) if isinstance(value, list | tuple) else (value,),
 )
 SHAPE = FieldType(
-    value=f"a list of at most {limits.MAX_DIMENSIONS} positive integers",
+    value=f"a list of at most {limits.MAX_DIMENSIONS} integers of at least 0",
     accepts=lambda value: isinstance(value, list | tuple) and len(value) <= limits.MAX_DIMENSIONS,
-    items=SIZE,
-    schema={**SIZES, "maxItems": limits.MAX_DIMENSIONS},
+    items=INDEX,
+    schema={"type": "array", "items": INDEX.schema, "maxItems": limits.MAX_DIMENSIONS},
     convert=tuple,
 )
 

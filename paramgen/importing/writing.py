@@ -1,10 +1,109 @@
-"""The text of an imported spec."""
+"""The spec of an imported model, checked against the model."""
 
 from __future__ import annotations
 
-from paramgen.importing.model import ImportedModel
+from collections.abc import Iterator
+from dataclasses import replace
+
+from paramgen import limits
+from paramgen.catalog.fields import RESERVED_NAME, is_name
+from paramgen.dtypes import DTYPES
+from paramgen.errors import FileError, SpecError
+from paramgen.importing.folding import fold, list_flat
+from paramgen.importing.initial_values import GUESS, guess_initializer
+from paramgen.importing.model import ImportedModel, ImportedTensor
+from paramgen.importing.spec_text import SpecText
+from paramgen.importing.structure import Block
+from paramgen.language.parsed_spec import Replacements, interpret
+from paramgen.language.yaml_reader import from_yaml
+from paramgen.messages import must_be, show_text
+from paramgen.planning.plan import Plan, make_plan
+from paramgen.units import human_count, pluralize
 
 
 def write_spec(model: ImportedModel) -> str:
-    """Return the YAML of a spec with a model's tensors, folded; it has been planned and compared with the model."""
-    raise NotImplementedError
+    """Return the YAML of a spec with a model's tensors, folded; it has been planned and compared with the model.
+
+    Tensors without an initializer get one that their names suggest. Raises FileError if a spec cannot describe a
+    tensor.
+    """
+    for tensor in model.tensors:
+        if reason := why_unsupported(tensor):
+            raise FileError(f"{model.source}: {show_text(tensor.name, 200)}: {reason}")
+    known = replace(model, tensors=tuple(_complete(model)))
+    comments = _write_comments(model)
+    failure = None
+    for block in _find_forms(known):
+        text = SpecText(comments, model.name, block, model.sizes, model.files).render()
+        try:
+            if matches(text, known):
+                return text
+        except SpecError as error:
+            failure = error
+    raise failure or AssertionError(f"{model.source}: no form of the spec matches the model")
+
+
+def why_unsupported(tensor: ImportedTensor) -> str | None:
+    """Return why a spec cannot have a tensor, or None."""
+    if tensor.dtype not in DTYPES:
+        return f"a spec has no dtype {tensor.dtype}; leave this tensor out"
+    if not is_name(tensor.name) or tensor.name == RESERVED_NAME:
+        return "a spec's names have letters, digits, _, - and dots; rename the tensor"
+    if len(tensor.shape) > limits.MAX_DIMENSIONS or not all(0 <= size < 2**63 for size in tensor.shape):
+        return f"its shape {must_be(f'at most {limits.MAX_DIMENSIONS} integers of at least 0', list(tensor.shape))}"
+    return None
+
+
+def _complete(model: ImportedModel) -> Iterator[ImportedTensor]:
+    """Yield the tensors, each with an initializer, and ties that lead to a tensor of the file."""
+    ties = {tensor.name: tensor.tied_to for tensor in model.tensors if tensor.tied_to}
+    for tensor in model.tensors:
+        target = tensor.tied_to
+        while target in ties:
+            target = ties[target]
+        initializer = tensor.initializer or guess_initializer(tensor.name, tensor.dtype, tensor.shape)
+        yield replace(tensor, initializer=initializer, tied_to=target)
+
+
+def _write_comments(model: ImportedModel) -> list[str]:
+    elements = sum(_count_elements(tensor) for tensor in model.tensors if not tensor.tied_to)
+    tensors = pluralize(len(model.tensors), "tensor")
+    comments = [f"Imported from {model.source}: {tensors}, {human_count(elements)} parameters."]
+    unknown = sum(tensor.initializer is None for tensor in model.tensors)
+    if unknown == len(model.tensors):
+        comments.append(GUESS)
+    elif unknown:
+        comments.append(f"{GUESS.removesuffix('.')} ({pluralize(unknown, 'tensor')}).")
+    return [*comments, *model.notes]
+
+
+def _count_elements(tensor: ImportedTensor) -> int:
+    count = 1
+    for size in tensor.shape:
+        count *= size
+    return count
+
+
+def _find_forms(model: ImportedModel) -> Iterator[Block]:
+    """Yield the forms to try, the shortest first."""
+    yield fold(model.tensors)
+    yield fold(model.tensors, merges=False)
+    yield list_flat(model.tensors)
+
+
+def matches(text: str, model: ImportedModel) -> bool:
+    """Return True if the plan of a spec has a model's tensors: names, shapes, dtypes, order and ties."""
+    plan = _plan(text, model)
+    planned = [(tensor.name, tensor.dtype.name, tensor.shape) for tensor in plan.tensors]
+    own = [(tensor.name, tensor.dtype, tuple(tensor.shape)) for tensor in model.tensors if not tensor.tied_to]
+    if planned != own:
+        return False
+    ties = {tensor.name: tensor.tied_to for tensor in model.tensors if tensor.tied_to}
+    if not ties:
+        return True
+    copies = _plan(f"{text}ties: copy\n", model).tensors
+    return {tensor.name: tensor.sources[0].name for tensor in copies if tensor.is_copy} == ties
+
+
+def _plan(text: str, model: ImportedModel) -> Plan:
+    return make_plan(interpret(from_yaml(text.encode(), model.source), Replacements()))

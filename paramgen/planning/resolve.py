@@ -228,7 +228,7 @@ class _Resolver:
                 raise _InvalidParameterError((*instance.path, "tie", source), message, instance)
             norm_of = direction.resolved
             traits = replace(traits, direction=Direction(norm_of.distribution, norm_of.dtype, norm_of.shape))
-        if reason := initializer.why_unsupported(traits):
+        if reason := initializer.why_unfit(traits):
             subject = "" if path[0] == "operations" else f"{shorten(name)}: "
             raise _InvalidParameterError(path, f"{subject}{initializer.type_name} {reason}", instance)
         self.num_table_numbers += initializer.table_length(traits)

@@ -191,9 +191,13 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
         HEAD + "- {name: c, type: custom, parameters: {a.: {shape: [1], initializer: ones}}}\n",
         ["2:40: operations[0].parameters.a."],
     ),
-    "zero in a shape": (
-        HEAD + "- {name: c, type: custom, parameters: {w: {shape: [2, 0], initializer: ones}}}\n",
+    "a negative size in a shape": (
+        HEAD + "- {name: c, type: custom, parameters: {w: {shape: [2, -1], initializer: ones}}}\n",
         ["2:55: operations[0].parameters.w.shape[1]"],
+    ),
+    "an empty shape for random numbers": (
+        HEAD + "- {name: c, type: custom, parameters: {w: {shape: [2, 0], initializer: {type: gaussian, std: 1}}}}\n",
+        ["2:72: operations[0].parameters.w.initializer"],
     ),
     "a number for a shape": (
         HEAD + "- {name: c, type: custom, parameters: {w: {shape: 4, initializer: ones}}}\n",

@@ -37,6 +37,9 @@ class ParameterTraits:
         return [size for size in sizes if isinstance(size, int)] if None not in sizes else None
 
 
+FILLS_EMPTY = ("zeros", "ones", "constant")
+
+
 class Initializer(TypedSpecModel):
     """Base of the initializers. `formula` and `reference` are for the docs, in a line each."""
 
@@ -59,6 +62,12 @@ class Initializer(TypedSpecModel):
     def fans(self) -> tuple[str, ...]:
         """Return the fans that its values depend on."""
         return ()
+
+    def why_unfit(self, traits: ParameterTraits) -> str | None:
+        """Return why a parameter cannot have this initializer, or None; an empty one takes constants only."""
+        if 0 in traits.shape and self.type_name not in FILLS_EMPTY:
+            return f"cannot fill the empty shape {list(traits.shape)}; use zeros"
+        return self.why_unsupported(traits)
 
     def why_unsupported(self, traits: ParameterTraits) -> str | None:
         """Return the reason why it cannot fill this parameter ("needs a matrix, got a vector"), or None."""
