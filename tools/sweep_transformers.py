@@ -126,7 +126,7 @@ def spec_text(imported: Any) -> str:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "spec.yaml")
         path.write_text(text, encoding="utf-8")
-        planned = {entry.name: (entry.shape, str(entry.dtype)) for entry in paramgen.load_spec(path).plan.tensors}
+        planned = {entry.name: (entry.shape, entry.dtype.name) for entry in paramgen.load_spec(path).plan.tensors}
     tensors = {tensor.name: (tensor.shape, tensor.dtype) for tensor in imported.tensors if not tensor.tied_to}
     if tensors != planned:
         raise AssertionError("the plan differs from the model")
