@@ -198,6 +198,23 @@ def _independent(content: Tree, config: Any) -> Tree:
     return kept
 
 
+def _without_infinite_defaults(content: Tree, config: Any) -> Tree:
+    """Return the contents of a config.json without infinite numbers that are defaults: JSON has none."""
+    defaults = vars(type(config)())
+    kept: Tree = {}
+    for name, value in content.items():
+        part = vars(config).get(name)
+        if isinstance(value, dict) and hasattr(part, "attribute_map"):
+            kept[name] = _without_infinite_defaults(value, part)
+        elif "Infinity" not in json.dumps(value) or _as_list(value) != _as_list(defaults.get(name)):
+            kept[name] = value
+    return kept
+
+
+def _as_list(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
 def _requested(config: Any, set_values: Mapping[str, Any], source: str) -> Edits:
     """Return the changes that a user asked for, by the names that the configuration stores."""
     edits: Edits = {}
@@ -256,7 +273,7 @@ def _import(model_class: Any, config: Any, content: Tree, source: str, name: str
         f"{model_class.__name__} of transformers",
         _tie(recorded.tensors, recorded.module.all_tied_weights_keys),
         _sizes(_as_tree(config)),
-        {"config.json": content},
+        {"config.json": _without_infinite_defaults(content, config)},
         recorded.uninitialized,
         recorded.notes(),
     )

@@ -139,6 +139,12 @@ def test_aliases_and_nested_fields_are_changed() -> None:
     } == set("012")
 
 
+def test_infinite_defaults_are_left_out_of_the_file() -> None:
+    content = {"model_type": "mamba2", "architectures": ["Mamba2ForCausalLM"], "time_step_limit": [0.0, float("inf")]}
+    imported = import_written_config(content, "x", set_values={"num_hidden_layers": 1})
+    assert "time_step_limit" not in imported.files["config.json"]
+
+
 def test_tiny_keeps_kinds_of_layers_and_divisibility() -> None:
     imported = import_written_config(
         {"model_type": "qwen3_next", "architectures": ["Qwen3NextForCausalLM"]}, "x", tiny=True
