@@ -134,20 +134,28 @@ def import_file(
     return _read_imported(import_weights(path, fit=fit, progress=progress or (lambda count: None)))
 
 
-def import_model(source: Any, arguments: Mapping[str, Any] | None = None) -> Spec:
-    """Return the spec of a PyTorch model, with the initial values of its own code.
+def import_model(
+    source: Any, arguments: Mapping[str, Any] | None = None, *, inputs: Sequence[Any] | None = None
+) -> Spec:
+    """Return the spec of a PyTorch, Keras or Flax model, with the initial values of its own code.
 
         spec = paramgen.import_model("torchvision.models:resnet18", {"num_classes": 10})
+        spec = paramgen.import_model(flax_module, inputs=[jax.ShapeDtypeStruct((1, 28, 28, 1), "float32")])
 
-    `source` is a function or a class, or its name (`package.module:function`). It is called with `arguments` on
-    PyTorch's meta device, so a model of any size needs no memory, while its initialization is recorded. The
-    distributions of a module that exists are not known: its tensors get the mean and std, or the constant, that they
-    have. Raises UsageError if it is not a module, and returns none.
+    - PyTorch: `source` is a function or a class, or its name (`package.module:function`). It is called with `arguments`
+      on the meta device, so a model of any size needs no memory, while its initialization is recorded. The
+      distributions of a module that exists are not known: its tensors get the mean and std, or the constant, that they
+      have.
+    - Keras: `source` is a built model. The initializers are those of its layers.
+    - Flax: `source` is a linen module, and `inputs` what it is applied to. Nothing is computed; the initializers are
+      those of jax.nn.initializers.
+
+    Initial values that cannot be identified are guessed from names. Raises UsageError if it is not a module.
     """
-    from paramgen.importing.modules import import_module
+    from paramgen.importing.modules import import_any_module
     from paramgen.importing.sources import describe_model
 
-    return _read_imported(describe_model(import_module(source, arguments)))
+    return _read_imported(describe_model(import_any_module(source, arguments, inputs)))
 
 
 def _read_imported(imported: ImportedSpec) -> Spec:

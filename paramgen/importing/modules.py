@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from paramgen.errors import UsageError
+from paramgen.importing.flax_model import import_flax
+from paramgen.importing.keras_model import import_keras
 from paramgen.importing.model import ImportedModel, ImportedTensor
 from paramgen.messages import show, show_text
 
@@ -15,6 +18,18 @@ if TYPE_CHECKING:
 
 MISSING_EXTRA = "importing a module needs torch; install it"
 MAX_REASON_CHARS = 200
+
+
+def import_any_module(source: Any, arguments: Mapping[str, Any] | None, inputs: Sequence[Any] | None) -> ImportedModel:
+    """Return the model of a Keras model, of a Flax module with inputs, or of anything that import_module takes."""
+    keras, linen = (sys.modules.get(name) for name in ("keras", "flax.linen"))
+    if keras and isinstance(source, keras.Model):
+        return import_keras(source)
+    if linen and isinstance(source, linen.Module):
+        if inputs is None:
+            raise UsageError(f"{type(source).__name__}: a Flax module needs inputs; pass inputs=[…]")
+        return import_flax(source, inputs)
+    return import_module(source, arguments)
 
 
 def import_module(
