@@ -140,7 +140,7 @@ def import_model(
     """Return the spec of a PyTorch, Keras or Flax model, with the initial values of its own code.
 
         spec = paramgen.import_model("torchvision.models:resnet18", {"num_classes": 10})
-        spec = paramgen.import_model(flax_module, inputs=[jax.ShapeDtypeStruct((1, 28, 28, 1), "float32")])
+        spec = paramgen.import_model(my_keras_model)
 
     - PyTorch: `source` is a function or a class, or its name (`package.module:function`). It is called with `arguments`
       on the meta device, so a model of any size needs no memory, while its initialization is recorded. The

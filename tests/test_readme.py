@@ -185,6 +185,7 @@ SPECIAL: dict[tuple[str, str, str], Runner | str] = {
             "Spec",
         )
     },
+    ("docs/python.md", "import_model", "python"): "tests/importing/test_keras_and_flax.py",
     ("docs/python.md", "to_torch", "python"): "tests/test_torch.py",
     ("docs/python.md", "to_cpu", "python"): run_excerpt_with_gpus,
     ("docs/python.md", "to_gpu", "python"): run_excerpt_with_gpus,

@@ -35,6 +35,7 @@ _HEADS = {"query": "heads", "key_value": "key_value_heads"}
 _ROLE_ORDER = tuple(dict.fromkeys(role for role, *_ in ROLES))
 _COUNT_NAME = re.compile(r"layer|block|depth|expert|stage")
 _DIMENSION_EXCEPTION = re.compile(r"layer|block|depth|_id$|_ids$")
+_PROJECTION = re.compile(r"\b([qkvo])_proj\.(?:weight|bias)$")
 _NAME = re.compile(r"[^\W\d]\w*")
 
 
@@ -91,6 +92,8 @@ class Variables:
 
     def _find_expression(self, part: tuple[str, ...], path: str, size: int, axis: int) -> str | None:
         own = self._expressions.get(part, {})
+        if heads := self._find_heads(path, size, axis):
+            return heads
         if size in own and (size >= MIN_SIZE or (axis == 0 and "expert" in own[size])):
             is_chance = own[size].endswith("head_size") and "*" not in own[size] and "norm" not in path
             return None if is_chance else own[size]
@@ -100,6 +103,19 @@ class Variables:
             return multiple
         others = (self._expressions[other] for other in self._order)
         return next((expressions[size] for expressions in others if size in expressions), None)
+
+    def _find_heads(self, path: str, size: int, axis: int) -> str | None:
+        """Return the product of a projection's heads and their size, which may be equal to another size by chance."""
+        match = _PROJECTION.search(path)
+        if not match or axis != (1 if match[1] == "o" else 0):
+            return None
+        heads = "num_key_value_heads" if match[1] in "kv" else "num_attention_heads"
+        number, head_size = (self._sizes.get(name, 0) for name in (heads, "head_dim"))
+        if number * head_size != size or min(number, head_size) < 2:
+            return None
+        self.values.setdefault(heads, number)
+        self.values.setdefault("head_dim", head_size)
+        return f"{heads} * head_dim"
 
     def _find_multiple(self, own: Mapping[int, str], size: int) -> str | None:
         """Return a product of the first size of a part."""

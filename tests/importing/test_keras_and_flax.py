@@ -1,4 +1,7 @@
-"""Imports of Keras models and Flax modules: their tensors, with the distributions of several of their own seeds."""
+"""Imports of Keras models and Flax modules: their tensors, with the distributions of several of their own seeds.
+
+docs/python.md shows `import_model`.
+"""
 
 from typing import Any
 
