@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from paramgen import engine
 from paramgen.catalog.initializers import ParameterTraits
 from paramgen.catalog.operations import CustomParameter
+from paramgen.digests import parse_digest
 from paramgen.engine import BuildResult
 from paramgen.errors import FileError, UsageError, check_path
 from paramgen.float_mode import default_float_mode
@@ -24,7 +25,7 @@ from paramgen.planning.tensors import ResolvedParameter, as_tensor, resolve_para
 from paramgen.sampling.devices import open_backend, parse_device
 from paramgen.spec import Spec, SpecSource, as_spec, read_and_plan
 from paramgen.storage.checkpoint import Checkpoint, StoredTensor
-from paramgen.threads import MAX_THREADS
+from paramgen.threads import count_threads
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,6 +54,14 @@ def load_spec(
     not have raises UsageError, and an unreadable file FileError.
     """
     return read_and_plan(source, variables=variables, seed=seed, dtype=dtype, layout=layout)
+
+
+def parse_expected(text: str) -> str:
+    """Return an expected digest in hexadecimal. Raises UsageError if it is not one."""
+    try:
+        return parse_digest(text)
+    except ValueError as error:
+        raise UsageError(f"expect: {error}") from None
 
 
 def build(
@@ -87,7 +96,8 @@ def build(
     - `basename`: in a folder, the name of the weights instead of "model".
     - `force`: replace a file that paramgen did not write. Without it, that raises UsageError.
     - `digest`: compute the file's SHA-256.
-    - `expect`: the SHA-256 that the weights must have, in hexadecimal; else nothing is written, and DigestError raised.
+    - `expect`: the SHA-256 that the weights must have, in hexadecimal, with or without `sha256:` before it; else
+      nothing is written, and DigestError raised.
     - `manifest`: a file for the digests of all files and tensors, which `verify` reads.
     - `resume`: in a folder, continue an interrupted build from its finished shards; `resume_verify` also draws these
       again and compares them.
@@ -98,14 +108,13 @@ def build(
     Raises FileError if the file cannot be written, and DeviceError if a GPU cannot be used.
     """
     parse_device(device)
-    if threads is not None and not (type(threads) is int and 1 <= threads <= MAX_THREADS):
-        raise UsageError(f"build: threads: {must_be(f'an integer from 1 to {MAX_THREADS:,}', threads)}")
+    count_threads(threads)
     path = check_path(path)
     options: dict[str, Any] = {
         "device": device,
         "threads": threads,
         "force": force,
-        "expect": expect,
+        "expect": None if expect is None else parse_expected(expect),
         "manifest": None if manifest is None else check_path(manifest),
         "sync": sync,
         "progress": progress or (lambda count: None),

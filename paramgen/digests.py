@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 from paramgen.blocks import FileBlock, split_into_blocks
 from paramgen.errors import file_errors
 from paramgen.json_text import dump_json
-from paramgen.messages import show_path
+from paramgen.messages import must_be, show_path
 from paramgen.planning.companions import Companion, open_companion
 from paramgen.planning.files import PlannedFile
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 
 HASHED_BYTES = 2**20
+_DIGEST = re.compile("(?:sha256:)?([0-9a-f]{64})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,14 @@ class Digests:
 def sha256_of(data: bytes) -> str:
     """Return the digest of data in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
+
+
+def parse_digest(text: str) -> str:
+    """Return a digest in hexadecimal, written with or without `sha256:`. Raises ValueError for other texts."""
+    match = _DIGEST.fullmatch(text)
+    if not match:
+        raise ValueError(must_be("64 hexadecimal digits, with or without sha256: before them", text))
+    return match[1]
 
 
 def combine_digests(digests: Iterable[str]) -> str:

@@ -30,8 +30,8 @@ from paramgen.sampling.devices import AUTO, open_backends
 from paramgen.sampling.matrix_drawer import BytesCallback
 from paramgen.sampling.sampler import Sampler
 from paramgen.storage.manifest import open_manifest
-from paramgen.storage.writer import STDOUT_NAMES, Write, open_output
-from paramgen.threads import available_cpus, parallel_for, run_threads
+from paramgen.storage.writer import Write, is_stream, open_output
+from paramgen.threads import available_cpus, count_threads, parallel_for, run_threads
 from paramgen.units import human_bytes
 
 if TYPE_CHECKING:
@@ -46,8 +46,8 @@ class BuildResult:
     """The result of a build: its files, counts, device and seconds.
 
     `files` lists the paths of the written weights. `total_parameters` leaves out buffers, such as running means.
-    `total_bytes` counts tensor data without headers. `sha256` is None unless `digest` was set; for several files it is
-    that of their digests, joined in hexadecimal.
+    `total_bytes` counts tensor data without headers. `sha256` is that of the file; of several files, that of their
+    digests, joined in hexadecimal. Of a single file it is None, unless an argument asks for a digest.
     """
 
     files: tuple[str, ...]
@@ -140,7 +140,7 @@ def draw_blocks(
     `threads` threads, by default one for each CPU that this process may use. `progress(count)` is called with newly
     drawn bytes, by one thread at a time, and with 0 after each block. If it raises, the drawing ends.
     """
-    threads = threads or available_cpus()
+    threads = count_threads(threads)
     files = plan.files if files is None else files
     tensors = [tensor for file in files for tensor in file.tensors]
     largest = max(file.size for file in files)
@@ -213,7 +213,7 @@ def build(
     `manifest` is the path of a file for all digests. With `sync` it waits until the disk has the file. Raises
     DigestError, and leaves no file, if the SHA-256 is not `expect`.
     """
-    if expect and path in STDOUT_NAMES:
+    if expect and is_stream(path):
         raise UsageError("an expected digest needs a file, which appears only if it is right; use paramgen digest")
     began = time.perf_counter()
     warn_about_headers(plan.files)

@@ -10,6 +10,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
+from paramgen.errors import UsageError
+from paramgen.messages import must_be
+
 Task = TypeVar("Task")
 
 CGROUP_FILE = "/proc/self/cgroup"
@@ -61,6 +64,15 @@ def run_threads(functions: Iterable[Callable[[], object]], stop: Callable[[], ob
         for thread in threads:
             with suppress(RuntimeError):  # it was never started
                 thread.join()
+
+
+def count_threads(threads: int | None) -> int:
+    """Return a number of threads, by default one for each CPU. Raises UsageError for an invalid one."""
+    if threads is None:
+        return available_cpus()
+    if type(threads) is not int or not 1 <= threads <= MAX_THREADS:
+        raise UsageError(f"threads: {must_be(f'an integer from 1 to {MAX_THREADS:,}', threads)}")
+    return threads
 
 
 def available_cpus(cgroup_file: str = CGROUP_FILE, cgroup_root: str = CGROUP_ROOT) -> int:

@@ -17,8 +17,9 @@ def human_bytes(count: int) -> str:
 
 def human_count(count: int) -> str:
     """Return a large number in words: 9,728; 1.23 million."""
-    for unit, size in (("trillion", 10**12), ("billion", 10**9), ("million", 10**6)):
-        if count >= size:
+    # From 999.5 of a unit on, three digits show 1000: the next unit is shorter.
+    for unit, size, least in (("trillion", 10**12, 9995), ("billion", 10**9, 9995), ("million", 10**6, 10_000)):
+        if count * 10_000 >= size * least:
             return f"{count / size:.3g} {unit}" if count < 1000 * size else f"{count / size:,.0f} {unit}"
     return f"{count:,}"
 

@@ -172,3 +172,29 @@ def test_a_manifest_inside_the_folder(tmp_path: Path) -> None:
 def test_standard_output_cannot_be_withheld() -> None:
     with pytest.raises(UsageError, match="an expected digest needs a file"):
         engine.build(paramgen.plan(SPEC), "-", expect="0" * 64)
+
+
+@pytest.mark.parametrize("text", ["0" * 63, "md5:" + "0" * 64, "sha256:" + "g" * 64, ""])
+def test_an_invalid_expected_digest(text: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="expect: must be 64 hexadecimal digits, with or without sha256: before them"):
+        paramgen.build(SPEC, tmp_path / "x", expect=text)
+
+
+def test_an_expected_digest_with_or_without_its_kind(tmp_path: Path) -> None:
+    digest = paramgen.digest(SPEC).sha256
+    for text in (digest, f"sha256:{digest}"):
+        assert paramgen.build(SPEC, tmp_path / "x", expect=text).sha256 == digest
+
+
+@pytest.mark.parametrize("threads", [0, -1, True, 1.5, 1025])
+def test_invalid_threads_are_refused_everywhere(threads: Any, tmp_path: Path) -> None:
+    paramgen.build(SPEC, tmp_path / "x")
+    path = tmp_path / "x"
+    for call in (
+        lambda: paramgen.digest(SPEC, threads=threads),
+        lambda: paramgen.verify(path, threads=threads),
+        lambda: paramgen.check(path, threads=threads),
+        lambda: paramgen.diff(path, path, threads=threads),
+    ):
+        with pytest.raises(UsageError, match="threads: must be an integer from 1 to 1,024"):
+            call()

@@ -21,7 +21,7 @@ from paramgen.spec import Spec
 from paramgen.storage.checkpoint import WEIGHTS_SUFFIX, Checkpoint, Inconsistency, find_weights
 from paramgen.storage.header import TensorEntry
 from paramgen.storage.index import INDEX_SUFFIX, SHARD_NAME
-from paramgen.threads import available_cpus, parallel_for
+from paramgen.threads import count_threads, parallel_for
 from paramgen.units import format_number, pluralize
 
 # A mean or std of a sound tensor is farther than this from its promise once in 10^9 tensors.
@@ -53,7 +53,7 @@ def check(path: str, *, threads: int | None = None, progress: Callable[[int], No
     try:
         with Checkpoint(path, allow_inconsistencies=True) as checkpoint:
             findings = [*checkpoint.inconsistencies, *_find_ignored(checkpoint)]
-            findings += _check_values(checkpoint, threads or available_cpus(), progress)
+            findings += _check_values(checkpoint, count_threads(threads), progress)
             checkpoint.raise_if_changed()
             return Check(tuple(checkpoint.paths), tuple(findings))
     except MalformedFileError as error:

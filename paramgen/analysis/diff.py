@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from paramgen.analysis.sources import TensorSource, TensorType, select_names
 from paramgen.buffers import CHUNK_ELEMENTS
-from paramgen.threads import available_cpus, parallel_for
+from paramgen.threads import count_threads, parallel_for
 
 # Elements that are compared at once: all arrays of a block stay in the processor's cache, and BLAS starts no threads.
 BLOCK_ELEMENTS = 2**13
@@ -109,7 +109,7 @@ def compare(
             partial.setdefault(part.name, []).append((part.start, products))
             progress(left.nbytes + right.nbytes)
 
-    parallel_for(threads or available_cpus(), compare_part, _split(a, b, common, chunk_elements))
+    parallel_for(count_threads(threads), compare_part, _split(a, b, common, chunk_elements))
     for source in (a, b):
         source.raise_if_changed()
     totals = {name: _sum(partial[name]) for name in common if name in partial}

@@ -12,7 +12,7 @@ from paramgen.errors import file_errors
 from paramgen.messages import show_path
 from paramgen.storage.checkpoint import Checkpoint, StoredTensor
 from paramgen.storage.manifest import Manifest
-from paramgen.threads import available_cpus, parallel_for
+from paramgen.threads import count_threads, parallel_for
 
 READ_BYTES = 2**20
 
@@ -38,7 +38,7 @@ def verify_manifest(
     def hash_one(name: str) -> None:
         digests[name] = _hash_file(paths[name], report) if os.path.lexists(paths[name]) else None
 
-    parallel_for(threads or available_cpus(), hash_one, paths)
+    parallel_for(count_threads(threads), hash_one, paths)
     wrong = {path for name, path in paths.items() if digests[name] != manifest.files[name]}
     suspects = [name for name, tensor in stored.items() if name in expected and tensor.file.path in wrong]
     differing = [name for name in suspects if _hash_tensor(checkpoint, stored[name], report) != expected[name]]

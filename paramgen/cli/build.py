@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 import warnings
 from typing import Annotated
@@ -28,7 +27,7 @@ from paramgen.cli.options import (
 )
 from paramgen.cli.output import print_json
 from paramgen.errors import UsageError
-from paramgen.messages import escape, must_be
+from paramgen.messages import escape
 from paramgen.sampling.devices import AUTO
 
 # Extensions by which other tools choose another format; a safetensors file with such a name is not found or misread.
@@ -49,10 +48,12 @@ FOREIGN_EXTENSIONS = {
 
 
 def _parse_digest(text: str) -> str:
-    algorithm, _, digest = text.rpartition(":")
-    if algorithm != "sha256" or not re.fullmatch("[0-9a-f]{64}", digest):
-        raise typer.BadParameter(must_be("sha256: and 64 hexadecimal digits", text))
-    return digest
+    from paramgen.digests import parse_digest
+
+    try:
+        return parse_digest(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 ExpectOption = Annotated[

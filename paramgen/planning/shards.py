@@ -11,7 +11,7 @@ UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 def parse_size(text: str) -> int:
     """Return a number of bytes written with a decimal unit, 5GB. Raises ValueError for other texts."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]B)\s*", text, re.IGNORECASE | re.ASCII)
+    match = re.fullmatch(r"\s*(\d{1,18}(?:\.\d{1,18})?)\s*([KMGT]B)\s*", text, re.IGNORECASE | re.ASCII)
     size = int(float(match[1]) * UNITS[match[2].upper()]) if match else 0
     if not size:
         raise ValueError(f"must be a number with a unit of {', '.join(UNITS)}, such as 5GB")

@@ -51,6 +51,15 @@ def open_output(
             yield write
 
 
+def is_stream(path: str) -> bool:
+    """Return True if a path is standard output, or an existing pipe or device: what is written there stays."""
+    if path in STDOUT_NAMES:
+        return True
+    with file_errors(show_path(path)):
+        existing = _stat_or_none(path)
+    return existing is not None and not stat.S_ISREG(existing.st_mode)
+
+
 def _stat_or_none(path: str) -> os.stat_result | None:
     try:
         return os.stat(path)
