@@ -33,7 +33,15 @@ def test_human_bytes_choose_a_unit(count: int, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("count", "text"),
-    [(1, "1"), (9728, "9,728"), (1_540_000, "1.54 million"), (7 * 10**9, "7 billion"), (10**12, "1 trillion")],
+    [
+        (1, "1"),
+        (9728, "9,728"),
+        (1_540_000, "1.54 million"),
+        (999_400_000, "999 million"),
+        (999_600_000, "1 billion"),
+        (7 * 10**9, "7 billion"),
+        (10**12, "1 trillion"),
+    ],
 )
 def test_human_counts_choose_a_word(count: int, text: str) -> None:
     assert human_count(count) == text
