@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from paramgen.analysis.check import Check
@@ -19,6 +21,7 @@ from paramgen.analysis.verify import verify as verify_weights
 from paramgen.digests import Digests
 from paramgen.errors import UsageError, check_path
 from paramgen.folder_build import plan_output
+from paramgen.messages import must_be
 from paramgen.sampling.devices import AUTO
 from paramgen.spec import Spec, SpecSource, as_spec
 from paramgen.storage.checkpoint import Checkpoint
@@ -54,7 +57,8 @@ def digest(
     The arguments are those of `build`.
     """
     plan = plan_output(spec, path, max_shard_size, basename)
-    return compute_digests(plan, device=device, threads=threads, progress=progress or ignore_progress)
+    digests = compute_digests(plan, device=device, threads=threads, progress=progress or ignore_progress)
+    return digests if plan.folder else replace(digests, files={os.path.basename(path): digests.sha256})
 
 
 def verify(
@@ -106,7 +110,7 @@ def diff(
     a: Path | Spec,
     b: Path | Spec,
     *,
-    ignore: Sequence[str] = (),
+    ignore: str | Sequence[str] = (),
     tolerance: float = 0.0,
     threads: int | None = None,
     progress: Progress | None = None,
@@ -120,6 +124,9 @@ def diff(
     Names that match a glob of `ignore` are left out. Two values are equal if they differ by at most `tolerance` times
     the larger magnitude, or if both are NaN. Raises FileError if a file cannot be read.
     """
+    ignore = [ignore] if isinstance(ignore, str) else ignore
+    if not 0 <= tolerance < math.inf:
+        raise UsageError(f"diff: tolerance: {must_be('a finite number of at least 0', tolerance)}")
     if isinstance(a, Spec) and isinstance(b, Spec):
         return compare_plans(a.plan, b.plan, ignore=ignore)
     with ExitStack() as stack:

@@ -198,3 +198,9 @@ def test_invalid_threads_are_refused_everywhere(threads: Any, tmp_path: Path) ->
     ):
         with pytest.raises(UsageError, match="threads: must be an integer from 1 to 1,024"):
             call()
+
+
+def test_the_digests_of_a_file_have_its_name(tmp_path: Path) -> None:
+    result = paramgen.build(SPEC, tmp_path / "weights", digest=True, manifest=tmp_path / "manifest")
+    digests = paramgen.digest(SPEC, tmp_path / "weights")
+    assert digests.files == read_manifest(str(tmp_path / "manifest")).files == {"weights": result.sha256}

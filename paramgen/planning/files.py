@@ -103,7 +103,9 @@ def plan_files(tensors: Sequence[Tensor], folder: FolderLayout, metadata: FileMe
         file = _plan_file(name, [tensors[position] for position in shard], marked)
         if len(file.header) > limit:
             header = human_bytes(len(file.header))
-            raise HeaderSizeError(f"shards of {human_bytes(limit)} are smaller than a header of {header}; choose more")
+            raise HeaderSizeError(
+                f"shards of {human_bytes(limit)} are smaller than a header of {header}; choose larger ones"
+            )
         files.append(file)
     return tuple(files)
 

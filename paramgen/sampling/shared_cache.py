@@ -34,7 +34,7 @@ class SharedCache:
         with self._lock:
             entry = self._entries.setdefault(name, _Entry(size))
             entry.remaining -= count
-            if not entry.remaining:
+            if entry.remaining <= 0:  # a copy of a tied parameter takes elements, too
                 del self._entries[name]
         with entry.lock:
             if entry.error:  # another thread failed; a retry would fail too

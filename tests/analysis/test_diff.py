@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 import paramgen
 from paramgen.analysis.diff import Change, Differences, ValueDifference, compare
 from paramgen.analysis.sources import CheckpointSource, PlanSource
-from paramgen.errors import FileError
+from paramgen.errors import FileError, UsageError
 from paramgen.storage.checkpoint import Checkpoint
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -169,3 +169,13 @@ def test_a_spec_equals_its_file(threads: int, tmp_path: Path) -> None:
         result = compare(CheckpointSource(checkpoint), PlanSource(spec.plan), threads=threads, chunk_elements=7)
     assert result.equal
     assert result.common == len(spec.plan.tensors)
+
+
+def test_a_single_glob_and_invalid_tolerances(tmp_path: Path) -> None:
+    for name, value in (("a", 1), ("b", 2)):
+        safetensors.numpy.save_file({"x.bias": np.full(3, value), "x.weight": np.full(3, value)}, tmp_path / name)
+    paths = tmp_path / "a", tmp_path / "b"
+    assert [value.name for value in paramgen.diff(*paths, ignore="*.bias").values] == ["x.weight"]
+    for tolerance in (float("nan"), float("inf"), -1.0):
+        with pytest.raises(UsageError, match="diff: tolerance: must be a finite number of at least 0"):
+            paramgen.diff(*paths, tolerance=tolerance)
