@@ -40,7 +40,7 @@ def import_flax(module: Any, inputs: Sequence[Any]) -> ImportedModel:
     except Exception as error:
         reason = show_text(str(error).strip().splitlines()[0], MAX_REASON_CHARS)
         raise UsageError(f"{type(module).__name__}: cannot be applied to the inputs: {reason}") from None
-    flat = flatten_dict(variables)  # type: ignore[no-untyped-call]
+    flat = flatten_dict(variables)
     shapes = {path[1:]: value for path, value in flat.items()}
     tensors = []
     for path in [*recorded, *(path for path in shapes if path not in recorded)]:
