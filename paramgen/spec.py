@@ -73,7 +73,7 @@ class Spec:
         return to_yaml(self.source)
 
     def __repr__(self) -> str:
-        return f"<Spec {self.name!r}: {pluralize(self._parsed.num_items, 'operation')} or groups, seed {self.seed}>"
+        return f"<Spec {self.name!r}: {pluralize(self._parsed.num_items, 'item')}, seed {self.seed}>"
 
     @property
     def name(self) -> str:

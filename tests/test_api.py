@@ -339,7 +339,7 @@ def test_a_plan_has_the_fields_that_the_command_prints() -> None:
     assert plan.tensors[0].shape == (3,)
     assert [row["canonical_name"] for row in plan.rows()] == ["a_b.scale", "a_b.offset", None, None, None]
     assert repr(plan) == "<Plan 'model': 5 tensors, 6 parameters, 7 buffer elements, 56 B, seed 5>"
-    assert repr(paramgen.load_spec(spec)) == "<Spec 'model': 1 operation or groups, seed 5>"
+    assert repr(paramgen.load_spec(spec)) == "<Spec 'model': 1 item, seed 5>"
 
 
 def test_flat_names_are_those_of_the_file(tmp_path: Path) -> None:

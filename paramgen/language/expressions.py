@@ -207,11 +207,11 @@ class _Parser:
         return node
 
     def signed(self) -> _Node:
-        negative = False
+        signs = []
         while sign := self.skip("+", "-"):
-            negative ^= sign == "-"
+            signs.append(sign)
         node = self.power()
-        return _negate(node) if negative else node
+        return _sign(signs, node) if signs else node
 
     def power(self) -> _Node:
         node = self.entry()
@@ -286,8 +286,9 @@ def _binary(function: Callable[[str, Value, Value], Value], symbol: str, left: _
     return lambda environment: function(symbol, left(environment), right(environment))
 
 
-def _negate(node: _Node) -> _Node:
-    return lambda environment: values.negate(node(environment))
+def _sign(signs: list[str], node: _Node) -> _Node:
+    sign = -1 if signs.count("-") % 2 else 1
+    return lambda environment: values.apply_sign(signs[-1], sign, node(environment))
 
 
 def _take(node: _Node, index: _Node) -> _Node:

@@ -86,10 +86,11 @@ def calculate(symbol: str, left: Value, right: Value) -> Value:
     return check(ARITHMETIC[symbol](left, right))
 
 
-def negate(value: Value) -> Value:
+def apply_sign(symbol: str, sign: int, value: Value) -> Value:
+    """Return a number, negated if `sign` is -1; `symbol` is its innermost sign as written."""
     if type(value) not in (int, float):
-        raise ExpressionError(f"- needs a number, got {show_value(value)}")
-    return -value  # type: ignore[operator]
+        raise ExpressionError(f"{symbol} needs a number, got {show_value(value)}")
+    return -value if sign < 0 else value  # type: ignore[operator]
 
 
 def compare(symbol: str, left: Value, right: Value) -> bool:

@@ -45,11 +45,11 @@ def read_index(path: str) -> Index:
     display_path = show_path(path)
     with file_errors(display_path):
         if not stat.S_ISREG(os.stat(path).st_mode):  # reading a pipe would wait for its writer
-            raise FileError(f"{display_path}: must be a regular file")
+            raise FileError(f"{display_path}: must be a regular file; name an index")
         with open(path, "rb") as file:
             data = file.read(MAX_INDEX_BYTES + 1)
     if len(data) > MAX_INDEX_BYTES:
-        raise MalformedFileError(f"{display_path}: must have at most {MAX_INDEX_BYTES:,} bytes")
+        raise MalformedFileError(f"{display_path}: must have at most {MAX_INDEX_BYTES:,} bytes; use fewer files")
     try:
         document = json.loads(data)
     except (ValueError, RecursionError):

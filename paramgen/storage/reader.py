@@ -42,7 +42,7 @@ class TensorFile:
     def _read_header(self) -> None:
         descriptor = self._file.fileno()
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise FileError(f"{self.display_path}: must be a regular file")
+            raise FileError(f"{self.display_path}: must be a regular file; name a safetensors file")
         # Read before it is parsed: the parser maps the file, and an unreadable mapping ends the process by a signal.
         length = int.from_bytes(self._file.read(8), "little")
         header = self._file.read(min(length, MAX_HEADER_BYTES))

@@ -42,7 +42,7 @@ def open_output(
         if existing is not None and not stat.S_ISREG(existing.st_mode):
             output = _open_stream(path)
         elif not os.path.basename(path):
-            raise UsageError(f"{display_path}: not a file name")
+            raise UsageError(f"{display_path}: not a file name; name the file to write")
         elif existing is None or force or may_replace(path):
             output = _open_new_file(path, size, existing, force, sync)
         else:

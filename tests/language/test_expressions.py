@@ -191,6 +191,8 @@ def test_expressions_evaluate_to(text: str, expected: float) -> None:
         "depths + 1",
         "tie + 1",
         "-act",
+        "+act",
+        "--true",
         "act < 'b'",
         "not layers",
         "tie and layers",

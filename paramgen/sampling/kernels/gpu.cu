@@ -159,7 +159,7 @@ typedef struct {
     int64_t rows, columns, row_step, column_step;
 } pg_layout_t;
 
-/* PG_SIDE is the side of a tile; in pg_add_product each thread of a tile has PG_OWN² elements. */
+/* PG_SIDE is the side of a tile; in pg_add_product each thread of a tile has PG_PER_THREAD² elements. */
 enum { PG_SIDE = 64, PG_PER_THREAD = 4, PG_DEPTH_SLICE = 16, PG_PANEL = 16, PG_THREADS_ACROSS = PG_SIDE / PG_PER_THREAD };
 
 /* Add sign·left[k, i]·right[k, j] to c[i, j], one k after another, sign 1 or -1; each block has a tile of c. With `upper`,
