@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import redirect_stdout
 from typing import Annotated, Any
 
 import typer
@@ -74,19 +75,21 @@ def import_(
     as_json: JsonOption = False,
 ) -> None:
     """Write the spec of a model that exists."""
-    from paramgen.importing.sources import ImportOptions, import_source
+    from paramgen.importing.sources import WEIGHTS, ImportOptions, find_kind, import_source
 
     if output != "-":
         _check_output(check_path(output), force)
     sys.path.insert(0, os.getcwd())  # for modules beside the user, as `python -m` has it
     options = ImportOptions(fit, tiny, dict(values or ()), class_name, dict(arguments or ()), trust_remote_code)
-    with ProgressBar(_count_bytes(source) if fit else 0, shown=fit) as progress:
+    is_read = fit and find_kind(source) == WEIGHTS
+    with ProgressBar(_count_bytes(source) if is_read else 0, shown=is_read) as progress:
 
         def advance(count: int) -> None:
             signals.check()
             progress.advance(count)
 
-        imported = import_source(source, options, advance)
+        with redirect_stdout(sys.stderr):  # for what the model's own code prints
+            imported = import_source(source, options, advance)
     if output != "-":
         _write(output, imported.text, force)
     if as_json:

@@ -3,10 +3,12 @@
 import math
 import sys
 import types
+from pathlib import Path
 from typing import Any
 
 import pytest
 from golden import Golden
+from helpers import Run
 
 from paramgen.errors import UsageError
 from paramgen.importing.model import ImportedModel, ImportedTensor
@@ -200,6 +202,7 @@ def test_errors(golden: Golden) -> None:
         ("math", {}),
         ("math:pi", {}),
         (lambda: 3, {}),
+        (lambda: sys.exit(7), {}),
         (nn.Linear(2, 3), {"bias": False}),
     ]:
         with pytest.raises(UsageError) as caught:
@@ -207,3 +210,13 @@ def test_errors(golden: Golden) -> None:
         texts.append(str(caught.value))
     assert all("\n" not in text for text in texts)
     golden(*texts)
+
+
+def test_what_a_function_prints_is_no_part_of_the_spec(tmp_path: Path, run: Run) -> None:
+    code = "import torch\n\ndef net():\n    print('loading')\n    return torch.nn.Linear(4, 2)\n"
+    (tmp_path / "nets.py").write_text(code)
+    printed = run("import", "nets:net")
+    refused = run("import", "nets:net", "--fit")
+    assert printed.returncode == 0 and printed.stderr == "loading\n"
+    assert printed.stdout.startswith("# Imported from nets:net: 2 tensors")
+    assert refused.returncode == 2 and refused.stderr.startswith("--fit is for weights")
