@@ -25,6 +25,8 @@ SIZE_NAMES = (
     *("head_dim", "max_position_embeddings", "n_positions"),
 )
 """Sizes that name equal numbers first."""
+# The name of `dtype` in files of transformers before version 5, which later versions read.
+OLD_DTYPE = "torch_dtype"
 
 
 def import_config(
@@ -191,9 +193,10 @@ def _independent(content: Tree, config: Any) -> Tree:
     for name, value in content.items():
         part = vars(config).get(name)
         stored = config.attribute_map.get(name, name)
+        is_own = stored in names or f"_{stored}" in names or not hasattr(type(config)(), name)
         if isinstance(value, dict) and hasattr(part, "attribute_map"):
             kept[name] = _independent(value, part)
-        elif stored in names or f"_{stored}" in names or not hasattr(type(config)(), name) or name == "model_type":
+        elif is_own or name in ("model_type", OLD_DTYPE):
             kept[stored] = value
     return kept
 

@@ -155,6 +155,14 @@ def test_tiny_keeps_kinds_of_layers_and_divisibility() -> None:
     assert config["num_experts"] >= config["num_experts_per_tok"]
 
 
+@pytest.mark.parametrize("field", ["dtype", "torch_dtype"])
+def test_tiny_keeps_the_dtype(field: str) -> None:
+    content = {"model_type": "gpt2", "architectures": ["GPT2Model"], field: "bfloat16"}
+    imported = import_written_config(content, "x", tiny=True)
+    assert {tensor.dtype for tensor in imported.tensors} == {"bfloat16"}
+    assert imported.files["config.json"][field] == "bfloat16"
+
+
 def test_errors(tmp_path: Path, golden: Golden) -> None:
     cases: list[tuple[Any, dict[str, Any]]] = [
         ({"model_type": "gpt2"}, {}),
