@@ -214,6 +214,6 @@ def _write_files(
                 write_and_hash(block, data, write, hasher)
                 remaining -= block.size
             report.phase("syncing")  # on exit from this context
-        report.phase("drawing")
         target.record(file.name, hasher.sha256)
+        report.phase("drawing")
     return hashers
