@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from paramgen import engine
@@ -22,6 +22,7 @@ from paramgen.messages import must_be, must_be_array, shorten, show_path, show_t
 from paramgen.nested import Nested, map_arrays, nest
 from paramgen.planning.plan import Plan
 from paramgen.planning.tensors import ResolvedParameter, as_tensor, resolve_parameter
+from paramgen.progress import BytesCallback
 from paramgen.sampling.devices import open_backend, parse_device
 from paramgen.spec import Spec, SpecSource, as_spec, read_and_plan
 from paramgen.storage.checkpoint import Checkpoint, StoredTensor
@@ -79,7 +80,7 @@ def build(
     resume: bool = False,
     resume_verify: bool = False,
     sync: bool = True,
-    progress: Callable[[int], None] | None = None,
+    progress: BytesCallback | None = None,
 ) -> BuildResult:
     """Build a safetensors file, or a folder of them, from a spec, as `paramgen build` does.
 
@@ -117,7 +118,7 @@ def build(
         "expect": None if expect is None else parse_expected(expect),
         "manifest": None if manifest is None else check_path(manifest),
         "sync": sync,
-        "progress": progress or (lambda count: None),
+        "progress": progress,
     }
     output_plan = plan_output(spec, path, max_shard_size, basename)
     if output_plan.folder:
@@ -127,9 +128,7 @@ def build(
     return engine.build(output_plan, path, digest=digest, **options)
 
 
-def import_file(
-    path: str | os.PathLike[str], *, fit: bool = False, progress: Callable[[int], None] | None = None
-) -> Spec:
+def import_file(path: str | os.PathLike[str], *, fit: bool = False, progress: BytesCallback | None = None) -> Spec:
     """Return the spec of a safetensors file, a folder, an index, or a header saved as JSON.
 
         spec = paramgen.import_file("params.safetensors")
@@ -140,7 +139,7 @@ def import_file(
     """
     from paramgen.importing.sources import import_weights
 
-    return _read_imported(import_weights(path, fit=fit, progress=progress or (lambda count: None)))
+    return _read_imported(import_weights(path, fit=fit, progress=progress))
 
 
 def import_model(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ from paramgen.digests import Digests
 from paramgen.errors import UsageError, check_path
 from paramgen.folder_build import plan_output
 from paramgen.messages import must_be
+from paramgen.progress import BytesCallback
 from paramgen.sampling.devices import AUTO
 from paramgen.spec import Spec, SpecSource, as_spec
 from paramgen.storage.checkpoint import Checkpoint
@@ -31,11 +32,6 @@ if TYPE_CHECKING:
     from paramgen.analysis.sources import TensorSource
 
 Path = str | os.PathLike[str]
-Progress = Callable[[int], None]
-
-
-def ignore_progress(count: int) -> None:
-    """Do nothing with the bytes that were processed."""
 
 
 def digest(
@@ -46,7 +42,7 @@ def digest(
     basename: str | None = None,
     device: str = AUTO,
     threads: int | None = None,
-    progress: Progress | None = None,
+    progress: BytesCallback | None = None,
 ) -> Digests:
     """Return the SHA-256 of each file and tensor that a build would write; nothing is written.
 
@@ -57,7 +53,7 @@ def digest(
     The arguments are those of `build`.
     """
     plan = plan_output(spec, path, max_shard_size, basename)
-    digests = compute_digests(plan, device=device, threads=threads, progress=progress or ignore_progress)
+    digests = compute_digests(plan, device=device, threads=threads, progress=progress)
     return digests if plan.folder else replace(digests, files={os.path.basename(path): digests.sha256})
 
 
@@ -68,7 +64,7 @@ def verify(
     manifest: Path | None = None,
     device: str = AUTO,
     threads: int | None = None,
-    progress: Progress | None = None,
+    progress: BytesCallback | None = None,
 ) -> Verification:
     """Draw the weights of a file, a folder or an index again, and compare every byte, as `paramgen verify` does.
 
@@ -83,7 +79,7 @@ def verify(
     with Checkpoint(path) as checkpoint:
         if manifest is not None:
             digests = read_manifest(check_path(manifest))
-            return verify_manifest(checkpoint, digests, threads=threads, progress=progress or ignore_progress)
+            return verify_manifest(checkpoint, digests, threads=threads, progress=progress)
         plan = (Spec.from_file(checkpoint.paths[0]) if spec is None else as_spec(spec)).plan
         return verify_weights(
             checkpoint,
@@ -91,11 +87,11 @@ def verify(
             only_tensors=spec is not None,
             device=device,
             threads=threads,
-            progress=progress or ignore_progress,
+            progress=progress,
         )
 
 
-def check(path: Path, *, threads: int | None = None, progress: Progress | None = None) -> Check:
+def check(path: Path, *, threads: int | None = None, progress: BytesCallback | None = None) -> Check:
     """Look for damage in a file, a folder or an index, as `paramgen check` does.
 
         paramgen.check("params.safetensors").findings  # () if it is sound
@@ -103,7 +99,7 @@ def check(path: Path, *, threads: int | None = None, progress: Progress | None =
     Findings are: a malformed file; an index that its files contradict; NaN, infinity; a matrix of zeros; a mean or std
     that the spec in the metadata does not promise. Raises FileError if a file cannot be read.
     """
-    return check_weights(check_path(path), threads=threads, progress=progress or ignore_progress)
+    return check_weights(check_path(path), threads=threads, progress=progress)
 
 
 def diff(
@@ -113,7 +109,7 @@ def diff(
     ignore: str | Sequence[str] = (),
     tolerance: float = 0.0,
     threads: int | None = None,
-    progress: Progress | None = None,
+    progress: BytesCallback | None = None,
 ) -> Differences:
     """Compare tensors by name, as `paramgen diff` does: those of files, folders and indexes, or those that a spec has.
 
@@ -131,9 +127,7 @@ def diff(
         return compare_plans(a.plan, b.plan, ignore=ignore)
     with ExitStack() as stack:
         sources = [_open_source(source, stack) for source in (a, b)]
-        return compare(
-            *sources, ignore=ignore, tolerance=tolerance, threads=threads, progress=progress or ignore_progress
-        )
+        return compare(*sources, ignore=ignore, tolerance=tolerance, threads=threads, progress=progress)
 
 
 def _open_source(source: Path | Spec, stack: ExitStack) -> TensorSource:

@@ -14,6 +14,7 @@ from paramgen.json_text import dump_json
 from paramgen.messages import must_be, show_path
 from paramgen.planning.companions import Companion, open_companion
 from paramgen.planning.files import PlannedFile
+from paramgen.progress import BytesCallback
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -102,11 +103,12 @@ def hash_companion(companion: Companion, write: Callable[[memoryview], None] = l
     return sha256.hexdigest()
 
 
-def hash_weights(path: str, file: PlannedFile, with_tensors: bool) -> FileHasher:
+def hash_weights(path: str, file: PlannedFile, with_tensors: bool, progress: BytesCallback) -> FileHasher:
     """Return the digests of a file on disk, whose bytes have the places of a planned one."""
     hasher = FileHasher(with_tensors)
     with file_errors(show_path(path)), open(path, "rb") as stream:
         for block in split_into_blocks(file, HASHED_BYTES):
             for task in hasher.tasks(block, memoryview(stream.read(block.size))):
                 task()
+            progress(sum(part.tensor.dtype.nbytes(part.stop - part.start) for part in block.slices))
     return hasher

@@ -24,10 +24,10 @@ from paramgen.messages import show_path
 from paramgen.planning.files import PlannedFile, warn_about_headers
 from paramgen.planning.plan import Plan
 from paramgen.planning.tensors import Tensor
+from paramgen.progress import BytesCallback, as_progress
 from paramgen.sampling.backend import Backend, Bytes
 from paramgen.sampling.cost import cpu_seconds
 from paramgen.sampling.devices import AUTO, open_backends
-from paramgen.sampling.matrix_drawer import BytesCallback
 from paramgen.sampling.sampler import Sampler
 from paramgen.storage.manifest import open_manifest
 from paramgen.storage.writer import Write, is_stream, open_output
@@ -128,7 +128,7 @@ def draw_blocks(
     device: str = AUTO,
     threads: int | None = None,
     block_bytes: int = BLOCK_BYTES,
-    progress: BytesCallback = lambda count: None,
+    progress: BytesCallback | None = None,
 ) -> Iterator[DrawnBlocks]:
     """Draw the tensors of a plan's files, by default all of them, and yield their bytes in order, in bounded memory.
 
@@ -138,7 +138,8 @@ def draw_blocks(
 
     Threads draw ahead of the consumer, EXTRA_BUFFERS blocks at most, and end with the context. A CPU draws with
     `threads` threads, by default one for each CPU that this process may use. `progress(count)` is called with newly
-    drawn bytes, by one thread at a time, and with 0 after each block. If it raises, the drawing ends.
+    drawn bytes, by one thread at a time, and with 0 after each block. If it raises, the drawing ends. A Progress also
+    learns which tensor is drawn; its phases are the caller's.
     """
     threads = count_threads(threads)
     files = plan.files if files is None else files
@@ -206,7 +207,7 @@ def build(
     expect: str | None = None,
     manifest: str | None = None,
     sync: bool = True,
-    progress: BytesCallback = lambda count: None,
+    progress: BytesCallback | None = None,
 ) -> BuildResult:
     """Draw every tensor of a plan and write the file. `draw_blocks` describes the arguments that it shares.
 
@@ -218,12 +219,14 @@ def build(
     began = time.perf_counter()
     warn_about_headers(plan.files)
     hasher = FileHasher(with_tensors=manifest is not None) if digest or expect or manifest else None
+    report = as_progress(progress)
+    report.phase("drawing", plan.total_bytes)
     with (
         write_manifest(manifest, plan, [path], force=force, sync=sync) as finish_manifest,
         open_output(
             path, plan.file_bytes, force=force, may_replace=partial(is_unchanged_build, plan=plan), sync=sync
         ) as write,
-        draw_blocks(plan, device=device, threads=threads, block_bytes=block_bytes, progress=progress) as drawn,
+        draw_blocks(plan, device=device, threads=threads, block_bytes=block_bytes, progress=report) as drawn,
     ):
         for block, data in drawn.blocks:
             write_and_hash(block, data, write, hasher)
@@ -231,6 +234,7 @@ def build(
             check_digest(show_path(path), hasher.sha256, expect)
         if hasher:
             finish_manifest(Digests(hasher.sha256, {os.path.basename(path): hasher.sha256}, hasher.tensors))
+        report.phase("syncing")  # on exit from these contexts
     return BuildResult(
         files=(path,),
         total_parameters=plan.total_parameters,
@@ -247,7 +251,7 @@ def hash_files(
     files: Sequence[PlannedFile] | None = None,
     device: str = AUTO,
     threads: int | None = None,
-    progress: BytesCallback = lambda count: None,
+    progress: BytesCallback | None = None,
 ) -> Digests:
     """Return the digests that a build's weight files and tensors would have; nothing is written."""
     hashers: dict[str, FileHasher] = {}

@@ -24,8 +24,8 @@ from paramgen.messages import show_path
 from paramgen.planning.companions import Companion, check_companions, companion_size, open_companion
 from paramgen.planning.files import DEFAULT_BASENAME, PlannedFile, make_folder_layout, warn_about_headers
 from paramgen.planning.plan import Plan
+from paramgen.progress import BytesCallback, Progress, as_progress
 from paramgen.sampling.devices import AUTO
-from paramgen.sampling.matrix_drawer import BytesCallback
 from paramgen.spec import Spec, SpecSource, as_spec
 from paramgen.storage.folder import FolderTarget, check_space, find_obsolete, is_folder, open_folder
 from paramgen.storage.index import INDEX_SUFFIX
@@ -62,7 +62,7 @@ def build_folder(
     resume: bool = False,
     redraw: bool = False,
     sync: bool = True,
-    progress: BytesCallback = lambda count: None,
+    progress: BytesCallback | None = None,
 ) -> BuildResult:
     """Draw every tensor of a plan that `Plan.split` returned, and write the folder.
 
@@ -73,6 +73,7 @@ def build_folder(
     began = time.perf_counter()
     basename = plan.folder.basename if plan.folder else DEFAULT_BASENAME
     names = [file.name for file in plan.files]
+    report = as_progress(progress)
     new_names = plan.file_names
     check_companions(plan.companions)
     warn_about_headers(plan.files)
@@ -86,7 +87,7 @@ def build_folder(
         if not force:
             _check_replaceable(plan, path, [*names, *obsolete])
             _check_companions_replaceable(plan, path, [*names, *obsolete])
-        drawing = {"device": device, "threads": threads, "progress": progress}
+        drawing = {"device": device, "threads": threads, "progress": report}
         used_device, hashers = _finish_weights(plan, path, target, manifest is not None, redraw, drawing)
         digests = {name: hashers[name].sha256 for name in names}
         sha256 = combine_digests(digests.values())
@@ -97,7 +98,10 @@ def build_folder(
             target.write(plan.index_name, text)
             digests[plan.index_name] = sha256_of(text)
         for companion in plan.companions:
+            report.phase("writing")
+            report.item(companion.name)
             digests[companion.name] = _write_companion(companion, target)
+        report.phase("syncing")
         target.publish([*names, *(companion.name for companion in plan.companions)], plan.index_name, obsolete)
         tensors = {name: digest for file in names for name, digest in hashers[file].tensors.items()}
         finish_manifest(Digests(sha256, digests, tensors))
@@ -115,19 +119,20 @@ def _finish_weights(
     plan: Plan, path: str, target: FolderTarget, with_tensors: bool, redraw: bool, drawing: dict[str, Any]
 ) -> tuple[str, dict[str, FileHasher]]:
     """Draw and write the weights that are not finished; return the device, and the hashers of all by name."""
-    hashers = _hash_finished(plan, target, with_tensors)
+    report: Progress = drawing["progress"]
+    hashers = _hash_finished(plan, target, with_tensors, report)
     finished = [file for file in plan.files if file.name in hashers]
     if redraw and finished:
+        report.phase("checking", sum(file.data_bytes for file in finished))
         digests = hash_files(plan, files=finished, **drawing).files
         hashers = {name: hasher for name, hasher in hashers.items() if hasher.sha256 == digests[name]}
-    elif finished:
-        drawing["progress"](sum(file.data_bytes for file in finished))
     remaining = [file for file in plan.files if file.name not in hashers]
     check_space(path, sum(file.size for file in remaining) + sum(map(companion_size, plan.companions)))
     if not remaining:
         return "cpu", hashers
+    report.phase("drawing", sum(file.data_bytes for file in remaining))
     with draw_blocks(plan, files=remaining, **drawing) as drawn:
-        return drawn.device, hashers | _write_files(remaining, drawn, target, with_tensors)
+        return drawn.device, hashers | _write_files(remaining, drawn, target, with_tensors, report)
 
 
 def _check_replaceable(plan: Plan, path: str, names: Sequence[str]) -> None:
@@ -179,20 +184,24 @@ def _write_companion(companion: Companion, target: FolderTarget) -> str:
         return hash_companion(companion, write)
 
 
-def _hash_finished(plan: Plan, target: FolderTarget, with_tensors: bool) -> dict[str, FileHasher]:
+def _hash_finished(plan: Plan, target: FolderTarget, with_tensors: bool, report: Progress) -> dict[str, FileHasher]:
     """Return the hashers of the files that an interrupted build finished, if they have the digests that it recorded."""
     hashers = {}
-    for file in plan.files:
+    recorded = [file for file in plan.files if file.name in target.finished]
+    if recorded:
+        report.phase("hashing", sum(file.data_bytes for file in recorded))
+    for file in recorded:
         path = target.find(file.name)
-        if path and file.name in target.finished and os.path.getsize(path) == file.size:
-            hasher = hash_weights(path, file, with_tensors)
+        if path and os.path.getsize(path) == file.size:
+            report.item(file.name)
+            hasher = hash_weights(path, file, with_tensors, report)
             if hasher.sha256 == target.finished[file.name]:
                 hashers[file.name] = hasher
     return hashers
 
 
 def _write_files(
-    files: Sequence[PlannedFile], drawn: DrawnBlocks, target: FolderTarget, with_tensors: bool
+    files: Sequence[PlannedFile], drawn: DrawnBlocks, target: FolderTarget, with_tensors: bool, report: Progress
 ) -> dict[str, FileHasher]:
     """Write the drawn files one after another; return their hashers."""
     hashers = {}
@@ -204,5 +213,7 @@ def _write_files(
                 block, data = next(drawn.blocks)
                 write_and_hash(block, data, write, hasher)
                 remaining -= block.size
+            report.phase("syncing")  # on exit from this context
         target.record(file.name, hasher.sha256)
+        report.phase("drawing")
     return hashers

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 
 def human_bytes(count: int) -> str:
     """Return a number of bytes in decimal units: 38.9 kB."""
@@ -12,6 +14,23 @@ def human_bytes(count: int) -> str:
         size /= 1000
         if size < 999.95 or unit == "PB":
             return f"{size:.3g} {unit}" if size < 99.95 else f"{size:.0f} {unit}"
+    raise AssertionError
+
+
+def human_duration(seconds: float) -> str:
+    """Return a time in one or two units: 4.2 s; 37 s; 3 min 5 s; 2 h 10 min."""
+    if seconds < 9.95:
+        return f"{seconds:.2g} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    for large, small, size, part, limit in (
+        ("min", "s", 60, 1, 3600),
+        ("h", "min", 3600, 60, 86_400),
+        ("d", "h", 86_400, 3600, math.inf),
+    ):
+        if whole < limit:
+            return f"{whole // size:,} {large} {whole % size // part} {small}"
     raise AssertionError
 
 

@@ -1,8 +1,14 @@
 """Helpers of several test modules: plans and errors of short specs, tensors, sizes that make configs small."""
 
+import fcntl
 import json
+import os
+import pty
+import struct
 import subprocess
+import termios
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -204,3 +210,33 @@ def list_locations(error: Any) -> list[str]:
 def plan_text(text: str, **replaced: Any) -> Plan:
     """Return the plan of a spec's text, whose file is named s; keywords are Replacements."""
     return make_plan(interpret(from_yaml(text.encode(), "s"), Replacements(**replaced)))
+
+
+def on_terminal(
+    stream: str,
+    command: list[str | Path],
+    *,
+    columns: int = 80,
+    interrupt: tuple[str, int] = ("", 0),
+    status: int = 0,
+    **keywords: Any,
+) -> str:
+    """Return a command's output on a terminal, read while it runs: an unread terminal blocks its writer.
+
+    `interrupt` is a text, and a signal that is sent as soon as the text was shown.
+    """
+    expected, number = interrupt
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    with subprocess.Popen(command, **{stream: slave}, **keywords) as process:
+        os.close(slave)
+        shown = b""
+        with suppress(OSError):  # EIO: the command has closed its end
+            while part := os.read(master, 65536):
+                shown += part
+                if number and expected.encode() in shown:
+                    process.send_signal(number)
+                    number = 0
+        os.close(master)
+    assert process.returncode == status
+    return shown.decode()

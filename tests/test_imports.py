@@ -19,6 +19,7 @@ GROUND = {
     "json_text",
     "limits",
     "messages",
+    "progress",
     "threads",
     "units",
 }

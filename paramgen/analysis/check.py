@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod, sqrt
 
@@ -17,6 +17,7 @@ from paramgen.dtypes import DType
 from paramgen.errors import MalformedFileError, file_errors
 from paramgen.messages import escape, show_path
 from paramgen.planning.tensors import Tensor
+from paramgen.progress import BytesCallback, Progress, as_progress
 from paramgen.spec import Spec
 from paramgen.storage.checkpoint import WEIGHTS_SUFFIX, Checkpoint, Inconsistency, find_weights
 from paramgen.storage.header import TensorEntry
@@ -44,7 +45,7 @@ class Check:
         return not self.findings
 
 
-def check(path: str, *, threads: int | None = None, progress: Callable[[int], None] = lambda count: None) -> Check:
+def check(path: str, *, threads: int | None = None, progress: BytesCallback | None = None) -> Check:
     """Check a file, an index or a folder, in bounded memory.
 
     Findings are: a malformed file; an index that its files contradict; NaN, infinity; a matrix of zeros; a mean or std
@@ -53,7 +54,7 @@ def check(path: str, *, threads: int | None = None, progress: Callable[[int], No
     try:
         with Checkpoint(path, allow_inconsistencies=True) as checkpoint:
             findings = [*checkpoint.inconsistencies, *_find_ignored(checkpoint)]
-            findings += _check_values(checkpoint, count_threads(threads), progress)
+            findings += _check_values(checkpoint, count_threads(threads), as_progress(progress))
             checkpoint.raise_if_changed()
             return Check(tuple(checkpoint.paths), tuple(findings))
     except MalformedFileError as error:
@@ -82,22 +83,21 @@ def _find_ignored(checkpoint: Checkpoint) -> Iterator[Inconsistency]:
             yield Inconsistency(name, None, "not listed in the index")
 
 
-def _check_values(checkpoint: Checkpoint, threads: int, progress: Callable[[int], None]) -> list[Inconsistency]:
+def _check_values(checkpoint: Checkpoint, threads: int, progress: Progress) -> list[Inconsistency]:
     """Return what is wrong with the values of tensors, except those of less than a byte."""
+    progress.phase("planning")
     planned = _planned_tensors(checkpoint)
+    readable = [name for name, stored in checkpoint.tensors.items() if stored.entry.dtype.numpy_name is not None]
+    progress.phase("checking", sum(checkpoint.tensors[name].entry.nbytes for name in readable))
     problems: dict[str, str] = {}
     lock = threading.Lock()
 
     def check_tensor(name: str) -> None:
-        entry = checkpoint.tensors[name].entry
-        if entry.dtype.numpy_name is not None:
-            problem = _judge(_read_moments(checkpoint, name, lock), entry, planned.get(name))
-            if problem:
-                problems[name] = problem
-        with lock:
-            progress(entry.nbytes)
+        moments = _read_moments(checkpoint, name, lock, progress)
+        if problem := _judge(moments, checkpoint.tensors[name].entry, planned.get(name)):
+            problems[name] = problem
 
-    parallel_for(threads, check_tensor, checkpoint.tensors)
+    parallel_for(threads, check_tensor, readable)
     return [
         Inconsistency(os.path.basename(stored.file.path), name, problems[name])
         for name, stored in checkpoint.tensors.items()
@@ -105,13 +105,13 @@ def _check_values(checkpoint: Checkpoint, threads: int, progress: Callable[[int]
     ]
 
 
-def _read_moments(checkpoint: Checkpoint, name: str, lock: threading.Lock) -> RunningMoments:
+def _read_moments(checkpoint: Checkpoint, name: str, lock: threading.Lock, progress: Progress) -> RunningMoments:
     """Read a tensor's values in chunks, one thread at a time, and return their moments.
 
     Those of complex numbers are the moments of their real and imaginary parts.
     """
     tensor, moments = checkpoint.tensors[name], RunningMoments()
-    chunks = iter_chunks(checkpoint, tensor)
+    chunks = iter_chunks(checkpoint, tensor, progress)
     while True:
         with lock:
             values = next(chunks, None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from paramgen.analysis.sources import TensorSource, TensorType, select_names
 from paramgen.buffers import CHUNK_ELEMENTS
+from paramgen.progress import BytesCallback, as_progress
 from paramgen.threads import count_threads, parallel_for
 
 # Elements that are compared at once: all arrays of a block stay in the processor's cache, and BLAS starts no threads.
@@ -88,7 +89,7 @@ def compare(
     tolerance: float = 0.0,
     threads: int | None = None,
     chunk_elements: int = CHUNK_ELEMENTS,
-    progress: Callable[[int], None] = lambda count: None,
+    progress: BytesCallback | None = None,
 ) -> Differences:
     """Compare the tensors of two sources by name.
 
@@ -101,15 +102,20 @@ def compare(
     partial: dict[str, list[tuple[int, _Products]]] = {}
 
     lock = threading.Lock()
+    parts = [*_split(a, b, common, chunk_elements)]
+    compared = {part.name: part.a.nbytes + part.b.nbytes for part in parts}
+    report = as_progress(progress)
+    report.phase("comparing", sum(compared.values()))
 
     def compare_part(part: _Part) -> None:
+        report.item(part.name)
         left, right = (_read(source, part) for source in (a, b))
         products = _compare_arrays(left, right, tolerance)
         with lock:
             partial.setdefault(part.name, []).append((part.start, products))
-            progress(left.nbytes + right.nbytes)
+            report(left.nbytes + right.nbytes)
 
-    parallel_for(count_threads(threads), compare_part, _split(a, b, common, chunk_elements))
+    parallel_for(count_threads(threads), compare_part, parts)
     for source in (a, b):
         source.raise_if_changed()
     totals = {name: _sum(partial[name]) for name in common if name in partial}

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from paramgen.digests import Digests, hash_companion, sha256_of
 from paramgen.engine import hash_files
 from paramgen.planning.companions import check_companions
 from paramgen.planning.plan import Plan
+from paramgen.progress import BytesCallback, as_progress
 from paramgen.sampling.devices import AUTO
 
 
@@ -16,7 +15,7 @@ def compute_digests(
     *,
     device: str = AUTO,
     threads: int | None = None,
-    progress: Callable[[int], None] = lambda count: None,
+    progress: BytesCallback | None = None,
 ) -> Digests:
     """Return the digests of all files of a build, in the order of a manifest, and of its tensors.
 
@@ -24,7 +23,9 @@ def compute_digests(
     """
     companions = plan.companions if plan.folder else ()
     check_companions(companions)
-    digests = hash_files(plan, device=device, threads=threads, progress=progress)
+    report = as_progress(progress)
+    report.phase("hashing", plan.total_bytes)
+    digests = hash_files(plan, device=device, threads=threads, progress=report)
     index = {plan.index_name: sha256_of(plan.index_text().encode())} if plan.index_name else {}
     copies = {companion.name: hash_companion(companion) for companion in companions}
     return Digests(digests.sha256, {**digests.files, **index, **copies}, digests.tensors)

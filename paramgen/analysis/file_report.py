@@ -12,6 +12,7 @@ from paramgen.buffers import CHUNK_ELEMENTS
 from paramgen.catalog.frameworks import is_buffer
 from paramgen.dtypes import DType
 from paramgen.json_text import quote_json, stream_json
+from paramgen.progress import BytesCallback, as_progress
 from paramgen.storage.checkpoint import Checkpoint, StoredTensor
 
 if TYPE_CHECKING:
@@ -63,7 +64,11 @@ def _tensor_lines(
 
 
 def compute_statistics(
-    checkpoint: Checkpoint, tensor: StoredTensor, *, chunk_elements: int = CHUNK_ELEMENTS
+    checkpoint: Checkpoint,
+    tensor: StoredTensor,
+    *,
+    chunk_elements: int = CHUNK_ELEMENTS,
+    progress: BytesCallback | None = None,
 ) -> Statistics | None:
     """Return the statistics of a tensor; std is that of the population.
 
@@ -72,18 +77,25 @@ def compute_statistics(
     if not has_statistics(tensor.entry.dtype):
         return None
     moments = RunningMoments()
-    for values in iter_chunks(checkpoint, tensor, chunk_elements):
+    for values in iter_chunks(checkpoint, tensor, progress, chunk_elements):
         moments.add(values)
     return moments.statistics()
 
 
 def iter_chunks(
-    checkpoint: Checkpoint, tensor: StoredTensor, chunk_elements: int = CHUNK_ELEMENTS
+    checkpoint: Checkpoint,
+    tensor: StoredTensor,
+    progress: BytesCallback | None = None,
+    chunk_elements: int = CHUNK_ELEMENTS,
 ) -> Iterator[NDArray[Any]]:
-    """Yield a tensor's elements in arrays of at most `chunk_elements`."""
+    """Yield a tensor's elements in arrays of at most `chunk_elements`, and report each that was used as progress."""
+    report = as_progress(progress)
+    report.item(tensor.entry.name)
     size = tensor.entry.size
     for start in range(0, size, chunk_elements):
-        yield checkpoint.read(tensor, start, min(start + chunk_elements, size))
+        values = checkpoint.read(tensor, start, min(start + chunk_elements, size))
+        yield values
+        report(values.nbytes)
 
 
 def has_statistics(dtype: DType) -> bool:

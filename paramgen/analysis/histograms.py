@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from paramgen.analysis.file_report import Statistics, iter_chunks
 from paramgen.dtypes import FLOAT32
+from paramgen.progress import BytesCallback
 from paramgen.storage.checkpoint import Checkpoint, StoredTensor
 
 PERCENTILES = (1, 25, 50, 75, 99)
@@ -34,12 +35,18 @@ class Histogram:
 
 
 def compute_histogram(
-    checkpoint: Checkpoint, tensor: StoredTensor, statistics: Statistics | None, *, bins: int = 16
+    checkpoint: Checkpoint,
+    tensor: StoredTensor,
+    statistics: Statistics | None,
+    *,
+    bins: int = 16,
+    progress: BytesCallback | None = None,
 ) -> Histogram | None:
     """Return a tensor's histogram; None if it has no statistics or no finite element."""
     if statistics is None or statistics["min"] is None or statistics["max"] is None:
         return None
-    return histogram(iter_chunks(checkpoint, tensor), float(statistics["min"]), float(statistics["max"]), bins)
+    chunks = iter_chunks(checkpoint, tensor, progress)
+    return histogram(chunks, float(statistics["min"]), float(statistics["max"]), bins)
 
 
 def histogram(chunks: Iterable[NDArray[Any]], low: float, high: float, bins: int = 16) -> Histogram:

@@ -5,22 +5,21 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from paramgen.analysis.verify import Verification
 from paramgen.errors import file_errors
 from paramgen.messages import show_path
+from paramgen.progress import BytesCallback, Progress, as_progress
 from paramgen.storage.checkpoint import Checkpoint, StoredTensor
 from paramgen.storage.manifest import Manifest
 from paramgen.threads import count_threads, parallel_for
 
 READ_BYTES = 2**20
 
-Progress = Callable[[int], None]
-
 
 def verify_manifest(
-    checkpoint: Checkpoint, manifest: Manifest, *, threads: int | None = None, progress: Progress = lambda count: None
+    checkpoint: Checkpoint, manifest: Manifest, *, threads: int | None = None, progress: BytesCallback | None = None
 ) -> Verification:
     """Compare the digests of weights, and of a folder's other files, with those of a manifest.
 
@@ -30,17 +29,22 @@ def verify_manifest(
     paths = _find_files(checkpoint, manifest)
     digests: dict[str, str | None] = {}
     lock = threading.Lock()
+    report = as_progress(progress)
 
-    def report(count: int) -> None:
+    def count_bytes(count: int) -> None:
         with lock:
-            progress(count)
+            report(count)
 
     def hash_one(name: str) -> None:
-        digests[name] = _hash_file(paths[name], report) if os.path.lexists(paths[name]) else None
+        report.item(name)
+        digests[name] = _hash_file(paths[name], count_bytes) if os.path.lexists(paths[name]) else None
 
+    report.phase("hashing", sum(os.path.getsize(path) for path in paths.values() if os.path.isfile(path)))
     parallel_for(count_threads(threads), hash_one, paths)
     wrong = {path for name, path in paths.items() if digests[name] != manifest.files[name]}
     suspects = [name for name, tensor in stored.items() if name in expected and tensor.file.path in wrong]
+    if suspects:
+        report.phase("comparing", sum(stored[name].entry.nbytes for name in suspects))
     differing = [name for name in suspects if _hash_tensor(checkpoint, stored[name], report) != expected[name]]
     checkpoint.raise_if_changed()
     return Verification(
@@ -74,7 +78,7 @@ def _describe_files(
             yield f"{file.display_path}: not in the manifest"
 
 
-def _hash_file(path: str, progress: Progress) -> str:
+def _hash_file(path: str, progress: BytesCallback) -> str:
     sha256 = hashlib.sha256()
     with file_errors(show_path(path)), open(path, "rb", buffering=0) as file:
         while data := file.read(READ_BYTES):
@@ -85,6 +89,7 @@ def _hash_file(path: str, progress: Progress) -> str:
 
 def _hash_tensor(checkpoint: Checkpoint, tensor: StoredTensor, progress: Progress) -> str:
     sha256 = hashlib.sha256()
+    progress.item(tensor.entry.name)
     buffer = memoryview(bytearray(min(READ_BYTES, tensor.entry.nbytes)))
     for start in range(0, tensor.entry.nbytes, READ_BYTES):
         data = buffer[: min(READ_BYTES, tensor.entry.nbytes - start)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from paramgen.engine import draw_blocks
 from paramgen.errors import file_errors
 from paramgen.messages import show_path
 from paramgen.planning.plan import Plan
+from paramgen.progress import BytesCallback, as_progress
 from paramgen.sampling.devices import AUTO
 from paramgen.storage.checkpoint import Checkpoint
 
@@ -64,7 +65,7 @@ def verify(
     only_tensors: bool = False,
     device: str = AUTO,
     threads: int | None = None,
-    progress: Callable[[int], None] = lambda count: None,
+    progress: BytesCallback | None = None,
 ) -> Verification:
     """Draw every tensor of a plan again, and compare it with the weights byte for byte.
 
@@ -85,7 +86,9 @@ def verify(
     }
     comparison = _Comparison(checkpoint, set(common) - wrong_dtype.keys() - wrong_shape.keys())
     if comparison.names:
-        with draw_blocks(plan, device=device, threads=threads, progress=progress) as drawn:
+        report = as_progress(progress)
+        report.phase("verifying", plan.total_bytes)
+        with draw_blocks(plan, device=device, threads=threads, progress=report) as drawn:
             for block, data in drawn.blocks:
                 for part in block.slices:
                     comparison.compare(part, data)

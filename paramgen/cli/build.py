@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 
-from paramgen.cli import signals
 from paramgen.cli.options import (
     BasenameOption,
     DeviceOption,
@@ -26,6 +25,7 @@ from paramgen.cli.options import (
     load_spec,
 )
 from paramgen.cli.output import print_json
+from paramgen.cli.progress import show_progress
 from paramgen.errors import UsageError
 from paramgen.messages import escape
 from paramgen.sampling.devices import AUTO
@@ -115,18 +115,13 @@ def build(
     if quiet:
         warnings.simplefilter("ignore")
     _warn_about_extension(output)
-    loaded = load_spec(spec, variables, seed=seed, dtype=dtype, layout=layout)
+    with show_progress(quiet=quiet, as_json=as_json) as progress:
+        progress.phase("planning")
+        loaded = load_spec(spec, variables, seed=seed, dtype=dtype, layout=layout)
 
-    from paramgen import api
-    from paramgen.cli.progress import ProgressBar
+        from paramgen import api
 
-    _raise_malloc_threshold()
-    with ProgressBar(loaded.plan.total_bytes, shown=not quiet) as progress:
-
-        def advance(count: int) -> None:
-            signals.check()
-            progress.advance(count)
-
+        _raise_malloc_threshold()
         result = api.build(
             loaded,
             output,
@@ -141,7 +136,7 @@ def build(
             resume=resume,
             resume_verify=resume_verify,
             sync=not no_sync,
-            progress=advance,
+            progress=progress,
         )
     if as_json:
         print_json(

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 import typer
 
-from paramgen.cli import signals
 from paramgen.cli.options import (
     BasenameOption,
     DeviceOption,
@@ -27,6 +26,7 @@ from paramgen.cli.options import (
     load_spec,
 )
 from paramgen.cli.output import print_json
+from paramgen.cli.progress import show_progress
 from paramgen.errors import UsageError
 from paramgen.messages import must_be
 from paramgen.sampling.devices import AUTO
@@ -88,8 +88,10 @@ def verify(
         raise UsageError(f"{misplaced} needs --spec; without it, the spec in the file is used as it is")
     if spec is not None and manifest is not None:
         raise UsageError("--manifest compares digests, and --spec draws again; choose one")
-    loaded = None if spec is None else load_spec(spec, variables, seed=seed, dtype=dtype, layout=layout)
-    result = checks.verify(path, loaded, manifest=manifest, device=device, threads=threads, progress=signals.check_each)
+    with show_progress(as_json=as_json) as progress:
+        progress.phase("planning")
+        loaded = None if spec is None else load_spec(spec, variables, seed=seed, dtype=dtype, layout=layout)
+        result = checks.verify(path, loaded, manifest=manifest, device=device, threads=threads, progress=progress)
     if as_json:
         print_json({"holds": result.holds, **asdict(result)})
     else:
@@ -103,7 +105,8 @@ def check(path: WeightsArgument, threads: ThreadsOption = None, as_json: JsonOpt
     """Look for damage: files, index, NaN, zeros, statistics."""
     from paramgen import checks
 
-    result = checks.check(path, threads=threads, progress=signals.check_each)
+    with show_progress(as_json=as_json) as progress:
+        result = checks.check(path, threads=threads, progress=progress)
     if as_json:
         findings = [finding._asdict() for finding in result.findings]
         print_json({"sound": result.sound, "files": list(result.files), "findings": findings})
@@ -132,16 +135,17 @@ def digest(
     from paramgen.storage.folder import is_folder
 
     check_folder_options(output, {"--max-shard-size": max_shard_size, "--basename": basename})
-    loaded = load_spec(spec, variables, seed=seed, dtype=dtype, layout=layout)
-    digests = checks.digest(
-        loaded,
-        output,
-        max_shard_size=max_shard_size,
-        basename=basename,
-        device=device,
-        threads=threads,
-        progress=signals.check_each,
-    )
+    with show_progress(as_json=as_json) as progress:
+        progress.phase("planning")
+        digests = checks.digest(
+            load_spec(spec, variables, seed=seed, dtype=dtype, layout=layout),
+            output,
+            max_shard_size=max_shard_size,
+            basename=basename,
+            device=device,
+            threads=threads,
+            progress=progress,
+        )
     in_folder = is_folder(output)
     names = {name: os.path.join(output, name) if in_folder else output for name in digests.files}
     if as_json:
@@ -170,10 +174,12 @@ def diff(
     """Compare tensors by name."""
     from paramgen import checks
 
-    sources = [load_spec(path, None) if path.lower().endswith(SPEC_SUFFIXES) else path for path in (a, b)]
-    differences = checks.diff(
-        *sources, ignore=ignore or (), tolerance=tolerance, threads=threads, progress=signals.check_each
-    )
+    with show_progress(as_json=as_json) as progress:
+        progress.phase("planning")
+        sources = [load_spec(path, None) if path.lower().endswith(SPEC_SUFFIXES) else path for path in (a, b)]
+        differences = checks.diff(
+            *sources, ignore=ignore or (), tolerance=tolerance, threads=threads, progress=progress
+        )
     if as_json:
         document: dict[str, Any] = {"equal": differences.equal, **asdict(differences)}
         del document["common"]

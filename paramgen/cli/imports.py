@@ -9,10 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from paramgen.cli import signals
 from paramgen.cli.options import JsonOption, parse_assignment
 from paramgen.cli.output import print_json, print_yaml
-from paramgen.cli.progress import ProgressBar
+from paramgen.cli.progress import show_progress
 from paramgen.errors import UsageError, check_path
 from paramgen.messages import show_path
 from paramgen.units import pluralize
@@ -75,21 +74,14 @@ def import_(
     as_json: JsonOption = False,
 ) -> None:
     """Write the spec of a model that exists."""
-    from paramgen.importing.sources import WEIGHTS, ImportOptions, find_kind, import_source
+    from paramgen.importing.sources import ImportOptions, import_source
 
     if output != "-":
         _check_output(check_path(output), force)
     sys.path.insert(0, os.getcwd())  # for modules beside the user, as `python -m` has it
     options = ImportOptions(fit, tiny, dict(values or ()), class_name, dict(arguments or ()), trust_remote_code)
-    is_read = fit and find_kind(source) == WEIGHTS
-    with ProgressBar(_count_bytes(source) if is_read else 0, shown=is_read) as progress:
-
-        def advance(count: int) -> None:
-            signals.check()
-            progress.advance(count)
-
-        with redirect_stdout(sys.stderr):  # for what the model's own code prints
-            imported = import_source(source, options, advance)
+    with show_progress(quiet=not fit, as_json=as_json) as progress, redirect_stdout(sys.stderr):
+        imported = import_source(source, options, progress)  # whose own code may print
     if output != "-":
         _write(output, imported.text, force)
     if as_json:
@@ -107,17 +99,6 @@ def import_(
     else:
         counts = f"{pluralize(imported.tensors, 'tensor')}, {pluralize(imported.patterns, 'pattern')}"
         print(f"{show_path(output)}: {counts}, {pluralize(imported.lines, 'line')}")
-
-
-def _count_bytes(source: str) -> int:
-    """Return the bytes that a fit reads."""
-    from paramgen.importing.files import is_header
-    from paramgen.storage.checkpoint import Checkpoint
-
-    if is_header(source):
-        return 0
-    with Checkpoint(source) as checkpoint:
-        return sum(stored.entry.nbytes for stored in checkpoint.tensors.values())
 
 
 def _check_output(path: str, force: bool) -> None:

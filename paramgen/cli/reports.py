@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,8 +20,15 @@ from paramgen.cli.options import (
     load_spec,
 )
 from paramgen.cli.output import print_json, print_json_parts, print_yaml
+from paramgen.cli.progress import show_progress
 from paramgen.errors import UsageError
 from paramgen.messages import escape
+
+if TYPE_CHECKING:
+    from paramgen.analysis.file_report import Statistics
+    from paramgen.analysis.histograms import Histogram
+    from paramgen.progress import Progress
+    from paramgen.storage.checkpoint import Checkpoint, StoredTensor
 
 StatsOption = Annotated[
     bool, typer.Option("--stats", help="Read the data: mean, std, min, max, zeros, NaNs, infinities.")
@@ -85,7 +93,7 @@ def inspect(
         print_yaml(Spec.from_file(path).to_yaml())
         return
 
-    from paramgen.analysis.file_report import compute_statistics, iter_json, select_tensors
+    from paramgen.analysis.file_report import iter_json, select_tensors
     from paramgen.cli.file_tables import print_inspection, print_tree
     from paramgen.storage.checkpoint import Checkpoint
 
@@ -93,18 +101,32 @@ def inspect(
     with Checkpoint(path) as checkpoint:
         tensors = select_tensors(checkpoint, pattern)
         if stats or hist:
-            statistics = [compute_statistics(checkpoint, tensor) for tensor in tensors]
-        if hist:
-            from paramgen.analysis.histograms import compute_histogram
-
-            pairs = zip(tensors, statistics or (), strict=True)
-            histograms = [compute_histogram(checkpoint, tensor, moments) for tensor, moments in pairs]
+            with show_progress(as_json=as_json) as progress:
+                statistics, histograms = _read_values(checkpoint, tensors, hist, progress)
     if as_json:
         print_json_parts(iter_json(checkpoint, tensors, statistics))
     elif tree:
         print_tree(checkpoint, tensors)
     else:
         print_inspection(checkpoint, tensors, statistics if stats else None, histograms)
+
+
+def _read_values(
+    checkpoint: Checkpoint, tensors: Sequence[StoredTensor], with_histograms: bool, progress: Progress
+) -> tuple[list[Statistics | None], list[Histogram | None] | None]:
+    """Read the data of tensors: return their statistics and, if asked for, histograms."""
+    from paramgen.analysis.file_report import compute_statistics, has_statistics
+
+    total = sum(tensor.entry.nbytes for tensor in tensors if has_statistics(tensor.entry.dtype))
+    progress.phase("reading", total)
+    statistics = [compute_statistics(checkpoint, tensor, progress=progress) for tensor in tensors]
+    if not with_histograms:
+        return statistics, None
+    from paramgen.analysis.histograms import compute_histogram
+
+    progress.phase("counting", total)
+    pairs = zip(tensors, statistics, strict=True)
+    return statistics, [compute_histogram(checkpoint, tensor, found, progress=progress) for tensor, found in pairs]
 
 
 def devices(as_json: JsonOption = False) -> None:

@@ -34,11 +34,6 @@ def check() -> None:
         raise Interrupted
 
 
-def check_each(count: int) -> None:
-    """Check for a signal after each `count` bytes of work: the progress of a command without a bar."""
-    check()
-
-
 def ignore() -> None:
     """Ignore SIGNALS from now on, so that nothing interrupts Python's exit after the work is done."""
     for number in SIGNALS:

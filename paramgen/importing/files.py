@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from math import prod
 from typing import Any
@@ -16,6 +16,7 @@ from paramgen.importing.fitting import fit_tensors
 from paramgen.importing.model import ImportedModel, ImportedTensor
 from paramgen.importing.ordering import NOTE, restore_order
 from paramgen.messages import must_be, show_path, show_text
+from paramgen.progress import BytesCallback
 from paramgen.storage.checkpoint import Checkpoint
 from paramgen.storage.header import MAX_HEADER_BYTES
 from paramgen.storage.index import INDEX_SUFFIX
@@ -26,7 +27,7 @@ _SUFFIX = re.compile(r"(\.safetensors(\.index\.json)?|\.header\.json|\.json)\Z")
 
 
 def read_model(
-    path: str | os.PathLike[str], *, fit: bool = False, progress: Callable[[int], None] = lambda count: None
+    path: str | os.PathLike[str], *, fit: bool = False, progress: BytesCallback | None = None
 ) -> ImportedModel:
     """Return the model in a safetensors file, a folder, an index or a header.
 

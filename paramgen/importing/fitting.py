@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from paramgen.analysis.file_report import RunningMoments, iter_chunks
 from paramgen.errors import FileError
 from paramgen.importing.model import ImportedTensor
 from paramgen.messages import show_text
+from paramgen.progress import BytesCallback, Progress, as_progress
 from paramgen.storage.checkpoint import Checkpoint, StoredTensor
 
 if TYPE_CHECKING:
@@ -29,24 +30,25 @@ RATIO = 0.0025
 
 
 def fit_tensors(
-    checkpoint: Checkpoint, tensors: Iterable[ImportedTensor], progress: Callable[[int], None]
+    checkpoint: Checkpoint, tensors: Sequence[ImportedTensor], progress: BytesCallback | None
 ) -> tuple[ImportedTensor, ...]:
     """Return tensors with initializers that describe their values; `progress` is called with the bytes read."""
-    fits = {tensor.name: _fit(checkpoint, checkpoint.tensors[tensor.name], progress) for tensor in tensors}
+    report = as_progress(progress)
+    report.phase("reading", sum(checkpoint.tensors[tensor.name].entry.nbytes for tensor in tensors))
+    fits = {tensor.name: _fit(checkpoint, checkpoint.tensors[tensor.name], report) for tensor in tensors}
     shared = _share(fits, {name: checkpoint.tensors[name].entry.size for name in fits})
     return tuple(replace(tensor, initializer=shared[tensor.name]) for tensor in tensors)
 
 
-def _fit(checkpoint: Checkpoint, tensor: StoredTensor, progress: Callable[[int], None]) -> dict[str, Any]:
+def _fit(checkpoint: Checkpoint, tensor: StoredTensor, progress: Progress) -> dict[str, Any]:
     entry = tensor.entry
     if entry.dtype.numpy_name is None:
         raise FileError(f"{tensor.file.display_path}: {show_text(entry.name)}: has no values of {entry.dtype.name}")
     if not entry.size:
         return {"type": "zeros"}
     moments = RunningMoments()
-    for values in iter_chunks(checkpoint, tensor):
+    for values in iter_chunks(checkpoint, tensor, progress):
         moments.add(values.view(values.real.dtype) if entry.dtype.is_complex else values)
-        progress(values.nbytes)
     if entry.dtype.is_integer:
         read = lambda: checkpoint.read(tensor, 0, entry.size).reshape(entry.shape)  # noqa: E731
         return _describe_integers(moments, entry.dtype.name, read if entry.size <= MAX_COMPARED else None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from paramgen.importing.modules import import_module
 from paramgen.importing.transformers_config import import_config
 from paramgen.importing.writing import write_spec
 from paramgen.messages import show_path
+from paramgen.progress import BytesCallback
 from paramgen.spec import Spec
 from paramgen.storage.checkpoint import WEIGHTS_SUFFIX, Checkpoint
 
@@ -66,7 +67,7 @@ OPTION_KINDS = {
 _REFERENCE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
 
-def import_source(source: str, options: ImportOptions, progress: Callable[[int], None]) -> ImportedSpec:
+def import_source(source: str, options: ImportOptions, progress: BytesCallback | None = None) -> ImportedSpec:
     """Return the spec of weights, of a config.json, or of a module named `package.module:function`.
 
     Raises UsageError for an option that the source does not have.
@@ -115,7 +116,7 @@ def _is_config(path: str) -> bool:
 
 
 def import_weights(
-    path: str | os.PathLike[str], *, fit: bool = False, progress: Callable[[int], None] = lambda count: None
+    path: str | os.PathLike[str], *, fit: bool = False, progress: BytesCallback | None = None
 ) -> ImportedSpec:
     """Return the spec of a safetensors file, a folder, an index or a header.
 

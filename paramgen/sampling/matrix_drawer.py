@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import nullcontext
 
 from paramgen.buffers import BLOCK_BYTES
 from paramgen.catalog.distributions import Constant, MatrixDistribution, MatrixRegion
 from paramgen.planning.tensors import Parameter
+from paramgen.progress import BytesCallback
 from paramgen.sampling.backend import Backend, Bytes, ElementSource, Matrix, MatrixKernels
 from paramgen.sampling.cost import cpu_seconds
 from paramgen.sampling.orthogonal import (
@@ -19,8 +20,6 @@ from paramgen.sampling.orthogonal import (
     iter_tiles,
 )
 from paramgen.threads import parallel_for
-
-BytesCallback = Callable[[int], None]
 
 # Starting several threads takes about a millisecond, so a matrix of fewer CPU seconds is drawn by one.
 PARALLEL_SECONDS = 0.02

@@ -21,8 +21,9 @@ from paramgen.catalog.distributions import (
 )
 from paramgen.dtypes import DType
 from paramgen.planning.tensors import Parameter, Tensor
+from paramgen.progress import BytesCallback, as_progress
 from paramgen.sampling.backend import Backend, Bytes, ElementSource
-from paramgen.sampling.matrix_drawer import BytesCallback, MatrixDrawer
+from paramgen.sampling.matrix_drawer import MatrixDrawer
 from paramgen.sampling.regions import StridedRegion, iter_regions
 from paramgen.sampling.shared_cache import SharedCache
 from paramgen.sampling.weight_norms import compute_norms, direction_parameter
@@ -32,19 +33,19 @@ class Sampler:
     """Slices of tensors for one seed, drawn by several threads at the same time, on shared or separate backends.
 
     Large matrices are drawn one at a time, by `threads` threads if they can share their backend; samplers that share a
-    `large_matrix_lock` take turns. `on_bytes` is called with numbers of drawn bytes, by one thread at a time.
+    `large_matrix_lock` take turns. `progress` is called with numbers of drawn bytes, by one thread at a time.
     """
 
     def __init__(
         self,
         seed: int,
         threads: int = 1,
-        on_bytes: BytesCallback = lambda count: None,
+        progress: BytesCallback | None = None,
         large_matrix_lock: threading.Lock | None = None,
     ):
         self.seed = seed
         self.threads = threads
-        self._on_bytes = on_bytes
+        self._progress = as_progress(progress)
         self._stopped = False
         self._cache = SharedCache()
         self._report_lock = threading.Lock()
@@ -60,13 +61,14 @@ class Sampler:
         with self._report_lock:
             if self._stopped:
                 raise InterruptedError("stopped")
-            self._on_bytes(count)
+            self._progress(count)
 
     def draw(self, backend: Backend, tensor: Tensor, start: int, stop: int, out: Bytes) -> None:
         """Draw elements start … stop - 1 (C order) of a tensor into `out`.
 
         Draw each element only once: indivisible parameters are freed after the last.
         """
+        self._progress.item(tensor.name)
         for region in iter_regions(tensor.rearrangement, start, stop):
             parameter = tensor.sources[region.source]
             self._draw_region(backend, parameter, region, out)

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 from golden import Golden
-from helpers import FIRST_DTYPES, ROOT, Run
+from helpers import FIRST_DTYPES, ROOT, Run, on_terminal
 
 import paramgen
 from paramgen.language.schema import json_schema
@@ -337,46 +336,11 @@ def test_plan_draws_nothing(run: Run, tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["huge.yaml"]
 
 
-def on_terminal(stream: str, command: list[str | Path], **keywords: Any) -> str:
-    """Return a command's output on a terminal, read while it runs: an unread terminal blocks its writer."""
-    master, slave = pty.openpty()
-    with subprocess.Popen(command, **{stream: slave}, **keywords) as process:
-        os.close(slave)
-        parts = []
-        with suppress(OSError):  # EIO: the command has closed its end
-            while part := os.read(master, 65536):
-                parts.append(part)
-        os.close(master)
-    assert process.returncode == 0
-    return b"".join(parts).decode()
-
-
 def test_plan_on_a_terminal_is_a_table(tiny: Path) -> None:
     environment = {**os.environ, "COLUMNS": "60", "TERM": "xterm"}
     text = on_terminal("stdout", [*PARAMGEN, "plan", tiny], env=environment)
     assert "─" in text
     assert "dense.weights   [4, 5]   float32   glorot        uniform ±0.816497" in text
-
-
-# Progress appears at once here: a build that lasts half a second on any machine would write gigabytes.
-EAGER = [
-    sys.executable,
-    "-c",
-    "from paramgen.cli import progress; progress.DELAY_SECONDS = 0; from paramgen.__main__ import main; main()",
-]
-
-
-def test_progress_on_a_terminal(tmp_path: Path) -> None:
-    (tmp_path / "large.yaml").write_text(ENDLESS.replace("2000", "20"))
-    for quiet in ([], ["--quiet"]):
-        shown = on_terminal("stderr", [*EAGER, "build", "large.yaml", *quiet], cwd=tmp_path)
-        assert ("B/s" in shown) is not bool(quiet)
-
-
-def test_no_progress_without_a_terminal(tmp_path: Path) -> None:
-    (tmp_path / "large.yaml").write_text(ENDLESS.replace("2000", "20"))
-    done = subprocess.run([*EAGER, "build", "large.yaml"], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert done.stderr == ""
 
 
 def test_a_matrix_larger_than_any_memory_is_refused(run: Run, tmp_path: Path, golden: Golden) -> None:

@@ -33,12 +33,12 @@ class Finalized:
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(0.01)
 
-def advance(self, count):
+def advance(counter, count):
     if not os.path.exists("dropped"):
         open("dropped", "w").close()
         Finalized()
 
-progress.ProgressBar.advance = advance
+progress.Counter.__call__ = advance
 """
 
 STUCK = """
