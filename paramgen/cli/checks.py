@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from paramgen.cli import completion
 from paramgen.cli.options import (
     BasenameOption,
     DeviceOption,
@@ -31,9 +32,6 @@ from paramgen.errors import UsageError
 from paramgen.messages import must_be
 from paramgen.sampling.devices import AUTO
 
-# By these, diff distinguishes a spec from weights.
-SPEC_SUFFIXES = (".yaml", ".yml")
-
 
 def _parse_tolerance(text: str) -> float:
     try:
@@ -46,7 +44,13 @@ def _parse_tolerance(text: str) -> float:
 
 
 SpecOption = Annotated[
-    str | None, typer.Option("--spec", metavar="SPEC", help="Compare with this spec, not with the one in the file.")
+    str | None,
+    typer.Option(
+        "--spec",
+        metavar="SPEC",
+        help="Compare with this spec, not with the one in the file.",
+        autocompletion=completion.complete_spec,
+    ),
 ]
 IgnoreOption = Annotated[
     list[str] | None,
@@ -163,9 +167,23 @@ def _checksum_line(sha256: str, name: str) -> str:
     return f"{'' if escaped == name else chr(92)}{sha256}  {escaped}"
 
 
+AArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="A",
+        help="A file, folder, index or spec.",
+        autocompletion=completion.complete_weights_or_spec,
+    ),
+]
+BArgument = Annotated[
+    str,
+    typer.Argument(metavar="B", help="What to compare it with.", autocompletion=completion.complete_weights_or_spec),
+]
+
+
 def diff(
-    a: Annotated[str, typer.Argument(metavar="A", help="A file, folder, index or spec.")],
-    b: Annotated[str, typer.Argument(metavar="B", help="What to compare it with.")],
+    a: AArgument,
+    b: BArgument,
     ignore: IgnoreOption = None,
     tolerance: ToleranceOption = 0.0,
     threads: ThreadsOption = None,
@@ -176,7 +194,9 @@ def diff(
 
     with show_progress(as_json=as_json) as progress:
         progress.phase("planning")
-        sources = [load_spec(path, None) if path.lower().endswith(SPEC_SUFFIXES) else path for path in (a, b)]
+        sources = [
+            load_spec(path, None) if path.lower().endswith(completion.SPEC_SUFFIXES) else path for path in (a, b)
+        ]
         differences = checks.diff(
             *sources, ignore=ignore or (), tolerance=tolerance, threads=threads, progress=progress
         )

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from paramgen.cli import completion
 from paramgen.cli.build import build
 from paramgen.cli.checks import check, diff, digest, verify
 from paramgen.cli.imports import import_
@@ -26,7 +27,6 @@ ClickException: Any = typer.BadParameter.__base__
 app = typer.Typer(
     help="Generate a neural network's parameters: the same spec and seed, the same bytes.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -63,7 +63,8 @@ def run() -> int:
     except BrokenPipeError:  # the reader of the output has closed it
         return _fail(3)
     except OSError as error:
-        return _fail(3, f"standard output: {describe_os_error(error)}")
+        where = "standard output" if error.filename is None else escape(os.fsdecode(error.filename))
+        return _fail(3, f"{where}: {describe_os_error(error)}")
     except MemoryError as error:
         return _fail(3, f"out of memory: {error}")
     return status
@@ -72,6 +73,8 @@ def run() -> int:
 def _invoke(arguments: list[str]) -> int:
     """Run a command without typer's own handlers: they end the process if a pipe is closed."""
     command = typer.main.get_command(app)
+    if completion.VARIABLE in os.environ:  # a shell asks for completions
+        command.main(prog_name="paramgen")
     try:
         with command.make_context("paramgen", arguments) as context:
             return int(command.invoke(context) or 0)

@@ -9,6 +9,7 @@ import typer
 
 from paramgen.catalog.frameworks import LAYOUT_NAMES
 from paramgen.catalog.synonyms import FRAMEWORK_SYNONYMS, dtype_error
+from paramgen.cli import completion
 from paramgen.errors import UsageError
 from paramgen.messages import closest_match, did_you_mean, escape, join_or, must_be, show_text
 from paramgen.sampling.devices import parse_device
@@ -78,8 +79,20 @@ def _parse_basename(text: str) -> str:
     return text
 
 
-SpecArgument = Annotated[str, typer.Argument(metavar="SPEC", help="The spec, a YAML file; - is standard input.")]
-WeightsArgument = Annotated[str, typer.Argument(metavar="FILE", help="A safetensors file, an index, or a folder.")]
+SpecArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="SPEC", help="The spec, a YAML file; - is standard input.", autocompletion=completion.complete_spec
+    ),
+]
+WeightsArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="FILE",
+        help="A safetensors file, an index, or a folder.",
+        autocompletion=completion.complete_weights,
+    ),
+]
 OutputOption = Annotated[
     str, typer.Option("--output", "-o", metavar="OUT", help="The file or folder/ to write; - is standard output.")
 ]
@@ -91,7 +104,12 @@ SeedOption = Annotated[
 ]
 DTypeOption = Annotated[
     str | None,
-    typer.Option(parser=_parse_dtype, metavar="DTYPE", help="Replace the spec's default dtype: float32, bfloat16, …"),
+    typer.Option(
+        parser=_parse_dtype,
+        metavar="DTYPE",
+        help="Replace the spec's default dtype: float32, bfloat16, …",
+        autocompletion=completion.complete_dtype,
+    ),
 ]
 LayoutOption = Annotated[
     str | None,
@@ -99,11 +117,18 @@ LayoutOption = Annotated[
         parser=_parse_layout,
         metavar="LAYOUT",
         help=f"Replace the spec's layout: {join_or(LAYOUT_NAMES)}. Same values.",
+        autocompletion=completion.complete_layout,
     ),
 ]
 VariablesOption = Annotated[
     list[Any] | None,
-    typer.Option("--set", parser=parse_assignment, metavar="NAME=VALUE", help="Set a spec variable (repeatable)."),
+    typer.Option(
+        "--set",
+        parser=parse_assignment,
+        metavar="NAME=VALUE",
+        help="Set a spec variable (repeatable).",
+        autocompletion=completion.complete_variable,
+    ),
 ]
 DeviceOption = Annotated[
     str,
@@ -111,6 +136,7 @@ DeviceOption = Annotated[
         parser=_parse_device,
         metavar="DEVICE",
         help="Device: cpu, gpu (all), gpu:0,gpu:1, or auto (a GPU if faster). Same bytes.",
+        autocompletion=completion.complete_device,
     ),
 ]
 ThreadsOption = Annotated[

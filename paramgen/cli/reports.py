@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from paramgen.cli import completion
 from paramgen.cli.options import (
     DTypeOption,
     JsonOption,
@@ -37,7 +38,13 @@ TreeOption = Annotated[bool, typer.Option("--tree", help="Show a tree of names i
 HistOption = Annotated[bool, typer.Option("--hist", help="Read the data: percentiles and a small histogram.")]
 StoredSpecOption = Annotated[bool, typer.Option("--spec", help="Print the stored spec as YAML, and nothing else.")]
 FilterOption = Annotated[
-    str | None, typer.Option("--filter", metavar="GLOB", help="Show only tensors whose name matches a glob.")
+    str | None,
+    typer.Option(
+        "--filter",
+        metavar="GLOB",
+        help="Show only tensors whose name matches a glob.",
+        autocompletion=completion.complete_pattern,
+    ),
 ]
 
 

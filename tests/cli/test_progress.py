@@ -97,7 +97,7 @@ def test_a_terminal_without_unicode_gets_ascii(large: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "bar", "closing"), [([], True, True), (["--json"], True, False), (["--quiet"], False, False)]
 )
-def test_what_options_show(arguments: list[str], bar: bool, closing: bool, large: Path) -> None:
+def test_options_choose_the_display(arguments: list[str], bar: bool, closing: bool, large: Path) -> None:
     shown = show(large, "build", "large.yaml", *arguments)
     assert ("drawing" in shown, "done:" in shown) == (bar, closing)
     command = [*COMMAND, "build", "large.yaml", *arguments]
