@@ -355,7 +355,7 @@ def test_plan_on_a_terminal_is_a_table(tiny: Path) -> None:
     environment = {**os.environ, "COLUMNS": "60", "TERM": "xterm"}
     text = on_terminal("stdout", [*PARAMGEN, "plan", tiny], env=environment)
     assert "─" in text
-    assert "dense.weights   [4, 5]   float32   glorot        uniform ±0.816497" in text
+    assert "  weights  [4, 5]     glorot       ±0.816" in text
 
 
 # Progress appears at once here: a build that lasts half a second on any machine would write gigabytes.
@@ -434,7 +434,7 @@ def test_names_in_any_encoding(run: Run, tmp_path: Path) -> None:
     (tmp_path / "層.yaml").write_text("operations: [{name: 層, type: batchnorm, num_channels: 2}]\n", encoding="utf-8")
     done = run("plan", "層.yaml", env={"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"})
     assert (done.returncode, done.stderr) == (0, "")
-    assert "\\u5c64.offset" in done.stdout
+    assert "\\u5c64  " in done.stdout
     assert "層.offset" in json.loads(run("plan", "層.yaml", "--json").stdout)["parameters"][0]["name"]
 
 

@@ -55,6 +55,10 @@ class Distribution(ABC):
     def summary(self) -> str:
         """Return its values in a few words, for tables."""
 
+    def brief(self) -> str:
+        """Return its values in about 15 characters, for trees."""
+        return self.summary()
+
     def describe(self) -> dict[str, Any]:
         """Return the distribution as it appears in the plan's JSON."""
         return {"type": self.type, **self.fields()}

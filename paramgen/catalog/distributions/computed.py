@@ -81,6 +81,9 @@ class UniformInterval(IntervalDistribution):
     def summary(self) -> str:
         return f"uniform {format_number(self.low)} … {format_number(self.high)}"
 
+    def brief(self) -> str:
+        return f"{self.low:.3g} … {self.high:.3g}"
+
 
 @dataclass(frozen=True, slots=True)
 class LogUniform(IntervalDistribution):
@@ -132,6 +135,9 @@ class LogUniform(IntervalDistribution):
     def summary(self) -> str:
         return f"log-uniform {format_number(self.low)} … {format_number(self.high)}"
 
+    def brief(self) -> str:
+        return f"log {self.low:.3g} … {self.high:.3g}"
+
 
 @dataclass(frozen=True, slots=True)
 class SsmDtBias(IntervalDistribution):
@@ -174,6 +180,9 @@ class SsmDtBias(IntervalDistribution):
     def summary(self) -> str:
         return f"inverse softplus of {format_number(self.min)} … {format_number(self.high)}"
 
+    def brief(self) -> str:
+        return f"dt {self.min:.3g} … {self.high:.3g}"
+
 
 @dataclass(frozen=True, slots=True)
 class Sinusoidal(ElementwiseDistribution):
@@ -199,6 +208,9 @@ class Sinusoidal(ElementwiseDistribution):
 
     def summary(self) -> str:
         return "sin and cos of positions"
+
+    def brief(self) -> str:
+        return "sin and cos"
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +254,10 @@ class Table(Distribution):
         fields = self.fields()
         return f"{fields['length']:,} in {format_number(fields['low'])} … {format_number(fields['high'])}"
 
+    def brief(self) -> str:
+        fields = self.fields()
+        return f"{fields['low']:.3g} … {fields['high']:.3g}"
+
 
 @dataclass(frozen=True, slots=True)
 class PeriodicConstant(Distribution):
@@ -270,6 +286,9 @@ class PeriodicConstant(Distribution):
         if self.type == "unit_forget_gate":
             return "ones for the forget gate"
         return f"{format_number(self.value)} in zeros"
+
+    def brief(self) -> str:
+        return f"0 and {self.value:.3g}"
 
 
 def unit_forget_gate(num_hidden_units: int) -> PeriodicConstant:

@@ -47,6 +47,9 @@ class Constant(ElementwiseDistribution):
     def summary(self) -> str:
         return format_number(self.value)
 
+    def brief(self) -> str:
+        return f"{self.value:.3g}"
+
 
 @dataclass(frozen=True, slots=True)
 class Uniform(ElementwiseDistribution):
@@ -67,6 +70,9 @@ class Uniform(ElementwiseDistribution):
 
     def summary(self) -> str:
         return f"uniform ±{format_number(self.bound)}"
+
+    def brief(self) -> str:
+        return f"±{self.bound:.3g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +98,9 @@ class Normal(ElementwiseDistribution):
 
     def summary(self) -> str:
         return f"normal {format_number(self.mean)}, std {format_number(self.std)}"
+
+    def brief(self) -> str:
+        return f"std {self.std:.3g}" if self.mean == 0 else f"{self.mean:.3g}, std {self.std:.3g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +157,11 @@ class TruncatedNormal(ElementwiseDistribution):
     def summary(self) -> str:
         mean, std, low, high = map(format_number, self.fields().values())
         return f"normal {mean}, std {std}, in {low} … {high}"
+
+    def brief(self) -> str:
+        low, high = self.fields()["low"], self.fields()["high"]
+        limits = f"±{high:.3g}" if low == -high else f"{low:.3g} … {high:.3g}"
+        return f"{Normal(self.mean, self.std).brief()}, {limits}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +241,9 @@ class Bernoulli(ElementwiseDistribution):
 
     def summary(self) -> str:
         return f"1 with probability {format_number(self.p)}, else 0"
+
+    def brief(self) -> str:
+        return f"0 or 1, p {self.p:.3g}"
 
     @property
     def zeros(self) -> float:
