@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from math import ceil
 from typing import TYPE_CHECKING
 
 from paramgen.catalog.frameworks import is_buffer
@@ -46,8 +47,7 @@ def print_inspection(
     if histograms:
         percentiles = _percentile_columns(histograms)
         columns += percentiles[1:-1] if statistics else percentiles  # statistics have the bounds
-        levels = BLOCKS if _can_print(BLOCKS) else ASCII_LEVELS
-        drawn = ["-" if found is None else _draw(found.counts, levels) for found in histograms]
+        drawn = ["-" if found is None else draw_histogram(found.counts, max(found.counts)) for found in histograms]
         columns.append(Column("histogram", drawn))
     if checkpoint.index:
         columns.append(Column("file", [escape(os.path.basename(tensor.file.path)) for tensor in tensors]))
@@ -99,10 +99,11 @@ def _format_values(*values: float) -> list[str]:
     return [f"{value:.3g}" for value in values]
 
 
-def _draw(counts: Sequence[int], levels: str) -> str:
-    """Return a histogram as a line: the first level for empty bins, the last for the fullest."""
-    highest, steps = max(counts), len(levels) - 1
-    return "".join(levels[-(-count * steps // highest)] for count in counts)
+def draw_histogram(counts: Sequence[float], highest: float) -> str:
+    """Return a histogram as a line: the first level for empty bins, the last for those of the `highest` count."""
+    levels = BLOCKS if _can_print(BLOCKS) else ASCII_LEVELS
+    steps = len(levels) - 1
+    return "".join(levels[min(ceil(count * steps / highest), steps)] for count in counts)
 
 
 def _can_print(text: str) -> bool:

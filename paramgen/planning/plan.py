@@ -215,6 +215,14 @@ def make_plan(spec: ParsedSpec) -> Plan:
     )
 
 
+def iter_resolved(spec: ParsedSpec) -> Iterator[tuple[ResolvedOperation, list[Tensor | Tie]]]:
+    """Yield the operations of a valid spec with their tensors, before ties are left out or copied."""
+    planner = _TensorPlanner(spec)
+    for resolved in resolve_operations(spec):
+        if not isinstance(resolved, Problem):
+            yield resolved, planner.tensors_of(resolved)[0]
+
+
 class _InvalidTensorError(Exception):
     """The error of a tensor; the operation's other tensors are still checked."""
 
@@ -240,7 +248,7 @@ class _TensorPlanner:
             if isinstance(resolved, Problem):
                 yield resolved
                 continue
-            tensors, problems = self._tensors_of(resolved)
+            tensors, problems = self.tensors_of(resolved)
             yield tensors
             yield from problems
             for tensor in tensors:
@@ -252,7 +260,7 @@ class _TensorPlanner:
                         instance = resolved.instance
                         raise LimitExceededError(instance.path, message, instance.location)
 
-    def _tensors_of(self, resolved: ResolvedOperation) -> tuple[list[Tensor | Tie], list[Problem]]:
+    def tensors_of(self, resolved: ResolvedOperation) -> tuple[list[Tensor | Tie], list[Problem]]:
         """Return an operation's tensors in order, and their errors."""
         instance, choices, parameters = resolved.instance, resolved.choices, resolved.parameters
         try:

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import isfinite, sqrt
+from math import exp, isfinite, sqrt
 from typing import Any, ClassVar
 
 from paramgen.catalog.distributions.base import (
@@ -45,6 +45,10 @@ class IntervalDistribution(ElementwiseDistribution):
         """Return end - start."""
         return self.end - self.start
 
+    def _share(self, x: float) -> float:
+        """Return the share of the interval below x."""
+        return min(max((x - self.start) / self.width, 0.0), 1.0)
+
 
 @dataclass(frozen=True, slots=True)
 class UniformInterval(IntervalDistribution):
@@ -74,6 +78,9 @@ class UniformInterval(IntervalDistribution):
 
     def moments(self) -> Moments:
         return Moments((self.low + self.high) / 2, (self.high - self.low) / sqrt(12), 1.8)
+
+    def cumulative(self, x: float) -> float:
+        return self._share(x)
 
     def fields(self) -> dict[str, Any]:
         return {"low": self.low, "high": self.high}
@@ -129,6 +136,9 @@ class LogUniform(IntervalDistribution):
         central = fourth - 4 * first * third + 6 * first**2 * second - 3 * first**4
         return Moments(first, sqrt(variance), central / variance**2)
 
+    def cumulative(self, x: float) -> float:
+        return self._share(log(x)) if x > 0 else 0.0
+
     def fields(self) -> dict[str, Any]:
         return {"low": self.low, "high": self.high}
 
@@ -173,6 +183,10 @@ class SsmDtBias(IntervalDistribution):
 
     def max_magnitude(self, dtype: str) -> float:
         return max(self.high, abs(log(self.min)))  # inverse softplus lies between log x and x
+
+    def cumulative(self, x: float) -> float:
+        step = log(1 + exp(x))
+        return self._share(log(step)) if step >= self.min else 0.0
 
     def fields(self) -> dict[str, Any]:
         return {"min": self.low, "max": self.high, "floor": self.floor}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import exp, inf, pi, sqrt
+from math import erfc, exp, inf, pi, sqrt
 from typing import Any
 
 from paramgen.catalog.distributions.base import ElementwiseDistribution, Moments, exact_range
@@ -65,6 +65,9 @@ class Uniform(ElementwiseDistribution):
     def moments(self) -> Moments:
         return Moments(0.0, self.bound / sqrt(3), 1.8)
 
+    def cumulative(self, x: float) -> float:
+        return _clamp((x + self.bound) / (2 * self.bound))
+
     def fields(self) -> dict[str, Any]:
         return {"low": -self.bound, "high": self.bound}
 
@@ -92,6 +95,9 @@ class Normal(ElementwiseDistribution):
 
     def moments(self) -> Moments:
         return Moments(self.mean, self.std)
+
+    def cumulative(self, x: float) -> float:
+        return erfc((self.mean - x) / (self.std * sqrt(2))) / 2 if self.std else float(x > self.mean)
 
     def fields(self) -> dict[str, Any]:
         return {"mean": self.mean, "std": self.std}
@@ -149,6 +155,14 @@ class TruncatedNormal(ElementwiseDistribution):
         variance = 1 + (self.low * low - self.high * high) / self.within - shift * shift
         kurtosis = 3.0 if self.low == -self.high else 9.0  # upper bounds: a far tail is nearly exponential
         return Moments(self.mean + self.std * shift, self.std * sqrt(max(variance, 0.0)), kurtosis)
+
+    def cumulative(self, x: float) -> float:
+        if not self.std:
+            return float(x > self.mean)
+        z = (x - self.mean) / self.std
+        if z > 0:  # counted from the nearer tail: differences of numbers near 1 lose their digits
+            return 1 - _clamp((erfc(z / sqrt(2)) / 2 - self.above) / self.within)
+        return _clamp((erfc(-z / sqrt(2)) / 2 - self.below) / self.within)
 
     def fields(self) -> dict[str, Any]:
         low, high = self.mean + self.std * self.low, self.mean + self.std * self.high
@@ -249,6 +263,10 @@ class Bernoulli(ElementwiseDistribution):
     def zeros(self) -> float:
         """The number of words, of 2^32, that become zero: the smallest."""
         return float(2**32 - round(self.p * 2**32))
+
+
+def _clamp(probability: float) -> float:
+    return min(max(probability, 0.0), 1.0)
 
 
 def _normal_density(x: float) -> float:

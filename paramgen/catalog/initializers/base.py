@@ -54,18 +54,19 @@ class Equation(NamedTuple):
     @property
     def with_numbers(self) -> str:
         """The formula with numbers instead of names."""
-        pattern = "|".join(map(re.escape, self.numbers))
-        formula = self.formula
-        return (
-            re.sub(rf"\b(?:{pattern})\b", lambda name: format_number(self.numbers[name[0]]), formula)
-            if pattern
-            else formula
-        )
+        if not self.numbers:
+            return self.formula
+        names = rf"\b(?:{'|'.join(self.numbers)})\b"
+        return re.sub(names, lambda name: _show_number(self.numbers[name[0]]), self.formula)
 
     def __str__(self) -> str:
         """Return 'std = sqrt(2 / fan_in) = sqrt(2 / 50) = 0.2'."""
-        parts = [self.name, self.formula, self.with_numbers, format_number(self.value)]
+        parts = [self.name, self.formula, self.with_numbers, _show_number(self.value)]
         return " = ".join(dict.fromkeys(filter(None, parts)))
+
+
+def _show_number(number: float) -> str:
+    return str(number) if isinstance(number, int) else format_number(number)
 
 
 FILLS_EMPTY = ("zeros", "ones", "constant")
