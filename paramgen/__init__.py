@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from paramgen.analysis.check import Check as Check
     from paramgen.analysis.diff import Differences as Differences
+    from paramgen.analysis.explain import Explanation as Explanation
+    from paramgen.analysis.explain import explain as explain
     from paramgen.analysis.verify import Verification as Verification
     from paramgen.api import build as build
     from paramgen.api import import_file as import_file
@@ -50,6 +52,7 @@ UNSUPPORTED_PLATFORM = (
 _EXPORTS = {
     "paramgen.analysis.check": ("Check",),
     "paramgen.analysis.diff": ("Differences",),
+    "paramgen.analysis.explain": ("Explanation", "explain"),
     "paramgen.analysis.verify": ("Verification",),
     "paramgen.api": (
         "build",
