@@ -60,8 +60,8 @@ def print_stored_tree(checkpoint: Checkpoint, tensors: Sequence[StoredTensor]) -
 
     A dtype that all tensors share is in the last line, so that most rows fit 80 columns.
     """
-    from paramgen.analysis.tree import TreeTensor, fold, natural_key
     from paramgen.cli.tree_tables import print_tree
+    from paramgen.name_tree import TreeTensor, fold, natural_key
 
     _print_metadata(checkpoint)
     entries = sorted((tensor.entry for tensor in tensors), key=lambda entry: natural_key(entry.name))

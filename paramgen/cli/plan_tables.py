@@ -21,8 +21,8 @@ Cells = TypeVar("Cells")
 
 def print_plan_tree(plan: Plan, tensors: Sequence[Tensor], *, depth: int | None, by_bytes: bool) -> None:
     """Print tensors of a plan as a tree in which equal layers are folded, and their totals."""
-    from paramgen.analysis.tree import TreeTensor, fold
     from paramgen.cli.tree_tables import print_tree
+    from paramgen.name_tree import TreeTensor, fold
 
     numbers = {file.name: number for number, file in enumerate(plan.files, 1)}
     files = {name: numbers[file] for name, file in plan.files_of_tensors().items()}

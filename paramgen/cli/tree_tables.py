@@ -10,7 +10,7 @@ from paramgen.messages import escape, shorten
 from paramgen.units import human_bytes, pluralize
 
 if TYPE_CHECKING:
-    from paramgen.analysis.tree import Node
+    from paramgen.name_tree import Node
 
 MAX_NOTE_CHARS = 28
 # The columns that a narrow terminal lacks, the first to go first. A name and its bytes are always shown.
@@ -31,7 +31,7 @@ def print_tree(
     `notes` are the titles of the notes of tensors. `depth` is the number of levels to show. With `by_bytes` the largest
     of the names at one place come first.
     """
-    from paramgen.analysis.tree import show_runs
+    from paramgen.name_tree import show_runs
 
     rows = [*_rows(nodes, depth, by_bytes)]
     columns = [

@@ -21,6 +21,8 @@ from paramgen.language.items import OperationInstance
 from paramgen.language.parsed_spec import ParsedSpec
 from paramgen.language.yaml_reader import escape_forbidden
 from paramgen.messages import shorten
+from paramgen.name_tree import TreeTensor, fold
+from paramgen.notebook_html import render_block, render_tree
 from paramgen.planning.companions import Companion, plan_companions
 from paramgen.planning.files import (
     FileMetadata,
@@ -106,6 +108,18 @@ class Plan:
 
     def __repr__(self) -> str:
         return f"<Plan {self.name!r}: {self.summary()}, seed {self.seed}>"
+
+    def _repr_html_(self) -> str:
+        facts = f"{self.summary()}, seed {self.seed}, layout {self.layout}"
+        return render_block(self.name, facts, self.render_tree())
+
+    def render_tree(self) -> str:
+        """Return the tensors as a tree in HTML, for notebooks."""
+        tensors = []
+        for tensor in self.tensors:
+            initializers = ", ".join(dict.fromkeys(parameter.initializer.type_name for parameter in tensor.resolved))
+            tensors.append(TreeTensor(tensor.name, tensor.dtype, tensor.shape, (initializers,)))
+        return render_tree(fold(tensors), notes=True)
 
     def summary(self, tensors: Sequence[Tensor] | None = None) -> str:
         """Return the counts of tensors, parameters, buffer elements and bytes in words, of all or the given tensors."""

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from paramgen.analysis import tree
-from paramgen.analysis.tree import MAX_DEPTH, Node, TreeTensor, natural_key
 from paramgen.dtypes import DTYPES_BY_NAME
+from paramgen.name_tree import MAX_DEPTH, Node, TreeTensor, natural_key
 
 
 def fold(tensors: Iterable[tuple[Any, ...]]) -> list[Node]:
