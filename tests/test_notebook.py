@@ -1,5 +1,9 @@
-"""What notebooks show: HTML of specs, plans and inspections, bounded and escaped, and the quick start."""
+"""The HTML of specs, plans and inspections for notebooks, and the quick start.
 
+`python tests/test_notebook.py` runs docs/quickstart.ipynb, and writes its outputs into it.
+"""
+
+import tempfile
 from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
@@ -8,11 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors.numpy
-from helpers import plan_text
+from helpers import ROOT, plan_text
 
 import paramgen
 from paramgen.notebook_html import MAX_ROWS
 
+QUICK_START = ROOT / "docs" / "quickstart.ipynb"
 HOSTILE = "<script>alert(1)</script>\"'&\x1b\u202e"
 MANY = {
     "operations": [
@@ -71,7 +76,17 @@ def test_a_plan_is_a_folded_tree() -> None:
     reader = read(plan)
     assert reader.texts[0] == "tiny"
     assert "161 tensors, 641 parameters, 2.56 kB, seed 7, layout canonical" in reader.texts[1]
-    for text in ("model.layers.0-79", "2 tensors each", "norm", "scale", str(list(plan.tensors[0].shape)), "ones", "float32", "640", "2.56 kB"):
+    for text in (
+        "model.layers.0-79",
+        "2 tensors each",
+        "norm",
+        "scale",
+        str(list(plan.tensors[0].shape)),
+        "ones",
+        "float32",
+        "640",
+        "2.56 kB",
+    ):
         assert text in reader.texts
     assert reader.tags["details"] == 2  # the layers, and their norm
 
@@ -126,3 +141,48 @@ def test_the_html_of_many_or_long_names_is_bounded(tmp_path: Path) -> None:
     deep = {".".join("abcdefgh" * 20) + f".{letter}": np.zeros(1, np.uint8) for letter in "xy"}
     safetensors.numpy.save_file(deep, tmp_path / "g")
     read(paramgen.inspect(tmp_path / "g"))
+
+
+def read_cells() -> list[Any]:
+    import nbformat
+
+    return nbformat.read(QUICK_START, as_version=4).cells  # type: ignore[no-any-return, no-untyped-call]
+
+
+def execute(cells: list[Any], folder: Path) -> list[list[Any]]:
+    """Run cells in a new kernel, and return the outputs of each."""
+    import nbclient
+    import nbformat
+
+    copies = [{**cell, "outputs": []} if cell.cell_type == "code" else cell for cell in cells]
+    notebook = nbformat.from_dict({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": copies})  # type: ignore[no-untyped-call]
+    client = nbclient.NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(folder)}})
+    return [cell.get("outputs", []) for cell in client.execute().cells]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # of Jupyter's own packages
+def test_the_quick_start_gives_the_output_it_shows(tmp_path: Path) -> None:
+    cells = read_cells()
+    outputs = execute(cells, tmp_path)
+    assert sum(map(len, outputs)) >= 5
+    assert [cell.get("outputs", []) for cell in cells] == outputs
+
+
+def record() -> None:
+    """Write the outputs of the quick start into it."""
+    import nbformat
+
+    notebook = nbformat.read(QUICK_START, as_version=4)  # type: ignore[no-untyped-call]
+    with tempfile.TemporaryDirectory() as folder:
+        outputs = execute(notebook.cells, Path(folder))
+    for number, cell in enumerate(cell for cell in notebook.cells if cell.cell_type == "code"):
+        cell.execution_count = number + 1
+    for cell, shown in zip(notebook.cells, outputs, strict=True):
+        if cell.cell_type == "code":
+            cell.outputs = shown
+    nbformat.write(notebook, QUICK_START)  # type: ignore[no-untyped-call]
+
+
+if __name__ == "__main__":
+    record()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from paramgen.cli import completion
 from paramgen.cli.options import (
     DTypeOption,
     JsonOption,
@@ -29,7 +30,12 @@ if TYPE_CHECKING:
 LABEL_WIDTH = 14
 
 NameArgument = Annotated[
-    str, typer.Argument(metavar="NAME", help="The tensor's name in the layout, or a canonical name.")
+    str,
+    typer.Argument(
+        metavar="NAME",
+        help="The tensor's name in the layout, or a canonical name.",
+        autocompletion=completion.complete_name,
+    ),
 ]
 
 Line = tuple[str, str]

@@ -444,6 +444,27 @@ def test_without_a_command_the_help_is_shown(run: Run) -> None:
     assert "Commands:" in done.stderr
 
 
+def test_every_command_reads_a_spec_from_standard_input(run: Run, tiny: Path) -> None:
+    run("build", "tiny.yaml", "-o", "a")
+    commands = [
+        ["plan", "SPEC"],
+        ["digest", "SPEC"],
+        ["explain", "SPEC", "dense.weights"],
+        ["verify", "a", "--spec", "SPEC"],
+        ["diff", "SPEC", "a"],
+        ["diff", "a", "SPEC"],
+        ["build", "SPEC", "-o", "-", "--quiet"],
+    ]
+    for command in commands:
+        by_name, by_input = (
+            run(*[name if word == "SPEC" else word for word in command], input=tiny.read_text(), errors="replace")
+            for name in ("tiny.yaml", "-")
+        )
+        assert (by_input.returncode, by_input.stderr) == (0, ""), command
+        output = by_input.stdout.replace("<stdin>", "tiny.yaml").replace("-:", "tiny.yaml:")
+        assert output.replace("model: 2 tensors", "tiny: 2 tensors") == by_name.stdout, command
+
+
 def test_a_spec_from_standard_input(run: Run, tiny: Path, tmp_path: Path) -> None:
     run("build", "tiny.yaml", "-o", "a")
     text = tiny.read_text()

@@ -1,4 +1,7 @@
-"""Completion of the command line, by real shells: files, variables, names of tensors, choices."""
+"""Completion of the command line, by real shells: files, variables, names of tensors, choices.
+
+`test_installation` runs "Install completion" of docs/how-to/shell.md.
+"""
 
 import os
 import pty
@@ -98,6 +101,10 @@ def complete(line: str, folder: Path) -> dict[str, str]:
         ("paramgen build model.yaml --dtype bf", ["bfloat16"]),
         ("paramgen build model.yaml --layout ", ["canonical", "torch", "keras", "flax"]),
         ("paramgen ver", ["verify"]),
+        ("paramgen plan model.yaml --filter d", ["dense.weights", "dense.bias"]),
+        ("paramgen explain model.yaml d", ["dense.weights", "dense.bias"]),
+        ("paramgen explain model.yaml layers.1", ["layers.1.", "layers.10.", "layers.11."]),
+        ("paramgen explain broken.yaml ", []),
     ],
 )
 def test_completions(line: str, expected: list[str], folder: Path) -> None:
