@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from paramgen.analysis.check import Check as Check
     from paramgen.analysis.diff import Differences as Differences
+    from paramgen.analysis.explain import Explanation as Explanation
+    from paramgen.analysis.explain import explain as explain
+    from paramgen.analysis.inspection import InspectedTensor as InspectedTensor
+    from paramgen.analysis.inspection import Inspection as Inspection
     from paramgen.analysis.verify import Verification as Verification
     from paramgen.api import build as build
     from paramgen.api import import_file as import_file
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
     from paramgen.checks import check as check
     from paramgen.checks import diff as diff
     from paramgen.checks import digest as digest
+    from paramgen.checks import inspect as inspect
     from paramgen.checks import verify as verify
     from paramgen.digests import Digests as Digests
     from paramgen.engine import BuildResult as BuildResult
@@ -50,6 +55,8 @@ UNSUPPORTED_PLATFORM = (
 _EXPORTS = {
     "paramgen.analysis.check": ("Check",),
     "paramgen.analysis.diff": ("Differences",),
+    "paramgen.analysis.explain": ("Explanation", "explain"),
+    "paramgen.analysis.inspection": ("InspectedTensor", "Inspection"),
     "paramgen.analysis.verify": ("Verification",),
     "paramgen.api": (
         "build",
@@ -64,7 +71,7 @@ _EXPORTS = {
         "to_gpu",
         "to_torch",
     ),
-    "paramgen.checks": ("check", "diff", "digest", "verify"),
+    "paramgen.checks": ("check", "diff", "digest", "inspect", "verify"),
     "paramgen.digests": ("Digests",),
     "paramgen.engine": ("BuildResult",),
     "paramgen.errors": (

@@ -1,4 +1,4 @@
-"""The functions of the Python API that check what was built: digests, verification, damage, differences."""
+"""The functions of the Python API that look at what was built: tensors, digests, verification, damage, differences."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from paramgen.analysis.check import Check
 from paramgen.analysis.check import check as check_weights
 from paramgen.analysis.diff import Differences, compare
 from paramgen.analysis.digest import compute_digests
+from paramgen.analysis.inspection import Inspection
+from paramgen.analysis.inspection import inspect as inspect_weights
 from paramgen.analysis.manifest import verify_manifest
 from paramgen.analysis.plan_diff import compare_plans
 from paramgen.analysis.sources import CheckpointSource, PlanSource
@@ -100,6 +102,21 @@ def check(path: Path, *, threads: int | None = None, progress: BytesCallback | N
     that the spec in the metadata does not promise. Raises FileError if a file cannot be read.
     """
     return check_weights(check_path(path), threads=threads, progress=progress)
+
+
+def inspect(
+    path: Path, pattern: str | None = None, *, stats: bool = False, progress: BytesCallback | None = None
+) -> Inspection:
+    """Return the tensors of a file, a folder or an index, as `paramgen inspect` shows them.
+
+        inspection = paramgen.inspect("params.safetensors", "dense.*", stats=True)
+        inspection.rows()  # for a DataFrame
+
+    With `pattern` only the tensors whose names match this glob. With `stats` the data are read, and `progress(count)`
+    is called with the bytes read meanwhile. Raises FileError if a file cannot be read.
+    """
+    with Checkpoint(path) as checkpoint:
+        return inspect_weights(checkpoint, pattern, stats=stats, progress=progress)
 
 
 def diff(

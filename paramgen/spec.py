@@ -75,6 +75,13 @@ class Spec:
     def __repr__(self) -> str:
         return f"<Spec {self.name!r}: {pluralize(self._parsed.num_items, 'item')}, seed {self.seed}>"
 
+    def _repr_html_(self) -> str:
+        from paramgen.notebook_html import render_block, render_details, render_text
+
+        facts = f"{self.plan.summary()}, seed {self.seed}, {self.dtype}, layout {self.layout}"
+        tensors = render_details("tensors", self.plan.render_tree(), is_open=True)
+        return render_block(self.name, facts, tensors, render_details("spec", render_text(self.to_yaml())))
+
     @property
     def name(self) -> str:
         return self._parsed.fields.name

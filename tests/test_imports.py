@@ -19,6 +19,8 @@ GROUND = {
     "json_text",
     "limits",
     "messages",
+    "name_tree",
+    "notebook_html",
     "progress",
     "threads",
     "units",

@@ -167,6 +167,7 @@ SPECIAL: dict[tuple[str, str, str], Runner | str] = {
     ("docs/gpu.md", "Set up", "sh"): names_what_exists,
     ("docs/gpu.md", "How it is tested", "sh"): names_what_exists,
     ("docs/how-to/fixtures-in-ci.md", "In a pipeline", "yaml"): run_pipeline,
+    ("docs/how-to/shell.md", "Install completion", "sh"): "tests/cli/test_completion.py",
     ("docs/layouts.md", "Loading", "python"): "tests/frameworks/test_documented_loading.py",
     **{
         ("docs/python.md", name, "python"): run_excerpt
@@ -178,6 +179,7 @@ SPECIAL: dict[tuple[str, str, str], Runner | str] = {
             "import_file",
             "verify",
             "initialize",
+            "inspect",
             "load",
             "load_spec",
             "plan",

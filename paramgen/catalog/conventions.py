@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from math import prod
 
-from paramgen.catalog.initializers import Initializer
+from paramgen.catalog.initializers import FanFactors, Initializer
 from paramgen.catalog.layouts import Layout
 from paramgen.catalog.operations import Experts, MultiheadAttention, Operation, ParameterDef
 
@@ -15,11 +15,12 @@ from paramgen.catalog.operations import Experts, MultiheadAttention, Operation, 
 class Convention:
     """A framework's rules for a parameter, by its operation and key.
 
-    `compute_fans` takes the shape in the framework's layout. `default_initializer` takes the fan_in of the operation's
-    weights by their keys; None keeps the operation's own default.
+    `compute_fans` takes the shape in the framework's layout, and returns the factors of the fans.
+    `default_initializer` takes the fan_in of the operation's weights by their keys; None keeps the operation's own
+    default.
     """
 
-    compute_fans: Callable[[Operation, str, tuple[int, ...]], tuple[int, int]]
+    compute_fans: Callable[[Operation, str, tuple[int, ...]], FanFactors]
     default_initializer: Callable[[Operation, str, Mapping[str, int]], Initializer | None]
 
     def parameter_defs(self, operation: Operation, layout: Layout) -> list[ParameterDef]:
@@ -40,8 +41,9 @@ class Convention:
         traits = definition.traits
         if traits.fan_in is None or shape is None:
             return definition
-        fan_in, fan_out = self.compute_fans(operation, definition.initializer_key, shape)
-        return replace(definition, traits=replace(traits, fan_in=fan_in, fan_out=fan_out))
+        factors = self.compute_fans(operation, definition.initializer_key, shape)
+        fan_in, fan_out = map(prod, factors)
+        return replace(definition, traits=replace(traits, fan_in=fan_in, fan_out=fan_out, fan_factors=factors))
 
     def _with_initializer(
         self, definition: ParameterDef, operation: Operation, fan_ins: Mapping[str, int]
@@ -50,19 +52,19 @@ class Convention:
         return replace(definition, initializer=initializer) if initializer else definition
 
 
-def first_axes_fans(operation: Operation, key: str, shape: tuple[int, ...]) -> tuple[int, int]:
+def first_axes_fans(operation: Operation, key: str, shape: tuple[int, ...]) -> FanFactors:
     """Return the fans of a shape of outputs, inputs, then the receptive field; of experts, those of one."""
     if isinstance(operation, Experts):
         shape = shape[1:]
-    return prod(shape[1:]), shape[0] * prod(shape[2:])
+    return shape[1:], (shape[0], *shape[2:])
 
 
-def last_axes_fans(operation: Operation, key: str, shape: tuple[int, ...]) -> tuple[int, int]:
+def last_axes_fans(operation: Operation, key: str, shape: tuple[int, ...]) -> FanFactors:
     """Return the fans of a shape of the receptive field, then inputs and outputs.
 
     Attention kernels keep heads and channels apart, so their inputs or their outputs are two axes.
     """
     if isinstance(operation, MultiheadAttention):
         inputs = 2 if key == "output_weights" else 1
-        return prod(shape[:inputs]), prod(shape[inputs:])
-    return prod(shape[:-1]), shape[-1] * prod(shape[:-2])
+        return shape[:inputs], shape[inputs:]
+    return shape[:-1], (*shape[:-2], shape[-1])

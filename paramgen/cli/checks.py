@@ -171,7 +171,7 @@ AArgument = Annotated[
     str,
     typer.Argument(
         metavar="A",
-        help="A file, folder, index or spec.",
+        help="A file, folder, index or spec; - is a spec on standard input.",
         autocompletion=completion.complete_weights_or_spec,
     ),
 ]
@@ -194,9 +194,7 @@ def diff(
 
     with show_progress(as_json=as_json) as progress:
         progress.phase("planning")
-        sources = [
-            load_spec(path, None) if path.lower().endswith(completion.SPEC_SUFFIXES) else path for path in (a, b)
-        ]
+        sources = [load_spec(path, None) if _is_spec(path) else path for path in (a, b)]
         differences = checks.diff(
             *sources, ignore=ignore or (), tolerance=tolerance, threads=threads, progress=progress
         )
@@ -210,6 +208,11 @@ def diff(
 
         print_differences(differences)
     return 0 if differences.equal else 1
+
+
+def _is_spec(path: str) -> bool:
+    """Return True if a path of diff is a spec, and not weights: standard input, or a YAML file."""
+    return path == "-" or path.lower().endswith(completion.SPEC_SUFFIXES)
 
 
 def _without_none(fields: dict[str, Any]) -> dict[str, Any]:

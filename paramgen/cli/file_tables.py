@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from math import ceil
 from typing import TYPE_CHECKING
 
 from paramgen.catalog.frameworks import is_buffer
@@ -15,7 +16,6 @@ from paramgen.units import format_number, human_bytes, pluralize, summarize
 if TYPE_CHECKING:
     from paramgen.analysis.file_report import Statistics
     from paramgen.analysis.histograms import Histogram
-    from paramgen.analysis.tree import Node
     from paramgen.storage.checkpoint import Checkpoint, StoredTensor
     from paramgen.storage.header import TensorEntry
 
@@ -47,8 +47,7 @@ def print_inspection(
     if histograms:
         percentiles = _percentile_columns(histograms)
         columns += percentiles[1:-1] if statistics else percentiles  # statistics have the bounds
-        levels = BLOCKS if _can_print(BLOCKS) else ASCII_LEVELS
-        drawn = ["-" if found is None else _draw(found.counts, levels) for found in histograms]
+        drawn = ["-" if found is None else draw_histogram(found.counts, max(found.counts)) for found in histograms]
         columns.append(Column("histogram", drawn))
     if checkpoint.index:
         columns.append(Column("file", [escape(os.path.basename(tensor.file.path)) for tensor in tensors]))
@@ -56,42 +55,21 @@ def print_inspection(
     _print_totals(checkpoint, entries)
 
 
-def print_tree(checkpoint: Checkpoint, tensors: Sequence[StoredTensor]) -> None:
+def print_stored_tree(checkpoint: Checkpoint, tensors: Sequence[StoredTensor]) -> None:
     """Print the names of tensors as a tree in which equal layers are folded, with sizes and totals.
 
     A dtype that all tensors share is in the last line, so that most rows fit 80 columns.
     """
-    from paramgen.analysis.tree import fold, natural_key
+    from paramgen.cli.tree_tables import print_tree
+    from paramgen.name_tree import TreeTensor, fold, natural_key
 
     _print_metadata(checkpoint)
     entries = sorted((tensor.entry for tensor in tensors), key=lambda entry: natural_key(entry.name))
-    rows = [*_tree_rows(fold((entry.name, entry.dtype, entry.shape) for entry in entries), depth=0)]
-    leaves = [last.leaf for _, _, last in rows]
+    nodes = fold(TreeTensor(entry.name, entry.dtype, entry.shape) for entry in entries)
     dtypes = {entry.dtype.name for entry in entries}
-    columns = [
-        Column("name", [label for label, _, _ in rows]),
-        Column("shape", [show_shape(leaf.shape) if leaf else "" for leaf in leaves]),
-    ]
-    if len(dtypes) > 1:
-        columns.append(Column("dtype", [leaf.dtype.name if leaf else "" for leaf in leaves]))
-    columns += [
-        Column("tensors", [f"{node.tensors:,}" for _, node, _ in rows], is_right=True),
-        Column("parameters", [f"{node.parameters:,}" for _, node, _ in rows], is_right=True),
-        Column("bytes", [human_bytes(node.nbytes) for _, node, _ in rows], is_right=True),
-    ]
-    print_table(columns)
+    total_bytes = sum(tensor.entry.nbytes for tensor in checkpoint.tensors.values())
+    print_tree(nodes, total_bytes, with_dtype=len(dtypes) > 1)
     _print_totals(checkpoint, entries, f", all {dtypes.pop()}" if len(dtypes) == 1 else "")
-
-
-def _tree_rows(nodes: Sequence[Node], depth: int) -> Iterator[tuple[str, Node, Node]]:
-    """Yield a label, and the first and the last node of a chain of names: groups of one name are joined with it."""
-    for node in nodes:
-        last, label = node, node.label
-        while last.leaf is None and len(last.names) == len(last.children) == 1:
-            last = last.children[0]
-            label = f"{label}.{last.label}"
-        yield "  " * depth + escape(label), node, last
-        yield from _tree_rows(last.children, depth + 1)
 
 
 def _size_columns(entries: Sequence[TensorEntry]) -> list[Column]:
@@ -121,10 +99,11 @@ def _format_values(*values: float) -> list[str]:
     return [f"{value:.3g}" for value in values]
 
 
-def _draw(counts: Sequence[int], levels: str) -> str:
-    """Return a histogram as a line: the first level for empty bins, the last for the fullest."""
-    highest, steps = max(counts), len(levels) - 1
-    return "".join(levels[-(-count * steps // highest)] for count in counts)
+def draw_histogram(counts: Sequence[float], highest: float) -> str:
+    """Return a histogram as a line: the first level for empty bins, the last for those of the `highest` count."""
+    levels = BLOCKS if _can_print(BLOCKS) else ASCII_LEVELS
+    steps = len(levels) - 1
+    return "".join(levels[min(ceil(count * steps / highest), steps)] for count in counts)
 
 
 def _can_print(text: str) -> bool:

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from paramgen.spec import Spec
 
 
-def _integer_parser(minimum: int, maximum: int, maximum_text: str) -> Callable[[str], int]:
+def integer_parser(minimum: int, maximum: int, maximum_text: str | None = None) -> Callable[[str], int]:
     def parse_integer(text: str) -> int:
         is_integer = text.isascii() and text.isdecimal() and len(text) <= len(str(maximum))
         if not (is_integer and minimum <= int(text) <= maximum):
-            raise typer.BadParameter(must_be(f"an integer from {minimum} to {maximum_text}", text))
+            raise typer.BadParameter(must_be(f"an integer from {minimum} to {maximum_text or f'{maximum:,}'}", text))
         return int(text)
 
     return parse_integer
@@ -99,7 +99,7 @@ OutputOption = Annotated[
 SeedOption = Annotated[
     int | None,
     typer.Option(
-        parser=_integer_parser(0, 2**64 - 1, "2^64 - 1"), metavar="N", help="Replace the spec's seed: 0 to 2^64 - 1."
+        parser=integer_parser(0, 2**64 - 1, "2^64 - 1"), metavar="N", help="Replace the spec's seed: 0 to 2^64 - 1."
     ),
 ]
 DTypeOption = Annotated[
@@ -142,7 +142,7 @@ DeviceOption = Annotated[
 ThreadsOption = Annotated[
     int | None,
     typer.Option(
-        parser=_integer_parser(1, MAX_THREADS, f"{MAX_THREADS:,}"),
+        parser=integer_parser(1, MAX_THREADS),
         metavar="N",
         help=f"Number of CPU threads, 1 to {MAX_THREADS:,}; default: one for each CPU. Same bytes.",
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,18 +18,28 @@ from paramgen.cli.options import (
     SpecArgument,
     VariablesOption,
     WeightsArgument,
+    integer_parser,
     load_spec,
 )
 from paramgen.cli.output import print_json, print_json_parts, print_yaml
 from paramgen.cli.progress import show_progress
 from paramgen.errors import UsageError
-from paramgen.messages import escape
+from paramgen.messages import escape, must_be
 
 if TYPE_CHECKING:
     from paramgen.analysis.file_report import Statistics
     from paramgen.analysis.histograms import Histogram
     from paramgen.progress import Progress
     from paramgen.storage.checkpoint import Checkpoint, StoredTensor
+
+MAX_DEPTH = 1000
+
+
+def _parse_sort(text: str) -> str:
+    if text != "bytes":
+        raise typer.BadParameter(must_be("bytes", text))
+    return text
+
 
 StatsOption = Annotated[
     bool, typer.Option("--stats", help="Read the data: mean, std, min, max, zeros, NaNs, infinities.")
@@ -48,12 +58,31 @@ FilterOption = Annotated[
 ]
 
 
-# Options of `inspect` that exclude others.
-CONFLICTS = {
+FlatOption = Annotated[bool, typer.Option("--flat", help="Show a row per tensor, with fans, instead of a tree.")]
+DepthOption = Annotated[
+    int | None,
+    typer.Option(
+        "--depth", parser=integer_parser(1, MAX_DEPTH), metavar="N", help="Show only so many levels of the tree."
+    ),
+]
+SortOption = Annotated[
+    str | None, typer.Option("--sort", parser=_parse_sort, metavar="bytes", help="Show the largest first.")
+]
+
+# Options that exclude others, by command.
+PLAN_CONFLICTS = {"--json": ("--flat", "--depth", "--sort"), "--flat": ("--depth",)}
+INSPECT_CONFLICTS = {
     "--spec": ("--tree", "--stats", "--hist", "--filter", "--json"),
     "--tree": ("--stats", "--hist", "--json"),
     "--hist": ("--json",),
 }
+
+
+def _check_conflicts(given: Mapping[str, bool], conflicts: Mapping[str, Sequence[str]]) -> None:
+    """Raise UsageError if two given options exclude each other."""
+    for option, others in conflicts.items():
+        if given[option] and (other := next((name for name in others if given[name]), None)):
+            raise UsageError(f"{option} and {other} exclude each other; choose one")
 
 
 def plan(
@@ -63,20 +92,30 @@ def plan(
     layout: LayoutOption = None,
     variables: VariablesOption = None,
     max_shard_size: ShardSizeOption = None,
+    flat: FlatOption = False,
+    pattern: FilterOption = None,
+    depth: DepthOption = None,
+    sort: SortOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show what a build would write, without drawing it."""
+    given = {"--flat": flat, "--depth": depth is not None, "--sort": sort is not None, "--json": as_json}
+    _check_conflicts(given, PLAN_CONFLICTS)
     spec_plan = load_spec(spec, variables, seed=seed, dtype=dtype, layout=layout).plan
     if max_shard_size is not None:
         from paramgen.planning.files import FolderLayout
 
         spec_plan = spec_plan.split(FolderLayout(limit=max_shard_size))
+    tensors = spec_plan.select(pattern)
     if as_json:
-        print_json_parts(spec_plan.iter_json())
+        print_json_parts(spec_plan.iter_json(tensors))
         return
-    from paramgen.cli.plan_tables import print_plan
+    from paramgen.cli.plan_tables import print_plan, print_plan_tree
 
-    print_plan(spec_plan)
+    if flat:
+        print_plan(spec_plan, sorted(tensors, key=lambda tensor: -tensor.nbytes) if sort else tensors)
+    else:
+        print_plan_tree(spec_plan, tensors, depth=depth, by_bytes=sort is not None)
 
 
 def inspect(
@@ -91,9 +130,7 @@ def inspect(
     """Show the tensors of a file, an index or a folder."""
     given = {"--tree": tree, "--stats": stats, "--hist": hist, "--spec": spec, "--json": as_json}
     given["--filter"] = pattern is not None
-    for option, others in CONFLICTS.items():
-        if given[option] and (other := next((name for name in others if given[name]), None)):
-            raise UsageError(f"{option} and {other} exclude each other; choose one")
+    _check_conflicts(given, INSPECT_CONFLICTS)
     if spec:
         from paramgen.spec import Spec
 
@@ -101,7 +138,7 @@ def inspect(
         return
 
     from paramgen.analysis.file_report import iter_json, select_tensors
-    from paramgen.cli.file_tables import print_inspection, print_tree
+    from paramgen.cli.file_tables import print_inspection, print_stored_tree
     from paramgen.storage.checkpoint import Checkpoint
 
     statistics = histograms = None
@@ -113,7 +150,7 @@ def inspect(
     if as_json:
         print_json_parts(iter_json(checkpoint, tensors, statistics))
     elif tree:
-        print_tree(checkpoint, tensors)
+        print_stored_tree(checkpoint, tensors)
     else:
         print_inspection(checkpoint, tensors, statistics if stats else None, histograms)
 

@@ -60,13 +60,17 @@ class Document:
         self.value(path[:-1])[path[-1]] = to_plain(value)
         self._replaced.add(path)
 
+    def is_replaced(self, path: KeyPath) -> bool:
+        """Return True if the value at a path, or one around it, was set by `replace`."""
+        return any(path[: len(replaced)] == replaced for replaced in self._replaced)
+
     def clip_path(self, path: Iterable[str | int]) -> KeyPath:
         """Drop the entries of a path that are inside a value written as a scalar; the last may be a missing key."""
         return clip_path(self.data, path)
 
     def locate(self, path: KeyPath, of_key: bool = False) -> tuple[int, int] | None:
         """Return the 1-based line and column of the value (or key) at a path, or of the nearest one around it."""
-        if self.start is None or any(path[: len(replaced)] == replaced for replaced in self._replaced):
+        if self.start is None or self.is_replaced(path):
             return None
         node, position = self.data, self.start
         for entry in path:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from typing import Any
 
 from paramgen.catalog.axes import Rearrangement
@@ -20,6 +21,8 @@ from paramgen.language.items import OperationInstance
 from paramgen.language.parsed_spec import ParsedSpec
 from paramgen.language.yaml_reader import escape_forbidden
 from paramgen.messages import shorten
+from paramgen.name_tree import TreeTensor, fold
+from paramgen.notebook_html import render_block, render_tree
 from paramgen.planning.companions import Companion, plan_companions
 from paramgen.planning.files import (
     FileMetadata,
@@ -63,12 +66,12 @@ class Plan:
     @property
     def total_parameters(self) -> int:
         """Elements of all tensors but buffers, as `sum(p.numel() for p in model.parameters())` counts them."""
-        return sum(tensor.size for tensor in self.tensors if not (tensor.is_copy or tensor.is_buffer))
+        return _count_parameters(self.tensors)
 
     @property
     def buffer_elements(self) -> int:
         """Elements of the buffers that the layout adds, such as running means."""
-        return sum(tensor.size for tensor in self.tensors if tensor.is_buffer)
+        return _count_buffer_elements(self.tensors)
 
     @property
     def total_bytes(self) -> int:
@@ -106,14 +109,32 @@ class Plan:
     def __repr__(self) -> str:
         return f"<Plan {self.name!r}: {self.summary()}, seed {self.seed}>"
 
-    def summary(self) -> str:
-        """Return the counts of tensors, parameters, buffer elements and bytes in words."""
-        return summarize(len(self.tensors), self.total_parameters, self.buffer_elements, self.total_bytes)
+    def _repr_html_(self) -> str:
+        facts = f"{self.summary()}, seed {self.seed}, layout {self.layout}"
+        return render_block(self.name, facts, self.render_tree())
+
+    def render_tree(self) -> str:
+        """Return the tensors as a tree in HTML, for notebooks."""
+        tensors = []
+        for tensor in self.tensors:
+            initializers = ", ".join(dict.fromkeys(parameter.initializer.type_name for parameter in tensor.resolved))
+            tensors.append(TreeTensor(tensor.name, tensor.dtype, tensor.shape, (initializers,)))
+        return render_tree(fold(tensors), notes=True)
+
+    def summary(self, tensors: Sequence[Tensor] | None = None) -> str:
+        """Return the counts of tensors, parameters, buffer elements and bytes in words, of all or the given tensors."""
+        tensors = self.tensors if tensors is None else tensors
+        size = sum(tensor.nbytes for tensor in tensors)
+        return summarize(len(tensors), _count_parameters(tensors), _count_buffer_elements(tensors), size)
+
+    def select(self, pattern: str | None) -> Sequence[Tensor]:
+        """Return the tensors whose names match a glob, or all."""
+        return self.tensors if pattern is None else [x for x in self.tensors if fnmatchcase(x.name, pattern)]
 
     def rows(self) -> list[dict[str, Any]]:
         """Return a mapping per tensor, with the keys of `plan --json`: `pandas.DataFrame(plan.rows())`."""
         shared: dict[tuple[int, ...], dict[str, Any]] = {}
-        files = self._files_of_tensors()
+        files = self.files_of_tensors()
         rows = []
         for tensor in self.tensors:
             key = tensor.cache_key
@@ -124,28 +145,29 @@ class Plan:
             rows.append({**names, **file, **shared[key]})
         return rows
 
-    def _files_of_tensors(self) -> dict[str, str]:
+    def files_of_tensors(self) -> dict[str, str]:
         """Return the name of each tensor's file; nothing if there is one file."""
         if len(self.files) == 1:
             return {}
         return {tensor.name: file.name for file in self.files for tensor in file.tensors}
 
-    def iter_json(self) -> Iterator[str]:
-        """Yield the JSON of `plan --json`, in parts."""
+    def iter_json(self, tensors: Sequence[Tensor] | None = None) -> Iterator[str]:
+        """Yield the JSON of `plan --json`, in parts, of all or the given tensors."""
+        tensors = self.tensors if tensors is None else tensors
         head = {
             "name": self.name,
             "seed": self.seed,
             "layout": self.layout,
             "stream": STREAM_VERSION,
-            "total_parameters": self.total_parameters,
-            "total_bytes": self.total_bytes,
+            "total_parameters": _count_parameters(tensors),
+            "total_bytes": sum(tensor.nbytes for tensor in tensors),
         }
-        return stream_json(head, "parameters", self._iter_tensor_json())
+        return stream_json(head, "parameters", self._iter_tensor_json(tensors))
 
-    def _iter_tensor_json(self) -> Iterator[str]:
-        files = self._files_of_tensors()
+    def _iter_tensor_json(self, tensors: Sequence[Tensor]) -> Iterator[str]:
+        files = self.files_of_tensors()
         texts: dict[tuple[int, ...], str] = {}  # JSON after the names, shared by tensors that differ only in name
-        for tensor in self.tensors:
+        for tensor in tensors:
             key = tensor.cache_key
             rest = texts.get(key)
             if rest is None:
@@ -155,6 +177,14 @@ class Plan:
             file = f'\n      "file": {quote_json(files[name])},' if files else ""
             names = f'"name": {quote_json(name)},\n      "canonical_name": {canonical},{file}'
             yield f"{{\n      {names}{rest}\n    }}"
+
+
+def _count_parameters(tensors: Sequence[Tensor]) -> int:
+    return sum(tensor.size for tensor in tensors if not (tensor.is_copy or tensor.is_buffer))
+
+
+def _count_buffer_elements(tensors: Sequence[Tensor]) -> int:
+    return sum(tensor.size for tensor in tensors if tensor.is_buffer)
 
 
 def make_plan(spec: ParsedSpec) -> Plan:
@@ -199,6 +229,14 @@ def make_plan(spec: ParsedSpec) -> Plan:
     )
 
 
+def iter_resolved(spec: ParsedSpec) -> Iterator[tuple[ResolvedOperation, list[Tensor | Tie]]]:
+    """Yield the operations of a valid spec with their tensors, before ties are left out or copied."""
+    planner = _TensorPlanner(spec)
+    for resolved in resolve_operations(spec):
+        if not isinstance(resolved, Problem):
+            yield resolved, planner.tensors_of(resolved)[0]
+
+
 class _InvalidTensorError(Exception):
     """The error of a tensor; the operation's other tensors are still checked."""
 
@@ -224,7 +262,7 @@ class _TensorPlanner:
             if isinstance(resolved, Problem):
                 yield resolved
                 continue
-            tensors, problems = self._tensors_of(resolved)
+            tensors, problems = self.tensors_of(resolved)
             yield tensors
             yield from problems
             for tensor in tensors:
@@ -236,7 +274,7 @@ class _TensorPlanner:
                         instance = resolved.instance
                         raise LimitExceededError(instance.path, message, instance.location)
 
-    def _tensors_of(self, resolved: ResolvedOperation) -> tuple[list[Tensor | Tie], list[Problem]]:
+    def tensors_of(self, resolved: ResolvedOperation) -> tuple[list[Tensor | Tie], list[Problem]]:
         """Return an operation's tensors in order, and their errors."""
         instance, choices, parameters = resolved.instance, resolved.choices, resolved.parameters
         try:

@@ -1,9 +1,18 @@
 """Trees of names: equal numbered siblings are folded, with exact totals."""
 
+from collections.abc import Iterable
+from typing import Any
+
 import pytest
 
-from paramgen.analysis.tree import MAX_DEPTH, Node, fold, natural_key
+from paramgen.analysis import tree
 from paramgen.dtypes import DTYPES_BY_NAME
+from paramgen.name_tree import MAX_DEPTH, Node, TreeTensor, natural_key
+
+
+def fold(tensors: Iterable[tuple[Any, ...]]) -> list[Node]:
+    return tree.fold(TreeTensor(*tensor) for tensor in tensors)
+
 
 F32, BF16 = DTYPES_BY_NAME["float32"], DTYPES_BY_NAME["bfloat16"]
 
@@ -40,13 +49,13 @@ def test_of_many_runs_of_layers_the_first_are_named() -> None:
 
 def test_a_tensor_may_have_others_below_it() -> None:
     (node,) = fold([("x", F32, (2,)), ("x.absmax", F32, (5,))])
-    assert (node.tensors, node.parameters, node.nbytes) == (2, 7, 28)
+    assert node.totals == (2, 7, 28)
 
 
 def test_totals_count_folded_layers() -> None:
     (node,) = fold([(f"a.{i}.b.{j}.w", BF16, (3,)) for i in range(4) for j in range(5)])
     assert outline([node]) == ["a", "  0-3", "    b", "      0-4", "        w [3]"]
-    assert (node.tensors, node.parameters, node.nbytes) == (20, 60, 120)
+    assert node.totals == (20, 60, 120)
 
 
 @pytest.mark.parametrize("names", [["٣.w", "٤.w"], ["01.w", "1.w"], ["1" * 5000 + ".w", "2" * 5000 + ".w"]])
@@ -67,3 +76,14 @@ def test_a_hostile_name_does_not_nest_without_end() -> None:
 def test_numbers_are_sorted_by_value() -> None:
     names = ["a.10.w", "a.9", "a.x", "a.10.b", "a.01", "B", "2"]
     assert sorted(names, key=natural_key) == ["2", "B", "a.9", "a.10.b", "a.10.w", "a.01", "a.x"]
+
+
+def test_notes_and_files_of_folded_layers_are_collected() -> None:
+    tensors = [(f"a.{i}.b.{j}.w", F32, (3,), (f"std {i // 2}", "x"), i + 1) for i in range(4) for j in range(2)]
+    (node,) = fold([*tensors, ("a.4.b", F32, (3,), ("y", ""), 9)])
+    assert node.files == {1, 2, 3, 4, 9}
+    layers, other = node.children
+    assert (layers.files, other.files) == ({1, 2, 3, 4}, {9})
+    leaf = layers.children[0].children[0].children[0]
+    assert (leaf.notes, leaf.files) == ({("std 0", "x"), ("std 1", "x")}, {1, 2, 3, 4})
+    assert (layers.each, layers.totals) == ((2, 6, 24), (8, 24, 96))

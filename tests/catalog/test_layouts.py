@@ -211,7 +211,7 @@ class Bilinear(StandardOperation):
     size: int = Field(description="number of features.")
 
     def parameter_defs(self) -> Iterator[ParameterDef]:
-        yield define_weights("weights", "o i", {"o": self.size, "i": self.size}, self.size, self.size)
+        yield define_weights("weights", "o i", {"o": self.size, "i": self.size}, (self.size,), (self.size,))
 
 
 @pytest.mark.parametrize("layout", FRAMEWORKS)

@@ -43,6 +43,10 @@ class Distribution(ABC):
         """Return the moments of its values; None if they depend on each other or on their place."""
         return None
 
+    def cumulative(self, x: float) -> float | None:
+        """Return the probability of values below x, for display; None if the values are not drawn from a density."""
+        return None
+
     def integer_range(self) -> tuple[int, int] | None:
         """Return the smallest and the largest value if all values are integers, else None."""
         return None
@@ -54,6 +58,10 @@ class Distribution(ABC):
     @abstractmethod
     def summary(self) -> str:
         """Return its values in a few words, for tables."""
+
+    def brief(self) -> str:
+        """Return its values in about 15 characters, for trees."""
+        return self.summary()
 
     def describe(self) -> dict[str, Any]:
         """Return the distribution as it appears in the plan's JSON."""

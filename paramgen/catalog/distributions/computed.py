@@ -6,7 +6,7 @@ from abc import abstractmethod
 from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import isfinite, sqrt
+from math import exp, isfinite, sqrt
 from typing import Any, ClassVar
 
 from paramgen.catalog.distributions.base import (
@@ -45,6 +45,10 @@ class IntervalDistribution(ElementwiseDistribution):
         """Return end - start."""
         return self.end - self.start
 
+    def _share(self, x: float) -> float:
+        """Return the share of the interval below x."""
+        return min(max((x - self.start) / self.width, 0.0), 1.0)
+
 
 @dataclass(frozen=True, slots=True)
 class UniformInterval(IntervalDistribution):
@@ -75,11 +79,17 @@ class UniformInterval(IntervalDistribution):
     def moments(self) -> Moments:
         return Moments((self.low + self.high) / 2, (self.high - self.low) / sqrt(12), 1.8)
 
+    def cumulative(self, x: float) -> float:
+        return self._share(x)
+
     def fields(self) -> dict[str, Any]:
         return {"low": self.low, "high": self.high}
 
     def summary(self) -> str:
         return f"uniform {format_number(self.low)} … {format_number(self.high)}"
+
+    def brief(self) -> str:
+        return f"{self.low:.3g} … {self.high:.3g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +136,17 @@ class LogUniform(IntervalDistribution):
         central = fourth - 4 * first * third + 6 * first**2 * second - 3 * first**4
         return Moments(first, sqrt(variance), central / variance**2)
 
+    def cumulative(self, x: float) -> float:
+        return self._share(log(x)) if x > 0 else 0.0
+
     def fields(self) -> dict[str, Any]:
         return {"low": self.low, "high": self.high}
 
     def summary(self) -> str:
         return f"log-uniform {format_number(self.low)} … {format_number(self.high)}"
+
+    def brief(self) -> str:
+        return f"log {self.low:.3g} … {self.high:.3g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,11 +184,18 @@ class SsmDtBias(IntervalDistribution):
     def max_magnitude(self, dtype: str) -> float:
         return max(self.high, abs(log(self.min)))  # inverse softplus lies between log x and x
 
+    def cumulative(self, x: float) -> float:
+        step = log(1 + exp(x))
+        return self._share(log(step)) if step >= self.min else 0.0
+
     def fields(self) -> dict[str, Any]:
         return {"min": self.low, "max": self.high, "floor": self.floor}
 
     def summary(self) -> str:
         return f"inverse softplus of {format_number(self.min)} … {format_number(self.high)}"
+
+    def brief(self) -> str:
+        return f"dt {self.min:.3g} … {self.high:.3g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +222,9 @@ class Sinusoidal(ElementwiseDistribution):
 
     def summary(self) -> str:
         return "sin and cos of positions"
+
+    def brief(self) -> str:
+        return "sin and cos"
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +268,10 @@ class Table(Distribution):
         fields = self.fields()
         return f"{fields['length']:,} in {format_number(fields['low'])} … {format_number(fields['high'])}"
 
+    def brief(self) -> str:
+        fields = self.fields()
+        return f"{fields['low']:.3g} … {fields['high']:.3g}"
+
 
 @dataclass(frozen=True, slots=True)
 class PeriodicConstant(Distribution):
@@ -270,6 +300,9 @@ class PeriodicConstant(Distribution):
         if self.type == "unit_forget_gate":
             return "ones for the forget gate"
         return f"{format_number(self.value)} in zeros"
+
+    def brief(self) -> str:
+        return f"0 and {self.value:.3g}"
 
 
 def unit_forget_gate(num_hidden_units: int) -> PeriodicConstant:

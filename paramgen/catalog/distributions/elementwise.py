@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import exp, inf, pi, sqrt
+from math import erfc, exp, inf, pi, sqrt
 from typing import Any
 
 from paramgen.catalog.distributions.base import ElementwiseDistribution, Moments, exact_range
@@ -47,6 +47,9 @@ class Constant(ElementwiseDistribution):
     def summary(self) -> str:
         return format_number(self.value)
 
+    def brief(self) -> str:
+        return f"{self.value:.3g}"
+
 
 @dataclass(frozen=True, slots=True)
 class Uniform(ElementwiseDistribution):
@@ -62,11 +65,17 @@ class Uniform(ElementwiseDistribution):
     def moments(self) -> Moments:
         return Moments(0.0, self.bound / sqrt(3), 1.8)
 
+    def cumulative(self, x: float) -> float:
+        return _clamp((x + self.bound) / (2 * self.bound))
+
     def fields(self) -> dict[str, Any]:
         return {"low": -self.bound, "high": self.bound}
 
     def summary(self) -> str:
         return f"uniform ±{format_number(self.bound)}"
+
+    def brief(self) -> str:
+        return f"±{self.bound:.3g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +96,17 @@ class Normal(ElementwiseDistribution):
     def moments(self) -> Moments:
         return Moments(self.mean, self.std)
 
+    def cumulative(self, x: float) -> float:
+        return erfc((self.mean - x) / (self.std * sqrt(2))) / 2 if self.std else float(x > self.mean)
+
     def fields(self) -> dict[str, Any]:
         return {"mean": self.mean, "std": self.std}
 
     def summary(self) -> str:
         return f"normal {format_number(self.mean)}, std {format_number(self.std)}"
+
+    def brief(self) -> str:
+        return f"std {self.std:.3g}" if self.mean == 0 else f"{self.mean:.3g}, std {self.std:.3g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +156,14 @@ class TruncatedNormal(ElementwiseDistribution):
         kurtosis = 3.0 if self.low == -self.high else 9.0  # upper bounds: a far tail is nearly exponential
         return Moments(self.mean + self.std * shift, self.std * sqrt(max(variance, 0.0)), kurtosis)
 
+    def cumulative(self, x: float) -> float:
+        if not self.std:
+            return float(x > self.mean)
+        z = (x - self.mean) / self.std
+        if z > 0:  # counted from the nearer tail: differences of numbers near 1 lose their digits
+            return 1 - _clamp((erfc(z / sqrt(2)) / 2 - self.above) / self.within)
+        return _clamp((erfc(-z / sqrt(2)) / 2 - self.below) / self.within)
+
     def fields(self) -> dict[str, Any]:
         low, high = self.mean + self.std * self.low, self.mean + self.std * self.high
         return {"mean": self.mean, "std": self.std, "low": low, "high": high}
@@ -148,6 +171,11 @@ class TruncatedNormal(ElementwiseDistribution):
     def summary(self) -> str:
         mean, std, low, high = map(format_number, self.fields().values())
         return f"normal {mean}, std {std}, in {low} … {high}"
+
+    def brief(self) -> str:
+        low, high = self.fields()["low"], self.fields()["high"]
+        limits = f"±{high:.3g}" if low == -high else f"{low:.3g} … {high:.3g}"
+        return f"{Normal(self.mean, self.std).brief()}, {limits}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,10 +256,17 @@ class Bernoulli(ElementwiseDistribution):
     def summary(self) -> str:
         return f"1 with probability {format_number(self.p)}, else 0"
 
+    def brief(self) -> str:
+        return f"0 or 1, p {self.p:.3g}"
+
     @property
     def zeros(self) -> float:
         """The number of words, of 2^32, that become zero: the smallest."""
         return float(2**32 - round(self.p * 2**32))
+
+
+def _clamp(probability: float) -> float:
+    return min(max(probability, 0.0), 1.0)
 
 
 def _normal_density(x: float) -> float:

@@ -43,6 +43,9 @@ class MatrixDistribution(WholeDistribution):
     def summary(self) -> str:
         return "orthonormal" if self.gain == 1 else f"orthonormal × {format_number(self.gain)}"
 
+    def brief(self) -> str:
+        return "orthonormal" if self.gain == 1 else f"orthonormal × {self.gain:.3g}"
+
 
 @dataclass(frozen=True, slots=True)
 class Orthogonal(MatrixDistribution):
@@ -121,3 +124,6 @@ class Norm(WholeDistribution):
 
     def summary(self) -> str:
         return f"norm of {self.direction.distribution.summary()}"
+
+    def brief(self) -> str:
+        return "norm"

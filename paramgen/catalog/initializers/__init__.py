@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import PlainValidator, WithJsonSchema
 
 from paramgen.catalog.fields import Expectation
-from paramgen.catalog.initializers.base import Initializer, ParameterTraits
+from paramgen.catalog.initializers.base import Equation, FanFactors, Initializer, ParameterTraits
 from paramgen.catalog.initializers.computed import (
     Arange,
     Formula,

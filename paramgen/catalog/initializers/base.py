@@ -1,9 +1,10 @@
 """The traits of a parameter that its initializer depends on, and the base of the initializers."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from paramgen.catalog.axes import Axes
 from paramgen.catalog.distributions import Direction, Distribution
@@ -11,6 +12,10 @@ from paramgen.catalog.fields import FINITE, FieldError
 from paramgen.catalog.spec_model import TypedSpecModel
 from paramgen.json_text import dump_json
 from paramgen.messages import must_be, show
+from paramgen.units import format_number
+
+# The factors of fan_in, and those of fan_out.
+FanFactors = tuple[tuple[int, ...], tuple[int, ...]]
 
 
 @dataclass(slots=True)  # not frozen: a frozen dataclass takes four times as long to make
@@ -19,7 +24,7 @@ class ParameterTraits:
 
     `is_vector` marks biases, offsets and scales. `axes` is set if the operation names its axes, and `num_hidden_units`
     for an LSTM's bias. Elements at `padding_index` of the last axis are zero. `direction` is set for a magnitude once
-    its direction is resolved.
+    its direction is resolved. `fan_factors` are those of the fans, if an operation computes them.
     """
 
     shape: tuple[int, ...]
@@ -30,11 +35,38 @@ class ParameterTraits:
     axes: Axes | None = None
     padding_index: int | None = None
     direction: Direction | None = None
+    fan_factors: FanFactors | None = None
 
     def sizes(self, *names: str) -> list[int] | None:
         """Return the sizes of axes, or None if one of them is missing."""
         sizes = [self.axes.sizes.get(name) for name in names] if self.axes else [None]
         return [size for size in sizes if isinstance(size, int)] if None not in sizes else None
+
+
+class Equation(NamedTuple):
+    """A number that an initializer computes or states: a formula, and the numbers that its names stand for."""
+
+    name: str
+    value: float
+    formula: str = ""
+    numbers: Mapping[str, float] = {}
+
+    @property
+    def with_numbers(self) -> str:
+        """The formula with numbers instead of names."""
+        if not self.numbers:
+            return self.formula
+        names = rf"\b(?:{'|'.join(self.numbers)})\b"
+        return re.sub(names, lambda name: _show_number(self.numbers[name[0]]), self.formula)
+
+    def __str__(self) -> str:
+        """Return 'std = sqrt(2 / fan_in) = sqrt(2 / 50) = 0.2'."""
+        parts = [self.name, self.formula, self.with_numbers, _show_number(self.value)]
+        return " = ".join(dict.fromkeys(filter(None, parts)))
+
+
+def _show_number(number: float) -> str:
+    return str(number) if isinstance(number, int) else format_number(number)
 
 
 FILLS_EMPTY = ("zeros", "ones", "constant")
@@ -87,6 +119,14 @@ class Initializer(TypedSpecModel):
     def to_distribution(self, traits: ParameterTraits) -> Distribution:
         """Return its distribution for a parameter that it fits."""
         raise NotImplementedError
+
+    def equations(self, traits: ParameterTraits) -> list[Equation]:
+        """Return the numbers of its distribution for a parameter that it fits, and how they come about."""
+        return [
+            Equation(name, value)
+            for name, value in self.to_distribution(traits).fields().items()
+            if isinstance(value, int | float)
+        ]
 
     def describe(self) -> dict[str, Any]:
         """Return the initializer as it appears in the plan's JSON: its type's own name, and its fields."""

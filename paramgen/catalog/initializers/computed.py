@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import isfinite, prod
+from math import exp, expm1, isfinite, prod
 from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 from pydantic import Field, PrivateAttr
@@ -19,7 +19,7 @@ from paramgen.catalog.distributions.computed import (
     SMALLEST_LOGARITHMIC,
 )
 from paramgen.catalog.fields import FINITE, FieldError, FieldType, FiniteNumber, KeyPath, number_type
-from paramgen.catalog.initializers.base import Initializer, ParameterTraits
+from paramgen.catalog.initializers.base import Equation, Initializer, ParameterTraits
 from paramgen.catalog.schemas import reference
 from paramgen.exact_math import log
 from paramgen.messages import must_be
@@ -187,6 +187,14 @@ class Arange(_AlongAxis):
         numbers = (self.start + self.step * k for k in range(self.axis_size(traits)))
         return distributions.Table.of(numbers, self.repeats(traits))
 
+    def equations(self, traits: ParameterTraits) -> list[Equation]:
+        size = self.axis_size(traits)
+        numbers = {"start": self.start, "step": self.step, "n": size}
+        return [
+            Equation("first value", self.start),
+            Equation("last value", self.start + self.step * (size - 1), "start + step * (n - 1)", numbers),
+        ]
+
 
 class Formula(_AlongAxis):
     """Formula initializer: an expression of the index along an axis."""
@@ -212,6 +220,18 @@ class Formula(_AlongAxis):
 
     def to_distribution(self, traits: ParameterTraits) -> Distribution:
         return distributions.Table(self._table(self.axis_size(traits)), self.repeats(traits))
+
+    def equations(self, traits: ParameterTraits) -> list[Equation]:
+        size = self.axis_size(traits)
+        values = distributions.Table(self._table(size)).numbers
+        if not _is_expression(self.value):
+            return [Equation("value", self.value)]
+        formula = self.value.text.removeprefix("${").removesuffix("}")
+        last = size - 1
+        return [
+            Equation("value at k = 0", values[0], formula, {"k": 0, "n": size}),
+            Equation(f"value at k = {last}", values[last], formula, {"k": last, "n": size}),
+        ]
 
     def _table(self, size: int) -> bytes:
         if size not in self._tables:
@@ -289,6 +309,21 @@ class Sinusoidal(Initializer):
         is_interleaved = self.arrangement == "interleaved"
         return distributions.Sinusoidal(channels, is_interleaved, self.position_offset, self.rate(channels))
 
+    def equations(self, traits: ParameterTraits) -> list[Equation]:
+        channels = traits.shape[-1]
+        numbers = {"base": self.base, "channels": channels, "denominator_offset": self.denominator_offset}
+        offset = " - denominator_offset" if self.denominator_offset else ""
+        return [
+            Equation("first position", self.position_offset),
+            Equation("rate", self.rate(channels), f"log(base) / (channels / 2{offset})", numbers),
+            Equation(
+                "lowest frequency",
+                exp(-self.rate(channels) * (channels // 2 - 1)),
+                "exp(-rate * (channels / 2 - 1))",
+                {"rate": self.rate(channels), "channels": channels},
+            ),
+        ]
+
 
 class LogUniform(Initializer):
     """Log-uniform initializer: the logarithm is uniform."""
@@ -324,3 +359,11 @@ class SsmDtBias(Initializer):
 
     def to_distribution(self, traits: ParameterTraits) -> Distribution:
         return distributions.SsmDtBias(self.min, self.max, self.floor)
+
+    def equations(self, traits: ParameterTraits) -> list[Equation]:
+        smallest, largest = max(self.min, self.floor), self.max
+        return [
+            *super().equations(traits),
+            Equation("smallest value", log(expm1(smallest)), "log(exp(x) - 1)", {"x": smallest}),
+            Equation("largest value", log(expm1(largest)), "log(exp(x) - 1)", {"x": largest}),
+        ]

@@ -8,7 +8,7 @@ from pydantic import Field
 from paramgen.catalog import distributions
 from paramgen.catalog.distributions import Distribution
 from paramgen.catalog.fields import Positive
-from paramgen.catalog.initializers.base import Initializer, ParameterTraits
+from paramgen.catalog.initializers.base import Equation, Initializer, ParameterTraits
 
 # The standard deviation of a standard normal truncated at -2 and 2.
 TRUNCATED_STD = 0.87962566103423978
@@ -33,6 +33,10 @@ class Scaled(Initializer):
         """Return a factor on the standard deviation, and the variance times n without it."""
         raise NotImplementedError
 
+    def root_formula(self, factor: int, n: str) -> str:
+        """Return the formula of gain·sqrt(factor·variance / n)."""
+        raise NotImplementedError
+
     def fans(self) -> tuple[str, ...]:
         """Return the fans whose average is n."""
         return ("fan_in", "fan_out") if self.mode == "fan_avg" else (self.mode,)
@@ -44,7 +48,7 @@ class Scaled(Initializer):
     def to_distribution(self, traits: ParameterTraits) -> Distribution:
         fans = [getattr(traits, fan) for fan in self.fans()]
         gain, variance = self.gain_and_variance()
-        root = gain * math.sqrt(len(fans) * (3 if self.distribution == "uniform" else 1) * variance / sum(fans))
+        root = gain * math.sqrt(self._factor * variance / sum(fans))
         match self.distribution:
             case "uniform":
                 return distributions.Uniform(root)
@@ -54,6 +58,30 @@ class Scaled(Initializer):
                 return distributions.TruncatedNormal(0.0, root / TRUNCATED_STD, -2.0, 2.0)
             case _:
                 assert_never(self.distribution)
+
+    @property
+    def _factor(self) -> int:
+        """The factor on the variance: the number of fans in their average, and 3 for a uniform distribution."""
+        return len(self.fans()) * (3 if self.distribution == "uniform" else 1)
+
+    def equations(self, traits: ParameterTraits) -> list[Equation]:
+        distribution = self.to_distribution(traits)
+        fans = self.fans()
+        numbers = {name: getattr(traits, name) for name in fans} | {
+            name: getattr(self, name) for name in ("gain", "scale") if hasattr(self, name)
+        }
+        root = self.root_formula(self._factor, f"({' + '.join(fans)})" if len(fans) > 1 else fans[0])
+        if isinstance(distribution, distributions.Uniform):
+            return [Equation("bound", distribution.bound, root, numbers)]
+        if isinstance(distribution, distributions.Normal):
+            return [Equation("std", distribution.std, root, numbers)]
+        assert isinstance(distribution, distributions.TruncatedNormal)
+        std, limits = distribution.std, distribution.fields()
+        return [
+            Equation("std", std, f"{root} / {TRUNCATED_STD:.6g}", numbers),
+            Equation("low", limits["low"], "-2 * std", {"std": std}),
+            Equation("high", limits["high"], "2 * std", {"std": std}),
+        ]
 
 
 class _FixedVariance(Scaled):
@@ -65,6 +93,9 @@ class _FixedVariance(Scaled):
 
     def gain_and_variance(self) -> tuple[float, float]:
         return self.gain, self.variance
+
+    def root_formula(self, factor: int, n: str) -> str:
+        return ("gain * " if self.gain != 1 else "") + f"sqrt({factor * self.variance:g} / {n})"
 
 
 class Glorot(_FixedVariance):
@@ -107,3 +138,6 @@ class VarianceScaling(Scaled):
 
     def gain_and_variance(self) -> tuple[float, float]:
         return 1.0, self.scale
+
+    def root_formula(self, factor: int, n: str) -> str:
+        return f"sqrt({f'{factor} * ' if factor > 1 else ''}scale / {n})"

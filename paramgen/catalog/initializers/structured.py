@@ -8,7 +8,7 @@ from pydantic import Field
 from paramgen.catalog import distributions
 from paramgen.catalog.distributions import Distribution
 from paramgen.catalog.fields import FiniteNumber
-from paramgen.catalog.initializers.base import Initializer, ParameterTraits
+from paramgen.catalog.initializers.base import Equation, Initializer, ParameterTraits
 
 
 class Orthogonal(Initializer):
@@ -42,10 +42,18 @@ class Orthogonal(Initializer):
         gates, *_ = (traits.sizes("g") if self.per_gate else None) or [1]
         return distributions.Orthogonal(self.gain, experts * gates)
 
+    def equations(self, traits: ParameterTraits) -> list[Equation]:
+        distribution = self.to_distribution(traits)
+        assert isinstance(distribution, distributions.Orthogonal)
+        first, *_ = distribution.submatrices(traits.shape)
+        numbers = {"gain": self.gain, "matrices": distribution.matrices, "rows": first.rows, "columns": first.columns}
+        return [Equation(name, number) for name, number in numbers.items()]
+
 
 class Norm(Initializer):
     """The norms of a direction: the default of a magnitude. Specs cannot name it."""
 
+    formula = "the norms of the weights over all axes but those of the magnitude"
     type: Literal["norm"] = Field(description="initializer type.")
 
     def to_distribution(self, traits: ParameterTraits) -> Distribution:
@@ -66,6 +74,14 @@ class UnitForgetGate(Initializer):
     def to_distribution(self, traits: ParameterTraits) -> Distribution:
         assert traits.num_hidden_units is not None
         return distributions.unit_forget_gate(traits.num_hidden_units)
+
+    def equations(self, traits: ParameterTraits) -> list[Equation]:
+        assert traits.num_hidden_units is not None
+        units = traits.num_hidden_units
+        return [
+            Equation("first one", units, "H", {"H": units}),
+            Equation("last one", 2 * units - 1, "2 * H - 1", {"H": units}),
+        ]
 
 
 class Identity(Initializer):
@@ -131,6 +147,10 @@ class DeltaOrthogonal(Initializer):
         rows, columns = traits.shape[len(filter_size) :]
         centre = distributions.MatrixRegion(_centre_index(filter_size, 1) * rows * columns, rows, columns)
         return distributions.DeltaOrthogonal(self.gain, centre)
+
+    def equations(self, traits: ParameterTraits) -> list[Equation]:
+        rows, columns = traits.shape[-2:]
+        return [*super().equations(traits), Equation("rows", rows), Equation("columns", columns)]
 
 
 def _filter_size(traits: ParameterTraits) -> tuple[int, ...] | None:

@@ -18,7 +18,7 @@ from paramgen.catalog.fields import (
     Probability,
     Schema,
 )
-from paramgen.catalog.initializers.base import Initializer, ParameterTraits
+from paramgen.catalog.initializers.base import Equation, Initializer, ParameterTraits
 from paramgen.messages import must_be, show
 
 
@@ -73,6 +73,16 @@ class TruncatedNormal(Initializer):
 
     def to_distribution(self, traits: ParameterTraits) -> Distribution:
         return distributions.TruncatedNormal(self.mean, self.std, self.low, self.high)
+
+    def equations(self, traits: ParameterTraits) -> list[Equation]:
+        limits = self.to_distribution(traits).fields()
+        numbers = {"mean": self.mean, "std": self.std, "low": self.low, "high": self.high}
+        return [
+            Equation("mean", self.mean),
+            Equation("std", self.std),
+            Equation("lower limit", limits["low"], "mean + std * low", numbers),
+            Equation("upper limit", limits["high"], "mean + std * high", numbers),
+        ]
 
 
 class Uniform(Initializer):

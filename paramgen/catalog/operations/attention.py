@@ -55,11 +55,11 @@ class MultiheadAttention(StandardOperation):
         sizes = {"p": 3, "n": heads, "d": keys // heads, "e": values // heads, "i": self.input_size, "o": outputs}
         projections = (("query", "d", keys), ("key", "d", keys), ("value", "e", values))
         if self.projections == "fused":
-            yield define_weights("qkv_weights", "(p n d) i", sizes, self.input_size, 3 * keys)
+            yield define_weights("qkv_weights", "(p n d) i", sizes, (self.input_size,), (3, keys))
         else:
             for projection, size, rows in projections:
-                yield define_weights(f"{projection}_weights", f"(n {size}) i", sizes, self.input_size, rows)
-        yield define_weights("output_weights", "o (n e)", sizes, values, outputs)
+                yield define_weights(f"{projection}_weights", f"(n {size}) i", sizes, (self.input_size,), (rows,))
+        yield define_weights("output_weights", "o (n e)", sizes, (values,), (outputs,))
         if not self.bias:
             return
         if self.projections == "fused":

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from math import prod
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field
@@ -63,14 +64,15 @@ def define_weights(
     name: str,
     axes: str,
     sizes: AxisSizes,
-    fan_in: int,
-    fan_out: int,
+    fan_in: tuple[int, ...],
+    fan_out: tuple[int, ...],
     initializer: Initializer = GLOROT,
     suffix: str = "",
 ) -> ParameterDef:
-    """Return weights with named axes, in the notation of axes.py."""
+    """Return weights with named axes, in the notation of axes.py, and fans that are given as factors."""
     named = Axes(axes, sizes)
-    return ParameterDef(name + suffix, ParameterTraits(named.shape, fan_in, fan_out, axes=named), initializer, name)
+    traits = ParameterTraits(named.shape, prod(fan_in), prod(fan_out), axes=named, fan_factors=(fan_in, fan_out))
+    return ParameterDef(name + suffix, traits, initializer, name)
 
 
 def define_vector(

@@ -1,6 +1,5 @@
 """Convolutions: plain, grouped, channel-wise, transposed and separable."""
 
-import math
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple
 
@@ -155,12 +154,11 @@ class Convolution(StandardOperation):
 
     def parameter_defs(self) -> Iterator[ParameterDef]:
         groups, channels, filters = self.group_sizes()
-        elements = math.prod(self.filter_size)
         sizes: dict[str, int | tuple[int, ...]] = {"k": self.filter_size, "i": channels, "o": filters}
         if groups is not None:
             sizes["g"] = groups
         weights_def = define_weights(
-            "weights", self.axes, sizes, fan_in=elements * channels, fan_out=elements * filters
+            "weights", self.axes, sizes, (*self.filter_size, channels), (*self.filter_size, filters)
         )
         yield weights_def
         if self.weight_norm:
@@ -206,11 +204,11 @@ class SeparableConv(StandardOperation):
     bias: bool = Field(default=True, description="true for a bias.")
 
     def parameter_defs(self) -> Iterator[ParameterDef]:
-        elements = math.prod(self.filter_size)
         sizes: dict[str, int | tuple[int, ...]] = {"k": self.filter_size, "one": (1,) * len(self.filter_size)}
         sizes |= {"m": self.depth_multiplier, "c": self.num_channels, "o": self.num_filters}
-        mixed = self.num_channels * self.depth_multiplier
-        yield define_weights("depthwise_weights", "*k 1 m c", sizes, elements, elements * self.depth_multiplier)
-        yield define_weights("pointwise_weights", "*one (c m) o", sizes, mixed, self.num_filters)
+        mixed = self.num_channels, self.depth_multiplier
+        elements = tuple(self.filter_size)
+        yield define_weights("depthwise_weights", "*k 1 m c", sizes, elements, (*elements, self.depth_multiplier))
+        yield define_weights("pointwise_weights", "*one (c m) o", sizes, mixed, (self.num_filters,))
         if self.bias:
             yield define_vector("bias", "o", sizes)

@@ -26,5 +26,5 @@ class Experts(StandardOperation):
     def parameter_defs(self) -> Iterator[ParameterDef]:
         inputs, hidden = self.input_size, self.num_hidden_units
         sizes = {"x": self.num_experts, "g": 2, "h": hidden, "i": inputs}
-        yield define_weights("gate_up_weights", "x (g h) i", sizes, inputs, 2 * hidden)
-        yield define_weights("down_weights", "x i h", sizes, hidden, inputs)
+        yield define_weights("gate_up_weights", "x (g h) i", sizes, (inputs,), (2, hidden))
+        yield define_weights("down_weights", "x i h", sizes, (hidden,), (inputs,))

@@ -69,7 +69,7 @@ class FullyConnected(StandardOperation):
 
     def parameter_defs(self) -> Iterator[ParameterDef]:
         sizes = {"o": self.output_size, "i": self.input_size}
-        weights_def = define_weights("weights", "o i", sizes, self.input_size, self.output_size)
+        weights_def = define_weights("weights", "o i", sizes, (self.input_size,), (self.output_size,))
         yield weights_def
         if self.weight_norm:
             yield define_magnitude(weights_def, self.norm_axes[self.weight_norm.axis])
@@ -98,7 +98,7 @@ class Embedding(StandardOperation):
     def parameter_defs(self) -> Iterator[ParameterDef]:
         sizes = {"d": self.embedding_dimension, "v": self.vocabulary_size}
         definition = define_weights(
-            "weights", "d v", sizes, self.vocabulary_size, self.embedding_dimension, EMBEDDING_GAUSSIAN
+            "weights", "d v", sizes, (self.vocabulary_size,), (self.embedding_dimension,), EMBEDDING_GAUSSIAN
         )
         yield replace(definition, traits=replace(definition.traits, padding_index=self.padding_index))
 

@@ -67,10 +67,10 @@ class Recurrent(StandardOperation):
         """Yield the parameters of a layer in one direction."""
         inputs = self.output_size() * (1 + self.bidirectional) if cell.layer else self.input_size
         sizes = {"g": self.gates, "h": self.num_hidden_units, "i": inputs, "r": self.output_size()}
-        rows = self.gates * self.num_hidden_units
-        yield define_weights("input_weights", "(g h) i", sizes, inputs, rows, suffix=cell.suffix)
+        rows = self.gates, self.num_hidden_units
+        yield define_weights("input_weights", "(g h) i", sizes, (inputs,), rows, suffix=cell.suffix)
         yield define_weights(
-            "recurrent_weights", "(g h) r", sizes, self.output_size(), rows, ORTHOGONAL, suffix=cell.suffix
+            "recurrent_weights", "(g h) r", sizes, (self.output_size(),), rows, ORTHOGONAL, suffix=cell.suffix
         )
         yield self.cell_bias_def(cell, sizes)
 
@@ -129,5 +129,5 @@ class LSTM(Recurrent):
         yield from super().cell_parameter_defs(cell)
         if self.projection_size:
             sizes = {"p": self.projection_size, "h": self.num_hidden_units}
-            fans = self.num_hidden_units, self.projection_size
+            fans = (self.num_hidden_units,), (self.projection_size,)
             yield define_weights("projection_weights", "p h", sizes, *fans, suffix=cell.suffix)

@@ -1,0 +1,138 @@
+"""The command `explain`, and its text."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from math import prod
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from paramgen.cli import completion
+from paramgen.cli.options import (
+    DTypeOption,
+    JsonOption,
+    LayoutOption,
+    SeedOption,
+    SpecArgument,
+    VariablesOption,
+    load_spec,
+)
+from paramgen.cli.output import print_json
+from paramgen.cli.tables import show_shape, terminal_width
+from paramgen.messages import escape
+from paramgen.units import format_number, human_bytes
+
+if TYPE_CHECKING:
+    from paramgen.analysis.explain import Explanation, ParameterExplanation, SampledValues, Setting
+
+LABEL_WIDTH = 14
+
+NameArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME",
+        help="The tensor's name in the layout, or a canonical name.",
+        autocompletion=completion.complete_name,
+    ),
+]
+
+Line = tuple[str, str]
+
+
+def explain(
+    spec: SpecArgument,
+    name: NameArgument,
+    seed: SeedOption = None,
+    dtype: DTypeOption = None,
+    layout: LayoutOption = None,
+    variables: VariablesOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Explain one tensor: its formula with numbers, the source of each setting, some of its values."""
+    checked = load_spec(spec, variables, seed=seed, dtype=dtype, layout=layout)
+    from paramgen.analysis.explain import explain as explain_tensor
+
+    explanation = explain_tensor(checked, name)
+    if as_json:
+        print_json(explanation.describe())
+        return
+    for label, text in _lines(explanation, spec):
+        lead = label.ljust(LABEL_WIDTH)
+        width = max(terminal_width(), 2 * LABEL_WIDTH)
+        lines = textwrap.wrap(
+            escape(text), width, initial_indent=lead, subsequent_indent=" " * LABEL_WIDTH, drop_whitespace=False
+        )
+        print("\n".join(map(str.rstrip, lines)))
+
+
+def _lines(explanation: Explanation, path: str) -> Iterator[Line]:
+    """Yield the lines of an explanation, each with its label."""
+    yield (
+        "tensor",
+        f"{explanation.name}, {show_shape(explanation.shape)} {explanation.dtype}, " + human_bytes(explanation.nbytes),
+    )
+    if explanation.tied_to:
+        written = "written again" if explanation.is_written else "not in the file"
+        yield "", f"shares the values of {explanation.tied_to}, {written}"
+    elif explanation.canonical_name is None:
+        yield "", f"added by layout {explanation.layout}, no parameter of the model"
+    axes = f", axes {explanation.layout_axes}" if explanation.layout_axes else ""
+    for setting in explanation.settings:
+        yield setting.name, _show_setting(setting, path) + (axes if setting.name == "layout" else "")
+    if explanation.first_values is not None:
+        yield "first values", " ".join(map(_show_value, explanation.first_values))
+    for parameter in explanation.parameters:
+        if parameter.name:
+            yield "", ""
+            yield from _parameter_lines(parameter, path)
+
+
+def _show_setting(setting: Setting, path: str) -> str:
+    place = f"{path}:{setting.line}: " if setting.line else ""
+    return f"{setting.value} ({place}{setting.source})"
+
+
+def _show_value(value: object) -> str:
+    return format_number(value) if isinstance(value, float) else str(value)
+
+
+def _parameter_lines(parameter: ParameterExplanation, path: str) -> Iterator[Line]:
+    sizes = "; ".join(f"{axis} = {_product(size)}" for axis, size in parameter.axis_sizes.items())
+    axes = f", axes {parameter.axes}: {sizes}" if parameter.axes else ""
+    yield "parameter", f"{parameter.name}, {show_shape(parameter.shape)}{axes}"
+    for setting in parameter.settings:
+        yield setting.name, _show_setting(setting, path)
+    yield "stream", f"id {parameter.stream:#018x}"
+    for index, label in enumerate(("fan_in", "fan_out")):
+        if (fan := getattr(parameter, label)) is not None:
+            factors = parameter.fan_factors[index] if parameter.fan_factors else (fan,)
+            yield label, f"{_product(factors)} = {fan}" if len(factors) > 1 else str(fan)
+    yield "rule", parameter.rule
+    for number, equation in enumerate(parameter.equations):
+        yield "" if number else "numbers", str(equation)
+    if parameter.padding_index is not None:
+        yield "", f"zero at index {parameter.padding_index} of the last axis"
+    if parameter.values:
+        yield from _value_lines(parameter.values, prod(parameter.shape))
+
+
+def _product(factors: list[int] | tuple[int, ...]) -> str:
+    return "·".join(map(str, factors))
+
+
+def _value_lines(values: SampledValues, size: int) -> Iterator[Line]:
+    """Yield the statistics of drawn values and of the distribution, and their histograms."""
+    from paramgen.cli.file_tables import draw_histogram
+
+    some = "all" if values.count == size else f"the first {values.count:,} of"
+    yield "drawn", f"{some} {size:,} values: mean {values.mean:.3g}, std {values.std:.3g}"
+    highest = max(*values.counts, *(values.expected_counts or ()))
+    ends = f" {values.low:.3g} … {values.high:.3g}"
+    if values.low < values.high:
+        yield "", draw_histogram(values.counts, highest) + ends
+    if values.expected_mean is not None and values.expected_std is not None:
+        yield "expected", f"mean {values.expected_mean:.3g}, std {values.expected_std:.3g}"
+        if values.expected_counts:
+            yield "", draw_histogram(values.expected_counts, highest)
