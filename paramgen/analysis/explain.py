@@ -172,7 +172,7 @@ def explain(spec: SpecSource, name: str) -> Explanation:
     """Return where the values of one tensor come from, with its numbers and some values.
 
         explanation = paramgen.explain("model.yaml", "head.weight")
-        print(explanation.parameters[0].equations[0])  # std = sqrt(2 / fan_in) = sqrt(2 / 100) = 0.141421
+        print(explanation.parameters[0].equations[-1])  # std = sqrt(2 / fan_in) = sqrt(2 / 100) = 0.141421
 
     `name` is the tensor's name in the layout, or the canonical name of a parameter. At most 100,000 values are drawn.
     Raises UsageError if the spec has no such tensor.
@@ -392,7 +392,7 @@ def _sample(parameter: Parameter, seed: int) -> SampledValues | None:
 
 
 def _expected_counts(distribution: Distribution, low: float, high: float, count: int) -> tuple[float, ...] | None:
-    """Return how many of `count` values the distribution has in each bin between `low` and `high`."""
-    edges = [low + (high - low) * number / BINS for number in range(BINS + 1)]
-    below = [distribution.cumulative(edge) for edge in edges]
-    return tuple(count * (b - a) for a, b in pairwise(below) if a is not None and b is not None) or None
+    """Return how many of `count` values the distribution has in each bin from `low` to `high`; ends count as inside."""
+    inner = [distribution.cumulative(low + (high - low) * number / BINS) for number in range(1, BINS)]
+    below = [0.0, *(probability for probability in inner if probability is not None), 1.0]
+    return tuple(count * (b - a) for a, b in pairwise(below)) if len(below) > BINS else None
