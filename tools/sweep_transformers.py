@@ -1,6 +1,6 @@
 """Import all model types of transformers with their default configurations, and report how that goes.
 
-    python tools/sweep_transformers.py results.jsonl [--timeout 40] [TYPE…]    # continues where it stopped
+    python tools/sweep_transformers.py results.jsonl [--timeout 120] [TYPE…]    # continues where it stopped
     python tools/sweep_transformers.py results.jsonl --summary
 
 For each type: does the class construct on the meta device, is the import exact, does the tiny folder load strictly, and
@@ -111,22 +111,21 @@ def examine_import(
         differing = sorted(name for name in names.keys() | expected.keys() if names.get(name) != expected.get(name))
         facts["reason"] = f"names, shapes or dtypes differ: {', '.join(differing[:3])}"
     try:
-        facts["lines"] = len(spec_text(imported).splitlines())
+        with tempfile.TemporaryDirectory() as folder:
+            facts["lines"] = len(write_exact_spec(imported, Path(folder, "spec.yaml")).splitlines())
     except Exception as error:
         facts.update(exact=False, reason=f"spec: {describe(error)}")
     return facts
 
 
-def spec_text(imported: Any) -> str:
-    """Return the spec of an imported model; its plan has the model's tensors, or this raises."""
+def write_exact_spec(imported: Any, path: Path) -> str:
+    """Write the spec of an imported model, and return it; its plan has the model's tensors, or this raises."""
     import paramgen
     from paramgen.importing.writing import write_spec
 
     text = write_spec(imported)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "spec.yaml")
-        path.write_text(text, encoding="utf-8")
-        planned = {entry.name: (entry.shape, entry.dtype.name) for entry in paramgen.load_spec(path).plan.tensors}
+    path.write_text(text, encoding="utf-8")
+    planned = {entry.name: (entry.shape, entry.dtype.name) for entry in paramgen.load_spec(path).plan.tensors}
     tensors = {tensor.name: (tensor.shape, tensor.dtype) for tensor in imported.tensors if not tensor.tied_to}
     if tensors != planned:
         raise AssertionError("the plan differs from the model")
@@ -138,6 +137,7 @@ def examine_tiny(content: Mapping[str, Any], model_type: str, model_class: Any) 
     import torch
     from transformers import CONFIG_MAPPING
 
+    import paramgen
     from paramgen.importing.transformers_config import import_written_config
 
     facts: dict[str, Any] = {"constructs": False, "loads": False, "agrees": False}
@@ -160,13 +160,16 @@ def examine_tiny(content: Mapping[str, Any], model_type: str, model_class: Any) 
         facts["constructs"] = True
     except Exception as error:
         return {**facts, "reason": f"tiny: does not construct on the CPU: {describe(error)}"}
-    try:
-        ours = [sample(imported, seed) for seed in range(1, seeds + 1)]
-    except Exception as error:
-        return {**facts, "reason": f"tiny: spec: {describe(error)}"}
     with tempfile.TemporaryDirectory() as folder:
+        spec, built = Path(folder, "tiny.yaml"), Path(folder, "tiny")
         try:
-            facts.update(load(model_class, imported, ours[0], Path(folder)))
+            write_exact_spec(imported, spec)
+            paramgen.build(paramgen.load_spec(spec), f"{built}/")
+            ours = [paramgen.sample(paramgen.load_spec(spec, seed=seed), flat=True) for seed in range(1, seeds + 1)]
+        except Exception as error:
+            return {**facts, "reason": f"tiny: spec: {describe(error)}"}
+        try:
+            facts.update(load(model_class, built))
         except Exception as error:
             facts["reason"] = f"tiny: loading: {describe(error)}"
     differing = {
@@ -175,7 +178,7 @@ def examine_tiny(content: Mapping[str, Any], model_type: str, model_class: Any) 
         if not tensor.tied_to and tensor.name not in imported.uninitialized and math.prod(tensor.shape)
         for difference in [
             compare([side[tensor.name] for side in theirs], [side[tensor.name] for side in ours])
-            if tensor.name in ours[0]
+            if tensor.initializer
             else "unknown distribution"
         ]
         if difference
@@ -186,42 +189,8 @@ def examine_tiny(content: Mapping[str, Any], model_type: str, model_class: Any) 
     return facts
 
 
-def sample(imported: Any, seed: int) -> dict[str, Any]:
-    """Return the arrays of all tensors with an initializer, drawn by paramgen."""
-    import paramgen
-
-    known = [tensor for tensor in imported.tensors if tensor.initializer and math.prod(tensor.shape)]
-    parameters = {
-        f"p{index}": {"shape": list(tensor.shape), "initializer": dict(tensor.initializer), "dtype": tensor.dtype}
-        for index, tensor in enumerate(known)
-    }
-    spec = {"seed": seed, "layout": "torch", "operations": [{"name": "t", "type": "custom", "parameters": parameters}]}
-    drawn = paramgen.sample(spec)["t"]
-    arrays = {tensor.name: np.array(drawn[f"p{index}"]) for index, tensor in enumerate(known)}
-    for tensor in known:
-        if tensor.padding_index is not None:
-            arrays[tensor.name][tensor.padding_index] = 0
-        if tensor.norm_of:
-            axes = tuple(axis for axis, size in enumerate(tensor.shape) if size == 1)
-            squares = arrays[tensor.norm_of].astype(np.float64) ** 2
-            arrays[tensor.name] = np.sqrt(squares.sum(axis=axes, keepdims=True))
-    return arrays
-
-
-def load(model_class: Any, imported: Any, arrays: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Load a folder with the arrays by from_pretrained; return its report if it is not clean."""
-    import torch
-    from safetensors.torch import save_file
-
-    stored = {
-        tensor.name: torch.from_numpy(np.array(arrays[tensor.name], np.float64)).to(getattr(torch, tensor.dtype))
-        if tensor.name in arrays
-        else torch.zeros(tensor.shape, dtype=getattr(torch, tensor.dtype))
-        for tensor in imported.tensors
-        if not tensor.tied_to
-    }
-    save_file(stored, folder / "model.safetensors", {"format": "pt"})
-    (folder / "config.json").write_text(json.dumps(imported.files["config.json"]))
+def load(model_class: Any, folder: Path) -> dict[str, Any]:
+    """Load a built folder by from_pretrained; return its report if it is not clean."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         _, report = model_class.from_pretrained(folder, output_loading_info=True, local_files_only=True)
@@ -364,7 +333,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("output", type=Path)
     parser.add_argument("types", nargs="*")
-    parser.add_argument("--timeout", type=float, default=40)
+    parser.add_argument("--timeout", type=float, default=120)
     parser.add_argument("--summary", action="store_true")
     options = parser.parse_args()
     if not options.summary:
