@@ -30,6 +30,8 @@ MOST_VALUES = 2**24
 """Values that are compared per model; larger ones get fewer seeds."""
 MOST_ELEMENTS = 2**20
 """Elements that are compared per tensor, the first ones."""
+MOST_PARAMETERS = 10**8
+"""Tiny variants with more parameters are not tried."""
 STANDARD_ERRORS = 5.5
 RELATIVE, ABSOLUTE = 1e-5, 5e-4
 COINCIDENCES = 1e-5
@@ -150,6 +152,8 @@ def examine_tiny(content: Mapping[str, Any], model_type: str, model_class: Any) 
     written = imported.files["config.json"]
     count = sum(math.prod(tensor.shape) for tensor in imported.tensors)
     facts.update(parameters=count, tensors=len(imported.tensors), unknown=list(imported.notes))
+    if count > MOST_PARAMETERS:
+        return {**facts, "reason": f"tiny: {count:,} parameters are too many to compare"}
     seeds = max(3, min(SEEDS, MOST_VALUES // max(count, 1)))
     theirs = []
     try:
@@ -215,14 +219,18 @@ def compare(theirs: list[Any], ours: list[Any]) -> str | None:
 
 
 def compare_random(one: Any, other: Any) -> str | None:
-    """Return which moment of two samples differs by more than its standard error explains."""
+    """Return which moment of two samples differs by more than its standard error explains.
+
+    The standard error of few elements is uncertain itself.
+    """
+    limit = STANDARD_ERRORS * (1 + 12 / one.size)
     means = [float(np.mean(side)) for side in (one, other)]
     squares = [np.square(side - mean) for side, mean in zip((one, other), means, strict=True)]
     variances, fourths = ([float(np.mean(power)) for power in powers] for powers in (squares, map(np.square, squares)))
-    if abs(means[0] - means[1]) > STANDARD_ERRORS * math.sqrt(sum(variances) / one.size):
+    if abs(means[0] - means[1]) > limit * math.sqrt(sum(variances) / one.size):
         return f"mean {means[0]:.4g} and {means[1]:.4g}"
     error = math.sqrt(sum(max(f - v**2, 0) for f, v in zip(fourths, variances, strict=True)) / one.size)
-    if abs(variances[0] - variances[1]) > STANDARD_ERRORS * error + 1e-12:
+    if abs(variances[0] - variances[1]) > limit * error + 1e-12:
         return f"std {math.sqrt(variances[0]):.4g} and {math.sqrt(variances[1]):.4g}"
     return None
 

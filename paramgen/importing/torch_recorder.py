@@ -17,6 +17,7 @@ from paramgen.importing.initial_states import UNSET, Contents, Evaluator, State
 from paramgen.importing.model import ImportedTensor
 from paramgen.importing.recognition import Tolerance, recognize, shortest
 from paramgen.importing.tape import Ref, ReplayError, Tape, recording
+from paramgen.importing.weight_norm import find_direction
 
 Array = NDArray[Any]
 
@@ -88,7 +89,7 @@ def record_module(
             tensors.append(replace(tensor, tied_to=owner))
             continue
         finding = reader.find(ref) if ref.numel else Finding({"type": "zeros"})
-        if direction := _direction_of(name, refs):
+        if (direction := find_direction(name)) and direction in refs:
             finding = reader.find_norm(ref, refs[direction], direction, finding)
         if finding.is_unset:
             unset.append(name)
@@ -124,14 +125,6 @@ def dtype_name(name: str, dtype: torch.dtype) -> str:
     if found not in DTYPES:
         raise UsageError(f"{name}: must have a dtype of safetensors, got {found}")
     return found
-
-
-def _direction_of(name: str, names: Iterable[str]) -> str | None:
-    """Return the direction whose norms weight normalization stores under a name, if there is one."""
-    for norm, direction in (("original0", "original1"), ("weight_g", "weight_v")):
-        if name.endswith(norm) and (found := name.removesuffix(norm) + direction) in names:
-            return found
-    return None
 
 
 class _Reader:
