@@ -89,6 +89,9 @@ def _entry_kind(element: Element) -> tuple[bool, bool, str | None]:
 
 def _make_repeat(repeat: Repeat, path: str) -> Entry:
     inner_path = indexed_path(join_names(path, repeat.name))
+    first = repeat.block[0]
+    if isinstance(first, Parameter) and first.is_operation and "." not in first.name:  # a repeated operation
+        return Entry(repeat.name or INDEX, inner_path, (first,), (), repeat.indices, repeat.when)
     own, entries = lay_out(repeat.block, inner_path)
     return Entry(repeat.name or INDEX, inner_path, own, entries, repeat.indices, repeat.when)
 
