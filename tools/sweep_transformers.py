@@ -141,7 +141,6 @@ def examine_tiny(content: Mapping[str, Any], model_type: str, model_class: Any) 
     import torch
     from transformers import CONFIG_MAPPING
 
-    import paramgen
     from paramgen.importing.transformers_config import import_written_config
 
     facts: dict[str, Any] = {"constructs": False, "loads": False, "agrees": False}
@@ -167,15 +166,12 @@ def examine_tiny(content: Mapping[str, Any], model_type: str, model_class: Any) 
     except Exception as error:
         return {**facts, "reason": f"tiny: does not construct on the CPU: {describe(error)}"}
     with tempfile.TemporaryDirectory() as folder:
-        spec, built = Path(folder, "tiny.yaml"), Path(folder, "tiny")
         try:
-            write_exact_spec(imported, spec)
-            paramgen.build(paramgen.load_spec(spec), f"{built}/")
-            ours = [paramgen.sample(paramgen.load_spec(spec, seed=seed), flat=True) for seed in range(1, seeds + 1)]
+            ours = build(imported, Path(folder), seeds)
         except Exception as error:
             return {**facts, "reason": f"tiny: spec: {describe(error)}"}
         try:
-            facts.update(load(model_class, built))
+            facts.update(load(model_class, Path(folder)))
         except Exception as error:
             facts["reason"] = f"tiny: loading: {describe(error)}"
     differing = {
@@ -193,6 +189,16 @@ def examine_tiny(content: Mapping[str, Any], model_type: str, model_class: Any) 
     facts["differing"] = dict(list(differing.items())[:5])
     facts["differing_count"] = len(differing)
     return facts
+
+
+def build(imported: Any, folder: Path, seeds: int) -> list[Any]:
+    """Build a folder from the spec of an imported model; return the arrays that the spec gives with other seeds."""
+    import paramgen
+
+    spec = folder / "spec.yaml"
+    write_exact_spec(imported, spec)
+    paramgen.build(spec, folder)
+    return [paramgen.sample(paramgen.load_spec(spec, seed=seed), flat=True) for seed in range(1, seeds + 1)]
 
 
 def load(model_class: Any, folder: Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import fields, replace
+from inspect import signature
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -177,16 +178,22 @@ def _as_tree(config: Any) -> Tree:
     from transformers import PreTrainedConfig
 
     tree: Tree = {"model_type": config.model_type}
-    for name in (field.name for field in fields(config)):
+    for name in _field_names(config):
         if not name.startswith("_"):
             value = vars(config).get(name)  # some raise an error of their own
             tree[name] = _as_tree(value) if isinstance(value, PreTrainedConfig) else value
     return tree
 
 
+def _field_names(config: Any) -> list[str]:
+    """Return the names of a configuration's own fields; a class without `dataclass` has those of its arguments."""
+    arguments = (name for name in signature(type(config).__init__).parameters if name in vars(config))
+    return list(dict.fromkeys([*(field.name for field in fields(config)), *arguments]))
+
+
 def _independent(content: Tree, config: Any) -> Tree:
     """Return the contents of a config.json without values that the class derives from others, and without aliases."""
-    names = {field.name for field in fields(config)}
+    names = set(_field_names(config))
     kept: Tree = {}
     for name, value in content.items():
         part = vars(config).get(name)
