@@ -16,7 +16,7 @@ from unittest.mock import patch
 
 from paramgen.errors import FileError, UsageError, check_path, file_errors
 from paramgen.importing.model import ImportedModel, ImportedTensor
-from paramgen.importing.tiny import Edits, Tree, shrink
+from paramgen.importing.tiny import Edits, Tree, edit, shrink
 from paramgen.messages import closest_match, show, show_text
 
 MISSING_EXTRA = "importing a configuration needs transformers and torch; install both"
@@ -80,11 +80,11 @@ def import_written_config(
         config = _configure(config_class, content, source)
         if set_values or tiny:
             content = _independent(content, config)
-            content = _edit(content, _requested(config, set_values or {}, source))
+            content = edit(content, _requested(config, set_values or {}, source))
             config = _configure(config_class, content, source)
         if tiny:
             edits = shrink(_as_tree(config), lambda edits: _constructs(model_class, config_class, content, edits))
-            content = _edit(content, edits)
+            content = edit(content, edits)
             config = _configure(config_class, content, source)
         return _import(model_class, config, content, source, name or str(content["model_type"]))
 
@@ -240,24 +240,11 @@ def _requested(config: Any, set_values: Mapping[str, Any], source: str) -> Edits
     return edits
 
 
-def _edit(content: Tree, edits: Edits) -> Tree:
-    """Return the contents of a config.json with changes."""
-    content = deepcopy(content)
-    for path, value in edits.items():
-        part = content
-        for step in path[:-1]:
-            if not isinstance(part.get(step), dict):
-                part[step] = {}
-            part = part[step]
-        part[path[-1]] = value
-    return content
-
-
 def _constructs(model_class: Any, config_class: Any, content: Tree, edits: Edits) -> bool:
     from paramgen.importing.tape import recording
 
     try:
-        config = _configure(config_class, _edit(content, edits), "")
+        config = _configure(config_class, edit(content, edits), "")
         with recording():
             model_class._from_config(config)
     except Exception:
