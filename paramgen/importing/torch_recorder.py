@@ -197,8 +197,8 @@ class _Reader:
         if initializer := recognize(to_numpy(values), Tolerance.of_bits(bits)):
             return Finding(initializer)
         is_finite = bool(torch.isfinite(values).all())
-        reason = f"{ref.numel:,} computed values have no formula that is known" if is_finite else "has infinite values"
-        return Finding(problem=reason)
+        unknown = f"{ref.numel:,} computed values have no formula that is known"
+        return Finding(problem=unknown if is_finite else "values that are not finite, which a spec cannot have")
 
     def _random(self, ref: Ref) -> Finding:
         with torch.random.fork_rng(devices=[]):

@@ -11,6 +11,7 @@ from golden import Golden
 from paramgen.errors import UsageError
 from paramgen.importing.model import ImportedModel, ImportedTensor
 from paramgen.importing.modules import import_module
+from paramgen.importing.writing import write_spec
 
 pytestmark = [pytest.mark.frameworks("torch"), pytest.mark.filterwarnings("ignore")]
 
@@ -145,6 +146,30 @@ def test_a_distribution_without_a_name_is_measured() -> None:
     # E log X = (16 log 16 - 15) / 15, and so on
     assert initializer["mean"] == pytest.approx(1.957, abs=0.01) and initializer["std"] == pytest.approx(0.68, abs=0.01)
     assert model.notes == ("a distribution without a name; measured mean and standard deviation: x",)
+
+
+def test_infinite_values_are_guesses_with_a_note() -> None:
+    import torch
+
+    model = import_module(lambda: _holder(torch.full((), -math.inf)))
+    assert model.tensors[0].initializer is None
+    assert model.notes == ("values that are not finite, which a spec cannot have: x",)
+
+
+def test_guesses_are_marked_if_others_are_known() -> None:
+    import torch
+    from torch import nn
+
+    class Module(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.two = (nn.Parameter(torch.empty(size)) for size in (5, 7))
+            self.norm = nn.LayerNorm(5)
+
+    text = write_spec(import_module(Module))
+    assert "other weights normal with std 0.02 (2 tensors)." in text
+    lines = [line.strip() for line in text.splitlines() if line.endswith("# guess")]
+    assert [line[:3] for line in lines] == ["one", "two"]
 
 
 def _holder(value: Any) -> Any:
