@@ -47,7 +47,7 @@ def import_module(
     A function, a class, or a reference to one (`package.module:function`) is called with `arguments` on the meta
     device, while its initialization is recorded. This runs its code. A module that exists has values, but the
     distributions that they are from are not known: its tensors get the constant, or the mean and standard deviation,
-        that they have. Raises UsageError if nothing can be imported.
+    that they have. Raises UsageError if nothing can be imported.
     """
     try:
         import torch
@@ -71,7 +71,7 @@ def _resolve(reference: str) -> Any:
         raise UsageError(f"{show_text(reference)}: must be a reference such as package.module:function")
     try:
         found: Any = importlib.import_module(module_name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UsageError(f"{show_text(reference)}: {module_name} cannot be imported: {_reason(error)}") from None
     for attribute in attributes.split("."):
         if not hasattr(found, attribute):
@@ -88,7 +88,7 @@ def _record(function: Callable[..., Any], arguments: dict[str, Any], text: str, 
         recorded = record_module(lambda: function(**arguments))
     except UsageError as error:
         raise UsageError(f"{source}: {error}") from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UsageError(f"{source}: cannot be built on the meta device: {_reason(error)}") from None
     return ImportedModel(
         name or text.rpartition(":")[2].rpartition(".")[2],
@@ -127,6 +127,6 @@ def _import_values(module: torch.nn.Module, name: str) -> ImportedModel:
     return ImportedModel(name, f"a module of {type(module).__name__}", tuple(tensors))
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return show_text(f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__, MAX_REASON_CHARS)

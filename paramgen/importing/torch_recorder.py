@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -68,7 +71,7 @@ def record_module(
 
     `build` returns the module; `ignored` the names of its state dict that are not imported. Raises what `build` raises.
     """
-    with recording() as tape:
+    with initializing_on_meta(), recording() as tape:
         module = build()
     if not isinstance(module, torch.nn.Module):
         raise UsageError(f"must return a torch.nn.Module, got {type(module).__name__}")
@@ -105,6 +108,22 @@ def record_module(
             )
         )
     return RecordedModule(module, tuple(tensors), tuple(unset), problems)
+
+
+@contextmanager
+def initializing_on_meta() -> Iterator[None]:
+    """Make transformers initialize models in the order that it has on the CPU; it skips this on the meta device.
+
+    The order matters: an embedding and a tied head are initialized before they are tied.
+    """
+    if "transformers" not in sys.modules:
+        yield
+        return
+    from transformers import modeling_utils
+
+    name = "get_torch_context_manager_or_global_device"
+    with patch.object(modeling_utils, name, lambda: torch.device("cpu")):
+        yield
 
 
 def shorten_numbers(tree: Any, dtype: torch.dtype) -> Any:

@@ -12,7 +12,6 @@ from dataclasses import fields, replace
 from inspect import signature
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 from paramgen.errors import FileError, UsageError, check_path, file_errors
 from paramgen.importing.model import ImportedModel, ImportedTensor
@@ -256,8 +255,7 @@ def _import(model_class: Any, config: Any, content: Tree, source: str, name: str
     from paramgen.importing.torch_recorder import record_module
 
     try:
-        with _initializing_on_meta():
-            recorded = record_module(lambda: model_class._from_config(config), _names_not_saved)
+        recorded = record_module(lambda: model_class._from_config(config), _names_not_saved)
     except UsageError:
         raise
     except Exception as error:
@@ -271,20 +269,6 @@ def _import(model_class: Any, config: Any, content: Tree, source: str, name: str
         recorded.uninitialized,
         recorded.notes(),
     )
-
-
-@contextmanager
-def _initializing_on_meta() -> Iterator[None]:
-    """Make transformers initialize models in the order that it has on the CPU; it skips this on the meta device.
-
-    The order matters: an embedding and a tied head are initialized before they are tied.
-    """
-    import torch
-    from transformers import modeling_utils
-
-    name = "get_torch_context_manager_or_global_device"
-    with patch.object(modeling_utils, name, lambda: torch.device("cpu")):
-        yield
 
 
 def _names_not_saved(model: Any) -> Iterator[str]:

@@ -198,6 +198,16 @@ def test_functions_are_imported_with_arguments(monkeypatch: pytest.MonkeyPatch) 
     assert model.sizes == {"width": 6, "layers": 3} and model.name == "net" and model.source == "library:net"
 
 
+@pytest.mark.frameworks("transformers")
+def test_functions_that_make_models_of_transformers() -> None:
+    from transformers import AutoModelForCausalLM, Qwen3Config
+
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 2, "num_key_value_heads": 1}
+    config = Qwen3Config(num_hidden_layers=1, head_dim=16, vocab_size=50, **sizes)
+    found = tensors_of(import_module(lambda: AutoModelForCausalLM.from_config(config)))
+    assert found["model.embed_tokens.weight"].initializer == {"type": "gaussian", "std": 0.02}
+
+
 def test_modules_that_exist_have_measured_values() -> None:
     import torch
     from torch import nn
@@ -225,6 +235,7 @@ def test_errors(golden: Golden) -> None:
         ("math", {}),
         ("math:pi", {}),
         (lambda: 3, {}),
+        (lambda: sys.exit(5), {}),
         (nn.Linear(2, 3), {"bias": False}),
     ]:
         with pytest.raises(UsageError) as caught:
