@@ -61,7 +61,14 @@ def _as_parameter(tensor: ImportedTensor) -> Parameter:
     initializer = tuple((key, _freeze(value)) for key, value in (tensor.initializer or {}).items())
     name = tensor.name.rpartition(".")[2]
     return Parameter(
-        name, tensor.dtype, tuple(tensor.shape), initializer, tensor.origin, tensor.tied_to, tensor.padding_index
+        name,
+        tensor.dtype,
+        tuple(tensor.shape),
+        initializer,
+        tensor.origin,
+        tensor.tied_to,
+        tensor.padding_index,
+        tensor.weight_norm,
     )
 
 
@@ -132,6 +139,8 @@ def _read_index(child: _Child, before: str, after: str) -> int | None:
 
 def _fold_run(run: _Run, merges: bool) -> Block:
     """Return the shortest form of a run: one repetition, several, or its groups one by one."""
+    if any(map(_lacks_name, run.blocks)):
+        return _list_parts(run, 0, len(run.indices))
     separate: list[Element] = []
     position = 0
     while position < len(run.indices):
@@ -149,6 +158,13 @@ def _fold_run(run: _Run, merges: bool) -> Block:
     if merged is None or count_lines((merged,)) > MIN_SAVING * count_lines(tuple(separate)):
         return tuple(separate)
     return (replace(merged, parts=_list_parts(run, 0, len(run.indices))),)
+
+
+def _lacks_name(block: Block) -> bool:
+    """Return True if an operation in a repeated group would have no name of its own."""
+    return len(block) > 1 and any(
+        isinstance(element, Parameter) and element.is_operation and "." not in element.name for element in block
+    )
 
 
 def _list_parts(run: _Run, start: int, stop: int) -> Block:

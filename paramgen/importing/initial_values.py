@@ -9,6 +9,8 @@ from typing import Any
 from paramgen.dtypes import DTYPES
 
 GUESS = "Initial values are guesses from names: scales of norms 1, biases 0, other weights normal with std 0.02."
+GUESSED = "guess"
+"""The comment beside a tensor if others have known initial values."""
 STD = 0.02
 
 _NORM = re.compile(r"(\w*norm\w*|ln_?\w*|bn\d*)\.(weight|scale|gamma)|gamma|running_var")

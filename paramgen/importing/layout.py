@@ -22,7 +22,7 @@ MIN_GROUP = 6
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A group, or an operation for tied parameters or an embedding.
+    """A group, or an operation for tied parameters or a parameter that is one.
 
     `path` is the full name of its contents, `*` for indices.
     """
@@ -43,7 +43,7 @@ def lay_out(block: Block, path: str = "") -> tuple[tuple[Parameter, ...], tuple[
     """Return the own parameters of a group or model, and its entries."""
     own: list[Parameter] = []
     for element in block:
-        if not isinstance(element, Parameter) or element.tied_to or element.padding_index is not None:
+        if not isinstance(element, Parameter) or element.tied_to or element.is_operation:
             break
         own.append(element)
     while own and _is_part_of_group(own[-1], block[len(own) :]):
@@ -81,14 +81,17 @@ def _make_entries(block: Block, path: str) -> Iterator[Entry]:
 
 
 def _entry_kind(element: Element) -> tuple[bool, bool, str | None]:
-    """Return what neighbours of one entry share; a table with a padding row is an entry of its own."""
+    """Return what neighbours of one entry share; a parameter that is an operation is an entry of its own."""
     if isinstance(element, Repeat):
         return True, False, None
-    return False, element.tied_to is not None, element.name if element.padding_index is not None else None
+    return False, element.tied_to is not None, element.name if element.is_operation else None
 
 
 def _make_repeat(repeat: Repeat, path: str) -> Entry:
     inner_path = indexed_path(join_names(path, repeat.name))
+    first = repeat.block[0]
+    if isinstance(first, Parameter) and first.is_operation and "." not in first.name:  # a repeated operation
+        return Entry(repeat.name or INDEX, inner_path, (first,), (), repeat.indices, repeat.when)
     own, entries = lay_out(repeat.block, inner_path)
     return Entry(repeat.name or INDEX, inner_path, own, entries, repeat.indices, repeat.when)
 

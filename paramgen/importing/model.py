@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
+
+
+class WeightNorm(NamedTuple):
+    """Weight normalization: the type of an operation, and its `axis` and `style`."""
+
+    operation: str
+    axis: str
+    style: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +22,8 @@ class ImportedTensor:
     `dtype` is a name used in specs. `initializer` is a mapping as in a spec, None if unknown. `origin` says in a few
     words where the initializer comes from. `tied_to` names an earlier or later tensor that it shares. The row
     `padding_index` is zero, whatever the initializer. `norm_of` names the direction whose norms weight normalization
-    stores here; the initializer is then an approximation.
+    stores here; the initializer is then an approximation. With `weight_norm`, the tensor is a direction, and stands for
+    its magnitude, too.
     """
 
     name: str
@@ -25,6 +34,7 @@ class ImportedTensor:
     tied_to: str | None = None
     padding_index: int | None = None
     norm_of: str | None = None
+    weight_norm: WeightNorm | None = None
 
 
 @dataclass(frozen=True, slots=True)

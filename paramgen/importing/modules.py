@@ -47,7 +47,7 @@ def import_module(
     A function, a class, or a reference to one (`package.module:function`) is called with `arguments` on the meta
     device, while its initialization is recorded. This runs its code. A module that exists has values, but the
     distributions that they are from are not known: its tensors get the constant, or the mean and standard deviation,
-        that they have. Raises UsageError if nothing can be imported.
+    that they have. Raises UsageError if nothing can be imported.
     """
     try:
         import torch

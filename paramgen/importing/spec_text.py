@@ -12,6 +12,7 @@ from textwrap import wrap
 from typing import Any
 
 from paramgen.importing.index_text import Frame, write_varying
+from paramgen.importing.initial_values import GUESSED
 from paramgen.importing.layout import Entry, lay_out
 from paramgen.importing.structure import INDEX, Block, Parameter, Repeat, Varying, has_variation
 from paramgen.importing.variables import Variables
@@ -21,6 +22,7 @@ from paramgen.language.yaml_writer import to_yaml
 # Shorter lists of parameters or operations are written again.
 MIN_SHARED = 3
 
+DEFAULT_STYLE = "parametrized"
 _INDEX_NAMES = ("i", "j", "k", "l", "m", "n", *(f"index_{number}" for number in range(32)))
 _ANCHOR_WORDS = {"gaussian": "normal"}
 
@@ -36,7 +38,7 @@ class SpecText:
         self._variables = Variables(block, sizes)
         self._sizes = sizes
         self._dtype = _find_dtype(block)
-        self._has_embedding = _has_embedding(block)
+        self._has_operation = _has_operation(block)
         self._bodies = Counter[Any](key for entry in self._entries for key in self._list_bodies(entry))
         self._initializers = Counter[str]()
         self._restart()
@@ -61,7 +63,7 @@ class SpecText:
         lines += ["paramgen: 1", f"name: {scalar(self._name)}"]
         if self._dtype != "float32":
             lines.append(f"dtype: {self._dtype}")
-        if self._has_embedding:  # its tensor is called weight, and has the vocabulary first
+        if self._has_operation:  # it gets PyTorch's names and order of axes
             lines.append("layout: torch")
         variables = self._variables.used()
         if variables:
@@ -116,8 +118,8 @@ class SpecText:
             repeat += [("as", frame.variable)] if frame.is_used else []
         keys = [("name", name), *repeat, *([("when", when)] if when else [])]
         keys += [("type", "custom")] if entry.is_tied else []
-        if single and single.padding_index is not None:
-            return _render_embedding(single, keys, fields, comment, margin)
+        if single and single.is_operation:
+            return _render_operation(single, keys, fields, comment, margin)
         if single:
             return self._render_single(single, keys, fields, comment, margin)
         if len(body) == 1:  # an alias
@@ -257,25 +259,23 @@ class SpecText:
         return value(indices)
 
     def _find_comment(self, parameter: Parameter) -> str | None:
-        """Return where an initializer comes from, if it appears for the first time."""
+        """Return where an initializer comes from, if it appears for the first time; each guess says so."""
         key = parameter.initializer, parameter.origin or ""
-        if not parameter.origin or key in self._origins:
+        if not parameter.origin or (key in self._origins and parameter.origin != GUESSED):
             return None
         self._origins.add(key)
         return " ".join(parameter.origin.split())
 
 
-def _render_embedding(
+def _render_operation(
     parameter: Parameter, keys: Sequence[tuple[str, str]], fields: Sequence[str], comment: str | None, margin: str
 ) -> list[str]:
-    """Return the operation of a table whose row `padding_index` is zero."""
+    """Return the operation of a table with a padding row, or of weights with weight normalization."""
     texts = dict(field.split(": ", 1) for field in fields)
-    vocabulary, dimension = texts["shape"][1:-1].split(", ")
     parts = [f"{key}: {_flow_value(key, text)}" for key, text in keys]
     if "when" in texts:
         parts.append(f"when: {texts['when']}")
-    parts += ["type: embedding", f"vocabulary_size: {vocabulary}", f"embedding_dimension: {dimension}"]
-    parts.append(f"padding_index: {parameter.padding_index}")
+    parts += _list_operation_fields(parameter, texts["shape"][1:-1].split(", "))
     if "dtype" in texts:
         parts.append(f"dtype: {texts['dtype']}")
     parts.append(f"initializers: {{weights: {texts['initializer']}}}")
@@ -284,10 +284,26 @@ def _render_embedding(
     return with_comment(lines, comment)
 
 
-def _has_embedding(block: Block) -> bool:
+def _list_operation_fields(parameter: Parameter, sizes: Sequence[str]) -> list[str]:
+    """Return the type and the sizes of an operation; a bias is a parameter of its own, which PyTorch puts first."""
+    first, second, *kernel = sizes
+    if parameter.weight_norm is None:
+        table = [f"vocabulary_size: {first}", f"embedding_dimension: {second}"]
+        return ["type: embedding", *table, f"padding_index: {parameter.padding_index}"]
+    operation, axis, style = parameter.weight_norm
+    if operation == "fully_connected":
+        fields = [f"input_size: {second}", f"output_size: {first}"]
+    else:
+        filters, channels = (second, first) if operation == "transposed_conv" else (first, second)
+        filter_size = kernel[0] if len(kernel) == 1 else f"[{', '.join(kernel)}]"
+        fields = [f"filter_size: {filter_size}", f"num_channels: {channels}", f"num_filters: {filters}"]
+    norm = [f"axis: {axis}", *([f"style: {style}"] if style != DEFAULT_STYLE else [])]
+    return [f"type: {operation}", *fields, "bias: false", f"weight_norm: {flow_mapping(norm)}"]
+
+
+def _has_operation(block: Block) -> bool:
     return any(
-        _has_embedding(element.block) if isinstance(element, Repeat) else element.padding_index is not None
-        for element in block
+        _has_operation(element.block) if isinstance(element, Repeat) else element.is_operation for element in block
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
+from paramgen.importing.model import WeightNorm
 from paramgen.limits import MAX_LIST_LENGTH
 
 # In names and conditions, these stand for the index of the repetition, and for the end of its range.
@@ -24,7 +25,10 @@ class Varying:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A tensor, or equal tensors of a repetition. Sizes and the numbers of the initializer may be `Varying`."""
+    """A tensor, or equal tensors of a repetition. Sizes and the numbers of the initializer may be `Varying`.
+
+    With `weight_norm`, it is a direction, and stands for its magnitude, too.
+    """
 
     name: str
     dtype: str
@@ -33,7 +37,13 @@ class Parameter:
     origin: str | None = None
     tied_to: str | None = None
     padding_index: int | None = None
+    weight_norm: WeightNorm | None = None
     when: str | None = None
+
+    @property
+    def is_operation(self) -> bool:
+        """True if only an operation describes it, not a shape and an initializer."""
+        return self.padding_index is not None or self.weight_norm is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +86,7 @@ def find_skeleton(element: Element) -> Any:
         return element.name, element.indices, element.when, tuple(map(find_skeleton, element.block))
     fields = tuple((key, None if is_number(value) else value) for key, value in element.initializer)
     rank = len(element.shape)
-    parts = element.origin, element.tied_to, element.padding_index, element.when
+    parts = element.origin, element.tied_to, element.padding_index, element.weight_norm, element.when
     return element.name, element.dtype, rank, fields, *parts
 
 

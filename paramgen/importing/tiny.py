@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import deepcopy
 from typing import Any
 
 Tree = dict[str, Any]
@@ -24,7 +25,7 @@ HEAD_SIZES = re.compile(
 WIDTHS = re.compile(
     r"hidden_sizes?$|_size_per_layer_input$|intermediate_size|embed(ding)?_(dim|size)s?$|^d_model$|^n_embd$|^n_inner$"
     r"|^d_ff$|ffn_dim$|ffn_hidden|^dim$|^ffn_dim|projection_(dim|size)$|_width$|^width$|^d_inner$|_rank$|(^|_)hidden_dims?$"
-    r"|^emb_dim$|^mlp_dim$|intermediate_dim$|^conv_dim$|^lru_width$|^embed_dims?$|^channels$|^base_dim$|^hidden_channels$"
+    r"|^emb_dim$|^mlp_dim$|intermediate_dim$|^conv_dim$|^lru_width$|^embed_dims?$|^channels$|(^|_)d_ssm$|^base_dim$|^hidden_channels$"
     r"|feed_?forward_(size|dim|proj)?$|_hidden_dim$|out_hidden_size$|dim_feedforward$|^inner_dim$|^proj_codevector_dim$"
 )
 NOT_WIDTHS = re.compile(r"vocab|patch|image|window|chunk|kernel|dt_rank|time_step")
@@ -33,6 +34,7 @@ VOCABULARIES = re.compile(r"vocab_size$|(^|_)vocab$|vocabulary_size$")
 POSITIONS = re.compile(
     r"position_embeddings$|^n_positions$|^n_ctx$|max_(source|target)_positions$|^max_seq(uence)?_len(gth)?$"
 )
+EXPANSIONS = re.compile(r"(^|_)expand$")
 EXPERTS = re.compile(r"^(num|n)_(\w+_)?experts$|^moe_num_experts$")
 TOKENS = re.compile(r"token_ids?$|token_index$|_id$|^(pad|bos|eos|sep|cls|mask)_index$")
 VOCABULARY, LENGTH, EXPERT_COUNT, HEAD_SIZE, SMALL_WIDTH, MOST_LAYERS = 128, 64, 4, 8, 16, 4
@@ -56,7 +58,7 @@ def shrink(tree: Tree, constructs: Callable[[Edits], bool]) -> Edits:
 
     make([_with_parts(tree, _fewer_layers), _with_parts(tree, _only_layer_numbers)])
     make([_with_parts(tree, _fewer_experts)])
-    parts = list(_parts(tree))
+    parts = list(_parts(edit(tree, edits)))
     if not make(_scale(parts, 2**power) for power in range(7, 3, -1)):
         # Nested configurations seldom share widths that must be equal.
         made = [make(_scale([part], 2**power) for power in range(7, 0, -1)) for part in parts]
@@ -65,6 +67,19 @@ def shrink(tree: Tree, constructs: Callable[[Edits], bool]) -> Edits:
     make([_vocabulary(tree)])
     make([_with_parts(tree, _fewer_positions)])
     return edits
+
+
+def edit(content: Tree, edits: Edits) -> Tree:
+    """Return the contents of a config.json with changes."""
+    content = deepcopy(content)
+    for path, value in edits.items():
+        part = content
+        for step in path[:-1]:
+            if not isinstance(part.get(step), dict):
+                part[step] = {}
+            part = part[step]
+        part[path[-1]] = value
+    return content
 
 
 def _parts(tree: Tree, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Tree]]:
@@ -143,7 +158,11 @@ def _fewer_experts(part: Tree) -> dict[str, Any]:
 
 
 def _heads(part: Tree) -> dict[str, Any]:
-    return {name: value for name, value in part.items() if HEADS.search(name) and (_is_size(value) or _is_sizes(value))}
+    return {
+        name: value
+        for name, value in part.items()
+        if HEADS.search(name) and not HEAD_SIZES.search(name) and (_is_size(value) or _is_sizes(value))
+    }
 
 
 def _widths(part: Tree) -> dict[str, Any]:
@@ -191,12 +210,16 @@ def _scale(parts: Iterable[tuple[tuple[str, ...], Tree]], factor: int) -> Edits:
 
 
 def _head_size(size: int, part: Tree, changes: Mapping[str, Any]) -> int:
-    """Return a smaller size of heads: the width by the number of heads if it was that, else a fraction."""
+    """Return a smaller size of heads: the width (or its multiple inside) by their number if it was that, or a part."""
+    multiples = [1, *(value for name, value in part.items() if EXPANSIONS.search(name) and type(value) is int)]
     for width in changes:
         for heads in _heads(part):
             both = (part[width], part[heads], changes[width], changes[heads])
-            if all(type(number) is int for number in both) and width not in _heads(part) and size * both[1] == both[0]:
-                return max(int(both[2] // both[3]), 1)
+            if not all(type(number) is int for number in both) or width in _heads(part):
+                continue
+            for multiple in multiples:
+                if size * both[1] == both[0] * multiple:
+                    return max(int(both[2] * multiple // both[3]), 1)
     while size % 2 == 0 and size > HEAD_SIZE:
         size //= 2
     return size

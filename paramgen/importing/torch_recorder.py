@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -17,6 +20,7 @@ from paramgen.importing.initial_states import UNSET, Contents, Evaluator, State
 from paramgen.importing.model import ImportedTensor
 from paramgen.importing.recognition import Tolerance, recognize, shortest
 from paramgen.importing.tape import Ref, ReplayError, Tape, recording
+from paramgen.importing.weight_norm import find_direction
 
 Array = NDArray[Any]
 
@@ -67,7 +71,7 @@ def record_module(
 
     `build` returns the module; `ignored` the names of its state dict that are not imported. Raises what `build` raises.
     """
-    with recording() as tape:
+    with initializing_on_meta(), recording() as tape:
         module = build()
     if not isinstance(module, torch.nn.Module):
         raise UsageError(f"must return a torch.nn.Module, got {type(module).__name__}")
@@ -88,7 +92,7 @@ def record_module(
             tensors.append(replace(tensor, tied_to=owner))
             continue
         finding = reader.find(ref) if ref.numel else Finding({"type": "zeros"})
-        if direction := _direction_of(name, refs):
+        if (direction := find_direction(name)) and direction in refs:
             finding = reader.find_norm(ref, refs[direction], direction, finding)
         if finding.is_unset:
             unset.append(name)
@@ -104,6 +108,22 @@ def record_module(
             )
         )
     return RecordedModule(module, tuple(tensors), tuple(unset), problems)
+
+
+@contextmanager
+def initializing_on_meta() -> Iterator[None]:
+    """Make transformers initialize models in the order that it has on the CPU; it skips this on the meta device.
+
+    The order matters: an embedding and a tied head are initialized before they are tied.
+    """
+    if "transformers" not in sys.modules:
+        yield
+        return
+    from transformers import modeling_utils
+
+    name = "get_torch_context_manager_or_global_device"
+    with patch.object(modeling_utils, name, lambda: torch.device("cpu")):
+        yield
 
 
 def shorten_numbers(tree: Any, dtype: torch.dtype) -> Any:
@@ -124,14 +144,6 @@ def dtype_name(name: str, dtype: torch.dtype) -> str:
     if found not in DTYPES:
         raise UsageError(f"{name}: must have a dtype of safetensors, got {found}")
     return found
-
-
-def _direction_of(name: str, names: Iterable[str]) -> str | None:
-    """Return the direction whose norms weight normalization stores under a name, if there is one."""
-    for norm, direction in (("original0", "original1"), ("weight_g", "weight_v")):
-        if name.endswith(norm) and (found := name.removesuffix(norm) + direction) in names:
-            return found
-    return None
 
 
 class _Reader:
@@ -204,8 +216,8 @@ class _Reader:
         if initializer := recognize(to_numpy(values), Tolerance.of_bits(bits)):
             return Finding(initializer)
         is_finite = bool(torch.isfinite(values).all())
-        reason = f"{ref.numel:,} computed values have no formula that is known" if is_finite else "has infinite values"
-        return Finding(problem=reason)
+        unknown = f"{ref.numel:,} computed values have no formula that is known"
+        return Finding(problem=unknown if is_finite else "values that are not finite, which a spec cannot have")
 
     def _random(self, ref: Ref) -> Finding:
         with torch.random.fork_rng(devices=[]):

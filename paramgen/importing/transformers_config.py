@@ -9,13 +9,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import fields, replace
+from inspect import signature
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 from paramgen.errors import FileError, UsageError, check_path, file_errors
 from paramgen.importing.model import ImportedModel, ImportedTensor
-from paramgen.importing.tiny import Edits, Tree, shrink
+from paramgen.importing.tiny import Edits, Tree, edit, shrink
 from paramgen.messages import closest_match, show, show_text
 
 MISSING_EXTRA = "importing a configuration needs transformers and torch; install both"
@@ -81,11 +81,11 @@ def import_written_config(
         config = _configure(config_class, content, source)
         if set_values or tiny:
             content = _independent(content, config)
-            content = _edit(content, _requested(config, set_values or {}, source))
+            content = edit(content, _requested(config, set_values or {}, source))
             config = _configure(config_class, content, source)
         if tiny:
             edits = shrink(_as_tree(config), lambda edits: _constructs(model_class, config_class, content, edits))
-            content = _edit(content, edits)
+            content = edit(content, edits)
             config = _configure(config_class, content, source)
         return _import(model_class, config, content, source, name or str(content["model_type"]))
 
@@ -179,16 +179,22 @@ def _as_tree(config: Any) -> Tree:
     from transformers import PreTrainedConfig
 
     tree: Tree = {"model_type": config.model_type}
-    for name in (field.name for field in fields(config)):
+    for name in _field_names(config):
         if not name.startswith("_"):
             value = vars(config).get(name)  # some raise an error of their own
             tree[name] = _as_tree(value) if isinstance(value, PreTrainedConfig) else value
     return tree
 
 
+def _field_names(config: Any) -> list[str]:
+    """Return the names of a configuration's own fields; a class without `dataclass` has those of its arguments."""
+    arguments = (name for name in signature(type(config).__init__).parameters if name in vars(config))
+    return list(dict.fromkeys([*(field.name for field in fields(config)), *arguments]))
+
+
 def _independent(content: Tree, config: Any) -> Tree:
     """Return the contents of a config.json without values that the class derives from others, and without aliases."""
-    names = {field.name for field in fields(config)}
+    names = set(_field_names(config))
     kept: Tree = {}
     for name, value in content.items():
         part = vars(config).get(name)
@@ -236,24 +242,11 @@ def _requested(config: Any, set_values: Mapping[str, Any], source: str) -> Edits
     return edits
 
 
-def _edit(content: Tree, edits: Edits) -> Tree:
-    """Return the contents of a config.json with changes."""
-    content = deepcopy(content)
-    for path, value in edits.items():
-        part = content
-        for step in path[:-1]:
-            if not isinstance(part.get(step), dict):
-                part[step] = {}
-            part = part[step]
-        part[path[-1]] = value
-    return content
-
-
 def _constructs(model_class: Any, config_class: Any, content: Tree, edits: Edits) -> bool:
     from paramgen.importing.tape import recording
 
     try:
-        config = _configure(config_class, _edit(content, edits), "")
+        config = _configure(config_class, edit(content, edits), "")
         with recording():
             model_class._from_config(config)
     except Exception:
@@ -265,8 +258,7 @@ def _import(model_class: Any, config: Any, content: Tree, source: str, name: str
     from paramgen.importing.torch_recorder import record_module
 
     try:
-        with _initializing_on_meta():
-            recorded = record_module(lambda: model_class._from_config(config), _names_not_saved)
+        recorded = record_module(lambda: model_class._from_config(config), _names_not_saved)
     except UsageError:
         raise
     except Exception as error:
@@ -280,20 +272,6 @@ def _import(model_class: Any, config: Any, content: Tree, source: str, name: str
         recorded.uninitialized,
         recorded.notes(),
     )
-
-
-@contextmanager
-def _initializing_on_meta() -> Iterator[None]:
-    """Make transformers initialize models in the order that it has on the CPU; it skips this on the meta device.
-
-    The order matters: an embedding and a tied head are initialized before they are tied.
-    """
-    import torch
-    from transformers import modeling_utils
-
-    name = "get_torch_context_manager_or_global_device"
-    with patch.object(modeling_utils, name, lambda: torch.device("cpu")):
-        yield
 
 
 def _names_not_saved(model: Any) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import replace
 
 from paramgen import limits
@@ -10,10 +10,11 @@ from paramgen.catalog.fields import RESERVED_NAME, is_name
 from paramgen.dtypes import DTYPES
 from paramgen.errors import FileError, SpecError
 from paramgen.importing.folding import fold, list_flat
-from paramgen.importing.initial_values import GUESS, guess_initializer
+from paramgen.importing.initial_values import GUESS, GUESSED, guess_initializer
 from paramgen.importing.model import ImportedModel, ImportedTensor
 from paramgen.importing.spec_text import SpecText
 from paramgen.importing.structure import Block
+from paramgen.importing.weight_norm import find_direction, join_norms
 from paramgen.language.parsed_spec import Replacements, interpret
 from paramgen.language.yaml_reader import from_yaml
 from paramgen.messages import must_be, show_text
@@ -33,7 +34,7 @@ def write_spec(model: ImportedModel) -> str:
     known = replace(model, tensors=tuple(_complete(model)))
     comments = _write_comments(model)
     failure = None
-    for block in _find_forms(known):
+    for block in _find_forms(tuple(join_norms(known.tensors))):
         text = SpecText(comments, model.name, block, model.sizes, model.files).render()
         try:
             if matches(text, known):
@@ -60,15 +61,24 @@ def _complete(model: ImportedModel) -> Iterator[ImportedTensor]:
     """Yield the tensors, each with an initializer, and ties that lead to the canonical name of a tensor of the file."""
     embeddings = {tensor.name for tensor in model.tensors if tensor.padding_index is not None and can_pad(tensor)}
     ties = {tensor.name: tensor.tied_to for tensor in model.tensors if tensor.tied_to}
+    names = {tensor.name for tensor in model.tensors}
+    origin = GUESSED if any(tensor.initializer for tensor in model.tensors) else None
     for tensor in model.tensors:
         target = tensor.tied_to
         while target in ties:
             target = ties[target]
-        initializer = tensor.initializer or guess_initializer(tensor.name, tensor.dtype, tensor.shape)
+        known = tensor if tensor.initializer else _guess(tensor, names, origin)
         if target in embeddings:
             target = f"{target}s"  # the operation calls it weights
         padding_index = tensor.padding_index if tensor.name in embeddings else None
-        yield replace(tensor, initializer=initializer, tied_to=target, padding_index=padding_index)
+        yield replace(known, tied_to=target, padding_index=padding_index)
+
+
+def _guess(tensor: ImportedTensor, names: Set[str], origin: str | None) -> ImportedTensor:
+    """Return a tensor with the initializer that its name suggests."""
+    initializer = guess_initializer(tensor.name, tensor.dtype, tensor.shape)
+    direction = find_direction(tensor.name)
+    return replace(tensor, initializer=initializer, origin=origin, norm_of=direction if direction in names else None)
 
 
 def can_pad(tensor: ImportedTensor) -> bool:
@@ -96,11 +106,11 @@ def _count_elements(tensor: ImportedTensor) -> int:
     return count
 
 
-def _find_forms(model: ImportedModel) -> Iterator[Block]:
+def _find_forms(tensors: Sequence[ImportedTensor]) -> Iterator[Block]:
     """Yield the forms to try, the shortest first."""
-    yield fold(model.tensors)
-    yield fold(model.tensors, merges=False)
-    yield list_flat(model.tensors)
+    yield fold(tensors)
+    yield fold(tensors, merges=False)
+    yield list_flat(tensors)
 
 
 def matches(text: str, model: ImportedModel) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from golden import Golden
-from sweep_transformers import compare, load, sample
+from sweep_transformers import build, compare, load
 
 from paramgen.errors import FileError, UsageError
 from paramgen.importing.transformers_config import import_config, import_written_config
@@ -71,7 +71,7 @@ def test_the_tiny_model_loads_and_has_the_distributions_of_its_class(model_type:
         torch.manual_seed(seed)
         model = cls._from_config(type(config).from_dict(dict(written)))
         theirs.append({name: value.numpy() for name, value in model.state_dict().items()})
-    ours = [sample(imported, seed) for seed in range(1, SEEDS + 1)]
+    ours = build(imported, tmp_path, SEEDS)
     assert [tensor.name for tensor in imported.tensors] == [*theirs[0]]
     assert sum(values.size for values in theirs[0].values()) < 500_000
     differences = {
@@ -81,7 +81,7 @@ def test_the_tiny_model_loads_and_has_the_distributions_of_its_class(model_type:
         and (difference := compare([side[tensor.name] for side in theirs], [side[tensor.name] for side in ours]))
     }
     assert differences == {}
-    assert load(cls, imported, ours[0], tmp_path) == {"loads": True}
+    assert load(cls, tmp_path) == {"loads": True}
 
 
 def test_comparing_finds_a_wrong_deviation() -> None:
@@ -189,6 +189,47 @@ def test_errors(tmp_path: Path, golden: Golden) -> None:
         texts.append(str(caught.value))
     assert all("\n" not in text for text in texts)
     golden(*texts)
+
+
+OWN_CODE = """
+import torch
+from transformers import PretrainedConfig, PreTrainedModel
+
+
+class OwnConfig(PretrainedConfig):
+    model_type = "own"
+
+    def __init__(self, width=8, **options):
+        self.width = width
+        super().__init__(**options)
+
+
+class Own(PreTrainedModel):
+    config_class = OwnConfig
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.scale = torch.nn.Parameter(torch.full((config.width,), 0.5))
+        self.post_init()
+"""
+
+
+def test_code_beside_a_configuration_runs_if_it_is_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from transformers import dynamic_module_utils
+
+    monkeypatch.setattr(dynamic_module_utils, "HF_MODULES_CACHE", str(tmp_path / "cache"))
+    auto_map = {"AutoConfig": "own_code.OwnConfig", "AutoModel": "own_code.Own"}
+    write(tmp_path, {"model_type": "own", "architectures": ["Own"], "auto_map": auto_map, "width": 16})
+    (tmp_path / "own_code.py").write_text("raise SystemExit('this code must not run')")
+    with pytest.raises(UsageError, match="--trust-remote-code"):
+        import_config(tmp_path)
+    (tmp_path / "own_code.py").write_text(OWN_CODE)
+    imported = import_config(tmp_path, trust_remote_code=True, set_values={"width": 12})
+    (tensor,) = imported.tensors
+    assert (tensor.name, tensor.shape) == ("scale", (12,)) and tensor.initializer == {"type": "constant", "value": 0.5}
+    (tmp_path / "own_code.py").unlink()
+    with pytest.raises(UsageError, match="auto_map: cannot be loaded: OSError"):
+        import_config(tmp_path, trust_remote_code=True)
 
 
 @pytest.mark.parametrize("package", ["torch", "transformers"])

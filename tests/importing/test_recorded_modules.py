@@ -13,6 +13,7 @@ from helpers import Run
 from paramgen.errors import UsageError
 from paramgen.importing.model import ImportedModel, ImportedTensor
 from paramgen.importing.modules import import_module
+from paramgen.importing.writing import write_spec
 
 pytestmark = [pytest.mark.frameworks("torch"), pytest.mark.filterwarnings("ignore")]
 
@@ -149,6 +150,30 @@ def test_a_distribution_without_a_name_is_measured() -> None:
     assert model.notes == ("a distribution without a name; measured mean and standard deviation: x",)
 
 
+def test_infinite_values_are_guesses_with_a_note() -> None:
+    import torch
+
+    model = import_module(lambda: _holder(torch.full((), -math.inf)))
+    assert model.tensors[0].initializer is None
+    assert model.notes == ("values that are not finite, which a spec cannot have: x",)
+
+
+def test_guesses_are_marked_if_others_are_known() -> None:
+    import torch
+    from torch import nn
+
+    class Module(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.two = (nn.Parameter(torch.empty(size)) for size in (5, 7))
+            self.norm = nn.LayerNorm(5)
+
+    text = write_spec(import_module(Module))
+    assert "other weights normal with std 0.02 (2 tensors)." in text
+    lines = [line.strip() for line in text.splitlines() if line.endswith("# guess")]
+    assert [line[:3] for line in lines] == ["one", "two"]
+
+
 def _holder(value: Any) -> Any:
     from torch import nn
 
@@ -173,6 +198,16 @@ def test_functions_are_imported_with_arguments(monkeypatch: pytest.MonkeyPatch) 
     model = import_module("library:net", {"width": 6, "layers": 3})
     assert [tensor.shape for tensor in model.tensors] == [(6, 6), (6,)] * 3
     assert model.sizes == {"width": 6, "layers": 3} and model.name == "net" and model.source == "library:net"
+
+
+@pytest.mark.frameworks("transformers")
+def test_functions_that_make_models_of_transformers() -> None:
+    from transformers import AutoModelForCausalLM, Qwen3Config
+
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 2, "num_key_value_heads": 1}
+    config = Qwen3Config(num_hidden_layers=1, head_dim=16, vocab_size=50, **sizes)
+    found = tensors_of(import_module(lambda: AutoModelForCausalLM.from_config(config)))
+    assert found["model.embed_tokens.weight"].initializer == {"type": "gaussian", "std": 0.02}
 
 
 def test_modules_that_exist_have_measured_values() -> None:
@@ -202,7 +237,7 @@ def test_errors(golden: Golden) -> None:
         ("math", {}),
         ("math:pi", {}),
         (lambda: 3, {}),
-        (lambda: sys.exit(7), {}),
+        (lambda: sys.exit(5), {}),
         (nn.Linear(2, 3), {"bias": False}),
     ]:
         with pytest.raises(UsageError) as caught:

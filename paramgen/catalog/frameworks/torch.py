@@ -38,7 +38,7 @@ from paramgen.catalog.operations import (
 
 _NORM_ROWS = ("weight = scale c", "bias = offset c")
 # The names of the magnitude and the direction, by the style of weight_norm.
-_WEIGHT_NORM_NAMES = {
+WEIGHT_NORM_NAMES = {
     "parametrized": ("parametrizations.weight.original0", "parametrizations.weight.original1"),
     "legacy": ("weight_g", "weight_v"),
 }
@@ -49,7 +49,7 @@ def _weight_rows(operation: Convolution | FullyConnected, axes: str) -> Iterator
     if not operation.weight_norm:
         yield f"weight = weights {axes}"
         return
-    magnitude, direction = _WEIGHT_NORM_NAMES[operation.weight_norm.style]
+    magnitude, direction = WEIGHT_NORM_NAMES[operation.weight_norm.style]
     kept = operation.norm_axes[operation.weight_norm.axis]
     yield f"{magnitude} = magnitude {collapse_axes(axes, kept)}" if kept else f"{magnitude} = magnitude"
     yield f"{direction} = weights {axes}"
