@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Iterator
+from itertools import count
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -111,21 +113,22 @@ class RunningBins:
         centers = self._first + np.arange(FINE_BINS) + 0.5
         numbers = (centers - start) / width if width else np.zeros(FINE_BINS)
         indices = np.floor(numbers).clip(0, bins - 1).astype(np.int64)
-        return tuple(int(count) for count in np.bincount(indices, weights=self._counts, minlength=bins))
+        return tuple(int(number) for number in np.bincount(indices, weights=self._counts, minlength=bins))
 
     def bars(self, most: int) -> Bars:
-        """Return at most that number of bars that cover the values. Edges are those of fine bins, or integers."""
+        """Return at most that number of bars that cover the values. Their edges are multiples of their width.
+
+        Similar tensors so have the same edges. Those of integers are integers.
+        """
         unit = 2 ** max(0, -self._exponent) if self._is_integer else 1
         first, last = (_bin(value, self._exponent) // unit for value in (self.low, self.high))
-        units = last - first + 1
-        step = -(-units // most)
-        number = -(-units // step)
-        start = first - (number * step - units) // 2  # the bars may be wider than the values, at both ends
+        step = next(step for step in _steps() if last // step - first // step < most)
+        number, start = last // step - first // step + 1, first // step
         (used,) = np.nonzero(self._counts)
-        indices = ((used + self._first) // unit - start) // step
+        indices = (used + self._first) // (unit * step) - start
         counts = np.bincount(indices, weights=self._counts[used], minlength=number)
-        edge, width = (_edge(count * unit, self._exponent) for count in (start, step))
-        return Bars(edge, width, tuple(int(count) for count in counts))
+        edge, width = (_edge(bars * step * unit, self._exponent) for bars in (start, 1))
+        return Bars(edge, width, tuple(int(number) for number in counts))
 
 
 def _fine_exponent(low: float, high: float) -> int:
@@ -135,6 +138,13 @@ def _fine_exponent(low: float, high: float) -> int:
         return MIN_EXPONENT
     finest = math.frexp(largest)[1] - 53  # a larger number of a bin is not exact
     return max(MIN_EXPONENT, finest, math.frexp(high / 2 - low / 2)[1] - 12 if high > low else MIN_EXPONENT)
+
+
+def _steps() -> Iterator[int]:
+    """Yield 1, 2, 3, 4, 6, 8, 12, …"""
+    yield 1
+    for power in count():
+        yield from (2 ** (power + 1), 3 * 2**power)
 
 
 def _bin(value: float, exponent: int) -> int:

@@ -84,7 +84,7 @@ def _find_ignored(checkpoint: Checkpoint) -> Iterator[Inconsistency]:
 
 def _check_values(checkpoint: Checkpoint, threads: int, progress: Callable[[int], None]) -> list[Inconsistency]:
     """Return what is wrong with the values of tensors, except those of less than a byte."""
-    planned = _planned_tensors(checkpoint)
+    planned = planned_tensors(checkpoint)
     problems: dict[str, str] = {}
     lock = threading.Lock()
 
@@ -120,7 +120,7 @@ def _read_moments(checkpoint: Checkpoint, name: str, lock: threading.Lock) -> Ru
         moments.add(values.view(np.float32) if tensor.entry.dtype.is_complex else values)
 
 
-def _planned_tensors(checkpoint: Checkpoint) -> dict[str, Tensor]:
+def planned_tensors(checkpoint: Checkpoint) -> dict[str, Tensor]:
     """Return the tensors of the spec in the metadata; none if this version cannot plan it."""
     if not checkpoint.files:
         return {}
