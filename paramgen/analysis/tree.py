@@ -85,21 +85,21 @@ def _fold(branch: _Branch) -> tuple[list[Node], Hashable]:
     for name, child in branch.branches.items():
         children, key = _fold(child)
         keys.append((name, key))
-        if _is_number(name) and key in alike:
+        if is_number(name) and key in alike:
             alike[key].names.append(name)
             continue
         nodes.append(Node([name], child.leaf, children))
-        if _is_number(name):
+        if is_number(name):
             alike[key] = nodes[-1]
     return nodes, (branch.leaf, tuple(keys))
 
 
 def natural_key(name: str) -> list[tuple[bool, int, str]]:
     """Return a key that sorts names by their parts, and numbers by value."""
-    return [(False, int(part), "") if _is_number(part) else (True, 0, part) for part in name.split(".", MAX_DEPTH)]
+    return [(False, int(part), "") if is_number(part) else (True, 0, part) for part in name.split(".", MAX_DEPTH)]
 
 
-def _is_number(name: str) -> bool:
+def is_number(name: str) -> bool:
     """Return True if a name is a number as Python writes it."""
     return name.isascii() and name.isdecimal() and len(name) <= MAX_DIGITS and str(int(name)) == name
 
