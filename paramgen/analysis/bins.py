@@ -141,7 +141,7 @@ def _fine_exponent(low: float, high: float) -> int:
 
 
 def _steps() -> Iterator[int]:
-    """Yield 1, 2, 3, 4, 6, 8, 12, …"""
+    """Yield the powers of two, and three times each: 1, 2, 3, 4, 6, 8, 12 and so on."""
     yield 1
     for power in count():
         yield from (2 ** (power + 1), 3 * 2**power)

@@ -62,7 +62,9 @@ def histogram(chunks: Iterable[NDArray[Any]], low: float, high: float, bins: int
         for rank in (np.floor(ranks), np.ceil(ranks))
     )
     found = ((below + (above - below) * (ranks % 1)) * scale).clip(low, high)
-    return Histogram(low, high, counts.counts_between(low, high, bins), dict(zip(PERCENTILES, map(float, found), strict=True)))
+    return Histogram(
+        low, high, counts.counts_between(low, high, bins), dict(zip(PERCENTILES, map(float, found), strict=True))
+    )
 
 
 def _keys(values: NDArray[np.float32]) -> NDArray[np.int64]:

@@ -10,9 +10,8 @@ import typer
 
 from paramgen.cli import signals
 from paramgen.cli.options import JsonOption, parse_assignment
-from paramgen.cli.output import print_json, print_yaml
+from paramgen.cli.output import check_new_file, print_json, print_yaml, write_file
 from paramgen.cli.progress import ProgressBar
-from paramgen.errors import UsageError, check_path
 from paramgen.messages import show_path
 from paramgen.units import pluralize
 
@@ -77,7 +76,7 @@ def import_(
     from paramgen.importing.sources import ImportOptions, import_source
 
     if output != "-":
-        _check_output(check_path(output), force)
+        check_new_file(output, force)
     sys.path.insert(0, os.getcwd())  # for modules beside the user, as `python -m` has it
     options = ImportOptions(fit, tiny, dict(values or ()), class_name, dict(arguments or ()), trust_remote_code)
     with ProgressBar(_count_bytes(source) if fit else 0, shown=fit) as progress:
@@ -88,7 +87,7 @@ def import_(
 
         imported = import_source(source, options, advance)
     if output != "-":
-        _write(output, imported.text, force)
+        write_file(output, imported.text.encode(), force)
     if as_json:
         print_json(
             {
@@ -115,17 +114,3 @@ def _count_bytes(source: str) -> int:
         return 0
     with Checkpoint(source) as checkpoint:
         return sum(stored.entry.nbytes for stored in checkpoint.tensors.values())
-
-
-def _check_output(path: str, force: bool) -> None:
-    """Raise UsageError if a spec would replace a file: people edit specs, so that none is known to be unchanged."""
-    if os.path.isfile(path) and not force:
-        raise UsageError(f"{show_path(path)}: exists; choose another name, or replace it with --force")
-
-
-def _write(path: str, text: str, force: bool) -> None:
-    from paramgen.storage.writer import open_output
-
-    data = text.encode()
-    with open_output(path, len(data), force=force, may_replace=lambda path: False) as write:
-        write(memoryview(data))

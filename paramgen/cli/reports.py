@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Annotated
 
@@ -20,7 +21,7 @@ from paramgen.cli.options import (
 )
 from paramgen.cli.output import print_json, print_json_parts, print_yaml
 from paramgen.errors import UsageError
-from paramgen.messages import escape
+from paramgen.messages import escape, join_or, must_be
 
 StatsOption = Annotated[
     bool, typer.Option("--stats", help="Read the data: mean, std, min, max, zeros, NaNs, infinities.")
@@ -33,11 +34,42 @@ FilterOption = Annotated[
 ]
 
 
+def _suffix_parser(*suffixes: str) -> Callable[[str], str]:
+    def parse_output(text: str) -> str:
+        if not text.lower().endswith(suffixes):
+            raise typer.BadParameter(must_be(f"a file name that ends in {join_or(suffixes)}", text))
+        return text
+
+    return parse_output
+
+
+PlotOption = Annotated[
+    str | None,
+    typer.Option(
+        "--plot",
+        parser=_suffix_parser(".svg", ".png"),
+        metavar="OUT.svg|png",
+        help="Read the data: draw values, std by layer and sizes.",
+    ),
+]
+ReportOption = Annotated[
+    str | None,
+    typer.Option(
+        "--report",
+        parser=_suffix_parser(".html"),
+        metavar="OUT.html",
+        help="Read the data: write a page with a tree, histograms and the stored spec.",
+    ),
+]
+PictureForceOption = Annotated[bool, typer.Option("--force", help="Replace an existing plot or report.")]
+
 # Options of `inspect` that exclude others.
 CONFLICTS = {
-    "--spec": ("--tree", "--stats", "--hist", "--filter", "--json"),
-    "--tree": ("--stats", "--hist", "--json"),
-    "--hist": ("--json",),
+    "--spec": ("--tree", "--stats", "--hist", "--plot", "--report", "--filter", "--json"),
+    "--tree": ("--stats", "--hist", "--plot", "--report", "--json"),
+    "--stats": ("--plot", "--report"),
+    "--hist": ("--plot", "--report", "--json"),
+    "--json": ("--plot", "--report"),
 }
 
 
@@ -71,11 +103,14 @@ def inspect(
     hist: HistOption = False,
     spec: StoredSpecOption = False,
     pattern: FilterOption = None,
+    plot: PlotOption = None,
+    report: ReportOption = None,
+    force: PictureForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show the tensors of a file, an index or a folder."""
     given = {"--tree": tree, "--stats": stats, "--hist": hist, "--spec": spec, "--json": as_json}
-    given["--filter"] = pattern is not None
+    given |= {"--filter": pattern is not None, "--plot": plot is not None, "--report": report is not None}
     for option, others in CONFLICTS.items():
         if given[option] and (other := next((name for name in others if given[name]), None)):
             raise UsageError(f"{option} and {other} exclude each other; choose one")
@@ -83,6 +118,11 @@ def inspect(
         from paramgen.spec import Spec
 
         print_yaml(Spec.from_file(path).to_yaml())
+        return
+    if plot is not None or report is not None:
+        from paramgen.cli.pictures import write_pictures
+
+        write_pictures(path, pattern, plot=plot, report=report, force=force)
         return
 
     from paramgen.analysis.file_report import compute_statistics, iter_json, select_tensors

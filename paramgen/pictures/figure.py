@@ -46,31 +46,35 @@ def choose_patterns(entries: Iterable[TensorEntry]) -> list[str]:
     return sorted(sizes, key=lambda pattern: -sizes[pattern])[:MAX_HISTOGRAMS]
 
 
-def draw_figure(title: str, measurement: Measurement, suffix: str) -> bytes:
-    """Return a figure of measured tensors in one of FORMATS. Equal measurements have equal figures.
-
-    Raises UsageError if Matplotlib is not installed.
-    """
+def require_matplotlib() -> None:
+    """Raise UsageError if Matplotlib is not installed."""
     try:
-        import matplotlib as mpl
-        from matplotlib.figure import Figure
+        import matplotlib  # noqa: F401
     except ModuleNotFoundError:
         raise UsageError("--plot needs the extra plot; run pip install 'paramgen[plot]'") from None
+
+
+def draw_figure(title: str, measurement: Measurement, suffix: str) -> bytes:
+    """Return a figure of measured tensors in one of FORMATS. Equal measurements have equal figures."""
+    import matplotlib as mpl
+
     with mpl.rc_context(), warnings.catch_warnings():
         mpl.rcdefaults()
         # Text as outlines looks the same everywhere; the salt makes the names of elements the same each time.
         mpl.rcParams.update({"svg.hashsalt": "paramgen", "font.size": 8.0, "text.parse_math": False})
         mpl.rcParams.update({"text.color": TEXT, "xtick.color": QUIET, "axes.edgecolor": QUIET})
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
-        figure = _draw(Figure, title, measurement)
+        figure = _draw(title, measurement)
         buffer = io.BytesIO()
         metadata = {"Date": None, "Creator": None} if suffix == "svg" else {"Software": None}
         figure.savefig(buffer, format=suffix, dpi=110, metadata=metadata)
     return buffer.getvalue()
 
 
-def _draw(make_figure: type[Figure], title: str, measurement: Measurement) -> Figure:
+def _draw(title: str, measurement: Measurement) -> Figure:
     """Return the figure. Its height follows from what it shows."""
+    from matplotlib.figure import Figure
+
     entries = measurement.entries
     pools = {pattern: bins.bars(MAX_BARS) for pattern, bins in measurement.pools.items() if not bins.is_empty}
     strip = make_strip(measurement.statistics, max_rows=MAX_STRIP_ROWS, max_layers=MAX_STRIP_LAYERS)
@@ -81,7 +85,7 @@ def _draw(make_figure: type[Figure], title: str, measurement: Measurement) -> Fi
         TREEMAP_HEIGHT if total else 0.0,
     ]
     height = TITLE_HEIGHT + sum(part + GAP for part in heights if part) + 0.15
-    figure = make_figure(figsize=(WIDTH, height), facecolor="white")
+    figure = Figure(figsize=(WIDTH, height), facecolor="white")
     page = _Page(figure, height)
     counts = f"{pluralize(len(entries), 'tensor')}, {human_bytes(total)}"
     page.text(SIDE, 0.4, shorten(escape(title), 100), size=13, weight="bold")
@@ -90,7 +94,8 @@ def _draw(make_figure: type[Figure], title: str, measurement: Measurement) -> Fi
     if pools:
         patterns = {find_pattern(entry.name) for entry in entries}
         of_all = f" (the {len(pools)} largest of {len(patterns):,} patterns)" if len(pools) < len(patterns) else ""
-        _head(page, top, f"Values{of_all}", "bars: in the file; line: promised by the spec")
+        promised = "; line: promised by the spec" if any(map(measurement.promise, entries)) else ""
+        _head(page, top, f"Values{of_all}", f"bars: in the file{promised}")
         _draw_histograms(page, top, pools, measurement)
         top += heights[0] + GAP
     if strip:
@@ -131,35 +136,35 @@ def _draw_histograms(page: _Page, top: float, pools: dict[str, Bars], measuremen
         axes = page.axes(x, y + 0.27, width - 0.25, HISTOGRAM_HEIGHT - 0.62)
         expected = measurement.expected_in_pool(pattern, bars)
         total = sum(bars.counts)
-        shares = [count / total for count in bars.counts]
-        if len(shares) == 1:
-            bars = Bars(bars.start - bars.width, bars.width, (0, *bars.counts, 0))
-            shares, expected = [0.0, 1.0, 0.0], [0.0, *expected, 0.0] if expected else None
-        axes.stairs(shares, bars.edges, fill=True, color=BAR)
+        shares, edges = [count / total for count in bars.counts], bars.edges
+        ticks, labels = _ticks(edges)
+        if len(shares) == 1:  # equal values, as a bar of some width
+            edges, shares, expected = (
+                [-4.5, -0.5, 0.5, 4.5],
+                [0.0, 1.0, 0.0],
+                [0.0, *expected, 0.0] if expected else None,
+            )
+            ticks, labels = [0.0], [f"{measurement.pools[pattern].low:.4g}"]
+        axes.stairs(shares, edges, fill=True, color=BAR)
         if expected:
-            axes.stairs(expected, bars.edges, color=PROMISE, linewidth=1.1, baseline=None)
+            axes.stairs(expected, edges, color=PROMISE, linewidth=1.1, baseline=None)
         axes.set_ylim(0, 1.08 * max(*shares, *(expected or ())))
-        axes.set_xlim(bars.edges[0], bars.edges[-1])
+        axes.set_xlim(edges[0], edges[-1])
+        axes.set_xticks(ticks, labels, size=7)
+        axes.tick_params(length=2, pad=2)
         axes.set_yticks([])
         for side in ("left", "right", "top"):
             axes.spines[side].set_visible(False)
-        _set_ticks(axes, bars)
         page.text(x, y + 0.2, fit_name(pattern, 46), size=7.5)
 
 
-def _set_ticks(axes: Axes, bars: Bars) -> None:
-    """Label a few round numbers; of equal values, that value."""
+def _ticks(edges: Sequence[float]) -> tuple[list[float], list[str]]:
+    """Return a few round numbers within a range, and their texts."""
     from matplotlib.ticker import MaxNLocator
 
-    edges = bars.edges
-    if len(edges) == 4 and bars.counts[0] == bars.counts[2] == 0:
-        ticks = [(edges[1] + edges[2]) / 2]
-        labels = [f"{edges[1]:.4g}"]
-    else:
-        ticks = [tick for tick in MaxNLocator(5).tick_values(edges[0], edges[-1]) if edges[0] <= tick <= edges[-1]]
-        labels = [f"{tick:.3g}" for tick in ticks]
-    axes.set_xticks(ticks, labels, size=7)
-    axes.tick_params(length=2, pad=2)
+    ticks = [float(tick) for tick in MaxNLocator(5).tick_values(edges[0], edges[-1])]
+    ticks = [tick for tick in ticks if edges[0] <= tick <= edges[-1]]
+    return ticks, [f"{tick:.6g}" for tick in ticks]
 
 
 def _draw_strip(page: _Page, top: float, strip: Strip) -> None:

@@ -55,7 +55,7 @@ class Measurement:
     def expected(self, entry: TensorEntry) -> list[float] | None:
         """Return the share of a tensor's values that the spec promises in each bar, None if it promises nothing."""
         promise = self.promise(entry)
-        return promise and expected_shares(promise, self.bars[entry.name].edges, entry.dtype)
+        return None if promise is None else expected_shares(promise, self.bars[entry.name].edges, entry.dtype)
 
     def expected_in_pool(self, pattern: str, bars: Bars) -> list[float] | None:
         """Return the share that the spec promises in each bar of a pattern, None if it does not for all tensors."""

@@ -16,7 +16,7 @@ LEAST_RATIO = 2.0
 
 
 def find_pattern(name: str) -> str:
-    """Return a tensor's name with `*` for each number: that of its layer, expert, …"""
+    """Return a tensor's name with `*` for each number, such as those of layers and experts."""
     return ".".join("*" if is_number(part) else part for part in name.split("."))
 
 

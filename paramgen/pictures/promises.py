@@ -67,7 +67,8 @@ class Component:
         with np.errstate(divide="ignore", invalid="ignore"):
             slope = (wanted - x[above - 1]) / (x[above] - x[above - 1])
         inside = share[above - 1] + np.nan_to_num(slope).clip(0, 1) * (share[above] - share[above - 1])
-        return self.part * np.where(wanted <= x[0], 0.0, np.where(wanted > x[-1], 1.0, inside))
+        shares: NDArray[np.float64] = np.where(wanted <= x[0], 0.0, np.where(wanted > x[-1], 1.0, inside))
+        return self.part * shares
 
 
 Promise = tuple[Component, ...]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,7 +38,7 @@ def make_report(checkpoint: Checkpoint, measurement: Measurement) -> bytes:
     """Return a report of measured tensors as HTML. Equal files have equal reports."""
     style, script, page = ((files("paramgen.pictures") / f"report.{kind}").read_text("utf-8") for kind in _KINDS)
     values = {
-        "title": escape_html(os.path.basename(checkpoint.path.rstrip(os.sep)) or checkpoint.path),
+        "title": escape_html(checkpoint.name),
         "summary": escape_html(_summary(checkpoint, measurement.entries)),
         "style": style,
         "style_hash": _hash(style),

@@ -30,9 +30,8 @@ def draw_treemap(groups: Sequence[Group], total: int) -> str:
         name = tile.pattern or "smaller ones"
         size = f"{human_bytes(tile.nbytes)}, {share_text(tile.nbytes, total)}"
         parts.append(f"<g><title>{escape_html(name)}: {pluralize(tile.tensors, 'tensor')}, {size}</title>")
-        parts.append(
-            f'<rect class="tile t{_color(number, groups)}" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"/>'
-        )
+        area = f'x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"'
+        parts.append(f'<rect class="tile t{_color(number, groups)}" {area}/>')
         room = int((width - 10) / CHARACTER_WIDTH)
         lines = [shorten(tile_label(tile, groups[number]), room), size]
         if room >= 8 and height >= LINE_HEIGHT + 4:

@@ -53,7 +53,9 @@ def group_tiles(entries: Iterable[TensorEntry]) -> list[Group]:
     by_module: dict[str, list[Tile]] = {}
     for tile in tiles[: len(tiles) - len(small)]:
         by_module.setdefault(_module(tile.pattern), []).append(tile)
-    groups = sorted((Group(*item) for item in by_module.items()), key=lambda group: -group.nbytes)
+    groups = sorted(
+        (Group(pattern, tuple(members)) for pattern, members in by_module.items()), key=lambda group: -group.nbytes
+    )
     others = [tile for group in groups[MAX_GROUPS - 1 :] for tile in group.tiles]
     if small:
         others.append(Tile("", sum(tile.tensors for tile in small), sum(tile.nbytes for tile in small)))
@@ -86,7 +88,9 @@ def squarify(sizes: Sequence[int], area: Rectangle) -> Iterator[Rectangle]:
         side = min(area.width, area.height)
         scale = area.width * area.height / remaining if remaining else 0.0
         stop = start + 1
-        while stop < len(sizes) and _worst(sizes[start : stop + 1], side, scale) <= _worst(sizes[start:stop], side, scale):
+        while stop < len(sizes) and _worst(sizes[start : stop + 1], side, scale) <= _worst(
+            sizes[start:stop], side, scale
+        ):
             stop += 1
         row = sizes[start:stop]
         share = sum(row) / remaining if remaining else 0.0
