@@ -94,10 +94,10 @@ class RunningBins:
         is_inside = exponent == self._exponent and self._first <= first and last < self._first + FINE_BINS
         if not is_inside:
             counts, old_first, shift = self._counts, self._first, exponent - self._exponent
-            self._counts = np.zeros(FINE_BINS, np.int64)
             self._first = first - (FINE_BINS - 1 - (last - first)) // 2
             self._exponent = exponent
             if not self.is_empty:
+                self._counts = np.zeros(FINE_BINS, np.int64)
                 self._add_counts(counts, old_first, shift)
         self.low, self.high = low, high
 
@@ -124,11 +124,10 @@ class RunningBins:
         first, last = (_bin(value, self._exponent) // unit for value in (self.low, self.high))
         step = next(step for step in _steps() if last // step - first // step < most)
         number, start = last // step - first // step + 1, first // step
-        (used,) = np.nonzero(self._counts)
-        indices = (used + self._first) // (unit * step) - start
-        counts = np.bincount(indices, weights=self._counts[used], minlength=number)
+        starts = (np.arange(start, start + number) * (step * unit) - self._first).clip(0)
+        counts = np.add.reduceat(self._counts, starts)
         edge, width = (_edge(bars * step * unit, self._exponent) for bars in (start, 1))
-        return Bars(edge, width, tuple(int(number) for number in counts))
+        return Bars(edge, width, tuple(counts.tolist()))
 
 
 def _fine_exponent(low: float, high: float) -> int:

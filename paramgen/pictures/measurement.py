@@ -86,6 +86,7 @@ def measure(
     names = sorted((stored.entry.name for stored in tensors), key=natural_key)
     stored_tensors = {stored.entry.name: stored for stored in tensors}
     measurement = Measurement([stored_tensors[name].entry for name in names], planned_tensors(checkpoint))
+    measurement.statistics.update(dict.fromkeys(names))  # in this order, whichever thread is first
     measurement.pools.update((pattern, RunningBins()) for pattern in pooled)
     lock = threading.Lock()
 
@@ -105,8 +106,7 @@ def measure(
             measurement.statistics[name] = moments.statistics() if has_values else None
             if not bins.is_empty:
                 measurement.bars[name] = bins.bars(MAX_BARS)
-                pool = measurement.pools.get(find_pattern(name))
-                if pool is not None:
+                if pooled and (pool := measurement.pools.get(find_pattern(name))) is not None:
                     pool.merge(bins)
             progress(stored.entry.nbytes)
 

@@ -1,4 +1,4 @@
-"""What a spec promises of a tensor's values: their cumulative distribution, as tables with a location and a scale."""
+"""Promises of a spec about a tensor's values: their cumulative distribution, as steps with a location and a scale."""
 
 from __future__ import annotations
 
@@ -65,10 +65,11 @@ class Component:
         # The number of points below an edge; of a jump at the edge itself the values are not below it.
         above = np.searchsorted(x, wanted, "left").clip(1, len(x) - 1)
         with np.errstate(divide="ignore", invalid="ignore"):
-            slope = (wanted - x[above - 1]) / (x[above] - x[above - 1])
-        inside = share[above - 1] + np.nan_to_num(slope).clip(0, 1) * (share[above] - share[above - 1])
-        shares: NDArray[np.float64] = np.where(wanted <= x[0], 0.0, np.where(wanted > x[-1], 1.0, inside))
-        return self.part * shares
+            slope = np.nan_to_num((wanted - x[above - 1]) / (x[above] - x[above - 1])).clip(0, 1)
+        inside: NDArray[np.float64] = share[above - 1] + slope * (share[above] - share[above - 1])
+        inside[wanted <= x[0]] = 0.0
+        inside[wanted > x[-1]] = 1.0
+        return self.part * inside
 
 
 Promise = tuple[Component, ...]
@@ -94,7 +95,8 @@ def _rounding_edges(edges: NDArray[np.float64], dtype: DType) -> NDArray[np.floa
     spacing[edges == 0] = smallest
     above = np.ceil(edges / spacing) * spacing
     spacing[fractions == 0.5] /= 2  # the numbers below a power of two are twice as close as those above
-    return above - np.maximum(spacing, smallest) / 2
+    halfway: NDArray[np.float64] = above - np.maximum(spacing, smallest) / 2
+    return halfway
 
 
 def promise_of(tensor: Tensor) -> Promise | None:

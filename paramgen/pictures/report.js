@@ -137,13 +137,22 @@
   const typeOf = (number) => data.types[data.type[number]];
 
   function format(value) {
-    return value === null ? "–" : typeof value === "number" && Number.isInteger(value) && Math.abs(value) < 1e15
-      ? value.toLocaleString("en") : String(value);
+    if (value === null) return "–";
+    if (value && Math.abs(value) < 1e-4) return value.toExponential();
+    return Number.isInteger(value) && Math.abs(value) < 1e15 ? value.toLocaleString("en") : String(value);
   }
 
-  function showTick(value) {
-    const rounded = Number(value.toPrecision(3));
-    return Math.abs(rounded) >= 1e5 || (rounded && Math.abs(rounded) < 1e-4) ? rounded.toExponential() : String(rounded);
+  const round = (value, digits) => format(Number(value.toPrecision(digits)));
+
+  // Round numbers from `low` to `high`, at most six.
+  function listTicks(low, high) {
+    const power = 10 ** Math.floor(Math.log10((high - low) / 5));
+    const step = [1, 2, 5, 10].map((factor) => factor * power).find((width) => (high - low) / width <= 5);
+    const ticks = [];
+    for (let number = Math.ceil(low / step); number * step <= high && ticks.length < 7; number += 1) {
+      ticks.push(Number((number * step).toPrecision(12)));
+    }
+    return ticks;
   }
 
   function drawHistogram(number) {
@@ -155,8 +164,10 @@
     const path = heights.map((level, i) => level
       ? `M${(left + i * step).toFixed(1)} ${base}V${y(level).toFixed(1)}h${Math.max(step - 0.8, 0.5).toFixed(2)}V${base}z` : "");
     const [mean, std, least, largest] = data.statistics[number];
-    const label = `Histogram of ${data.names[number]}: ${heights.length} bars from ${showTick(start)} to ` +
-      `${showTick(start + width * heights.length)}, mean ${mean}, std ${std}` + (expected ? ", with what the spec promises" : "");
+    const end = start + width * heights.length;
+    const label = least === largest ? `All values of ${data.names[number]} are ${least}`
+      : `Histogram of ${data.names[number]}: ${heights.length} bars from ${round(start, 3)} to ${round(end, 3)}, ` +
+        `mean ${mean}, std ${std}` + (expected ? ", with what the spec promises" : "");
     const svg = drawing("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": label });
     svg.append(drawing("path", { class: "bar", d: path.join("") }));
     if (expected) {
@@ -165,15 +176,17 @@
       svg.append(drawing("path", { class: "promised", d: line.join("") }));
     }
     svg.append(drawing("path", { class: "axis", d: `M${left} ${base + 0.5}H${right}` }));
-    const ticks = heights.length > 1
-      ? [[left, "start", start], [(left + right) / 2, "middle", start + (width * heights.length) / 2],
-        [right, "end", start + width * heights.length]]
-      : [[(left + right) / 2, "middle", least]];
-    for (const [x, anchor, value] of ticks) {
-      svg.append(drawing("text", { class: "quiet", x, y: H - 8, "text-anchor": anchor }, showTick(value)));
+    const scale = (right - left) / (end - start);
+    const ticks = heights.length > 1 && Number.isFinite(scale)
+      ? listTicks(start, end).map((value) => [left + (value - start) * scale, value])
+      : [[(left + right) / 2, least]];
+    for (const [x, value] of ticks) {
+      const anchor = x < left + 20 ? "start" : x > right - 20 ? "end" : "middle";
+      const place = anchor === "start" ? left : anchor === "end" ? right : x;
+      svg.append(drawing("path", { class: "axis", d: `M${x.toFixed(1)} ${base}v4` }));
+      svg.append(drawing("text", { class: "quiet", x: place.toFixed(1), y: H - 8, "text-anchor": anchor }, format(value)));
     }
-    svg.append(drawing("text", { class: "quiet", x: left, y: 10 }, `${showTick(100 * top)} % of the values`));
-    if (least === largest) svg.setAttribute("aria-label", `All values of ${data.names[number]} are ${least}`);
+    svg.append(drawing("text", { class: "quiet", x: left, y: 10 }, `${round(100 * top, 3)} % of the values`));
     return svg;
   }
 
