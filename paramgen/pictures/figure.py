@@ -12,7 +12,7 @@ from paramgen.errors import UsageError
 from paramgen.messages import escape, shorten
 from paramgen.pictures.measurement import MAX_BARS, Measurement
 from paramgen.pictures.patterns import LEVELS, Strip, find_pattern, make_strip, shorten_patterns
-from paramgen.pictures.svg import fit_name, omitted_text, range_text, share_text, tile_label
+from paramgen.pictures.svg import fit_name, group_label, omitted_text, range_text, share_text, tile_label
 from paramgen.pictures.treemap import Group, group_tiles, place_tiles
 from paramgen.storage.header import TensorEntry
 from paramgen.units import human_bytes, pluralize
@@ -155,7 +155,7 @@ def _draw_histograms(page: _Page, top: float, pools: dict[str, Bars], measuremen
         axes.set_yticks([])
         for side in ("left", "right", "top"):
             axes.spines[side].set_visible(False)
-        page.text(x, y + 0.2, fit_name(pattern, 46), size=7.5)
+        page.text(x, y + 0.2, fit_name(pattern, 42), size=7.5)
 
 
 def _ticks(edges: Sequence[float]) -> tuple[list[float], list[str]]:
@@ -211,7 +211,7 @@ def _draw_treemap(page: _Page, top: float, groups: Sequence[Group], total: int) 
     axes.set_ylim(height, 0)
     axes.set_axis_off()
     for number, tile, (x, y, tile_width, tile_height) in place_tiles(groups, width, height):
-        color = TILES[number if groups[number].pattern else -1]
+        color = _color(number, groups)
         axes.add_patch(Rectangle((x, y), tile_width, tile_height, facecolor=color, edgecolor="white", linewidth=1))
         room = int((tile_width - 0.1) / 0.068)
         size = f"{human_bytes(tile.nbytes)}, {share_text(tile.nbytes, total)}"
@@ -221,12 +221,15 @@ def _draw_treemap(page: _Page, top: float, groups: Sequence[Group], total: int) 
             axes.text(x + 0.06, y + 0.29, size, size=7, color="#3b4650")
     x = SIDE
     for number, group in enumerate(groups):
-        label = f"{fit_name(group.pattern, 34) or 'others'} {share_text(group.nbytes, total)}"
+        label = f"{group_label(group, 34)} {share_text(group.nbytes, total)}"
         length = 0.35 + 0.075 * len(label)
         if x + length > WIDTH - SIDE:
             break
-        color = TILES[number if group.pattern else -1]
-        swatch = Rectangle((x - SIDE, height + 0.13), 0.13, 0.13, facecolor=color, clip_on=False)
-        axes.add_patch(swatch)
+        swatch = (x - SIDE, height + 0.13)
+        axes.add_patch(Rectangle(swatch, 0.13, 0.13, facecolor=_color(number, groups), clip_on=False))
         page.text(x + 0.19, top + height + 0.24, label, size=7.5)
         x += length
+
+
+def _color(number: int, groups: Sequence[Group]) -> str:
+    return TILES[-1 if groups[number].pattern is None else number]

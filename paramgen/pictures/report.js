@@ -4,6 +4,7 @@
   const MOST_ROWS = 300, FIRST_ROWS = 60, FIRST_CARDS = 4;
   const LEVELS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_";
   const STATISTICS = ["mean", "std", "min", "max", "zeros", "NaN", "infinite"];
+  const count = (number) => number.toLocaleString("en");
   const find = (id) => document.getElementById(id);
 
   async function inflate(text) {
@@ -87,8 +88,10 @@
     row.append(label);
     if (node.tensors.length) row.append(element("span", {}, typeOf(node.tensors[0])[1]));
     if (node.tensors.length > 1) {
-      const count = matches && matches[node.number] < node.tensors.length ? `${matches[node.number]} of ` : "×";
-      row.append(element("span", { title: `${node.tensors.length} tensors` }, `${count}${node.tensors.length}`));
+      const total = count(node.tensors.length);
+      const partly = matches && matches[node.number] < node.tensors.length;
+      const text = partly ? `${count(matches[node.number])} of ${total}` : `×${total}`;
+      row.append(element("span", { title: `${total} tensors` }, text));
     }
     row.append(element("span", { class: "size" }, node.size));
     row.node = node;
@@ -123,11 +126,10 @@
       matches = new Uint32Array(nodes.length);
       let total = 0;
       for (const node of nodes) {
-        const count = node.tensors.filter((number) => wanted.test(data.names[number])).length;
-        total += count;
-        if (count) for (let up = node; up; up = up.parent) matches[up.number] += count;
+        const own = node.tensors.filter((number) => wanted.test(data.names[number])).length;
+        total += own;
+        if (own) for (let up = node; up; up = up.parent) matches[up.number] += own;
       }
-      const count = (n) => n.toLocaleString("en");
       find("found").textContent = `${count(total)} of ${count(data.names.length)} tensors`;
       search.pattern = wanted;
     }
@@ -220,11 +222,11 @@
     details.replaceChildren(...parts);
     let next = 0;
     const more = element("button", { type: "button" });
-    const addCards = (count) => {
-      for (const number of numbers.slice(next, next + count)) details.insertBefore(makeCard(number), more);
-      next += count;
+    const addCards = (most) => {
+      for (const number of numbers.slice(next, next + most)) details.insertBefore(makeCard(number), more);
+      next += most;
       more.hidden = next >= numbers.length;
-      more.textContent = `Show more (${numbers.length - next} left)`;
+      more.textContent = `Show more (${count(numbers.length - next)} left)`;
     };
     details.append(more);
     more.addEventListener("click", () => addCards(50));

@@ -18,7 +18,7 @@ from paramgen.errors import MalformedFileError
 from paramgen.messages import escape, shorten
 from paramgen.pictures.measurement import Measurement
 from paramgen.pictures.patterns import make_strip
-from paramgen.pictures.svg import draw_strip, draw_treemap, escape_html, omitted_text
+from paramgen.pictures.svg import draw_strip, draw_treemap, escape_html, omitted_text, show_name
 from paramgen.pictures.treemap import group_tiles
 from paramgen.spec import Spec
 from paramgen.storage.checkpoint import Checkpoint
@@ -82,7 +82,7 @@ def _data(measurement: Measurement) -> dict[str, Any]:
     numbers = {entry.name: number for number, entry in enumerate(entries)}
     tree = fold((entry.name, entry.dtype, entry.shape) for entry in entries)
     return {
-        "names": [escape(entry.name) for entry in entries],
+        "names": [show_name(entry.name) for entry in entries],
         "type": [types.setdefault(_type(entry), len(types)) for entry in entries],
         "promise": [promises.setdefault(_promise_text(measurement, entry), len(promises)) for entry in entries],
         "statistics": [_statistics(measurement.statistics[entry.name]) for entry in entries],
@@ -133,7 +133,7 @@ def _branch(node: Node, prefixes: Sequence[str], numbers: Mapping[str, int]) -> 
     tensors = [numbers[name] for name in names] if node.leaf else []
     below = [f"{name}." for name in names]
     size = human_bytes(node.nbytes * (len(names) // len(node.names)))
-    return [escape(label), tensors, [_branch(child, below, numbers) for child in node.children], size]
+    return [show_name(label), tensors, [_branch(child, below, numbers) for child in node.children], size]
 
 
 def _join(prefixes: Sequence[str], names: Sequence[str]) -> list[str]:

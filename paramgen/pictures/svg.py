@@ -23,13 +23,18 @@ def escape_html(text: str) -> str:
     return html.escape(escape(text))
 
 
+def show_name(name: str) -> str:
+    """Return a tensor's name with unprintable characters escaped, or '' in quotes."""
+    return escape(name) or "''"
+
+
 def draw_treemap(groups: Sequence[Group], total: int) -> str:
     """Return a treemap, with the modules that have a color below it."""
     parts = []
     for number, tile, (x, y, width, height) in place_tiles(groups, WIDTH, TREEMAP_HEIGHT):
-        name = tile.pattern or "smaller ones"
+        name = "smaller ones" if tile.pattern is None else show_name(tile.pattern)
         size = f"{human_bytes(tile.nbytes)}, {share_text(tile.nbytes, total)}"
-        parts.append(f"<g><title>{escape_html(name)}: {pluralize(tile.tensors, 'tensor')}, {size}</title>")
+        parts.append(f"<g><title>{html.escape(name)}: {pluralize(tile.tensors, 'tensor')}, {size}</title>")
         area = f'x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"'
         parts.append(f'<rect class="tile t{_color(number, groups)}" {area}/>')
         room = int((width - 10) / CHARACTER_WIDTH)
@@ -40,7 +45,7 @@ def draw_treemap(groups: Sequence[Group], total: int) -> str:
         parts.append("</g>")
     x, y = 0.0, TREEMAP_HEIGHT + 22.0
     for number, group in enumerate(groups):
-        label = f"{shorten(group.pattern, 40) or 'others'} {share_text(group.nbytes, total)}"
+        label = f"{group_label(group, 40)} {share_text(group.nbytes, total)}"
         length = 24 + CHARACTER_WIDTH * len(label) + 16
         if x and x + length > WIDTH:
             x, y = 0.0, y + 22
@@ -52,18 +57,23 @@ def draw_treemap(groups: Sequence[Group], total: int) -> str:
 
 
 def _color(number: int, groups: Sequence[Group]) -> int:
-    return number if groups[number].pattern else 7
+    return 7 if groups[number].pattern is None else number
 
 
 def tile_label(tile: Tile, group: Group) -> str:
     """Return a tile's name within its module, which the colors name."""
-    within = tile.pattern.removeprefix(f"{group.pattern}.") if group.pattern else tile.pattern
-    return escape(within) or "smaller ones"
+    if tile.pattern is None:
+        return "smaller ones"
+    return show_name(tile.pattern.removeprefix("" if group.pattern is None else f"{group.pattern}."))
+
+
+def group_label(group: Group, room: int) -> str:
+    return "others" if group.pattern is None else fit_name(group.pattern, room)
 
 
 def fit_name(name: str, room: int) -> str:
     """Return the end of a name that fits: its last parts distinguish the tensors of a module."""
-    name = escape(name)
+    name = show_name(name)
     return name if len(name) <= room else "…" + name[len(name) - room + 1 :]
 
 

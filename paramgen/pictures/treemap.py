@@ -23,17 +23,17 @@ class Rectangle(NamedTuple):
 
 
 class Tile(NamedTuple):
-    """The tensors of a pattern, or of the patterns that are too small to be drawn: `pattern` is then empty."""
+    """The tensors of a pattern; `pattern` is None for those of all patterns that are too small to be drawn."""
 
-    pattern: str
+    pattern: str | None
     tensors: int
     nbytes: int
 
 
 class Group(NamedTuple):
-    """Tiles of a module; its pattern is empty for those of several modules."""
+    """Tiles of a module; `pattern` is None for those of several modules."""
 
-    pattern: str
+    pattern: str | None
     tiles: tuple[Tile, ...]
 
     @property
@@ -50,18 +50,18 @@ def group_tiles(entries: Iterable[TensorEntry]) -> list[Group]:
         count[1] += entry.nbytes
     tiles = sorted((Tile(pattern, *count) for pattern, count in counts.items() if count[1]), key=lambda t: -t.nbytes)
     small = tiles[MAX_TILES - 1 :] if len(tiles) > MAX_TILES else []
-    by_module: dict[str, list[Tile]] = {}
+    by_module: dict[str | None, list[Tile]] = {}
     for tile in tiles[: len(tiles) - len(small)]:
-        by_module.setdefault(_module(tile.pattern), []).append(tile)
+        by_module.setdefault(_module(tile.pattern or ""), []).append(tile)
     groups = sorted(
         (Group(pattern, tuple(members)) for pattern, members in by_module.items()), key=lambda group: -group.nbytes
     )
     others = [tile for group in groups[MAX_GROUPS - 1 :] for tile in group.tiles]
     if small:
-        others.append(Tile("", sum(tile.tensors for tile in small), sum(tile.nbytes for tile in small)))
+        others.append(Tile(None, sum(tile.tensors for tile in small), sum(tile.nbytes for tile in small)))
     if len(groups) == MAX_GROUPS and not small:
         return groups
-    return [*groups[: MAX_GROUPS - 1], *([Group("", tuple(others))] if others else [])]
+    return [*groups[: MAX_GROUPS - 1], *([Group(None, tuple(others))] if others else [])]
 
 
 def _module(pattern: str) -> str:
