@@ -160,7 +160,7 @@
   function drawHistogram(number) {
     const [start, width, bars, expected, top] = data.bars[number];
     const heights = [...bars].map((level) => LEVELS.indexOf(level));
-    const W = 440, H = 130, left = 6, right = W - 6, base = 106, high = 92;
+    const W = 440, H = 130, left = 1, right = W - 1, base = 106, high = 92;
     const step = (right - left) / heights.length;
     const y = (level) => base - (high * level) / (LEVELS.length - 1);
     const path = heights.map((level, i) => level
