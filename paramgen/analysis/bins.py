@@ -116,7 +116,7 @@ class RunningBins:
         return tuple(int(number) for number in np.bincount(indices, weights=self._counts, minlength=bins))
 
     def bars(self, most: int) -> Bars:
-        """Return at most that number of bars that cover the values. Their edges are multiples of their width.
+        """Return at most that number of bars, at least 2, that cover the values. Edges are multiples of their width.
 
         Similar tensors so have the same edges. Those of integers are integers.
         """

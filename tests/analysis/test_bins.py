@@ -55,17 +55,21 @@ def test_every_value_is_between_the_edges_of_its_bar(values: NDArray[Any]) -> No
         assert sum(bars.counts) == len(values) and 1 <= len(bars.counts) <= 40
 
 
+# A product with a power of two is exact unless it underflows.
+NUMBERS = st.floats(-1e150, 1e150).map(lambda number: number if abs(number) > 1e-150 else 0.0)
+
+
 @given(
-    st.lists(st.lists(st.floats(-1e300, 1e300), min_size=1, max_size=9), min_size=1, max_size=6),
-    st.integers(1, 50),
+    st.lists(st.lists(NUMBERS, min_size=1, max_size=9), min_size=1, max_size=6),
+    st.integers(2, 50),
 )
 def test_chunks_of_any_values_are_counted(chunks: list[list[float]], most: int) -> None:
     bars = bars_of(*map(np.array, chunks), most=most)
     assert list(bars.counts) == count(np.concatenate(chunks), bars)
-    assert len(bars.counts) <= max(most, 2)
+    assert len(bars.counts) <= most
 
 
-@given(st.lists(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=9), min_size=1, max_size=6), st.randoms())
+@given(st.lists(st.lists(NUMBERS, min_size=1, max_size=9), min_size=1, max_size=6), st.randoms())
 def test_merged_bins_do_not_depend_on_the_order(chunks: list[list[float]], random: Any) -> None:
     results = set()
     for _ in range(3):
