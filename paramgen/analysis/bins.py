@@ -66,7 +66,8 @@ class RunningBins:
                 return
             low, high = float(wide.min()), float(wide.max())
         self._is_integer = values.dtype.kind in "biu"
-        self._cover(low, high, _fine_exponent(low, high) if self.is_empty else self._exponent)
+        exponent = _fine_exponent(low, high) if self.is_empty else self._exponent
+        self._cover(low, high, max(exponent, 0) if self._is_integer and low == high else exponent)
         if wide.dtype == np.float32 and self._exponent not in FLOAT32_EXPONENTS:
             wide = wide.astype(np.float64)
         # Exact in both types: a power of two only changes the exponent.

@@ -1,6 +1,7 @@
 """Bins that grow with the data: every value on its side of each edge, in any order of chunks."""
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import ml_dtypes
@@ -25,8 +26,7 @@ def bars_of(*chunks: NDArray[Any], most: int = 40) -> Bars:
 def count(values: NDArray[Any], bars: Bars) -> list[int]:
     """Count by comparing values with edges."""
     numbers = [float(value) for value in values]
-    edges = bars.edges
-    return [sum(low <= number < high for number in numbers) for low, high in zip(edges, edges[1:], strict=False)]
+    return [sum(low <= number < high for number in numbers) for low, high in pairwise(bars.edges)]
 
 
 CASES = {
@@ -38,6 +38,7 @@ CASES = {
     "int16": RANDOM.integers(-3000, 3000, 3000).astype(np.int16),
     "bool": RANDOM.integers(0, 2, 300).astype(bool),
     "zeros": np.zeros(10, np.float32),
+    "an integer": np.zeros(1, np.int64),
     "equal": np.full(10, 0.3, np.float32),
     "zeros, then a large value": np.append(np.zeros(99), 1e300),
     "equal, then close ones": np.append(np.ones(99), 1 + 1e-12),

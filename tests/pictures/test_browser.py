@@ -102,10 +102,10 @@ def test_a_click_shows_the_histograms_of_all_layers(model: Chrome) -> None:
         f"layers.{i}.mlp.up.weight" for i in range(4)
     ]
     for card in cards:
-        assert "promised: uniform ±0.25" in card.text
+        assert "promised: uniform ±0.387298" in card.text
         (picture,) = card.find_elements("tag name", "svg")
         label = str(picture.get_dom_attribute("aria-label"))
-        assert re.search(r"^Histogram of layers\.\d\.mlp\.up\.weight: \d+ bars from -0\.2[57]\d* to 0\.2", label)
+        assert re.search(r"^Histogram of layers\.\d\.mlp\.up\.weight: \d+ bars from -0\.39\d* to 0\.39", label)
         bars, promise = (picture.find_element("css selector", name) for name in (".bar", ".promised"))
         assert str(bars.get_dom_attribute("d")).count("M") > 15 and promise.get_dom_attribute("d")
 
@@ -145,7 +145,7 @@ def test_what_people_use_has_names_and_roles(model: Chrome) -> None:
         ("#tree", "tree", "Tensors"),
         ("#theme", "button", "Dark theme"),
         (".row", "treeitem", "embed.weight [100, 16] 6.4 kB"),
-        ("#details svg", "image", "Histogram"),
+        (".card svg", "image", "Histogram"),
         ("figure svg", "image", "Standard deviation of repeated layers"),
     ):
         element = model.find_element("css selector", selector)

@@ -71,7 +71,7 @@ def test_joined_parameters_and_padding_are_mixtures() -> None:
                     "embedding_dimension": 512,
                     "padding_index": 3,
                 },
-                {"name": "norm", "type": "batch_norm", "num_channels": 8},
+                {"name": "norm", "type": "batchnorm", "num_channels": 8},
             ],
         }
     )
