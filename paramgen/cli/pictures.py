@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from paramgen.cli import signals
 from paramgen.cli.output import check_new_file, write_file
 from paramgen.cli.progress import ProgressBar
@@ -21,6 +23,7 @@ def write_pictures(path: str, pattern: str | None, *, plot: str | None, report: 
     for output in outputs:
         check_new_file(output, force)
     if plot is not None:
+        logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it reports that it looks for fonts
         require_matplotlib()
     with Checkpoint(path) as checkpoint:
         tensors = select_tensors(checkpoint, pattern)

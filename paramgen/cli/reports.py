@@ -48,8 +48,8 @@ PlotOption = Annotated[
     typer.Option(
         "--plot",
         parser=_suffix_parser(".svg", ".png"),
-        metavar="OUT.svg|png",
-        help="Read the data: draw values, std by layer and sizes.",
+        metavar="OUT",
+        help="Read the data: draw values, std by layer and sizes, as .svg or .png.",
     ),
 ]
 ReportOption = Annotated[
@@ -57,8 +57,8 @@ ReportOption = Annotated[
     typer.Option(
         "--report",
         parser=_suffix_parser(".html"),
-        metavar="OUT.html",
-        help="Read the data: write a page with a tree, histograms and the stored spec.",
+        metavar="OUT",
+        help="Read the data: write an .html page with a tree, histograms and the spec.",
     ),
 ]
 PictureForceOption = Annotated[bool, typer.Option("--force", help="Replace an existing plot or report.")]
