@@ -118,11 +118,11 @@ def _make_nodes(branches: list[_Branch]) -> list[Node]:
     names_of_nodes: list[list[str]] = []
     alike: dict[int, list[str]] = {}
     for name, child in branches[0].branches.items():
-        if _is_number(name) and child.kind in alike:
+        if is_number(name) and child.kind in alike:
             alike[child.kind].append(name)
             continue
         names_of_nodes.append([name])
-        if _is_number(name):
+        if is_number(name):
             alike[child.kind] = names_of_nodes[-1]
     return [
         _make_node(names, [branch.branches[name] for branch in branches for name in names]) for names in names_of_nodes
@@ -150,10 +150,10 @@ def _make_node(names: list[str], branches: list[_Branch]) -> Node:
 
 def natural_key(name: str) -> list[tuple[bool, int, str]]:
     """Return a key that sorts names by their parts, and numbers by value."""
-    return [(False, int(part), "") if _is_number(part) else (True, 0, part) for part in name.split(".", MAX_DEPTH)]
+    return [(False, int(part), "") if is_number(part) else (True, 0, part) for part in name.split(".", MAX_DEPTH)]
 
 
-def _is_number(name: str) -> bool:
+def is_number(name: str) -> bool:
     """Return True if a name is a number as Python writes it."""
     return name.isascii() and name.isdecimal() and len(name) <= MAX_DIGITS and str(int(name)) == name
 

@@ -47,7 +47,8 @@ MAY_IMPORT = {
     "nested": GROUND,
     "checks": {"analysis", "folder_build"},
     "api": {"analysis", "importing", "folder_build", "nested", "sampling.cuda"},
-    "cli": {"api", "checks"},
+    "pictures": {"analysis"},
+    "cli": {"api", "checks", "pictures"},
     "__init__": {"api", "checks"},
     "__main__": {"cli"},
 }

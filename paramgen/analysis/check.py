@@ -86,7 +86,7 @@ def _find_ignored(checkpoint: Checkpoint) -> Iterator[Inconsistency]:
 def _check_values(checkpoint: Checkpoint, threads: int, progress: Progress) -> list[Inconsistency]:
     """Return what is wrong with the values of tensors, except those of less than a byte."""
     progress.phase("planning")
-    planned = _planned_tensors(checkpoint)
+    planned = planned_tensors(checkpoint)
     readable = [name for name, stored in checkpoint.tensors.items() if stored.entry.dtype.numpy_name is not None]
     progress.phase("checking", sum(checkpoint.tensors[name].entry.nbytes for name in readable))
     problems: dict[str, str] = {}
@@ -120,7 +120,7 @@ def _read_moments(checkpoint: Checkpoint, name: str, lock: threading.Lock, progr
         moments.add(values.view(np.float32) if tensor.entry.dtype.is_complex else values)
 
 
-def _planned_tensors(checkpoint: Checkpoint) -> dict[str, Tensor]:
+def planned_tensors(checkpoint: Checkpoint) -> dict[str, Tensor]:
     """Return the tensors of the spec in the metadata; none if this version cannot plan it."""
     if not checkpoint.files:
         return {}

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from paramgen.analysis.bins import RunningBins
 from paramgen.analysis.file_report import Statistics, iter_chunks
 from paramgen.dtypes import FLOAT32
 from paramgen.progress import BytesCallback
@@ -55,13 +56,11 @@ def histogram(chunks: Iterable[NDArray[Any]], low: float, high: float, bins: int
     # A power of two near the largest value, so that float32 has all magnitudes and differences do not overflow.
     is_float32 = SMALLEST <= largest <= FLOAT32.max
     scale = 1.0 if is_float32 or not largest else math.ldexp(1.0, math.frexp(largest)[1] - 1)
-    start, width = low / scale, (high / scale - low / scale) / bins
-    counts, keys = np.zeros(bins, np.int64), np.zeros(2**KEY_BITS, np.int64)
+    counts, keys = RunningBins(), np.zeros(2**KEY_BITS, np.int64)
     for values in chunks:
+        counts.add(values)
         wide = values.astype(np.float64)
         wide = wide[np.isfinite(wide)] / scale
-        numbers = (wide - start) / width if width else np.zeros(len(wide))
-        counts += np.bincount(numbers.astype(np.int64).clip(0, bins - 1), minlength=bins)
         keys += np.bincount(_keys(wide.astype(np.float32)), minlength=len(keys))
     ranks = np.array(PERCENTILES) / 100 * (keys.sum() - 1)
     cumulative = np.cumsum(keys)
@@ -70,7 +69,9 @@ def histogram(chunks: Iterable[NDArray[Any]], low: float, high: float, bins: int
         for rank in (np.floor(ranks), np.ceil(ranks))
     )
     found = ((below + (above - below) * (ranks % 1)) * scale).clip(low, high)
-    return Histogram(low, high, tuple(map(int, counts)), dict(zip(PERCENTILES, map(float, found), strict=True)))
+    return Histogram(
+        low, high, counts.counts_between(low, high, bins), dict(zip(PERCENTILES, map(float, found), strict=True))
+    )
 
 
 def _keys(values: NDArray[np.float32]) -> NDArray[np.int64]:

@@ -10,9 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from paramgen.cli.options import JsonOption, parse_assignment
-from paramgen.cli.output import print_json, print_yaml, write_text
+from paramgen.cli.output import check_new_file, print_json, print_yaml, write_file
 from paramgen.cli.progress import show_progress
-from paramgen.errors import UsageError, check_path
 from paramgen.messages import show_path
 from paramgen.units import pluralize
 
@@ -77,13 +76,13 @@ def import_(
     from paramgen.importing.sources import ImportOptions, import_source
 
     if output != "-":
-        _check_output(check_path(output), force)
+        check_new_file(output, force)
     sys.path.insert(0, os.getcwd())  # for modules beside the user, as `python -m` has it
     options = ImportOptions(fit, tiny, dict(values or ()), class_name, dict(arguments or ()), trust_remote_code)
     with show_progress(quiet=not fit, as_json=as_json) as progress, redirect_stdout(sys.stderr):
         imported = import_source(source, options, progress)  # whose own code may print
     if output != "-":
-        write_text(output, imported.text, force)
+        write_file(output, imported.text.encode(), force)
     if as_json:
         print_json(
             {
@@ -99,9 +98,3 @@ def import_(
     else:
         counts = f"{pluralize(imported.tensors, 'tensor')}, {pluralize(imported.patterns, 'pattern')}"
         print(f"{show_path(output)}: {counts}, {pluralize(imported.lines, 'line')}")
-
-
-def _check_output(path: str, force: bool) -> None:
-    """Raise UsageError if a spec would replace a file: people edit specs, so that none is known to be unchanged."""
-    if os.path.isfile(path) and not force:
-        raise UsageError(f"{show_path(path)}: exists; choose another name, or replace it with --force")

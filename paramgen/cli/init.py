@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from paramgen.cli.output import print_yaml, write_text
+from paramgen.cli.output import print_yaml, write_file
 from paramgen.errors import UsageError, check_path
 from paramgen.messages import closest_match, did_you_mean, show_path, show_text
 
@@ -37,7 +37,7 @@ def init(model: ModelOption = None, output: OutputOption = "-") -> None:
     path = check_path(output)
     if os.path.lexists(path):
         raise UsageError(f"{show_path(path)}: exists; choose another name")
-    write_text(path, text, force=False)
+    write_file(path, text.encode(), force=False)
     print(f"{show_path(path)}: written; see its tensors with paramgen plan {show_path(path)}")
 
 

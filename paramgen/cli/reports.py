@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,7 +24,7 @@ from paramgen.cli.options import (
 from paramgen.cli.output import print_json, print_json_parts, print_yaml
 from paramgen.cli.progress import show_progress
 from paramgen.errors import UsageError
-from paramgen.messages import escape, must_be
+from paramgen.messages import escape, join_or, must_be
 
 if TYPE_CHECKING:
     from paramgen.analysis.file_report import Statistics
@@ -69,12 +69,44 @@ SortOption = Annotated[
     str | None, typer.Option("--sort", parser=_parse_sort, metavar="bytes", help="Show the largest first.")
 ]
 
+
+def _suffix_parser(*suffixes: str) -> Callable[[str], str]:
+    def parse_output(text: str) -> str:
+        if not text.lower().endswith(suffixes):
+            raise typer.BadParameter(must_be(f"a file name that ends in {join_or(suffixes)}", text))
+        return text
+
+    return parse_output
+
+
+PlotOption = Annotated[
+    str | None,
+    typer.Option(
+        "--plot",
+        parser=_suffix_parser(".svg", ".png"),
+        metavar="OUT",
+        help="Read the data: draw values, std by layer and sizes, as .svg or .png.",
+    ),
+]
+ReportOption = Annotated[
+    str | None,
+    typer.Option(
+        "--report",
+        parser=_suffix_parser(".html"),
+        metavar="OUT",
+        help="Read the data: write an .html page with a tree, histograms and the spec.",
+    ),
+]
+PictureForceOption = Annotated[bool, typer.Option("--force", help="Replace an existing plot or report.")]
+
 # Options that exclude others, by command.
 PLAN_CONFLICTS = {"--json": ("--flat", "--depth", "--sort"), "--flat": ("--depth",)}
 INSPECT_CONFLICTS = {
-    "--spec": ("--tree", "--stats", "--hist", "--filter", "--json"),
-    "--tree": ("--stats", "--hist", "--json"),
-    "--hist": ("--json",),
+    "--spec": ("--tree", "--stats", "--hist", "--plot", "--report", "--filter", "--json"),
+    "--tree": ("--stats", "--hist", "--plot", "--report", "--json"),
+    "--stats": ("--plot", "--report"),
+    "--hist": ("--plot", "--report", "--json"),
+    "--json": ("--plot", "--report"),
 }
 
 
@@ -125,16 +157,24 @@ def inspect(
     hist: HistOption = False,
     spec: StoredSpecOption = False,
     pattern: FilterOption = None,
+    plot: PlotOption = None,
+    report: ReportOption = None,
+    force: PictureForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show the tensors of a file, an index or a folder."""
     given = {"--tree": tree, "--stats": stats, "--hist": hist, "--spec": spec, "--json": as_json}
-    given["--filter"] = pattern is not None
+    given |= {"--filter": pattern is not None, "--plot": plot is not None, "--report": report is not None}
     _check_conflicts(given, INSPECT_CONFLICTS)
     if spec:
         from paramgen.spec import Spec
 
         print_yaml(Spec.from_file(path).to_yaml())
+        return
+    if plot is not None or report is not None:
+        from paramgen.cli.pictures import write_pictures
+
+        write_pictures(path, pattern, plot=plot, report=report, force=force)
         return
 
     from paramgen.analysis.file_report import iter_json, select_tensors

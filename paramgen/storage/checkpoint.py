@@ -74,6 +74,11 @@ class Checkpoint:
             raise
 
     @property
+    def name(self) -> str:
+        """The name of the file or folder without those of the folders around it."""
+        return os.path.basename(os.path.abspath(self.path))
+
+    @property
     def folder(self) -> str:
         """The folder of the weight files."""
         return os.path.dirname(self.files[0].path)
