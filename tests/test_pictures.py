@@ -7,6 +7,8 @@ from xml.etree import ElementTree
 import pytest
 from helpers import ROOT
 from pictures import NEGATIVE, POSITIVE, draw_bars, draw_heat_map, draw_histogram
+from rich.text import Text
+from terminal_pictures import CHARACTER, draw_terminal
 
 from paramgen.catalog.initializers import INITIALIZERS
 
@@ -47,6 +49,14 @@ def test_a_heat_map_has_squares_for_values_other_than_zero() -> None:
         (NEGATIVE, 0.5, 1),
         (POSITIVE, 1.0, 2),
     ]
+
+
+def test_words_in_a_terminal_are_where_their_columns_are() -> None:
+    words = ElementTree.fromstring(draw_terminal([Text.from_ansi("a b  \x1b[1m<c>\x1b[0m")]))[1:]
+    assert [word.text for word in words] == ["a b", "<c>"]
+    first, second = (float(word.attrib["x"]) for word in words)
+    assert second - first == 5 * CHARACTER
+    assert ["font-weight" in word.attrib for word in words] == [False, True]
 
 
 def test_every_initializer_has_a_picture() -> None:

@@ -17,6 +17,7 @@ from model_pages import render_models
 from operation_pages import render_layouts, render_operations, render_shared_fields
 from pages import ROOT, replace_parts
 from reference_pages import render_classes, render_commands, render_errors, render_functions
+from terminal_pictures import PICTURE, render_session
 
 from paramgen.catalog.initializers import INITIALIZERS
 from paramgen.language.schema import json_schema
@@ -31,6 +32,7 @@ FILES: dict[str, Callable[[], str]] = {
     "paramgen/sampling/kernels/polynomials.h": render_polynomials,
     "paramgen/sampling/kernels/tables.h": render_enums,
     "schemas/paramgen.schema.json": render_schema,
+    PICTURE: render_session,
     **{f"{PICTURES}/{model.names()[0]}.svg": partial(render_picture, model) for model in INITIALIZERS},
 }
 # Parts of pages, by the words of their marks.
