@@ -9,13 +9,17 @@ A page has text between marks replaced. The rest is written by hand.
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 
+from initializer_pages import PICTURES, render_initializers, render_picture
 from kernel_sources import render_coefficients, render_enums, render_polynomials
 from model_pages import render_models
-from operation_pages import render_initializers, render_layouts, render_operations, render_shared_fields
+from operation_pages import render_layouts, render_operations, render_shared_fields
 from pages import ROOT, replace_parts
 from reference_pages import render_classes, render_commands, render_errors, render_functions
+from terminal_pictures import PICTURE, render_session
 
+from paramgen.catalog.initializers import INITIALIZERS
 from paramgen.language.schema import json_schema
 
 
@@ -28,17 +32,16 @@ FILES: dict[str, Callable[[], str]] = {
     "paramgen/sampling/kernels/polynomials.h": render_polynomials,
     "paramgen/sampling/kernels/tables.h": render_enums,
     "schemas/paramgen.schema.json": render_schema,
+    PICTURE: render_session,
+    **{f"{PICTURES}/{model.names()[0]}.svg": partial(render_picture, model) for model in INITIALIZERS},
 }
 # Parts of pages, by the words of their marks.
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "docs/command-line.md": {"commands": render_commands},
+    "docs/initializers.md": {"initializers": render_initializers},
     "docs/layout-tables.md": {"layouts": render_layouts},
     "docs/models.md": {"models": render_models},
-    "docs/operations.md": {
-        "shared fields": render_shared_fields,
-        "operations": render_operations,
-        "initializers": render_initializers,
-    },
+    "docs/operations.md": {"shared fields": render_shared_fields, "operations": render_operations},
     "docs/python.md": {"functions": render_functions, "classes": render_classes, "errors": render_errors},
     "docs/stream.md": {"coefficients": render_coefficients},
 }

@@ -1,4 +1,4 @@
-"""The tables of operations, initializers and layouts in docs/operations.md and docs/layout-tables.md."""
+"""The tables of operations and layouts in docs/operations.md and docs/layout-tables.md."""
 
 import inspect
 import json
@@ -33,25 +33,6 @@ def render_operations() -> str:
         parameters = render_parameters(model) if issubclass(model, StandardOperation) else render_custom_parameter()
         sections += [render_title(model), f"{inspect.getdoc(model)}\n", render_fields(model, own_fields), parameters]
     return "\n".join(sections)
-
-
-def render_initializers() -> str:
-    return render_table(
-        ["initializer", "fields and their defaults", "values", "source"],
-        (
-            (
-                format_names(model.names()),
-                ", ".join(
-                    f"`{name}`{format_initializer_default(field)}"
-                    for name, field in model.model_fields.items()
-                    if name != "type"
-                ),
-                model.formula,
-                model.reference,
-            )
-            for model in initializers.INITIALIZERS
-        ),
-    )
 
 
 def render_layouts() -> str:
@@ -171,12 +152,6 @@ def format_default(field: FieldInfo) -> str:
         return "required"
     default = field.get_default(call_default_factory=True)
     return "-" if default in (None, {}) else json.dumps(default).strip('"')
-
-
-def format_initializer_default(field: FieldInfo) -> str:
-    if field.is_required():
-        return " (required)"
-    return "" if field.default is None else f" {json.dumps(field.default)}".replace('"', "")
 
 
 def escape_tags(text: str | None) -> str:
