@@ -23,7 +23,7 @@ from paramgen.errors import UsageError, check_path
 from paramgen.folder_build import plan_output
 from paramgen.messages import must_be
 from paramgen.sampling.devices import AUTO
-from paramgen.spec import Spec, SpecSource, as_spec
+from paramgen.spec import Spec, SpecSource, as_spec, stored_spec
 from paramgen.storage.checkpoint import Checkpoint
 from paramgen.storage.manifest import read_manifest
 
@@ -84,7 +84,7 @@ def verify(
         if manifest is not None:
             digests = read_manifest(check_path(manifest))
             return verify_manifest(checkpoint, digests, threads=threads, progress=progress or ignore_progress)
-        plan = (Spec.from_file(checkpoint.paths[0]) if spec is None else as_spec(spec)).plan
+        plan = (stored_spec(checkpoint.files[0]) if spec is None else as_spec(spec)).plan
         return verify_weights(
             checkpoint,
             plan,

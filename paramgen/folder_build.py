@@ -29,6 +29,7 @@ from paramgen.sampling.matrix_drawer import BytesCallback
 from paramgen.spec import Spec, SpecSource, as_spec
 from paramgen.storage.folder import FolderTarget, check_space, find_obsolete, is_folder, open_folder
 from paramgen.storage.index import INDEX_SUFFIX
+from paramgen.storage.locations import exists, list_names, open_bytes
 from paramgen.storage.replacement import FORCE_OPTION, FOREIGN
 
 NEEDS_FOLDER = "needs a folder; end the path in a slash"
@@ -132,9 +133,10 @@ def _finish_weights(
 
 def _check_replaceable(plan: Plan, path: str, names: Sequence[str]) -> None:
     """Raise UsageError if the build would replace or remove weights that paramgen did not write."""
+    present = set(list_names(path))
     for name in names:
         full_path = os.path.join(path, name)
-        if name.endswith(INDEX_SUFFIX) or not os.path.lexists(full_path):
+        if name.endswith(INDEX_SUFFIX) or name not in present:
             continue
         with file_errors(show_path(full_path)):
             if not is_unchanged_build(full_path, plan):
@@ -146,7 +148,7 @@ def _check_companions_replaceable(plan: Plan, path: str, weights: Sequence[str])
     stored: dict[str, Companion] | None = None
     for companion in plan.companions:
         full_path = os.path.join(path, companion.name)
-        if not os.path.lexists(full_path) or _is_equal(full_path, companion):
+        if not exists(full_path) or _is_equal(full_path, companion):
             continue
         if stored is None:
             stored = _find_stored_companions([os.path.join(path, name) for name in weights])
@@ -157,17 +159,16 @@ def _check_companions_replaceable(plan: Plan, path: str, weights: Sequence[str])
 
 def _is_equal(path: str, companion: Companion) -> bool:
     """Return True if a file has the content of a companion."""
-    with file_errors(show_path(path)), open(path, "rb") as file, open_companion(companion) as expected:
-        while data := expected.read(HASHED_BYTES):
-            if file.read(len(data)) != data:
-                return False
-        return not file.read(1)
+    size = companion_size(companion)
+    with file_errors(show_path(path)), open_bytes(path) as source, open_companion(companion) as expected:
+        ranges = ((start, min(HASHED_BYTES, size - start)) for start in range(0, size, HASHED_BYTES))
+        return source.size == size and all(data == expected.read(len(data)) for data in source.read_ranges(ranges))
 
 
 def _find_stored_companions(weights: Sequence[str]) -> dict[str, Companion]:
     """Return the companions, by name, that existing weights describe in their metadata."""
     for path in weights:
-        if not path.endswith(INDEX_SUFFIX) and os.path.lexists(path):
+        if not path.endswith(INDEX_SUFFIX) and exists(path):
             with suppress(FileError):
                 return {companion.name: companion for companion in Spec.from_file(path).plan.companions}
     return {}

@@ -11,6 +11,7 @@ from paramgen.analysis.verify import Verification
 from paramgen.errors import file_errors
 from paramgen.messages import show_path
 from paramgen.storage.checkpoint import Checkpoint, StoredTensor
+from paramgen.storage.locations import exists, open_bytes
 from paramgen.storage.manifest import Manifest
 from paramgen.threads import count_threads, parallel_for
 
@@ -36,7 +37,7 @@ def verify_manifest(
             progress(count)
 
     def hash_one(name: str) -> None:
-        digests[name] = _hash_file(paths[name], report) if os.path.lexists(paths[name]) else None
+        digests[name] = _hash_file(paths[name], report) if exists(paths[name]) else None
 
     parallel_for(count_threads(threads), hash_one, paths)
     wrong = {path for name, path in paths.items() if digests[name] != manifest.files[name]}
@@ -76,8 +77,11 @@ def _describe_files(
 
 def _hash_file(path: str, progress: Progress) -> str:
     sha256 = hashlib.sha256()
-    with file_errors(show_path(path)), open(path, "rb", buffering=0) as file:
-        while data := file.read(READ_BYTES):
+    with file_errors(show_path(path)), open_bytes(path) as source:
+        buffer = memoryview(bytearray(min(READ_BYTES, source.size)))
+        for start in range(0, source.size, READ_BYTES):
+            data = buffer[: min(READ_BYTES, source.size - start)]
+            source.read_into(start, data)
             sha256.update(data)
             progress(len(data))
     return sha256.hexdigest()
