@@ -119,6 +119,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 NEEDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "cupy": ("cuda12", ("cupy",)),
     "frameworks": ("frameworks", ()),
+    "remote": ("remote", ("fsspec", "s3fs")),
     "torch": ("torch", ("torch",)),
 }
 

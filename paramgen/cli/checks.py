@@ -20,11 +20,13 @@ from paramgen.cli.options import (
     SeedOption,
     ShardSizeOption,
     SpecArgument,
+    StorageOptions,
     ThreadsOption,
     VariablesOption,
     WeightsArgument,
     check_folder_options,
     load_spec,
+    nest_storage_options,
 )
 from paramgen.cli.output import print_json
 from paramgen.errors import UsageError
@@ -77,6 +79,7 @@ def verify(
     manifest: ManifestOption = None,
     device: DeviceOption = AUTO,
     threads: ThreadsOption = None,
+    storage_options: StorageOptions = None,
     as_json: JsonOption = False,
 ) -> int:
     """Draw weights again and compare every byte."""
@@ -89,7 +92,15 @@ def verify(
     if spec is not None and manifest is not None:
         raise UsageError("--manifest compares digests, and --spec draws again; choose one")
     loaded = None if spec is None else load_spec(spec, variables, seed=seed, dtype=dtype, layout=layout)
-    result = checks.verify(path, loaded, manifest=manifest, device=device, threads=threads, progress=signals.check_each)
+    result = checks.verify(
+        path,
+        loaded,
+        manifest=manifest,
+        device=device,
+        threads=threads,
+        storage_options=nest_storage_options(storage_options),
+        progress=signals.check_each,
+    )
     if as_json:
         print_json({"holds": result.holds, **asdict(result)})
     else:
@@ -99,11 +110,17 @@ def verify(
     return 0 if result.holds else 1
 
 
-def check(path: WeightsArgument, threads: ThreadsOption = None, as_json: JsonOption = False) -> int:
+def check(
+    path: WeightsArgument,
+    threads: ThreadsOption = None,
+    storage_options: StorageOptions = None,
+    as_json: JsonOption = False,
+) -> int:
     """Look for damage: files, index, NaN, zeros, statistics."""
     from paramgen import checks
 
-    result = checks.check(path, threads=threads, progress=signals.check_each)
+    options = nest_storage_options(storage_options)
+    result = checks.check(path, threads=threads, storage_options=options, progress=signals.check_each)
     if as_json:
         findings = [finding._asdict() for finding in result.findings]
         print_json({"sound": result.sound, "files": list(result.files), "findings": findings})
@@ -165,6 +182,7 @@ def diff(
     ignore: IgnoreOption = None,
     tolerance: ToleranceOption = 0.0,
     threads: ThreadsOption = None,
+    storage_options: StorageOptions = None,
     as_json: JsonOption = False,
 ) -> int:
     """Compare tensors by name."""
@@ -172,7 +190,12 @@ def diff(
 
     sources = [load_spec(path, None) if path.lower().endswith(SPEC_SUFFIXES) else path for path in (a, b)]
     differences = checks.diff(
-        *sources, ignore=ignore or (), tolerance=tolerance, threads=threads, progress=signals.check_each
+        *sources,
+        ignore=ignore or (),
+        tolerance=tolerance,
+        threads=threads,
+        storage_options=nest_storage_options(storage_options),
+        progress=signals.check_each,
     )
     if as_json:
         document: dict[str, Any] = {"equal": differences.equal, **asdict(differences)}

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from paramgen.cli import signals
-from paramgen.cli.options import JsonOption, parse_assignment
+from paramgen.cli.options import JsonOption, StorageOptions, nest_storage_options, parse_assignment
 from paramgen.cli.output import print_json, print_yaml
 from paramgen.cli.progress import ProgressBar
 from paramgen.errors import UsageError, check_path
@@ -71,16 +71,21 @@ def import_(
     arguments: ArgumentsOption = None,
     trust_remote_code: TrustOption = False,
     force: ForceOption = False,
+    storage_options: StorageOptions = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write the spec of a model that exists."""
     from paramgen.importing.sources import ImportOptions, import_source
+    from paramgen.storage.byte_source import use_storage_options
 
     if output != "-":
         _check_output(check_path(output), force)
     sys.path.insert(0, os.getcwd())  # for modules beside the user, as `python -m` has it
     options = ImportOptions(fit, tiny, dict(values or ()), class_name, dict(arguments or ()), trust_remote_code)
-    with ProgressBar(_count_bytes(source) if fit else 0, shown=fit) as progress:
+    with (
+        use_storage_options(nest_storage_options(storage_options)),
+        ProgressBar(_count_bytes(source) if fit else 0, shown=fit) as progress,
+    ):
 
         def advance(count: int) -> None:
             signals.check()

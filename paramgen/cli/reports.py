@@ -14,9 +14,11 @@ from paramgen.cli.options import (
     SeedOption,
     ShardSizeOption,
     SpecArgument,
+    StorageOptions,
     VariablesOption,
     WeightsArgument,
     load_spec,
+    nest_storage_options,
 )
 from paramgen.cli.output import print_json, print_json_parts, print_yaml
 from paramgen.errors import UsageError
@@ -71,6 +73,7 @@ def inspect(
     hist: HistOption = False,
     spec: StoredSpecOption = False,
     pattern: FilterOption = None,
+    storage_options: StorageOptions = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show the tensors of a file, an index or a folder."""
@@ -79,18 +82,20 @@ def inspect(
     for option, others in CONFLICTS.items():
         if given[option] and (other := next((name for name in others if given[name]), None)):
             raise UsageError(f"{option} and {other} exclude each other; choose one")
+    options = nest_storage_options(storage_options)
     if spec:
         from paramgen.spec import Spec
 
-        print_yaml(Spec.from_file(path).to_yaml())
+        print_yaml(Spec.from_file(path, storage_options=options).to_yaml())
         return
 
     from paramgen.analysis.file_report import compute_statistics, iter_json, select_tensors
     from paramgen.cli.file_tables import print_inspection, print_tree
+    from paramgen.storage.byte_source import use_storage_options
     from paramgen.storage.checkpoint import Checkpoint
 
     statistics = histograms = None
-    with Checkpoint(path) as checkpoint:
+    with use_storage_options(options), Checkpoint(path) as checkpoint:
         tensors = select_tensors(checkpoint, pattern)
         if stats or hist:
             statistics = [compute_statistics(checkpoint, tensor) for tensor in tensors]

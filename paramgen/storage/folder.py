@@ -126,8 +126,8 @@ def open_folder(path: str, *, resume: bool, sync: bool) -> Iterator[FolderTarget
     if is_url(path):
         from paramgen.storage.remote_folder import open_remote_folder
 
-        with open_remote_folder(path, resume=resume) as target:
-            yield target
+        with open_remote_folder(path, resume=resume) as remote_target:
+            yield remote_target
         return
     path = path.rstrip("/") or "/"
     staging = os.path.join(path, STAGING)

@@ -7,6 +7,7 @@ import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +55,13 @@ class Remote:
     @property
     def scheme(self) -> str:
         return self.url.partition("://")[0].lower()
+
+    def join(self, name: str) -> Remote:
+        """Return the URL of a name below this one, which is a folder's; they share their connections."""
+        child = copy(self)
+        child.url, child.path = self.url + name, f"{self.path.rstrip('/')}/{name}"
+        child.display_path = show_path(child.url)
+        return child
 
     def call(self, method: str, *arguments: Any, **keywords: Any) -> Any:
         """Call a method of the file system."""

@@ -8,7 +8,6 @@ from contextlib import contextmanager, suppress
 from paramgen.errors import UsageError
 from paramgen.messages import show_path
 from paramgen.storage.folder import FolderTarget
-from paramgen.storage.remote import Remote
 from paramgen.storage.upload import Upload, open_target, upload
 from paramgen.storage.writer import Write
 
@@ -18,12 +17,13 @@ class RemoteFolderTarget(FolderTarget):
 
     def __init__(self, url: str):
         super().__init__(url, staging="", finished={}, sync=False)
+        self._remote = open_target(url)
         self._uploads: dict[str, Upload] = {}
 
     @contextmanager
     def open(self, name: str, size: int) -> Iterator[Write]:
         """Yield a function that appends bytes to a new file of `size` bytes."""
-        with upload(self.path + name, size) as (write, finished):
+        with upload(self._remote.join(name), size) as (write, finished):
             yield write
         self._uploads[name] = finished
 
@@ -44,8 +44,7 @@ class RemoteFolderTarget(FolderTarget):
         del self._uploads[name]
 
     def _remove(self, names: Collection[str]) -> None:
-        for name in names:
-            target = Remote(self.path + name)
+        for target in map(self._remote.join, names):
             with target.errors(), suppress(FileNotFoundError):
                 target.filesystem.rm_file(target.path)
 
@@ -59,7 +58,6 @@ def open_remote_folder(url: str, *, resume: bool) -> Iterator[RemoteFolderTarget
     if resume:
         problem = "a store keeps nothing of an interrupted build"
         raise UsageError(f"{show_path(url)}: {problem}; build again without --resume (resume=False in Python)")
-    open_target(url + "model")  # an unusable URL is refused before anything is drawn
     target = RemoteFolderTarget(url)
     try:
         yield target

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from queue import SimpleQueue
 from typing import Any
 
@@ -29,70 +29,68 @@ QUEUED_BLOCKS = 3
 class Upload:
     """A file on its way to a store: `write` parts of it, `finish`, then `commit` or `discard`."""
 
-    def __init__(self, url: str, size: int):
-        self.remote = open_target(url)
-        self._closes_last = self.remote.scheme in _COMMITTED_BY_CLOSE
-        part = max(PART_BYTES, -(-size // MAX_PARTS))
+    def __init__(self, remote: Remote, size: int):
+        self._remote = remote
         self._size = size
-        self._before = self.remote.state()
-        # In a transaction, file systems in memory hide a file, too.
-        self.remote.call("start_transaction")
-        self._file: Any = self.remote.call("open", self.remote.path, "wb", block_size=part, autocommit=False)
+        self._before = remote.state()
+        self._closes_last = remote.scheme in _COMMITTED_BY_CLOSE
+        part = max(PART_BYTES, -(-size // MAX_PARTS))
+        self._file: Any = remote.call("open", remote.path, "wb", block_size=part, autocommit=False)
 
     def write(self, data: bytes) -> None:
         """Append bytes; a part is uploaded when it is full."""
-        with self.remote.errors():
+        with self._remote.errors():
             self._file.write(data)
 
     def finish(self) -> None:
         """Upload the last part."""
         if not self._closes_last:
-            with self.remote.errors():
+            with self._remote.errors():
                 self._file.close()
 
     def commit(self) -> None:
         """Make the file visible."""
         try:
-            with self.remote.errors():
+            with self._remote.errors():
                 if self._closes_last:
                     self._file.close()
                 self._file.commit()
         except FileError:
             # The answer may have been lost, and then a second request finds no upload.
-            state = self.remote.state()
+            state = self._remote.state()
             if state in (None, self._before) or state[0] != self._size:
                 raise
 
     def discard(self, cause: BaseException) -> None:
         """Remove all that was uploaded; if that fails, add a note to `cause`, the error that ended the build."""
-        self._file.closed = True  # else its finalizer would upload the rest
+        with suppress(AttributeError):  # files in memory
+            self._file.closed = True  # else its finalizer would upload the rest
         try:
-            with self.remote.errors():
+            with self._remote.errors():
                 self._file.discard()
         except FileError as error:
             cause.add_note(f"{error}; abort its incomplete upload by hand, or by a rule of the store")
 
 
 def open_target(url: str) -> Remote:
-    """Return a URL to write. Raises UsageError for one without a name, and FileError for a store that cannot."""
+    """Return a URL to write. Raises FileError for a store without invisible uploads."""
     scheme = url.partition("://")[0].lower()
     if scheme not in WRITABLE_SCHEMES:
         choices = join_or([f"{name}://" for name in WRITABLE_SCHEMES if name not in ("s3a", "gcs", "abfs", "abfss")])
         raise FileError(f"{show_path(url)}: cannot upload in parts to {scheme}://; choose {choices}")
     target = Remote(url, skip_instance_cache=True)
-    if "/" not in target.path.strip("/") and scheme != "memory":
-        raise UsageError(f"{show_path(url)}: must name a file or a folder/ in the bucket")
+    target.call("start_transaction")  # without it, a file in memory is visible at once
     return target
 
 
 @contextmanager
-def upload(url: str, size: int) -> Iterator[tuple[Write, Upload]]:
+def upload(remote: Remote, size: int) -> Iterator[tuple[Write, Upload]]:
     """Yield a function that appends to an upload of `size` bytes, and the upload, which is finished on success.
 
     Another thread uploads meanwhile. On an error, or a signal, it ends its request before the upload is discarded:
     stores may keep parts that arrive later.
     """
-    target = Upload(url, size)
+    target = Upload(remote, size)
     try:
         with _write_behind(target) as write:
             yield write, target
@@ -108,10 +106,12 @@ def open_remote_output(url: str, size: int, *, force: bool, may_replace: Callabl
     Another program's file that appears at the same moment is replaced: not every store has conditional writes.
     """
     target = open_target(url)
+    if "/" not in target.path.strip("/") and target.scheme != "memory":
+        raise UsageError(f"{target.display_path}: must name a file in the bucket, or a folder that ends in a slash")
     before = target.state()
     if before is not None and not force and not may_replace(url):
         raise UsageError(f"{target.display_path}: {FOREIGN}; to replace it, use {FORCE_OPTION}")
-    with upload(url, size) as (write, finished):
+    with upload(target, size) as (write, finished):
         yield write
     try:
         if not force and target.state() != before:

@@ -1,0 +1,214 @@
+"""An S3 server (npm's s3rver, which keeps objects on disk) behind a proxy that records requests and injects faults."""
+
+import fcntl
+import json
+import os
+import shutil
+import socket
+import struct
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+S3RVER = "s3rver@3.7.1"
+BUCKET = "models"
+KEY = "S3RVER"
+SECRET = "S3RVER"
+SERVER = """
+const S3rver = require("s3rver");
+const [directory, bucket] = process.argv.slice(1);
+new S3rver({port: 0, address: "127.0.0.1", silent: true, directory, configureBuckets: [{name: bucket}]})
+  .run().then(address => console.log(address.port));
+"""
+
+RESET = "reset"
+Fault = int | float | str | None
+
+
+class Request(NamedTuple):
+    """A request: its method, the object's key, its query, and the range that it asks for."""
+
+    method: str
+    key: str
+    query: str
+    range: str | None
+
+    @property
+    def kind(self) -> str:
+        """The operation, as S3 names it."""
+        if self.method == "POST":
+            return "CreateMultipartUpload" if "uploads" in self.query else "CompleteMultipartUpload"
+        if self.method == "DELETE":
+            return "AbortMultipartUpload" if "uploadId" in self.query else "DeleteObject"
+        if self.method == "PUT":
+            return "UploadPart" if "partNumber" in self.query else "PutObject"
+        return {"HEAD": "HeadObject", "GET": "GetObject" if self.key else "ListObjects"}[self.method]
+
+
+@dataclass
+class S3:
+    """A running server. `fault(request)` returns a status, RESET, or seconds to wait before the answer."""
+
+    folder: Path
+    port: int
+    endpoint: str = ""
+    requests: list[Request] = field(default_factory=list)
+    fault: Callable[[Request], Fault] = lambda request: None
+    before: Callable[[Request], None] = lambda request: None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The storage options of this server, with few retries."""
+        return {
+            "key": KEY,
+            "secret": SECRET,
+            "client_kwargs": {"endpoint_url": self.endpoint},
+            "config_kwargs": {"retries": {"max_attempts": 1}},
+        }
+
+    @property
+    def arguments(self) -> list[str]:
+        """The same on the command line."""
+        options = [f"key={KEY}", f"secret={SECRET}", f"client_kwargs.endpoint_url={self.endpoint}"]
+        options.append("config_kwargs.retries.max_attempts=1")
+        return [text for option in options for text in ("--storage-option", option)]
+
+    @property
+    def objects(self) -> dict[str, bytes]:
+        """The objects that a client sees, by key."""
+        bucket = self.folder / BUCKET
+        suffix = "._S3rver_object"
+        paths = [path for path in bucket.rglob(f"*{suffix}") if path.is_file()]
+        return {str(path.relative_to(bucket)).removesuffix(suffix): path.read_bytes() for path in paths}
+
+    @property
+    def uploads(self) -> list[str]:
+        """The identifiers of incomplete multipart uploads."""
+        folder = self.folder / BUCKET / "._S3rver_uploads"
+        return sorted(os.listdir(folder)) if folder.exists() else []
+
+    def put(self, key: str, data: bytes) -> None:
+        """Store an object as another program would."""
+        import s3fs
+
+        fs = s3fs.S3FileSystem(**self.options, use_listings_cache=False, skip_instance_cache=True)
+        fs.pipe_file(f"{BUCKET}/{key}", data)
+
+    def reset(self) -> None:
+        """Remove all objects, requests and faults."""
+        for path in (self.folder / BUCKET).iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        self.requests.clear()
+        self.fault = lambda request: None
+        self.before = lambda request: None
+
+    def abort(self, query: str) -> int:
+        """Abort an upload, which s3rver does not implement."""
+        (upload_id,) = parse_qs(query)["uploadId"]
+        folder = self.folder / BUCKET / "._S3rver_uploads" / upload_id
+        if not folder.exists():
+            return 404
+        shutil.rmtree(folder)
+        return 204
+
+
+def install_s3rver() -> Path:
+    """Install s3rver into the user's cache, once; skip the test if that is impossible."""
+    if not shutil.which("npm"):
+        pytest.skip("needs npm (Debian: apt-get install npm)")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "paramgen-tests" / S3RVER
+    cache.mkdir(parents=True, exist_ok=True)
+    with open(cache / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (cache / "installed").exists():
+            command = ["npm", "install", "--no-audit", "--no-fund", "--no-save", "--prefix", cache, S3RVER]
+            result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+            if result.returncode:
+                pytest.skip(f"npm cannot install {S3RVER}: {result.stderr.strip().splitlines()[-1:]}")
+            (cache / "installed").touch()
+    return cache
+
+
+@contextmanager
+def run_s3(folder: Path) -> Iterator[S3]:
+    """Run a server with an empty bucket in a folder."""
+    cache = install_s3rver()
+    command = ["node", "-e", SERVER, "--", str(folder), BUCKET]
+    environment = {**os.environ, "NODE_PATH": str(cache / "node_modules")}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    assert process.stdout is not None
+    proxy: ThreadingHTTPServer | None = None
+    try:
+        s3 = S3(folder, int(json.loads(process.stdout.readline())))
+        proxy = ThreadingHTTPServer(("127.0.0.1", 0), make_handler(s3))
+        proxy.daemon_threads = True
+        s3.endpoint = f"http://127.0.0.1:{proxy.server_port}"
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        yield s3
+    finally:
+        if proxy is not None:
+            proxy.shutdown()
+            proxy.server_close()
+        process.kill()
+        process.communicate()
+
+
+def make_handler(s3: S3) -> type[BaseHTTPRequestHandler]:
+    """Return a class that forwards requests to a server."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def forward(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            parts = urlsplit(self.path)
+            key = parts.path.removeprefix(f"/{BUCKET}").removeprefix("/")
+            request = Request(self.command, key, parts.query, self.headers.get("Range"))
+            s3.requests.append(request)
+            s3.before(request)
+            fault = s3.fault(request)
+            if fault == RESET:
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                self.connection.close()
+                self.close_connection = True
+                return
+            if isinstance(fault, float):
+                time.sleep(fault)
+            if isinstance(fault, int):
+                self.answer(fault, {}, b"")
+            elif request.kind == "AbortMultipartUpload":
+                self.answer(s3.abort(request.query), {}, b"")
+            else:
+                connection = HTTPConnection("127.0.0.1", s3.port, timeout=60)
+                connection.request(self.command, self.path, body, dict(self.headers))
+                response = connection.getresponse()
+                headers = {name.lower(): value for name, value in response.getheaders()}
+                self.answer(response.status, headers, response.read())
+                connection.close()
+
+        def answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
+            self.send_response_only(status)
+            for name, value in headers.items():
+                if name not in ("connection", "keep-alive", "transfer-encoding", "content-length"):
+                    self.send_header(name, value)
+            length = headers.get("content-length") if self.command == "HEAD" else str(len(body))
+            self.send_header("Content-Length", length or "0")
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = forward
+
+        def log_message(self, format: str, *arguments: Any) -> None:
+            pass
+
+    return Handler
