@@ -1,12 +1,9 @@
 """An S3 server (npm's s3rver, which keeps objects on disk) behind a proxy that records requests and injects faults."""
 
-import fcntl
-import json
 import os
 import shutil
 import socket
 import struct
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,18 +16,9 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from s3rver import KEY, SECRET, install_s3rver, run_s3rver
 
-S3RVER = "s3rver@3.7.1"
 BUCKET = "models"
-KEY = "S3RVER"
-SECRET = "S3RVER"
-SERVER = """
-const S3rver = require("s3rver");
-const [directory, bucket] = process.argv.slice(1);
-new S3rver({port: 0, address: "127.0.0.1", silent: true, directory, configureBuckets: [{name: bucket}]})
-  .run().then(address => console.log(address.port));
-"""
-
 RESET = "reset"
 Fault = int | float | str | None
 
@@ -122,45 +110,24 @@ class S3:
         return 204
 
 
-def install_s3rver() -> Path:
-    """Install s3rver into the user's cache, once; skip the test if that is impossible."""
-    if not shutil.which("npm"):
-        pytest.skip("needs npm (Debian: apt-get install npm)")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "paramgen-tests" / S3RVER
-    cache.mkdir(parents=True, exist_ok=True)
-    with open(cache / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (cache / "installed").exists():
-            command = ["npm", "install", "--no-audit", "--no-fund", "--no-save", "--prefix", cache, S3RVER]
-            result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-            if result.returncode:
-                pytest.skip(f"npm cannot install {S3RVER}: {result.stderr.strip().splitlines()[-1:]}")
-            (cache / "installed").touch()
-    return cache
-
-
 @contextmanager
 def run_s3(folder: Path) -> Iterator[S3]:
-    """Run a server with an empty bucket in a folder."""
-    cache = install_s3rver()
-    command = ["node", "-e", SERVER, "--", str(folder), BUCKET]
-    environment = {**os.environ, "NODE_PATH": str(cache / "node_modules")}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
-    assert process.stdout is not None
-    proxy: ThreadingHTTPServer | None = None
+    """Run a server with an empty bucket in a folder, and a proxy in front of it; skip the test if there is no npm."""
     try:
-        s3 = S3(folder, int(json.loads(process.stdout.readline())))
+        install_s3rver()
+    except RuntimeError as error:
+        pytest.skip(str(error))
+    with run_s3rver(folder, BUCKET) as port:
+        s3 = S3(folder, port)
         proxy = ThreadingHTTPServer(("127.0.0.1", 0), make_handler(s3))
         proxy.daemon_threads = True
         s3.endpoint = f"http://127.0.0.1:{proxy.server_port}"
         threading.Thread(target=proxy.serve_forever, daemon=True).start()
-        yield s3
-    finally:
-        if proxy is not None:
+        try:
+            yield s3
+        finally:
             proxy.shutdown()
             proxy.server_close()
-        process.kill()
-        process.communicate()
 
 
 def make_handler(s3: S3) -> type[BaseHTTPRequestHandler]:

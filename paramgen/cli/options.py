@@ -109,9 +109,7 @@ WeightsArgument = Annotated[
 ]
 OutputOption = Annotated[
     str,
-    typer.Option(
-        "--output", "-o", metavar="OUT", help="The file or folder/ to write: a path, a URL, or - for stdout."
-    ),
+    typer.Option("--output", "-o", metavar="OUT", help="The file or folder/ to write: a path, a URL, or - for stdout."),
 ]
 SeedOption = Annotated[
     int | None,
