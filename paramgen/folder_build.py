@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 from paramgen.build_check import is_unchanged_build
@@ -27,6 +27,7 @@ from paramgen.planning.plan import Plan
 from paramgen.sampling.devices import AUTO
 from paramgen.sampling.matrix_drawer import BytesCallback
 from paramgen.spec import Spec, SpecSource, as_spec
+from paramgen.storage.byte_source import is_url
 from paramgen.storage.folder import FolderTarget, check_space, find_obsolete, is_folder, open_folder
 from paramgen.storage.index import INDEX_SUFFIX
 from paramgen.storage.locations import exists, list_names, open_bytes
@@ -78,7 +79,7 @@ def build_folder(
     check_companions(plan.companions)
     warn_about_headers(plan.files)
     with (
-        open_folder(path, resume=resume, sync=sync) as target,
+        _open_target(path, resume, sync) as target,
         write_manifest(
             manifest, plan, [os.path.join(path, name) for name in new_names], force=force, sync=sync
         ) as finish_manifest,
@@ -110,6 +111,14 @@ def build_folder(
         device=used_device,
         seconds=time.perf_counter() - began,
     )
+
+
+def _open_target(path: str, resume: bool, sync: bool) -> AbstractContextManager[FolderTarget]:
+    if not is_url(path):
+        return open_folder(path, resume=resume, sync=sync)
+    from paramgen.storage.remote_folder import open_remote_folder
+
+    return open_remote_folder(path, resume=resume)
 
 
 def _finish_weights(

@@ -112,15 +112,14 @@ class S3:
 
 @contextmanager
 def run_s3(folder: Path) -> Iterator[S3]:
-    """Run a server with an empty bucket in a folder, and a proxy in front of it; skip the test if there is no npm."""
+    """Run a server with an empty bucket in a folder, and a proxy in front of it; skip the test without npm."""
     try:
         install_s3rver()
     except RuntimeError as error:
         pytest.skip(str(error))
     with run_s3rver(folder, BUCKET) as port:
         s3 = S3(folder, port)
-        proxy = ThreadingHTTPServer(("127.0.0.1", 0), make_handler(s3))
-        proxy.daemon_threads = True
+        proxy = Proxy(s3)
         s3.endpoint = f"http://127.0.0.1:{proxy.server_port}"
         threading.Thread(target=proxy.serve_forever, daemon=True).start()
         try:
@@ -130,52 +129,62 @@ def run_s3(folder: Path) -> Iterator[S3]:
             proxy.server_close()
 
 
-def make_handler(s3: S3) -> type[BaseHTTPRequestHandler]:
-    """Return a class that forwards requests to a server."""
+class Proxy(ThreadingHTTPServer):
+    daemon_threads = True
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    def __init__(self, s3: S3):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.s3 = s3
 
-        def forward(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            parts = urlsplit(self.path)
-            key = parts.path.removeprefix(f"/{BUCKET}").removeprefix("/")
-            request = Request(self.command, key, parts.query, self.headers.get("Range"))
-            s3.requests.append(request)
-            s3.before(request)
-            fault = s3.fault(request)
-            if fault == RESET:
-                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                self.connection.close()
-                self.close_connection = True
-                return
-            if isinstance(fault, float):
-                time.sleep(fault)
-            if isinstance(fault, int):
-                self.answer(fault, {}, b"")
-            elif request.kind == "AbortMultipartUpload":
-                self.answer(s3.abort(request.query), {}, b"")
-            else:
-                connection = HTTPConnection("127.0.0.1", s3.port, timeout=60)
-                connection.request(self.command, self.path, body, dict(self.headers))
-                response = connection.getresponse()
-                headers = {name.lower(): value for name, value in response.getheaders()}
-                self.answer(response.status, headers, response.read())
-                connection.close()
 
-        def answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
-            self.send_response_only(status)
-            for name, value in headers.items():
-                if name not in ("connection", "keep-alive", "transfer-encoding", "content-length"):
-                    self.send_header(name, value)
-            length = headers.get("content-length") if self.command == "HEAD" else str(len(body))
-            self.send_header("Content-Length", length or "0")
-            self.end_headers()
-            self.wfile.write(body)
+class Handler(BaseHTTPRequestHandler):
+    """Forwards a request to the server."""
 
-        do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = forward
+    server: Proxy
+    protocol_version = "HTTP/1.1"
 
-        def log_message(self, format: str, *arguments: Any) -> None:
-            pass
+    def forward(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        parts = urlsplit(self.path)
+        key = parts.path.removeprefix(f"/{BUCKET}").removeprefix("/")
+        request = Request(self.command, key, parts.query, self.headers.get("Range"))
+        s3 = self.server.s3
+        s3.requests.append(request)
+        s3.before(request)
+        fault = s3.fault(request)
+        if fault == RESET:
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
+            self.close_connection = True
+        elif isinstance(fault, int):
+            self.answer(fault, {}, b"")
+        elif request.kind == "AbortMultipartUpload":
+            self.answer(s3.abort(request.query), {}, b"")
+        else:
+            time.sleep(float(fault or 0))
+            self.pass_on(body)
 
-    return Handler
+    def pass_on(self, body: bytes) -> None:
+        connection = HTTPConnection("127.0.0.1", self.server.s3.port, timeout=60)
+        connection.request(self.command, self.path, body, dict(self.headers))
+        response = connection.getresponse()
+        headers = {name.lower(): value for name, value in response.getheaders()}
+        self.answer(response.status, headers, response.read())
+        connection.close()
+
+    def answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        self.send_response_only(status)
+        for name, value in headers.items():
+            if name not in ("connection", "keep-alive", "transfer-encoding", "content-length"):
+                self.send_header(name, value)
+        length = headers.get("content-length") if self.command == "HEAD" else str(len(body))
+        self.send_header("Content-Length", length or "0")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments: Any) -> None:
+        pass
+
+
+for method in ("GET", "HEAD", "PUT", "POST", "DELETE"):
+    setattr(Handler, f"do_{method}", Handler.forward)

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers import Run
+from loaders import INDEX, has_no_mixture
 from s3 import BUCKET, RESET, S3, Fault, Request, run_s3
 from s3rver import SECRET
-from test_faults import INDEX, has_no_mixture
 
 import paramgen
 from paramgen.storage import upload
@@ -165,7 +165,7 @@ def test_folder_appears_at_the_end_and_its_index_last(s3: S3, small: str, tmp_pa
 
 
 def test_replacement_has_the_rules_of_local_files(s3: S3, small: str, run: Run) -> None:
-    """What paramgen wrote is replaced; other files, and changed ones, only with --force."""
+    """Builds of paramgen are replaced; other files, and changed ones, only with --force."""
     build = ["build", small, "-o", URL, "--quiet", *s3.arguments]
     assert run(*build).returncode == run(*build, "--seed", "1").returncode == 0
     data = s3.objects["run/model.safetensors"]
@@ -222,7 +222,7 @@ def test_lasting_errors_leave_nothing(s3: S3, small: str, run: Run, kind: str) -
         assert (s3.objects, s3.uploads) == ({}, [])
 
 
-def test_lost_answer_of_the_last_request_is_no_failure(s3: S3, small: str) -> None:
+def test_lost_answer_of_the_last_request_is_harmless(s3: S3, small: str) -> None:
     """The object is complete, so the build is, although a repeated request finds no upload."""
 
     def lose(request: Request) -> None:

@@ -123,12 +123,6 @@ def open_folder(path: str, *, resume: bool, sync: bool) -> Iterator[FolderTarget
     On an error finished files remain in STAGING for a build with `resume`. Without it, those of an earlier build are
     removed at once.
     """
-    if is_url(path):
-        from paramgen.storage.remote_folder import open_remote_folder
-
-        with open_remote_folder(path, resume=resume) as remote_target:
-            yield remote_target
-        return
     path = path.rstrip("/") or "/"
     staging = os.path.join(path, STAGING)
     with file_errors(show_path(path)), _created_folder(path):

@@ -8,8 +8,7 @@ from contextlib import contextmanager, suppress
 from paramgen.errors import UsageError
 from paramgen.messages import show_path
 from paramgen.storage.folder import FolderTarget
-from paramgen.storage.upload import Upload, open_target, upload
-from paramgen.storage.writer import Write
+from paramgen.storage.upload import Upload, Write, open_target, upload
 
 
 class RemoteFolderTarget(FolderTarget):
@@ -35,7 +34,7 @@ class RemoteFolderTarget(FolderTarget):
         return None
 
     def discard(self, cause: BaseException) -> None:
-        """Remove all uploads that have not appeared."""
+        """Remove all uploads that are not published."""
         for name in list(self._uploads):
             self._uploads.pop(name).discard(cause)
 

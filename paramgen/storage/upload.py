@@ -12,7 +12,6 @@ from paramgen.errors import FileError, UsageError
 from paramgen.messages import join_or, show_path
 from paramgen.storage.remote import Remote
 from paramgen.storage.replacement import FORCE_OPTION, FOREIGN
-from paramgen.storage.writer import Write
 from paramgen.threads import run_threads
 
 # Stores whose file systems keep an upload invisible until it is committed.
@@ -24,6 +23,8 @@ PART_BYTES = 2**24
 MAX_PARTS = 9_000
 # Blocks between the build and the uploading thread.
 QUEUED_BLOCKS = 3
+
+Write = Callable[[memoryview], None]
 
 
 class Upload:
