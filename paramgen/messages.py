@@ -35,7 +35,10 @@ def show_text(text: str, max_chars: int = MAX_VALUE_CHARS) -> str:
 
 def show_path(path: str) -> str:
     """Return a path or URL for messages: escaped, without credentials, or '' in quotes."""
-    return escape(redact_urls(path)) or "''"
+    if "://" in path:
+        address, query, _ = path.partition("?")  # a name may have spaces, which end a URL in other texts
+        path = redact_urls(address) + (query and "?***")
+    return escape(path) or "''"
 
 
 def redact_urls(text: str) -> str:

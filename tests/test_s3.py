@@ -1,6 +1,8 @@
 """Builds to an S3 server and reads from it, over HTTP, with faults."""
 
 import json
+import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,10 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import Run
+from helpers import ROOT, Run
 from loaders import INDEX, has_no_mixture
 from s3 import BUCKET, RESET, S3, Fault, Request, run_s3
-from s3rver import SECRET
+from s3rver import KEY, SECRET
+from snippets import snippets
 
 import paramgen
 from paramgen.storage import upload
@@ -311,6 +314,30 @@ def test_environment_gives_the_options(s3: S3, small: str, run: Run) -> None:
     environment = {"AWS_ACCESS_KEY_ID": "S3RVER", "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_ENDPOINT_URL": s3.endpoint}
     assert run("build", small, "-o", URL, "--quiet", env=environment).stderr == ""
     assert run("verify", URL, env=environment).returncode == 0
+
+
+@pytest.mark.parametrize("section", ["Build and check", "Credentials and options"])
+def test_documented_session(s3: S3, section: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run the commands of docs/how-to/remote.md; only times may differ."""
+    page = ROOT / "docs" / "how-to" / "remote.md"
+    readme = snippets(ROOT / "README.md")
+    (tmp_path / "model.yaml").write_text(next(snippet.text for snippet in readme if snippet.language == "yaml"))
+    variables = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_ENDPOINT_URL": s3.endpoint}
+    variables["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    paramgen.build(tmp_path / "model.yaml", f"s3://{BUCKET}/run-1/", storage_options=s3.options)
+    (session,) = (
+        snippet.text for snippet in snippets(page) if (snippet.section, snippet.language) == (section, "console")
+    )
+    for command, expected in re.findall(r"^\$ ((?:.*\\\n)*.*)\n((?:(?!\$ ).*\n)*)", session, re.MULTILINE):
+        done = subprocess.run(
+            ["sh", "-c", command],
+            cwd=tmp_path,
+            env={**os.environ, **variables},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert re.sub(r"in \d+\.\d\d s", "in 0.01 s", done.stdout + done.stderr) == expected
 
 
 def test_part_size_grows_with_the_file() -> None:

@@ -123,14 +123,25 @@ class RemoteFile:
         size = info.get("size")
         if info["type"] != "file" or size is None or info.get("partial") is False:
             raise FileError(f"{self._remote.display_path}: must be a file of known size that can be read by ranges")
+        if self._remote.scheme in ("http", "https"):
+            self._check_ranges(size)
         self.size: int = size
         self._version = _version(info)
         self._lock = threading.Lock()
         self._window, self._start, self._next = b"", 0, 0
 
+    def _check_ranges(self, size: int) -> None:
+        """Raise FileError if a server ignores ranges: else each read would transfer the whole file into memory."""
+        if size > 1:
+            with self._remote.errors(), self._remote.filesystem.open(self._remote.path, size=size) as file:
+                file.seek(size - 1)
+                file.read(1)
+
     def read_into(self, offset: int, view: memoryview) -> None:
         """Fill a view with the bytes from `offset` on."""
         stop = offset + len(view)
+        if not view:
+            return
         if stop > self.size:
             raise truncated_error(self._remote.url)
         with self._lock:
