@@ -17,7 +17,8 @@ UPLOAD = """
 import sys
 import s3fs
 endpoint, key, secret, path, size = sys.argv[1:]
-fs = s3fs.S3FileSystem(key=key, secret=secret, client_kwargs={"endpoint_url": endpoint})
+config = {"read_timeout": 3600}
+fs = s3fs.S3FileSystem(key=key, secret=secret, client_kwargs={"endpoint_url": endpoint}, config_kwargs=config)
 block = bytes(2**22)
 with fs.open(path, "wb", block_size=2**24) as file:
     for _ in range(int(size) // len(block)):
@@ -37,6 +38,7 @@ def measure_uploads(scratch: Path, size: int, runs: int) -> list[str]:
     with run_s3rver(scratch / "s3", BUCKET) as port:
         endpoint = f"http://127.0.0.1:{port}"
         options = [f"key={KEY}", f"secret={SECRET}", f"client_kwargs.endpoint_url={endpoint}"]
+        options.append("config_kwargs.read_timeout=3600")  # s3rver joins the parts before it answers
         arguments = [text for option in options for text in ("--storage-option", option)]
         target = f"s3://{BUCKET}/model.safetensors"
         normal = make_spec(size).replace("{type: constant, value: 0.5}", "gaussian")
