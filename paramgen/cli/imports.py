@@ -92,8 +92,8 @@ def import_(
             progress.advance(count)
 
         imported = import_source(source, options, advance)
-    if output != "-":
-        _write(output, imported.text, force)
+        if output != "-":
+            _write(output, imported.text, force)
     if as_json:
         print_json(
             {

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from paramgen.errors import MAX_REASON_CHARS, FileError, ParamgenError, UsageError
 from paramgen.messages import redact_urls, show_path, show_text
-from paramgen.storage.byte_source import changed_error, storage_options, truncated_error
+from paramgen.storage.byte_source import changed_error, is_url, storage_options, truncated_error
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -219,5 +219,5 @@ def _list_secrets(options: Any) -> Iterator[str]:
     if isinstance(options, Mapping):
         for value in options.values():
             yield from _list_secrets(value)
-    elif isinstance(options, str) and len(options) >= _MIN_SECRET_CHARS and "://" not in options:
+    elif isinstance(options, str) and len(options) >= _MIN_SECRET_CHARS and not is_url(options):
         yield options

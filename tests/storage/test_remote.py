@@ -200,12 +200,12 @@ def test_credentials_are_not_shown_in_long_texts_or_names() -> None:
 def test_values_of_options_are_not_shown() -> None:
     from paramgen.storage.remote import Remote
 
-    options = {"token": "hush-hush", "client_kwargs": {"endpoint_url": "http://host", "key": "deep-secret"}}
+    options = {"token": "hush-hush", "client_kwargs": {"endpoint_url": "http://host", "key": "x=http://deep"}}
     with use_storage_options({}), pytest.raises(paramgen.FileError) as caught:
         target = Remote("memory://x")
         target._options = options
         with target.errors():
-            raise ValueError("hush-hush and deep-secret at http://host\nsecond line")
+            raise ValueError("hush-hush and x=http://deep at http://host\nsecond line")
     assert str(caught.value) == "memory://x: *** and *** at http://host second line"
 
 
