@@ -26,6 +26,7 @@ from paramgen.planning.tensors import Parameter, ResolvedParameter, as_tensor, r
 from paramgen.progress import BytesCallback
 from paramgen.sampling.devices import open_backend, parse_device
 from paramgen.spec import Spec, SpecSource, as_spec, read_and_plan
+from paramgen.storage.byte_source import use_storage_options
 from paramgen.storage.checkpoint import Checkpoint, StoredTensor
 from paramgen.threads import count_threads
 
@@ -81,6 +82,7 @@ def build(
     resume: bool = False,
     resume_verify: bool = False,
     sync: bool = True,
+    storage_options: Mapping[str, Any] | None = None,
     progress: BytesCallback | None = None,
 ) -> BuildResult:
     """Build a safetensors file, or a folder of them, from a spec, as `paramgen build` does.
@@ -90,7 +92,8 @@ def build(
         paramgen.build("model.yaml", "model/", max_shard_size="5GB")
 
     - `path`: the file to write, or "-" for standard output. The file appears under its name when it is complete. If it
-      is a folder, or ends in a slash, the weights become `model.safetensors` in that folder.
+      is a folder, or ends in a slash, the weights become `model.safetensors` in that folder. A URL such as
+      s3://bucket/name is uploaded without a local copy.
     - `device`: "auto" (a GPU if it is faster), "cpu", "gpu" (all GPUs), "gpu:0" or "gpu:0,gpu:1". All
       give the same bytes.
     - `threads`: the number of CPU threads. By default, one for each CPU that the process may use.
@@ -104,6 +107,7 @@ def build(
     - `resume`: in a folder, continue an interrupted build from its finished shards; `resume_verify` also draws these
       again and compares them.
     - `sync`: wait until the disk has the files.
+    - `storage_options`: for a URL, the options of fsspec's file system, such as `{"profile": "work"}`.
     - `progress(count)` is called with the bytes that were drawn meanwhile, and with 0 after each block. If it raises,
       the build ends.
 
@@ -122,25 +126,34 @@ def build(
         "progress": progress,
     }
     output_plan = plan_output(spec, path, max_shard_size, basename)
-    if output_plan.folder:
-        return build_folder(output_plan, path, resume=resume or resume_verify, redraw=resume_verify, **options)
-    if resume or resume_verify:
-        raise UsageError(f"resume: {NEEDS_FOLDER}, got {show_path(path)}")
-    return engine.build(output_plan, path, digest=digest, **options)
+    with use_storage_options(storage_options):
+        if output_plan.folder:
+            return build_folder(output_plan, path, resume=resume or resume_verify, redraw=resume_verify, **options)
+        if resume or resume_verify:
+            raise UsageError(f"resume: {NEEDS_FOLDER}, got {show_path(path)}")
+        return engine.build(output_plan, path, digest=digest, **options)
 
 
-def import_file(path: str | os.PathLike[str], *, fit: bool = False, progress: BytesCallback | None = None) -> Spec:
+def import_file(
+    path: str | os.PathLike[str],
+    *,
+    fit: bool = False,
+    storage_options: Mapping[str, Any] | None = None,
+    progress: BytesCallback | None = None,
+) -> Spec:
     """Return the spec of a safetensors file, a folder, an index, or a header saved as JSON.
 
         spec = paramgen.import_file("params.safetensors")
 
     It has the file's tensors. Their initial values are guesses from names, unless paramgen wrote the file: then it is
     the stored spec. With `fit` the data are read, and each tensor gets the mean and std, the bounds or the constant
-    that it has; `progress(count)` is called with the bytes read meanwhile. Raises FileError if it cannot be read.
+    that it has; `progress(count)` is called with the bytes read meanwhile. `storage_options` are those of a URL, as for
+    `build`. Raises FileError if it cannot be read.
     """
     from paramgen.importing.sources import import_weights
 
-    return _read_imported(import_weights(path, fit=fit, progress=progress))
+    with use_storage_options(storage_options):
+        return _read_imported(import_weights(path, fit=fit, progress=progress))
 
 
 def import_model(
@@ -284,21 +297,23 @@ def _resolve_single(document: Document) -> tuple[SpecFields, ResolvedParameter]:
     return spec, resolved
 
 
-def load(path: str | os.PathLike[str], *, device: str = "cpu") -> Nested:
+def load(
+    path: str | os.PathLike[str], *, device: str = "cpu", storage_options: Mapping[str, Any] | None = None
+) -> Nested:
     """Return the tensors of a safetensors file, an index or a folder as nested dicts of arrays, names split at dots.
 
         params = paramgen.load("params.safetensors")
 
     On "cpu" the arrays are NumPy's. Dtypes that NumPy lacks (bfloat16, 8-bit floats) are those of `ml_dtypes`. On
     "gpu", the current GPU, or "gpu:N" the arrays are CuPy's. 8-bit floats, which CuPy lacks, are unsigned integers with
-    the same bits.
+    the same bits. `storage_options` are those of a URL, as for `build`.
 
     Raises FileError if a file is not a valid safetensors file, or contradicts the index. Names that do not nest (`a`
     beside `a.b`) and arrays that do not fit into memory raise it too. DeviceError means that a GPU cannot be used.
     """
     transfer = None if device == "cpu" else _open_transfer(device)
     try:
-        with Checkpoint(path) as checkpoint:
+        with use_storage_options(storage_options), Checkpoint(path) as checkpoint:
             return _load(checkpoint, transfer)
     except MemoryError as error:
         raise FileError(f"{show_path(os.fsdecode(path))}: does not fit into memory{_reason_suffix(error)}") from None

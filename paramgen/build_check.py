@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from paramgen.sampling.cost import cpu_seconds
 from paramgen.sampling.devices import open_backend
 from paramgen.sampling.sampler import Sampler
 from paramgen.spec import Spec
+from paramgen.storage.byte_source import ByteSource
+from paramgen.storage.locations import open_bytes
 
 if TYPE_CHECKING:
     from paramgen.planning.tensors import Parameter
@@ -34,22 +36,23 @@ def is_unchanged_build(path: str, plan: Plan, *, sampled_seconds: float = SAMPLE
     SAMPLED_TENSORS tensors. A model that was trained further differs, even if its metadata was kept. If the file has
     `plan`'s header, its spec is not parsed again. Raises OSError if the file cannot be read.
     """
-    with open(path, "rb") as file:
-        descriptor = file.fileno()
-        if planned := _find_planned(descriptor, plan):
-            return _matches_values(descriptor, planned, plan.seed, sampled_seconds)
+    with open_bytes(path) as source:
+        if planned := _find_planned(source, plan):
+            return _matches_values(source, planned, plan.seed, sampled_seconds)
         stored = _stored_plan(path)
-        if stored and (planned := _find_planned(descriptor, stored)):
-            return _matches_values(descriptor, planned, stored.seed, sampled_seconds)
+        if stored and (planned := _find_planned(source, stored)):
+            return _matches_values(source, planned, stored.seed, sampled_seconds)
         return False
 
 
-def _find_planned(descriptor: int, plan: Plan) -> PlannedFile | None:
+def _find_planned(source: ByteSource, plan: Plan) -> PlannedFile | None:
     """Return the file of a plan that has a file's header and size, None if there is none."""
-    size = os.fstat(descriptor).st_size
     for planned in plan.files:
-        if planned.size == size and os.pread(descriptor, len(planned.header), 0) == planned.header:
-            return planned
+        if planned.size == source.size:
+            header = bytearray(len(planned.header))
+            source.read_into(0, memoryview(header))
+            if header == planned.header:
+                return planned
     return None
 
 
@@ -61,10 +64,32 @@ def _stored_plan(path: str) -> Plan | None:
         return None
 
 
-def _matches_values(descriptor: int, planned: PlannedFile, seed: int, sampled_seconds: float) -> bool:
+def _matches_values(source: ByteSource, planned: PlannedFile, seed: int, sampled_seconds: float) -> bool:
     """Return True if a file's sampled values equal those that a build draws."""
-    tensors = {tensor.name: tensor for tensor in planned.tensors}
     backend, sampler = open_backend("cpu"), Sampler(seed)
+    samples = list(_choose_samples(planned, sampled_seconds))
+    stored = source.read_ranges((sample.offset, sample.length) for sample in samples)
+    return all(
+        data == _draw(sample.tensor, sample.start, sample.stop, sampler, backend)
+        for sample, data in zip(samples, stored, strict=True)
+    )
+
+
+class _Sample(NamedTuple):
+    """Elements start … stop - 1 of a tensor, which are at `offset` of the file."""
+
+    tensor: Tensor
+    start: int
+    stop: int
+    offset: int
+
+    @property
+    def length(self) -> int:
+        return self.tensor.dtype.nbytes(self.stop - self.start)
+
+
+def _choose_samples(planned: PlannedFile, sampled_seconds: float) -> Iterator[_Sample]:
+    tensors = {tensor.name: tensor for tensor in planned.tensors}
     step = -(-len(planned.entries) // SAMPLED_TENSORS)
     for entry in planned.entries[::step]:
         tensor = tensors[entry.name]
@@ -72,11 +97,8 @@ def _matches_values(descriptor: int, planned: PlannedFile, seed: int, sampled_se
             continue
         length = min(tensor.size, SAMPLED_ELEMENTS)
         for start in {0, (tensor.size - length) // 2, tensor.size - length}:
-            expected = _draw(tensor, start, start + length, sampler, backend)
             offset = len(planned.header) + entry.start + tensor.dtype.nbytes(start)
-            if os.pread(descriptor, len(expected), offset) != expected:
-                return False
-    return True
+            yield _Sample(tensor, start, start + length, offset)
 
 
 def _is_cheap(parameter: Parameter, seconds: float) -> bool:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from paramgen.analysis.check import Check
 from paramgen.analysis.check import check as check_weights
@@ -26,7 +26,8 @@ from paramgen.folder_build import plan_output
 from paramgen.messages import must_be
 from paramgen.progress import BytesCallback
 from paramgen.sampling.devices import AUTO
-from paramgen.spec import Spec, SpecSource, as_spec
+from paramgen.spec import Spec, SpecSource, as_spec, stored_spec
+from paramgen.storage.byte_source import use_storage_options
 from paramgen.storage.checkpoint import Checkpoint
 from paramgen.storage.manifest import read_manifest
 
@@ -66,6 +67,7 @@ def verify(
     manifest: Path | None = None,
     device: str = AUTO,
     threads: int | None = None,
+    storage_options: Mapping[str, Any] | None = None,
     progress: BytesCallback | None = None,
 ) -> Verification:
     """Draw the weights of a file, a folder or an index again, and compare every byte, as `paramgen verify` does.
@@ -74,15 +76,16 @@ def verify(
 
     They are drawn from the spec in the file's metadata, or from `spec`; then headers and names of files may differ.
     With `manifest`, a file of digests, nothing is drawn. Raises FileError if a file cannot be read, or changes
-    meanwhile. `progress(count)` is called with the bytes that were drawn or read meanwhile.
+    meanwhile. `storage_options` are those of URLs, as for `build`. `progress(count)` is called with the bytes that were
+    drawn or read meanwhile.
     """
     if spec is not None and manifest is not None:
         raise UsageError("verify: manifest compares digests, and spec draws again; choose one")
-    with Checkpoint(path) as checkpoint:
+    with use_storage_options(storage_options), Checkpoint(path) as checkpoint:
         if manifest is not None:
             digests = read_manifest(check_path(manifest))
             return verify_manifest(checkpoint, digests, threads=threads, progress=progress)
-        plan = (Spec.from_file(checkpoint.paths[0]) if spec is None else as_spec(spec)).plan
+        plan = (stored_spec(checkpoint.files[0]) if spec is None else as_spec(spec)).plan
         return verify_weights(
             checkpoint,
             plan,
@@ -93,7 +96,13 @@ def verify(
         )
 
 
-def check(path: Path, *, threads: int | None = None, progress: BytesCallback | None = None) -> Check:
+def check(
+    path: Path,
+    *,
+    threads: int | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+    progress: BytesCallback | None = None,
+) -> Check:
     """Look for damage in a file, a folder or an index, as `paramgen check` does.
 
         paramgen.check("params.safetensors").findings  # () if it is sound
@@ -101,11 +110,17 @@ def check(path: Path, *, threads: int | None = None, progress: BytesCallback | N
     Findings are: a malformed file; an index that its files contradict; NaN, infinity; a matrix of zeros; a mean or std
     that the spec in the metadata does not promise. Raises FileError if a file cannot be read.
     """
-    return check_weights(check_path(path), threads=threads, progress=progress)
+    with use_storage_options(storage_options):
+        return check_weights(check_path(path), threads=threads, progress=progress)
 
 
 def inspect(
-    path: Path, pattern: str | None = None, *, stats: bool = False, progress: BytesCallback | None = None
+    path: Path,
+    pattern: str | None = None,
+    *,
+    stats: bool = False,
+    storage_options: Mapping[str, Any] | None = None,
+    progress: BytesCallback | None = None,
 ) -> Inspection:
     """Return the tensors of a file, a folder or an index, as `paramgen inspect` shows them.
 
@@ -115,7 +130,7 @@ def inspect(
     With `pattern` only the tensors whose names match this glob. With `stats` the data are read, and `progress(count)`
     is called with the bytes read meanwhile. Raises FileError if a file cannot be read.
     """
-    with Checkpoint(path) as checkpoint:
+    with use_storage_options(storage_options), Checkpoint(path) as checkpoint:
         return inspect_weights(checkpoint, pattern, stats=stats, progress=progress)
 
 
@@ -126,6 +141,7 @@ def diff(
     ignore: str | Sequence[str] = (),
     tolerance: float = 0.0,
     threads: int | None = None,
+    storage_options: Mapping[str, Any] | None = None,
     progress: BytesCallback | None = None,
 ) -> Differences:
     """Compare tensors by name, as `paramgen diff` does: those of files, folders and indexes, or those that a spec has.
@@ -142,7 +158,7 @@ def diff(
         raise UsageError(f"diff: tolerance: {must_be('a finite number of at least 0', tolerance)}")
     if isinstance(a, Spec) and isinstance(b, Spec):
         return compare_plans(a.plan, b.plan, ignore=ignore)
-    with ExitStack() as stack:
+    with use_storage_options(storage_options), ExitStack() as stack:
         sources = [_open_source(source, stack) for source in (a, b)]
         return compare(*sources, ignore=ignore, tolerance=tolerance, threads=threads, progress=progress)
 

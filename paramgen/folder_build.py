@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 from paramgen.build_check import is_unchanged_build
@@ -27,8 +27,10 @@ from paramgen.planning.plan import Plan
 from paramgen.progress import BytesCallback, Progress, as_progress
 from paramgen.sampling.devices import AUTO
 from paramgen.spec import Spec, SpecSource, as_spec
+from paramgen.storage.byte_source import is_url
 from paramgen.storage.folder import FolderTarget, check_space, find_obsolete, is_folder, open_folder
 from paramgen.storage.index import INDEX_SUFFIX
+from paramgen.storage.locations import exists, list_names, open_bytes
 from paramgen.storage.replacement import FORCE_OPTION, FOREIGN
 
 NEEDS_FOLDER = "needs a folder; end the path in a slash"
@@ -78,7 +80,7 @@ def build_folder(
     check_companions(plan.companions)
     warn_about_headers(plan.files)
     with (
-        open_folder(path, resume=resume, sync=sync) as target,
+        _open_target(path, resume, sync) as target,
         write_manifest(
             manifest, plan, [os.path.join(path, name) for name in new_names], force=force, sync=sync
         ) as finish_manifest,
@@ -115,6 +117,14 @@ def build_folder(
     )
 
 
+def _open_target(path: str, resume: bool, sync: bool) -> AbstractContextManager[FolderTarget]:
+    if not is_url(path):
+        return open_folder(path, resume=resume, sync=sync)
+    from paramgen.storage.remote_folder import open_remote_folder
+
+    return open_remote_folder(path, resume=resume)
+
+
 def _finish_weights(
     plan: Plan, path: str, target: FolderTarget, with_tensors: bool, redraw: bool, drawing: dict[str, Any]
 ) -> tuple[str, dict[str, FileHasher]]:
@@ -137,9 +147,10 @@ def _finish_weights(
 
 def _check_replaceable(plan: Plan, path: str, names: Sequence[str]) -> None:
     """Raise UsageError if the build would replace or remove weights that paramgen did not write."""
+    present = set(list_names(path))
     for name in names:
         full_path = os.path.join(path, name)
-        if name.endswith(INDEX_SUFFIX) or not os.path.lexists(full_path):
+        if name.endswith(INDEX_SUFFIX) or name not in present:
             continue
         with file_errors(show_path(full_path)):
             if not is_unchanged_build(full_path, plan):
@@ -151,7 +162,7 @@ def _check_companions_replaceable(plan: Plan, path: str, weights: Sequence[str])
     stored: dict[str, Companion] | None = None
     for companion in plan.companions:
         full_path = os.path.join(path, companion.name)
-        if not os.path.lexists(full_path) or _is_equal(full_path, companion):
+        if not exists(full_path) or _is_equal(full_path, companion):
             continue
         if stored is None:
             stored = _find_stored_companions([os.path.join(path, name) for name in weights])
@@ -162,17 +173,16 @@ def _check_companions_replaceable(plan: Plan, path: str, weights: Sequence[str])
 
 def _is_equal(path: str, companion: Companion) -> bool:
     """Return True if a file has the content of a companion."""
-    with file_errors(show_path(path)), open(path, "rb") as file, open_companion(companion) as expected:
-        while data := expected.read(HASHED_BYTES):
-            if file.read(len(data)) != data:
-                return False
-        return not file.read(1)
+    size = companion_size(companion)
+    with file_errors(show_path(path)), open_bytes(path) as source, open_companion(companion) as expected:
+        ranges = ((start, min(HASHED_BYTES, size - start)) for start in range(0, size, HASHED_BYTES))
+        return source.size == size and all(data == expected.read(len(data)) for data in source.read_ranges(ranges))
 
 
 def _find_stored_companions(weights: Sequence[str]) -> dict[str, Companion]:
     """Return the companions, by name, that existing weights describe in their metadata."""
     for path in weights:
-        if not path.endswith(INDEX_SUFFIX) and os.path.lexists(path):
+        if not path.endswith(INDEX_SUFFIX) and exists(path):
             with suppress(FileError):
                 return {companion.name: companion for companion in Spec.from_file(path).plan.companions}
     return {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
@@ -12,6 +13,8 @@ from typing import Any
 
 MAX_VALUE_CHARS = 60
 MAX_LISTED_WORDS = 10
+_USER_INFO = re.compile(r"(://)[^/\s@]*@")
+_QUERY = re.compile(r"(://[^\s?\"']*)\?[^\s\"']*")
 
 
 def escape(text: str) -> str:
@@ -31,8 +34,19 @@ def show_text(text: str, max_chars: int = MAX_VALUE_CHARS) -> str:
 
 
 def show_path(path: str) -> str:
-    """Return a path for messages: escaped, or '' in quotes."""
+    """Return a path or URL for messages: escaped, without credentials, or '' in quotes."""
+    if "://" in path:
+        address, query, _ = path.partition("?")  # a name may have spaces, which end a URL in other texts
+        path = redact_urls(address) + (query and "?***")
     return escape(path) or "''"
+
+
+def redact_urls(text: str) -> str:
+    """Replace what may hold credentials in the URLs of a text: user names, passwords and queries."""
+    if "://" not in text:
+        return text
+    text = _USER_INFO.sub(r"\1***@", text)
+    return _QUERY.sub(r"\1?***", text)
 
 
 def show(value: Any) -> str:

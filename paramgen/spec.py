@@ -7,7 +7,7 @@ import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from paramgen.errors import MalformedFileError, SpecError
 from paramgen.float_mode import default_float_mode
@@ -16,7 +16,11 @@ from paramgen.messages import must_be, show_text
 from paramgen.planning.files import ShardMetadataError, read_shard_metadata
 from paramgen.planning.plan import Plan, make_plan
 from paramgen.planning.streams import STREAM_VERSION
+from paramgen.storage.byte_source import use_storage_options
 from paramgen.units import pluralize
+
+if TYPE_CHECKING:
+    from paramgen.storage.reader import TensorFile
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -33,38 +37,16 @@ class Spec:
     plan: Plan
 
     @classmethod
-    def from_file(cls, path: str | os.PathLike[str]) -> Spec:
+    def from_file(cls, path: str | os.PathLike[str], *, storage_options: Mapping[str, Any] | None = None) -> Spec:
         """Return the spec that is stored in the metadata of a file or a folder; a build of it gives the same files.
 
-        Raises FileError if a file cannot be read, or has no spec of this version.
+        `storage_options` are those of a URL, as for `build`. Raises FileError if a file cannot be read, or has no spec
+        of this version.
         """
         from paramgen.storage.checkpoint import Checkpoint
 
-        with Checkpoint(path) as checkpoint:
-            file = checkpoint.files[0]
-            text, stream = file.metadata.get("paramgen_spec"), file.metadata.get("paramgen_stream")
-            shard = file.metadata.get("paramgen_shard")
-        if text is None or stream is None:
-            raise MalformedFileError(
-                f"{file.display_path}: has no spec in its metadata; choose a file that paramgen wrote"
-            )
-        if stream != STREAM_VERSION:
-            raise MalformedFileError(
-                f"{file.display_path}: paramgen_stream must be {STREAM_VERSION}, got {show_text(stream)}"
-            )
-        try:
-            stored = json.loads(text)
-            if isinstance(stored, dict):  # read_and_plan would open a string as a path
-                spec = read_and_plan(stored)
-                return spec if shard is None else cls(spec._parsed, spec.plan.split(read_shard_metadata(shard)))
-            message = f"paramgen_spec {must_be('a mapping', stored)}"
-        except SpecError as error:
-            message = error.diagnostics[0].text("paramgen_spec")
-        except ShardMetadataError as error:
-            message = str(error)
-        except (RecursionError, ValueError):
-            message = "paramgen_spec must be valid JSON"
-        raise MalformedFileError(f"{file.display_path}: {message}")
+        with use_storage_options(storage_options), Checkpoint(path) as checkpoint:
+            return stored_spec(checkpoint.files[0])
 
     def to_yaml(self) -> str:
         """Return the spec as YAML; a build of that text gives the same file."""
@@ -102,6 +84,31 @@ class Spec:
     def source(self) -> dict[str, Any]:
         """The spec as it was written, with the values of the command line."""
         return self._parsed.source
+
+
+def stored_spec(file: TensorFile) -> Spec:
+    """Return the spec in the metadata of a file. Raises MalformedFileError if it has none of this version."""
+    text, stream = file.metadata.get("paramgen_spec"), file.metadata.get("paramgen_stream")
+    shard = file.metadata.get("paramgen_shard")
+    if text is None or stream is None:
+        raise MalformedFileError(f"{file.display_path}: has no spec in its metadata; choose a file that paramgen wrote")
+    if stream != STREAM_VERSION:
+        raise MalformedFileError(
+            f"{file.display_path}: paramgen_stream must be {STREAM_VERSION}, got {show_text(stream)}"
+        )
+    try:
+        stored = json.loads(text)
+        if isinstance(stored, dict):  # read_and_plan would open a string as a path
+            spec = read_and_plan(stored)
+            return spec if shard is None else Spec(spec._parsed, spec.plan.split(read_shard_metadata(shard)))
+        message = f"paramgen_spec {must_be('a mapping', stored)}"
+    except SpecError as error:
+        message = error.diagnostics[0].text("paramgen_spec")
+    except ShardMetadataError as error:
+        message = str(error)
+    except (RecursionError, ValueError):
+        message = "paramgen_spec must be valid JSON"
+    raise MalformedFileError(f"{file.display_path}: {message}")
 
 
 SpecSource = Spec | str | os.PathLike[str] | Mapping[str, Any]

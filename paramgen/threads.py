@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import copy_context
 from pathlib import Path
 from typing import TypeVar
 
@@ -49,14 +50,15 @@ def parallel_for(threads: int, work: Callable[[Task], object], tasks: Iterable[T
 def run_threads(functions: Iterable[Callable[[], object]], stop: Callable[[], object]) -> Iterator[int]:
     """Run each function in a thread of its own, and yield the number of threads: fewer if the system refuses more.
 
-    On exit, call stop(), which must end the threads, and join them, even if a signal interrupts the start. (Executors
-    of concurrent.futures raise if a thread is refused, and Python waits for their threads before it exits.)
+    They see the caller's context variables. On exit, call stop(), which must end the threads, and join them, even if a
+    signal interrupts the start. (Executors of concurrent.futures raise if a thread is refused, and Python waits for
+    their threads before it exits.)
     """
     threads: list[threading.Thread] = []
     try:
         with suppress(RuntimeError):
             for function in functions:
-                threads.append(threading.Thread(target=function, daemon=True))
+                threads.append(threading.Thread(target=copy_context().run, args=(function,), daemon=True))
                 threads[-1].start()
         yield sum(thread.ident is not None for thread in threads)
     finally:

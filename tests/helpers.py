@@ -126,6 +126,7 @@ NEEDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "cupy": ("cuda12", ("cupy",)),
     "docs": ("docs", ("material", "mkdocs")),
     "frameworks": ("frameworks", ()),
+    "remote": ("remote", ("fsspec", "s3fs")),
     "torch": ("torch", ("torch",)),
 }
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from faults import FOLDER_SPEC, SPEC
 from helpers import ROOT
+from loaders import has_no_mixture
 
 pytestmark = pytest.mark.slow
 
@@ -164,9 +165,6 @@ def test_calls_of_all_threads_that_only_tune(server: Server, tmp_path: Path, nam
     assert any("INJECTED" in line for line in log)
 
 
-INDEX = "model.safetensors.index.json"
-
-
 @dataclass
 class FolderCase:
     """A build of a folder whose system calls fail; `before` has the files of the folder that it replaces."""
@@ -197,13 +195,6 @@ class FolderCase:
     @property
     def staging(self) -> Path:
         return self.folder / "out" / ".paramgen-resume"
-
-
-def has_no_mixture(left: dict[str, bytes], *builds: dict[str, bytes]) -> bool:
-    """Return True if the index is absent, or is that of a build of which all files are there."""
-    return INDEX not in left or any(
-        left[INDEX] == build.get(INDEX) and build.items() <= left.items() for build in builds
-    )
 
 
 @pytest.mark.parametrize("was_there", [False, True], ids=["new", "replaced"])

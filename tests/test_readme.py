@@ -176,6 +176,10 @@ SPECIAL: dict[tuple[str, str, str], Runner | str] = {
     ("docs/gpu.md", "How it is tested", "sh"): names_what_exists,
     ("docs/how-to/fixtures-in-ci.md", "In a pipeline", "yaml"): run_pipeline,
     ("docs/how-to/shell.md", "Install completion", "sh"): "tests/cli/test_completion.py",
+    ("docs/how-to/remote.md", "Set up", "sh"): names_what_exists,
+    ("docs/how-to/remote.md", "Build and check", "console"): "tests/test_s3.py",
+    ("docs/how-to/remote.md", "Credentials and options", "console"): "tests/test_s3.py",
+    ("docs/how-to/remote.md", "Python", "python"): "tests/storage/test_remote.py",
     ("docs/layouts.md", "Loading", "python"): "tests/frameworks/test_documented_loading.py",
     **{
         ("docs/python.md", name, "python"): run_excerpt

@@ -18,10 +18,11 @@ from paramgen.errors import MalformedFileError, file_errors
 from paramgen.messages import escape, show_path
 from paramgen.planning.tensors import Tensor
 from paramgen.progress import BytesCallback, Progress, as_progress
-from paramgen.spec import Spec
+from paramgen.spec import stored_spec
 from paramgen.storage.checkpoint import WEIGHTS_SUFFIX, Checkpoint, Inconsistency, find_weights
 from paramgen.storage.header import TensorEntry
 from paramgen.storage.index import INDEX_SUFFIX, SHARD_NAME
+from paramgen.storage.locations import exists, is_directory, list_names
 from paramgen.threads import count_threads, parallel_for
 from paramgen.units import format_number, pluralize
 
@@ -67,7 +68,7 @@ def _find_ignored(checkpoint: Checkpoint) -> Iterator[Inconsistency]:
     """Yield the weights beside an index that it does not list, and an index beside a folder's single file."""
     if checkpoint.index is None:
         index = checkpoint.paths[0].removesuffix(WEIGHTS_SUFFIX) + INDEX_SUFFIX
-        if os.path.isdir(checkpoint.path) and os.path.lexists(index):
+        if is_directory(checkpoint.path) and exists(index):
             name = os.path.basename(checkpoint.paths[0])
             yield Inconsistency(os.path.basename(index), None, f"ignored: loaders prefer {escape(name)}")
         return
@@ -76,7 +77,7 @@ def _find_ignored(checkpoint: Checkpoint) -> Iterator[Inconsistency]:
     single = index_name.removesuffix(INDEX_SUFFIX) + WEIGHTS_SUFFIX
     basenames = {match["basename"] for name in listed if (match := SHARD_NAME.fullmatch(name))}
     with file_errors(checkpoint.display_path):
-        names = sorted(os.listdir(folder or "."))
+        names = list_names(folder or ".")
     for name in names:
         match = SHARD_NAME.fullmatch(name)
         if name not in listed and (name == single or (match and match["basename"] in basenames)):
@@ -125,7 +126,7 @@ def planned_tensors(checkpoint: Checkpoint) -> dict[str, Tensor]:
     if not checkpoint.files:
         return {}
     try:
-        plan = Spec.from_file(checkpoint.files[0].path).plan
+        plan = stored_spec(checkpoint.files[0]).plan
     except MalformedFileError:
         return {}
     return {tensor.name: tensor for tensor in plan.tensors}

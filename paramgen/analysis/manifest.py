@@ -12,6 +12,7 @@ from paramgen.errors import file_errors
 from paramgen.messages import show_path
 from paramgen.progress import BytesCallback, Progress, as_progress
 from paramgen.storage.checkpoint import Checkpoint, StoredTensor
+from paramgen.storage.locations import exists, open_bytes
 from paramgen.storage.manifest import Manifest
 from paramgen.threads import count_threads, parallel_for
 
@@ -37,7 +38,7 @@ def verify_manifest(
 
     def hash_one(name: str) -> None:
         report.item(name)
-        digests[name] = _hash_file(paths[name], count_bytes) if os.path.lexists(paths[name]) else None
+        digests[name] = _hash_file(paths[name], count_bytes) if exists(paths[name]) else None
 
     report.phase("hashing", sum(os.path.getsize(path) for path in paths.values() if os.path.isfile(path)))
     parallel_for(count_threads(threads), hash_one, paths)
@@ -80,8 +81,11 @@ def _describe_files(
 
 def _hash_file(path: str, progress: BytesCallback) -> str:
     sha256 = hashlib.sha256()
-    with file_errors(show_path(path)), open(path, "rb", buffering=0) as file:
-        while data := file.read(READ_BYTES):
+    with file_errors(show_path(path)), open_bytes(path) as source:
+        buffer = memoryview(bytearray(min(READ_BYTES, source.size)))
+        for start in range(0, source.size, READ_BYTES):
+            data = buffer[: min(READ_BYTES, source.size - start)]
+            source.read_into(start, data)
             sha256.update(data)
             progress(len(data))
     return sha256.hexdigest()

@@ -19,6 +19,7 @@ from paramgen.planning.plan import Plan
 from paramgen.progress import BytesCallback, as_progress
 from paramgen.sampling.devices import AUTO
 from paramgen.storage.checkpoint import Checkpoint
+from paramgen.storage.locations import exists, is_directory, read_bytes
 
 # Bytes that are read and compared at once; they stay in the processor's cache.
 READ_BYTES = 2**18
@@ -129,14 +130,14 @@ def _compare_files(checkpoint: Checkpoint, plan: Plan) -> Iterator[str]:
 def _compare_companions(checkpoint: Checkpoint, plan: Plan) -> Iterator[str]:
     """Yield which files beside the weights are not what the spec describes; those that it copies are unknown."""
     for companion in plan.companions:
-        if companion.content is None or not os.path.isdir(checkpoint.path):
+        if companion.content is None or not is_directory(checkpoint.path):
             continue
         path = os.path.join(checkpoint.folder, companion.name)
-        if not os.path.lexists(path):
+        if not exists(path):
             yield f"{show_path(path)}: absent"
             continue
-        with file_errors(show_path(path)), open(path, "rb") as file:
-            if file.read(len(companion.content) + 1) != companion.content:
+        with file_errors(show_path(path)):
+            if read_bytes(path, len(companion.content) + 1) != companion.content:
                 yield f"{show_path(path)}: not what the spec describes"
 
 

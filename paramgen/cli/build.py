@@ -19,15 +19,17 @@ from paramgen.cli.options import (
     SeedOption,
     ShardSizeOption,
     SpecArgument,
+    StorageOptions,
     ThreadsOption,
     VariablesOption,
     check_folder_options,
     load_spec,
+    nest_storage_options,
 )
 from paramgen.cli.output import print_json
 from paramgen.cli.progress import show_progress
 from paramgen.errors import UsageError
-from paramgen.messages import escape
+from paramgen.messages import escape, show_path
 from paramgen.sampling.devices import AUTO
 
 # Extensions by which other tools choose another format; a safetensors file with such a name is not found or misread.
@@ -99,6 +101,7 @@ def build(
     resume_verify: ResumeVerifyOption = False,
     no_sync: NoSyncOption = False,
     force: ForceOption = False,
+    storage_options: StorageOptions = None,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -136,6 +139,7 @@ def build(
             resume=resume,
             resume_verify=resume_verify,
             sync=not no_sync,
+            storage_options=nest_storage_options(storage_options),
             progress=progress,
         )
     if as_json:
@@ -150,7 +154,7 @@ def build(
             }
         )
     elif not quiet:
-        place = "standard output" if to_stdout else escape(output)
+        place = "standard output" if to_stdout else show_path(output)
         text = f"{place}: {loaded.plan.summary()}, seed {loaded.seed}, in {result.seconds:.2f} s"
         print(text, file=sys.stderr if to_stdout else sys.stdout)
 

@@ -20,11 +20,13 @@ from paramgen.cli.options import (
     SeedOption,
     ShardSizeOption,
     SpecArgument,
+    StorageOptions,
     ThreadsOption,
     VariablesOption,
     WeightsArgument,
     check_folder_options,
     load_spec,
+    nest_storage_options,
 )
 from paramgen.cli.output import print_json
 from paramgen.cli.progress import show_progress
@@ -81,6 +83,7 @@ def verify(
     manifest: ManifestOption = None,
     device: DeviceOption = AUTO,
     threads: ThreadsOption = None,
+    storage_options: StorageOptions = None,
     as_json: JsonOption = False,
 ) -> int:
     """Draw weights again and compare every byte."""
@@ -92,10 +95,19 @@ def verify(
         raise UsageError(f"{misplaced} needs --spec; without it, the spec in the file is used as it is")
     if spec is not None and manifest is not None:
         raise UsageError("--manifest compares digests, and --spec draws again; choose one")
+    options = nest_storage_options(storage_options)
     with show_progress(as_json=as_json) as progress:
         progress.phase("planning")
         loaded = None if spec is None else load_spec(spec, variables, seed=seed, dtype=dtype, layout=layout)
-        result = checks.verify(path, loaded, manifest=manifest, device=device, threads=threads, progress=progress)
+        result = checks.verify(
+            path,
+            loaded,
+            manifest=manifest,
+            device=device,
+            threads=threads,
+            storage_options=options,
+            progress=progress,
+        )
     if as_json:
         print_json({"holds": result.holds, **asdict(result)})
     else:
@@ -105,12 +117,18 @@ def verify(
     return 0 if result.holds else 1
 
 
-def check(path: WeightsArgument, threads: ThreadsOption = None, as_json: JsonOption = False) -> int:
+def check(
+    path: WeightsArgument,
+    threads: ThreadsOption = None,
+    storage_options: StorageOptions = None,
+    as_json: JsonOption = False,
+) -> int:
     """Look for damage: files, index, NaN, zeros, statistics."""
     from paramgen import checks
 
+    options = nest_storage_options(storage_options)
     with show_progress(as_json=as_json) as progress:
-        result = checks.check(path, threads=threads, progress=progress)
+        result = checks.check(path, threads=threads, storage_options=options, progress=progress)
     if as_json:
         findings = [finding._asdict() for finding in result.findings]
         print_json({"sound": result.sound, "files": list(result.files), "findings": findings})
@@ -187,16 +205,23 @@ def diff(
     ignore: IgnoreOption = None,
     tolerance: ToleranceOption = 0.0,
     threads: ThreadsOption = None,
+    storage_options: StorageOptions = None,
     as_json: JsonOption = False,
 ) -> int:
     """Compare tensors by name."""
     from paramgen import checks
 
+    options = nest_storage_options(storage_options)
     with show_progress(as_json=as_json) as progress:
         progress.phase("planning")
         sources = [load_spec(path, None) if _is_spec(path) else path for path in (a, b)]
         differences = checks.diff(
-            *sources, ignore=ignore or (), tolerance=tolerance, threads=threads, progress=progress
+            *sources,
+            ignore=ignore or (),
+            tolerance=tolerance,
+            threads=threads,
+            storage_options=options,
+            progress=progress,
         )
     if as_json:
         document: dict[str, Any] = {"equal": differences.equal, **asdict(differences)}

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from paramgen.cli.options import JsonOption, parse_assignment
+from paramgen.cli.options import JsonOption, StorageOptions, nest_storage_options, parse_assignment
 from paramgen.cli.output import check_new_file, print_json, print_yaml, write_file
 from paramgen.cli.progress import show_progress
 from paramgen.messages import show_path
@@ -70,16 +70,22 @@ def import_(
     arguments: ArgumentsOption = None,
     trust_remote_code: TrustOption = False,
     force: ForceOption = False,
+    storage_options: StorageOptions = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write the spec of a model that exists."""
     from paramgen.importing.sources import ImportOptions, import_source
+    from paramgen.storage.byte_source import use_storage_options
 
     if output != "-":
         check_new_file(output, force)
     sys.path.insert(0, os.getcwd())  # for modules beside the user, as `python -m` has it
     options = ImportOptions(fit, tiny, dict(values or ()), class_name, dict(arguments or ()), trust_remote_code)
-    with show_progress(quiet=not fit, as_json=as_json) as progress, redirect_stdout(sys.stderr):
+    with (
+        use_storage_options(nest_storage_options(storage_options)),
+        show_progress(quiet=not fit, as_json=as_json) as progress,
+        redirect_stdout(sys.stderr),
+    ):
         imported = import_source(source, options, progress)  # whose own code may print
     if output != "-":
         write_file(output, imported.text.encode(), force)

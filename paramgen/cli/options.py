@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -79,6 +80,30 @@ def _parse_basename(text: str) -> str:
     return text
 
 
+def _parse_storage_option(text: str) -> tuple[list[str], Any]:
+    """Return the keys and the value of an option: dots separate keys, and a value is JSON or a text."""
+    name, separator, value = text.partition("=")
+    if not separator or not all(name.split(".")):
+        raise typer.BadParameter("must be KEY=VALUE; dots separate nested keys")  # the value may be a secret
+    try:
+        return name.split("."), json.loads(value)
+    except ValueError:
+        return name.split("."), value
+
+
+def nest_storage_options(options: list[tuple[list[str], Any]] | None) -> dict[str, Any] | None:
+    """Return the options of a command line as fsspec takes them, None if there are none."""
+    nested: dict[str, Any] = {}
+    for (*parents, last), value in options or ():
+        level = nested
+        for key in parents:
+            level = level.setdefault(key, {})
+            if not isinstance(level, dict):
+                raise UsageError(f"--storage-option: {show_text(key)} has a value and keys below it; remove one")
+        level[last] = value
+    return nested or None
+
+
 SpecArgument = Annotated[
     str,
     typer.Argument(
@@ -89,12 +114,13 @@ WeightsArgument = Annotated[
     str,
     typer.Argument(
         metavar="FILE",
-        help="A safetensors file, an index, or a folder.",
+        help="A safetensors file, index or folder: a path or a URL.",
         autocompletion=completion.complete_weights,
     ),
 ]
 OutputOption = Annotated[
-    str, typer.Option("--output", "-o", metavar="OUT", help="The file or folder/ to write; - is standard output.")
+    str,
+    typer.Option("--output", "-o", metavar="OUT", help="The file or folder/ to write: a path, a URL, or - for stdout."),
 ]
 SeedOption = Annotated[
     int | None,
@@ -163,6 +189,15 @@ BasenameOption = Annotated[
         parser=_parse_basename,
         metavar="NAME",
         help="In a folder, the name of the weights; default: model.",
+    ),
+]
+StorageOptions = Annotated[
+    list[Any] | None,
+    typer.Option(
+        "--storage-option",
+        parser=_parse_storage_option,
+        metavar="KEY=VALUE",
+        help="For a URL, an option of fsspec's file system, such as profile=work (repeatable).",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]

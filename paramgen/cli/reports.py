@@ -16,10 +16,12 @@ from paramgen.cli.options import (
     SeedOption,
     ShardSizeOption,
     SpecArgument,
+    StorageOptions,
     VariablesOption,
     WeightsArgument,
     integer_parser,
     load_spec,
+    nest_storage_options,
 )
 from paramgen.cli.output import print_json, print_json_parts, print_yaml
 from paramgen.cli.progress import show_progress
@@ -160,29 +162,34 @@ def inspect(
     plot: PlotOption = None,
     report: ReportOption = None,
     force: PictureForceOption = False,
+    storage_options: StorageOptions = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show the tensors of a file, an index or a folder."""
     given = {"--tree": tree, "--stats": stats, "--hist": hist, "--spec": spec, "--json": as_json}
     given |= {"--filter": pattern is not None, "--plot": plot is not None, "--report": report is not None}
     _check_conflicts(given, INSPECT_CONFLICTS)
+    options = nest_storage_options(storage_options)
     if spec:
         from paramgen.spec import Spec
 
-        print_yaml(Spec.from_file(path).to_yaml())
+        print_yaml(Spec.from_file(path, storage_options=options).to_yaml())
         return
     if plot is not None or report is not None:
         from paramgen.cli.pictures import write_pictures
+        from paramgen.storage.byte_source import use_storage_options
 
-        write_pictures(path, pattern, plot=plot, report=report, force=force)
+        with use_storage_options(options):
+            write_pictures(path, pattern, plot=plot, report=report, force=force)
         return
 
     from paramgen.analysis.file_report import iter_json, select_tensors
     from paramgen.cli.file_tables import print_inspection, print_stored_tree
+    from paramgen.storage.byte_source import use_storage_options
     from paramgen.storage.checkpoint import Checkpoint
 
     statistics = histograms = None
-    with Checkpoint(path) as checkpoint:
+    with use_storage_options(options), Checkpoint(path) as checkpoint:
         tensors = select_tensors(checkpoint, pattern)
         if stats or hist:
             with show_progress(as_json=as_json) as progress:

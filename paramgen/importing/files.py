@@ -17,9 +17,11 @@ from paramgen.importing.model import ImportedModel, ImportedTensor
 from paramgen.importing.ordering import NOTE, restore_order
 from paramgen.messages import must_be, show_path, show_text
 from paramgen.progress import BytesCallback
+from paramgen.storage.byte_source import is_url
 from paramgen.storage.checkpoint import Checkpoint
 from paramgen.storage.header import MAX_HEADER_BYTES
 from paramgen.storage.index import INDEX_SUFFIX
+from paramgen.storage.locations import read_bytes
 
 METADATA = "__metadata__"
 
@@ -58,11 +60,14 @@ def read_model(
 
 
 def is_header(path: str) -> bool:
-    """Return True if a file is JSON other than an index, or only the first bytes of a safetensors file."""
-    if path.endswith(INDEX_SUFFIX) or not os.path.isfile(path):
+    """Return True if a file is JSON other than an index, or only the first bytes of a safetensors file.
+
+    The first bytes of a URL are not read: its name decides.
+    """
+    if path.endswith(INDEX_SUFFIX) or not (is_url(path) or os.path.isfile(path)):
         return False
-    if path.endswith(".json"):
-        return True
+    if path.endswith(".json") or is_url(path):
+        return path.endswith(".json")
     with file_errors(show_path(path)), open(path, "rb") as file:
         length = int.from_bytes(file.read(8), "little")
         has_header_only = 2 < length <= MAX_HEADER_BYTES and os.fstat(file.fileno()).st_size == 8 + length
@@ -93,8 +98,8 @@ def read_header(path: str) -> list[ImportedTensor]:
 
 def _read_pairs(path: str) -> _Pairs:
     display_path = show_path(path)
-    with file_errors(display_path), open(path, "rb") as file:
-        data = file.read(MAX_HEADER_BYTES + 9)
+    with file_errors(display_path):
+        data = read_bytes(path, MAX_HEADER_BYTES + 9)
     if data[8:9] == b"{" and int.from_bytes(data[:8], "little") == len(data) - 8:
         data = data[8:]
     if len(data) > MAX_HEADER_BYTES:

@@ -17,7 +17,8 @@ from paramgen.importing.transformers_config import import_config
 from paramgen.importing.writing import write_spec
 from paramgen.messages import show_path
 from paramgen.progress import BytesCallback
-from paramgen.spec import Spec
+from paramgen.spec import stored_spec
+from paramgen.storage.byte_source import is_url
 from paramgen.storage.checkpoint import WEIGHTS_SUFFIX, Checkpoint
 
 MAX_CONFIG_BYTES = 10_000_000
@@ -96,6 +97,10 @@ def find_kind(source: str) -> str:
     if not os.path.exists(source) and _REFERENCE.fullmatch(source):
         return MODULE
     path = check_path(source)
+    if is_url(path):
+        if os.path.basename(path) == "config.json":
+            raise UsageError(f"{show_path(path)}: a configuration is read from a file; download it")
+        return WEIGHTS
     if os.path.isdir(path):
         config = os.path.join(path, "config.json")
         has_weights = any(name.endswith(WEIGHTS_SUFFIX) for name in os.listdir(path))
@@ -141,10 +146,10 @@ def _read_stored(path: str | os.PathLike[str]) -> ImportedSpec | None:
         if "paramgen_spec" not in checkpoint.metadata:
             return None
         entries = {name: (stored.entry.dtype, stored.entry.shape) for name, stored in checkpoint.tensors.items()}
-    try:
-        spec = Spec.from_file(path)
-    except FileError:  # of another version
-        return None
+        try:
+            spec = stored_spec(checkpoint.files[0])
+        except FileError:  # of another version
+            return None
     if {tensor.name: (tensor.dtype, tensor.shape) for tensor in spec.plan.tensors} != entries:
         return None
     source = os.path.basename(os.path.abspath(path))

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from paramgen.errors import FileError, MalformedFileError, check_path, describe_os_error
 from paramgen.messages import escape, join_first, show_path, show_text
+from paramgen.storage.byte_source import is_url
 from paramgen.storage.header import TensorEntry
 from paramgen.storage.index import INDEX_SUFFIX, SHARD_NAME, Index, read_index
+from paramgen.storage.locations import exists, is_directory, list_names
 from paramgen.storage.reader import TensorFile
 
 if TYPE_CHECKING:
@@ -101,7 +103,7 @@ class Checkpoint:
         folder = os.path.dirname(weights)
         for name in self.index.files:
             path = os.path.join(folder, name)
-            if not os.path.lexists(path):
+            if not exists(path):
                 self.inconsistencies.append(Inconsistency(name, None, "listed in the index, but absent"))
                 continue
             try:
@@ -169,10 +171,11 @@ def find_weights(path: str) -> str:
     In a folder a file without shards is preferred over an index, as transformers does. Raises FileError if it has no
     weights, or several.
     """
-    if not os.path.isdir(path):
+    # A URL that ends like a file is not looked up, which saves a request.
+    if (is_url(path) and path.endswith((WEIGHTS_SUFFIX, ".json"))) or not is_directory(path):
         return path
     try:
-        names = sorted(os.listdir(path))
+        names = list_names(path)
     except OSError as error:
         raise FileError(f"{show_path(path)}: {describe_os_error(error)}") from None
     found = {name.removesuffix(INDEX_SUFFIX): name for name in names if name.endswith(INDEX_SUFFIX)}

@@ -16,7 +16,9 @@ from contextlib import contextmanager, suppress
 
 from paramgen.errors import DigestError, FileError, UsageError, file_errors
 from paramgen.messages import show_path
+from paramgen.storage.byte_source import is_url
 from paramgen.storage.index import INDEX_SUFFIX
+from paramgen.storage.locations import list_names
 from paramgen.storage.replacement import UNSUPPORTED_ERRNOS, free_bytes, sync_folder
 from paramgen.storage.writer import Write, open_output
 from paramgen.units import human_bytes, pluralize
@@ -80,7 +82,7 @@ class FolderTarget:
                 self._rename(index)
                 self._sync_folder()
             self._remove(obsolete)
-            _remove_staging(self._staging)
+            self._remove_staging()
             self.finished.clear()
             self._sync_folder()
 
@@ -101,14 +103,17 @@ class FolderTarget:
         if names:
             self._sync_folder()
 
+    def _remove_staging(self) -> None:
+        _remove_staging(self._staging)
+
     def _sync_folder(self) -> None:
         if self._sync:
             sync_folder(self.path)
 
 
 def is_folder(path: str) -> bool:
-    """Return True if a build to this path writes a folder: an existing one, or a path that ends in a slash."""
-    return path.endswith("/") or os.path.isdir(path)
+    """Return True if a build to this path writes a folder: an existing one, or a path or URL that ends in a slash."""
+    return path.endswith("/") or (not is_url(path) and os.path.isdir(path))
 
 
 @contextmanager
@@ -161,7 +166,7 @@ def _created_folder(path: str) -> Iterator[None]:
 
 def check_space(path: str, size: int) -> None:
     """Raise FileError if a folder's file system has less space than `size` bytes."""
-    free = free_bytes(path)
+    free = None if is_url(path) else free_bytes(path)
     if free is not None and size > free:
         raise FileError(f"{show_path(path)}: needs {human_bytes(size)} of free space, got {human_bytes(free)}")
 
@@ -170,7 +175,7 @@ def find_obsolete(path: str, basename: str, new: Collection[str]) -> list[str]:
     """Return the weights and indexes of a folder that a build with other files replaces, in no particular order."""
     pattern = re.compile(re.escape(basename) + r"(-\d{5}-of-\d{5})?\.safetensors(\.index\.json)?")
     with suppress(FileNotFoundError):
-        return [name for name in os.listdir(path) if pattern.fullmatch(name) and name not in new]
+        return [name for name in list_names(path) if pattern.fullmatch(name) and name not in new]
     return []
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from paramgen.errors import FileError, MalformedFileError, file_errors
+from paramgen.errors import MalformedFileError, file_errors
 from paramgen.messages import must_be, show_path, show_text
+from paramgen.storage.locations import read_bytes
 
 INDEX_SUFFIX = ".safetensors.index.json"
 MAX_INDEX_BYTES = 100_000_000
@@ -44,10 +44,7 @@ def read_index(path: str) -> Index:
     """Read an index. Raises FileError if it cannot be read, and MalformedFileError if it is not one."""
     display_path = show_path(path)
     with file_errors(display_path):
-        if not stat.S_ISREG(os.stat(path).st_mode):  # reading a pipe would wait for its writer
-            raise FileError(f"{display_path}: must be a regular file; name an index")
-        with open(path, "rb") as file:
-            data = file.read(MAX_INDEX_BYTES + 1)
+        data = read_bytes(path, MAX_INDEX_BYTES + 1)
     if len(data) > MAX_INDEX_BYTES:
         raise MalformedFileError(f"{display_path}: must have at most {MAX_INDEX_BYTES:,} bytes; use fewer files")
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from typing import NamedTuple
 from paramgen.errors import FileError, MalformedFileError, file_errors
 from paramgen.messages import must_be, show_path, show_text
 from paramgen.storage.index import is_file_name
+from paramgen.storage.locations import read_bytes
 from paramgen.storage.writer import Write, open_output
 
 MAX_MANIFEST_BYTES = 1_000_000_000
@@ -28,8 +28,8 @@ class Manifest(NamedTuple):
 def read_manifest(path: str) -> Manifest:
     """Read a manifest. Raises FileError if it cannot be read, and MalformedFileError if it is not one."""
     display_path = show_path(path)
-    with file_errors(display_path), open(path, "rb") as file:
-        data = file.read(MAX_MANIFEST_BYTES + 1)
+    with file_errors(display_path):
+        data = read_bytes(path, MAX_MANIFEST_BYTES + 1)
     if len(data) > MAX_MANIFEST_BYTES:
         raise MalformedFileError(f"{display_path}: must have at most {MAX_MANIFEST_BYTES:,} bytes")
     try:
@@ -62,5 +62,5 @@ def _is_manifest(path: str) -> bool:
     try:
         read_manifest(path)
     except FileError:
-        return os.path.getsize(path) == 0
+        return not read_bytes(path, 1)
     return True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from math import prod
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from paramgen.dtypes import DTYPES_BY_CODE
 from paramgen.errors import MAX_REASON_CHARS, FileError, MalformedFileError, check_path, file_errors
 from paramgen.messages import show_path, show_text
 from paramgen.storage.header import MAX_HEADER_BYTES, TensorEntry, find_duplicate
+from paramgen.storage.locations import open_bytes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,25 +31,24 @@ class TensorFile:
         self.path = check_path(path)
         self.display_path = show_path(self.path)
         with file_errors(self.display_path):
-            self._file = open(self.path, "rb", buffering=0, opener=_open)  # noqa: SIM115 (closed by close)
+            self._source = open_bytes(self.path)
             try:
-                self._state = _state(self._file.fileno())
                 self._read_header()
             except BaseException:
                 self.close()
                 raise
 
     def _read_header(self) -> None:
-        descriptor = self._file.fileno()
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise FileError(f"{self.display_path}: must be a regular file; name a safetensors file")
         # Read before it is parsed: the parser maps the file, and an unreadable mapping ends the process by a signal.
-        length = int.from_bytes(self._file.read(8), "little")
-        header = self._file.read(min(length, MAX_HEADER_BYTES))
+        start = self._read(0, min(8, self._source.size))
+        length = int.from_bytes(start, "little")
+        header = self._read(8, max(0, min(length, MAX_HEADER_BYTES, self._source.size - 8)))
         self.data_start = 8 + length
         try:
-            # /dev/fd leads to the file that was opened and checked, even if its path leads to another one by now.
-            with safe_open(f"/dev/fd/{descriptor}", framework="np", backend="pread") as official:
+            with (
+                self._source.open_header(start, header) as path,
+                safe_open(path, framework="np", backend="pread") as official,
+            ):
                 self.metadata: dict[str, str] = official.metadata() or {}
                 self.entries = self._list_entries(official)
         except SafetensorError as error:
@@ -58,6 +57,11 @@ class TensorFile:
         duplicate = find_duplicate(header, len(self.entries), self.metadata)
         if duplicate is not None:
             raise self._malformed_error(f"duplicate tensor {show_text(duplicate, MAX_REASON_CHARS)}")
+
+    def _read(self, offset: int, size: int) -> bytes:
+        data = bytearray(size)
+        self._source.read_into(offset, memoryview(data))
+        return bytes(data)
 
     def _list_entries(self, official: safe_open) -> list[TensorEntry]:
         """List the tensors. Their offsets follow from order and sizes, because a valid file has no holes."""
@@ -89,48 +93,24 @@ class TensorFile:
     def read_into(self, entry: TensorEntry, position: int, view: memoryview) -> None:
         """Fill a view with a tensor's bytes, beginning at byte `position` of the tensor."""
         with file_errors(self.display_path):
-            self._seek(self.data_start + entry.start + position)
-            self._fill(view)
-
-    def _seek(self, position: int) -> None:
-        if self._file.closed:
-            self._reopen()
-        self._file.seek(position)
-
-    def _fill(self, view: memoryview) -> None:
-        while view:
-            count = self._file.readinto(view)
-            if not count:
-                raise FileError(f"{self.display_path}: the file is truncated; copy or download it again")
-            view = view[count:]
-
-    def _reopen(self) -> None:
-        self._file = open(self.path, "rb", buffering=0, opener=_open)  # noqa: SIM115 (closed by close)
-        if _state(self._file.fileno()) != self._state:
-            raise FileError(f"{self.display_path}: the file changed while it was read; try again")
+            self._source.read_into(self.data_start + entry.start + position, view)
 
     def read_header(self) -> bytes:
         """Return the bytes before the data."""
-        header = bytearray(self.data_start)
         with file_errors(self.display_path):
-            self._seek(0)
-            self._fill(memoryview(header))
-        return bytes(header)
+            return self._read(0, self.data_start)
 
     def raise_if_changed(self) -> None:
         """Raise FileError if the file changed since it was opened."""
         with file_errors(self.display_path):
-            if self._file.closed:
-                self._reopen()
-            if _state(self._file.fileno()) != self._state or _state(self.path) != self._state:
-                raise FileError(f"{self.display_path}: the file changed while it was read; try again")
+            self._source.raise_if_changed()
 
     def suspend(self) -> None:
         """Close the file until its data are read; a file that has changed by then raises FileError."""
-        self._file.close()
+        self._source.suspend()
 
     def close(self) -> None:
-        self._file.close()
+        self._source.close()
 
     def __enter__(self) -> TensorFile:
         return self
@@ -139,13 +119,3 @@ class TensorFile:
         self, error_type: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _state(file: int | str) -> tuple[int, ...]:
-    """Return numbers of a file that change if it is written or replaced."""
-    status = os.stat(file)
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def _open(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)  # a pipe is refused, not waited for

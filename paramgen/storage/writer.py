@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from paramgen.buffers import PAGE_BYTES
 from paramgen.errors import UsageError, file_errors
 from paramgen.messages import show_path
+from paramgen.storage.byte_source import is_url
 from paramgen.storage.replacement import FORCE_OPTION, FOREIGN, replace_atomically
 
 STDOUT_NAMES = {"-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"}
@@ -32,6 +33,12 @@ def open_output(
     name of STDOUT_NAMES), pipes and devices are written in order. An existing file is replaced if `may_replace(path)`
     permits it, or by `force`. Without `sync` the page cache keeps the data until the system writes it.
     """
+    if is_url(path):
+        from paramgen.storage.upload import open_remote_output
+
+        with open_remote_output(path, size, force=force, may_replace=may_replace) as write:
+            yield write
+        return
     if path in STDOUT_NAMES:
         with file_errors("standard output"), _open_stdout() as write:
             yield write
@@ -53,8 +60,8 @@ def open_output(
 
 def is_stream(path: str) -> bool:
     """Return True if a path is standard output, or an existing pipe or device: what is written there stays."""
-    if path in STDOUT_NAMES:
-        return True
+    if path in STDOUT_NAMES or is_url(path):
+        return not is_url(path)
     with file_errors(show_path(path)):
         existing = _stat_or_none(path)
     return existing is not None and not stat.S_ISREG(existing.st_mode)

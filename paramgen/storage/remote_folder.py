@@ -1,0 +1,65 @@
+"""The output of a build in a folder of a store: all files are uploaded, and then appear one after another."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+
+from paramgen.errors import UsageError
+from paramgen.messages import show_path
+from paramgen.storage.folder import FolderTarget
+from paramgen.storage.upload import Upload, Write, open_target, upload
+
+
+class RemoteFolderTarget(FolderTarget):
+    """A folder of a store. Finished files are invisible uploads until `publish`, which needs a request for each."""
+
+    def __init__(self, url: str):
+        super().__init__(url, staging="", finished={}, sync=False)
+        self._remote = open_target(url)
+        self._uploads: dict[str, Upload] = {}
+
+    @contextmanager
+    def open(self, name: str, size: int) -> Iterator[Write]:
+        """Yield a function that appends bytes to a new file of `size` bytes."""
+        with upload(self._remote.join(name), size) as (write, finished):
+            yield write
+        self._uploads[name] = finished
+
+    def record(self, name: str, digest: str) -> None:
+        """Do nothing: an interrupted build leaves nothing to continue from."""
+
+    def find(self, name: str) -> str | None:
+        """Return None: no finished file can be read."""
+        return None
+
+    def discard(self, cause: BaseException) -> None:
+        """Remove all uploads that are not published."""
+        for name in list(self._uploads):
+            self._uploads.pop(name).discard(cause)
+
+    def _rename(self, name: str) -> None:
+        self._uploads[name].commit()
+        del self._uploads[name]
+
+    def _remove(self, names: Collection[str]) -> None:
+        for target in map(self._remote.join, names):
+            with target.errors(), suppress(FileNotFoundError):
+                target.filesystem.rm_file(target.path)
+
+    def _remove_staging(self) -> None:
+        pass
+
+
+@contextmanager
+def open_remote_folder(url: str, *, resume: bool) -> Iterator[RemoteFolderTarget]:
+    """Yield the target of a build; on an error, what it uploaded is removed."""
+    if resume:
+        problem = "a store keeps nothing of an interrupted build"
+        raise UsageError(f"{show_path(url)}: {problem}; build again without --resume (resume=False in Python)")
+    target = RemoteFolderTarget(url)
+    try:
+        yield target
+    except BaseException as error:
+        target.discard(error)
+        raise
