@@ -90,7 +90,7 @@ class ParameterExplanation:
     values: SampledValues | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Explanation:
     """A tensor of a spec's output: what it consists of, and how its values come about.
 
@@ -114,6 +114,10 @@ class Explanation:
     parameters: tuple[ParameterExplanation, ...]
     settings: tuple[Setting, ...]
     first_values: tuple[Any, ...] | None
+
+    def __repr__(self) -> str:
+        parts = (f"{part.name}, {part.initializer['type']}" for part in self.parameters)
+        return f"<Explanation {self.name!r}: {'; '.join(parts)}>"
 
     def describe(self) -> dict[str, Any]:
         """Return the explanation as `paramgen explain --json` prints it."""
