@@ -21,8 +21,7 @@ from paramgen.language.parsed_spec import SpecFields, validate
 from paramgen.messages import must_be, must_be_array, shorten, show_path, show_text
 from paramgen.nested import Nested, map_arrays, nest
 from paramgen.planning.plan import Plan
-from paramgen.planning.streams import stream_id
-from paramgen.planning.tensors import Parameter, ResolvedParameter, as_tensor, resolve_parameter
+from paramgen.planning.tensors import ResolvedParameter, as_tensor, resolve_parameter
 from paramgen.progress import BytesCallback
 from paramgen.sampling.devices import open_backend, parse_device
 from paramgen.spec import Spec, SpecSource, as_spec, read_and_plan
@@ -257,8 +256,7 @@ def initialize(
         spec, parameter = _resolve_single(document)
     except LimitExceededError as error:
         raise ProblemCollector([error.problem]).error(document) from None
-    tensor = as_tensor(Parameter(spec.name, parameter, stream_id(spec.name)))
-    return engine.draw_array(tensor, engine.make_array_sampler(spec.seed), open_backend("cpu"))
+    return engine.draw_array(as_tensor(spec.name, parameter), engine.make_array_sampler(spec.seed), open_backend("cpu"))
 
 
 def _merge_fields(initializer: str | Mapping[str, Any], fields: dict[str, Any]) -> Any:

@@ -132,17 +132,18 @@ def _make_nodes(branches: list[_Branch]) -> list[Node]:
 def _make_node(names: list[str], branches: list[_Branch]) -> Node:
     """Return the node of some names, with their branches here and in all equal places."""
     tensors = [branch.tensor for branch in branches if branch.tensor]
-    children = _make_nodes(branches)
+    children = _make_nodes(branches) if branches[0].branches else []
     leaf = Leaf(tensors[0].dtype, tensors[0].shape) if tensors else None
     counts = [child.totals for child in children]
     if leaf:
         counts.append(Totals(1, leaf.size, leaf.dtype.nbytes(leaf.size)))
+    each = counts[0] if len(counts) == 1 else Totals(*map(sum, zip(*counts, strict=True)))
     files = {tensor.file for tensor in tensors if tensor.file is not None}
     return Node(
         names,
         leaf,
         children,
-        Totals(*map(sum, zip(*counts, strict=True))),
+        each,
         {tensor.notes for tensor in tensors},
         files.union(*(child.files for child in children)),
     )

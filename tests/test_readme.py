@@ -188,6 +188,7 @@ SPECIAL: dict[tuple[str, str, str], Runner | str] = {
             "check",
             "diff",
             "digest",
+            "explain",
             "import_file",
             "verify",
             "initialize",

@@ -8,7 +8,7 @@ from itertools import islice, pairwise
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from paramgen.catalog.axes import parse_row
+from paramgen.catalog.axes import identity_rearrangement, parse_row
 from paramgen.catalog.distributions import Distribution, Norm, WholeDistribution
 from paramgen.catalog.fields import KeyPath
 from paramgen.catalog.frameworks.tables import LAYOUTS
@@ -24,7 +24,7 @@ from paramgen.planning.overrides import Overrides
 from paramgen.planning.plan import iter_resolved
 from paramgen.planning.resolve import ParameterChoice, ResolvedOperation
 from paramgen.planning.streams import STREAM_VERSION
-from paramgen.planning.tensors import Parameter, Tensor, as_tensor
+from paramgen.planning.tensors import Parameter, Tensor
 from paramgen.planning.ties import Tie
 from paramgen.sampling.devices import open_backend
 from paramgen.spec import SpecSource, as_spec
@@ -90,7 +90,7 @@ class ParameterExplanation:
     values: SampledValues | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Explanation:
     """A tensor of a spec's output: what it consists of, and how its values come about.
 
@@ -114,6 +114,10 @@ class Explanation:
     parameters: tuple[ParameterExplanation, ...]
     settings: tuple[Setting, ...]
     first_values: tuple[Any, ...] | None
+
+    def __repr__(self) -> str:
+        parts = (f"{part.name}, {part.initializer['type']}" for part in self.parameters)
+        return f"<Explanation {self.name!r}: {'; '.join(parts)}>"
 
     def describe(self) -> dict[str, Any]:
         """Return the explanation as `paramgen explain --json` prints it."""
@@ -371,7 +375,8 @@ def _sample(parameter: Parameter, seed: int) -> SampledValues | None:
     count = min(part.size, SAMPLE_ELEMENTS)
     if not count or not has_statistics(part.dtype) or not _is_small(part.distribution, part.size):
         return None
-    drawn = _draw(as_tensor(parameter), seed, count)
+    canonical = Tensor(parameter.name, identity_rearrangement("", part.shape, parameter.name), (parameter,))
+    drawn = _draw(canonical, seed, count)
     moments = RunningMoments()
     moments.add(drawn)
     found = moments.statistics()

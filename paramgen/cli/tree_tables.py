@@ -75,8 +75,11 @@ def _show_content(node: Node, last: Node) -> str:
 
 def _show_note(node: Node, index: int) -> str:
     """Return a note of the tensors of a node."""
-    different = {note[index] for note in node.notes}
-    return "varies" if len(different) > 1 else shorten("".join(different), MAX_NOTE_CHARS)
+    if not node.notes:
+        return ""
+    first, *others = node.notes
+    is_same = all(note[index] == first[index] for note in others)
+    return shorten(first[index], MAX_NOTE_CHARS) if is_same else "varies"
 
 
 def show_share(part: int, whole: int) -> str:

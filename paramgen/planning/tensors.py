@@ -12,6 +12,7 @@ from paramgen.catalog.frameworks import is_buffer
 from paramgen.catalog.initializers import Initializer, ParameterTraits
 from paramgen.dtypes import DTYPES_BY_NAME, DType
 from paramgen.messages import show_text
+from paramgen.planning.streams import stream_id
 from paramgen.units import format_number
 
 
@@ -136,7 +137,6 @@ class Tensor:
         return id(self.rearrangement), *[id(source.resolved) for source in self.sources]
 
 
-def as_tensor(parameter: Parameter) -> Tensor:
+def as_tensor(name: str, resolved: ResolvedParameter) -> Tensor:
     """Return a tensor that is one parameter, unchanged."""
-    shape, name = parameter.resolved.shape, parameter.name
-    return Tensor(name, identity_rearrangement("", shape, name), (parameter,))
+    return Tensor(name, identity_rearrangement("", resolved.shape, name), (Parameter(name, resolved, stream_id(name)),))

@@ -128,6 +128,7 @@ def test_values_are_those_of_the_stream() -> None:
 def test_a_description_is_json() -> None:
     explanation = explain(SPEC, "conv.weight")
     assert isinstance(explanation, Explanation)
+    assert repr(explanation) == "<Explanation 'conv.weight': conv.weights, glorot>"
     described = json.loads(json.dumps(explanation.describe(), allow_nan=False))
     assert described["parameters"][0]["equations"][-1]["text"].endswith("= sqrt(6 / (75 + 3200)) = 0.0428026")
     assert {setting["setting"]: setting["line"] for setting in described["settings"]} == {"layout": None, "seed": None}

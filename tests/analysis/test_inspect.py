@@ -144,6 +144,6 @@ def test_buffers_are_counted_separately(
     elements = sum(tensor["parameters"] for tensor in found["tensors"])
     assert plan.buffer_elements == buffers
     assert plan.total_parameters == result.total_parameters == found["total_parameters"] == elements - buffers
-    print_plan(plan)
+    print_plan(plan, plan.tensors)
     totals = [line for line in capsys.readouterr().out.splitlines() if " tensors, " in line]
     assert [f"{buffers} buffer elements, " in line for line in totals] == [buffers > 0] * 2

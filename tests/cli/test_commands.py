@@ -15,10 +15,13 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors.numpy
+import typer
 from golden import Golden
-from helpers import FIRST_DTYPES, ROOT, Run, on_terminal
+from helpers import COMPILED_BACKENDS, FIRST_DTYPES, ROOT, Run, on_terminal
 
 import paramgen
+from paramgen.cli.commands import app
+from paramgen.cli.examples import EXAMPLES
 from paramgen.language.schema import json_schema
 
 pytestmark = pytest.mark.slow
@@ -418,15 +421,31 @@ def test_schema_prints_the_schema(run: Run) -> None:
 def test_help_and_version(run: Run) -> None:
     import paramgen
 
-    assert run("--version").stdout == f"paramgen {paramgen.__version__}\n"
+    kernels = COMPILED_BACKENDS[-1].name if COMPILED_BACKENDS else "reference"
+    version = f"paramgen {paramgen.__version__}, stream philox4x32-v1, CPU kernels {kernels}\n"
+    assert run("--version", env={"PYTHONWARNINGS": "ignore"}).stdout == version
     for command in ("build", "plan", "inspect", "schema"):
         assert command in run("--help").stdout
         assert run(command, "--help").returncode == 0
 
 
-def test_help_imports_nothing_heavy() -> None:
-    code = "import sys; sys.argv = ['paramgen', '--help']\nfrom paramgen.__main__ import main\ntry: main()\nexcept SystemExit: pass\n"
-    check = "print([name for name in ('numpy', 'pydantic', 'yaml', 'rich') if name in sys.modules])"
+def test_every_command_has_examples_in_its_help(run: Run) -> None:
+    """Check that they are shown; test_readme runs them, as they are in docs/command-line.md."""
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    assert [*commands] == [*EXAMPLES]
+    page = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
+    for name, examples in EXAMPLES.items():
+        assert examples and all(f"paramgen {name}" in example and f"\n{example}\n" in page for example in examples)
+    shown = run("plan", "--help").stdout
+    assert shown.endswith("\n  Examples:\n    " + "\n    ".join(EXAMPLES["plan"]) + "\n")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["plan", "--help"], ["explain", "--help"], ["init", "--help"]])
+def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+    """Check a command's help, too, for which typer itself imports pydantic."""
+    code = f"import sys; sys.argv = {['paramgen', *arguments]}\nfrom paramgen.__main__ import main\ntry: main()\nexcept SystemExit: pass\n"
+    heavy = ["numpy", "yaml", "rich", "paramgen.spec", *(["pydantic"] if len(arguments) == 1 else [])]
+    check = f"print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code + check], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
 
