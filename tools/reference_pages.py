@@ -13,6 +13,7 @@ from pages import render_table
 
 import paramgen
 from paramgen.cli import commands as cli
+from paramgen.cli.examples import EXAMPLES
 
 PUBLIC = {name: getattr(paramgen, name) for name in sorted(paramgen.__all__) if name != "__version__"}
 FUNCTIONS = {name: value for name, value in PUBLIC.items() if inspect.isfunction(value)}
@@ -34,6 +35,7 @@ def render_commands() -> str:
                 rows.append((spellings, option.default or "-", option.help))
         sections += [f"## `{usage}`\n", f"{command.help}\n"]
         sections += [render_table(["argument or option", "default", "meaning"], rows)] if rows else []
+        sections.append("\n".join(["```sh", *EXAMPLES[name], "```\n"]))
     return "\n".join(sections)
 
 

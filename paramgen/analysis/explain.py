@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import islice, pairwise
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from paramgen.errors import UsageError
 from paramgen.float_mode import default_float_mode
 from paramgen.language.document import path_text
 from paramgen.language.parsed_spec import ParsedSpec
-from paramgen.messages import closest_match, did_you_mean, show_text
+from paramgen.messages import closest_match, did_you_mean, show, show_text
 from paramgen.planning.overrides import Overrides
 from paramgen.planning.plan import iter_resolved
 from paramgen.planning.resolve import ParameterChoice, ResolvedOperation
@@ -94,11 +94,13 @@ class ParameterExplanation:
 class Explanation:
     """A tensor of a spec's output: what it consists of, and how its values come about.
 
+    `source` is the spec's file, in which settings have lines.
     `tied_to` names the parameter that it shares; then it is in the file only if `is_written`. `layout_axes` are the
     tensor's axes, in the notation of the tables of layouts. `first_values` are in the file's order; None if the tensor
     would have to be drawn as a whole.
     """
 
+    source: str
     name: str
     canonical_name: str | None
     layout: str
@@ -116,6 +118,7 @@ class Explanation:
     def describe(self) -> dict[str, Any]:
         """Return the explanation as `paramgen explain --json` prints it."""
         return {
+            "source": self.source,
             "name": self.name,
             "canonical_name": self.canonical_name,
             "layout": self.layout,
@@ -154,7 +157,7 @@ def _describe_parameter(parameter: ParameterExplanation, seed: int) -> dict[str,
                 "name": equation.name,
                 "value": equation.value,
                 "formula": equation.formula,
-                "numbers": equation.with_numbers,
+                "text": str(equation),
             }
             for equation in parameter.equations
         ],
@@ -169,7 +172,7 @@ def explain(spec: SpecSource, name: str) -> Explanation:
     """Return where the values of one tensor come from, with its numbers and some values.
 
         explanation = paramgen.explain("model.yaml", "head.weight")
-        print(explanation.parameters[0].equations[0])  # std = sqrt(2 / fan_in) = sqrt(2 / 100) = 0.141421
+        print(explanation.parameters[0].equations[-1])  # std = sqrt(2 / fan_in) = sqrt(2 / 100) = 0.141421
 
     `name` is the tensor's name in the layout, or the canonical name of a parameter. At most 100,000 values are drawn.
     Raises UsageError if the spec has no such tensor.
@@ -200,6 +203,7 @@ class _Explainer:
         fields = self.spec.fields
         sources = [source for source in found.sources if source.name == name != found.name] or found.sources
         return Explanation(
+            source=self.spec.document.source,
             name=found.name,
             canonical_name=found.canonical_name,
             layout=fields.layout,
@@ -230,10 +234,24 @@ class _Explainer:
                 names += [tensor.name, *canonical_names]
         if by_canonical_name:
             return by_canonical_name
-        guess = closest_match(name, tuple(islice(dict.fromkeys(names), MAX_COMPARED_NAMES)))
-        raise UsageError(
-            f"the spec has no tensor {show_text(name)}{did_you_mean(guess) or '; paramgen plan lists them'}"
-        )
+        self._raise_if_omitted(name)
+        guess = did_you_mean(closest_match(name, tuple(islice(dict.fromkeys(names), MAX_COMPARED_NAMES))))
+        raise UsageError(f"the spec has no tensor {show_text(name)}{guess or '; paramgen plan --flat lists them'}")
+
+    def _raise_if_omitted(self, name: str) -> None:
+        """Raise UsageError if a condition of the spec omits the tensor."""
+        own_name = name.removeprefix(LAYOUTS[self.spec.fields.layout].collection)
+        expander = self.spec.expander()
+        for _ in expander.operations():
+            pass
+        if not expander.has_omissions:  # listing what is omitted takes longer
+            return
+        for omitted, path in self.spec.expander().omitted_items().items():
+            if own_name.startswith(f"{omitted}."):
+                place = self.spec.document.locate(path)
+                where = f"{self.spec.document.source}:{place[0]}:{place[1]}: " if place else ""
+                condition = show(self.spec.document.value(path))
+                raise UsageError(f"{where}{path_text(path)}: {show_text(name)} is omitted, as {condition} is false")
 
     def _layout_axes(self, resolved: ResolvedOperation, tensor: Tensor) -> str | None:
         """Return a tensor's axes in the layout's own notation; None if it keeps those of its parameter."""
@@ -374,8 +392,7 @@ def _sample(parameter: Parameter, seed: int) -> SampledValues | None:
 
 
 def _expected_counts(distribution: Distribution, low: float, high: float, count: int) -> tuple[float, ...] | None:
-    """Return how many of `count` values the distribution has in each bin between `low` and `high`."""
-    edges = [low + (high - low) * number / BINS for number in range(BINS + 1)]
-    below = [distribution.cumulative(edge) for edge in edges]
-    pairs = zip(below, below[1:], strict=False)
-    return tuple(count * (b - a) for a, b in pairs if a is not None and b is not None) or None
+    """Return how many of `count` values the distribution has in each bin from `low` to `high`; ends count as inside."""
+    inner = [distribution.cumulative(low + (high - low) * number / BINS) for number in range(1, BINS)]
+    below = [0.0, *(probability for probability in inner if probability is not None), 1.0]
+    return tuple(count * (b - a) for a, b in pairwise(below)) if len(below) > BINS else None

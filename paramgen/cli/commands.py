@@ -12,15 +12,17 @@ import typer
 from paramgen.cli import completion
 from paramgen.cli.build import build
 from paramgen.cli.checks import check, diff, digest, verify
+from paramgen.cli.examples import EXAMPLES
 from paramgen.cli.explain import explain
 from paramgen.cli.imports import import_
+from paramgen.cli.init import init
 from paramgen.cli.reports import devices, inspect, plan, schema
 from paramgen.errors import ParamgenError, describe_os_error
 from paramgen.messages import closest_match, did_you_mean, escape
 
 # In the order of --help. A command imports what takes time to import, and raises its errors. It may return an exit
 # status other than 0.
-COMMANDS = (build, plan, explain, digest, inspect, verify, check, diff, import_, devices, schema)
+COMMANDS = (init, build, plan, explain, digest, inspect, verify, check, diff, import_, devices, schema)
 
 # The base of all errors of a command line; typer exports only this subclass.
 ClickException: Any = typer.BadParameter.__base__
@@ -32,21 +34,31 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for _command in COMMANDS:
-    app.command(_command.__name__.rstrip("_"))(_command)
+    _name = _command.__name__.rstrip("_")
+    # \b keeps the lines as they are.
+    app.command(_name, epilog="\n  ".join(["\b\nExamples:", *EXAMPLES[_name]]))(_command)
 
 
 def _print_version(is_wanted: bool) -> None:
     if is_wanted:
         from paramgen import __version__
+        from paramgen.planning.streams import STREAM_VERSION
+        from paramgen.sampling.cpu.devices import cpu_backend
 
-        print(f"paramgen {__version__}")
+        print(f"paramgen {__version__}, stream {STREAM_VERSION}, CPU kernels {cpu_backend().name}")
         raise typer.Exit
 
 
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
+        bool,
+        typer.Option(
+            "--version",
+            callback=_print_version,
+            is_eager=True,
+            help="Show the versions, and the CPU kernels.",
+        ),
     ] = False,
 ) -> None:
     pass

@@ -58,16 +58,15 @@ def explain(
     if as_json:
         print_json(explanation.describe())
         return
-    for label, text in _lines(explanation, spec):
-        lead = label.ljust(LABEL_WIDTH)
-        width = max(terminal_width(), 2 * LABEL_WIDTH)
-        lines = textwrap.wrap(
-            escape(text), width, initial_indent=lead, subsequent_indent=" " * LABEL_WIDTH, drop_whitespace=False
-        )
-        print("\n".join(map(str.rstrip, lines)))
+    width = max(terminal_width(), 2 * LABEL_WIDTH)
+    for label, text in _lines(explanation):
+        line = f"{label:{LABEL_WIDTH}}{escape(text)}".rstrip()
+        if len(line) > width:
+            line = textwrap.fill(line, width, subsequent_indent=" " * LABEL_WIDTH)
+        print(line)
 
 
-def _lines(explanation: Explanation, path: str) -> Iterator[Line]:
+def _lines(explanation: Explanation) -> Iterator[Line]:
     """Yield the lines of an explanation, each with its label."""
     yield (
         "tensor",
@@ -80,30 +79,32 @@ def _lines(explanation: Explanation, path: str) -> Iterator[Line]:
         yield "", f"added by layout {explanation.layout}, no parameter of the model"
     axes = f", axes {explanation.layout_axes}" if explanation.layout_axes else ""
     for setting in explanation.settings:
-        yield setting.name, _show_setting(setting, path) + (axes if setting.name == "layout" else "")
+        yield setting.name, _show_setting(setting, explanation.source) + (axes if setting.name == "layout" else "")
     if explanation.first_values is not None:
         yield "first values", " ".join(map(_show_value, explanation.first_values))
     for parameter in explanation.parameters:
         if parameter.name:
             yield "", ""
-            yield from _parameter_lines(parameter, path)
+            yield from _parameter_lines(parameter, explanation.source)
 
 
-def _show_setting(setting: Setting, path: str) -> str:
-    place = f"{path}:{setting.line}: " if setting.line else ""
-    return f"{setting.value} ({place}{setting.source})"
+def _show_setting(setting: Setting, file: str) -> str:
+    """Return a setting with its place in the spec: 'he (model.yaml:4: defaults.conv.weights)'."""
+    place = f"{file}:{setting.line}" if setting.line else ""
+    path = setting.source if setting.source != setting.name or not place else ""
+    return f"{setting.value} ({': '.join(filter(None, (place, path)))})"
 
 
 def _show_value(value: object) -> str:
     return format_number(value) if isinstance(value, float) else str(value)
 
 
-def _parameter_lines(parameter: ParameterExplanation, path: str) -> Iterator[Line]:
+def _parameter_lines(parameter: ParameterExplanation, file: str) -> Iterator[Line]:
     sizes = "; ".join(f"{axis} = {_product(size)}" for axis, size in parameter.axis_sizes.items())
     axes = f", axes {parameter.axes}: {sizes}" if parameter.axes else ""
     yield "parameter", f"{parameter.name}, {show_shape(parameter.shape)}{axes}"
     for setting in parameter.settings:
-        yield setting.name, _show_setting(setting, path)
+        yield setting.name, _show_setting(setting, file)
     yield "stream", f"id {parameter.stream:#018x}"
     for index, label in enumerate(("fan_in", "fan_out")):
         if (fan := getattr(parameter, label)) is not None:
@@ -127,12 +128,16 @@ def _value_lines(values: SampledValues, size: int) -> Iterator[Line]:
     from paramgen.cli.file_tables import draw_histogram
 
     some = "all" if values.count == size else f"the first {values.count:,} of"
+    if values.low == values.high:
+        yield "drawn", f"{some} {size:,} values: {format_number(values.low)}"
+        return
     yield "drawn", f"{some} {size:,} values: mean {values.mean:.3g}, std {values.std:.3g}"
     highest = max(*values.counts, *(values.expected_counts or ()))
-    ends = f" {values.low:.3g} … {values.high:.3g}"
-    if values.low < values.high:
-        yield "", draw_histogram(values.counts, highest) + ends
+    yield "", f"{draw_histogram(values.counts, highest)} {values.low:.3g} … {values.high:.3g}"
+    expected = []
     if values.expected_mean is not None and values.expected_std is not None:
-        yield "expected", f"mean {values.expected_mean:.3g}, std {values.expected_std:.3g}"
-        if values.expected_counts:
-            yield "", draw_histogram(values.expected_counts, highest)
+        expected.append(f"mean {values.expected_mean:.3g}, std {values.expected_std:.3g}")
+    if values.expected_counts:
+        expected.append(draw_histogram(values.expected_counts, highest))
+    for number, text in enumerate(expected):
+        yield "" if number else "expected", text

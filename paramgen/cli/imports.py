@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from paramgen.cli.options import JsonOption, parse_assignment
-from paramgen.cli.output import print_json, print_yaml
+from paramgen.cli.output import print_json, print_yaml, write_text
 from paramgen.cli.progress import show_progress
 from paramgen.errors import UsageError, check_path
 from paramgen.messages import show_path
@@ -82,7 +82,7 @@ def import_(
     with show_progress(quiet=not fit, as_json=as_json) as progress:
         imported = import_source(source, options, progress)
     if output != "-":
-        _write(output, imported.text, force)
+        write_text(output, imported.text, force)
     if as_json:
         print_json(
             {
@@ -104,11 +104,3 @@ def _check_output(path: str, force: bool) -> None:
     """Raise UsageError if a spec would replace a file: people edit specs, so that none is known to be unchanged."""
     if os.path.isfile(path) and not force:
         raise UsageError(f"{show_path(path)}: exists; choose another name, or replace it with --force")
-
-
-def _write(path: str, text: str, force: bool) -> None:
-    from paramgen.storage.writer import open_output
-
-    data = text.encode()
-    with open_output(path, len(data), force=force, may_replace=lambda path: False) as write:
-        write(memoryview(data))

@@ -1,4 +1,4 @@
-"""JSON and YAML on standard output."""
+"""JSON and YAML on standard output, and specs in files."""
 
 import re
 import sys
@@ -33,6 +33,15 @@ def print_yaml(text: str) -> None:
     The writer of YAML has quoted every text that is not a plain word, so an escape is valid wherever it is needed.
     """
     sys.stdout.buffer.write(_NON_ASCII.sub(_escape_in_yaml, text).encode())
+
+
+def write_text(path: str, text: str, force: bool) -> None:
+    """Write a spec to a file, which appears when it is complete; with `force` it replaces another one."""
+    from paramgen.storage.writer import open_output
+
+    data = text.encode()
+    with open_output(path, len(data), force=force, may_replace=lambda path: False) as write:
+        write(memoryview(data))
 
 
 def _escape_in_yaml(match: re.Match[str]) -> str:

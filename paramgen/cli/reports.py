@@ -62,7 +62,7 @@ FlatOption = Annotated[bool, typer.Option("--flat", help="Show a row per tensor,
 DepthOption = Annotated[
     int | None,
     typer.Option(
-        "--depth", parser=integer_parser(1, MAX_DEPTH), metavar="N", help="Show only so many levels of the tree."
+        "--depth", parser=integer_parser(1, MAX_DEPTH), metavar="N", help="Show only the first N levels of the tree."
     ),
 ]
 SortOption = Annotated[

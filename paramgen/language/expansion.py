@@ -38,6 +38,13 @@ class OperationExpander:
         self._state = ExpansionState(evaluator, has_omissions)
         self._operations, self._parameters = operations, parameters
 
+    def omitted_items(self) -> dict[str, KeyPath]:
+        """Return the full name of each item whose condition is false, with the path of the condition; expand all."""
+        self._state.omitted = {}
+        for _ in self.operations():
+            pass
+        return self._state.omitted
+
     @property
     def has_omissions(self) -> bool:
         """True once a condition was false or a repetition was empty."""

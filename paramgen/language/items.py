@@ -62,11 +62,16 @@ class OperationInstance:
 
 @dataclass(slots=True)
 class ExpansionState:
-    """The state that the items of one spec share; `has_omissions` is True once anything was omitted."""
+    """The state that the items of one spec share; `has_omissions` is True once anything was omitted.
+
+    If `omitted` is a dict, nothing is cached, and it collects the full name of each item whose condition is false, with
+    the path of the condition.
+    """
 
     evaluator: Evaluator
     has_omissions: bool
     num_distinct: int = 0
+    omitted: dict[str, KeyPath] | None = None
 
     def count_distinct(self, count: int, path: KeyPath) -> None:
         """Count items that are read. Raises LimitExceededError if there are too many."""
@@ -104,6 +109,9 @@ class Item(ABC):
                     scope = repetitions.scope_of(evaluator, index, outer)
                     if not repetitions.condition_holds(evaluator, scope):
                         self.state.has_omissions = True
+                        if self.state.omitted is not None:
+                            name = self.full_name(repetitions, index, prefix, scope)
+                            self.state.omitted[name] = (*self.path, "when")
                         continue
                 name = self.full_name(repetitions, index, prefix, scope)
                 yield from self.expand(name, scope, is_inside=bool(prefix) or repetitions.repeat is not None)
@@ -182,7 +190,7 @@ class Item(ABC):
 
     def _remember(self, key: Any, result: Any) -> None:
         """Cache a result, if it may be asked for again."""
-        if self.is_repeated:
+        if self.is_repeated and self.state.omitted is None:
             if len(self._cache) == CACHE_SIZE:
                 self._cache.clear()
             self._cache[key] = result

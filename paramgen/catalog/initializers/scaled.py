@@ -74,10 +74,11 @@ class Scaled(Initializer):
         if isinstance(distribution, distributions.Uniform):
             return [Equation("bound", distribution.bound, root, numbers)]
         if isinstance(distribution, distributions.Normal):
-            return [Equation("std", distribution.std, root, numbers)]
+            return [Equation("mean", 0), Equation("std", distribution.std, root, numbers)]
         assert isinstance(distribution, distributions.TruncatedNormal)
         std, limits = distribution.std, distribution.fields()
         return [
+            Equation("mean", 0),
             Equation("std", std, f"{root} / {TRUNCATED_STD:.6g}", numbers),
             Equation("low", limits["low"], "-2 * std", {"std": std}),
             Equation("high", limits["high"], "2 * std", {"std": std}),
