@@ -22,7 +22,7 @@ CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 SPEC = "operations: [{name: x, type: custom, parameters: {w: {shape: [20, 1000000], initializer: gaussian}}}]\n"
 # Progress appears at once here: a build that lasts a second on any machine would write gigabytes.
 EAGER = """\
-import sys
+from paramgen.cli import progress
 progress.BAR_DELAY_SECONDS = progress.LINE_DELAY_SECONDS = progress.LINE_SECONDS = 0
 progress.TICK_SECONDS = 0.001
 from paramgen.__main__ import main
