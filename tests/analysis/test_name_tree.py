@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from paramgen.analysis import tree
+from paramgen import name_tree as tree
 from paramgen.dtypes import DTYPES_BY_NAME
 from paramgen.name_tree import MAX_DEPTH, Node, TreeTensor, natural_key
 
