@@ -80,6 +80,7 @@ def test_the_compiled_kernels_have_no_run_path_and_need_libc_only() -> None:
             "vendor.github-issue-forms",
             [ROOT / ".github" / "ISSUE_TEMPLATE" / name for name in ("bug.yml", "feature.yml")],
         ),
+        ("vendor.github-issue-config", [ROOT / ".github" / "ISSUE_TEMPLATE" / "config.yml"]),
         ("vendor.citation-file-format", [ROOT / "CITATION.cff"]),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
