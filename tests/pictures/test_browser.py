@@ -139,7 +139,7 @@ def test_both_themes(model: Chrome) -> None:
     assert background() == light
 
 
-def test_what_people_use_has_names_and_roles(model: Chrome) -> None:
+def test_controls_and_pictures_have_names_and_roles(model: Chrome) -> None:
     for selector, role, name in (
         ("#search", "searchbox", "Search"),
         ("#tree", "tree", "Tensors"),
