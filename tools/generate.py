@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Callable
 
+from import_pages import render_imports
 from kernel_sources import render_coefficients, render_enums, render_polynomials
 from model_pages import render_models
 from operation_pages import render_initializers, render_layouts, render_operations, render_shared_fields
@@ -33,7 +34,7 @@ FILES: dict[str, Callable[[], str]] = {
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "docs/command-line.md": {"commands": render_commands},
     "docs/layout-tables.md": {"layouts": render_layouts},
-    "docs/models.md": {"models": render_models},
+    "docs/models.md": {"models": render_models, "imports": render_imports},
     "docs/operations.md": {
         "shared fields": render_shared_fields,
         "operations": render_operations,

@@ -165,6 +165,8 @@ def test_guesses_are_marked_if_others_are_known() -> None:
             super().__init__()
             self.one, self.two = (nn.Parameter(torch.empty(size)) for size in (5, 7))
             self.norm = nn.LayerNorm(5)
+            self.tied = nn.Module()
+            self.tied.weight = self.norm.weight
 
     text = write_spec(import_module(Module))
     assert "other weights normal with std 0.02 (2 tensors)." in text
