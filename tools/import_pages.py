@@ -1,4 +1,4 @@
-"""The results of tools/sweep_transformers.py: a compact file with a row per model type, and its tables in docs/models.md."""
+"""Results of tools/sweep_transformers.py: a file with a row per model type, and its tables in docs/models.md."""
 
 import csv
 import re

@@ -148,6 +148,15 @@ def test_a_distribution_without_a_name_is_measured() -> None:
     assert model.notes == ("a distribution without a name; measured mean and standard deviation: x",)
 
 
+def test_overwritten_random_numbers_are_not_measured() -> None:
+    import torch
+
+    def fill(x: Any) -> None:
+        x.normal_().index_fill_(0, torch.arange(18), 3)
+
+    assert initializer_of(fill, 18, 32) == {"type": "constant", "value": 3}
+
+
 def test_infinite_values_are_guesses_with_a_note() -> None:
     import torch
 
