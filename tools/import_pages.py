@@ -11,7 +11,7 @@ from pages import ROOT, render_table
 
 RESULTS = ROOT / "tools" / "transformers_types.csv"
 MODEL_TYPES = 666
-"""Those of transformers 5.24 with a model class, of 822."""
+"""Types of transformers 5.24 with a model class, of 822."""
 CHECKS = ("constructs", "exact", "tiny", "loads", "agrees")
 SIZES = ("tensors", "patterns", "lines")
 MAX_REASON_CHARS = 150
