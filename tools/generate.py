@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 
+from import_pages import render_imports
 from initializer_pages import PICTURES, render_initializers, render_picture
 from kernel_sources import render_coefficients, render_enums, render_polynomials
 from model_pages import render_models
@@ -40,7 +41,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "docs/command-line.md": {"commands": render_commands},
     "docs/initializers.md": {"initializers": render_initializers},
     "docs/layout-tables.md": {"layouts": render_layouts},
-    "docs/models.md": {"models": render_models},
+    "docs/models.md": {"models": render_models, "imports": render_imports},
     "docs/operations.md": {"shared fields": render_shared_fields, "operations": render_operations},
     "docs/python.md": {"functions": render_functions, "classes": render_classes, "errors": render_errors},
     "docs/stream.md": {"coefficients": render_coefficients},

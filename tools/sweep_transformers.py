@@ -1,7 +1,8 @@
 """Import all model types of transformers with their default configurations, and report how that goes.
 
     python tools/sweep_transformers.py results.jsonl [--timeout 120] [TYPE…]    # continues where it stopped
-    python tools/sweep_transformers.py results.jsonl --summary
+    python tools/sweep_transformers.py results.jsonl --summary    # prints the tables of docs/models.md
+    python tools/sweep_transformers.py results.jsonl --record     # writes tools/transformers_types.csv, their source
 
 For each type: does the class construct on the meta device, is the import exact, does the tiny folder load strictly, and
 do its tensors have the distributions of the class's own initialization on the CPU.
@@ -17,13 +18,13 @@ import re
 import tempfile
 import time
 import warnings
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from import_pages import condense, record, summarize
 
 SEEDS = 8
 MOST_VALUES = 2**24
@@ -317,34 +318,6 @@ def read(output: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
 
 
-def summarize(results: list[dict[str, Any]]) -> str:
-    """Return the tables for docs/models.md."""
-    constructing = [entry for entry in results if entry["constructs"]]
-    exact = [entry for entry in constructing if entry.get("exact")]
-    tiny = [entry["tiny"] for entry in constructing if entry.get("tiny", {}).get("constructs")]
-    rows = [
-        ("model types with a class", len(results), len(results)),
-        ("construct on the meta device", len(constructing), len(results)),
-        ("import exactly", len(exact), len(constructing)),
-        ("tiny variant constructs", len(tiny), len(constructing)),
-        ("tiny folder loads strictly", sum(entry["loads"] for entry in tiny), len(tiny)),
-        ("every mean and std agrees", sum(entry["agrees"] for entry in tiny), len(tiny)),
-    ]
-    lines = ["| | model types | of |", "| -- | -- | -- |"]
-    lines += [f"| {text} | {count} | {total} |" for text, count, total in rows]
-    reasons: Counter[str] = Counter()
-    for entry in results:
-        tiny_facts = entry.get("tiny", {})
-        for reason in (entry.get("reason"), tiny_facts.get("reason")):
-            if reason:
-                reasons[re.sub(r"'[^']*'|\d+", "…", reason)[:90]] += 1
-        if tiny_facts.get("constructs") and not tiny_facts["agrees"]:
-            reasons["a distribution differs"] += 1
-    lines += ["", "| reason | model types |", "| -- | -- |"]
-    lines += [f"| {reason.replace('|', '/')} | {count} |" for reason, count in reasons.most_common(25)]
-    return "\n".join(lines)
-
-
 def main() -> None:
     """Run the sweep, or print its summary."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -352,10 +325,13 @@ def main() -> None:
     parser.add_argument("types", nargs="*")
     parser.add_argument("--timeout", type=float, default=120)
     parser.add_argument("--summary", action="store_true")
+    parser.add_argument("--record", action="store_true")
     options = parser.parse_args()
-    if not options.summary:
+    if options.record:
+        record(read(options.output))
+    elif not options.summary:
         sweep(options.output, options.types, options.timeout)
-    print(summarize(read(options.output)))
+    print(summarize([condense(entry) for entry in read(options.output)]))
 
 
 if __name__ == "__main__":

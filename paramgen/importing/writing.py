@@ -67,7 +67,7 @@ def _complete(model: ImportedModel) -> Iterator[ImportedTensor]:
         target = tensor.tied_to
         while target in ties:
             target = ties[target]
-        known = tensor if tensor.initializer else _guess(tensor, names, origin)
+        known = tensor if tensor.initializer else _guess(tensor, names, None if target else origin)
         if target in embeddings:
             target = f"{target}s"  # the operation calls it weights
         padding_index = tensor.padding_index if tensor.name in embeddings else None

@@ -150,6 +150,15 @@ def test_a_distribution_without_a_name_is_measured() -> None:
     assert model.notes == ("a distribution without a name; measured mean and standard deviation: x",)
 
 
+def test_overwritten_random_numbers_are_not_measured() -> None:
+    import torch
+
+    def fill(x: Any) -> None:
+        x.normal_().index_fill_(0, torch.arange(18), 3)
+
+    assert initializer_of(fill, 18, 32) == {"type": "constant", "value": 3}
+
+
 def test_infinite_values_are_guesses_with_a_note() -> None:
     import torch
 
@@ -167,6 +176,8 @@ def test_guesses_are_marked_if_others_are_known() -> None:
             super().__init__()
             self.one, self.two = (nn.Parameter(torch.empty(size)) for size in (5, 7))
             self.norm = nn.LayerNorm(5)
+            self.tied = nn.Module()
+            self.tied.weight = self.norm.weight
 
     text = write_spec(import_module(Module))
     assert "other weights normal with std 0.02 (2 tensors)." in text
