@@ -67,6 +67,7 @@ class LocalFile:
             status = os.fstat(self._file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise FileError(f"{show_path(path)}: must be a regular file; name the weights")
+            self._file.read(1)  # some files of the system have a size of 0, and cannot be read
             self.size = status.st_size
             self._state = _state(self._file.fileno())
         except BaseException:
