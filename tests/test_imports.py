@@ -46,6 +46,7 @@ MAY_IMPORT = {
     "api": {"analysis", "importing", "folder_build", "nested", "sampling.cuda"},
     "cli": {"api", "checks"},
     "__init__": {"api", "checks"},
+    "pytest_plugin": {"api", "checks"},
     "__main__": {"cli"},
 }
 
