@@ -69,36 +69,48 @@ def test_pre_commit_installs_and_runs_the_hook(tmp_path: Path) -> None:
         pytest.skip("pre-commit is not installed (the test extra)")
     hooks, project = tmp_path / "hooks", tmp_path / "project"
     environment = {**os.environ, "PRE_COMMIT_HOME": str(tmp_path / "home"), "GIT_CONFIG_GLOBAL": os.devnull}
+    environment["CC"] = "false"  # a compiler is not needed to validate
 
-    def run_git(folder: Path, *arguments: str) -> None:
+    def run_git(folder: Path, *arguments: str) -> str:
         identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
-        subprocess.run(["git", *identity, *arguments], cwd=folder, env=environment, check=True, capture_output=True)
+        command = ["git", *identity, *arguments]
+        return subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True, text=True).stdout
 
-    def commit(folder: Path) -> None:
-        run_git(folder, "init")
-        run_git(folder, "add", "--all")
-        run_git(folder, "commit", "--message=first")
+    def commit(folder: Path) -> str:
+        for arguments in (["init"], ["add", "--all"], ["commit", "--message=first"]):
+            run_git(folder, *arguments)
+        return run_git(folder, "rev-parse", "HEAD").strip()
 
     def run_hook(*files: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "pre_commit", "try-repo", str(hooks), HOOK, "--files", *files]
+        command = [sys.executable, "-m", "pre_commit", "run", "--files", *files]
         return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
 
     shutil.copytree(
         ROOT, hooks, ignore=shutil.ignore_patterns(".*_cache", ".git", ".venv", "*.so", "*.egg-info", "build", "tests")
     )
-    commit(hooks)
     project.mkdir()
-    for name, text in {"tiny.yaml": TINY, "wrong.yaml": WRONG, "notes.txt": ":"}.items():
+    use = {"repo": str(hooks), "rev": commit(hooks), "hooks": [{"id": HOOK, "files": "^specs/"}]}
+    (project / ".pre-commit-config.yaml").write_text(yaml.safe_dump({"repos": [use]}))
+    (project / "specs").mkdir()
+    for name, text in {
+        "specs/tiny.yaml": TINY,
+        "specs/wrong.yaml": WRONG,
+        "others.yaml": "a: 1",
+        "specs/a.txt": ":",
+    }.items():
         (project / name).write_text(text)
     commit(project)
 
-    done = run_hook("tiny.yaml", "notes.txt")
+    done = run_hook("specs/tiny.yaml", "others.yaml", "specs/a.txt")
     if done.returncode and re.search(OFFLINE, done.stdout):
         pytest.skip("the package index cannot be reached")
     assert (done.returncode, done.stderr) == (0, "")
     assert "Passed" in done.stdout
-    done = run_hook("tiny.yaml", "wrong.yaml")
+    done = run_hook("specs/tiny.yaml", "specs/wrong.yaml")
     assert done.returncode == 1
     assert "exit code: 2" in done.stdout
-    assert "wrong.yaml:2:47: operations[0].num_filter: unknown field of conv; did you mean num_filters?" in done.stdout
-    assert "wrong.yaml:3:19: operations[1].type: unknown type" in done.stdout
+    assert (
+        "specs/wrong.yaml:2:41: operations[0].num_filter: unknown field of conv; did you mean num_filters?"
+        in done.stdout
+    )
+    assert "specs/wrong.yaml:3:19: operations[1].type: unknown type" in done.stdout
