@@ -16,6 +16,8 @@ import pytest
 import yaml
 from helpers import ROOT, TINY
 
+pytestmark = pytest.mark.slow
+
 ACTION = ROOT / "action.yml"
 DATA: dict[str, Any] = yaml.safe_load(ACTION.read_text(encoding="utf-8"))
 STEPS: list[dict[str, Any]] = DATA["runs"]["steps"]
@@ -190,7 +192,6 @@ def test_the_key_of_the_cache_changes_with_the_code(start_runner: StartRunner, t
     assert len(keys | {key}) == 3
 
 
-@pytest.mark.slow
 def test_the_action_installs_itself(tmp_path: Path) -> None:
     """Run all scripts with an empty cache. Without a compiler, which a build of a few numbers does not need."""
     folder = Path(tempfile.mkdtemp(dir=tmp_path))
