@@ -132,13 +132,14 @@ def main() -> None:
             name: sum(path.stat().st_size for path in scratch.glob(f"{name}/**/model.safetensors"))
             for name in ("downloaded", "generated")
         }
-    print("| test | bytes | seconds | again | peak memory |\n|---|---|---|---|---|")
-    imports = min(item.seconds for item in found["imports"])
+    print("| test | bytes | seconds | again | CPU seconds | peak memory |\n|---|---|---|---|---|---|")
     for name, size in sizes.items():
         first, again = (min(item.seconds for item in found[f"{name} {state}"]) for state in ("first", "again"))
-        peak = min(item.peak for item in found[f"{name} first"])
-        print(f"| {name} | {size:,} | {first:.1f} | {again:.1f} | {peak / 1e9:.1f} GB |")
-    print(f"\nImporting PyTorch and Transformers alone: {imports:.1f} s. {describe_machine()}")
+        cpu, peak = (min(values) for values in zip(*(item[1:3] for item in found[f"{name} first"]), strict=True))
+        print(f"| {name} | {size:,} | {first:.1f} | {again:.1f} | {cpu:.1f} | {peak / 1e9:.1f} GB |")
+    imports = [min(values) for values in zip(*(item[:2] for item in found["imports"]), strict=True)]
+    print(f"\nImporting PyTorch and Transformers alone: {imports[0]:.1f} s, {imports[1]:.1f} CPU seconds.")
+    print(describe_machine())
 
 
 if __name__ == "__main__":

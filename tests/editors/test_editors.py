@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from helpers import CONFIGS, ROOT
 from language_client import LanguageClient
+from snippets import snippets
 
 from paramgen.catalog.initializers import INITIALIZERS
 from paramgen.catalog.operations import OPERATIONS, Conv
@@ -207,15 +208,30 @@ def test_published_specs_have_no_diagnostics(editor: LanguageClient) -> None:
     assert {name: diagnostics for name, diagnostics in found.items() if diagnostics} == {}
 
 
-def test_settings_can_name_the_schema(server: list[str | Path], folder: Path) -> None:
-    schema = (folder / "paramgen.schema.json").as_uri()
-    editor = LanguageClient(server, folder, schemas={schema: "specs/*.yaml"})
+@pytest.fixture(scope="module")
+def documented_settings() -> dict[str, Any]:
+    """Return the settings in docs/how-to/editors.md, section VS Code."""
+    page = snippets(ROOT / "docs" / "how-to" / "editors.md")
+    (text,) = [snippet.text for snippet in page if snippet.section == "VS Code"]
+    return json.loads(text)  # type: ignore[no-any-return]
+
+
+def test_settings_can_name_the_schema(
+    server: list[str | Path], folder: Path, documented_settings: dict[str, Any]
+) -> None:
+    editor = LanguageClient(server, folder, schemas=documented_settings["yaml.schemas"])
     text = CONV.replace("num_filters: 3", "num_filters: x") + "}\n"
     found = find_messages(editor.open(folder / "specs" / "a.yaml", text), text)
     others = editor.open(folder / "others" / "a.yaml", text)
     editor.close()
     assert found == {"x": 'Incorrect type. Expected "integer".'}
     assert others == []
+
+
+def test_settings_of_neovim_are_those_of_vs_code(documented_settings: dict[str, Any]) -> None:
+    page = snippets(ROOT / "docs" / "how-to" / "editors.md")
+    (text,) = [snippet.text for snippet in page if snippet.section == "Neovim"]
+    assert dict(re.findall(r'\["(.*?)"\] = "(.*?)"', text)) == documented_settings["yaml.schemas"]
 
 
 def test_the_lock_file_names_no_registry() -> None:
