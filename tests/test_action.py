@@ -31,7 +31,7 @@ SPEC = TINY.replace("seed: 3", "seed: 3\nvariables: {width: 5, text: a}").replac
 
 @dataclass
 class Runner:
-    """What a runner knows: the folder of the job, its inputs, and the outputs of its steps."""
+    """A runner with the folder of a job, its inputs, and the outputs of its steps."""
 
     folder: Path
     inputs: dict[str, str]

@@ -117,6 +117,7 @@ def count_builds(project: pytest.Pytester) -> int:
     return len(path.read_text().splitlines()) if path.exists() else 0
 
 
+@pytest.mark.slow
 def test_a_build_is_used_until_what_determines_it_changes(project: pytest.Pytester) -> None:
     code = LOG_BUILDS + "\ndef test(paramgen_model):\n    assert paramgen.verify(paramgen_model('wide.yaml')).holds\n"
     run_tests(project, code).assert_outcomes(passed=1)
@@ -160,6 +161,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_test_that_writes_into_the_cache_spoils_no_later_one(project: pytest.Pytester, change: str) -> None:
     code = f"""
@@ -213,6 +215,7 @@ ERRORS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ERRORS)
 def test_an_error_fails_the_test_in_one_line(project: pytest.Pytester, case: str) -> None:
     project.makefile(
