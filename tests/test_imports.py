@@ -50,6 +50,7 @@ MAY_IMPORT = {
     "pictures": {"analysis"},
     "cli": {"api", "checks", "pictures"},
     "__init__": {"api", "checks"},
+    "pytest_plugin": {"api", "checks"},
     "__main__": {"cli"},
 }
 

@@ -122,6 +122,32 @@ def run_pipeline(snippet: Snippet, place: Place) -> None:
             assert (done.returncode, done.stderr) == (0, "")
 
 
+def run_tests(snippet: Snippet, place: Place) -> None:
+    """Run a module of tests."""
+    (place.folder / "test_snippet.py").write_text(snippet.text)
+    done = place.shell("python -m pytest -q -p no:xdist test_snippet.py")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+
+
+def fits_workflow_schema(snippet: Snippet, place: Place) -> None:
+    """Check a workflow against GitHub's schema, and its use of the action against the action's inputs and outputs."""
+    (place.folder / "workflow.yaml").write_text(snippet.text)
+    done = place.shell("python -m check_jsonschema --builtin-schema vendor.github-workflows workflow.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    action = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
+    ((_, job),) = yaml.safe_load(snippet.text)["jobs"].items()
+    (use,) = (step for step in job["steps"] if "/paramgen@" in step.get("uses", ""))
+    assert set(use["with"]) <= set(action["inputs"])
+    assert set(re.findall(r"outputs\.(\w+)", snippet.text)) <= set(action["outputs"])
+
+
+def names_a_hook(snippet: Snippet, place: Place) -> None:
+    """Compare the hooks of a configuration of pre-commit with those of this repository."""
+    hooks = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))
+    (repository,) = yaml.safe_load(snippet.text)["repos"]
+    assert {hook["id"] for hook in repository["hooks"]} == {hook["id"] for hook in hooks}
+
+
 def is_a_formula(snippet: Snippet, place: Place) -> None:
     """Do nothing: the answers of tests/test_frozen.py come from the page's formulas."""
 
@@ -174,12 +200,18 @@ SPECIAL: dict[tuple[str, str, str], Runner | str] = {
     ("docs/gpu.md", "GPUs", "console"): run_devices,
     ("docs/gpu.md", "Set up", "sh"): names_what_exists,
     ("docs/gpu.md", "How it is tested", "sh"): names_what_exists,
-    ("docs/how-to/fixtures-in-ci.md", "In a pipeline", "yaml"): run_pipeline,
     ("docs/how-to/shell.md", "Install completion", "sh"): "tests/cli/test_completion.py",
     ("docs/how-to/remote.md", "Set up", "sh"): names_what_exists,
     ("docs/how-to/remote.md", "Build and check", "console"): "tests/test_s3.py",
     ("docs/how-to/remote.md", "Credentials and options", "console"): "tests/test_s3.py",
     ("docs/how-to/remote.md", "Python", "python"): "tests/storage/test_remote.py",
+    ("docs/how-to/ci.md", "GitHub Actions", "yaml"): fits_workflow_schema,
+    ("docs/how-to/ci.md", "GitLab CI", "yaml"): run_pipeline,
+    ("docs/how-to/ci.md", "In a test suite", "python"): run_tests,
+    ("docs/how-to/ci.md", "Replace a downloaded checkpoint", "python"): "tests/frameworks/test_ci_page.py",
+    ("docs/how-to/ci.md", "Validate specs before a commit", "yaml"): names_a_hook,
+    ("docs/how-to/editors.md", "Neovim", "lua"): "tests/editors/test_editors.py",
+    ("docs/how-to/editors.md", "VS Code", "json"): "tests/editors/test_editors.py",
     ("docs/layouts.md", "Loading", "python"): "tests/frameworks/test_documented_loading.py",
     **{
         ("docs/python.md", name, "python"): run_excerpt

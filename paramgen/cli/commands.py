@@ -17,12 +17,13 @@ from paramgen.cli.explain import explain
 from paramgen.cli.imports import import_
 from paramgen.cli.init import init
 from paramgen.cli.reports import devices, inspect, plan, schema
+from paramgen.cli.validation import validate
 from paramgen.errors import ParamgenError, describe_os_error
 from paramgen.messages import closest_match, did_you_mean, escape
 
 # In the order of --help. A command imports what takes time to import, and raises its errors. It may return an exit
 # status other than 0.
-COMMANDS = (init, build, plan, explain, digest, inspect, verify, check, diff, import_, devices, schema)
+COMMANDS = (init, build, plan, explain, validate, digest, inspect, verify, check, diff, import_, devices, schema)
 
 # The base of all errors of a command line; typer exports only this subclass.
 ClickException: Any = typer.BadParameter.__base__

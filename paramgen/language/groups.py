@@ -30,6 +30,7 @@ OPERATIONS_SCHEMA: Schema = {
     "type": "array",
     "minItems": 1,
     "items": {
+        "properties": {"type": reference("OperationType")},
         "if": {"type": "object", "not": {"required": ["type"]}},
         "then": reference("Group"),
         "else": reference("Operation"),

@@ -7,6 +7,7 @@ beyond a dtype), nor distinguish 4.0 from 4.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -38,22 +39,20 @@ def json_schema() -> Schema:
     definitions: dict[str, Schema] = {
         model.__name__: _with_rules(_expressive(_tidy(generated["$defs"][model.__name__])), model) for model in models
     }
+    for model in (*operations.OPERATIONS, *initializers.INITIALIZERS):
+        definitions[model.__name__]["properties"]["type"] = _describe_type(model)
     spec = definitions.pop("SpecFields")
     definitions["Expression"] = EXPRESSION
     definitions["Value"] = {"description": "A variable's value.", **VALUE.schema}
+    definitions["OperationType"] = _names_or_expression(operations.OPERATIONS)
     definitions["Operation"] = _by_type(operations.OPERATIONS)
+    whole = [model for model in initializers.INITIALIZERS if _is_whole(definitions[model.__name__])]
     definitions["Initializer"] = {
         "description": "An initializer: a name, or a mapping with type and its fields.",
-        "if": {"type": "string"},
-        "then": _names_or_expression(
-            [
-                name
-                for model in initializers.INITIALIZERS
-                if _is_whole(definitions[model.__name__])
-                for name in model.names()
-            ]
-        ),
-        "else": _by_type(initializers.INITIALIZERS),
+        "anyOf": [*_names_or_expression(whole)["anyOf"], {"type": "object"}],  # `then` alone completes no names
+        "if": {"type": "object"},
+        "properties": {"type": _names_or_expression(initializers.INITIALIZERS)},
+        "then": _by_type(initializers.INITIALIZERS),
     }
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
@@ -77,13 +76,25 @@ def _by_type(models: Sequence[type[TypedSpecModel]]) -> Schema:
     return {
         "type": "object",
         "required": ["type"],
-        "properties": {"type": _names_or_expression([name for model in models for name in model.names()])},
         "allOf": [{"if": type_schema(model.names()), "then": reference(model.__name__)} for model in models],
     }
 
 
-def _names_or_expression(names: list[str]) -> Schema:
-    return {"anyOf": [{"enum": names}, reference("Expression")]}
+def _names_or_expression(models: Sequence[type[TypedSpecModel]]) -> Schema:
+    """Return the schema of a type. Editors show the description of each name."""
+    summaries = {name: _summarize(model) for model in models for name in model.names()}
+    names: Schema = {"enum": list(summaries), "enumDescriptions": list(summaries.values())}
+    return {"anyOf": [names, reference("Expression")]}
+
+
+def _describe_type(model: type[TypedSpecModel]) -> Schema:
+    """Return the schema of a model's type. Editors insert its default; `if` has already compared it with the names."""
+    return {"description": _summarize(model), "type": "string", "default": model.names()[0]}
+
+
+def _summarize(model: type[TypedSpecModel]) -> str:
+    """Return the first line of a model's description."""
+    return (inspect.getdoc(model) or "").partition("\n")[0]
 
 
 def _is_whole(definition: Schema) -> bool:
