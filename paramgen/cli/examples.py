@@ -20,6 +20,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "paramgen explain model.yaml head.weight",
         "paramgen explain llama.yaml model.layers.3.mlp.up_proj.weight --set width=64",
     ),
+    "validate": ("paramgen validate model.yaml llama.yaml",),
     "digest": (
         "paramgen digest model.yaml -o model.safetensors",
         "paramgen digest model.yaml -o model.safetensors | sha256sum --check",
