@@ -7,11 +7,15 @@ from typing import Annotated
 
 import typer
 
+from paramgen.cli import completion
 from paramgen.cli.options import load_spec
 from paramgen.errors import ParamgenError
 from paramgen.units import pluralize
 
-SpecsArgument = Annotated[list[str], typer.Argument(metavar="SPEC", help="A spec, a YAML file (repeatable).")]
+SpecsArgument = Annotated[
+    list[str],
+    typer.Argument(metavar="SPEC", help="A spec, a YAML file (repeatable).", autocompletion=completion.complete_spec),
+]
 
 
 def validate(specs: SpecsArgument) -> int:

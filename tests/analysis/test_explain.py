@@ -122,7 +122,9 @@ def test_values_are_those_of_the_stream() -> None:
     array = paramgen.initialize("glorot", [5, 5, 3, 128], fan_in=75, fan_out=3200, seed=7, name="conv.weights")
     assert conv.values is not None
     assert conv.values.mean == pytest.approx(float(array.mean(dtype=np.float64)))
-    assert conv.values.counts == tuple(np.histogram(array.astype(np.float64), 32)[0].tolist())
+    assert sum(conv.values.counts) == array.size
+    # Fine bins are summed, so that values beside an edge may be in the next bin.
+    np.testing.assert_allclose(conv.values.counts, np.histogram(array.astype(np.float64), 32)[0], atol=3)
 
 
 def test_a_description_is_json() -> None:

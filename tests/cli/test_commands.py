@@ -225,13 +225,6 @@ def test_other_names_of_standard_output(run: Run, tiny: Path, tmp_path: Path, na
     golden(named.stderr.decode(), line)  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("value", ["bash_source", "bash_complete", "nonsense"])
-def test_shell_completion_does_not_replace_a_command(run: Run, tiny: Path, value: str) -> None:
-    done = run("plan", "tiny.yaml", env={"_PARAMGEN_COMPLETE": value, "COMP_WORDS": "x", "COMP_CWORD": "0"})
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "tiny: 2 tensors" in done.stdout
-
-
 def test_a_model_larger_than_the_disk(run: Run, tmp_path: Path, golden: Golden) -> None:
     (tmp_path / "huge.yaml").write_text(ENDLESS.replace("2000", "200000000000"))
     line = one_line(run("build", "huge.yaml"), 3)

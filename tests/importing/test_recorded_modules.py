@@ -258,7 +258,7 @@ def test_errors(golden: Golden) -> None:
     golden(*texts)
 
 
-def test_what_a_function_prints_is_no_part_of_the_spec(tmp_path: Path, run: Run) -> None:
+def test_output_of_a_function_is_not_in_the_spec(tmp_path: Path, run: Run) -> None:
     code = "import torch\n\ndef net():\n    print('loading')\n    return torch.nn.Linear(4, 2)\n"
     (tmp_path / "nets.py").write_text(code)
     printed = run("import", "nets:net")
