@@ -5,21 +5,30 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from contextlib import suppress
-from typing import Any
+from contextlib import closing, suppress
 
+from paramgen.blocks import whole_file
+from paramgen.buffers import BLOCK_BYTES
 from paramgen.build_check import is_unchanged_build
-from paramgen.digests import HASHED_BYTES, Digests, FileHasher, combine_digests, hash_companion, hash_weights, sha256_of
+from paramgen.digests import (
+    HASHED_BYTES,
+    Digests,
+    FileDigests,
+    combine_digests,
+    hash_companion,
+    hash_weights,
+    sha256_of,
+)
 from paramgen.engine import (
     BuildResult,
-    DrawnBlocks,
     check_digest,
-    draw_blocks,
-    hash_files,
-    write_and_hash,
+    draw_digests,
+    join_devices,
+    write_file,
     write_manifest,
 )
 from paramgen.errors import FileError, UsageError, check_path, file_errors
+from paramgen.execution import Executor, LocalExecutor, OpenExecutor, WriteJob
 from paramgen.messages import show_path
 from paramgen.planning.companions import Companion, check_companions, companion_size, open_companion
 from paramgen.planning.files import DEFAULT_BASENAME, PlannedFile, make_folder_layout, warn_about_headers
@@ -56,6 +65,7 @@ def build_folder(
     *,
     device: str = AUTO,
     threads: int | None = None,
+    open_executor: OpenExecutor = LocalExecutor,
     force: bool = False,
     expect: str | None = None,
     manifest: str | None = None,
@@ -86,9 +96,9 @@ def build_folder(
         if not force:
             _check_replaceable(plan, path, [*names, *obsolete])
             _check_companions_replaceable(plan, path, [*names, *obsolete])
-        drawing = {"device": device, "threads": threads, "progress": progress}
-        used_device, hashers = _finish_weights(plan, path, target, manifest is not None, redraw, drawing)
-        digests = {name: hashers[name].sha256 for name in names}
+        executor = open_executor(device=device, threads=threads, block_bytes=BLOCK_BYTES, progress=progress)
+        used_device, weights = _finish_weights(plan, target, executor, manifest is not None, redraw, progress)
+        digests = {name: weights[name].sha256 for name in names}
         sha256 = combine_digests(digests.values())
         if expect:
             check_digest(show_path(path), sha256, expect)
@@ -99,7 +109,7 @@ def build_folder(
         for companion in plan.companions:
             digests[companion.name] = _write_companion(companion, target)
         target.publish([*names, *(companion.name for companion in plan.companions)], plan.index_name, obsolete)
-        tensors = {name: digest for file in names for name, digest in hashers[file].tensors.items()}
+        tensors = {name: digest for file in names for name, digest in weights[file].tensors.items()}
         finish_manifest(Digests(sha256, digests, tensors))
     return BuildResult(
         files=tuple(os.path.join(path, name) for name in names),
@@ -112,22 +122,22 @@ def build_folder(
 
 
 def _finish_weights(
-    plan: Plan, path: str, target: FolderTarget, with_tensors: bool, redraw: bool, drawing: dict[str, Any]
-) -> tuple[str, dict[str, FileHasher]]:
-    """Draw and write the weights that are not finished; return the device, and the hashers of all by name."""
-    hashers = _hash_finished(plan, target, with_tensors)
-    finished = [file for file in plan.files if file.name in hashers]
+    plan: Plan, target: FolderTarget, executor: Executor, with_tensors: bool, redraw: bool, progress: BytesCallback
+) -> tuple[str, dict[str, FileDigests]]:
+    """Draw and write the weights that are not finished; return the devices, and the digests of all by name."""
+    digests = _hash_finished(plan, target, with_tensors)
+    finished = [file for file in plan.files if file.name in digests]
     if redraw and finished:
-        digests = hash_files(plan, files=finished, **drawing).files
-        hashers = {name: hasher for name, hasher in hashers.items() if hasher.sha256 == digests[name]}
+        drawn = draw_digests(plan, finished, executor)
+        digests = {name: found for name, found in digests.items() if found.sha256 == drawn[name].sha256}
     elif finished:
-        drawing["progress"](sum(file.data_bytes for file in finished))
-    remaining = [file for file in plan.files if file.name not in hashers]
-    check_space(path, sum(file.size for file in remaining) + sum(map(companion_size, plan.companions)))
+        progress(sum(file.data_bytes for file in finished))
+    remaining = [file for file in plan.files if file.name not in digests]
+    check_space(target.path, sum(file.size for file in remaining) + sum(map(companion_size, plan.companions)))
     if not remaining:
-        return "cpu", hashers
-    with draw_blocks(plan, files=remaining, **drawing) as drawn:
-        return drawn.device, hashers | _write_files(remaining, drawn, target, with_tensors)
+        return "cpu", digests
+    device, written = _write_files(plan, remaining, target, executor, with_tensors)
+    return device, digests | written
 
 
 def _check_replaceable(plan: Plan, path: str, names: Sequence[str]) -> None:
@@ -175,34 +185,38 @@ def _find_stored_companions(weights: Sequence[str]) -> dict[str, Companion]:
 
 def _write_companion(companion: Companion, target: FolderTarget) -> str:
     """Write a companion into the staging folder; return its digest."""
-    with target.open(companion.name, companion_size(companion)) as write:
+    with target.staging.open(companion.name, companion_size(companion)) as write:
         return hash_companion(companion, write)
 
 
-def _hash_finished(plan: Plan, target: FolderTarget, with_tensors: bool) -> dict[str, FileHasher]:
-    """Return the hashers of the files that an interrupted build finished, if they have the digests that it recorded."""
-    hashers = {}
+def _hash_finished(plan: Plan, target: FolderTarget, with_tensors: bool) -> dict[str, FileDigests]:
+    """Return the digests of the files that an interrupted build finished, if they are those that it recorded."""
+    found = {}
     for file in plan.files:
         path = target.find(file.name)
         if path and file.name in target.finished and os.path.getsize(path) == file.size:
-            hasher = hash_weights(path, file, with_tensors)
-            if hasher.sha256 == target.finished[file.name]:
-                hashers[file.name] = hasher
-    return hashers
+            digests = hash_weights(path, file, with_tensors)
+            if digests.sha256 == target.finished[file.name]:
+                found[file.name] = digests
+    return found
 
 
 def _write_files(
-    files: Sequence[PlannedFile], drawn: DrawnBlocks, target: FolderTarget, with_tensors: bool
-) -> dict[str, FileHasher]:
-    """Write the drawn files one after another; return their hashers."""
-    hashers = {}
-    for file in files:
-        hasher = hashers[file.name] = FileHasher(with_tensors)
-        remaining = file.size
-        with target.open(file.name, file.size) as write:
-            while remaining:
-                block, data = next(drawn.blocks)
-                write_and_hash(block, data, write, hasher)
-                remaining -= block.size
-        target.record(file.name, hasher.sha256)
-    return hashers
+    plan: Plan, files: Sequence[PlannedFile], target: FolderTarget, executor: Executor, with_tensors: bool
+) -> tuple[str, dict[str, FileDigests]]:
+    """Draw files into the staging folder; return the devices, and the digests by name. A single file may be split."""
+    if len(files) == 1:
+        with target.staging.open(files[0].name, files[0].size) as output:
+            device, digests = write_file(plan, files[0], output, executor, hashes=True, with_tensors=with_tensors)
+        assert digests
+        target.record(files[0].name, digests.sha256)
+        return device, {files[0].name: digests}
+    written, devices = {}, set()
+    job = WriteJob(executor.share(target.staging), hashes=True, with_tensors=with_tensors)
+    with closing(executor.run(plan, job, [*map(whole_file, files)])) as results:
+        for unit, digests, device in results:
+            assert digests
+            target.record(unit.file, digests.sha256)
+            written[unit.file] = digests
+            devices.add(device)
+    return join_devices(devices), written

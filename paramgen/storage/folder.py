@@ -12,13 +12,15 @@ import re
 import shutil
 import stat
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import NamedTuple
 
 from paramgen.errors import DigestError, FileError, UsageError, file_errors
 from paramgen.messages import show_path
 from paramgen.storage.index import INDEX_SUFFIX
+from paramgen.storage.landmark import Landmark, create_landmark
 from paramgen.storage.replacement import UNSUPPORTED_ERRNOS, free_bytes, sync_folder
-from paramgen.storage.writer import Write, open_output
+from paramgen.storage.writer import Write, Writer, open_output
 from paramgen.units import human_bytes, pluralize
 
 STAGING = ".paramgen-resume"
@@ -26,27 +28,44 @@ DIGESTS = "digests"
 _DIGEST_LINE = re.compile(r"([0-9a-f]{64})  (.+)\n")
 
 
+class StagingFolder(NamedTuple):
+    """The folder in which finished files wait, and in which several processes can finish files."""
+
+    path: str
+    sync: bool
+
+    def open(self, name: str, size: int) -> AbstractContextManager[Writer]:
+        """Yield a function that appends bytes to a new file of `size` bytes."""
+        return open_output(os.path.join(self.path, name), size, force=True, may_replace=_never, sync=self.sync)
+
+    def open_range(self, name: str, start: int, size: int) -> AbstractContextManager[Write]:
+        """Yield a function that appends bytes to a new file of `size` bytes; ranges are whole files."""
+        return self.open(name, size)
+
+    def landmark(self) -> AbstractContextManager[Landmark]:
+        """Yield a new file in this folder."""
+        return create_landmark(self.path)
+
+    @property
+    def shared(self) -> StagingFolder:
+        """The folder itself."""
+        return self
+
+
 class FolderTarget:
-    """A folder that a build writes: finished files wait in STAGING until `publish`."""
+    """A folder that a build writes: finished files wait in `staging` until `publish`."""
 
     def __init__(self, path: str, staging: str, finished: dict[str, str], sync: bool):
         self.path = path
         self.finished = finished
         """The digest of each finished file."""
+        self.staging = StagingFolder(staging, sync)
         self._staging = staging
         self._sync = sync
 
-    @contextmanager
-    def open(self, name: str, size: int) -> Iterator[Write]:
-        """Yield a function that appends bytes to a new file of `size` bytes."""
-        with open_output(
-            os.path.join(self._staging, name), size, force=True, may_replace=_never, sync=self._sync
-        ) as write:
-            yield write
-
     def write(self, name: str, data: bytes) -> None:
         """Finish a small file."""
-        with self.open(name, len(data)) as write:
+        with self.staging.open(name, len(data)) as write:
             write(memoryview(data))
 
     def record(self, name: str, digest: str) -> None:
