@@ -12,6 +12,7 @@ import typer
 from paramgen.cli import signals
 from paramgen.cli.options import (
     BasenameOption,
+    DaskOption,
     DeviceOption,
     DTypeOption,
     JsonOption,
@@ -24,6 +25,7 @@ from paramgen.cli.options import (
     VariablesOption,
     check_folder_options,
     load_spec,
+    silence_dask,
 )
 from paramgen.cli.output import print_json
 from paramgen.errors import UsageError
@@ -98,6 +100,7 @@ def build(
     resume: ResumeOption = False,
     resume_verify: ResumeVerifyOption = False,
     no_sync: NoSyncOption = False,
+    dask: DaskOption = None,
     force: ForceOption = False,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
@@ -112,6 +115,7 @@ def build(
     to_stdout = output in STDOUT_NAMES
     if as_json and to_stdout:
         raise UsageError(f"--json and -o {output} both write to standard output; choose one")
+    silence_dask(dask)
     if quiet:
         warnings.simplefilter("ignore")
     _warn_about_extension(output)
@@ -141,6 +145,7 @@ def build(
             resume=resume,
             resume_verify=resume_verify,
             sync=not no_sync,
+            dask=dask,
             progress=advance,
         )
     if as_json:

@@ -12,6 +12,7 @@ import typer
 from paramgen.cli import signals
 from paramgen.cli.options import (
     BasenameOption,
+    DaskOption,
     DeviceOption,
     DTypeOption,
     JsonOption,
@@ -25,6 +26,7 @@ from paramgen.cli.options import (
     WeightsArgument,
     check_folder_options,
     load_spec,
+    silence_dask,
 )
 from paramgen.cli.output import print_json
 from paramgen.errors import UsageError
@@ -77,6 +79,7 @@ def verify(
     manifest: ManifestOption = None,
     device: DeviceOption = AUTO,
     threads: ThreadsOption = None,
+    dask: DaskOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """Draw weights again and compare every byte."""
@@ -88,8 +91,19 @@ def verify(
         raise UsageError(f"{misplaced} needs --spec; without it, the spec in the file is used as it is")
     if spec is not None and manifest is not None:
         raise UsageError("--manifest compares digests, and --spec draws again; choose one")
+    if dask is not None and manifest is not None:
+        raise UsageError("--manifest draws nothing, so --dask has no effect; choose one")
+    silence_dask(dask)
     loaded = None if spec is None else load_spec(spec, variables, seed=seed, dtype=dtype, layout=layout)
-    result = checks.verify(path, loaded, manifest=manifest, device=device, threads=threads, progress=signals.check_each)
+    result = checks.verify(
+        path,
+        loaded,
+        manifest=manifest,
+        device=device,
+        threads=threads,
+        dask=dask,
+        progress=signals.check_each,
+    )
     if as_json:
         print_json({"holds": result.holds, **asdict(result)})
     else:
