@@ -130,7 +130,7 @@ def build(
     output_plan = plan_output(spec, path, max_shard_size, basename)
     if not output_plan.folder and (resume or resume_verify):
         raise UsageError(f"resume: {NEEDS_FOLDER}, got {show_path(path)}")
-    if dask is not None and is_stream(path):
+    if dask is not None and not output_plan.folder and is_stream(path):
         raise UsageError(f"dask: needs a file or a folder that all workers share, got {show_path(path)}")
     with connect_executor(dask) as open_executor:
         options["open_executor"] = open_executor

@@ -250,7 +250,8 @@ class Crew:
         with suppress(Exception):
             if self._futures:
                 self._client.cancel([*self._futures], force=True)
-            self._client.run(release, self._assignment.build, workers=[*self.workers], on_error="ignore")
+            present = self.workers & set(self._client.nthreads())  # connecting to a lost one takes half a minute
+            self._client.run(release, self._assignment.build, workers=[*present], on_error="ignore")
 
 
 def list_workers(client: Client) -> list[str]:

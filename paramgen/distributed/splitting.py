@@ -30,20 +30,21 @@ def unit_size(file: PlannedFile, workers: int) -> int:
 def split_file(file: PlannedFile, size: int) -> list[FileRange]:
     """Split a file at multiples of `size` bytes, but no tensor that is drawn whole."""
     tensors = {tensor.name: tensor for tensor in file.tensors}
-    cuts = [0]
+    cuts, divisible_from = [0], size
     for entry in file.entries:
         tensor = tensors[entry.name]
         start, stop = len(file.header) + entry.start, len(file.header) + entry.stop
         if not _is_whole(tensor):
             continue
-        cuts += range((cuts[-1] // size + 1) * size, start, size)
+        cuts += range(-(-divisible_from // size) * size, start, size)
         if _estimate_seconds(tensor) > OWN_UNIT_SECONDS:
-            if start - cuts[-1] >= SHORT_BYTES:
+            if start - cuts[-1] > SHORT_BYTES:
                 cuts.append(start)
             cuts.append(stop)
-        elif start // size < (stop - 1) // size and start > cuts[-1]:
+        elif (start - 1) // size < (stop - 1) // size and start > cuts[-1]:
             cuts.append(start)
-    cuts += range((cuts[-1] // size + 1) * size, file.size, size)
+        divisible_from = max(stop, cuts[-1] + 1)
+    cuts += range(-(-divisible_from // size) * size, file.size, size)
     if cuts[-1] < file.size:
         cuts.append(file.size)
     return [FileRange(file.name, start, stop) for start, stop in pairwise(cuts)]
