@@ -26,7 +26,7 @@ dtype: bfloat16
 operations:
   - {{name: x, repeat: {count}, type: custom, parameters: {{w: {{shape: [{rows}, 1000], initializer: gaussian}}}}}}
 """
-SETTINGS = {"threads_per_worker": 1, "memory_limit": 0, "dashboard_address": None}
+SETTINGS = {"threads_per_worker": 1, "memory_limit": 0, "dashboard_address": ":0"}
 
 
 @contextmanager

@@ -167,6 +167,10 @@ SPECIAL: dict[tuple[str, str, str], Runner | str] = {
     ("docs/gpu.md", "Set up", "sh"): names_what_exists,
     ("docs/gpu.md", "How it is tested", "sh"): names_what_exists,
     ("docs/how-to/fixtures-in-ci.md", "In a pipeline", "yaml"): run_pipeline,
+    **{
+        ("docs/how-to/scale.md", snippet.section, snippet.language): "tests/distributed/test_documented_scale.py"
+        for snippet in snippets(ROOT / "docs" / "how-to" / "scale.md")
+    },
     ("docs/layouts.md", "Loading", "python"): "tests/frameworks/test_documented_loading.py",
     **{
         ("docs/python.md", name, "python"): run_excerpt

@@ -75,7 +75,7 @@ def _start_cluster(workers: int) -> Iterator[LocalCluster]:
             threads_per_worker=max(1, available_cpus() // workers),
             memory_limit=0,  # a build's memory is bounded; without limits, nothing pauses
             local_directory=folder,
-            dashboard_address=None,
+            dashboard_address=":0",  # a free port; its default may be taken
         ) as cluster,
     ):
         yield cluster
