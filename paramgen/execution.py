@@ -26,7 +26,7 @@ Blocks = Iterator[tuple[FileBlock, memoryview]]
 
 
 class Job(Protocol[Result_co]):
-    """What is done with the bytes of each unit. It is the same for all units of a build, and can be pickled."""
+    """The processing of the bytes of units. It is the same for all units of a build, and can be pickled."""
 
     def run(self, unit: FileRange, blocks: Blocks) -> Result_co:
         """Process the blocks of a unit. Running a unit again must have the same effect."""

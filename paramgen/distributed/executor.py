@@ -244,7 +244,7 @@ class Crew:
                 self._client.unsubscribe_topic(TOPIC)
 
     def release(self) -> None:
-        """Cancel units that have not finished, and let the workers forget the build."""
+        """Cancel unfinished units, and let the workers forget the build."""
         if self._client.status != "running":
             return
         with suppress(Exception):

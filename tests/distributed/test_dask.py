@@ -354,7 +354,7 @@ def test_clusters_that_cannot_be_used(own_cluster: Cluster, local: Path, tmp_pat
 
 
 @pytest.mark.parametrize("text", ["local:0", "local:many", "scheduler", "tcp://:8786", "host:port", ""])
-def test_texts_that_are_no_address(local: Path, tmp_path: Path, text: str) -> None:
+def test_texts_that_are_not_addresses(local: Path, tmp_path: Path, text: str) -> None:
     with pytest.raises(UsageError, match="dask: must be HOST:PORT of a scheduler, or local:N with N from 1 to 1,024"):
         paramgen.build(local / "spec.yaml", tmp_path / "x", dask=text)
 
