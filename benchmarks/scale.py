@@ -16,10 +16,10 @@ from measuring import measure_in_turn
 
 import paramgen
 
-# Drawing takes much longer than writing: small tensors of few bytes would measure the scheduler.
+# Drawing takes much longer than writing.
 ORTHOGONAL = """
 operations:
-  - {name: x, repeat: 12, type: custom, parameters: {w: {shape: [2000, 2000], initializer: orthogonal}}}
+  - {name: x, repeat: 16, type: custom, parameters: {w: {shape: [1600, 1600], initializer: orthogonal}}}
 """
 ELEMENTS = """
 dtype: bfloat16
@@ -93,7 +93,7 @@ def measure_units(scratch: Path, shards: int) -> list[str]:
 
 
 def measure_memory(scratch: Path, sizes: tuple[float, ...]) -> list[str]:
-    """Measure the peak memory of two workers for models of several sizes, after each size."""
+    """Measure the peak memory of the workers for models of several sizes."""
     rows = []
     for size in sizes:
         count = int(size / 1e8)

@@ -218,6 +218,21 @@ def test_a_slow_worker_and_one_that_joins_late(cluster: Cluster, local: Path, tm
         cluster.end(process)
 
 
+def test_a_late_worker_of_another_version_is_left_out(cluster: Cluster, local: Path, tmp_path: Path) -> None:
+    slow = cluster.start_worker(SLOW.format(marker=str(tmp_path / "marker"), seconds=8))
+    late: list[subprocess.Popen[bytes]] = []
+
+    def start_another(count: int) -> None:
+        if not late:
+            late.append(cluster.start_worker(OTHER_VERSION))
+
+    with pytest.warns(UserWarning, match=r"dask: worker tcp://.* got paramgen 0\.0\.1, .* \(it is not used\)"):
+        paramgen.build(local / "spec.yaml", tmp_path / "x.safetensors", dask=cluster.address, progress=start_another)
+    assert (tmp_path / "x.safetensors").read_bytes() == (local / "x.safetensors").read_bytes()
+    for process in (slow, *late):
+        cluster.end(process)
+
+
 @pytest.mark.parametrize("target", ["x.safetensors", "shards/"])
 @pytest.mark.parametrize(
     ("preload", "problem"),
