@@ -110,7 +110,7 @@ def _open_stream(path: str) -> Iterator[Writer]:
         os.close(descriptor)
 
 
-class _InOrder(ABC):
+class InOrderWriter(ABC):
     """An output whose ranges are written in order by this process."""
 
     shared: Sink | None = None
@@ -127,7 +127,7 @@ class _InOrder(ABC):
         return nullcontext()
 
 
-class _StreamWriter(_InOrder):
+class _StreamWriter(InOrderWriter):
     """A pipe or a device."""
 
     def __init__(self, descriptor: int):
@@ -193,7 +193,7 @@ def _open_direct(descriptor: int) -> int | None:
     return None
 
 
-class _FileWriter(_InOrder):
+class _FileWriter(InOrderWriter):
     """A file that is appended to from an offset on, whose whole pages are written past the page cache.
 
     Such direct writes take a fifth of the CPU time of buffered ones, which leaves more for drawing.
