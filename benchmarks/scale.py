@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from distributed import Client, LocalCluster
@@ -115,12 +116,12 @@ def write_spec(scratch: Path, text: str) -> Path:
 def main() -> None:
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
         scratch = Path(folder)
-        for lines in (
-            measure_workers(scratch, runs=3),
-            measure_units(scratch, 1000),
-            measure_memory(scratch, (0.5e9, 4e9)),
+        for measure in (
+            partial(measure_workers, runs=3),
+            partial(measure_units, shards=1000),
+            partial(measure_memory, sizes=(0.5e9, 4e9)),
         ):
-            print("\n".join(lines), flush=True)
+            print("\n".join(measure(scratch)), flush=True)
 
 
 if __name__ == "__main__":
