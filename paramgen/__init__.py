@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from paramgen.errors import ParamgenError as ParamgenError
     from paramgen.errors import SpecError as SpecError
     from paramgen.errors import UsageError as UsageError
+    from paramgen.errors import WorkerError as WorkerError
     from paramgen.planning.plan import Plan as Plan
     from paramgen.spec import Spec as Spec
 
@@ -82,6 +83,7 @@ _EXPORTS = {
         "ParamgenError",
         "SpecError",
         "UsageError",
+        "WorkerError",
     ),
     "paramgen.planning.plan": ("Plan",),
     "paramgen.spec": ("Spec",),

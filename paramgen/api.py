@@ -10,6 +10,7 @@ from paramgen import engine
 from paramgen.catalog.initializers import ParameterTraits
 from paramgen.catalog.operations import CustomParameter
 from paramgen.digests import parse_digest
+from paramgen.distributed.connection import connect_executor
 from paramgen.engine import BuildResult
 from paramgen.errors import FileError, UsageError, check_path
 from paramgen.float_mode import default_float_mode
@@ -25,12 +26,14 @@ from paramgen.planning.tensors import ResolvedParameter, as_tensor, resolve_para
 from paramgen.progress import BytesCallback
 from paramgen.sampling.devices import open_backend, parse_device
 from paramgen.spec import Spec, SpecSource, as_spec, read_and_plan
-from paramgen.storage.byte_source import use_storage_options
+from paramgen.storage.byte_source import is_url, use_storage_options
 from paramgen.storage.checkpoint import Checkpoint, StoredTensor
+from paramgen.storage.writer import is_stream
 from paramgen.threads import count_threads
 
 if TYPE_CHECKING:
     import numpy as np
+    from distributed import Client
     from numpy.typing import NDArray
 
     from paramgen.importing.sources import ImportedSpec
@@ -81,6 +84,7 @@ def build(
     resume: bool = False,
     resume_verify: bool = False,
     sync: bool = True,
+    dask: str | Client | None = None,
     storage_options: Mapping[str, Any] | None = None,
     progress: BytesCallback | None = None,
 ) -> BuildResult:
@@ -106,11 +110,15 @@ def build(
     - `resume`: in a folder, continue an interrupted build from its finished shards; `resume_verify` also draws these
       again and compares them.
     - `sync`: wait until the disk has the files.
+    - `dask`: draw by the workers of a Dask cluster: "HOST:PORT" of its scheduler, "local:2" for two processes of this
+      machine, or a `distributed.Client`. All workers must share the path. `device` and `threads` are those of each
+      worker; the default is its number of threads.
     - `storage_options`: for a URL, the options of fsspec's file system, such as `{"profile": "work"}`.
     - `progress(count)` is called with the bytes that were drawn meanwhile, and with 0 after each block. If it raises,
       the build ends.
 
-    Raises FileError if the file cannot be written, and DeviceError if a GPU cannot be used.
+    Raises FileError if the file cannot be written, DeviceError if a GPU cannot be used, and WorkerError if the cluster
+    cannot.
     """
     parse_device(device)
     count_threads(threads)
@@ -125,11 +133,14 @@ def build(
         "progress": progress,
     }
     output_plan = plan_output(spec, path, max_shard_size, basename)
-    with use_storage_options(storage_options):
+    if not output_plan.folder and (resume or resume_verify):
+        raise UsageError(f"resume: {NEEDS_FOLDER}, got {show_path(path)}")
+    if dask is not None and (is_url(path) or (not output_plan.folder and is_stream(path))):
+        raise UsageError(f"dask: needs a file or a folder that all workers share, got {show_path(path)}")
+    with use_storage_options(storage_options), connect_executor(dask) as open_executor:
+        options["open_executor"] = open_executor
         if output_plan.folder:
             return build_folder(output_plan, path, resume=resume or resume_verify, redraw=resume_verify, **options)
-        if resume or resume_verify:
-            raise UsageError(f"resume: {NEEDS_FOLDER}, got {show_path(path)}")
         return engine.build(output_plan, path, digest=digest, **options)
 
 

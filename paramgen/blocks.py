@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from operator import attrgetter
 from typing import NamedTuple
 
 from paramgen.buffers import BLOCK_BYTES, SHORT_RUN_ELEMENTS, WIDE_BLOCK_FACTOR
 from paramgen.planning.files import PlannedFile
 from paramgen.planning.tensors import Tensor
+from paramgen.storage.header import TensorEntry
+
+
+class FileRange(NamedTuple):
+    """Bytes start … stop - 1 of the file with this name."""
+
+    file: str
+    start: int
+    stop: int
+
+    @property
+    def size(self) -> int:
+        return self.stop - self.start
 
 
 class TensorSlice(NamedTuple):
@@ -28,6 +43,11 @@ class FileBlock(NamedTuple):
     slices: list[TensorSlice]
 
 
+def whole_file(file: PlannedFile) -> FileRange:
+    """Return the range of all bytes of a file."""
+    return FileRange(file.name, 0, file.size)
+
+
 def block_size(tensor: Tensor, block_bytes: int = BLOCK_BYTES) -> int:
     """Return the block size: larger if a transposing layout would otherwise waste random words."""
     wide = WIDE_BLOCK_FACTOR * block_bytes
@@ -35,27 +55,37 @@ def block_size(tensor: Tensor, block_bytes: int = BLOCK_BYTES) -> int:
     return wide if is_short and tensor.nbytes > wide else block_bytes
 
 
-def split_into_blocks(file: PlannedFile, size: int) -> Iterator[FileBlock]:
-    """Split a file into blocks of `size` bytes, a multiple of 8; the last is shorter."""
+def find_entries(file: PlannedFile, start: int, stop: int) -> Sequence[TensorEntry]:
+    """Return the entries of the tensors that have bytes in a range of a file."""
+    first = bisect_right(file.entries, start - len(file.header), key=attrgetter("stop"))
+    return file.entries[first : bisect_left(file.entries, stop - len(file.header), key=attrgetter("start"))]
+
+
+def count_blocks(part: FileRange, size: int) -> int:
+    """Return the number of blocks of a range."""
+    return -(-part.stop // size) - part.start // size
+
+
+def split_into_blocks(file: PlannedFile, size: int, start: int = 0, stop: int | None = None) -> Iterator[FileBlock]:
+    """Split a range of a file, by default all of it, at each multiple of `size` bytes, which is a multiple of 8.
+
+    The range begins and ends between elements.
+    """
+    stop = file.size if stop is None else stop
     tensors = {tensor.name: tensor for tensor in file.tensors}
-    header, slices, used = b"", [], 0
-    for start in range(0, len(file.header), size):
-        header = file.header[start : start + size]
-        used = len(header)
-        if used == size:
-            yield FileBlock(file, size, header, [])
-            header, used = b"", 0
-    for entry in file.entries:
-        tensor = tensors[entry.name]
-        width = tensor.dtype.bits // 8
-        start = 0
-        while start < tensor.size:
-            stop = min(tensor.size, start + (size - used) // width)
-            slices.append(TensorSlice(tensor, start, stop, used))
-            used += (stop - start) * width
-            start = stop
-            if used == size:
-                yield FileBlock(file, size, header, slices)
-                header, slices, used = b"", [], 0
-    if used:
-        yield FileBlock(file, used, header, slices)
+    entries = iter(find_entries(file, start, stop))
+    entry = next(entries, None)
+    for begin in (start, *range((start // size + 1) * size, stop, size)):
+        end = min(stop, (begin // size + 1) * size)
+        header = file.header[begin:end]
+        slices, used = [], len(header)
+        while begin + used < end and entry:
+            tensor = tensors[entry.name]
+            width, base = tensor.dtype.bits // 8, len(file.header) + entry.start
+            first, last = (begin + used - base) // width, min(tensor.size, (end - base) // width)
+            if first < last:
+                slices.append(TensorSlice(tensor, first, last, used))
+                used += (last - first) * width
+            if last == tensor.size:
+                entry = next(entries, None)
+        yield FileBlock(file, end - begin, header, slices)

@@ -21,6 +21,7 @@ from paramgen.analysis.sources import CheckpointSource, PlanSource
 from paramgen.analysis.verify import Verification
 from paramgen.analysis.verify import verify as verify_weights
 from paramgen.digests import Digests
+from paramgen.distributed.connection import connect_executor
 from paramgen.errors import UsageError, check_path
 from paramgen.folder_build import plan_output
 from paramgen.messages import must_be
@@ -32,6 +33,8 @@ from paramgen.storage.checkpoint import Checkpoint
 from paramgen.storage.manifest import read_manifest
 
 if TYPE_CHECKING:
+    from distributed import Client
+
     from paramgen.analysis.sources import TensorSource
 
 Path = str | os.PathLike[str]
@@ -67,6 +70,7 @@ def verify(
     manifest: Path | None = None,
     device: str = AUTO,
     threads: int | None = None,
+    dask: str | Client | None = None,
     storage_options: Mapping[str, Any] | None = None,
     progress: BytesCallback | None = None,
 ) -> Verification:
@@ -76,9 +80,11 @@ def verify(
 
     They are drawn from the spec in the file's metadata, or from `spec`; then headers and names of files may differ.
     With `manifest`, a file of digests, nothing is drawn. Raises FileError if a file cannot be read, or changes
-    meanwhile. `storage_options` are those of URLs, as for `build`. `progress(count)` is called with the bytes that were
-    drawn or read meanwhile.
+    meanwhile. `dask` lets the workers of a cluster draw, as in `build`. `storage_options` are those of URLs, as for
+    `build`. `progress(count)` is called with the bytes that were drawn or read meanwhile.
     """
+    if dask is not None and manifest is not None:
+        raise UsageError("verify: manifest draws nothing, so dask has no effect; choose one")
     if spec is not None and manifest is not None:
         raise UsageError("verify: manifest compares digests, and spec draws again; choose one")
     with use_storage_options(storage_options), Checkpoint(path) as checkpoint:
@@ -86,14 +92,16 @@ def verify(
             digests = read_manifest(check_path(manifest))
             return verify_manifest(checkpoint, digests, threads=threads, progress=progress)
         plan = (stored_spec(checkpoint.files[0]) if spec is None else as_spec(spec)).plan
-        return verify_weights(
-            checkpoint,
-            plan,
-            only_tensors=spec is not None,
-            device=device,
-            threads=threads,
-            progress=progress,
-        )
+        with connect_executor(dask) as open_executor:
+            return verify_weights(
+                checkpoint,
+                plan,
+                only_tensors=spec is not None,
+                device=device,
+                threads=threads,
+                open_executor=open_executor,
+                progress=progress,
+            )
 
 
 def check(

@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from paramgen.blocks import FileBlock, split_into_blocks
 from paramgen.errors import file_errors
@@ -60,9 +60,16 @@ def combine_digests(digests: Iterable[str]) -> str:
     return digests[0] if len(digests) == 1 else sha256_of("".join(digests).encode())
 
 
+class FileDigests(NamedTuple):
+    """The SHA-256 of a file and, if asked for, of each of its tensors, in hexadecimal."""
+
+    sha256: str
+    tensors: Mapping[str, str]
+
+
 @dataclass(slots=True)
 class FileHasher:
-    """The digest of a file, and of each of its tensors if `with_tensors` is set, from its blocks in order."""
+    """The digests of a file, and of each of its tensors if `with_tensors` is set, from its blocks in order."""
 
     with_tensors: bool = False
     _file: _Hash = field(default_factory=hashlib.sha256)
@@ -83,14 +90,10 @@ class FileHasher:
         return [add_to_file, add_to_tensors] if self.with_tensors else [add_to_file]
 
     @property
-    def sha256(self) -> str:
-        """The file's digest in hexadecimal."""
-        return self._file.hexdigest()
-
-    @property
-    def tensors(self) -> dict[str, str]:
-        """The digest of each tensor's bytes, in the file's order."""
-        return {name: tensor.hexdigest() for name, tensor in self._tensors.items()}
+    def digests(self) -> FileDigests:
+        """The digests of the file and of each tensor's bytes, in the file's order."""
+        tensors = {name: tensor.hexdigest() for name, tensor in self._tensors.items()}
+        return FileDigests(self._file.hexdigest(), tensors)
 
 
 def hash_companion(companion: Companion, write: Callable[[memoryview], None] = lambda data: None) -> str:
@@ -103,7 +106,7 @@ def hash_companion(companion: Companion, write: Callable[[memoryview], None] = l
     return sha256.hexdigest()
 
 
-def hash_weights(path: str, file: PlannedFile, with_tensors: bool, progress: BytesCallback) -> FileHasher:
+def hash_weights(path: str, file: PlannedFile, with_tensors: bool, progress: BytesCallback) -> FileDigests:
     """Return the digests of a file on disk, whose bytes have the places of a planned one."""
     hasher = FileHasher(with_tensors)
     with file_errors(show_path(path)), open(path, "rb") as stream:
@@ -111,4 +114,4 @@ def hash_weights(path: str, file: PlannedFile, with_tensors: bool, progress: Byt
             for task in hasher.tasks(block, memoryview(stream.read(block.size))):
                 task()
             progress(sum(part.tensor.dtype.nbytes(part.stop - part.start) for part in block.slices))
-    return hasher
+    return hasher.digests

@@ -42,6 +42,12 @@ class DeviceError(ParamgenError, RuntimeError):
     exit_status = 3
 
 
+class WorkerError(ParamgenError, RuntimeError):
+    """A cluster that cannot be used: its scheduler, or a worker, with the reason (exit status 3)."""
+
+    exit_status = 3
+
+
 class MalformedFileError(FileError):
     """A readable file that is not a valid safetensors file, or lacks the spec that is asked for (exit status 3)."""
 

@@ -5,21 +5,30 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, suppress
-from typing import Any
+from contextlib import AbstractContextManager, closing, suppress
 
+from paramgen.blocks import whole_file
+from paramgen.buffers import BLOCK_BYTES
 from paramgen.build_check import is_unchanged_build
-from paramgen.digests import HASHED_BYTES, Digests, FileHasher, combine_digests, hash_companion, hash_weights, sha256_of
+from paramgen.digests import (
+    HASHED_BYTES,
+    Digests,
+    FileDigests,
+    combine_digests,
+    hash_companion,
+    hash_weights,
+    sha256_of,
+)
 from paramgen.engine import (
     BuildResult,
-    DrawnBlocks,
     check_digest,
-    draw_blocks,
-    hash_files,
-    write_and_hash,
+    draw_digests,
+    join_devices,
+    write_file,
     write_manifest,
 )
 from paramgen.errors import FileError, UsageError, check_path, file_errors
+from paramgen.execution import Executor, LocalExecutor, OpenExecutor, WriteJob
 from paramgen.messages import show_path
 from paramgen.planning.companions import Companion, check_companions, companion_size, open_companion
 from paramgen.planning.files import DEFAULT_BASENAME, PlannedFile, make_folder_layout, warn_about_headers
@@ -58,6 +67,7 @@ def build_folder(
     *,
     device: str = AUTO,
     threads: int | None = None,
+    open_executor: OpenExecutor = LocalExecutor,
     force: bool = False,
     expect: str | None = None,
     manifest: str | None = None,
@@ -89,9 +99,9 @@ def build_folder(
         if not force:
             _check_replaceable(plan, path, [*names, *obsolete])
             _check_companions_replaceable(plan, path, [*names, *obsolete])
-        drawing = {"device": device, "threads": threads, "progress": report}
-        used_device, hashers = _finish_weights(plan, path, target, manifest is not None, redraw, drawing)
-        digests = {name: hashers[name].sha256 for name in names}
+        executor = open_executor(device=device, threads=threads, block_bytes=BLOCK_BYTES, progress=report)
+        used_device, weights = _finish_weights(plan, target, executor, manifest is not None, redraw, report)
+        digests = {name: weights[name].sha256 for name in names}
         sha256 = combine_digests(digests.values())
         if expect:
             check_digest(show_path(path), sha256, expect)
@@ -105,7 +115,7 @@ def build_folder(
             digests[companion.name] = _write_companion(companion, target)
         report.phase("syncing")
         target.publish([*names, *(companion.name for companion in plan.companions)], plan.index_name, obsolete)
-        tensors = {name: digest for file in names for name, digest in hashers[file].tensors.items()}
+        tensors = {name: digest for file in names for name, digest in weights[file].tensors.items()}
         finish_manifest(Digests(sha256, digests, tensors))
     return BuildResult(
         files=tuple(os.path.join(path, name) for name in names),
@@ -126,23 +136,22 @@ def _open_target(path: str, resume: bool, sync: bool) -> AbstractContextManager[
 
 
 def _finish_weights(
-    plan: Plan, path: str, target: FolderTarget, with_tensors: bool, redraw: bool, drawing: dict[str, Any]
-) -> tuple[str, dict[str, FileHasher]]:
-    """Draw and write the weights that are not finished; return the device, and the hashers of all by name."""
-    report: Progress = drawing["progress"]
-    hashers = _hash_finished(plan, target, with_tensors, report)
-    finished = [file for file in plan.files if file.name in hashers]
+    plan: Plan, target: FolderTarget, executor: Executor, with_tensors: bool, redraw: bool, report: Progress
+) -> tuple[str, dict[str, FileDigests]]:
+    """Draw and write the weights that are not finished; return the devices, and the digests of all by name."""
+    digests = _hash_finished(plan, target, with_tensors, report)
+    finished = [file for file in plan.files if file.name in digests]
     if redraw and finished:
         report.phase("checking", sum(file.data_bytes for file in finished))
-        digests = hash_files(plan, files=finished, **drawing).files
-        hashers = {name: hasher for name, hasher in hashers.items() if hasher.sha256 == digests[name]}
-    remaining = [file for file in plan.files if file.name not in hashers]
-    check_space(path, sum(file.size for file in remaining) + sum(map(companion_size, plan.companions)))
+        drawn = draw_digests(plan, finished, executor)
+        digests = {name: found for name, found in digests.items() if found.sha256 == drawn[name].sha256}
+    remaining = [file for file in plan.files if file.name not in digests]
+    check_space(target.path, sum(file.size for file in remaining) + sum(map(companion_size, plan.companions)))
     if not remaining:
-        return "cpu", hashers
+        return "cpu", digests
     report.phase("drawing", sum(file.data_bytes for file in remaining))
-    with draw_blocks(plan, files=remaining, **drawing) as drawn:
-        return drawn.device, hashers | _write_files(remaining, drawn, target, with_tensors, report)
+    device, written = _write_files(plan, remaining, target, executor, with_tensors, report)
+    return device, digests | written
 
 
 def _check_replaceable(plan: Plan, path: str, names: Sequence[str]) -> None:
@@ -190,13 +199,13 @@ def _find_stored_companions(weights: Sequence[str]) -> dict[str, Companion]:
 
 def _write_companion(companion: Companion, target: FolderTarget) -> str:
     """Write a companion into the staging folder; return its digest."""
-    with target.open(companion.name, companion_size(companion)) as write:
+    with target.staging.open(companion.name, companion_size(companion)) as write:
         return hash_companion(companion, write)
 
 
-def _hash_finished(plan: Plan, target: FolderTarget, with_tensors: bool, report: Progress) -> dict[str, FileHasher]:
-    """Return the hashers of the files that an interrupted build finished, if they have the digests that it recorded."""
-    hashers = {}
+def _hash_finished(plan: Plan, target: FolderTarget, with_tensors: bool, report: Progress) -> dict[str, FileDigests]:
+    """Return the digests of the files that an interrupted build finished, if they are those that it recorded."""
+    found = {}
     recorded = [file for file in plan.files if file.name in target.finished]
     if recorded:
         report.phase("hashing", sum(file.data_bytes for file in recorded))
@@ -204,26 +213,35 @@ def _hash_finished(plan: Plan, target: FolderTarget, with_tensors: bool, report:
         path = target.find(file.name)
         if path and os.path.getsize(path) == file.size:
             report.item(file.name)
-            hasher = hash_weights(path, file, with_tensors, report)
-            if hasher.sha256 == target.finished[file.name]:
-                hashers[file.name] = hasher
-    return hashers
+            digests = hash_weights(path, file, with_tensors, report)
+            if digests.sha256 == target.finished[file.name]:
+                found[file.name] = digests
+    return found
 
 
 def _write_files(
-    files: Sequence[PlannedFile], drawn: DrawnBlocks, target: FolderTarget, with_tensors: bool, report: Progress
-) -> dict[str, FileHasher]:
-    """Write the drawn files one after another; return their hashers."""
-    hashers = {}
-    for file in files:
-        hasher = hashers[file.name] = FileHasher(with_tensors)
-        remaining = file.size
-        with target.open(file.name, file.size) as write:
-            while remaining:
-                block, data = next(drawn.blocks)
-                write_and_hash(block, data, write, hasher)
-                remaining -= block.size
-            report.phase("syncing")  # on exit from this context
-        target.record(file.name, hasher.sha256)
-        report.phase("drawing")
-    return hashers
+    plan: Plan,
+    files: Sequence[PlannedFile],
+    target: FolderTarget,
+    executor: Executor,
+    with_tensors: bool,
+    report: Progress,
+) -> tuple[str, dict[str, FileDigests]]:
+    """Draw files into the staging folder; return the devices, and the digests by name. A single file may be split."""
+    if len(files) == 1:
+        with target.staging.open(files[0].name, files[0].size) as output:
+            device, digests = write_file(
+                plan, files[0], output, executor, report, hashes=True, with_tensors=with_tensors
+            )
+        assert digests
+        target.record(files[0].name, digests.sha256)
+        return device, {files[0].name: digests}
+    written, devices = {}, set()
+    job = WriteJob(executor.share(target.staging), hashes=True, with_tensors=with_tensors)
+    with closing(executor.run(plan, job, [*map(whole_file, files)])) as results:
+        for unit, digests, device in results:
+            assert digests
+            target.record(unit.file, digests.sha256)
+            written[unit.file] = digests
+            devices.add(device)
+    return join_devices(devices), written

@@ -34,7 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a test if a package of its marker is not installed.
 
-    Only markers skip for a package, so `-m "cupy or docs or frameworks or remote or torch"` selects all tests that a run without them skipped.
+    Only markers skip for a package, so `-m "cupy or dask or docs or frameworks or remote or torch"` selects all tests that a run without them skipped.
     """
     for name, (extra, packages) in NEEDS.items():
         if mark := item.get_closest_marker(name):

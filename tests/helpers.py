@@ -124,6 +124,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 # Marker -> the extra that its tests need, and the packages that they import if the marker does not name them.
 NEEDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "cupy": ("cuda12", ("cupy",)),
+    "dask": ("dask", ("distributed",)),
     "docs": ("docs", ("material", "mkdocs")),
     "frameworks": ("frameworks", ()),
     "remote": ("remote", ("fsspec", "s3fs")),

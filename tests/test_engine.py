@@ -15,7 +15,8 @@ from measuring import measure
 
 import paramgen
 from paramgen import engine
-from paramgen.engine import split_into_blocks
+from paramgen.blocks import split_into_blocks
+from paramgen.drawing import EXTRA_BUFFERS, draw_blocks
 from paramgen.language.parsed_spec import Replacements, interpret, read_document
 from paramgen.planning.plan import Plan, make_plan
 from paramgen.sampling.backend import Backend
@@ -93,7 +94,7 @@ def test_an_error_in_a_thread_ends_the_build(tmp_path: Path, monkeypatch: pytest
 def test_a_stream_yields_the_file_in_order(tmp_path: Path) -> None:
     plan = make_plan_of(ROOT / "configs" / "layers.yaml")
     whole = build_bytes(plan, tmp_path / "a")
-    with engine.draw_blocks(plan, device="cpu", threads=3, block_bytes=4096) as (device, blocks):
+    with draw_blocks(plan, device="cpu", threads=3, block_bytes=4096) as (device, blocks):
         pairs = [(block, bytes(data)) for block, data in blocks]
     assert device == "cpu"
     assert [block for block, _ in pairs] == list(split_into_blocks(plan.files[0], 4096))
@@ -111,22 +112,22 @@ def test_a_stream_draws_ahead_of_its_consumer_within_its_buffers_only() -> None:
     def progress(count: int) -> None:
         nonlocal drawn
         drawn += count
-        assert drawn <= (taken + threads + engine.EXTRA_BUFFERS) * 4096
+        assert drawn <= (taken + threads + EXTRA_BUFFERS) * 4096
 
-    with engine.draw_blocks(plan, threads=threads, block_bytes=4096, progress=progress) as (_, blocks):
+    with draw_blocks(plan, threads=threads, block_bytes=4096, progress=progress) as (_, blocks):
         addresses = set()
         for _block, data in blocks:
             addresses.add(np.frombuffer(data, np.uint8).ctypes.data)
             taken += 1
     assert (drawn, taken) == (plan.total_bytes, -(-total // 4096))
-    assert len(addresses) <= threads + engine.EXTRA_BUFFERS
+    assert len(addresses) <= threads + EXTRA_BUFFERS
 
 
 def test_a_stream_that_is_left_ends_its_threads() -> None:
     before = threading.active_count()
     with (
         pytest.raises(ZeroDivisionError, match="the consumer's"),
-        engine.draw_blocks(make_plan_of(ROOT / "configs" / "layers.yaml"), threads=3, block_bytes=4096) as (_, blocks),
+        draw_blocks(make_plan_of(ROOT / "configs" / "layers.yaml"), threads=3, block_bytes=4096) as (_, blocks),
     ):
         next(blocks)
         raise ZeroDivisionError("the consumer's")

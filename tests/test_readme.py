@@ -212,6 +212,10 @@ SPECIAL: dict[tuple[str, str, str], Runner | str] = {
     ("docs/how-to/ci.md", "Validate specs before a commit", "yaml"): names_a_hook,
     ("docs/how-to/editors.md", "Neovim", "lua"): "tests/editors/test_editors.py",
     ("docs/how-to/editors.md", "VS Code", "json"): "tests/editors/test_editors.py",
+    **{
+        ("docs/how-to/scale.md", snippet.section, snippet.language): "tests/distributed/test_documented_scale.py"
+        for snippet in snippets(ROOT / "docs" / "how-to" / "scale.md")
+    },
     ("docs/layouts.md", "Loading", "python"): "tests/frameworks/test_documented_loading.py",
     **{
         ("docs/python.md", name, "python"): run_excerpt

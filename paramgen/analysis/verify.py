@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from paramgen.blocks import TensorSlice
+from paramgen.blocks import FileRange, TensorSlice
+from paramgen.buffers import BLOCK_BYTES
 from paramgen.dtypes import DType
-from paramgen.engine import draw_blocks
 from paramgen.errors import file_errors
+from paramgen.execution import Blocks, LocalExecutor, OpenExecutor
 from paramgen.messages import show_path
 from paramgen.planning.plan import Plan
 from paramgen.progress import BytesCallback, as_progress
 from paramgen.sampling.devices import AUTO
+from paramgen.storage.byte_source import is_url, storage_options, use_storage_options
 from paramgen.storage.checkpoint import Checkpoint
+from paramgen.storage.landmark import Landmark, read_landmark
 from paramgen.storage.locations import exists, is_directory, read_bytes
 
 # Bytes that are read and compared at once; they stay in the processor's cache.
@@ -66,11 +70,13 @@ def verify(
     only_tensors: bool = False,
     device: str = AUTO,
     threads: int | None = None,
+    open_executor: OpenExecutor = LocalExecutor,
     progress: BytesCallback | None = None,
 ) -> Verification:
     """Draw every tensor of a plan again, and compare it with the weights byte for byte.
 
-    With `only_tensors` headers, names of files and index may differ. Raises FileError if a file changes meanwhile.
+    With `only_tensors` headers, names of files and index may differ. `open_executor` chooses where tensors are drawn.
+    Raises FileError if a file changes meanwhile.
     """
     stored = checkpoint.tensors
     expected = {tensor.name: (tensor.dtype, tensor.rearrangement.shape) for tensor in plan.tensors}
@@ -85,26 +91,30 @@ def verify(
         for name in common
         if expected[name][1] != stored[name].entry.shape
     }
-    comparison = _Comparison(checkpoint, set(common) - wrong_dtype.keys() - wrong_shape.keys())
-    if comparison.names:
+    differing: set[str] = set()
+    first: Difference | None = None
+    if set(common) - wrong_dtype.keys() - wrong_shape.keys():
         report = as_progress(progress)
         report.phase("verifying", plan.total_bytes)
-        with draw_blocks(plan, device=device, threads=threads, progress=report) as drawn:
-            for block, data in drawn.blocks:
-                for part in block.slices:
-                    comparison.compare(part, data)
+        executor = open_executor(device=device, threads=threads, block_bytes=BLOCK_BYTES, progress=report)
+        units = [unit for file in plan.files for unit in executor.split(file)]
+        job = CompareJob(checkpoint.path, storage_options.get(), checkpoint)
+        with closing(executor.run(plan, job, units)) as results:
+            found = {finished.unit: finished.result for finished in results}
+        differing = set().union(*(comparison.differing for comparison in found.values()))
+        first = next((found[unit].first for unit in units if found[unit].first), None)
     other = () if only_tensors else tuple(_compare_files(checkpoint, plan))
     checkpoint.raise_if_changed()
     return Verification(
         tuple(checkpoint.paths),
         len(plan.tensors),
-        len(comparison.differing),
+        len(differing),
         tuple(name for name in expected if name not in stored),
         tuple(name for name in stored if name not in expected),
         wrong_dtype,
         wrong_shape,
         other,
-        comparison.first,
+        first,
     )
 
 
@@ -141,33 +151,61 @@ def _compare_companions(checkpoint: Checkpoint, plan: Plan) -> Iterator[str]:
                 yield f"{show_path(path)}: not what the spec describes"
 
 
-class _Comparison:
-    """Compares slices of tensors with a checkpoint; `names` are those of the tensors that can be compared."""
+class Comparison(NamedTuple):
+    """The names of a unit's tensors that differ, and the first element."""
 
-    def __init__(self, checkpoint: Checkpoint, names: set[str]):
-        self.names = names
-        self.differing: set[str] = set()
-        self.first: Difference | None = None
+    differing: set[str]
+    first: Difference | None
+
+
+class CompareJob:
+    """Compares units with a checkpoint, which another process opens by its path or URL."""
+
+    def __init__(self, path: str, options: Mapping[str, Any], checkpoint: Checkpoint | None = None):
+        self._path = path
+        self._options = options
         self._checkpoint = checkpoint
         self._buffer = np.empty(READ_BYTES, np.uint8)
 
-    def compare(self, part: TensorSlice, data: memoryview) -> None:
-        """Compare a slice of a block with the same elements of the file."""
-        name, width = part.tensor.name, part.tensor.dtype.nbytes(1)
-        if name not in self.names:
-            return
-        stored = self._checkpoint.tensors[name]
+    def __reduce__(self) -> tuple[type[CompareJob], tuple[str, dict[str, Any]]]:
+        return CompareJob, (self._path, dict(self._options))
+
+    def landmark(self) -> AbstractContextManager[Landmark | None]:
+        """Yield the first file of the weights, None for a URL, which is the same everywhere."""
+        assert self._checkpoint
+        path = self._checkpoint.paths[0]
+        return nullcontext(None if is_url(path) else read_landmark(path))
+
+    def run(self, unit: FileRange, blocks: Blocks) -> Comparison:
+        """Compare the tensors of a unit that the checkpoint has with the same type."""
+        if self._checkpoint is None:
+            with use_storage_options(self._options):
+                self._checkpoint = Checkpoint(self._path)
+        differing: set[str] = set()
+        first: Difference | None = None
+        for block, data in blocks:
+            for part in block.slices:
+                difference = self._compare(self._checkpoint, part, data)
+                if difference:
+                    first = first or difference
+                    differing.add(part.tensor.name)
+        return Comparison(differing, first)
+
+    def _compare(self, checkpoint: Checkpoint, part: TensorSlice, data: memoryview) -> Difference | None:
+        """Compare a slice of a block with the same elements of the file; return the first difference."""
+        tensor = part.tensor
+        stored = checkpoint.tensors.get(tensor.name)
+        if not stored or (stored.entry.dtype, stored.entry.shape) != (tensor.dtype, tensor.shape):
+            return None
+        width = tensor.dtype.nbytes(1)
         size = (part.stop - part.start) * width
         for start in range(0, size, READ_BYTES):
             actual = self._buffer[: min(READ_BYTES, size - start)]
-            self._checkpoint.read_into(stored, part.start * width + start, actual.data)
+            checkpoint.read_into(stored, part.start * width + start, actual.data)
             expected = np.frombuffer(data, np.uint8, len(actual), part.offset + start)
-            if _are_equal(expected, actual):
-                continue
-            if not self.differing:
-                self.first = _first_difference(part, start // width, expected, actual)
-            self.differing.add(name)
-            return
+            if not _are_equal(expected, actual):
+                return _first_difference(part, start // width, expected, actual)
+        return None
 
 
 def _are_equal(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> bool:

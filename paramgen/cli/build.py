@@ -11,6 +11,7 @@ import typer
 
 from paramgen.cli.options import (
     BasenameOption,
+    DaskOption,
     DeviceOption,
     DTypeOption,
     JsonOption,
@@ -25,6 +26,7 @@ from paramgen.cli.options import (
     check_folder_options,
     load_spec,
     nest_storage_options,
+    silence_dask,
 )
 from paramgen.cli.output import print_json
 from paramgen.cli.progress import show_progress
@@ -100,6 +102,7 @@ def build(
     resume: ResumeOption = False,
     resume_verify: ResumeVerifyOption = False,
     no_sync: NoSyncOption = False,
+    dask: DaskOption = None,
     force: ForceOption = False,
     storage_options: StorageOptions = None,
     quiet: QuietOption = False,
@@ -115,6 +118,7 @@ def build(
     to_stdout = output in STDOUT_NAMES
     if as_json and to_stdout:
         raise UsageError(f"--json and -o {output} both write to standard output; choose one")
+    silence_dask(dask)
     if quiet:
         warnings.simplefilter("ignore")
     _warn_about_extension(output)
@@ -139,6 +143,7 @@ def build(
             resume=resume,
             resume_verify=resume_verify,
             sync=not no_sync,
+            dask=dask,
             storage_options=nest_storage_options(storage_options),
             progress=progress,
         )

@@ -12,6 +12,7 @@ import typer
 from paramgen.cli import completion
 from paramgen.cli.options import (
     BasenameOption,
+    DaskOption,
     DeviceOption,
     DTypeOption,
     JsonOption,
@@ -27,6 +28,7 @@ from paramgen.cli.options import (
     check_folder_options,
     load_spec,
     nest_storage_options,
+    silence_dask,
 )
 from paramgen.cli.output import print_json
 from paramgen.cli.progress import show_progress
@@ -83,6 +85,7 @@ def verify(
     manifest: ManifestOption = None,
     device: DeviceOption = AUTO,
     threads: ThreadsOption = None,
+    dask: DaskOption = None,
     storage_options: StorageOptions = None,
     as_json: JsonOption = False,
 ) -> int:
@@ -95,6 +98,9 @@ def verify(
         raise UsageError(f"{misplaced} needs --spec; without it, the spec in the file is used as it is")
     if spec is not None and manifest is not None:
         raise UsageError("--manifest compares digests, and --spec draws again; choose one")
+    if dask is not None and manifest is not None:
+        raise UsageError("--manifest draws nothing, so --dask has no effect; choose one")
+    silence_dask(dask)
     options = nest_storage_options(storage_options)
     with show_progress(as_json=as_json) as progress:
         progress.phase("planning")
@@ -105,6 +111,7 @@ def verify(
             manifest=manifest,
             device=device,
             threads=threads,
+            dask=dask,
             storage_options=options,
             progress=progress,
         )

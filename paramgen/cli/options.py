@@ -80,6 +80,16 @@ def _parse_basename(text: str) -> str:
     return text
 
 
+def _parse_dask(text: str) -> str:
+    from paramgen.distributed.addresses import parse_address
+
+    try:
+        parse_address(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    return text
+
+
 def _parse_storage_option(text: str) -> tuple[list[str], Any]:
     """Return the keys and the value of an option: dots separate keys, and a value is JSON or a text."""
     name, separator, value = text.partition("=")
@@ -200,6 +210,15 @@ StorageOptions = Annotated[
         help="For a URL, an option of fsspec's file system, such as profile=work (repeatable).",
     ),
 ]
+DaskOption = Annotated[
+    str | None,
+    typer.Option(
+        "--dask",
+        parser=_parse_dask,
+        metavar="ADDRESS",
+        help="Draw by the Dask workers of this scheduler, or by N processes: local:N. Same bytes.",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 
 
@@ -208,6 +227,14 @@ def load_spec(path: str, variables: list[tuple[str, Any]] | None, **replacements
     from paramgen.spec import read_and_plan
 
     return read_and_plan(path, variables=dict(variables or ()), **replacements)
+
+
+def silence_dask(dask: str | None) -> None:
+    """Keep Dask from logging to the terminal; paramgen reports errors itself."""
+    if dask is not None:
+        import logging
+
+        logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)
 
 
 def check_folder_options(output: str, options: Mapping[str, object]) -> None:

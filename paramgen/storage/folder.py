@@ -12,15 +12,18 @@ import re
 import shutil
 import stat
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from typing import NamedTuple, Protocol
 
 from paramgen.errors import DigestError, FileError, UsageError, file_errors
 from paramgen.messages import show_path
 from paramgen.storage.byte_source import is_url
 from paramgen.storage.index import INDEX_SUFFIX
+from paramgen.storage.landmark import Landmark, create_landmark
 from paramgen.storage.locations import list_names
 from paramgen.storage.replacement import UNSUPPORTED_ERRNOS, free_bytes, sync_folder
-from paramgen.storage.writer import Write, open_output
+from paramgen.storage.sink import Output, Write, Writer
+from paramgen.storage.writer import ReservedFile, open_output
 from paramgen.units import human_bytes, pluralize
 
 STAGING = ".paramgen-resume"
@@ -28,27 +31,81 @@ DIGESTS = "digests"
 _DIGEST_LINE = re.compile(r"([0-9a-f]{64})  (.+)\n")
 
 
+class Staging(Output, Protocol):
+    """The place in which the finished files of a build wait."""
+
+    def open(self, name: str, size: int) -> AbstractContextManager[Writer]:
+        """Yield a function that appends bytes to a new file of `size` bytes."""
+
+
+class StagingFolder(NamedTuple):
+    """The folder in which finished files wait."""
+
+    path: str
+    sync: bool
+
+    def open(self, name: str, size: int) -> AbstractContextManager[Writer]:
+        """Yield a function that appends bytes to a new file of `size` bytes."""
+        return open_output(os.path.join(self.path, name), size, force=True, may_replace=_never, sync=self.sync)
+
+    def open_range(self, name: str, start: int, size: int) -> AbstractContextManager[Write]:
+        """Yield a function that appends bytes to a new file of `size` bytes; its only range is the whole file."""
+        return self.open(name, size)
+
+    def landmark(self) -> AbstractContextManager[None]:
+        """Yield None: no other process writes."""
+        return nullcontext()
+
+    @property
+    def shared(self) -> SharedFolder:
+        """The folder as several processes write it."""
+        return SharedFolder(self.path, self.sync)
+
+
+class SharedFolder(NamedTuple):
+    """A staging folder in which several processes, perhaps of several machines, finish files.
+
+    A file is written under a name that no build removes as abandoned: some systems lock files for one machine only.
+    """
+
+    path: str
+    sync: bool
+
+    @contextmanager
+    def open_range(self, name: str, start: int, size: int) -> Iterator[Write]:
+        """Yield a function that appends bytes to a new file of `size` bytes; its only range is the whole file."""
+        target = os.path.join(self.path, name)
+        with file_errors(show_path(target)):
+            partial = f"{target}.{os.urandom(6).hex()}"
+            os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+            try:
+                with ReservedFile(partial, self.sync).open_range(name, 0, size) as write:
+                    yield write
+                os.rename(partial, target)
+            except BaseException:
+                with suppress(OSError):
+                    os.unlink(partial)
+                raise
+
+    def landmark(self) -> AbstractContextManager[Landmark]:
+        """Yield a new file in this folder."""
+        return create_landmark(self.path)
+
+
 class FolderTarget:
-    """A folder that a build writes: finished files wait in STAGING until `publish`."""
+    """A folder that a build writes: finished files wait in `staging` until `publish`."""
 
     def __init__(self, path: str, staging: str, finished: dict[str, str], sync: bool):
         self.path = path
         self.finished = finished
         """The digest of each finished file."""
+        self.staging: Staging = StagingFolder(staging, sync)
         self._staging = staging
         self._sync = sync
 
-    @contextmanager
-    def open(self, name: str, size: int) -> Iterator[Write]:
-        """Yield a function that appends bytes to a new file of `size` bytes."""
-        with open_output(
-            os.path.join(self._staging, name), size, force=True, may_replace=_never, sync=self._sync
-        ) as write:
-            yield write
-
     def write(self, name: str, data: bytes) -> None:
         """Finish a small file."""
-        with self.open(name, len(data)) as write:
+        with self.staging.open(name, len(data)) as write:
             write(memoryview(data))
 
     def record(self, name: str, digest: str) -> None:

@@ -12,7 +12,8 @@ from paramgen.errors import FileError, MalformedFileError, file_errors
 from paramgen.messages import must_be, show_path, show_text
 from paramgen.storage.index import is_file_name
 from paramgen.storage.locations import read_bytes
-from paramgen.storage.writer import Write, open_output
+from paramgen.storage.sink import Write
+from paramgen.storage.writer import open_output
 
 MAX_MANIFEST_BYTES = 1_000_000_000
 _DIGEST = re.compile("[0-9a-f]{64}")

@@ -3,12 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 
 from paramgen.errors import UsageError
 from paramgen.messages import show_path
 from paramgen.storage.folder import FolderTarget
-from paramgen.storage.upload import Upload, Write, open_target, upload
+from paramgen.storage.remote import Remote
+from paramgen.storage.sink import Write, Writer
+from paramgen.storage.upload import Upload, open_target, upload
+
+
+class RemoteStaging:
+    """Finished uploads, by name. Only this process can commit them."""
+
+    shared = None
+
+    def __init__(self, remote: Remote, uploads: dict[str, Upload]):
+        self._remote = remote
+        self._uploads = uploads
+
+    @contextmanager
+    def open(self, name: str, size: int) -> Iterator[Writer]:
+        """Yield a function that appends bytes to a new file of `size` bytes."""
+        with upload(self._remote.join(name), size) as (write, finished):
+            yield write
+        self._uploads[name] = finished
+
+    def open_range(self, name: str, start: int, size: int) -> AbstractContextManager[Write]:
+        """Yield a function that appends bytes to a new file of `size` bytes; its only range is the whole file."""
+        return self.open(name, size)
+
+    def landmark(self) -> AbstractContextManager[None]:
+        """Yield None: no other process writes."""
+        return nullcontext()
 
 
 class RemoteFolderTarget(FolderTarget):
@@ -18,13 +45,7 @@ class RemoteFolderTarget(FolderTarget):
         super().__init__(url, staging="", finished={}, sync=False)
         self._remote = open_target(url)
         self._uploads: dict[str, Upload] = {}
-
-    @contextmanager
-    def open(self, name: str, size: int) -> Iterator[Write]:
-        """Yield a function that appends bytes to a new file of `size` bytes."""
-        with upload(self._remote.join(name), size) as (write, finished):
-            yield write
-        self._uploads[name] = finished
+        self.staging = RemoteStaging(self._remote, self._uploads)
 
     def record(self, name: str, digest: str) -> None:
         """Do nothing: an interrupted build leaves nothing to continue from."""

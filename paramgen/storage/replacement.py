@@ -30,8 +30,8 @@ AT_FDCWD = -100
 @contextmanager
 def replace_atomically(
     target: str, size: int, existing: os.stat_result | None, force: bool, sync: bool
-) -> Iterator[int]:
-    """Yield the descriptor of a new file of `size` bytes, which takes the name `target` on success.
+) -> Iterator[tuple[str, int]]:
+    """Yield the temporary name and the descriptor of a new file of `size` bytes, which is named `target` on success.
 
     `existing` is the status of the file that may be replaced, None if there is none. Without `force`, a file that
     appears meanwhile is kept, and UsageError is raised. An error changes nothing. With `sync` the file survives a loss
@@ -39,12 +39,12 @@ def replace_atomically(
     """
     folder = os.path.dirname(target)
     _remove_abandoned(folder)
-    temporary, descriptor = _create(folder)
+    temporary, descriptor = create_temporary(folder)
     try:
         if existing is not None:
             os.fchmod(descriptor, stat.S_IMODE(existing.st_mode))
         _reserve(descriptor, folder, size)
-        yield descriptor
+        yield temporary, descriptor
         if sync:
             os.fsync(descriptor)
         _publish(temporary, target, existing, force)
@@ -57,7 +57,7 @@ def replace_atomically(
         sync_folder(folder)
 
 
-def _create(folder: str) -> tuple[str, int]:
+def create_temporary(folder: str) -> tuple[str, int]:
     """Create a temporary file in a folder, and lock it for as long as its descriptor is open."""
     while True:
         temporary = os.path.join(folder, f".paramgen-{os.urandom(6).hex()}.tmp")

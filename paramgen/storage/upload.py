@@ -12,6 +12,7 @@ from paramgen.errors import FileError, UsageError
 from paramgen.messages import join_or, show_path
 from paramgen.storage.remote import Remote
 from paramgen.storage.replacement import FORCE_OPTION, FOREIGN
+from paramgen.storage.sink import InOrderWriter, Writer
 from paramgen.threads import run_threads
 
 # Stores whose file systems keep an upload invisible until it is committed.
@@ -23,8 +24,6 @@ PART_BYTES = 2**24
 MAX_PARTS = 9_000
 # Blocks between the build and the uploading thread.
 QUEUED_BLOCKS = 3
-
-Write = Callable[[memoryview], None]
 
 
 class Upload:
@@ -85,7 +84,7 @@ def open_target(url: str) -> Remote:
 
 
 @contextmanager
-def upload(remote: Remote, size: int) -> Iterator[tuple[Write, Upload]]:
+def upload(remote: Remote, size: int) -> Iterator[tuple[Writer, Upload]]:
     """Yield a function that appends to an upload of `size` bytes, and the upload, which is finished on success.
 
     Another thread uploads meanwhile. On an error, or a signal, it ends its request before the upload is discarded:
@@ -101,7 +100,7 @@ def upload(remote: Remote, size: int) -> Iterator[tuple[Write, Upload]]:
 
 
 @contextmanager
-def open_remote_output(url: str, size: int, *, force: bool, may_replace: Callable[[str], bool]) -> Iterator[Write]:
+def open_remote_output(url: str, size: int, *, force: bool, may_replace: Callable[[str], bool]) -> Iterator[Writer]:
     """Yield a function that appends to a new file, which `storage.writer.open_output` describes.
 
     Another program's file that appears at the same moment is replaced: not every store has conditional writes.
@@ -125,7 +124,7 @@ def open_remote_output(url: str, size: int, *, force: bool, may_replace: Callabl
 
 
 @contextmanager
-def _write_behind(target: Upload) -> Iterator[Write]:
+def _write_behind(target: Upload) -> Iterator[Writer]:
     """Yield a function that hands copies of blocks to a thread, which writes and finally finishes the upload."""
     blocks: SimpleQueue[bytes | None] = SimpleQueue()
     free = threading.Semaphore(QUEUED_BLOCKS)
@@ -145,11 +144,14 @@ def _write_behind(target: Upload) -> Iterator[Write]:
         finally:
             ended.set()
 
-    def write(data: memoryview) -> None:
-        free.acquire()
-        if errors:
-            raise errors[0]
-        blocks.put(bytes(data))
+    class UploadWriter(InOrderWriter):
+        """An upload."""
+
+        def __call__(self, data: memoryview, /) -> None:
+            free.acquire()
+            if errors:
+                raise errors[0]
+            blocks.put(bytes(data))
 
     def stop() -> None:
         stopped.set()
@@ -158,7 +160,7 @@ def _write_behind(target: Upload) -> Iterator[Write]:
     with run_threads([work], stop) as thread_count:
         if not thread_count:
             raise MemoryError("no thread can be started")
-        yield write
+        yield UploadWriter()
         blocks.put(None)
         ended.wait()
         if errors:

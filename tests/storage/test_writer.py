@@ -19,7 +19,7 @@ from golden import Golden
 
 from paramgen.errors import FileError, UsageError
 from paramgen.storage import replacement, writer
-from paramgen.storage.writer import Write
+from paramgen.storage.sink import Write
 
 OURS = b"a file of ours"
 
@@ -365,7 +365,7 @@ def test_a_nonblocking_pipe_is_waited_for(tmp_path: Path) -> None:
     thread = threading.Thread(target=drain)
     descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
     thread.start()
-    writer._stream_writer(descriptor)(memoryview(data))
+    writer._StreamWriter(descriptor)(memoryview(data))
     thread.join(20)
     os.close(descriptor)
     os.close(reader)

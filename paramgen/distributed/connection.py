@@ -1,0 +1,81 @@
+"""Connections to clusters: an address, a number of local processes, or a client that the caller has."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from typing import TYPE_CHECKING
+
+from paramgen.distributed.addresses import parse_address
+from paramgen.errors import UsageError, WorkerError
+from paramgen.execution import LocalExecutor, OpenExecutor
+from paramgen.messages import escape, must_be
+from paramgen.threads import available_cpus
+
+if TYPE_CHECKING:
+    from distributed import Client, LocalCluster
+
+CONNECT_SECONDS = 5
+# Workers log to the terminal; they read this variable before any setting of the parent.
+LOCAL_SETTINGS = {"distributed.nanny.pre-spawn-environ": {"DASK_LOGGING__DISTRIBUTED": "critical"}}
+
+
+@contextmanager
+def connect_executor(dask: str | Client | None) -> Iterator[OpenExecutor]:
+    """Yield what makes the executor of a build: threads of this process, or the workers of a cluster.
+
+    Raises UsageError for another text, or if Dask is not installed, and WorkerError if the scheduler cannot be reached.
+    """
+    if dask is None:
+        yield LocalExecutor
+        return
+    address = None
+    if isinstance(dask, str):
+        try:
+            address = parse_address(dask)
+        except ValueError as error:
+            raise UsageError(f"dask: {error}") from None
+    try:
+        import distributed
+    except ImportError:
+        raise UsageError("dask: needs the extra dask; run pip install 'paramgen[dask]'") from None
+    from paramgen.distributed.executor import DaskExecutor
+
+    if address is None:
+        if not isinstance(dask, distributed.Client):
+            raise UsageError(f"dask: {must_be('an address, local:N or a distributed.Client', dask)}")
+        yield partial(DaskExecutor, dask)
+        return
+    with _start_cluster(address) if isinstance(address, int) else nullcontext(address) as scheduler:
+        try:
+            client = distributed.Client(scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise WorkerError(
+                f"dask: {escape(str(address))}: cannot reach the scheduler; check the address, or run dask scheduler"
+            ) from error
+        try:
+            yield partial(DaskExecutor, client)
+        finally:
+            client.close(timeout=CONNECT_SECONDS)
+
+
+@contextmanager
+def _start_cluster(workers: int) -> Iterator[LocalCluster]:
+    """Start a scheduler, and worker processes that share this machine's CPUs."""
+    import dask
+    from distributed import LocalCluster
+
+    with (
+        tempfile.TemporaryDirectory(prefix="paramgen-") as folder,
+        dask.config.set(LOCAL_SETTINGS),
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=max(1, available_cpus() // workers),
+            memory_limit=0,  # a build's memory is bounded; without limits, nothing pauses
+            local_directory=folder,
+            dashboard_address=":0",  # a free port; its default may be taken
+        ) as cluster,
+    ):
+        yield cluster
