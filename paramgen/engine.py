@@ -122,8 +122,8 @@ def write_file(
     devices = join_devices(finished.device for finished in done)
     if hashes and len(units) > 1:
         assert isinstance(sink, ReservedFile)
-        report.phase("hashing", file.data_bytes)
-        return devices, hash_weights(sink.path, file, with_tensors, report)
+        report.phase("hashing")
+        return devices, hash_weights(sink.path, file, with_tensors, lambda count: report(0))
     return devices, done[0].result
 
 
