@@ -362,7 +362,7 @@ def test_an_error_of_a_worker_is_raised_as_it_is(cluster: Cluster, local: Path, 
 def test_clusters_that_cannot_be_used(own_cluster: Cluster, local: Path, tmp_path: Path, run: Run, golden: Any) -> None:
     with pytest.raises(WorkerError) as caught:
         paramgen.build(local / "spec.yaml", f"{tmp_path}/target/", dask=own_cluster.address)
-    done = run("build", local / "spec.yaml", "-o", "target/", "--dask", "127.0.0.1:9")
+    done = run("build", local / "spec.yaml", "-o", "target/", "--dask", "127.0.0.1:9", "--quiet")
     assert done.returncode == 3
     assert os.listdir(tmp_path) == ["cluster"]
     golden(str(caught.value).replace(own_cluster.address, "tcp://scheduler:8786"), done.stderr)
