@@ -194,7 +194,7 @@ def test_buffers_of_layouts_are_checked(golden: Golden) -> None:
 
 def test_plan_and_inspect_show_every_dtype(run: Run, tmp_path: Path) -> None:
     config = ROOT / "configs" / "dtypes.yaml"
-    plan = run("plan", config).stdout
+    plan = run("plan", config, "--flat").stdout
     assert "integers -100 … 27" in plan and "1 with probability 0.75, else 0" in plan
     paramgen.build(config, tmp_path / "x")
     tensors = json.loads(run("inspect", tmp_path / "x", "--stats", "--json").stdout)["tensors"]

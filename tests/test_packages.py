@@ -30,6 +30,7 @@ def sources(tmp_path: Path) -> Path:
     folder = tmp_path / "sources"
     shutil.copytree(ROOT / "paramgen", folder / "paramgen", ignore=shutil.ignore_patterns("__pycache__", "*.so"))
     shutil.copytree(ROOT / "tests", folder / "tests", ignore=lambda *_: ["data", "__pycache__"])
+    shutil.copytree(ROOT / "configs", folder / "configs")
     for name in ("LICENSE", "MANIFEST.in", "README.md", "pyproject.toml", "setup.py"):
         shutil.copyfile(ROOT / name, folder / name)
     return folder
@@ -58,7 +59,7 @@ def test_a_source_distribution_has_sources_only(sources: Path) -> None:
         members = archive.getmembers()
     names = {member.name.partition("/")[2] for member in members}
     assert {"paramgen/sampling/kernels/kernel.h", "paramgen/py.typed", "PKG-INFO", "setup.py"} <= names
-    assert {name.partition("/")[0] for name in names if "/" in name} == {"paramgen", "paramgen.egg-info"}
+    assert {name.partition("/")[0] for name in names if "/" in name} == {"configs", "paramgen", "paramgen.egg-info"}
     assert {(member.uid, member.uname, member.mode) for member in members} == {(0, "", 0o644)}
 
 

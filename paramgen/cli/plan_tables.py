@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from paramgen.cli.tables import Column, print_table, show_shape, terminal_width
+from paramgen.cli.tables import Column, print_table, show_shape
 from paramgen.messages import escape
 from paramgen.units import human_bytes, pluralize
 
@@ -64,8 +63,7 @@ def _print_totals(plan: Plan, tensors: Sequence[Tensor], notes: Sequence[str] = 
     if len(plan.files) > 1:
         parts.append(f"in {pluralize(len(plan.files), 'file')}")
     text = ", ".join([*parts, f"seed {plan.seed}", f"layout {plan.layout}", *notes])
-    lines = textwrap.wrap(text, terminal_width(), subsequent_indent="  ", break_long_words=False)
-    print("", *lines, sep="\n")
+    print(f"\n{text}")  # one line, also for `tail`
 
 
 def _cache_cells(describe: Callable[[Tensor], Cells]) -> Callable[[Tensor], Cells]:

@@ -58,7 +58,7 @@ def model(run: Run, browser: Chrome, tmp_path: Path) -> Chrome:
 
 def open_report(run: Run, browser: Chrome, folder: Path, file: str) -> None:
     done = run("inspect", file, "--report", "report.html")
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0, done.stderr  # which has progress on a slow machine
     browser.get((folder / "report.html").as_uri())
     wait_for_rows(browser)
 
