@@ -111,8 +111,8 @@ def build(
       again and compares them.
     - `sync`: wait until the disk has the files.
     - `dask`: draw by the workers of a Dask cluster: "HOST:PORT" of its scheduler, "local:2" for two processes of this
-      machine, or a `distributed.Client`. All workers must share the path. `device` and `threads` are those of each
-      worker; the default is its number of threads.
+      machine, or a `distributed.Client`. All workers must share the path, unless it is a folder of s3://. `device` and
+      `threads` are those of each worker; the default is its number of threads.
     - `storage_options`: for a URL, the options of fsspec's file system, such as `{"profile": "work"}`.
     - `progress(count)` is called with the bytes that were drawn meanwhile, and with 0 after each block. If it raises,
       the build ends.
@@ -135,8 +135,10 @@ def build(
     output_plan = plan_output(spec, path, max_shard_size, basename)
     if not output_plan.folder and (resume or resume_verify):
         raise UsageError(f"resume: {NEEDS_FOLDER}, got {show_path(path)}")
-    if dask is not None and (is_url(path) or (not output_plan.folder and is_stream(path))):
-        raise UsageError(f"dask: needs a file or a folder that all workers share, got {show_path(path)}")
+    if dask is not None and not output_plan.folder and (is_url(path) or is_stream(path)):
+        raise UsageError(
+            f"dask: needs a file or folder that all workers share, or a folder of s3://, got {show_path(path)}"
+        )
     with use_storage_options(storage_options), connect_executor(dask) as open_executor:
         options["open_executor"] = open_executor
         if output_plan.folder:

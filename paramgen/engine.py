@@ -115,7 +115,7 @@ def write_file(
 ) -> tuple[str, FileDigests | None]:
     """Draw a file of a plan, and write it; return the devices, and the digests if `hashes` is set."""
     units = executor.split(file)
-    sink = executor.share(output)
+    sink = executor.share(output, [file])
     job = WriteJob(sink, hashes and len(units) == 1, with_tensors)
     with closing(executor.run(plan, job, units)) as results:
         done = list(results)
@@ -124,7 +124,7 @@ def write_file(
         assert isinstance(sink, ReservedFile)
         report.phase("hashing")
         return devices, hash_weights(sink.path, file, with_tensors, lambda count: report(0))
-    return devices, done[0].result
+    return devices, done[0].result.digests
 
 
 def join_devices(devices: Iterable[str]) -> str:

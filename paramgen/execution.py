@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from paramgen.blocks import FileBlock, FileRange, whole_file
 from paramgen.buffers import BLOCK_BYTES
@@ -49,8 +49,8 @@ class Executor(Protocol):
     def split(self, file: PlannedFile) -> list[FileRange]:
         """Return the units of a file that may be written at any position."""
 
-    def share(self, output: Output) -> Sink:
-        """Return the sink by which units write an output. Raises UsageError if they cannot reach it."""
+    def share(self, output: Output, files: Sequence[PlannedFile]) -> Sink:
+        """Return the sink by which units write files of an output. Raises UsageError if they cannot reach it."""
 
     def run(self, plan: Plan, job: Job[Result], units: Sequence[FileRange]) -> Generator[Finished[Result], None, None]:
         """Draw each unit, run the job on it, and yield the results as units finish."""
@@ -76,7 +76,7 @@ class LocalExecutor:
         """Return the whole file."""
         return [whole_file(file)]
 
-    def share(self, output: Output) -> Sink:
+    def share(self, output: Output, files: Sequence[PlannedFile]) -> Sink:
         """Return the output itself."""
         return output
 
@@ -103,6 +103,13 @@ def _take(blocks: Blocks, nbytes: int) -> Blocks:
         nbytes -= block.size
 
 
+class Written(NamedTuple):
+    """The digests of a unit, if they were asked for, and the receipt of its sink."""
+
+    digests: FileDigests | None
+    receipt: Any
+
+
 @dataclass(frozen=True, slots=True)
 class WriteJob:
     """Writes units to a sink. With `hashes`, the digests of each unit are computed meanwhile."""
@@ -111,13 +118,13 @@ class WriteJob:
     hashes: bool
     with_tensors: bool
 
-    def run(self, unit: FileRange, blocks: Blocks) -> FileDigests | None:
-        """Write the blocks of a unit; return their digests."""
+    def run(self, unit: FileRange, blocks: Blocks) -> Written:
+        """Write the blocks of a unit."""
         hasher = FileHasher(self.with_tensors) if self.hashes else None
         with self.sink.open_range(unit.file, unit.start, unit.size) as write:
             for block, data in blocks:
                 _write_and_hash(block, data, write, hasher)
-        return hasher.digests if hasher else None
+        return Written(hasher.digests if hasher else None, self.sink.receipt(unit.file))
 
     def landmark(self) -> AbstractContextManager[Landmark | None]:
         """Yield the landmark of the sink."""

@@ -228,7 +228,7 @@ def _write_files(
     report: Progress,
 ) -> tuple[str, dict[str, FileDigests]]:
     """Draw files into the staging folder; return the devices, and the digests by name. A single file may be split."""
-    if len(files) == 1:
+    if len(files) == 1 and not is_url(target.path):
         with target.staging.open(files[0].name, files[0].size) as output:
             device, digests = write_file(
                 plan, files[0], output, executor, report, hashes=True, with_tensors=with_tensors
@@ -237,10 +237,11 @@ def _write_files(
         target.record(files[0].name, digests.sha256)
         return device, {files[0].name: digests}
     written, devices = {}, set()
-    job = WriteJob(executor.share(target.staging), hashes=True, with_tensors=with_tensors)
+    job = WriteJob(executor.share(target.staging, files), hashes=True, with_tensors=with_tensors)
     with closing(executor.run(plan, job, [*map(whole_file, files)])) as results:
-        for unit, digests, device in results:
+        for unit, (digests, receipt), device in results:
             assert digests
+            target.staging.finish(unit.file, receipt)
             target.record(unit.file, digests.sha256)
             written[unit.file] = digests
             devices.add(device)

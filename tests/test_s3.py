@@ -346,3 +346,35 @@ def test_documented_session(s3: S3, section: str, tmp_path: Path, monkeypatch: p
 def test_part_size_grows_with_the_file() -> None:
     """S3 takes 10,000 parts."""
     assert 2**42 / max(upload.PART_BYTES, -(-(2**42) // upload.MAX_PARTS)) <= 10_000
+
+
+@pytest.mark.dask
+@pytest.mark.parametrize(("option", "size"), [(None, None), ("max_shard_size", "20MB")])
+def test_workers_send_the_shards_of_a_folder(
+    s3: S3, spec: str, small: str, tmp_path: Path, option: str | None, size: str | None
+) -> None:
+    """One file, and shards of several parts."""
+    source = spec if size == "20MB" else small
+    options = {option: size} if option else {}
+    local = paramgen.build(source, f"{tmp_path}/local/", **options)  # type: ignore[arg-type]
+    result = paramgen.build(source, FOLDER, dask="local:2", storage_options=s3.options, **options)  # type: ignore[arg-type]
+    expected = {f"run/{path.name}": path.read_bytes() for path in (tmp_path / "local").iterdir()}
+    assert (result.sha256, s3.objects, s3.uploads) == (local.sha256, expected, [])
+    assert paramgen.verify(FOLDER, dask="local:2", storage_options=s3.options).holds
+
+
+@pytest.mark.dask
+@pytest.mark.parametrize("kind", ["UploadPart", "CompleteMultipartUpload"])
+def test_workers_leave_nothing_on_an_error(s3: S3, small: str, run: Run, kind: str) -> None:
+    s3.fault = lambda request: 500 if request.kind == kind else None
+    command = ["build", small, "-o", FOLDER, "--max-shard-size", "4KB", "--dask", "local:2", "--quiet", *s3.arguments]
+    result = run(*command)
+    assert (result.returncode, len(result.stderr.splitlines())) == (3, 1), result.stderr
+    assert result.stderr.startswith("s3://") and SECRET not in result.stderr.replace("s3rver", "")
+    assert (s3.objects, s3.uploads) == ({}, [])
+
+
+@pytest.mark.dask
+def test_workers_cannot_share_one_object(s3: S3, small: str, run: Run) -> None:
+    result = run("build", small, "-o", URL, "--dask", "local:2", "--quiet", *s3.arguments)
+    assert (result.returncode, len(result.stderr.splitlines())) == (2, 1), result.stderr

@@ -66,11 +66,14 @@ class DaskExecutor:
         """Return ranges, several for each worker."""
         return split_file(file, self._unit_bytes or unit_size(file, len(list_workers(self._client))))
 
-    def share(self, output: Output) -> Sink:
+    def share(self, output: Output, files: Sequence[PlannedFile]) -> Sink:
         """Return the sink by which workers write an output. Raises UsageError if it is a stream."""
-        if output.shared is None:
-            raise UsageError("dask: needs a file or a folder that all workers share, got a pipe, a device or a URL")
-        return output.shared
+        sink = output.share({file.name: file.size for file in files})
+        if sink is None:
+            raise UsageError(
+                "dask: workers need a file or a folder that they share, or a folder of s3://; choose another output"
+            )
+        return sink
 
     def run(self, plan: Plan, job: Job[Result], units: Sequence[FileRange]) -> Generator[Finished[Result], None, None]:
         """Let the workers draw units, and yield the results as they finish."""

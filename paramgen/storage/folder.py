@@ -11,9 +11,9 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from paramgen.errors import DigestError, FileError, UsageError, file_errors
 from paramgen.messages import show_path
@@ -37,6 +37,9 @@ class Staging(Output, Protocol):
     def open(self, name: str, size: int) -> AbstractContextManager[Writer]:
         """Yield a function that appends bytes to a new file of `size` bytes."""
 
+    def finish(self, name: str, receipt: Any) -> None:
+        """Take a file that another process wrote, and the receipt of its sink."""
+
 
 class StagingFolder(NamedTuple):
     """The folder in which finished files wait."""
@@ -56,10 +59,15 @@ class StagingFolder(NamedTuple):
         """Yield None: no other process writes."""
         return nullcontext()
 
-    @property
-    def shared(self) -> SharedFolder:
-        """The folder as several processes write it."""
+    def share(self, sizes: Mapping[str, int]) -> SharedFolder:
+        """Return the folder as several processes write it."""
         return SharedFolder(self.path, self.sync)
+
+    def receipt(self, name: str) -> None:
+        """Return None."""
+
+    def finish(self, name: str, receipt: Any) -> None:
+        """Do nothing: a finished file has its name."""
 
 
 class SharedFolder(NamedTuple):
@@ -90,6 +98,9 @@ class SharedFolder(NamedTuple):
     def landmark(self) -> AbstractContextManager[Landmark]:
         """Yield a new file in this folder."""
         return create_landmark(self.path)
+
+    def receipt(self, name: str) -> None:
+        """Return None."""
 
 
 class FolderTarget:

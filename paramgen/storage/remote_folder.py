@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from typing import Any
 
 from paramgen.errors import UsageError
 from paramgen.messages import show_path
 from paramgen.storage.folder import FolderTarget
 from paramgen.storage.remote import Remote
+from paramgen.storage.shared_upload import SCHEMES, SharedStore, SharedUpload
 from paramgen.storage.sink import Write, Writer
 from paramgen.storage.upload import Upload, open_target, upload
 
 
 class RemoteStaging:
-    """Finished uploads, by name. Only this process can commit them."""
+    """Uploads, by name. Only this process commits them."""
 
-    shared = None
-
-    def __init__(self, remote: Remote, uploads: dict[str, Upload]):
+    def __init__(self, remote: Remote, uploads: dict[str, Upload | SharedUpload]):
         self._remote = remote
         self._uploads = uploads
 
@@ -37,6 +37,25 @@ class RemoteStaging:
         """Yield None: no other process writes."""
         return nullcontext()
 
+    def share(self, sizes: Mapping[str, int]) -> SharedStore | None:
+        """Begin uploads whose parts other processes send; return None for stores other than S3."""
+        if self._remote.scheme not in SCHEMES:
+            return None
+        ids = {}
+        for name, size in sizes.items():
+            begun = self._uploads[name] = SharedUpload(self._remote.join(name), size)
+            ids[name] = begun.id
+        return SharedStore(self._remote.url, ids)
+
+    def receipt(self, name: str) -> None:
+        """Return None."""
+
+    def finish(self, name: str, receipt: Any) -> None:
+        """Take the parts that another process sent."""
+        upload = self._uploads[name]
+        if isinstance(upload, SharedUpload):
+            upload.finish(receipt)
+
 
 class RemoteFolderTarget(FolderTarget):
     """A folder of a store. Finished files are invisible uploads until `publish`, which needs a request for each."""
@@ -44,7 +63,7 @@ class RemoteFolderTarget(FolderTarget):
     def __init__(self, url: str):
         super().__init__(url, staging="", finished={}, sync=False)
         self._remote = open_target(url)
-        self._uploads: dict[str, Upload] = {}
+        self._uploads: dict[str, Upload | SharedUpload] = {}
         self.staging = RemoteStaging(self._remote, self._uploads)
 
     def record(self, name: str, digest: str) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Protocol
+from typing import Any, Protocol
 
 from paramgen.storage.landmark import Landmark
 
@@ -21,12 +21,15 @@ class Sink(Protocol):
     def landmark(self) -> AbstractContextManager[Landmark | None]:
         """Yield a file by which other processes show that they reach this sink; None if they need not."""
 
+    def receipt(self, name: str) -> Any:
+        """Return what the process that publishes a file has to know of its writing, None for files on disk."""
+
 
 class Output(Sink, Protocol):
-    """An output of this process; `shared` is the sink by which other processes reach it, None if they cannot."""
+    """An output of this process."""
 
-    @property
-    def shared(self) -> Sink | None: ...
+    def share(self, sizes: Mapping[str, int]) -> Sink | None:
+        """Return the sink by which other processes write files of these sizes; None if they cannot."""
 
 
 class Writer(Output, Protocol):
@@ -38,8 +41,6 @@ class Writer(Output, Protocol):
 class InOrderWriter(ABC):
     """An output whose ranges are written in order by this process."""
 
-    shared: Sink | None = None
-
     @abstractmethod
     def __call__(self, data: memoryview, /) -> None: ...
 
@@ -50,3 +51,10 @@ class InOrderWriter(ABC):
     def landmark(self) -> AbstractContextManager[None]:
         """Yield None: no other process writes."""
         return nullcontext()
+
+    def receipt(self, name: str) -> None:  # noqa: B027 (most outputs have none)
+        """Return None."""
+
+    def share(self, sizes: Mapping[str, int]) -> Sink | None:
+        """Return None: other processes cannot write."""
+        return None

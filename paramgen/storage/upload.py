@@ -34,8 +34,7 @@ class Upload:
         self._size = size
         self._before = remote.state()
         self._closes_last = remote.scheme in _COMMITTED_BY_CLOSE
-        part = max(PART_BYTES, -(-size // MAX_PARTS))
-        self._file: Any = remote.call("open", remote.path, "wb", block_size=part, autocommit=False)
+        self._file: Any = remote.call("open", remote.path, "wb", block_size=part_bytes(size), autocommit=False)
 
     def write(self, data: bytes) -> None:
         """Append bytes; a part is uploaded when it is full."""
@@ -70,6 +69,11 @@ class Upload:
                 self._file.discard()
         except FileError as error:
             cause.add_note(f"{error}; abort its incomplete upload by hand, or by a rule of the store")
+
+
+def part_bytes(size: int) -> int:
+    """Return the size of the parts of an upload of `size` bytes."""
+    return max(PART_BYTES, -(-size // MAX_PARTS))
 
 
 def open_target(url: str) -> Remote:

@@ -7,7 +7,7 @@ import os
 import select
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import NamedTuple
 
@@ -112,7 +112,7 @@ def _open_new_file(path: str, size: int, existing: os.stat_result | None, force:
         replace_atomically(os.path.realpath(path), size, existing, force, sync) as (temporary, descriptor),
         _open_writer(descriptor, 0, sync and size >= DIRECT_BYTES) as writer,
     ):
-        writer.shared = ReservedFile(temporary, sync)
+        writer.reserved = ReservedFile(temporary, sync)
         yield writer
 
 
@@ -138,6 +138,9 @@ class ReservedFile(NamedTuple):
     def landmark(self) -> AbstractContextManager[Landmark]:
         """Yield a new file beside this one."""
         return create_landmark(os.path.dirname(self.path))
+
+    def receipt(self, name: str) -> None:
+        """Return None."""
 
 
 @contextmanager
@@ -168,6 +171,11 @@ class _FileWriter(InOrderWriter):
         self.descriptor = descriptor
         self.direct_descriptor = direct_descriptor
         self.offset = offset
+        self.reserved: ReservedFile | None = None
+
+    def share(self, sizes: Mapping[str, int]) -> ReservedFile | None:
+        """Return the file as several processes write it."""
+        return self.reserved
 
     def __call__(self, data: memoryview, /) -> None:
         while data:
