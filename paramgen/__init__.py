@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from paramgen.api import import_file as import_file
     from paramgen.api import import_model as import_model
     from paramgen.api import initialize as initialize
-    from paramgen.api import load as load
     from paramgen.api import load_spec as load_spec
     from paramgen.api import plan as plan
     from paramgen.api import sample as sample
-    from paramgen.api import to_cpu as to_cpu
-    from paramgen.api import to_gpu as to_gpu
-    from paramgen.api import to_torch as to_torch
+    from paramgen.arrays import load as load
+    from paramgen.arrays import to_cpu as to_cpu
+    from paramgen.arrays import to_gpu as to_gpu
+    from paramgen.arrays import to_torch as to_torch
     from paramgen.checks import check as check
     from paramgen.checks import diff as diff
     from paramgen.checks import digest as digest
@@ -59,19 +59,8 @@ _EXPORTS = {
     "paramgen.analysis.explain": ("Explanation", "explain"),
     "paramgen.analysis.inspection": ("InspectedTensor", "Inspection"),
     "paramgen.analysis.verify": ("Verification",),
-    "paramgen.api": (
-        "build",
-        "initialize",
-        "load",
-        "import_file",
-        "import_model",
-        "load_spec",
-        "plan",
-        "sample",
-        "to_cpu",
-        "to_gpu",
-        "to_torch",
-    ),
+    "paramgen.api": ("build", "initialize", "import_file", "import_model", "load_spec", "plan", "sample"),
+    "paramgen.arrays": ("load", "to_cpu", "to_gpu", "to_torch"),
     "paramgen.checks": ("check", "diff", "digest", "inspect", "verify"),
     "paramgen.digests": ("Digests",),
     "paramgen.engine": ("BuildResult",),
