@@ -208,6 +208,7 @@ SPECIAL: dict[tuple[str, str, str], Runner | str] = {
     ("docs/how-to/ci.md", "GitHub Actions", "yaml"): fits_workflow_schema,
     ("docs/how-to/ci.md", "GitLab CI", "yaml"): run_pipeline,
     ("docs/how-to/ci.md", "In a test suite", "python"): run_tests,
+    ("docs/how-to/ci.md", "A model from its configuration", "python"): run_tests,
     ("docs/how-to/ci.md", "Replace a downloaded checkpoint", "python"): "tests/frameworks/test_ci_page.py",
     ("docs/how-to/ci.md", "Validate specs before a commit", "yaml"): names_a_hook,
     ("docs/how-to/editors.md", "Neovim", "lua"): "tests/editors/test_editors.py",
@@ -283,9 +284,10 @@ def run_snippets(page: Path, chosen: list[Snippet], place: Place) -> None:
         runner = SPECIAL.get(key(page, snippet)) or BY_LANGUAGE[snippet.language]
         if isinstance(runner, str):
             continue
+        if snippet.language == "python" and runner is not run_tests and frameworks_of(snippet):
+            runner = run_framework
         try:
-            is_python = snippet.language == "python"
-            (run_framework if is_python and frameworks_of(snippet) else runner)(snippet, place)
+            runner(snippet, place)
         except AssertionError as error:
             raise AssertionError(f"{page.relative_to(ROOT)}:{snippet.line}: {error}") from error
 
@@ -312,7 +314,7 @@ WITH_FRAMEWORKS = [
     )
     for page in PAGES
     for snippet in snippets(page)
-    if frameworks_of(snippet) and key(page, snippet) not in SPECIAL
+    if frameworks_of(snippet) and SPECIAL.get(key(page, snippet)) in (None, run_tests)
 ]
 
 
