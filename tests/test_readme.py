@@ -269,7 +269,7 @@ def key(page: Path, snippet: Snippet) -> tuple[str, str, str]:
 
 def frameworks_of(snippet: Snippet) -> tuple[str, ...]:
     """Return the frameworks that a snippet of Python imports, or that an import of a model needs."""
-    if re.search(r"paramgen import (\w+/config\.json|\w+:\w+)", snippet.text):
+    if re.search(r"paramgen import ([\w-]+/config\.json|\w+:\w+)", snippet.text):
         return "torch", "transformers"
     found = re.findall(
         r"^(?:import|from) (diffusers|flax|jax|keras|peft|safetensors\.torch|torch|transformers)\b", snippet.text, re.M

@@ -28,6 +28,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "inspect": (
         "paramgen inspect model.safetensors --stats",
         "paramgen inspect tiny-llama --tree",
+        "paramgen inspect tiny-llama --report tiny-llama.html",
         "paramgen inspect model.safetensors --hist --filter 'lstm.*'",
     ),
     "verify": (
@@ -42,6 +43,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "import": (
         "paramgen import model.safetensors -o again.yaml",
         "paramgen import model.safetensors --fit > fitted.yaml",
+        "paramgen import tiny-llama/config.json --tiny -o tiny.yaml",
     ),
     "devices": ("paramgen devices",),
     "schema": ("paramgen schema > paramgen.schema.json",),

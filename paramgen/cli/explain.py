@@ -50,7 +50,7 @@ def explain(
     variables: VariablesOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Explain one tensor: its formula with numbers, the source of each setting, some of its values."""
+    """Explain a tensor: formula, source of each setting, some values."""
     checked = load_spec(spec, variables, seed=seed, dtype=dtype, layout=layout)
     from paramgen.analysis.explain import explain as explain_tensor
 

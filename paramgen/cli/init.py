@@ -20,7 +20,10 @@ CLAIM = "Loads strictly as"
 SCHEMA_OF_CONFIGS, SCHEMA = "../schemas/paramgen.schema.json", "paramgen.schema.json"
 
 ModelOption = Annotated[
-    str | None, typer.Option("--model", metavar="NAME", help="Write the spec of a published model, such as llama.")
+    str | None,
+    typer.Option(
+        "--model", metavar="NAME", help="Write the spec of a published model, such as llama; any other name lists them."
+    ),
 ]
 OutputOption = Annotated[
     str, typer.Option("--output", "-o", metavar="FILE", help="The file to write; - is standard output, the default.")
@@ -28,7 +31,7 @@ OutputOption = Annotated[
 
 
 def init(model: ModelOption = None, output: OutputOption = "-") -> None:
-    """Write a spec to start from: a commented example, or a published model."""
+    """Write a spec to start from: an example, or a published model."""
     source = STARTER if model is None else _find_model(model)
     text = source.read_text(encoding="utf-8").replace(SCHEMA_OF_CONFIGS, SCHEMA, 1)
     if output == "-":

@@ -38,7 +38,7 @@ from paramgen.language.groups import OPERATIONS_SCHEMA, evaluate_outside_repeats
 from paramgen.language.items import check_distinct_limit
 from paramgen.language.values import Value
 from paramgen.language.yaml_reader import from_yaml
-from paramgen.messages import closest_match, did_you_mean, must_be, show, show_path
+from paramgen.messages import closest_match, did_you_mean, escape, join_first, must_be, show, show_path
 
 AnyModel = TypeVar("AnyModel", bound=SpecModel)
 
@@ -259,8 +259,10 @@ def _replace_variables(document: Document, variables: Mapping[str, Value]) -> No
     known = document.value(("variables",))
     for name, value in variables.items():
         if not isinstance(known, dict) or name not in known:
-            guess = did_you_mean(closest_match(str(name), known)) if isinstance(known, dict) else ""
-            raise UsageError(f"the spec has no variable {show(name)}{guess}")
+            names = [*map(str, known)] if isinstance(known, dict) else []
+            listed = f"; known: {join_first(map(escape, names))}" if names else ""
+            guess = did_you_mean(closest_match(str(name), names))
+            raise UsageError(f"the spec has no variable {show(name)}{guess or listed}")
         document.replace(("variables", name), value)
 
 

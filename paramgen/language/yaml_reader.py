@@ -52,6 +52,9 @@ class _InvalidYamlError(Exception):
 
 def from_yaml(raw: bytes, source: str) -> Document:
     """Parse YAML text in UTF-8. Raises SpecError with line and column if it is invalid."""
+    if raw[8:9] == b"{" and b"\0" in raw[:8]:  # a spec has no NUL
+        message = "must be a spec, got a safetensors file; paramgen inspect FILE --spec prints the spec that it stores"
+        raise SpecError(source, [Diagnostic(message, "", 1, 1)])
     if len(raw) > limits.MAX_FILE_BYTES:
         raise SpecError(source, [Diagnostic(f"the spec is larger than {limits.MAX_FILE_BYTES:,} bytes (the limit)")])
     composer = _Composer()

@@ -80,7 +80,8 @@ class TensorFile:
         return entries
 
     def _malformed_error(self, reason: str) -> MalformedFileError:
-        return MalformedFileError(f"{self.display_path}: not a safetensors file: {reason}")
+        hint = "; paramgen plan shows a spec" if self.display_path.endswith((".yaml", ".yml")) else ""
+        return MalformedFileError(f"{self.display_path}: not a safetensors file: {reason}{hint}")
 
     def read(self, entry: TensorEntry, start: int, stop: int) -> NDArray[Any]:
         """Return elements start … stop - 1 of a tensor as a one-dimensional array (for dtypes of at least a byte)."""

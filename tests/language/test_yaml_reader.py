@@ -120,6 +120,7 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     "100 lists in flow style": ("a: " + "[" * 100, "1:35"),
     "70 lists in block style": ("- " * 70 + "a", "1:65"),
     "a byte that is not UTF-8": (b"a: \xff", "1:4"),
+    "a safetensors file": (b"\x08\0\0\0\0\0\0\0{}      ", "1:1"),
     "bytes that are not UTF-8": (b"a: 1\nb: \xe5\x9c", "2:4"),
     "a version of YAML": ("%YAML 3.0\n--- a", "1:1"),
     "an end after other characters": ("é: [\nü", "3:1"),
