@@ -40,8 +40,8 @@ def import_config(
     """Return the model that a config.json of transformers describes, as its class initializes it.
 
     `path` names the file or its folder. `class_name` replaces the class in `architectures`. `set_values` changes
-    fields, those of nested configurations as `text_config.hidden_size`; `tiny` makes the model small. Raises
-    UsageError if the configuration describes no model that constructs.
+    fields, those of nested configurations as `text_config.hidden_size`; `tiny` makes the other fields
+    small. Raises UsageError if the configuration describes no model that constructs.
     """
     file = Path(check_path(path))
     if file.is_dir():
@@ -80,12 +80,15 @@ def import_written_config(
         content["architectures"] = [model_class.__name__]
         config = _configure(config_class, content, source)
         if set_values or tiny:
+            requested = _requested(config, set_values or {}, source)
             content = _independent(content, config)
-            content = edit(content, _requested(config, set_values or {}, source))
-            config = _configure(config_class, content, source)
-        if tiny:
-            edits = shrink(_as_tree(config), lambda edits: _constructs(model_class, config_class, content, edits))
-            content = edit(content, edits)
+            edits: Edits = {}
+            if tiny:
+                tree = _as_tree(_configure(config_class, content, source))
+                edits = shrink(
+                    tree, lambda edits: _constructs(model_class, config_class, content, {**edits, **requested})
+                )
+            content = edit(content, {**edits, **requested})
             config = _configure(config_class, content, source)
         return _import(model_class, config, content, source, name or str(content["model_type"]))
 

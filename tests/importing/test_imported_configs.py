@@ -155,6 +155,14 @@ def test_tiny_keeps_kinds_of_layers_and_divisibility() -> None:
     assert config["num_experts"] >= config["num_experts_per_tok"]
 
 
+def test_tiny_keeps_fields_that_are_set() -> None:
+    content = {"model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"]}
+    wanted = {"hidden_size": 64, "num_attention_heads": 8, "num_hidden_layers": 6}
+    config = import_written_config(content, "x", set_values=wanted, tiny=True).files["config.json"]
+    assert {name: config[name] for name in wanted} == wanted
+    assert "layer_types" not in config and config["intermediate_size"] < 1000
+
+
 @pytest.mark.parametrize("field", ["dtype", "torch_dtype"])
 def test_tiny_keeps_the_dtype(field: str) -> None:
     content = {"model_type": "gpt2", "architectures": ["GPT2Model"], field: "bfloat16"}
