@@ -136,7 +136,7 @@ class Evaluator:
         """Return the state of a tensor after an operation in place."""
         name = entry.name
         if entry.func is trunc_normal_:
-            _, mean, std, a, b = entry.args
+            mean, std, a, b = map(float, entry.args[1:])
             low, high = ((limit - mean) / std if std else 0.0 for limit in (a, b))
             return State("truncated_normal", mean, std, low, high)
         if name in ("normal_", "uniform_"):
