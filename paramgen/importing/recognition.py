@@ -40,9 +40,13 @@ class Tolerance:
 
 
 def recognize(array: Array, tolerance: Tolerance) -> dict[str, Any] | None:
-    """Return an initializer of these values as a mapping of a spec, or None if there is none."""
+    """Return an initializer of these values as a mapping of a spec, or None if there is none; none is complex."""
     if not array.size or not np.isfinite(array).all():
         return None
+    if array.dtype.kind == "c":
+        if array.imag.any():
+            return None
+        array = array.real
     values = array.astype(np.float64)
     if (values == values.flat[0]).all():
         return constant(float(values.flat[0]))

@@ -18,7 +18,7 @@ from paramgen.dtypes import DTYPES
 from paramgen.errors import UsageError
 from paramgen.importing.initial_states import UNSET, Contents, Evaluator, State
 from paramgen.importing.model import ImportedTensor
-from paramgen.importing.recognition import Tolerance, recognize, shortest
+from paramgen.importing.recognition import Tolerance, constant, recognize, shortest
 from paramgen.importing.tape import Ref, ReplayError, Tape, recording
 from paramgen.importing.weight_norm import find_direction
 
@@ -229,8 +229,8 @@ class _Reader:
                 return Finding(found)
             count = min(MAX_REPLAYS, -(-SAMPLES // ref.numel))
             samples = np.concatenate([to_numpy(self.tape.replay(ref)[0]).ravel() for _ in range(count)])
-        initializer = fit(samples)
-        return Finding(initializer, problem="a distribution without a name; measured mean and standard deviation")
+        measured = "mean and standard deviation" if samples.dtype.kind in "fc" else "bounds or mean"
+        return Finding(fit(samples), problem=f"a distribution without a name; measured {measured}")
 
     def _orthogonal(self, ref: Ref) -> dict[str, Any] | None:
         names = {self.tape.entries[index].name for index in self.tape.slice(ref.storage)}
@@ -275,7 +275,14 @@ class _Reader:
 
 
 def fit(samples: Array) -> dict[str, Any] | None:
-    """Return a uniform or normal initializer with the mean and standard deviation of samples, in three digits."""
+    """Return a uniform or normal initializer with the mean and standard deviation of samples, in three digits.
+
+    Integers get their bounds, booleans their mean.
+    """
+    if samples.dtype.kind in "biu" and samples.size:
+        return _fit_integers(samples)
+    if samples.dtype.kind == "c":
+        samples = np.stack([samples.real, samples.imag])
     finite = samples[np.isfinite(samples)].astype(np.float64)
     if not finite.size:
         return None
@@ -289,6 +296,15 @@ def fit(samples: Array) -> dict[str, Any] | None:
         return {"type": "uniform", "bound": high} if low == -high else {"type": "uniform", "low": low, "high": high}
     mean_number, std_number = (shortest(number, APPROXIMATE) for number in (mean, std))
     return {"type": "gaussian", **({"mean": mean_number} if mean else {}), "std": std_number}
+
+
+def _fit_integers(samples: Array) -> dict[str, Any]:
+    low, high = int(samples.min()), int(samples.max())
+    if low == high:
+        return constant(float(low))
+    if samples.dtype.kind == "b":
+        return {"type": "bernoulli", "p": shortest(float(samples.mean()), APPROXIMATE)}
+    return {"type": "integers", "low": low, "high": high}
 
 
 def describe_values(tensor: Any) -> dict[str, Any] | None:

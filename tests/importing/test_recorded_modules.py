@@ -61,6 +61,47 @@ def test_functions_of_torch_nn_init(name: str) -> None:
     assert initializer_of(lambda x: getattr(init, name)(x, **fields), 18, 32) == expected
 
 
+def test_integer_settings_of_a_truncated_normal() -> None:
+    from torch.nn import init
+
+    expected = {"type": "truncated_normal", "std": 1}
+    assert initializer_of(lambda x: init.trunc_normal_(x, 0, 1, -2, 2), 18, 32) == expected
+
+
+def test_random_integers_and_booleans_have_specs() -> None:
+    import torch
+
+    class Module(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("codes", torch.randint(2, 9, (40, 40)))
+            self.register_buffer("order", torch.randperm(9))
+            self.register_buffer("mask", torch.rand(40, 40) < 0.25)
+
+    model = import_module(Module)
+    write_spec(model)
+    tensors = tensors_of(model)
+    assert tensors["codes"].initializer == {"type": "integers", "low": 2, "high": 8}
+    assert tensors["order"].initializer == {"type": "integers", "low": 0, "high": 8}
+    mask = tensors["mask"].initializer
+    assert mask and mask["type"] == "bernoulli" and mask["p"] == pytest.approx(0.25, abs=0.01)
+    write_spec(import_module(Module()))
+
+
+def test_imaginary_parts_are_not_dropped() -> None:
+    import torch
+
+    class Module(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("w", torch.full((3, 4), 1 + 2j))
+            self.register_buffer("real", torch.arange(4).to(torch.complex64))
+
+    model = import_module(Module)
+    assert [tensor.initializer for tensor in model.tensors] == [None, {"type": "arange"}]
+    assert "no formula" in model.notes[0]
+
+
 def test_dirac() -> None:
     from torch.nn import init
 
