@@ -16,7 +16,7 @@ from typing import Any
 from paramgen.errors import FileError, UsageError, check_path, file_errors
 from paramgen.importing.model import ImportedModel, ImportedTensor
 from paramgen.importing.tiny import Edits, Tree, edit, shrink
-from paramgen.messages import closest_match, show, show_text
+from paramgen.messages import closest_match, show, show_path, show_text
 
 MISSING_EXTRA = "importing a configuration needs transformers and torch; install both"
 SIZE_NAMES = (
@@ -73,10 +73,11 @@ def import_written_config(
         import torch  # noqa: F401
         import transformers  # noqa: F401
     except ImportError:
-        raise UsageError(f"{source}: {MISSING_EXTRA}") from None
+        raise UsageError(f"{show_path(source)}: {MISSING_EXTRA}") from None
     content = deepcopy(dict(written))
+    folder, source = str(Path(source).parent), show_path(source)
     with _quiet():
-        config_class, model_class = _classes(content, source, class_name, trust_remote_code)
+        config_class, model_class = _classes(content, source, folder if trust_remote_code else None, class_name)
         content["architectures"] = [model_class.__name__]
         config = _configure(config_class, content, source)
         if set_values or tiny:
@@ -94,14 +95,15 @@ def import_written_config(
 
 
 def _read(file: Path) -> dict[str, Any]:
-    with file_errors(str(file)):
+    source = show_path(str(file))
+    with file_errors(source):
         text = file.read_bytes()
     try:
         content = json.loads(text)
-    except ValueError as error:
-        raise FileError(f"{file}: is not JSON: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise FileError(f"{source}: is not JSON: {show_text(str(error), 200)}") from None
     if not isinstance(content, dict):
-        raise FileError(f"{file}: must be a JSON object, got {show(content)}")
+        raise FileError(f"{source}: must be a JSON object, got {show(content)}")
     return content
 
 
@@ -120,8 +122,8 @@ def _quiet() -> Iterator[None]:
         logging.set_verbosity(level)
 
 
-def _classes(content: Tree, source: str, class_name: str | None, trust_remote_code: bool) -> tuple[Any, Any]:
-    """Return the classes of the configuration and of the model."""
+def _classes(content: Tree, source: str, code_folder: str | None, class_name: str | None) -> tuple[Any, Any]:
+    """Return the classes of the configuration and of the model; code in `code_folder` is trusted."""
     import transformers
     from transformers import CONFIG_MAPPING
 
@@ -133,11 +135,12 @@ def _classes(content: Tree, source: str, class_name: str | None, trust_remote_co
     wanted = class_name or str(architectures[0] if architectures else None)
     model_type = content.get("model_type")
     remote = content.get("auto_map")
-    if remote and not (hasattr(transformers, wanted) and model_type in CONFIG_MAPPING):
-        if not trust_remote_code:
+    is_known = isinstance(model_type, str) and model_type in CONFIG_MAPPING
+    if remote and not (hasattr(transformers, wanted) and is_known):
+        if code_folder is None:
             raise UsageError(f"{source}: auto_map: needs code of its own; allow it by --trust-remote-code")
-        return _remote_classes(remote, source, wanted)
-    if not isinstance(model_type, str) or model_type not in CONFIG_MAPPING:
+        return _remote_classes(remote, source, code_folder, wanted)
+    if not is_known:
         known = closest_match(str(model_type), tuple(CONFIG_MAPPING.keys()))
         advice = f"; did you mean {show(known)}?" if known else ""
         raise UsageError(f"{source}: model_type: transformers has no model type {show(model_type)}{advice}")
@@ -147,16 +150,15 @@ def _classes(content: Tree, source: str, class_name: str | None, trust_remote_co
     return CONFIG_MAPPING[model_type], model_class
 
 
-def _remote_classes(remote: Any, source: str, wanted: str) -> tuple[Any, Any]:
+def _remote_classes(remote: Any, source: str, folder: str, wanted: str) -> tuple[Any, Any]:
     from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
-    references = [
-        entry for value in remote.values() for entry in ([value] if isinstance(value, str) else value) if entry
-    ]
+    values = remote.values() if isinstance(remote, dict) else ()
+    entries = (entry for value in values for entry in (value if isinstance(value, list) else [value]))
+    references = [entry for entry in entries if isinstance(entry, str)]
     model = next((entry for entry in references if entry.split(".")[-1] == wanted), None)
-    if model is None or "AutoConfig" not in remote:
+    if model is None or not isinstance(remote.get("AutoConfig"), str):
         raise UsageError(f"{source}: auto_map: must name AutoConfig and {wanted}")
-    folder = str(Path(source).parent)
     try:
         return tuple(get_class_from_dynamic_module(entry, folder) for entry in (remote["AutoConfig"], model))
     except Exception as error:

@@ -199,6 +199,20 @@ def test_errors(tmp_path: Path, golden: Golden) -> None:
     golden(*texts)
 
 
+def test_malformed_configurations_have_one_line(tmp_path: Path) -> None:
+    folder = tmp_path / "a\nb"
+    folder.mkdir()
+    own = {"model_type": "own", "architectures": ["Own"]}
+    maps = [[1], "x", {"AutoConfig": 1}, {"AutoConfig": ["x.Own"], "AutoModel": "x.Own"}]
+    contents = [json.dumps({**own, "auto_map": auto_map}) for auto_map in maps]
+    contents += [json.dumps({**own, "model_type": ["own"], "auto_map": {"AutoConfig": None}}), "[" * 100_000, "{"]
+    for content in contents:
+        (folder / "config.json").write_text(content)
+        with pytest.raises((UsageError, FileError)) as caught:
+            import_config(folder, trust_remote_code=True)
+        assert "a\\nb/config.json: " in str(caught.value) and "\n" not in str(caught.value)
+
+
 OWN_CODE = """
 import torch
 from transformers import PretrainedConfig, PreTrainedModel
