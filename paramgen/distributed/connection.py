@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
@@ -50,8 +52,10 @@ def connect_executor(dask: str | Client | None) -> Iterator[OpenExecutor]:
         return
     with _start_cluster(address) if isinstance(address, int) else nullcontext(address) as scheduler:
         try:
+            if isinstance(scheduler, str):
+                _ask_scheduler(scheduler)
             client = distributed.Client(scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
-        except (OSError, ValueError) as error:
+        except Exception as error:  # TLS, UCX, and servers that are not schedulers, raise errors of many classes
             raise WorkerError(
                 f"dask: {escape(str(address))}: cannot reach the scheduler; check the address, or run dask scheduler"
             ) from error
@@ -59,6 +63,18 @@ def connect_executor(dask: str | Client | None) -> Iterator[OpenExecutor]:
             yield partial(DaskExecutor, client)
         finally:
             client.close(timeout=CONNECT_SECONDS)
+
+
+def _ask_scheduler(address: str) -> None:
+    """Raise an error if no scheduler answers in time. A client would wait for its first answer forever."""
+    from distributed import Security, rpc
+
+    async def ask() -> None:
+        async with rpc(address, connection_args=Security().get_connection_args("client")) as scheduler:
+            await scheduler.identity(n_workers=0)
+
+    with ThreadPoolExecutor(1) as pool:  # the caller may run an event loop, as notebooks do
+        pool.submit(lambda: asyncio.run(asyncio.wait_for(ask(), CONNECT_SECONDS))).result()
 
 
 @contextmanager

@@ -3,10 +3,13 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -366,6 +369,36 @@ def test_clusters_that_cannot_be_used(own_cluster: Cluster, local: Path, tmp_pat
     assert done.returncode == 3
     assert os.listdir(tmp_path) == ["cluster"]
     golden(str(caught.value).replace(own_cluster.address, "tcp://scheduler:8786"), done.stderr)
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"], ids=["silent", "another server"])
+def test_a_server_that_is_not_a_scheduler(local: Path, run: Run, answer: bytes) -> None:
+    connections = []
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                connections.append(server.accept()[0])
+                connections[-1].sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        done = run("build", local / "spec.yaml", "--dask", address, "--quiet")
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+    for connection in connections:
+        connection.close()
+    assert done.returncode == 3
+    assert done.stderr.startswith(f"dask: {address}: cannot reach the scheduler; ") and done.stderr.count("\n") == 1
+
+
+def test_tls_without_certificates(local: Path, run: Run) -> None:
+    done = run("build", local / "spec.yaml", "--dask", "tls://127.0.0.1:9", "--quiet")
+    assert done.returncode == 3
+    assert done.stderr.startswith("dask: tls://127.0.0.1:9: cannot reach the scheduler; ")
+    assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("text", ["local:0", "local:many", "scheduler", "tcp://:8786", "host:port", ""])
