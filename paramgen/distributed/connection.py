@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import signal
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -83,15 +85,28 @@ def _start_cluster(workers: int) -> Iterator[LocalCluster]:
     import dask
     from distributed import LocalCluster
 
-    with (
-        tempfile.TemporaryDirectory(prefix="paramgen-") as folder,
-        dask.config.set(LOCAL_SETTINGS),
-        LocalCluster(
-            n_workers=workers,
-            threads_per_worker=max(1, available_cpus() // workers),
-            memory_limit=0,  # a build's memory is bounded; without limits, nothing pauses
-            local_directory=folder,
-            dashboard_address=":0",  # a free port; its default may be taken
-        ) as cluster,
-    ):
-        yield cluster
+    with tempfile.TemporaryDirectory(prefix="paramgen-") as folder, dask.config.set(LOCAL_SETTINGS):
+        with _block_interrupts():
+            cluster = LocalCluster(
+                n_workers=0,
+                threads_per_worker=max(1, available_cpus() // workers),
+                memory_limit=0,  # a build's memory is bounded; without limits, nothing pauses
+                local_directory=folder,
+                dashboard_address=":0",  # a free port; its default may be taken
+                silence_logs=logging.CRITICAL,
+            )
+        with cluster:
+            # Workers that are starting when a signal comes are stopped before their folder is removed.
+            cluster.scale(workers)
+            cluster.wait_for_workers(workers)
+            yield cluster
+
+
+@contextmanager
+def _block_interrupts() -> Iterator[None]:
+    """Block SIGINT in threads that start inside the block, and in their processes: a terminal sends it to all."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

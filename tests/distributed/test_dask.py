@@ -394,6 +394,20 @@ def test_a_server_that_is_not_a_scheduler(local: Path, run: Run, answer: bytes) 
     assert done.stderr.startswith(f"dask: {address}: cannot reach the scheduler; ") and done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_local_workers_start(local: Path, tmp_path: Path, number: signal.Signals) -> None:
+    command = [sys.executable, "-m", "paramgen", "build", local / "spec.yaml", "--dask", "local:2"]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    wait_until(lambda: any(tmp_path.glob("paramgen-*/dask-scratch-space")))
+    os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (128 + number, "")
+    assert not [*tmp_path.glob("paramgen-*"), *tmp_path.glob("*.safetensors")]
+
+
 def test_tls_without_certificates(local: Path, run: Run) -> None:
     done = run("build", local / "spec.yaml", "--dask", "tls://127.0.0.1:9", "--quiet")
     assert done.returncode == 3
