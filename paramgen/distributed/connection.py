@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from functools import partial
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING
 
 from paramgen.distributed.addresses import parse_address
@@ -105,6 +106,7 @@ def _start_cluster(workers: int) -> Iterator[LocalCluster]:
 @contextmanager
 def _block_interrupts() -> Iterator[None]:
     """Block SIGINT in threads that start inside the block, and in their processes: a terminal sends it to all."""
+    resource_tracker.ensure_running()  # the first process would start it, which unblocks SIGINT
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
