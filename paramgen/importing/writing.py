@@ -28,6 +28,8 @@ def write_spec(model: ImportedModel) -> str:
     Tensors without an initializer get one that their names suggest. Raises FileError if a spec cannot describe a
     tensor.
     """
+    if not model.tensors:
+        raise FileError(f"{model.source}: has no tensors to import")
     for tensor in model.tensors:
         if reason := why_unsupported(tensor):
             raise FileError(f"{model.source}: {show_text(tensor.name, 200)}: {reason}")
@@ -96,6 +98,8 @@ def _write_comments(model: ImportedModel) -> list[str]:
         comments.append(GUESS)
     elif unknown:
         comments.append(f"{GUESS.removesuffix('.')} ({pluralize(unknown, 'tensor')}).")
+    lost = [tensor for tensor in own if tensor.padding_index is not None and not can_pad(tensor)]
+    comments += [f"{tensor.name}: row {tensor.padding_index} is zero in the source, but not here." for tensor in lost]
     return [*comments, *model.notes]
 
 

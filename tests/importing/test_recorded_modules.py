@@ -10,7 +10,7 @@ import pytest
 from golden import Golden
 from helpers import Run
 
-from paramgen.errors import UsageError
+from paramgen.errors import FileError, UsageError
 from paramgen.importing.model import ImportedModel, ImportedTensor
 from paramgen.importing.modules import import_module
 from paramgen.importing.writing import write_spec
@@ -307,3 +307,17 @@ def test_output_of_a_function_is_not_in_the_spec(tmp_path: Path, run: Run) -> No
     assert printed.returncode == 0 and printed.stderr == "loading\n"
     assert printed.stdout.startswith("# Imported from nets:net: 2 tensors")
     assert refused.returncode == 2 and refused.stderr.startswith("--fit is for weights")
+
+
+def test_a_padding_row_that_a_spec_cannot_have_is_reported() -> None:
+    from torch import nn
+
+    model = import_module(lambda: nn.Embedding(5, 3, padding_idx=-1))
+    assert "# weight: row 4 is zero in the source, but not here.\n" in write_spec(model)
+
+
+def test_a_module_without_tensors_is_refused() -> None:
+    from torch import nn
+
+    with pytest.raises(FileError, match="has no tensors to import"):
+        write_spec(import_module(nn.Module))
