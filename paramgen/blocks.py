@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -75,7 +76,7 @@ def split_into_blocks(file: PlannedFile, size: int, start: int = 0, stop: int | 
     tensors = {tensor.name: tensor for tensor in file.tensors}
     entries = iter(find_entries(file, start, stop))
     entry = next(entries, None)
-    for begin in (start, *range((start // size + 1) * size, stop, size)):
+    for begin in chain([start], range((start // size + 1) * size, stop, size)):
         end = min(stop, (begin // size + 1) * size)
         header = file.header[begin:end]
         slices, used = [], len(header)

@@ -39,7 +39,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for name, (extra, packages) in NEEDS.items():
         if mark := item.get_closest_marker(name):
             for package in mark.args or packages:
-                if not importlib.util.find_spec(package):
+                spec = importlib.util.find_spec(package)
+                if not spec or not spec.origin:  # the folder tests/distributed is no package
                     pytest.skip(f"{package} is not installed (the {extra} extra)")
 
 

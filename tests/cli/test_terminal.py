@@ -106,7 +106,7 @@ def test_inspect_escapes_names_in_other_forms(option: str, run: Run, tmp_path: P
     arrays = {f"{character}.{number}": np.ones(2) for number, character in enumerate(HOSTILE)}
     safetensors.numpy.save_file({TEXT: np.ones(1), **arrays}, tmp_path / "f")
     done = run("inspect", "f", option)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0 and is_safe(done.stderr)  # progress, on a slow machine
     assert is_safe(done.stdout)
     assert READABLE in done.stdout
 
