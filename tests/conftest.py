@@ -40,7 +40,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         if mark := item.get_closest_marker(name):
             for package in mark.args or packages:
                 spec = importlib.util.find_spec(package)
-                if not spec or not spec.origin:  # the folder tests/distributed is no package
+                if not spec or not spec.origin:  # without an origin: the folder tests/distributed
                     pytest.skip(f"{package} is not installed (the {extra} extra)")
 
 
