@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -16,7 +17,7 @@ from paramgen.sampling.cost import cpu_seconds
 from paramgen.sampling.devices import open_backend
 from paramgen.sampling.sampler import Sampler
 from paramgen.spec import Spec
-from paramgen.storage.byte_source import ByteSource
+from paramgen.storage.byte_source import ByteSource, read_range
 from paramgen.storage.locations import open_bytes
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def is_unchanged_build(path: str, plan: Plan, *, sampled_seconds: float = SAMPLE
     SAMPLED_TENSORS tensors. A model that was trained further differs, even if its metadata was kept. If the file has
     `plan`'s header, its spec is not parsed again. Raises OSError if the file cannot be read.
     """
-    with open_bytes(path) as source:
+    with closing(open_bytes(path)) as source:
         if planned := _find_planned(source, plan):
             return _matches_values(source, planned, plan.seed, sampled_seconds)
         stored = _stored_plan(path)
@@ -48,11 +49,8 @@ def is_unchanged_build(path: str, plan: Plan, *, sampled_seconds: float = SAMPLE
 def _find_planned(source: ByteSource, plan: Plan) -> PlannedFile | None:
     """Return the file of a plan that has a file's header and size, None if there is none."""
     for planned in plan.files:
-        if planned.size == source.size:
-            header = bytearray(len(planned.header))
-            source.read_into(0, memoryview(header))
-            if header == planned.header:
-                return planned
+        if planned.size == source.size and read_range(source, 0, len(planned.header)) == planned.header:
+            return planned
     return None
 
 

@@ -183,7 +183,7 @@ def _check_companions_replaceable(plan: Plan, path: str, weights: Sequence[str])
 def _is_equal(path: str, companion: Companion) -> bool:
     """Return True if a file has the content of a companion."""
     size = companion_size(companion)
-    with file_errors(show_path(path)), open_bytes(path) as source, open_companion(companion) as expected:
+    with file_errors(show_path(path)), closing(open_bytes(path)) as source, open_companion(companion) as expected:
         ranges = ((start, min(HASHED_BYTES, size - start)) for start in range(0, size, HASHED_BYTES))
         return source.size == size and all(data == expected.read(len(data)) for data in source.read_ranges(ranges))
 

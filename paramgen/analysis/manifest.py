@@ -6,6 +6,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 
 from paramgen.analysis.verify import Verification
 from paramgen.errors import file_errors
@@ -81,7 +82,7 @@ def _describe_files(
 
 def _hash_file(path: str, progress: BytesCallback) -> str:
     sha256 = hashlib.sha256()
-    with file_errors(show_path(path)), open_bytes(path) as source:
+    with file_errors(show_path(path)), closing(open_bytes(path)) as source:
         buffer = memoryview(bytearray(min(READ_BYTES, source.size)))
         for start in range(0, source.size, READ_BYTES):
             data = buffer[: min(READ_BYTES, source.size - start)]

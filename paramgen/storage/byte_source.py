@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Protocol
 
 from paramgen.errors import FileError
 from paramgen.messages import show_path
@@ -60,11 +60,12 @@ class ByteSource(Protocol):
 
     def close(self) -> None: ...
 
-    def __enter__(self) -> Self: ...
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
-    ) -> None: ...
+def read_range(source: ByteSource, offset: int, length: int) -> bytes:
+    """Return `length` bytes from `offset` on."""
+    data = bytearray(length)
+    source.read_into(offset, memoryview(data))
+    return bytes(data)
 
 
 def truncated_error(path: str) -> FileError:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from types import TracebackType
+from contextlib import closing, contextmanager
 
 from paramgen.errors import FileError
 from paramgen.messages import show_path
-from paramgen.storage.byte_source import ByteSource, changed_error, is_url, truncated_error
+from paramgen.storage.byte_source import ByteSource, changed_error, is_url, read_range, truncated_error
 
 
 def open_bytes(path: str) -> ByteSource:
@@ -24,10 +23,8 @@ def open_bytes(path: str) -> ByteSource:
 
 def read_bytes(path: str, limit: int) -> bytes:
     """Return the first `limit` bytes of a file."""
-    with open_bytes(path) as source:
-        data = bytearray(min(limit, source.size))
-        source.read_into(0, memoryview(data))
-    return bytes(data)
+    with closing(open_bytes(path)) as source:
+        return read_range(source, 0, min(limit, source.size))
 
 
 def is_directory(path: str) -> bool:
@@ -88,9 +85,7 @@ class LocalFile:
     def read_ranges(self, ranges: Iterable[tuple[int, int]]) -> Iterator[bytes]:
         """Yield the bytes of each range (offset, length)."""
         for offset, length in ranges:
-            data = bytearray(length)
-            self.read_into(offset, memoryview(data))
-            yield bytes(data)
+            yield read_range(self, offset, length)
 
     @contextmanager
     def open_header(self, *header: bytes) -> Iterator[str]:
@@ -115,14 +110,6 @@ class LocalFile:
 
     def close(self) -> None:
         self._file.close()
-
-    def __enter__(self) -> LocalFile:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _state(file: int | str) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from paramgen.dtypes import DTYPES_BY_CODE
 from paramgen.errors import MAX_REASON_CHARS, FileError, MalformedFileError, check_path, file_errors
 from paramgen.messages import show_path, show_text
+from paramgen.storage.byte_source import read_range
 from paramgen.storage.header import MAX_HEADER_BYTES, TensorEntry, find_duplicate
 from paramgen.storage.locations import open_bytes
 
@@ -40,9 +41,9 @@ class TensorFile:
 
     def _read_header(self) -> None:
         # Read before it is parsed: the parser maps the file, and an unreadable mapping ends the process by a signal.
-        start = self._read(0, min(8, self._source.size))
+        start = read_range(self._source, 0, min(8, self._source.size))
         length = int.from_bytes(start, "little")
-        header = self._read(8, max(0, min(length, MAX_HEADER_BYTES, self._source.size - 8)))
+        header = read_range(self._source, 8, max(0, min(length, MAX_HEADER_BYTES, self._source.size - 8)))
         self.data_start = 8 + length
         try:
             with (
@@ -57,11 +58,6 @@ class TensorFile:
         duplicate = find_duplicate(header, len(self.entries), self.metadata)
         if duplicate is not None:
             raise self._malformed_error(f"duplicate tensor {show_text(duplicate, MAX_REASON_CHARS)}")
-
-    def _read(self, offset: int, size: int) -> bytes:
-        data = bytearray(size)
-        self._source.read_into(offset, memoryview(data))
-        return bytes(data)
 
     def _list_entries(self, official: safe_open) -> list[TensorEntry]:
         """List the tensors. Their offsets follow from order and sizes, because a valid file has no holes."""
@@ -99,7 +95,7 @@ class TensorFile:
     def read_header(self) -> bytes:
         """Return the bytes before the data."""
         with file_errors(self.display_path):
-            return self._read(0, self.data_start)
+            return read_range(self._source, 0, self.data_start)
 
     def raise_if_changed(self) -> None:
         """Raise FileError if the file changed since it was opened."""

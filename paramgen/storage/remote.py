@@ -8,7 +8,6 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from paramgen.errors import MAX_REASON_CHARS, FileError, ParamgenError, UsageError
@@ -200,14 +199,6 @@ class RemoteFile:
 
     def close(self) -> None:
         self._window = b""
-
-    def __enter__(self) -> RemoteFile:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _version(info: Mapping[str, Any]) -> tuple[Any, ...]:

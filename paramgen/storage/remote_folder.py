@@ -12,13 +12,13 @@ from paramgen.storage.folder import FolderTarget
 from paramgen.storage.remote import Remote
 from paramgen.storage.shared_upload import SCHEMES, SharedStore, SharedUpload
 from paramgen.storage.sink import Write, Writer
-from paramgen.storage.upload import Upload, open_target, upload
+from paramgen.storage.upload import PendingUpload, open_target, upload
 
 
 class RemoteStaging:
     """Uploads, by name. Only this process commits them."""
 
-    def __init__(self, remote: Remote, uploads: dict[str, Upload | SharedUpload]):
+    def __init__(self, remote: Remote, uploads: dict[str, PendingUpload]):
         self._remote = remote
         self._uploads = uploads
 
@@ -63,7 +63,7 @@ class RemoteFolderTarget(FolderTarget):
     def __init__(self, url: str):
         super().__init__(url, staging="", finished={}, sync=False)
         self._remote = open_target(url)
-        self._uploads: dict[str, Upload | SharedUpload] = {}
+        self._uploads: dict[str, PendingUpload] = {}
         self.staging = RemoteStaging(self._remote, self._uploads)
 
     def record(self, name: str, digest: str) -> None:

@@ -7,11 +7,10 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from paramgen.errors import FileError
 from paramgen.storage.byte_source import storage_options, use_storage_options
 from paramgen.storage.remote import Remote
 from paramgen.storage.sink import Write
-from paramgen.storage.upload import part_bytes
+from paramgen.storage.upload import PendingUpload, part_bytes
 
 SCHEMES = ("s3", "s3a")
 
@@ -23,13 +22,11 @@ class Part(NamedTuple):
     etag: str
 
 
-class SharedUpload:
-    """An upload that other processes fill: `commit` it with the parts that they sent, or `discard` it."""
+class SharedUpload(PendingUpload):
+    """An upload whose parts other processes send."""
 
     def __init__(self, remote: Remote, size: int):
-        self._remote = remote
-        self._size = size
-        self._before = remote.state()
+        super().__init__(remote, size)
         self._parts: tuple[Part, ...] = ()
         self.id = str(_call(remote, "create_multipart_upload")["UploadId"])
 
@@ -37,23 +34,12 @@ class SharedUpload:
         """Take the parts that another process sent."""
         self._parts = parts
 
-    def commit(self) -> None:
-        """Make the file visible."""
+    def _complete(self) -> None:
         parts = [{"PartNumber": part.number, "ETag": part.etag} for part in self._parts]
-        try:
-            _call(self._remote, "complete_multipart_upload", UploadId=self.id, MultipartUpload={"Parts": parts})
-        except FileError:
-            # The answer may have been lost, and then a second request finds no upload.
-            state = self._remote.state()
-            if state in (None, self._before) or state[0] != self._size:
-                raise
+        _call(self._remote, "complete_multipart_upload", UploadId=self.id, MultipartUpload={"Parts": parts})
 
-    def discard(self, cause: BaseException) -> None:
-        """Remove all that was sent; if that fails, add a note to `cause`, the error that ended the build."""
-        try:
-            _call(self._remote, "abort_multipart_upload", UploadId=self.id)
-        except FileError as error:
-            cause.add_note(f"{error}; abort its incomplete upload by hand, or by a rule of the store")
+    def _abort(self) -> None:
+        _call(self._remote, "abort_multipart_upload", UploadId=self.id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from queue import SimpleQueue
@@ -26,13 +27,45 @@ MAX_PARTS = 9_000
 QUEUED_BLOCKS = 3
 
 
-class Upload:
-    """A file on its way to a store: `write` parts of it, `finish`, then `commit` or `discard`."""
+class PendingUpload(ABC):
+    """A file on its way to a store: `commit` makes it visible, `discard` removes what was uploaded."""
 
     def __init__(self, remote: Remote, size: int):
         self._remote = remote
         self._size = size
         self._before = remote.state()
+
+    def commit(self) -> None:
+        """Make the file visible."""
+        try:
+            self._complete()
+        except FileError:
+            # The answer may have been lost, and then a second request finds no upload.
+            state = self._remote.state()
+            if state in (None, self._before) or state[0] != self._size:
+                raise
+
+    def discard(self, cause: BaseException) -> None:
+        """Remove all that was uploaded; if that fails, add a note to `cause`, the error that ended the build."""
+        try:
+            self._abort()
+        except FileError as error:
+            cause.add_note(f"{error}; abort its incomplete upload by hand, or by a rule of the store")
+
+    @abstractmethod
+    def _complete(self) -> None:
+        """Ask the store to make the file visible. Raises FileError."""
+
+    @abstractmethod
+    def _abort(self) -> None:
+        """Ask the store to remove the upload. Raises FileError."""
+
+
+class Upload(PendingUpload):
+    """An upload by this process: `write` parts of it, and `finish`."""
+
+    def __init__(self, remote: Remote, size: int):
+        super().__init__(remote, size)
         self._closes_last = remote.scheme in _COMMITTED_BY_CLOSE
         self._file: Any = remote.call("open", remote.path, "wb", block_size=part_bytes(size), autocommit=False)
 
@@ -47,28 +80,17 @@ class Upload:
             with self._remote.errors():
                 self._file.close()
 
-    def commit(self) -> None:
-        """Make the file visible."""
-        try:
-            with self._remote.errors():
-                if self._closes_last:
-                    self._file.close()
-                self._file.commit()
-        except FileError:
-            # The answer may have been lost, and then a second request finds no upload.
-            state = self._remote.state()
-            if state in (None, self._before) or state[0] != self._size:
-                raise
+    def _complete(self) -> None:
+        with self._remote.errors():
+            if self._closes_last:
+                self._file.close()
+            self._file.commit()
 
-    def discard(self, cause: BaseException) -> None:
-        """Remove all that was uploaded; if that fails, add a note to `cause`, the error that ended the build."""
+    def _abort(self) -> None:
         with suppress(AttributeError):  # files in memory
             self._file.closed = True  # else its finalizer would upload the rest
-        try:
-            with self._remote.errors():
-                self._file.discard()
-        except FileError as error:
-            cause.add_note(f"{error}; abort its incomplete upload by hand, or by a rule of the store")
+        with self._remote.errors():
+            self._file.discard()
 
 
 def part_bytes(size: int) -> int:
