@@ -6,6 +6,7 @@ import os
 import pty
 import struct
 import subprocess
+import sys
 import termios
 from collections.abc import Callable
 from contextlib import suppress
@@ -243,3 +244,14 @@ def on_terminal(
         os.close(master)
     assert process.returncode == status
     return shown.decode()
+
+
+def refuse(arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
+    """Return the error of a command line that is refused, and prints nothing else."""
+    from paramgen.cli import commands
+
+    monkeypatch.setattr(sys, "argv", ["paramgen", *arguments])
+    assert commands.run() == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    return printed.err

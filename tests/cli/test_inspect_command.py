@@ -1,7 +1,6 @@
 """The command `inspect`: files, indexes and folders, as tables, trees, histograms, JSON and specs."""
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 from golden import Golden
-from helpers import Run
-
-from paramgen.cli import commands
+from helpers import Run, refuse
 
 pytestmark = pytest.mark.slow
 
@@ -183,11 +180,7 @@ def test_the_stored_spec_as_text(run: Run, folder: Path, values: Path, golden: G
 def test_options_that_exclude_each_other(
     options: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], golden: Golden
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["paramgen", "inspect", "absent", *options])
-    assert commands.run() == 2
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    golden(printed.err)
+    golden(refuse(["inspect", "absent", *options], monkeypatch, capsys))
 
 
 def test_packed_elements_of_the_official_writer_are_counted(run: Run, tmp_path: Path, golden: Golden) -> None:

@@ -5,9 +5,7 @@ from pathlib import Path
 
 import pytest
 from golden import Golden
-from helpers import Run
-
-from paramgen.cli import commands
+from helpers import Run, refuse
 
 pytestmark = pytest.mark.slow
 
@@ -64,17 +62,11 @@ def test_a_file_that_cannot_be_read_leaves_nothing(run: Run, weights: Path, tmp_
 def test_options_that_are_refused(
     options: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], golden: Golden
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["paramgen", "inspect", "absent", *options])
-    assert commands.run() == 2
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    golden(printed.err)
+    golden(refuse(["inspect", "absent", *options], monkeypatch, capsys))
 
 
 def test_a_plot_without_matplotlib(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], golden: Golden
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    monkeypatch.setattr(sys, "argv", ["paramgen", "inspect", "absent", "--plot", "x.svg"])
-    assert commands.run() == 2
-    golden(capsys.readouterr().err)
+    golden(refuse(["inspect", "absent", "--plot", "x.svg"], monkeypatch, capsys))
