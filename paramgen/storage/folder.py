@@ -64,7 +64,7 @@ class StagingFolder(NamedTuple):
         return SharedFolder(self.path, self.sync)
 
     def receipt(self, name: str) -> None:
-        """Return None."""
+        """Return None: a file on disk has none."""
 
     def finish(self, name: str, receipt: Any) -> None:
         """Do nothing: a finished file has its name."""
@@ -100,7 +100,7 @@ class SharedFolder(NamedTuple):
         return create_landmark(self.path)
 
     def receipt(self, name: str) -> None:
-        """Return None."""
+        """Return None: a file on disk has none."""
 
 
 class FolderTarget:

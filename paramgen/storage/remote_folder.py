@@ -48,7 +48,7 @@ class RemoteStaging:
         return SharedStore(self._remote.url, ids)
 
     def receipt(self, name: str) -> None:
-        """Return None."""
+        """Return None: this process wrote the upload."""
 
     def finish(self, name: str, receipt: Any) -> None:
         """Take the parts that another process sent."""

@@ -53,7 +53,7 @@ class InOrderWriter(ABC):
         return nullcontext()
 
     def receipt(self, name: str) -> None:  # noqa: B027 (most outputs have none)
-        """Return None."""
+        """Return None: only parts of an upload need one."""
 
     def share(self, sizes: Mapping[str, int]) -> Sink | None:
         """Return None: other processes cannot write."""

@@ -140,7 +140,7 @@ class ReservedFile(NamedTuple):
         return create_landmark(os.path.dirname(self.path))
 
     def receipt(self, name: str) -> None:
-        """Return None."""
+        """Return None: a file on disk has none."""
 
 
 @contextmanager
