@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from paramgen.errors import file_errors
 from paramgen.messages import show_path
-from paramgen.storage.replacement import create_temporary
+from paramgen.storage.replacement import open_temporary
 
 READ_BYTES = 4096
 
@@ -37,13 +37,11 @@ def read_landmark(path: str) -> Landmark:
 @contextmanager
 def create_landmark(folder: str) -> Iterator[Landmark]:
     """Create a file with a random name and random content in a folder; it is removed at the end."""
-    with file_errors(show_path(folder)):
-        path, descriptor = create_temporary(folder)
+    with file_errors(show_path(folder)), open_temporary(folder) as (path, descriptor):
+        os.write(descriptor, os.urandom(32))
+        os.fsync(descriptor)
         try:
-            os.write(descriptor, os.urandom(32))
-            os.fsync(descriptor)
             yield read_landmark(path)
         finally:
             with suppress(FileNotFoundError):
                 os.unlink(path)
-            os.close(descriptor)

@@ -39,8 +39,7 @@ def replace_atomically(
     """
     folder = os.path.dirname(target)
     _remove_abandoned(folder)
-    temporary, descriptor = create_temporary(folder)
-    try:
+    with open_temporary(folder) as (temporary, descriptor):
         if existing is not None:
             os.fchmod(descriptor, stat.S_IMODE(existing.st_mode))
         _reserve(descriptor, folder, size)
@@ -48,26 +47,40 @@ def replace_atomically(
         if sync:
             os.fsync(descriptor)
         _publish(temporary, target, existing, force)
-    except BaseException as error:
-        _remove_temporary(temporary, error)
-        raise
-    finally:
-        os.close(descriptor)  # after it was renamed: until then the lock keeps other builds from removing it
     if sync:
         sync_folder(folder)
 
 
-def create_temporary(folder: str) -> tuple[str, int]:
-    """Create a temporary file in a folder, and lock it for as long as its descriptor is open."""
-    while True:
-        temporary = os.path.join(folder, f".paramgen-{os.urandom(6).hex()}.tmp")
-        try:
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-        except FileNotFoundError:
-            raise OSError(errno.ENOENT, "its folder does not exist; create it first") from None
-        if _lock(descriptor):
-            return temporary, descriptor
-        os.close(descriptor)
+@contextmanager
+def open_temporary(folder: str) -> Iterator[tuple[str, int]]:
+    """Yield the name and the descriptor of a new file in a folder; an error removes it, at whatever moment it comes.
+
+    The file is locked until the end, after it may have been renamed: the lock keeps other builds from removing it.
+    """
+    temporary = os.path.join(folder, f".paramgen-{os.urandom(6).hex()}.tmp")
+    descriptor = None
+    try:
+        while descriptor is None:
+            descriptor = _create(temporary)
+        yield temporary, descriptor
+    except BaseException as error:
+        _remove_temporary(temporary, error)
+        raise
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def _create(temporary: str) -> int | None:
+    """Create and lock a file; return None if another build removed it before it was locked."""
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    except FileNotFoundError:
+        raise OSError(errno.ENOENT, "its folder does not exist; create it first") from None
+    if _lock(descriptor):
+        return descriptor
+    os.close(descriptor)
+    return None
 
 
 def _lock(descriptor: int) -> bool:

@@ -463,3 +463,16 @@ def test_short_writes_are_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(os, "pwrite", pwrite)
     assert write_blocks(tmp_path / "x", writer.DIRECT_BYTES + 40, 2**20) == (tmp_path / "x").read_bytes()
+
+
+def test_a_signal_while_the_file_is_created_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(descriptor: int, operation: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fcntl, "flock", interrupt)
+    with (
+        pytest.raises(KeyboardInterrupt),
+        writer.open_output(str(tmp_path / "x"), 8, force=False, may_replace=lambda path: False),
+    ):
+        pass
+    assert os.listdir(tmp_path) == []
